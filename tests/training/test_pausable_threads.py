@@ -1,4 +1,4 @@
-"""Workers and their gate: paused together, never two minds about it, and no failure stays in its thread."""
+"""Threads are paused together, go on together, and their errors reach the caller."""
 
 import threading
 import time
@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tfdqn.training import loops
-from tfdqn.training.loops import Gate, StillBusyError, Worker, running
+from tfdqn.training import pausable_threads
+from tfdqn.training.pausable_threads import Gate, PausableThread, StillBusyError, running
 
 DEADLINE_SECONDS = 30.0
 
@@ -19,7 +19,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def test_nobody_is_at_work_while_the_gate_is_closed() -> None:
+def test_no_thread_is_at_work_while_the_gate_is_closed() -> None:
     gate, at_work, seen, units = Gate(), [0, 0, 0], [], [0, 0, 0]
 
     def work(i: int) -> None:
@@ -28,8 +28,8 @@ def test_nobody_is_at_work_while_the_gate_is_closed() -> None:
         units[i] += 1
         at_work[i] = 0
 
-    workers = [Worker(f"worker {i}", lambda i=i: work(i), gate) for i in range(3)]  # type: ignore[misc]
-    with running(workers):
+    threads = [PausableThread(f"thread {i}", lambda i=i: work(i), gate) for i in range(3)]  # type: ignore[misc]
+    with running(threads):
         for _ in range(100):
             with gate.closed(DEADLINE_SECONDS):
                 before = list(units)
@@ -41,13 +41,13 @@ def test_nobody_is_at_work_while_the_gate_is_closed() -> None:
     assert set(seen) == {0}
 
 
-def test_every_worker_goes_on_when_the_gate_opens() -> None:
+def test_every_thread_goes_on_when_the_gate_opens() -> None:
     gate, units = Gate(), [0] * 4
 
     def work(i: int) -> None:
         units[i] += 1
 
-    with running([Worker(str(i), lambda i=i: work(i), gate) for i in range(4)]):  # type: ignore[misc]
+    with running([PausableThread(str(i), lambda i=i: work(i), gate) for i in range(4)]):  # type: ignore[misc]
         for _ in range(50):
             with gate.closed(DEADLINE_SECONDS):
                 before = list(units)
@@ -59,38 +59,38 @@ def test_the_gate_opens_again_when_what_it_guards_fails() -> None:
     with pytest.raises(ZeroDivisionError), gate.closed(DEADLINE_SECONDS):
         raise ZeroDivisionError
     passed = threading.Event()
-    with running([Worker("actor", passed.set, gate)]):
+    with running([PausableThread("actor", passed.set, gate)]):
         assert passed.wait(DEADLINE_SECONDS)
 
 
-def test_a_worker_that_fails_leaves_the_gate() -> None:
+def test_a_thread_that_fails_leaves_the_gate() -> None:
     gate = Gate()
 
     def fail() -> None:
         raise ValueError("out of order")
 
-    with pytest.raises(ValueError, match="out of order"), running([worker := Worker("learner", fail, gate)]):
-        wait_until(lambda: worker.error is not None)
+    with pytest.raises(ValueError, match="out of order"), running([thread := PausableThread("learner", fail, gate)]):
+        wait_until(lambda: thread.error is not None)
         with gate.closed(DEADLINE_SECONDS):
             pass
 
 
-def test_a_workers_error_reaches_the_caller_at_the_end_of_the_block() -> None:
+def test_the_error_of_a_thread_reaches_the_caller_at_the_end_of_the_block() -> None:
     def fail() -> None:
         raise ValueError("out of order")
 
-    good = Worker("actor", lambda: time.sleep(0.001))
-    bad = Worker("learner", fail)
+    good = PausableThread("actor", lambda: time.sleep(0.001))
+    bad = PausableThread("learner", fail)
     with pytest.raises(ValueError, match="out of order"), running([good, bad]):
         wait_until(lambda: bad.error is not None)
     assert not good.is_alive()
 
 
-def test_workers_are_stopped_when_the_block_fails() -> None:
-    worker = Worker("actor", lambda: time.sleep(0.001))
-    with pytest.raises(KeyError), running([worker]):
+def test_threads_are_stopped_when_the_block_fails() -> None:
+    thread = PausableThread("actor", lambda: time.sleep(0.001))
+    with pytest.raises(KeyError), running([thread]):
         raise KeyError("the caller's own")
-    assert not worker.is_alive()
+    assert not thread.is_alive()
 
 
 def test_the_unit_under_way_is_finished() -> None:
@@ -101,21 +101,21 @@ def test_the_unit_under_way_is_finished() -> None:
         time.sleep(0.05)
         ended.set()
 
-    with running([Worker("actor", work)]):
+    with running([PausableThread("actor", work)]):
         begun.wait(DEADLINE_SECONDS)
     assert ended.is_set()
 
 
-def test_a_worker_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loops, "_JOIN_SECONDS", 0.05)
+def test_a_thread_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pausable_threads, "_JOIN_SECONDS", 0.05)
     release, begun = threading.Event(), threading.Event()
 
     def hang() -> None:
         begun.set()
         release.wait(DEADLINE_SECONDS)
 
-    worker = Worker("learner", hang)
-    with pytest.raises(StillBusyError, match="learner: still at work"), running([worker]):
+    thread = PausableThread("learner", hang)
+    with pytest.raises(StillBusyError, match="learner: still at work"), running([thread]):
         begun.wait(DEADLINE_SECONDS)
     release.set()
-    worker.join(DEADLINE_SECONDS)
+    thread.join(DEADLINE_SECONDS)

@@ -1,0 +1,114 @@
+"""`PausableThread`: a thread of the learning process that repeats a unit of work and can be paused between two."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+
+from tfdqn.system.signals import Interruption
+
+_JOIN_SECONDS = 900.0  # a unit of work may be thousands of slow updates
+
+
+class StillBusyError(RuntimeError):
+    """A thread's unit of work did not end within the time that it is waited for."""
+
+
+class Gate:
+    """A gate that threads pass between units of work; while it is closed they wait there."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._closed = False
+        self._at_work = 0
+
+    @contextmanager
+    def passed(self) -> Iterator[None]:
+        """Runs a thread's unit of work as the block, as soon as the gate is open."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._closed)  # no limit: what has closed it opens it again
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._at_work -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def closed(self, timeout_seconds: float) -> Iterator[None]:
+        """Keeps all threads waiting while the block runs, then opens the gate.
+
+        Raises StillBusyError if a thread does not arrive in time. The gate then stays closed until `open`: if the
+        threads that have arrived went on before the next try, those with long units might never all wait at once.
+        """
+        with self._changed:
+            self._closed = True
+            if not self._changed.wait_for(lambda: self._at_work == 0, timeout_seconds):
+                raise StillBusyError
+        try:
+            yield
+        finally:
+            self.open()
+
+    def open(self) -> None:
+        """Lets the waiting threads go on."""
+        with self._changed:
+            self._closed = False
+            self._changed.notify_all()
+
+
+class PausableThread(threading.Thread):
+    """Repeats a unit of work until it is told to stop, or fails.
+
+    Args:
+      name: of the thread.
+      work: does one unit; returns within a fraction of a second if there is nothing to do.
+      gate: passed before every unit; None: the thread is never paused.
+    """
+
+    def __init__(self, name: str, work: Callable[[], None], gate: Gate | None = None):
+        super().__init__(name=name, daemon=True)
+        self._work = work
+        self._gate = gate
+        self._stop_requested = threading.Event()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        while not self._stop_requested.is_set() and self.error is None:
+            with self._gate.passed() if self._gate is not None else nullcontext():
+                try:
+                    self._work()
+                except BaseException as error:
+                    self.error = error
+
+    def request_stop(self) -> None:
+        """Has the thread stop after its present unit of work."""
+        self._stop_requested.set()
+
+
+@contextmanager
+def running(threads: Sequence[PausableThread]) -> Iterator[None]:
+    """Runs the threads while the block runs, then stops them, even if the block raises.
+
+    Raises the error that ended a thread, or StillBusyError if one does not end because its unit of work hangs.
+    """
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for thread in threads:
+            thread.request_stop()
+        for thread in threads:
+            thread.join(_JOIN_SECONDS)
+        raise_first_error(threads)
+    stuck = [thread.name for thread in threads if thread.is_alive()]
+    if stuck:
+        raise StillBusyError(f"{', '.join(stuck)}: still at work {_JOIN_SECONDS:g} s after being told to stop")
+
+
+def raise_first_error(threads: Sequence[PausableThread]) -> None:
+    """Raises the error that ended a thread in the caller's thread; a failure takes precedence over an Interruption."""
+    errors = [thread.error for thread in threads if thread.error is not None]
+    for error in sorted(errors, key=lambda error: isinstance(error, Interruption)):
+        raise error
