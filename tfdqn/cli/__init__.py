@@ -1,6 +1,6 @@
-"""The command line: a verb's arguments flow in, what a person reads and an exit status flow out.
+"""The command line: takes a verb and its arguments; prints what a person reads and returns an exit status.
 
-The next verb is a function in `runs`, `serving`, `reports`, `tasks` or `jobs`, which imports what it needs when it is
-called: `tfdqn --help` stays light. Arguments that several verbs take stand in `arguments`, tables and bars in
-`terminal`, in what is named `…_view`, and in `live_table`. An error becomes one line in `main`.
+To add a verb, write a function in `runs`, `serving`, `reports`, `tasks` or `jobs` that imports what it needs when it is
+called, so that `tfdqn --help` stays fast. Arguments that several verbs share are in `arguments`; tables and progress
+bars are in `terminal`, `live_table` and the modules named `…_view`. `main` turns an error into one line.
 """

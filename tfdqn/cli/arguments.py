@@ -1,4 +1,4 @@
-"""What several verbs of the command line share: their arguments, and what these become."""
+"""Arguments that several verbs share, and the functions that resolve them."""
 
 import platform
 import sys
@@ -23,7 +23,7 @@ Overrides = Annotated[
 
 
 def link_if_needed(path: Path | None) -> Path | None:
-    """An option's directory, which is to be made, with a link that TensorFlow can take where its name is not UTF-8."""
+    """Returns an output directory unchanged; if its name isn't UTF-8, makes a link that TensorFlow can use."""
     if path is not None:
         link_in_utf8(path, say_on_stderr)
     return path
@@ -50,41 +50,43 @@ ParameterServers = Annotated[
 
 
 def require_supported_platform() -> None:
-    """Raises PlatformError if TensorFlow 2.15 or Reverb can't be installed, and would fail in words of their own."""
+    """Raises PlatformError where TensorFlow 2.15 and Reverb can't be installed."""
     here = f"{platform.system()} {platform.machine()} with Python {platform.python_version()}"
     if sys.platform != "linux" or platform.machine() != "x86_64" or sys.version_info[:2] != (3, 11):
         raise PlatformError(f"tfdqn needs Linux on x86-64 and Python 3.11, for which Reverb is built, not {here}")
 
 
 def installed_version() -> str:
-    from importlib.metadata import version  # which imports much
+    """The version of the installed tfdqn, such as "1.2.3"."""
+    from importlib.metadata import version  # late: slow to import
 
     return version("tfdqn")
 
 
 def default_run_dir(config_file: Path, config: Config) -> Path:
+    """The run directory where --run-dir isn't given: runs/<CONFIG>-seed<SEED>."""
     return Path("runs") / f"{config_file.stem}-seed{config.seed}"
 
 
 def command_to_resume(verb: str, config: Path, arguments: Sequence[str], run_dir: Path) -> str:
-    """What a shell takes, pasted, to go on with a run, whatever letters its paths have."""
+    """The command that resumes a run, quoted so that it can be pasted into a shell."""
     return own_command([verb, as_argument(config), *arguments, "--run-dir", str(run_dir)])
 
 
 def as_argument(path: Path) -> str:
-    """A path as a command takes it that has options, too."""
+    """A path as a command-line argument; one that begins with "-" isn't taken for an option."""
     return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def load_config(config: Path, overrides: Sequence[str], unused: MutableMapping[str, str] | None = None) -> Config:
-    """As `toml.load`; what is left out is said on stderr: stdout may be for programs."""
+    """Loads a configuration as `toml.load` does, with its notes on stderr: stdout may be read by a program."""
     from tfdqn.config import toml
 
     return toml.load(config, overrides, say_on_stderr, unused)
 
 
 def say_on_stderr(line: str) -> None:
-    """Shows one line."""
+    """Prints one line on stderr."""
     typer.echo(line, err=True)
 
 
@@ -97,7 +99,10 @@ def load_job(
     parameter_servers: int | None,
     unused: MutableMapping[str, str] | None = None,
 ) -> tuple[Config, list[str]]:
-    """A job's configuration, and every override that makes it, the counts among them. Raises ConfigError."""
+    """Loads a job's configuration; returns it with all its overrides, those for the counts of processes included.
+
+    Raises ConfigError for bad overrides, and for `workers` with a strategy that has none.
+    """
     given = list(overrides or ())
     if parameter_servers is not None:
         given += ["learner.strategy=parameter_server", f"learner.parameter_servers={parameter_servers}"]

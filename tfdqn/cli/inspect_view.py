@@ -1,4 +1,4 @@
-"""What a person sees of `tfdqn inspect`: how the job stands, its processes, its replay servers."""
+"""The output of `tfdqn inspect`: the state of a job, its processes and its replay servers."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -25,7 +25,14 @@ T = TypeVar("T")
 def show(
     report: Callable[[], T], rendered: Callable[[T], RenderableType], is_watched: bool = False, as_json: bool = False
 ) -> None:
-    """Prints how something stands; where it is watched, every second until interrupted: on a terminal in place."""
+    """Prints a report once, or, if `is_watched`, every second until interrupted.
+
+    Args:
+      report: makes a report.
+      rendered: lays a report out for a console.
+      is_watched: print again every second; a terminal shows the new report in place of the old one.
+      as_json: print each report as one line of JSON instead.
+    """
     console = make_console()
     if as_json or not console.is_terminal or not is_watched:
         _print(console, report(), rendered, as_json)
@@ -48,7 +55,7 @@ def _print(console: Console, report: T, rendered: Callable[[T], RenderableType],
 
 
 def rendered(report: Report) -> RenderableType:
-    """The whole report."""
+    """Lays out a report: the job and the run, then a table of processes and one of replay servers."""
     parts: list[RenderableType] = [pairs_table([*_of_job(report), *_of_run(report)])]
     if report.inspection is not None:
         parts += [Text(), _processes(report, report.inspection)]
@@ -77,7 +84,7 @@ def _of_run(report: Report) -> Iterable[tuple[str, str]]:
     run = report.run
     if run is None:
         return
-    if run.reason and report.topology is not None:  # else its status says so
+    if run.reason and report.topology is not None:  # otherwise the status already says so
         yield "finished", run.reason
     if run.evaluations is not None:
         found = run.evaluations

@@ -1,4 +1,4 @@
-"""The command line's verbs for distributed jobs: to run one or a part of it, to look after it, to have it run."""
+"""The verbs for distributed jobs: `launch`, `host`, `run`, `health`, `inspect` and `manifest`."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -30,9 +30,7 @@ from tfdqn.launch.manifests.platforms import Platform
 PoolRoles = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="POOL=ROLE,...",
-        help="roles that the machines of a pool run; repeat for each pool of the platform",
-        show_default=False,
+        metavar="POOL=ROLE,...", help="roles that the machines of a pool run; repeat for each pool", show_default=False
     ),
 ]
 ClusterFile = Annotated[
@@ -42,18 +40,18 @@ Index = Annotated[
     int | None,
     typer.Option(min=0, metavar="I", help="index of this process within its role", show_default="from TF_CONFIG, or 0"),
 ]
-FormerIndex = Annotated[int | None, typer.Option("--task", min=0, hidden=True)]  # as manifests have it
+FormerIndex = Annotated[int | None, typer.Option("--task", min=0, hidden=True)]  # older manifests have it
 Leases = Annotated[
     Path | None,
     typer.Option(
         "--leases",
         metavar="DIR",
-        help="take the lowest index that no other process on this host has; DIR holds the leases",
+        help="take the lowest index that no other process on this host holds; DIR keeps the leases",
     ),
 ]
-FormerLeases = Annotated[Path | None, typer.Option("--places", hidden=True)]  # as manifests have it
+FormerLeases = Annotated[Path | None, typer.Option("--places", hidden=True)]  # older manifests have it
 StoppedStatus = Annotated[
-    int, typer.Option(min=0, max=255, metavar="N", help="exit status if stopped before the job is over")
+    int, typer.Option(min=0, max=255, metavar="N", help="exit status if stopped before the job has finished")
 ]
 Evaluator = Annotated[bool, typer.Option(help="run a process that evaluates the policy")]
 Image = Annotated[
@@ -82,9 +80,11 @@ def launch(
     parameter_servers: ParameterServers = None,
     evaluator: Evaluator = True,
     run_dir: RunDirectory = None,
-    prefix: Annotated[bool, typer.Option("--prefix", help="also show what each process prints")] = False,
+    prefix: Annotated[
+        bool, typer.Option("--prefix", help="also show each process's output, prefixed by its name")
+    ] = False,
 ) -> None:
-    """Learn a task with many processes on this host. An existing run is resumed."""
+    """Train with many processes on this host. An existing run is resumed."""
     require_supported_platform()
     from tfdqn.storage.checkpoints import CheckpointManager
     from tfdqn.storage.run_directory import RunDir
@@ -107,7 +107,7 @@ def launch(
     with JobView(resolved.stop.env_steps, run.process_logs if prefix else None) as view:
         outcome = run_job(resolved, run, view, has_evaluator=evaluator)
     if outcome.summary is not None:
-        with suppress(OSError):  # a terminal that was closed meanwhile
+        with suppress(OSError):  # the terminal may have been closed
             terminal.print_summary(outcome.summary)
         return
     newest = CheckpointManager(run.checkpoints).latest(names=())
@@ -125,7 +125,7 @@ def launch(
 
 @jobs.command()
 def host(config: ConfigFile, overrides: Overrides = None, pool: PoolRoles = None, run_dir: RunDirectory = None) -> None:
-    """Run this machine's share of a job on many machines. TF_CONFIG or CLUSTER_SPEC lists the machines."""
+    """Run this machine's share of a multi-machine job. TF_CONFIG or CLUSTER_SPEC lists the machines."""
     require_supported_platform()
     from tfdqn.cluster.environment import machines_of_environment
     from tfdqn.cluster.placement import read_pools
@@ -170,7 +170,7 @@ def run_role(
     from tfdqn.cluster.environment import process_in_job
     from tfdqn.system.signals import end_at_once, interruptions
 
-    resolved = load_config(config, overrides or (), unused={})  # a job's file is what `launch` or `manifest` checked
+    resolved = load_config(config, overrides or (), unused={})  # `launch` or `manifest` has checked for unused keys
     index = task if index is None else index
     leases = places if leases is None else leases
     topology, process_id = process_in_job(resolved, cluster, role, index)
@@ -205,7 +205,7 @@ def health(
     run_dir: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="the directory of a run launched on this host", show_default="processes of `tfdqn run`"
+            metavar="DIR", help="directory of a run launched on this host", show_default="processes of `tfdqn run`"
         ),
     ] = None,
     within: Annotated[
@@ -213,7 +213,7 @@ def health(
     ] = Health().dead_after_seconds,
     task: FormerIndex = None,
 ) -> None:
-    """Check whether processes on this host are alive. The exit status is 0 if all are, else 1."""
+    """Check that processes on this host are alive. The exit status is 0 if all are, else 1."""
     from tfdqn.coordination.heartbeat_files import health_of, health_of_all
     from tfdqn.storage.run_directory import RunDir
 
@@ -235,7 +235,7 @@ def inspect(
 ) -> None:
     """Show the state of a distributed job or of a run.
 
-    If no learner answers, it shows what the run, or each run of a folder of seeds, has left.
+    If no learner answers, shows what is in the run directory, or in each run of a folder of seeds.
     """
     from tfdqn.cli import inspect_view
     from tfdqn.launch.inspector import Inspector
@@ -271,7 +271,7 @@ def manifest(
     ] = "",
     output: ManifestFolder = None,
 ) -> None:
-    """Write the files with which a platform runs a distributed job."""
+    """Write the files that a platform needs to run a distributed job."""
     from tfdqn.launch.manifests.job_spec import JobSpec, check_image, dns_label, with_gpus
     from tfdqn.launch.manifests.render import render, write_files
 
@@ -290,7 +290,7 @@ def manifest(
 
     from tfdqn.tasks.registry import check_task
 
-    with suppress(PackageMissingError):  # the image may have it
+    with suppress(PackageMissingError):  # the image may have the package
         check_task(resolved.task)
 
     folder = output or Path("launchers") / config.stem / str(target)

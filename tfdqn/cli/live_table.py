@@ -1,4 +1,4 @@
-"""`JobView`: what a person sees of a job of many processes: a live table on a terminal, elsewhere a line per change."""
+"""`JobView`: shows a job of many processes: a live table on a terminal, elsewhere a line for each change."""
 
 import re
 from collections import Counter, defaultdict
@@ -22,17 +22,17 @@ from tfdqn.launch.supervisor import JobStatus, Row
 from tfdqn.records import Progress
 
 _PRESENT_SECONDS = 10.0
-_MOST_BYTES_AT_ONCE = 200_000
-_PASSING = re.compile(r"silent for|starting")
-_FIGURES = re.compile(r"\d[\d,.]*")
-# As glog, absl, TensorFlow and Reverb begin a line.
-_CHATTER = re.compile(
+_MAX_READ_BYTES = 200_000
+_TRANSIENT = re.compile(r"silent for|starting")
+_NUMBERS = re.compile(r"\d[\d,.]*")
+# How glog, absl, TensorFlow and Reverb begin a line of their logs.
+_LIBRARY_LOG = re.compile(
     r"[IWEF]\d{4} [\d:.]+|\d{4}-\d\d-\d\d [\d:.]+: [IWEF] |\[reverb/|WARNING: All log messages before absl"
 )
 
 
 def totals(inspection: Inspection, total_env_steps: int, phase: str) -> Progress:
-    """The figures of all processes together."""
+    """The progress of a job: rates summed, and returns averaged, over the processes with a recent heartbeat."""
     present = [each.heartbeat for each in inspection.processes if each.seconds_since_heartbeat < _PRESENT_SECONDS]
     returns = [heartbeat.episode_return for heartbeat in present if heartbeat.episode_return is not None]
     return Progress(
@@ -50,20 +50,22 @@ def totals(inspection: Inspection, total_env_steps: int, phase: str) -> Progress
 
 
 class JobView(LiveView):
-    """`with JobView(stop.env_steps) as view: Supervisor(…, view).run()`; a terminal that is closed is no error.
+    """Shows a job while it runs: `with JobView(stop.env_steps) as view: Supervisor(…, view).run()`.
 
     Args:
-      total_env_steps: after which the job ends.
-      logs: a folder for what the processes print, which is shown, too; None: it is not.
+      total_env_steps: environment steps after which the job ends.
+      logs: the folder of the processes' logs, whose new lines are shown too; None: they are not.
+      console: where it is shown; None: stdout.
     """
 
     def __init__(self, total_env_steps: int, logs: Path | None = None, console: Console | None = None):
         super().__init__(console)
         self._total_env_steps = total_env_steps
         self._tail = None if logs is None else _LogTail(logs)
-        self._said: dict[tuple, set[str]] = defaultdict(set)  # states, by process and life
+        self._said: dict[tuple, set[str]] = defaultdict(set)  # states, by process and number of restarts
 
     def show(self, status: JobStatus) -> None:
+        """Shows the job's current state."""
         if self._tail is not None:
             for line in self._tail.new_lines(status.rows):
                 self.say(line)
@@ -75,22 +77,22 @@ class JobView(LiveView):
         if figures is None:
             return table
         bar = ProgressBar(total=figures.total_env_steps, completed=figures.env_steps)
-        # The bar ends with no line of its own.
+        # A padding of 0 ends the bar's line, which Rich doesn't.
         return Group(table, Padding(bar, 0), Text(f"{figures.phase}: {progress_figures(figures)}"))
 
     def _totals(self, status: JobStatus) -> Progress | None:
         if status.inspection is None:
             return None
         states = (row.state for row in status.rows if row.process_id == LEARNER)
-        phase = next(states, status.inspection.state)  # the learner's own word where it is elsewhere
+        phase = next(states, status.inspection.state)  # no row where the learner runs on another host
         return totals(status.inspection, self._total_env_steps, phase)
 
     def _say_what_changed(self, status: JobStatus, figures: Progress | None) -> None:
         new: dict[tuple[Role, str], list[int]] = defaultdict(list)
         for row in status.rows:
             said = self._said[row.process_id, row.restarts]
-            kind = _FIGURES.sub("", row.state)  # a state that counts is one state
-            if kind and kind not in said and not _PASSING.match(kind):
+            kind = _NUMBERS.sub("", row.state)  # states that differ only in a number count as one
+            if kind and kind not in said and not _TRANSIENT.match(kind):
                 said.add(kind)
                 new[row.process_id.role, row.state].append(row.process_id.index)
         for (role, state), indices in new.items():
@@ -100,7 +102,7 @@ class JobView(LiveView):
 
 
 def process_table(rows: Sequence[Row], room: int) -> Table:
-    """A line for each process, in no more than `room` lines: beyond, those of a role share one."""
+    """A table with one row per process. If there are more than `room`, the processes of a role share a row."""
     table = make_table("process", "state", right=("pid", "speed", "heartbeat", "restarts"))
     by_role: dict[Role, list[Row]] = defaultdict(list)
     for row in rows:
@@ -126,13 +128,13 @@ def _cells(row: Row) -> list[str]:
 
 
 def speed(role: Role, steps_per_second: float) -> str:
-    """Of the learner in updates, of others in environment steps."""
+    """The speed of a process: updates/s for the learner, environment steps/s for others; "" if it is 0."""
     unit = "updates" if role is Role.LEARNER else "steps"
     return f"{steps_per_second:,.0f} {unit}/s" if steps_per_second else ""
 
 
 def _cells_of_many(rows: list[Row]) -> list[str]:
-    """Of all processes of a role: how many are in each state, the rates and restarts together, the oldest heartbeat."""
+    """One row for all processes of a role: counts by state, summed rates and restarts, the oldest heartbeat."""
     states = Counter(row.state for row in rows).most_common()
     ages = [row.seconds_since_heartbeat for row in rows if row.seconds_since_heartbeat is not None]
     whole = Row(
@@ -148,7 +150,7 @@ def _cells_of_many(rows: list[Row]) -> list[str]:
 
 
 class _LogTail:
-    """What the processes print from now on, line by line, but for the chatter of C++ libraries."""
+    """The lines that processes print from now on, without the log lines of C++ libraries."""
 
     def __init__(self, logs: Path):
         self._read_bytes = {log: log.stat().st_size for log in logs.glob("*.log")}
@@ -157,11 +159,12 @@ class _LogTail:
         for row in rows:
             with suppress(OSError), row.log.open("rb") as file:
                 file.seek(self._read_bytes.setdefault(row.log, 0))
-                content = file.read(_MOST_BYTES_AT_ONCE)
+                content = file.read(_MAX_READ_BYTES)
                 whole = content[: content.rfind(b"\n") + 1]
-                self._read_bytes[row.log] += len(whole) or len(content) // _MOST_BYTES_AT_ONCE * len(content)
+                is_too_long = not whole and len(content) == _MAX_READ_BYTES  # a line, which is skipped
+                self._read_bytes[row.log] += len(content) if is_too_long else len(whole)
                 for line in whole.decode(errors="replace").splitlines():
-                    if line.strip() and not _CHATTER.match(line):
+                    if line.strip() and not _LIBRARY_LOG.match(line):
                         yield f"{row.process_id} | {line.removeprefix(f'{row.process_id}: ')}"
 
 

@@ -1,4 +1,4 @@
-"""`LiveView`: a table that is drawn again and again on a terminal, with lines above it; elsewhere lines alone."""
+"""`LiveView`: a table that is redrawn in place on a terminal, with messages above it; elsewhere only lines."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,11 +11,11 @@ from tfdqn.cli.terminal import PLAIN_LINE_INTERVAL_SECONDS, make_console
 from tfdqn.system.interval import IntervalTrigger
 
 _REFRESH_SECONDS = 0.25
-_LINES_BELOW = 8  # of the figures and of messages
+_RESERVED_LINES = 8  # below and above the table, for the totals and for messages
 
 
 class LiveView:
-    """`with` a subclass that draws when it is shown something new; a terminal that is closed is no error."""
+    """The base of the views of work in progress; a context manager. A terminal that is closed is no error."""
 
     def __init__(self, console: Console | None = None):
         self._console = console or make_console()
@@ -27,7 +27,7 @@ class LiveView:
         if self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop", transient=True)
             self._live.start()
-            self._console.show_cursor(True)  # Rich hides it, and a killed process could not put it back
+            self._console.show_cursor(True)  # Rich hides it, and a killed process could not restore it
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -35,16 +35,16 @@ class LiveView:
             self._shielded(self._live.stop)
 
     def say(self, line: str) -> None:
-        """One line, above the table where there is one."""
+        """Prints one line, above the table if there is one."""
         self._shielded(lambda: self._console.print(line, markup=False, soft_wrap=True))
 
     @property
     def room(self) -> int:
-        """Lines for the table."""
-        return self._console.height - _LINES_BELOW
+        """How many lines there are for the table."""
+        return self._console.height - _RESERVED_LINES
 
     def draw(self, table: Callable[[], RenderableType], say_what_changed: Callable[[], None]) -> None:
-        """A few times a second: the table where there is a terminal, else lines of what has changed."""
+        """Redraws the table, or without a terminal prints what changed; does nothing if it did so just now."""
         if not self._refresh.is_due():
             return
         if self._live is None:
@@ -54,13 +54,13 @@ class LiveView:
         self._refresh.done()
 
     def say_totals(self, line: str) -> None:
-        """Now and then, where there is no terminal."""
+        """Prints the totals, at most every `PLAIN_LINE_INTERVAL_SECONDS`."""
         if self._totals_line.is_due():
             self._totals_line.done()
             self.say(line)
 
     def _shielded(self, write: Callable[[], object]) -> None:
-        """A terminal that has gone away takes no work with it: nothing more is shown."""
+        """Writes to the terminal. If that has gone away, shows nothing from then on, and the work goes on."""
         try:
             write()
         except OSError:

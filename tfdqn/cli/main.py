@@ -1,7 +1,7 @@
-"""The command line: its verbs, and what an error becomes: one line on stderr, and an exit status.
+"""The entry point of the command line: collects the verbs, and turns errors into one line on stderr and a status.
 
-A verb is a thin layer over the function that does the work, in `runs`, `serving`, `reports`, `tasks` or `jobs`. Nothing
-heavy is imported before a verb needs it: `tfdqn --help` knows no TensorFlow.
+Each verb is a thin layer, in `runs`, `serving`, `tune`, `reports`, `tasks` or `jobs`, over the function that does the
+work. Nothing heavy is imported before a verb needs it: `tfdqn --help` does not import TensorFlow.
 """
 
 import errno
@@ -26,14 +26,14 @@ from tfdqn.storage.disk_full import is_full_disk
 from tfdqn.system.shell_commands import own_command
 from tfdqn.system.utf8 import show_any_text
 
-# What the system says of a path that a user has given.
-_OF_PATHS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
+# Errors that mean that a path given by the user can't be used.
+_PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 
 app = typer.Typer(
     name="tfdqn",
     help="Train deep Q-networks in parallel with TensorFlow.",
     add_completion=False,
-    # Rich help would double the time that --help takes.
+    # Rich would double the time that --help takes.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -59,10 +59,10 @@ for verbs in (runs, serving, tune, reports, tasks, jobs):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit status. Errors that a user can mend are one line on stderr.
+    """Runs one command and returns its exit status. An error that the user can fix is one line on stderr.
 
-    `tfdqn run` ends the process instead: what Reverb and TensorFlow would do at Python's own end waits for peers that
-    may be gone.
+    `tfdqn run` ends the process by `os._exit` instead of returning: at interpreter shutdown Reverb and TensorFlow would
+    wait for peers that may be gone.
     """
     show_any_text()
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def command() -> int:
         return app(args=arguments, prog_name="tfdqn", standalone_mode=False) or 0
 
-    if arguments[0] == "health":  # it asks after the heartbeats of others
+    if arguments[0] == "health":  # reads the heartbeats of other processes, and gives none of its own
         return _status_of(command)
     if arguments[0] != "run":
         with heartbeat_of_command(arguments[0], lambda line: typer.echo(line, err=True)):
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _status_of(command: Callable[[], int]) -> int:
-    """A command's exit status; one line on stderr for what a user can mend."""
+    """Runs a command; returns its exit status. Prints one line on stderr for an error that the user can fix."""
     try:
         return command()
     except UserError as error:
@@ -103,7 +103,7 @@ def _status_of(command: Callable[[], int]) -> int:
     except OSError as error:
         if is_full_disk(error):
             return _fail(f"the disk is full ({error})")
-        if error.errno not in _OF_PATHS:
+        if error.errno not in _PATH_ERRORS:
             raise
         return _fail(f"{error.filename or 'a file'} can't be read or written: {error.strerror}")
     except typer.TyperException as error:
@@ -111,7 +111,7 @@ def _status_of(command: Callable[[], int]) -> int:
 
 
 def _misuse(error: typer.TyperException) -> str:
-    """What is wrong with a command line; of something that is no number, what it should be."""
+    """What is wrong with the command line. Where a number was expected, the range that is allowed."""
     problem = error.format_message().rstrip(".")
     value, not_a, kind = problem.partition(" is not a valid ")
     words = {"int": "a whole number", "float": "a number"}.get(kind.removesuffix(" range"))

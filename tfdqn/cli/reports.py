@@ -1,4 +1,4 @@
-"""The command line's verbs for many runs that have finished: what they come to, and whether some are better."""
+"""The verbs that evaluate many finished runs: `report` and `compare`."""
 
 import math
 from pathlib import Path
@@ -28,13 +28,13 @@ def report(
     threshold: Annotated[
         float | None,
         typer.Option(
-            metavar="X", help="return from which the task counts as learned", show_default="stop.return_at_least"
+            metavar="X", help="return at which the task counts as learned", show_default="stop.return_at_least"
         ),
     ] = None,
 ) -> None:
     """Report on finished runs of a task.
 
-    Runs whose configurations differ only in the seed are one group.
+    Runs whose configurations differ only in the seed form one group.
     """
     from tfdqn.cli import reports_view
     from tfdqn.reports.groups import read_report
@@ -63,8 +63,11 @@ def report(
             typer.echo(file)
 
 
-Further = Annotated[
-    list[Path] | None, typer.Option(metavar="RUN", help="another run or folder of seeds on this side; may be repeated")
+FurtherA = Annotated[
+    list[Path] | None, typer.Option("--and-a", metavar="RUN", help="another run or folder of seeds for A; repeatable")
+]
+FurtherB = Annotated[
+    list[Path] | None, typer.Option("--and-b", metavar="RUN", help="another run or folder of seeds for B; repeatable")
 ]
 
 
@@ -72,12 +75,13 @@ Further = Annotated[
 def compare(
     a: Annotated[Path, typer.Argument(metavar="A", help="a run directory or a folder of seeds")],
     b: Annotated[Path, typer.Argument(metavar="B", help="a run directory or a folder of seeds")],
-    and_a: Further = None,
-    and_b: Further = None,
+    and_a: FurtherA = None,
+    and_b: FurtherB = None,
 ) -> None:
-    """Say whether B scores higher than A.
+    """Test whether B scores higher than A.
 
-    It also gives the confidence, and the number of further seeds that would settle it.
+    Prints the difference with its 95 % confidence interval; if that leaves it open, also about how many more seeds
+    would settle it.
     """
     from tfdqn.cli import reports_view
     from tfdqn.reports.comparison import compare_runs

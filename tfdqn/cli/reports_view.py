@@ -1,4 +1,4 @@
-"""What a person sees of `tfdqn report` and `tfdqn compare`."""
+"""The output of `tfdqn report` and `tfdqn compare`."""
 
 from collections.abc import Iterator
 
@@ -13,11 +13,11 @@ from tfdqn.reports.group_table import Table, group_table, number, span
 from tfdqn.reports.groups import Report
 
 _UNLIMITED_COLUMNS = 10_000
-_LEAST_RUNS = 5  # of each side, for the bootstrap's interval
+_MIN_RUNS = 5  # of each side, for the bootstrap's interval
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
-    """The task, and a row for each group."""
+    """Prints the task and a table with a row for each group."""
     console = console or make_console()
     about = report.task if report.threshold is None else f"{report.task}, learned at a return of {report.threshold:g}"
     console.print(about, markup=False, soft_wrap=True)
@@ -25,7 +25,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
     if _fits(table, console):
         console.print(_rendered(table))
         return
-    # Names above, and the figures in several tables: cut ones would be of no use.
+    # Too wide: the names on lines of their own, then the columns in several tables, so that no figure is cut off.
     for group in report.groups:
         console.print(group.name, markup=False, soft_wrap=True)
     numbered = Table(["", *table.columns[1:]], [[f"{n}.", *row[1:]] for n, row in enumerate(table.rows, 1)])
@@ -35,13 +35,16 @@ def print_report(report: Report, console: Console | None = None) -> None:
 
 
 def verdict(found: Comparison) -> str:
-    """One line: who is better, by how much, how sure that is; if it isn't settled, what would settle it."""
+    """The result of a comparison in one line: which side is better, by how much and how certainly.
+
+    If the interval contains 0, also how many more runs would settle it.
+    """
     of_a, of_b = found.runs
     better = "B is better" if found.difference > 0 else "A is better"
     head = better if found.is_settled else "Not settled" if found.difference else "No difference"
     figures = (
         f"B {number(found.means[1])}, A {number(found.means[0])}, difference {number(found.difference)} "
-        f"(95 % interval {span(found.interval)}), P(B > A) = {found.improvement:.2f}{_its_interval(found)}, "
+        f"(95 % interval {span(found.interval)}), P(B > A) = {found.improvement:.2f}{_improvement_interval(found)}, "
         f"of {of_b} and {of_a} runs"
     )
     return f"{head}: {figures}{'' if found.is_settled else _advice(found)}"
@@ -55,13 +58,13 @@ def _advice(found: Comparison) -> str:
     return f"; if it is as it looks, about {of_a} more {seeds} of A and {of_b} of B would settle it"
 
 
-def _its_interval(found: Comparison) -> str:
-    """Resamples of a few runs are nearly all alike: of all that win, each resample wins."""
-    return f" ({span(found.improvement_interval, '.2f')})" if min(found.runs) >= _LEAST_RUNS else ""
+def _improvement_interval(found: Comparison) -> str:
+    """The interval of P(B > A), or "" where there are too few runs for a bootstrap to mean anything."""
+    return f" ({span(found.improvement_interval, '.2f')})" if min(found.runs) >= _MIN_RUNS else ""
 
 
 def _parts(table: Table, console: Console) -> Iterator[Table]:
-    """The first column with as many of the others as there is room for, one at least, until all have been shown."""
+    """Splits a table by columns: each part has the first column and as many others as fit, at least one."""
     begin = 1
     for end in range(2, len(table.columns) + 1):
         if end == len(table.columns) or not _fits(_with_columns(table, begin, end + 1), console):
@@ -76,7 +79,7 @@ def _with_columns(table: Table, begin: int, end: int) -> Table:
 
 
 def _fits(table: Table, console: Console) -> bool:
-    """Whether it is shown whole, each row on one line. `console.measure` can't tell: it gives no more than there is."""
+    """Whether each row fits on one line. `console.measure` can't tell: it never returns more than the width."""
     unlimited = console.options.update(width=_UNLIMITED_COLUMNS)
     return Measurement.get(console, unlimited, _rendered(table)).maximum <= console.width
 
@@ -85,7 +88,7 @@ def _rendered(table: Table) -> rich.table.Table:
     text, *numbers = table.columns
     drawn = make_table(text, right=numbers)
     for column in drawn.columns:
-        column.no_wrap, column.overflow = False, "fold"  # where even one column is too wide: never cut
+        column.no_wrap, column.overflow = False, "fold"  # never cut off, even if a single column is too wide
     for row in table.rows:
         drawn.add_row(*map(escape, row))
     return drawn

@@ -1,4 +1,4 @@
-"""The command line's verbs for one run, from `train` to `export`."""
+"""The verbs for one run: `train`, `config`, `evaluate`, `plot` and `export`; and `version`."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -36,7 +36,7 @@ runs = typer.Typer()
 
 
 class Which(StrEnum):
-    """Which of a run's policies."""
+    """Which of a run's policies: that of its best evaluation, or of its newest checkpoint."""
 
     best = "best"
     latest = "latest"
@@ -48,7 +48,7 @@ Seeds = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(min=1, metavar="J", help="seeds trained side by side", show_default="by the number of cores"),
+    typer.Option(min=1, metavar="J", help="seeds to train in parallel", show_default="from the number of cores"),
 ]
 TaskChanges = Annotated[
     list[str] | None,
@@ -67,10 +67,10 @@ def train(
     seeds: Seeds = None,
     jobs: Jobs = None,
     together: Annotated[
-        bool, typer.Option("--together", help="train seeds as threads, in a process for each core (docs/many_runs.md)")
+        bool, typer.Option("--together", help="train seeds as threads, in one process per core (docs/many_runs.md)")
     ] = False,
 ) -> None:
-    """Learn a task, or resume an existing run. With --seeds, DIR holds a run for each seed."""
+    """Train on a task, or resume an existing run. With --seeds, DIR holds one run per seed."""
     require_supported_platform()
     if seeds is not None:
         from tfdqn.cli import seeds as many
@@ -85,7 +85,7 @@ def train(
 
 
 def _train_one(config: Path, overrides: Sequence[str], run_dir: Path | None, profile: bool) -> None:
-    """Trains one run, or, where `TF_CONFIG` makes this process part of a cluster, does this process's share of it."""
+    """Trains one run; if `TF_CONFIG` makes this process part of a cluster, does this process's share of it."""
     from tfdqn.cluster.checks import cluster_for, cluster_keys, doubt, given_keys
     from tfdqn.cluster.environment import cluster_of_environment
 
@@ -117,7 +117,7 @@ def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, p
 
     progress = terminal.TrainingProgress()
     with interruptions(end_at_once, progress.stopping) as interrupted, progress:
-        # Imported late, for that is most of the start: the bar is there already, and signals are taken.
+        # Imported late: this is most of the start-up time, and by now the bar is shown and signals are handled.
         from tfdqn.training.train import train_checked
 
         try:
@@ -130,7 +130,7 @@ def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, p
 
 
 def _further(overrides: Sequence[str], summary: Summary, config: Config, run: RunDir) -> list[str]:
-    """The overrides that train a finished run further: the given ones, without the condition that has ended it."""
+    """The overrides that train a finished run further: the given ones, with the condition that ended it lifted."""
     from tfdqn.storage.checkpoints import CheckpointManager
     from tfdqn.training.stopping import overrides_to_go_on
 
@@ -141,7 +141,7 @@ def _further(overrides: Sequence[str], summary: Summary, config: Config, run: Ru
 
 
 def _take_part(config: Config, cluster: Cluster) -> None:
-    """What `train` does in a process that `TF_CONFIG` gives another task than the chief's."""
+    """Serves the chief, in a process to which `TF_CONFIG` gives another part than the chief's."""
     from tfdqn.roles import entry
 
     typer.echo(f"{cluster.name}: working for the chief at {cluster.chief_host}")
@@ -179,7 +179,7 @@ def evaluate(
     toml.with_changed_task(directory.config(), changes or (), str(directory.config_file))
     require_policy(directory, checkpoint.value)
 
-    # Imported late, for that takes seconds: mistakes are reported before.
+    # Imported late: this takes seconds, and mistakes are reported before.
     from tfdqn.evaluation.evaluate import evaluate as run_evaluation
 
     def show(report: "EvaluationReport") -> None:
@@ -242,7 +242,7 @@ def export(
         list[ModelFormat] | None,
         typer.Option(
             "--format",
-            help="onnx and tflite are written in addition to the SavedModel; may be repeated",
+            help="format to write; onnx and tflite come in addition to the SavedModel; may be repeated",
             show_default="savedmodel",
         ),
     ] = None,
@@ -251,11 +251,11 @@ def export(
         typer.Option(
             "--hub-layout",
             metavar="DIR",
-            help="also write DIR in the layout of model hubs: model card, model, configuration, film",
+            help="also write DIR in the layout of model hubs: model card, model, configuration, video",
         ),
     ] = None,
 ) -> None:
-    """Export a run's policy as a SavedModel. It comes with a model card; its path is printed."""
+    """Export a run's policy as a SavedModel with a model card. Prints its path."""
     require_supported_platform()
     wanted = parse_formats(formats or [ModelFormat.savedmodel])
     from tfdqn.exporting.versions import require_free

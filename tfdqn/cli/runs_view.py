@@ -1,4 +1,4 @@
-"""`RunsView`: what a person sees of several runs that are trained at once: a live table, elsewhere lines."""
+"""`RunsView`: shows several runs that are trained at once: a live table on a terminal, elsewhere lines."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -16,24 +16,25 @@ from tfdqn.tuning.observed_run import ObservedRun, Outcome
 
 
 class RunsView(LiveView):
-    """`with RunsView() as view: train_seeds(…, view)`."""
+    """Shows runs while they are trained: `with RunsView() as view: train_seeds(…, view)`."""
 
     def __init__(self, console: Console | None = None):
         super().__init__(console)
         self._said: dict[str, str] = {}  # states, by name
 
     def show(self, runs: Sequence[ObservedRun]) -> None:
+        """Shows the current state of all runs."""
         self.draw(partial(self._rendered, runs), partial(self._say_what_changed, runs))
 
     def _rendered(self, runs: Sequence[ObservedRun]) -> RenderableType:
         done, total = _steps(runs)
         bar = ProgressBar(total=total, completed=done)
-        # The bar ends with no line of its own.
-        return Group(runs_table(_most_telling(runs, max(self.room, 1))), Padding(bar, 0), Text(figures(runs)))
+        # A padding of 0 ends the bar's line, which Rich doesn't.
+        return Group(runs_table(_most_relevant(runs, max(self.room, 1))), Padding(bar, 0), Text(figures(runs)))
 
     def _say_what_changed(self, runs: Sequence[ObservedRun]) -> None:
         for run in runs:
-            # How each has ended is said by what has started it.
+            # How a run has ended is reported by the code that started it.
             if run.is_alive and self._said.get(run.name) != run.state:
                 self._said[run.name] = run.state
                 self.say(f"{run.name}: {run.state}")
@@ -41,7 +42,7 @@ class RunsView(LiveView):
 
 
 def runs_table(runs: Sequence[ObservedRun]) -> Table:
-    """A line for each run."""
+    """A table with one row per run."""
     table = make_table("run", "state", right=("steps", "speed", "return", "best evaluation", "time"))
     for run in runs:
         now = run.progress()
@@ -58,7 +59,7 @@ def runs_table(runs: Sequence[ObservedRun]) -> Table:
 
 
 def figures(runs: Sequence[ObservedRun]) -> str:
-    """How all of them stand together, in one short line."""
+    """The progress of all runs together, in one short line."""
     finished, failed = (sum(run.outcome is each for run in runs) for each in (Outcome.FINISHED, Outcome.FAILED))
     done, total = _steps(runs)
     speed = sum(run.progress().env_steps_per_second for run in runs if run.is_alive)
@@ -70,7 +71,7 @@ def figures(runs: Sequence[ObservedRun]) -> str:
 
 
 def _steps(runs: Sequence[ObservedRun]) -> tuple[int, int]:
-    """Environment steps taken, and those that are to be: of a run that is over, what it has taken."""
+    """(environment steps taken, environment steps in all), summed; a finished run counts as far as it came."""
     done = total = 0
     for run in runs:
         taken = run.progress().env_steps
@@ -79,7 +80,7 @@ def _steps(runs: Sequence[ObservedRun]) -> tuple[int, int]:
     return done, total
 
 
-def _most_telling(runs: Sequence[ObservedRun], room: int) -> Sequence[ObservedRun]:
-    """Of more than there is room for, first those under way and those that have failed."""
+def _most_relevant(runs: Sequence[ObservedRun], room: int) -> Sequence[ObservedRun]:
+    """At most `room` runs in their own order; those in training are preferred, then those that have failed."""
     order = sorted(runs, key=lambda run: (not run.is_alive, run.outcome is not Outcome.FAILED))[:room]
     return [run for run in runs if run in order]

@@ -1,4 +1,4 @@
-"""`tfdqn train --seeds`: what the user sees of a configuration that is trained with several seeds."""
+"""`tfdqn train --seeds`: trains one configuration with several seeds, and prints the results."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -34,7 +34,19 @@ def train(
     options: Sequence[str],
     together: bool = False,
 ) -> None:
-    """What `tfdqn train` does with `seeds`, a list such as "1-5,8"."""
+    """Trains a configuration with several seeds.
+
+    Args:
+      config: a TOML file.
+      overrides: "key=value" each.
+      run_dir: the folder of the seeds' runs; None: runs/<CONFIG>-seeds.
+      seeds: a list such as "1-5,8".
+      jobs: how many to train in parallel; None: from the number of cores.
+      options: further options of `tfdqn train` for each seed.
+      together: train them as threads, in one process per core.
+
+    Raises ConfigError for a configuration or options that can't be trained so, and typer.Exit if a seed has failed.
+    """
     from tfdqn.cluster.environment import cluster_of_environment
 
     wanted = read_seeds(seeds)
@@ -64,7 +76,7 @@ def train(
 
 
 def _require_together(config: Config, options: Sequence[str]) -> None:
-    """Raises ConfigError, in one line, for what can't be trained beside others in one process."""
+    """Raises ConfigError for what can't be trained beside other seeds in one process."""
     from tfdqn.config.together_checks import require_together
 
     if options:
@@ -75,7 +87,7 @@ def _require_together(config: Config, options: Sequence[str]) -> None:
 def train_each(
     config: Config, seeds: Sequence[int], folder: SeedsFolder, jobs: int | None, again: str, options: Sequence[str] = ()
 ) -> None:
-    """Trains each seed in a process of its own, and prints what all have come to. `again` is the command to resume."""
+    """Trains each seed in a process of its own, and prints the results. `again` is the command to resume."""
     from tfdqn.tuning.seeds import train_seeds
 
     _train(seeds, folder, again, lambda view: train_seeds(config, seeds, folder, view, jobs, options))
@@ -84,12 +96,12 @@ def train_each(
 def _train(
     seeds: Sequence[int], folder: SeedsFolder, again: str, train_seeds: "Callable[[RunsView], SeedsOutcome]"
 ) -> None:
-    """Trains them, and prints what all have come to."""
+    """Trains seeds by `train_seeds`, and prints the results; raises typer.Exit if one has failed."""
     from tfdqn.cli.runs_view import RunsView
 
     with RunsView() as view:
         outcome = train_seeds(view)
-    with suppress(OSError):  # a terminal that was closed meanwhile
+    with suppress(OSError):  # the terminal may have been closed
         make_console().print(rendered(outcome.summary, [*_curve(folder), ("summary", str(folder.summary_file))]))
     if not outcome.is_over:
         unsaved = f"Saved, but for {', '.join(outcome.unsaved)}." if outcome.unsaved else "Saved."
@@ -101,7 +113,7 @@ def _train(
 
 
 def rendered(summary: SeedsSummary, paths: Iterable[tuple[str, str]] = ()) -> RenderableType:
-    """What the seeds have come to, each and together."""
+    """Lays out the results of the seeds: a row for each, then statistics over all of them, then `paths`."""
     table = make_table("seed", "status", right=_FIGURES)
     for each in summary.seeds:
         cells = (
@@ -130,7 +142,7 @@ def _statistics(name: str, found: SeedStatistics | None) -> Iterable[tuple[str, 
 
 
 def _curve(folder: SeedsFolder) -> Iterable[tuple[str, str]]:
-    """Draws it, where there is something to draw."""
+    """Draws the learning curve of all seeds, unless none has been evaluated yet; yields its name and path."""
     from tfdqn.reports.learning_curves import plot
 
     with suppress(RunDirError):

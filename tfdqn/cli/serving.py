@@ -1,4 +1,4 @@
-"""The command line's verb that answers requests: `serve`."""
+"""The verb `serve`, which answers requests with a policy."""
 
 import os
 import sys
@@ -17,9 +17,11 @@ serving = typer.Typer()
 Versions = Annotated[str, typer.Option(metavar="WHICH", help="versions to serve: latest:N, all, or specific:1,3")]
 Labels = Annotated[
     list[str] | None,
-    typer.Option("--label", metavar="NAME=VERSION", help="another name of a version in URLs; repeatable"),
+    typer.Option("--label", metavar="NAME=VERSION", help="alias for a version in URLs; may be repeated"),
 ]
-MostRows = Annotated[int, typer.Option(min=1, metavar="ROWS", help="maximum number of rows in one call of the policy")]
+MostRows = Annotated[
+    int, typer.Option(min=1, metavar="ROWS", help="maximum number of observations in one call of the policy")
+]
 ApiKeyFile = Annotated[
     Path | None,
     typer.Option(
@@ -33,7 +35,7 @@ TlsKey = Annotated[
     Path | None, typer.Option(metavar="FILE", help="the certificate's private key, as PEM", show_default=False)
 ]
 DrainSeconds = Annotated[
-    float, typer.Option(min=0, metavar="N", help="after SIGTERM: seconds of 'not ready' before it stops listening")
+    float, typer.Option(min=0, metavar="N", help="seconds to report 'not ready' after SIGTERM, before closing the port")
 ]
 Insecure = Annotated[bool, typer.Option("--insecure", help="listen beyond loopback without API keys or TLS")]
 
@@ -61,7 +63,7 @@ def serve(
     drain_seconds: DrainSeconds = 0.0,
     insecure: Insecure = False,
 ) -> None:
-    """Serve a policy over HTTP. The REST interface is TensorFlow Serving's; newer versions replace older ones."""
+    """Serve a policy over HTTP, with TensorFlow Serving's REST API. New versions are picked up while it runs."""
     require_supported_platform()
     from tfdqn.exporting.tf_serving_files import model_name
     from tfdqn.exporting.versions import exports_folder
@@ -76,7 +78,7 @@ def serve(
     with listen(host, port) as listening, interruptions(_end, lambda: typer.echo("Stopping.")) as interrupted:
         if not insecure:
             access.require_beyond_loopback(listening.getsockname()[0])
-        # Imported late, for that takes seconds: mistakes are reported before, and signals taken already.
+        # Imported late: this takes seconds; mistakes are reported before, and signals are already handled.
         from tfdqn.serving.server import serve as run
 
         run(folder, model, listening, options, typer.echo, interrupted)
@@ -88,7 +90,7 @@ def _end() -> None:
 
 
 def _end_if_held() -> None:
-    """Ends the process where a thread does not end: Python would wait for it, even in a call that never returns."""
+    """Ends the process if a thread doesn't end in time: Python would wait for it, even in a call that never returns."""
     others = [each for each in threading.enumerate() if not each.daemon and each is not threading.current_thread()]
     for each in others:
         each.join(_JOIN_SECONDS)

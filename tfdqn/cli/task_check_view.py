@@ -1,4 +1,4 @@
-"""What a person sees of `tfdqn tasks --check`: how far the check is, and the table of what it found."""
+"""The output of `tfdqn tasks --check`: its progress, and a table of its findings."""
 
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -10,18 +10,18 @@ from rich.status import Status
 from tfdqn.cli.terminal import PLAIN_LINE_INTERVAL_SECONDS, make_console, make_table
 from tfdqn.system.interval import IntervalTrigger
 
-if TYPE_CHECKING:  # gymnasium comes with it
+if TYPE_CHECKING:  # imports gymnasium
     from tfdqn.tasks.checking.check import TaskCheck
 
 _REFRESH_SECONDS = 0.1
 
 
 class CheckProgress:
-    """On a terminal a line that is overwritten; elsewhere one every ten seconds.
+    """Shows the progress of a check: one line, overwritten, on a terminal; elsewhere a line every ten seconds.
 
     Args:
-      is_shown: whether anything is to be seen of it at all.
-      console: None: of stdout.
+      is_shown: False: show nothing.
+      console: where it is shown; None: stdout.
     """
 
     def __init__(self, is_shown: bool = True, console: Console | None = None):
@@ -40,7 +40,7 @@ class CheckProgress:
             self._status.stop()
 
     def tell(self, about: str, steps: int, total: int) -> None:
-        """Where the check is: `steps` of `total`, of each environment."""
+        """Shows how far the check is: `steps` of `total` in each environment, with `about` saying what is checked."""
         if self._status is None or not self._due.is_due():
             return
         self._due.done()
@@ -52,7 +52,7 @@ class CheckProgress:
 
 
 def print_check(found: "TaskCheck", console: Console | None = None) -> None:
-    """The table, and the keys that suit the task."""
+    """Prints the findings, the suggested keys, and whether training can run."""
     console = console or make_console()
     table = make_table(found.task, "", "")
     for finding in found.findings:
@@ -65,4 +65,4 @@ def print_check(found: "TaskCheck", console: Console | None = None) -> None:
             keys.add_row(setting, escape(reason))
         console.print(keys)
     console.print()
-    console.print(f"Training can{'' if found.can_train else chr(39) + 't'} run.", markup=False)
+    console.print("Training can run." if found.can_train else "Training can't run.")

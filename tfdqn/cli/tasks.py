@@ -1,4 +1,4 @@
-"""The command line's verb `tasks`: which there are, and whether one of them can be trained on."""
+"""The verb `tasks`, which lists the installed tasks or checks whether one can be trained on."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -21,7 +21,7 @@ def list_or_check(
         list[str] | None,
         typer.Argument(
             metavar="[PATTERN]",
-            help="show only ids that contain this text or match this pattern, such as 'Cart*'; with --check: task keys "
+            help="list only ids that contain this text or match this pattern, such as 'Cart*'; with --check: task keys "
             "to override, such as task.num_envs=4",
             show_default=False,
         ),
@@ -31,13 +31,13 @@ def list_or_check(
         typer.Option(
             "--check",
             metavar="ID",
-            help="play a task at random, and say whether it can be trained on",
+            help="take random actions in a task, and report whether it can be trained on",
             show_default=False,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="with --check: print JSON")] = False,
 ) -> None:
-    """List the installed tasks, or check that one can be learned."""
+    """List the installed tasks, or check whether one can be trained on."""
     if check is not None:
         _check_task(check, arguments or (), as_json)
         return
@@ -58,12 +58,12 @@ def _list_tasks(pattern: str) -> None:
 
 
 def _check_task(task_id: str, overrides: Sequence[str], as_json: bool) -> None:
-    """Ends the program with status 2 where training can't run."""
+    """Checks a task and prints the findings. Raises typer.Exit, with status 2, if training can't run."""
     from tfdqn.cli.task_check_view import CheckProgress, print_check
     from tfdqn.config import Task, toml
 
     config = toml.with_changed_task(Config(task=Task(id=task_id)), overrides, "--check")
-    from tfdqn.tasks.checking.check import check  # gymnasium comes with it
+    from tfdqn.tasks.checking.check import check  # late: imports gymnasium
 
     with others_print_to_stderr() if as_json else nullcontext(), CheckProgress(is_shown=not as_json) as progress:
         found = check(config.task, progress.tell)

@@ -1,4 +1,4 @@
-"""What a person sees: the progress of training, and the tables at the end."""
+"""Output for people: the progress of training, and tables of results."""
 
 import os
 import sys
@@ -16,21 +16,20 @@ from tfdqn.records import Progress, Summary
 from tfdqn.system.durations import duration
 from tfdqn.system.interval import IntervalTrigger
 
-# Types alone: TensorFlow and gymnasium come with them.
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # these import TensorFlow and gymnasium
     from tfdqn.evaluation.evaluate import EvaluationReport
     from tfdqn.tasks.suites.suite import TaskEntry
 
 PLAIN_LINE_INTERVAL_SECONDS = 10.0
-_LEAST_COLUMNS = 20  # below, tables would lose what they show
-# What comes after them doesn't end with a number of environment steps.
+_MIN_COLUMNS = 20  # in a narrower terminal tables would lose what they show
+# Later phases don't end at a number of environment steps, so that no time left can be estimated.
 PHASES_OF_TRAINING = ("filling replay", "learning")
 
 
 class TrainingProgress:
-    """`with TrainingProgress() as progress: train(..., on_progress=progress.show)`.
+    """Shows the progress of training: `with TrainingProgress() as progress: train(..., on_progress=progress.show)`.
 
-    On a terminal a bar; elsewhere a line when the phase changes and every ten seconds.
+    A terminal shows a bar; elsewhere a line is printed when the phase changes and every ten seconds.
     """
 
     def __init__(self, console: Console | None = None):
@@ -45,7 +44,7 @@ class TrainingProgress:
             columns = TextColumn("[bold]{task.description}"), BarColumn(None), TaskProgressColumn()
             self._bar = _BarAboveFigures(*columns, console=self._console, expand=True)
             self._bar.start()
-            self._console.show_cursor(True)  # Rich hides it, and a killed process could not put it back
+            self._console.show_cursor(True)  # Rich hides it, and a killed process could not restore it
             self._row = self._bar.add_task(self._phase, total=None, figures="")
         return self
 
@@ -54,14 +53,15 @@ class TrainingProgress:
             self._bar.stop()
 
     def say(self, line: str) -> None:
-        """One line, above the bar where there is one."""
+        """Prints one line, above the bar if there is one."""
         self._console.print(line, markup=False, soft_wrap=True)
 
     def stopping(self) -> None:
-        """Says that a signal was heard: what goes on may take a while to come to an end."""
+        """Confirms that a signal has arrived: to stop may take a while."""
         self.say(f"stopping (phase: {self._phase}); a second Ctrl-C ends at once, without saving")
 
     def show(self, progress: Progress) -> None:
+        """Shows how far training is."""
         is_new_phase = progress.phase != self._phase
         self._phase = progress.phase
         if self._bar and self._row is not None:
@@ -79,7 +79,7 @@ class TrainingProgress:
 
 
 class _BarAboveFigures(Bars):
-    """Figures on lines of their own, where they wrap: beside a bar, 80 columns would cut them off."""
+    """A bar with the figures below it, where they wrap: beside it, 80 columns would cut them off."""
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield self.make_tasks_table(self.tasks)
@@ -108,12 +108,12 @@ def progress_figures(progress: Progress) -> str:
 
 
 def ago(seconds: float) -> str:
-    """0:07 ago; "dated 0:07 in the future" where a clock was set since."""
+    """An age in words: "0:07 ago", or "dated 0:07 in the future" if a clock was set back since."""
     return f"{duration(seconds)} ago" if seconds >= 0 else f"dated {duration(-seconds)} in the future"
 
 
 def print_summary(summary: Summary, console: Console | None = None) -> None:
-    """What happened, and the paths of what it left."""
+    """Prints the summary of a run, and the paths of what it wrote."""
     rows = [
         (summary.status, summary.reason),
         ("environment steps", f"{summary.env_steps:,}"),
@@ -134,6 +134,7 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
 
 
 def print_evaluation(report: "EvaluationReport", console: Console | None = None) -> None:
+    """Prints the result of `tfdqn evaluate`."""
     rows = [
         ("mean return", f"{report.mean_return:.2f} (std {report.std_return:.2f})"),
         ("95 % confidence interval", f"{report.ci_low:.2f} to {report.ci_high:.2f}"),
@@ -147,6 +148,7 @@ def print_evaluation(report: "EvaluationReport", console: Console | None = None)
 
 
 def print_tasks(tasks: Iterable["TaskEntry"], console: Console | None = None) -> None:
+    """Prints a table of tasks, with what each needs before it can be used."""
     table = make_table("task", "task.suite", "own vector version", "usable")
     for task in tasks:
         own = "yes" if task.own_vector_version else "no"
@@ -167,7 +169,7 @@ def _print_pairs(rows: Iterable[tuple[str, str]], console: Console | None) -> No
 
 
 def pairs_table(rows: Iterable[tuple[str, str]]) -> Table:
-    """Names and values, without a head."""
+    """A table of names and values, without a header."""
     table = make_table("", "")
     table.show_header = False
     for name, value in rows:
@@ -176,10 +178,10 @@ def pairs_table(rows: Iterable[tuple[str, str]]) -> Table:
 
 
 def make_table(*columns: str, right: Sequence[str] = ()) -> Table:
-    """An empty table: columns of text, then those named in `right`, of numbers."""
+    """An empty table: columns of text, then right-aligned columns of numbers, named in `right`."""
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        # Paths and ids are to be copied: never cut, and broken only by the terminal.
+        # Users copy paths and ids: never cut them off.
         table.add_column(column, overflow="fold", no_wrap=False)
     for column in right:
         table.add_column(column, justify="right", no_wrap=True)
@@ -187,19 +189,19 @@ def make_table(*columns: str, right: Sequence[str] = ()) -> Table:
 
 
 class _Console(Console):
-    """A console whose reader may go away (`| head`): nothing more is shown then, and the work goes on."""
+    """A console whose reader may go away (`| head`): from then on nothing is shown, and the work goes on."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 def make_console() -> Console:
-    """Of stdout. A pipe, a dumb terminal and one of a few columns get whole lines, which the latter breaks itself."""
+    """A console for stdout. A pipe, a dumb terminal and a very narrow one get whole lines, which are never wrapped."""
     console = _Console(highlight=False)
-    is_there = sys.stdout.isatty()
-    if is_there and not console.is_dumb_terminal and console.width >= _LEAST_COLUMNS:
+    is_terminal = sys.stdout.isatty()
+    if is_terminal and not console.is_dumb_terminal and console.width >= _MIN_COLUMNS:
         return console
-    return _Console(highlight=False, width=10_000, force_terminal=False if is_there else None)
+    return _Console(highlight=False, width=10_000, force_terminal=False if is_terminal else None)

@@ -1,4 +1,4 @@
-"""`TrialsView`: what a person sees of a search: a live table of the trials that run here, elsewhere lines."""
+"""`TrialsView`: shows a search: a live table of the trials that run on this host; without a terminal, lines."""
 
 from collections.abc import Sequence
 
@@ -14,10 +14,11 @@ from tfdqn.tuning.trial_records import Trial, TrialState, best_of
 
 
 class TrialsView(LiveView):
-    """`with TrialsView(wanted) as view: search(…, view)`.
+    """Shows a search while it runs: `with TrialsView(wanted) as view: search(…, view)`.
 
     Args:
       wanted: how many trials the study is to have.
+      console: where it is shown; None: stdout.
     """
 
     def __init__(self, wanted: int, console: Console | None = None):
@@ -25,21 +26,23 @@ class TrialsView(LiveView):
         self._wanted = wanted
 
     def show(self, trials: Sequence[Trial], runs: Sequence[ChildRun]) -> None:
+        """Shows the study's trials, and the runs of those that are trained on this host."""
+
         def rendered() -> Group:
             bar = ProgressBar(total=self._wanted, completed=ended(trials))
-            # The bar ends with no line of its own.
+            # A padding of 0 ends the bar's line, which Rich doesn't.
             return Group(runs_table(runs[: max(self.room, 1)]), Padding(bar, 0), Text(figures(trials, self._wanted)))
 
         self.draw(rendered, lambda: self.say_totals(figures(trials, self._wanted)))
 
 
 def ended(trials: Sequence[Trial]) -> int:
-    """How many have come to their end, and are not replaced by others."""
+    """How many trials have ended and count towards the number that is wanted."""
     return sum(each.counts and each.state is not TrialState.RUNNING for each in trials)
 
 
 def figures(trials: Sequence[Trial], wanted: int) -> str:
-    """How the study stands, in one short line."""
+    """The state of the study in one short line."""
     parts = [f"{ended(trials)} of {wanted} trials"]
     for state in TrialState:
         if count := sum(each.state is state for each in trials):

@@ -1,4 +1,4 @@
-"""The command line's verb `tune`: keys of a configuration are searched for the best values."""
+"""The verb `tune`, which searches for the best values of configuration keys."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 verbs = typer.Typer()
 
 Space = Annotated[
-    Path, typer.Argument(metavar="SPACE", help="a TOML file of keys and what to search, such as configs/spaces/…")
+    Path, typer.Argument(metavar="SPACE", help="a TOML file of keys and the ranges to search, as in configs/spaces")
 ]
-Trials = Annotated[
-    int, typer.Option(min=1, metavar="N", help="number of trials that the study is to have, earlier ones included")
-]
+Trials = Annotated[int, typer.Option(min=1, metavar="N", help="number of trials in the study, earlier ones included")]
 Jobs = Annotated[
     int | None,
-    typer.Option(min=1, metavar="J", help="number of trials run side by side", show_default="by the number of cores"),
+    typer.Option(
+        min=1, metavar="J", help="number of trials to run in parallel", show_default="from the number of cores"
+    ),
 ]
 StudyDirectory = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="the study's folder", show_default="runs/<CONFIG>-tune", callback=link_if_needed),
 ]
-HowToPrune = Annotated[Pruner, typer.Option(help="how unpromising trials are ended early, by their evaluations")]
+HowToPrune = Annotated[Pruner, typer.Option(help="how to end unpromising trials early, judged by their evaluations")]
 PruneAfter = Annotated[
     int | None,
     typer.Option(
@@ -50,7 +50,7 @@ PruneAfter = Annotated[
     ),
 ]
 FreshSeeds = Annotated[
-    int, typer.Option(min=0, metavar="S", help="number of other seeds with which to train the best afterwards")
+    int, typer.Option(min=0, metavar="S", help="number of fresh seeds to train the best configuration with afterwards")
 ]
 Storage = Annotated[
     str | None,
@@ -60,7 +60,7 @@ Storage = Annotated[
 ]
 StudyName = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="name of the study in the database", show_default="that of its folder"),
+    typer.Option(metavar="NAME", help="name of the study in the database", show_default="the name of its folder"),
 ]
 
 
@@ -115,7 +115,7 @@ def tune(
 
 
 def _base(config: Path, space: Path, given: list[str]) -> Config:
-    """What all trials have in common. Raises ConfigError."""
+    """Loads the configuration that all trials start from. Raises ConfigError."""
     from tfdqn.tuning.search_space import is_space
 
     try:
@@ -130,7 +130,7 @@ def _base(config: Path, space: Path, given: list[str]) -> Config:
 
 
 def _search(study: "Study", template: "Template", trials: int, jobs: int | None, fresh_seeds: int, again: str) -> None:
-    """Runs the trials, says what has come of them, and trains the best with other seeds."""
+    """Runs the trials, prints the best one, and trains its configuration with fresh seeds."""
     from tfdqn.cli.trials_view import TrialsView
     from tfdqn.tuning.search import search, write_best
     from tfdqn.tuning.study_page import write_page
@@ -149,7 +149,7 @@ def _search(study: "Study", template: "Template", trials: int, jobs: int | None,
 
 
 def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> None:
-    """Raises ConfigError."""
+    """Raises ConfigError for a configuration that can't be trained here, or too large a `prune_after`."""
     from tfdqn.cluster.environment import cluster_of_environment
     from tfdqn.training.prerequisites import require_trainable
 
@@ -164,7 +164,7 @@ def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> 
 
 
 def _print(study: "Study", best: Trial | None) -> None:
-    """What the study has come to."""
+    """Prints the best trial, and the paths of what the study wrote."""
     from tfdqn.cli.terminal import make_console, pairs_table
     from tfdqn.config import toml
 
@@ -180,7 +180,7 @@ def _print(study: "Study", best: Trial | None) -> None:
 def _train_with_fresh_seeds(
     config: Config, best: Trial, folder: SeedsFolder, count: int, jobs: int | None, again: str
 ) -> None:
-    """Of all trials the best has had luck, too: what its values are worth, other seeds say."""
+    """Trains the best trial's configuration with fresh seeds: its own score is biased, as the best of many."""
     if (holder := holder_of(folder.lock_file)) is not None:
         typer.echo(f"{holder} trains the best with other seeds, in {folder.path}")
         return
