@@ -166,7 +166,7 @@ def test_what_a_key_needs_is_a_key() -> None:
         ("priorities.new_items=actor", "it has no replay"),
         ("learner.env_steps_per_update=4", "agent.epochs and learner.batch_size say how many updates"),
         ("learner.updates_per_call=10", "a call makes all updates of a rollout"),
-        ("learner.prefetch_to_device=true", "batches are of a rollout that is there already"),
+        ("learner.prefetch_to_device=true", "its batches come from a rollout that is complete already"),
         ("agent.n_step=3", "agent.lambda_ says"),
         ("agent.n_step_end=3", "agent.lambda_ says"),
         ("agent.discount_end=0.5", "its discount is constant"),

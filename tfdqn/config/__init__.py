@@ -1,16 +1,18 @@
-"""The configuration of a run: one file per section, its reading, checking and writing.
+"""The configuration of a run: one file per section, and how it is read, checked and written.
 
 In: a TOML file and KEY=VALUE arguments (`toml.load`), or a `Config` made in Python (`toml.checked`). Out: a frozen
-`Config` whose keys are each valid and agree with one another: below the command line and `tfdqn.train` nobody checks it
-again. Imports `errors` alone.
+`Config` whose keys are valid and consistent: no code below the command line and `tfdqn.train` checks it again. Imports
+only `errors`.
 
-- A key is a field of its section: type and limits, default, `doc("what it means")`, and a mark of `fields.py` such as
-  `MAY_CHANGE` where a run may be resumed with another value. `tfdqn config`, messages and resuming know it from there.
-- What a key needs of other keys to be read at all is a mark beside these, `needs("agent.loss", "huber")`:
-  `unused_keys.py` finds what is set in vain, `reader.py` refuses it, `tfdqn config` prints what is needed.
-- A section is a struct below `Section`, a field of `schema.Config` and a name in this file.
-- A kind of agent or network is a subclass of `Agent` or `Network` with a tag, here or in a package of yours.
-- Keys that can't go together are refused by a function in `checks.py`, or `strategy_checks.py`.
+- To add a key, add a field to its section: its type and limits, its default, `doc("what it means")`, and, where a run
+  may be resumed with another value, a mark from `fields.py` such as `MAY_CHANGE`. `tfdqn config`, error messages and
+  resuming take everything from there.
+- If a key has an effect only with certain values of other keys, mark it, for instance with
+  `needs("agent.loss", "huber")`. `unused_keys.py` finds keys that are set without effect, `reader.py` refuses them, and
+  `tfdqn config` prints what they need.
+- To add a section, write a subclass of `Section`, and add it to `schema.Config` and to this file.
+- To add a kind of agent or network, write a subclass of `Agent` or `Network` with a tag, here or in your own package.
+- To refuse a combination of keys, add a function to `checks.py`, or to one of the files that it names.
 """
 
 from tfdqn.config.agent import C51, DQN, IQN, PQN, QRDQN, Agent, DoubleDQN, Ensemble, Munchausen, QuantileAgent, TDAgent

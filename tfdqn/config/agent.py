@@ -1,4 +1,4 @@
-"""The sections `agent` and `ensemble`: the objective, and how many Q-functions pursue it."""
+"""The sections `agent` and `ensemble`: the loss that is minimised, and the number of Q-functions that minimise it."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -29,14 +29,14 @@ _PARTITION = needs("ensemble.data", "partition")
 
 
 class Agent(Section, frozen=True, kw_only=True):
-    """What every objective has. A subclass with a tag is a kind of its own, wherever it is defined."""
+    """The keys of every kind of agent. A subclass with a tag is a kind of its own, wherever it is defined."""
 
-    # Whether the next state is worth what its best action is: then an ensemble's members can share that value.
+    # Whether the target is the value of one greedy action: only then can an ensemble's members share it.
     has_greedy_target: ClassVar[bool] = False
     has_target_network: ClassVar[bool] = True
-    takes_branches: ClassVar[bool] = False  # one target for Q-values of several action dimensions
+    takes_branches: ClassVar[bool] = False  # whether it can learn Q-values for each of several action dimensions
     has_replay: ClassVar[bool] = True
-    title: ClassVar[str] = ""  # what it is called in a line for people; "": by its kind
+    title: ClassVar[str] = ""  # its name in messages; "": its kind
 
     n_step: Annotated[int, _REACH, FIXED_IN_BOTH, doc("rewards summed before bootstrapping", ge=1, le=1000)] = 1
     discount: Annotated[Fraction, FIXED_IN_BOTH, doc("gamma, per environment step")] = 0.99
@@ -72,12 +72,12 @@ class Agent(Section, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> str:
-        """Its name in a configuration file."""
+        """The name of this kind of agent in a configuration file, such as "dqn"."""
         return str(self.__struct_config__.tag)
 
 
 class TDAgent(Agent, frozen=True, kw_only=True):
-    """What objectives have that are a function of the TD error of one Q-value for each action."""
+    """The keys of agents whose loss is a function of the TD error of a scalar Q(s, a)."""
 
     loss: Annotated[Literal["squared", "huber"], doc("loss of the TD error: squared (delta^2 / 2) or huber")] = (
         "squared"
@@ -93,7 +93,7 @@ class TDAgent(Agent, frozen=True, kw_only=True):
 
 
 class DQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="dqn"):
-    """Mnih et al. 2015: the next state is worth the target network's highest Q-value."""
+    """Mnih et al. 2015: the next state's value is the target network's highest Q-value."""
 
     takes_branches = True
     has_greedy_target = True
@@ -101,7 +101,7 @@ class DQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="dqn"):
 
 
 class DoubleDQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="double_dqn"):
-    """Van Hasselt et al. 2016: the online network chooses the next state's action, the target network values it."""
+    """Van Hasselt et al. 2016: the online network selects the next action, the target network evaluates it."""
 
     takes_branches = True
     has_greedy_target = True
@@ -118,7 +118,7 @@ class Munchausen(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="munc
 
     title = "Munchausen DQN"
 
-    # Their numbers, in all experiments: appendix B.1.
+    # The authors' values in all experiments: appendix B.1.
     log_policy_scale: LogPolicyScale = 0.9
     temperature: Temperature = 0.03
     log_policy_floor: LogPolicyFloor = -1.0
@@ -134,12 +134,12 @@ class C51(Agent, frozen=True, kw_only=True, tag_field="kind", tag="c51"):
     atoms: Annotated[int, doc("number of atoms, evenly spaced", ge=2, le=1001)] = 51
     target: Annotated[
         Literal["max", "double"],
-        doc("next action: max (the target network's best) or double (the online network's best)"),
+        doc("next action: max (greedy in the target network) or double (greedy in the online network)"),
     ] = "max"
 
 
 class QuantileAgent(Agent, frozen=True, kw_only=True):
-    """What objectives have that learn quantiles of the return."""
+    """The keys of agents that learn quantiles of the return."""
 
     huber_kappa: Annotated[
         NonNegative, doc("kappa: |pairwise TD error| beyond which the loss is linear; 0: linear throughout")
@@ -147,7 +147,8 @@ class QuantileAgent(Agent, frozen=True, kw_only=True):
     target: Annotated[
         Literal["max", "double", "munchausen"],
         doc(
-            "next action: max (the target network's best), double (the online network's best), munchausen (soft policy)"
+            "next action: max (greedy in the target network), double (greedy in the online network), munchausen (soft "
+            "policy)"
         ),
     ] = "max"
     log_policy_scale: Annotated[LogPolicyScale, _MUNCHAUSEN] = 0.9
@@ -156,7 +157,7 @@ class QuantileAgent(Agent, frozen=True, kw_only=True):
 
 
 class QRDQN(QuantileAgent, frozen=True, kw_only=True, tag_field="kind", tag="qr_dqn"):
-    """Dabney et al. 2018a: N quantiles of the return at fixed fractions. The defaults are theirs for Atari."""
+    """Dabney et al. 2018a: N quantiles of the return at fixed fractions. The defaults are the authors' for Atari."""
 
     title = "QR-DQN"
 
@@ -164,7 +165,7 @@ class QRDQN(QuantileAgent, frozen=True, kw_only=True, tag_field="kind", tag="qr_
 
 
 class IQN(QuantileAgent, frozen=True, kw_only=True, tag_field="kind", tag="iqn"):
-    """Dabney et al. 2018b: the return's quantile function, learned at random fractions. The defaults are theirs."""
+    """Dabney et al. 2018b: the return's quantile function, learned at random fractions, with the authors' defaults."""
 
     title = "IQN"
 
@@ -173,9 +174,9 @@ class IQN(QuantileAgent, frozen=True, kw_only=True, tag_field="kind", tag="iqn")
     ] = 64
     target_quantiles: Annotated[int, doc("N': fractions drawn per example for the target", ge=1, le=1000)] = 64
     acting_quantiles: Annotated[
-        int, doc("K: Q is the mean of the quantiles at the midpoints of K equal parts of [0, 1]", ge=1, le=1000)
+        int, doc("K: for acting, Q is the mean quantile at the midpoints of K equal parts of [0, 1]", ge=1, le=1000)
     ] = 32
-    embedding: Annotated[int, doc("n: cosines that embed a fraction", ge=1, le=1024)] = 64
+    embedding: Annotated[int, doc("n: number of cosines in the embedding of a fraction", ge=1, le=1024)] = 64
 
 
 class PQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="pqn"):
@@ -186,13 +187,13 @@ class PQN(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="pqn"):
     has_replay = False
     title = "PQN"
 
-    # The authors' numbers for Atari, purejaxql's config/alg/pqn_atari.yaml.
+    # The authors' values for Atari: purejaxql's config/alg/pqn_atari.yaml.
     rollout_steps: Annotated[
-        int, doc("T: steps of every environment in a rollout, which is learned from and then discarded", ge=1, le=65536)
+        int, doc("T: steps of each environment in a rollout, which is learned from and then discarded", ge=1, le=65536)
     ] = 32
     epochs: Annotated[int, doc("passes over each rollout, reshuffled for each pass", ge=1, le=1000)] = 2
     lambda_: Annotated[
-        Fraction, doc("lambda of the lambda-returns; 0: one reward, then bootstrap; 1: all rewards of the rollout")
+        Fraction, doc("lambda of the lambda-returns; 0: one-step returns; 1: all rewards to the end of the rollout")
     ] = 0.65
 
 
@@ -223,31 +224,31 @@ class Ensemble(Section, frozen=True, kw_only=True):
         doc("edge length of the cells whose states hash to the same member; 0: each state is a cell"),
     ] = 0.0
     partition_key: Annotated[
-        str, _SEVERAL, _PARTITION, doc("the observation's array that partitions the states; empty: the only one")
+        str, _SEVERAL, _PARTITION, doc("the observation's array by which states are partitioned; empty: the only one")
     ] = ""
     partition_index: Annotated[
-        CountOrZero, _SEVERAL, _PARTITION, doc("which element of that array, flattened, partitions the states")
+        CountOrZero, _SEVERAL, _PARTITION, doc("index of the element of that array, flattened, that decides")
     ] = 0
     partition_edges: Annotated[
         tuple[float, ...],
         _SEVERAL,
         _PARTITION,
-        doc("size - 1 increasing values of that element: member k has the states below edge k"),
+        doc("size - 1 increasing values of that element: member k learns from states between edges k - 1 and k"),
     ] = ()
     acting: Annotated[
         Literal["aggregate", "member"],
         _SEVERAL,
-        doc("what acts while learning: the members' aggregate, or one member, drawn anew for each episode"),
+        doc("what acts during training: the members' aggregate, or one member, drawn anew for each episode"),
     ] = "aggregate"
     target: Annotated[
         Literal["own", "aggregate"],
         _SEVERAL,
-        doc("value of the next state that a member learns from: its own, or the members' aggregate"),
+        doc("value of the next state in a member's target: its own, or the members' aggregate"),
     ] = "own"
     execution: Annotated[
         Literal["batched", "processes"],
         _SEVERAL,
-        doc("batched: all members in one network; processes: each in a process with its own replay"),
+        doc("batched: all members in one network; processes: each in its own process, with its own replay"),
     ] = "batched"
 
     @property

@@ -1,9 +1,9 @@
-"""What must hold between keys: each contradiction that a configuration can contain, one small function each.
+"""Checks across keys: one small function for each way in which keys can contradict each other.
 
-A check takes a configuration whose keys are each valid on their own, and yields what is wrong in it, in one line that
-names keys and values: `<stop.env_steps>` stands for "stop.env_steps = 500000". It refuses what can't work or can't be
-meant, never what is merely unwise. A new check is a function here, or in `task_checks.py`, `strategy_checks.py` or
-`rollout_checks.py`, and a line of the tuple that it belongs to.
+A check takes a configuration whose keys are each valid on their own, and yields each problem as one line that names
+keys and values: `<stop.env_steps>` stands for "stop.env_steps = 500000". It refuses what can't work or can't be meant,
+never what is merely unwise. To add a check, write a function here, or in `task_checks.py`, `priority_checks.py`,
+`strategy_checks.py` or `rollout_checks.py`, and add it to that file's tuple.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,12 +29,12 @@ def contradiction(config: Config) -> str | None:
 
 
 def checks_of(config: Config) -> tuple[Check, ...]:
-    """Those that concern it."""
+    """The checks that apply to this configuration: those of replay or of rollouts, and those of every run."""
     return (*(REPLAY_CHECKS if config.agent.has_replay else ROLLOUT_CHECKS), *CHECKS)
 
 
 def uses_blocks(config: Config) -> bool:
-    """Whether `replay.block_size` means anything: the graph's table and `frames` have no blocks."""
+    """Whether replay stores blocks, of `replay.block_size`: the in-graph table and other items have none."""
     return config.replay.backend == "reverb" and config.replay.item == "block"
 
 
@@ -51,7 +51,7 @@ def frames_divide_among_shards(config: Config) -> Iterator[str]:
 
 
 def frames_reach_every_shard(config: Config) -> Iterator[str]:
-    # Before the n-th step a server may have nothing, where episodes go on.
+    # A transition is finished n steps after it began: until then a server may have nothing to sample.
     longest = "n_step_end" if (config.agent.n_step_end or 0) > config.agent.n_step else "n_step"
     enough = (getattr(config.agent, longest) - 1) * config.task.num_envs * config.acting.actors
     replay = config.replay
@@ -157,7 +157,7 @@ def a_memory_is_of_one_whole_network(config: Config) -> Iterator[str]:
 
 def a_memory_is_where_its_environments_are(config: Config) -> Iterator[str]:
     if config.network.state_size and config.acting.inference == "central":
-        yield "<acting.inference> with <network.memory>: what is remembered, and so its network, stays with the actor"
+        yield "<acting.inference> with <network.memory>: the memory's state, and so the network, is kept by the actor"
 
 
 def learning_rate_decays(config: Config) -> Iterator[str]:
@@ -185,8 +185,8 @@ def a_member_acts_where_its_environments_are(config: Config) -> Iterator[str]:
 def a_shared_target_is_of_one_action(config: Config) -> Iterator[str]:
     if config.ensemble.target != "own" and not config.agent.has_greedy_target:
         yield (
-            "<ensemble.target> with <agent.kind>: its target is not the value of one best action, on which the "
-            "members could agree"
+            "<ensemble.target> with <agent.kind>: its target is not the value of one greedy action, which the members "
+            "could share"
         )
 
 
@@ -197,7 +197,7 @@ def atoms_are_in_order(config: Config) -> Iterator[str]:
 
 def a_soft_policy_is_of_values_as_they_are(config: Config) -> Iterator[str]:
     if isinstance(config.agent, Munchausen) and config.agent.value_rescaling:
-        yield "<agent.value_rescaling> with <agent.kind>: its log-policy would be of another scale than its rewards"
+        yield "<agent.value_rescaling> with <agent.kind>: its log-policy would have another scale than its rewards"
 
 
 def edges_part_the_states(config: Config) -> Iterator[str]:

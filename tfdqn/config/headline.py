@@ -1,14 +1,14 @@
-"""A run in one line for people: "CartPole-v1: double DQN, MLP 120-84, local, 16 environments"."""
+"""`headline`: describes a run in one line: "CartPole-v1: double DQN, MLP 120-84, local, 16 environments"."""
 
 from tfdqn.config.agent import C51, QuantileAgent
 from tfdqn.config.network import MLP, DeepNetwork, Network
 from tfdqn.config.schema import Config
 
-_TARGETS = {"double": "double", "munchausen": "Munchausen"}  # that an agent may have instead of its own, max
+_TARGETS = {"double": "double", "munchausen": "Munchausen"}  # by `agent.target`, other than the default "max"
 
 
 def headline(config: Config) -> str:
-    """What is learned, how, by which network, with which strategy, and from how many environments."""
+    """The task, agent, network, strategy and number of environments of a run, in one line."""
     parts = (_agent(config), _network(config.network), _strategy(config), _environments(config))
     return f"{config.task.id}: {', '.join(parts)}"
 

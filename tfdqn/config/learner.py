@@ -1,4 +1,4 @@
-"""The section `learner`: how updates are made, and by how many."""
+"""The section `learner`: how updates are made, and by how many processes and devices."""
 
 from typing import Annotated, Literal
 
@@ -40,7 +40,7 @@ class Learner(Section, frozen=True, kw_only=True):
         int,
         _WORKERS,
         MAY_CHANGE,
-        doc("learning processes to start on this host; TF_CONFIG overrides it where it names others", ge=1, le=1024),
+        doc("processes that compute gradients; TF_CONFIG overrides this if it lists them", ge=1, le=1024),
     ] = 2
     parameter_servers: Annotated[
         int, _ASYNCHRONOUS, MAY_CHANGE, doc("processes that share the weights", ge=1, le=256)
@@ -70,9 +70,9 @@ class Learner(Section, frozen=True, kw_only=True):
     ] = 128
     env_steps_per_update: Annotated[
         Positive,
-        needs_agent("has_replay", "agent.epochs and learner.batch_size say how many updates a rollout is good for"),
+        needs_agent("has_replay", "agent.epochs and learner.batch_size give the number of updates for each rollout"),
         FIXED_IN_BOTH,
-        doc("the replay ratio: environment steps per update (0.5: two updates for each step)"),
+        doc("environment steps per update (0.5: two updates for each step): the inverse of the replay ratio"),
     ] = 10.0
     updates_per_call: Annotated[
         int,
@@ -90,22 +90,26 @@ class Learner(Section, frozen=True, kw_only=True):
     ] = "auto"
     prefetch_to_device: Annotated[
         bool,
-        needs_agent("has_replay", "batches are of a rollout that is there already"),
+        needs_agent("has_replay", "its batches come from a rollout that is complete already"),
         MAY_CHANGE,
         doc("copy the next call's batches to each device while it computes; for local and mirrored on GPUs"),
     ] = False
     precision: Annotated[
         Literal["float32", "mixed_bfloat16"],
-        doc("float32, or mixed_bfloat16: bfloat16 in layers, for devices that are fast at it; float32 weights"),
+        doc(
+            "float32, or mixed_bfloat16: layers compute in bfloat16, with float32 weights; for devices that support it"
+        ),
     ] = "float32"
     tf32: Annotated[
-        bool, MAY_CHANGE, doc("let GPUs round the factors of float32 products to 10 bits (TF32): faster, to 1e-3")
+        bool, MAY_CHANGE, doc("let GPUs multiply float32 as TF32, with a 10-bit mantissa: faster, accurate to 1e-3")
     ] = True
     threads: Annotated[
-        int, MAY_CHANGE, doc("cores that one operation may use; 0: one, or all for large convolutions", ge=0, le=1024)
+        int,
+        MAY_CHANGE,
+        doc("CPU threads for one operation; 0: one, or all cores for large convolutions", ge=0, le=1024),
     ] = 0
 
     @property
     def processes(self) -> int:
-        """How many processes compute gradients from a part of each batch, or of their own, as the keys say."""
+        """How many processes compute gradients in lockstep or average their weights, as configured; else 1."""
         return self.workers if self.strategy in ("multi_worker", "averaging") else 1

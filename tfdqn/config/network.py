@@ -8,22 +8,22 @@ from tfdqn.config.fields import Positive, Section, doc, needs
 
 
 class Network(Section, frozen=True, kw_only=True):
-    """A function of the observation. A subclass with a tag is a kind of its own, wherever it is defined."""
+    """The base of all kinds of networks. A subclass with a tag is a kind of its own, wherever it is defined."""
 
-    # On a CPU, of an update with a batch of the usual size: whether XLA makes it slower, as it does convolutions, and
-    # whether several cores make it so much faster that it shall have them all.
+    # On a CPU, for an update with a batch of the usual size: whether XLA makes it slower, as it does convolutions, and
+    # whether it gains enough from several cores to be given all of them.
     is_slow_in_xla: ClassVar[bool] = False
     fills_all_cores: ClassVar[bool] = False
-    title: ClassVar[str] = ""  # what it is called in a line for people; "": by its kind
+    title: ClassVar[str] = ""  # its name in messages; "": its kind
 
     @property
     def state_size(self) -> int:
-        """How many numbers it remembers of an episode; 0: it has no memory."""
+        """How many numbers the recurrent state has; 0: the network has no memory."""
         return 0
 
 
 class DeepNetwork(Network, frozen=True, kw_only=True):
-    """What networks of several layers may have."""
+    """The keys of networks of several layers."""
 
     layer_norm: Annotated[bool, doc("layer normalisation before the activation of every hidden layer")] = False
     dueling: Annotated[bool, doc("separate streams for value and advantages, from the last hidden layer on")] = False
@@ -44,7 +44,7 @@ class DeepNetwork(Network, frozen=True, kw_only=True):
 
 
 NormalizeObservations = Annotated[
-    bool, doc("subtract each number's running mean and divide by its running deviation, before the first layer")
+    bool, doc("standardise each element by its running mean and standard deviation, before the first layer")
 ]
 
 

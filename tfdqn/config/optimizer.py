@@ -1,4 +1,4 @@
-"""The section `optimizer`: one struct per kind, over the learning rate that all have."""
+"""The section `optimizer`: one struct per kind, on top of the learning rate that all kinds have."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ _DECAY = needs("optimizer.schedule", "linear", "exponential")
 
 
 class ScheduledRate(Section, frozen=True, kw_only=True):
-    """The learning rate, which every optimiser has."""
+    """The learning rate and its schedule, which every optimiser has."""
 
     learning_rate: Annotated[Positive, doc("initial learning rate")] = 2.5e-4
     schedule: Annotated[Literal["constant", "linear", "exponential"], doc("schedule of the learning rate")] = "constant"
@@ -37,7 +37,7 @@ class RMSprop(ScheduledRate, frozen=True, kw_only=True, tag_field="kind", tag="r
 
     decay: Annotated[DecayRate, doc("decay rate of both moments")] = 0.95
     momentum: Annotated[DecayRate, doc("momentum of the updates; 0: none")] = 0.0
-    # Theirs is 0.01, of a gradient that is the sum over a batch of 32.
+    # The paper's is 0.01, for a gradient that is the sum over a batch of 32.
     epsilon: Annotated[Positive, doc("added to the mean of the squared gradient")] = 0.01 / 32**2
     centered: Annotated[bool, doc("subtract the square of the mean gradient")] = True
 

@@ -1,4 +1,4 @@
-"""The section `priorities`: which transitions updates sample more often, and how that is made up for."""
+"""The section `priorities`: prioritised sampling from replay, and the correction of its bias."""
 
 from typing import Annotated, Literal
 
@@ -29,5 +29,5 @@ class Priorities(Section, frozen=True, kw_only=True):
 
     @property
     def are_used(self) -> bool:
-        """Whether sampling is by priorities."""
+        """Whether transitions are sampled by priority."""
         return self.exponent > 0

@@ -1,4 +1,4 @@
-"""What must hold where sampling is by priorities. Each check is like those of `checks.py`."""
+"""Checks across keys for prioritised sampling. Each is like those of `checks.py`."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,7 +1,7 @@
-"""A nested mapping → `Config`, each key checked on its own: what is wrong is said in one line.
+"""`read`: turns a nested mapping into a `Config`, checking each key; every error is one line.
 
-`Config`'s types are the rules. The walk is ours, not msgspec's, so that a message can name the key, its value
-and what is allowed, and suggest what was meant.
+The types of `Config` are the rules. We walk them ourselves, instead of having msgspec do it, so that a message can name
+the key, its value and what is allowed, and suggest what was meant.
 """
 
 import datetime
@@ -21,7 +21,7 @@ from tfdqn.config.user_modules import import_user_module
 from tfdqn.config.wording import shown
 from tfdqn.errors import ConfigError
 
-# The largest count that is exact in a double. As a bound it is said only of what exceeds it.
+# The largest count that is exact in a double. A message mentions this bound only for a value above it.
 LARGEST_COUNT = 2**53
 
 
@@ -32,11 +32,20 @@ def read(
     say: Callable[[str], None] = lambda line: None,
     unused: MutableMapping[str, str] | None = None,
 ) -> Config:
-    """Raises ConfigError, in one line that begins with `origin`, or with "override" for an overridden key.
+    """Reads and checks a configuration.
 
-    Where a kind is overridden, keys of `origin` that the new kind doesn't have are left out, and `say` is told; and so
-    are those that an override of another key leaves without a meaning. Other keys that nothing reads are refused, or
-    left out and their lines put into `unused`, where that is given.
+    If a kind is overridden, the keys of `origin` that the new kind doesn't have are left out, and `say` is told; so are
+    keys that an override of another key leaves without effect.
+
+    Args:
+      values: the configuration, with its overrides applied.
+      origin: where it comes from, such as a file's path; error messages begin with it.
+      overridden: the keys that were overridden; error messages about them begin with "override".
+      say: prints one line.
+      unused: receives, by key, a line about each other key that nothing reads; these keys get their defaults. None:
+        they are refused.
+
+    Raises ConfigError, in one line.
     """
     reader = _Reader(origin, overridden, say)
     config: Config = reader.without_unused_keys(reader.section(Config, values, ""), unused)
@@ -46,24 +55,24 @@ def read(
 
 
 def read_alone(values: Mapping[str, Any], origin: str) -> Config:
-    """As `read`, of a few keys, each on its own: what others they need or contradict isn't asked."""
+    """Reads a few keys as `read` does, without checking them against others."""
     config: Config = _Reader(origin, frozenset(), lambda line: None).section(Config, values, "")
     return config
 
 
-def listed(by_kind: Iterable[str]) -> list[str]:
-    """The package's own kinds; those from outside come and go with what has been imported."""
+def built_in(by_kind: Iterable[str]) -> list[str]:
+    """The package's own kinds, without those of modules that happen to be imported."""
     return [each for each in by_kind if ":" not in each]
 
 
 def literals(key_type: Any) -> tuple[str, ...]:
-    """The values of Annotated[Literal[...], ...], in their own order; empty for anything else."""
+    """The values of `Annotated[Literal[...], ...]`, in order; empty for any other type."""
     allowed = get_args(key_type)[0]
     return get_args(allowed) if get_origin(allowed) is Literal else ()
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """' (did you mean "dqn"?)', or nothing if none is near."""
+    """The candidate that is most like a word, as in ' (did you mean "dqn"?)'; "" if none is."""
     near = difflib.get_close_matches(word, list(candidates), n=1)
     return f' (did you mean "{near[0]}"?)' if near else ""
 
@@ -83,12 +92,12 @@ class _Reader:
         return "".join(each if each.isprintable() else "?" for each in line)
 
     def _is_overridden(self, path: str) -> bool:
-        """Whether it, what it is a part of, or a part of it is."""
+        """Whether the key at `path` is overridden, or a key that contains it or is contained in it."""
         whole = f"{path}."
         return any(f"{key}.".startswith(whole) or whole.startswith(f"{key}.") for key in self._overridden)
 
     def without_unused_keys(self, config: Config, unused: MutableMapping[str, str] | None) -> Config:
-        """`config`, of which keys that nothing reads have their defaults."""
+        """`config`, with the defaults for keys that nothing reads."""
         for each in list(unused_keys(config)):
             if not self._is_overridden(each.path) and any(map(self._is_overridden, each.needs.keys)):
                 self._say(f"{each.line}: left out of what {self._origin} says")
@@ -100,7 +109,7 @@ class _Reader:
         return config
 
     def section(self, struct: type[Struct], values: Any, path: str, kind: str = "") -> Any:
-        """One section, of checked keys. `kind`: of a tagged union, already resolved."""
+        """Reads one section. `kind`: of a section with several, already resolved."""
         fields = {field.name: field for field in msgspec.structs.fields(struct)}
         checked: dict[str, Any] = {}
         for key, value in values.items():
@@ -125,8 +134,8 @@ class _Reader:
         self._import_kind(f"{path}.kind", kind)
         by_kind = kinds(field.type)
         if not isinstance(kind, str) or kind not in by_kind:
-            # Where it has a module, that has been imported, and what it defines is among them.
-            self._fail_literal(f"{path}.kind", kind, by_kind if ":" in str(kind) else listed(by_kind))
+            # Suggest kinds of the user's own only to a user who named one; its module has been imported by now.
+            self._fail_literal(f"{path}.kind", kind, by_kind if ":" in str(kind) else built_in(by_kind))
         others = self._keys_of_another_kind(path, kind, value, by_kind)
         if others:
             names = ", ".join(f"{path}.{key}" for key in others)
@@ -135,7 +144,7 @@ class _Reader:
         return self.section(by_kind[kind], kept, path, kind)
 
     def _import_kind(self, path: str, kind: Any) -> None:
-        """Imports the module of a kind from outside, "my_package.my_module:name", which defines it."""
+        """Imports the user's module that defines a kind such as "my_package.my_module:name"."""
         module = kind.rpartition(":")[0] if isinstance(kind, str) else ""
         try:
             if module:
@@ -146,14 +155,14 @@ class _Reader:
     def _keys_of_another_kind(
         self, path: str, kind: str, values: Mapping[str, Any], by_kind: dict[str, type[Struct]]
     ) -> list[str]:
-        """Those that an overridden kind makes void. Any others are refused."""
-        void = []
+        """The keys to leave out because the kind was overridden. Other keys that the kind doesn't have are refused."""
+        left_out = []
         for key, value in values.items():
             owners = [name for name, struct in by_kind.items() if key in struct.__struct_fields__]
             if owners and kind not in owners:
                 own = f"{path}.{key}"
                 if f"{path}.kind" in self._overridden and own not in self._overridden:
-                    void.append(key)
+                    left_out.append(key)
                     continue
                 allowed = ", ".join(by_kind[kind].__struct_fields__)
                 quoted = " or ".join(f'"{owner}"' for owner in owners)
@@ -162,7 +171,7 @@ class _Reader:
                     f"{own} = {shown(value)} is a key of {path}.kind = {quoted}, and "
                     f'{path}.kind is "{kind}", whose keys are: {allowed}',
                 )
-        return void
+        return left_out
 
     def _leaf(self, leaf_type: Any, value: Any, path: str) -> Any:
         allowed: Any = inspect.type_info(leaf_type)
@@ -172,7 +181,7 @@ class _Reader:
         if problem := _unwritable(value, path):
             self.fail(path, problem)
         if isinstance(allowed, inspect.LiteralType) and value is None and "none" in allowed.values:
-            value = "none"  # an override's word for what TOML lacks, which is a word of this key
+            value = "none"  # `key=none` means null in an override, but this key has a choice of that name
         if isinstance(allowed, inspect.LiteralType) and value not in allowed.values:
             self._fail_literal(path, value, literals(leaf_type))
         try:
@@ -198,7 +207,7 @@ class _Reader:
 
 
 def _unwritable(value: Any, name: str) -> str | None:
-    """What in `value` the run directory's config.toml couldn't hold, or no program should be given."""
+    """Says what in `value` no key may have: what TOML can't hold, isn't finite or isn't Unicode; None if nothing."""
     if isinstance(value, float) and not math.isfinite(value):
         return f"{name} = {shown(value)}: must be a finite number"
     if isinstance(value, str) and not _is_unicode(value):
@@ -221,19 +230,19 @@ def _unwritable(value: Any, name: str) -> str | None:
 
 
 def _as_toml(value: Any) -> Any:
-    """As a file gives it back: TOML has no tuples, which a configuration made in Python may hold in task.kwargs."""
+    """`value` as a TOML file would give it back: tuples, which task.kwargs may hold in Python, become lists."""
     if isinstance(value, Mapping):
         return {key: _as_toml(each) for key, each in value.items()}
     return [_as_toml(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _is_unicode(text: str) -> bool:
-    """Not so where a command line holds bytes that aren't UTF-8."""
+    """False for text from a command line with bytes that aren't UTF-8, which Python decodes to surrogates."""
     return not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def _described(allowed: inspect.Type, value: Any = None) -> str:
-    """What values a type allows, in words that follow "must be"; `value` is not one of them."""
+    """What a type allows, in words that follow "must be"; `value` is the one that it doesn't allow."""
     match allowed:
         case inspect.BoolType():
             return "true or false"
@@ -256,7 +265,7 @@ def _described(allowed: inspect.Type, value: Any = None) -> str:
 
 
 def _as_whole(leaf_type: Any, value: Any) -> str:
-    """ ": write 100_000" of 1e5, which TOML has as a float, where such a whole number is allowed."""
+    """ ": write 100_000" for 1e5, a float in TOML, where that whole number is allowed; else ""."""
     if not isinstance(value, float) or not value.is_integer():
         return ""
     try:
@@ -266,7 +275,7 @@ def _as_whole(leaf_type: Any, value: Any) -> str:
 
 
 def _bounds(number: inspect.IntType | inspect.FloatType, is_too_large: bool = False) -> str:
-    """ " from 1 to 16", " at least 1"; `is_too_large`: of a value above the largest count."""
+    """The bounds of a number, such as " from 1 to 16"; `is_too_large`: the value is above the largest count."""
     if number.ge is not None and number.le is not None and (number.le != LARGEST_COUNT or is_too_large):
         return f" from {_figure(number.ge)} to {_figure(number.le)}"
     bounds = {"at least": number.ge, "above": number.gt, "below": number.lt, "at most": number.le}

@@ -1,7 +1,4 @@
-"""What must hold where an objective learns from rollouts, and has no replay.
-
-Each check is like those of `checks.py`.
-"""
+"""Checks across keys for agents that learn from rollouts, without replay. Each is like those of `checks.py`."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,7 +9,7 @@ from tfdqn.config.schema import Config
 def rollouts_are_acted_in_and_learned_from_in_turn(config: Config) -> Iterator[str]:
     if config.learner.schedule != "alternate":
         yield (
-            '<agent.kind> needs learner.schedule = "alternate", not "overlap": a rollout is of one network; '
+            '<agent.kind> needs learner.schedule = "alternate", not "overlap": one network acts throughout a rollout; '
             "give learner.schedule=alternate"
         )
 
@@ -28,14 +25,14 @@ def rollouts_are_learned_from_in_step(config: Config) -> Iterator[str]:
     if config.learner.strategy not in ("local", "mirrored", "multi_worker"):
         yield (
             '<agent.kind> needs learner.strategy = "local", "mirrored" or "multi_worker", not '
-            f'"{config.learner.strategy}": a rollout is learned from in step, and then forgotten'
+            f'"{config.learner.strategy}": a rollout is learned from in lockstep, and then discarded'
         )
     if config.network.state_size > 0:
         yield '<agent.kind>: a network with a memory learns from replay.item = "sequence", and there is no replay'
     if config.learner.model_parallel > 1:
         yield "<learner.model_parallel> with <agent.kind>: a network in pieces learns from replay alone"
     if config.ensemble.size > 1:
-        yield "<ensemble.size> with <agent.kind>: its target is what one network thought when it acted"
+        yield "<ensemble.size> with <agent.kind>: its targets are the Q-values of the one network that acted"
 
 
 def a_rollout_is_whole_batches(config: Config) -> Iterator[str]:

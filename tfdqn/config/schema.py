@@ -1,9 +1,8 @@
-"""The whole configuration: frozen, typed, bounded; each key's default and meaning stand once, here or below.
+"""`Config`: the whole configuration, frozen, typed and bounded. Each key's default and meaning are defined once.
 
-The sections that say what is learned and how have a file each; those of the run are here. `toml.py` reads a
-configuration, checks it and writes it back.
-Units are in the names: `_env_steps` are transitions taken in the task (all environments together),
-`_train_steps` are applied gradient updates. `learner.batch_size` is the global batch.
+The sections about what is learned, and how, have a file each; those about the run are here. `toml.py` reads, checks and
+writes a configuration. Units are in the names: `_env_steps` are transitions taken in the task, all environments
+together; `_train_steps` are updates. `learner.batch_size` is the global batch.
 """
 
 from typing import Annotated, Literal
@@ -43,24 +42,24 @@ _HAS_REPLAY = needs_agent("has_replay", "it has no replay")
 class Acting(Section, frozen=True, kw_only=True):
     """How experience is gathered."""
 
-    actors: Annotated[
-        int, doc("actors, each with task.num_envs environments and its part of the epsilon ladder", ge=1, le=1024)
-    ] = 1
+    actors: Annotated[int, doc("number of actors, each with task.num_envs environments", ge=1, le=1024)] = 1
     fetch_interval_seconds: Annotated[
         float, doc("how often an actor in a process of its own asks for newer weights", ge=0.001, le=3600)
     ] = 0.1
     inference: Annotated[
         Literal["local", "central"],
-        doc("for actors in processes of their own; local: each has the weights; central: the learner computes Q"),
+        doc(
+            "where actors in processes of their own get Q-values; local: from their own copy; central: from the learner"
+        ),
     ] = "local"
     device: Annotated[
         Literal["auto", "cpu", "gpu"],
-        doc("for networks beyond NumPy in the process that learns; auto: the CPU, but a GPU for central inference"),
+        doc("where the process that learns computes Q for acting, beyond NumPy; auto: a GPU if central, else the CPU"),
     ] = "auto"
     most_envs_per_inference: Annotated[
         int,
         needs("acting.inference", "central"),
-        doc("most environments that one central call of the Q-function serves", ge=1, le=2**20),
+        doc("maximum number of environments in one central call of the Q-function", ge=1, le=2**20),
     ] = 1024
 
 
@@ -68,12 +67,12 @@ class Replay(Section, frozen=True, kw_only=True):
     """The transitions that updates sample: uniformly, or by `[priorities]`."""
 
     backend: Annotated[
-        Literal["reverb", "in_graph"], doc("reverb, or in_graph: seeded sampling, for runs that repeat bit for bit")
+        Literal["reverb", "in_graph"], doc("reverb, or in_graph: sampled by seed, for runs that repeat bit for bit")
     ] = "reverb"
     item: Annotated[
         str,
         named("block", "frames", "sequence"),
-        doc("block: transitions, packed; frames: each frame of a stack once; sequence: for networks with a memory"),
+        doc("block: packed transitions; frames: each frame of a stack stored once; sequence: for networks with memory"),
     ] = "block"
     block_size: Annotated[
         int,
@@ -161,7 +160,7 @@ class Health(Section, frozen=True, kw_only=True):
 
     beat_seconds: Annotated[float, doc("seconds between a process's heartbeats", ge=0.05, le=60)] = 1.0
     dead_after_seconds: Annotated[
-        float, doc("seconds of silence after which a process counts as dead", ge=0.5, le=3600)
+        float, doc("seconds without a heartbeat after which a process counts as dead", ge=0.5, le=3600)
     ] = 8.0
     stuck_after_seconds: Annotated[
         float, doc("seconds without progress after which a process ends itself", ge=1, le=86_400)
@@ -195,7 +194,7 @@ class Config(Section, frozen=True, kw_only=True):
 
     @property
     def updates_per_call(self) -> int:
-        """Updates made by one call into TensorFlow; of rollouts, all that one is good for."""
+        """Updates made by one call into TensorFlow; with rollouts, all the updates of one rollout."""
         if isinstance(self.agent, PQN):
             rollout = self.agent.rollout_steps * self.task.num_envs
             return self.agent.epochs * rollout // self.learner.batch_size
@@ -203,7 +202,7 @@ class Config(Section, frozen=True, kw_only=True):
 
 
 def keys() -> dict[str, tuple[str, ...]]:
-    """Every key of every kind, and what it is fixed in: {"seed": ("run", "replay"), "task.restarts": (), …}."""
+    """Every key of every kind, with where it is fixed: {"seed": ("run", "replay"), "task.restarts": (), …}."""
     found = {}
     for each in structs.fields(Config):
         own = fixed_in(each.type, ("run",))

@@ -1,4 +1,4 @@
-"""Lists of seeds as a user writes them: "1-5,8"."""
+"""`read_seeds`: reads a list of seeds as a user writes it: "1-5,8"."""
 
 import re
 from collections import Counter
@@ -10,7 +10,7 @@ _PART = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?", re.ASCII)
 
 
 def read_seeds(text: str) -> list[int]:
-    """Seeds of a list like "1-5,8", in its order. Raises ConfigError, in one line."""
+    """The seeds of a list such as "1-5,8", in its order. Raises ConfigError if it is malformed or too long."""
     seeds: list[int] = []
     for part in text.split(","):
         found = _PART.fullmatch(part.strip())

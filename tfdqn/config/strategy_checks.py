@@ -1,7 +1,6 @@
-"""What must hold between the keys that divide the updates among devices and processes.
+"""Checks across the keys that divide the updates among devices and processes. Each is like those of `checks.py`.
 
-Each check is like those of `checks.py`. How many GPUs there are, and which processes `TF_CONFIG` names, isn't known
-here.
+The number of GPUs, and the processes that `TF_CONFIG` lists, are not known here.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from tfdqn.config.network import MLP, DeepNetwork, Impala, Linear
 from tfdqn.config.schema import Config
 from tfdqn.config.wording import either
 
-# Why a network that is split over devices can't be trained so; the strategies that are missing here train it.
+# Strategies that can't train a network that is split over devices, and why.
 _WHOLE_NETWORKS = {
     "multi_worker": "whose processes each keep every weight on one device",
     "parameter_server": "whose servers share out the weights already",
@@ -23,8 +22,8 @@ def processes_share_a_reverb_table(config: Config) -> Iterator[str]:
     is_shared = config.learner.strategy == "parameter_server" or config.learner.processes > 1
     if config.replay.backend != "reverb" and is_shared:
         yield (
-            "<replay.backend> with <learner.strategy> and <learner.workers>: the chief's table is out of the other "
-            'processes\' reach, and one of replay.backend = "reverb" is not'
+            "<replay.backend> with <learner.strategy> and <learner.workers>: other processes can't reach a table in "
+            'the chief\'s graph; give replay.backend = "reverb"'
         )
 
 
@@ -66,7 +65,7 @@ def split_layers_are_known(config: Config) -> Iterator[str]:
 
 
 def split_layers_have_units(config: Config) -> Iterator[str]:
-    """Of other networks only their layers know."""
+    """Checks an MLP or a linear network; layers of other networks check themselves when they are built."""
     network, parts = config.network, config.learner.model_parallel
     if parts == 1 or not isinstance(network, MLP | Linear):
         return
@@ -115,8 +114,8 @@ def a_call_holds_a_read(config: Config) -> Iterator[str]:
     learner = config.learner
     if learner.strategy == "parameter_server" and learner.updates_per_read > learner.updates_per_call:
         yield (
-            "<learner.strategy>: <learner.updates_per_read> is more than <learner.updates_per_call>, and no more than "
-            "these need be due"
+            "<learner.strategy>: <learner.updates_per_read> is more than <learner.updates_per_call>, the updates that "
+            "are due at a time"
         )
 
 

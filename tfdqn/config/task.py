@@ -1,4 +1,4 @@
-"""The section `task`: what is learned."""
+"""The section `task`: the environments, and how their observations, actions and rewards are adapted."""
 
 from typing import Annotated, Any, Literal
 
@@ -17,7 +17,7 @@ class Task(Section, frozen=True, kw_only=True):
     suite: Annotated[
         str, doc("where the id is looked up: gymnasium, ALE, envpool; auto: by the id, else gymnasium", min_length=1)
     ] = "auto"
-    kwargs: Annotated[dict[str, Any], doc("keyword arguments of the task")] = field(default_factory=dict)
+    kwargs: Annotated[dict[str, Any], doc("keyword arguments that the task is made with")] = field(default_factory=dict)
     num_envs: Annotated[int, doc("environments that each actor steps as one batch", ge=1, le=4096)] = 16
     vectorization: Annotated[
         Literal["auto", "own", "sync", "async"],
@@ -33,8 +33,8 @@ class Task(Section, frozen=True, kw_only=True):
     reward_normalization: Annotated[
         Fraction,
         doc(
-            "divide rewards by the running deviation of their return with this discount, for learning only, before "
-            "they are clipped; 0: no division"
+            "divide rewards by the running standard deviation of their return with this discount, for learning only, "
+            "before clipping; 0: no division"
         ),
     ] = 0.0
     reward_clip: Annotated[
@@ -47,25 +47,25 @@ class Task(Section, frozen=True, kw_only=True):
     action_form: Annotated[
         Literal["product", "branches"],
         doc(
-            "several action dimensions as one number (product), or as one each, with Q-values of its own (branches); "
-            "one dimension: no difference"
+            "several action dimensions as one combined action (product), or each with Q-values of its own (branches); "
+            "no difference for one dimension"
         ),
     ] = "product"
     action_bins: Annotated[
         Annotated[int, Meta(ge=0, le=_MOST_BINS)] | tuple[Annotated[int, Meta(ge=1, le=_MOST_BINS)], ...],
-        doc("evenly spaced values that each dimension of a Box of actions takes, or a list of numbers; 0: no Box"),
+        doc("evenly spaced values for each dimension of a Box of actions, or a list, one per dimension; 0: not a Box"),
     ] = 0
-    action_masks: Annotated[bool, doc("the task says which actions are legal, in a mask for each state")] = False
+    action_masks: Annotated[bool, doc("the task gives a mask of the legal actions in each state")] = False
     action_mask_source: Annotated[
         str,
         _MASKS,
         named("auto", "info", "observation", own=r"method:[A-Za-z_]\w*", example="method:NAME"),
-        doc('where masks are: info["action_mask"], a Dict observation\'s "action_mask", a method; auto: it is found'),
+        doc('where masks are: info["action_mask"], a Dict observation\'s "action_mask", a method; auto: find them'),
     ] = "auto"
     action_mask_form: Annotated[
         Literal["auto", "boolean", "logits"],
         _MASKS,
-        doc("boolean: what isn't 0 is legal; logits: 0 is legal, -100 or less isn't; auto: numbers below 0 are logits"),
+        doc("boolean: non-zero is legal; logits: 0 is legal, -100 or less isn't; auto: logits if any are below 0"),
     ] = "auto"
     action_names: Annotated[
         tuple[Annotated[str, Meta(min_length=1)], ...],

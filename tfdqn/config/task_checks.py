@@ -1,7 +1,4 @@
-"""What must hold between the keys of a task.
-
-Each check is like those of `checks.py`.
-"""
+"""Checks across the keys of a task. Each is like those of `checks.py`."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""What a configuration must not ask for where several seeds of it are trained in one process."""
+"""Checks of a configuration that is to be trained with several seeds in one process."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from tfdqn.errors import ConfigError
 
 
 def require_together(config: Config) -> None:
-    """Raises ConfigError, in one line, for all that must be otherwise."""
+    """Raises ConfigError, in one line that names every problem, if the seeds can't be trained together."""
     if problems := list(_problems(config)):
         raise ConfigError(with_values(config, f"--together: {'; '.join(problems)}"))
 

@@ -1,4 +1,4 @@
-"""Configuration files: TOML in, with overrides from the command line; TOML out, with a comment per key."""
+"""Configuration files: reads TOML, with overrides from the command line; writes TOML, with a comment for each key."""
 
 import copy
 import datetime
@@ -14,7 +14,7 @@ from msgspec import Struct, inspect
 from tomlkit.items import Item
 
 from tfdqn.config.fields import kinds, needs_of
-from tfdqn.config.reader import listed, literals, read
+from tfdqn.config.reader import built_in, literals, read
 from tfdqn.config.schema import Config, keys
 from tfdqn.config.wording import shown
 from tfdqn.errors import ConfigError
@@ -28,23 +28,24 @@ def load(
 ) -> Config:
     """The configuration in the file at `path`, with overrides such as "agent.n_step=3" applied.
 
-    An overridden kind (network.kind=mlp) leaves out the file's keys that only another kind has; `say` is told which.
-    So does an override with the file's keys that it leaves without a meaning.
+    If a kind is overridden, as in network.kind=mlp, the file's keys that the new kind doesn't have are left out, and
+    `say` is told which; so are keys of the file that an override leaves without effect.
 
     Args:
-      path: of a TOML file.
+      path: a TOML file.
       overrides: "key=value" each.
-      say: shows one line.
-      unused: what is wrong, by key, with keys that are set and never read: they are left out; None: they are refused.
+      say: prints one line.
+      unused: receives, by key, a line about each other key that is set and never read; these keys get their defaults.
+        None: they are refused.
 
-    Raises ConfigError, in one line: a file that can't be read or isn't TOML, an unknown key, a bad value,
-    keys that contradict each other.
+    Raises ConfigError, in one line, if the file can't be read or isn't TOML, for an unknown key or a bad value, and if
+    keys contradict each other.
     """
     return parse(content(path), overrides, str(path), say, unused)
 
 
 def content(path: Path | str) -> bytes:
-    """What is in a configuration file. Raises ConfigError if it can't be read."""
+    """The bytes of a configuration file. Raises ConfigError if it can't be read."""
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
@@ -62,12 +63,12 @@ def parse(
     say: Callable[[str], None] = lambda line: None,
     unused: MutableMapping[str, str] | None = None,
 ) -> Config:
-    """As `load`, of a file's content; `origin` begins the line of a ConfigError."""
+    """Reads a configuration as `load` does, from a file's content; error messages begin with `origin`."""
     return from_mapping(decoded(text, origin), overrides, origin, say, unused)
 
 
 def decoded(text: bytes, origin: str) -> dict[str, Any]:
-    """What a file of TOML holds, nothing of which is checked. Raises ConfigError if it isn't TOML."""
+    """Decodes TOML without checking its keys. Raises ConfigError if it isn't TOML."""
     try:
         lines = text.decode()
         return tomllib.loads(lines)
@@ -78,7 +79,7 @@ def decoded(text: bytes, origin: str) -> dict[str, Any]:
 
 
 def _line_of(error: Exception, text: str) -> str:
-    """': "key = 1"', the line to which an error of the parser points, where it points to one."""
+    """The line of `text` that a parser's error points to, as in ': "key = 1"'; "" if it points to none."""
     at = re.search(r"\(at line (\d+), column \d+\)$", str(error))
     return f": {shown(text.split(chr(10))[int(at[1]) - 1].strip())}" if at else ""
 
@@ -90,7 +91,7 @@ def from_mapping(
     say: Callable[[str], None] = lambda line: None,
     unused: MutableMapping[str, str] | None = None,
 ) -> Config:
-    """As `load`, of a nested mapping; `origin` begins the line of a ConfigError."""
+    """Reads a configuration as `load` does, from a nested mapping; error messages begin with `origin`."""
     if isinstance(overrides, str):
         raise ConfigError(f"overrides must be a list of key=value strings, such as [{overrides!r}], not one string")
     merged: dict[str, Any] = copy.deepcopy(dict(values))
@@ -99,7 +100,7 @@ def from_mapping(
 
 
 def with_changed_task(config: Config, overrides: Sequence[str], origin: str) -> Config:
-    """`config`, of which keys of the task alone may be overridden: for an evaluation of a run, or a check of a task."""
+    """`config` with overrides of keys of `[task]`, for an evaluation or a check. Raises ConfigError for other keys."""
     for override in overrides:
         if not override.startswith("task."):
             raise ConfigError(f"{override}: only keys of [task] can be changed here")
@@ -107,7 +108,7 @@ def with_changed_task(config: Config, overrides: Sequence[str], origin: str) -> 
 
 
 def checked(config: Config, overrides: Sequence[str] = (), unused: MutableMapping[str, str] | None = None) -> Config:
-    """As `load`, of what may have been built in Python, where nothing checks it."""
+    """Checks a configuration as `load` does; one that was built in Python has not been checked."""
     try:
         values = msgspec.to_builtins(config)
     except (TypeError, ValueError) as error:
@@ -116,7 +117,7 @@ def checked(config: Config, overrides: Sequence[str] = (), unused: MutableMappin
 
 
 def dump(config: Config) -> str:
-    """TOML with each section's and each key's meaning beside it; `load` gives the same configuration back."""
+    """Writes TOML with a comment for each section and key; `load` gives the same configuration back."""
     fields = msgspec.structs.fields(Config)
     lines = [f"# {line}".rstrip() for line in (Config.__doc__ or "").splitlines()]
     lines += _assignments(config, [field for field in fields if not kinds(field.type)])
@@ -127,7 +128,7 @@ def dump(config: Config) -> str:
 
 
 def flat(config: Config | Mapping[str, Any]) -> dict[str, Any]:
-    """Each key's path and value: {"seed": 1, "task.id": "CartPole-v1", "task.kwargs": {}, …}."""
+    """All values by dotted key: {"seed": 1, "task.id": "CartPole-v1", "task.kwargs": {}, …}."""
     paths: dict[str, Any] = {}
     for name, value in msgspec.to_builtins(config).items():
         if isinstance(value, Mapping):
@@ -138,9 +139,9 @@ def flat(config: Config | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(run: Config, now: Config, directory: Literal["run", "replay"]) -> list[str]:
-    """One line per key that differs and is fixed in such a directory: "agent.n_step: 1 in the run, 3 now".
+    """One line for each key that differs and is fixed in such a directory: "agent.n_step: 1 in the run, 3 now".
 
-    Another kind has other keys, of which nothing is said: that it is another says it all.
+    If a kind differs, keys that only one of the two kinds has are not listed.
     """
     before, after = ({key: written(value) for key, value in flat(each).items()} for each in (run, now))
     fixed = [key for key, directories in keys().items() if directory in directories]
@@ -152,13 +153,15 @@ def differences(run: Config, now: Config, directory: Literal["run", "replay"]) -
 
 
 def deviations(own: Config, theirs: Config, who: str, besides: Collection[str] = ()) -> list[str]:
-    """One line per key by which a process differs from one that it learns with: "seed = 1 where the chief has 0".
+    """One line for each key in which two processes differ: "seed = 1 where the chief has 0".
 
     Args:
-      who: the other, in words.
+      own: this process's configuration.
+      theirs: the other process's.
+      who: the other process, in words.
       besides: keys that may differ.
     """
-    ours, others = flat(own), flat(theirs)
+    ours, others = ({key: written(value) for key, value in flat(each).items()} for each in (own, theirs))
     return [
         f"{key} = {ours.get(key, 'absent')} where {who} has {others.get(key, 'absent')}"
         for key in others | ours
@@ -167,7 +170,7 @@ def deviations(own: Config, theirs: Config, who: str, besides: Collection[str] =
 
 
 def _apply(values: dict[str, Any], override: str) -> str:
-    """Sets one "key=value" in `values`; returns the key."""
+    """Applies one "key=value" to `values`; returns the key."""
     path, equals, text = override.partition("=")
     path = path.strip()
     *sections, key = path.split(".")
@@ -184,9 +187,9 @@ def _apply(values: dict[str, Any], override: str) -> str:
 
 
 def _value(text: str) -> Any:
-    """TOML where `text` is a TOML value; none for "none", which TOML lacks; else `text` itself.
+    """Reads the value of an override: None for "none", a TOML value where `text` is one, otherwise `text` itself.
 
-    `text` too where TOML has a date or a time of day, which no key takes, but as text.
+    A date or a time stays text: no key takes one.
     """
     if text == "none":
         return None
@@ -203,14 +206,14 @@ def _section(field: msgspec.structs.FieldInfo, section: Struct) -> list[str]:
     lines = ["", f"[{field.name}]"]
     lines += [f"# {line.strip()}".rstrip() for line in (section.__doc__ or "").splitlines()]
     if "" not in (choices := kinds(field.type)):
-        kind, built_in = section.__struct_config__.tag, listed(choices)
-        or_one_of = "one of" if kind in built_in else "your own, or one of"
-        lines.append(f'kind = "{kind}"  # {or_one_of} {", ".join(built_in)}')
+        kind, own = section.__struct_config__.tag, built_in(choices)
+        one_of = "one of" if kind in own else "your own, or one of"
+        lines.append(f'kind = "{kind}"  # {one_of} {", ".join(own)}')
     return lines + _assignments(section, msgspec.structs.fields(section))
 
 
 def _assignments(section: Struct, fields: Sequence[msgspec.structs.FieldInfo]) -> list[str]:
-    """`key = value  # meaning`, the meanings below one another; a key without a value becomes a comment."""
+    """Lines `key = value  # meaning` with aligned comments; a key that is None becomes a comment."""
     values = {field.name: getattr(section, field.name) for field in fields}
     lines = {
         name: f"# {name} =" if value is None else f"{name} = {_toml(value).as_string()}"
@@ -234,7 +237,7 @@ def _meaning(field: msgspec.structs.FieldInfo) -> str:
 
 
 def _toml(value: Any) -> Item:
-    """On one line: tables and lists inline at any depth."""
+    """A value as a TOML item on one line: tables and lists are inline at any depth."""
     if isinstance(value, Mapping):
         table = tomlkit.inline_table()
         for key, each in value.items():
@@ -250,5 +253,5 @@ def _toml(value: Any) -> Item:
 
 
 def written(value: Any) -> str:
-    """A key's value as an override gives it, `{key}={written(value)}`: TOML, in which true isn't 1, or none."""
+    """A value as an override `{key}={written(value)}` would give it: TOML, or none."""
     return "none" if value is None else _toml(value).as_string()

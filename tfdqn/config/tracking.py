@@ -1,4 +1,4 @@
-"""`[tracking]`: the systems outside the run's directory that a run is shown in."""
+"""The section `tracking`: systems outside the run directory in which a run is tracked."""
 
 from typing import Annotated, Literal
 
@@ -9,10 +9,10 @@ _MLFLOW = needs("tracking.mlflow", True)
 
 
 class Tracking(Section, frozen=True, kw_only=True):
-    """Weights & Biases and MLflow: configuration, curves, evaluations, a film and the model of the best policy."""
+    """Weights & Biases and MLflow: configuration, curves, evaluations, a video and the model of the best policy."""
 
-    name: Annotated[str | None, doc("what the run is called there; omit: the run directory's name")] = None
-    tags: Annotated[tuple[str, ...], doc("labels of the run, to filter by")] = ()
+    name: Annotated[str | None, doc("the run's name there; omit: the run directory's name")] = None
+    tags: Annotated[tuple[str, ...], doc("tags of the run, to filter by")] = ()
     wandb: Annotated[bool, doc("track in Weights & Biases; needs the extra wandb, and `wandb login`")] = False
     wandb_project: Annotated[str, _WANDB, doc("project that the run belongs to", min_length=1)] = "tfdqn"
     wandb_entity: Annotated[str | None, _WANDB, doc("user or team; omit: the account's default")] = None
@@ -20,7 +20,7 @@ class Tracking(Section, frozen=True, kw_only=True):
     wandb_mode: Annotated[
         Literal["auto", "online", "offline"],
         _WANDB,
-        doc("online; offline, for `wandb sync` to send later; auto: as WANDB_MODE says, else online"),
+        doc("online; offline: to be sent later by `wandb sync`; auto: as WANDB_MODE says, else online"),
     ] = "auto"
     mlflow: Annotated[bool, doc("track in MLflow; needs the extra mlflow")] = False
     mlflow_experiment: Annotated[str, _MLFLOW, doc("experiment that the run belongs to", min_length=1)] = "tfdqn"

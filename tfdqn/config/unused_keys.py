@@ -1,4 +1,4 @@
-"""Keys that a configuration sets, and that nothing reads as its other keys stand."""
+"""`unused_keys`: finds keys that a configuration sets, but that nothing reads given its other keys."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from tfdqn.config.wording import shown, with_values
 
 @dataclass(frozen=True)
 class UnusedKey:
-    """A key, its default, what would have to hold for it to be read, and what is wrong, in one line."""
+    """A key that is set and not read: its default, what it would need to be read, and the problem in one line."""
 
     section: str
     key: str
@@ -28,7 +28,7 @@ class UnusedKey:
 
 
 def unused_keys(config: Config) -> Iterator[UnusedKey]:
-    """Those whose value is another than the default, each once."""
+    """Yields each unused key whose value differs from its default, once."""
     for section in structs.fields(Config):
         if not kinds(section.type):
             continue
@@ -44,7 +44,7 @@ def unused_keys(config: Config) -> Iterator[UnusedKey]:
 
 
 def without(config: Config, key: UnusedKey) -> Config:
-    """`config` with the default for that key."""
+    """`config`, with the key's default."""
     section = structs.replace(getattr(config, key.section), **{key.key: key.default})
     return structs.replace(config, **{key.section: section})
 

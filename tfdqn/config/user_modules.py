@@ -1,4 +1,4 @@
-"""Modules of the user's own, named in a configuration as "my_package.my_module:name", and what they raise."""
+"""Imports the user's own modules, named in a configuration as "my_package.my_module:name", and reports their errors."""
 
 import importlib
 import os
@@ -11,18 +11,18 @@ from types import FrameType
 
 from tfdqn.errors import OwnCodeError, UserError, one_line
 
-_packages: set[str] = set()  # that the modules imported are of, by their first names
+_packages: set[str] = set()  # top-level packages of the user's modules that were imported
 
 
 def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> None:
-    """Imports it from the current directory, or from what is installed; what it registers then has its names.
+    """Imports a user's module, which registers its names, from the current directory or the installed packages.
 
     Args:
       name: dotted.
-      wanted_by: what asks for it; errors begin with it.
-      error: raised, in one line, where the module is not there or fails.
+      wanted_by: the key and value that name the module; error messages begin with it.
+      error: the type that is raised, with one line, if there is no such module or importing it fails.
     """
-    if os.getcwd() not in sys.path:  # as `python -m` has it; a console script does not
+    if os.getcwd() not in sys.path:  # a console script, unlike `python -m`, doesn't search it
         sys.path.insert(0, os.getcwd())
     try:
         _packages.add(name.partition(".")[0])
@@ -41,10 +41,9 @@ def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> Non
 
 @contextmanager
 def own_failures_are_one_line() -> Iterator[None]:
-    """Raises OwnCodeError, which names the function and the line, for what a user's module has raised in the block.
+    """Turns an error that comes from a user's module into an OwnCodeError that names its function and line.
 
-    An error that none of their functions has led to is raised as it is, and so is one of a function that the caller
-    has given to training, to be told of its progress.
+    Other errors are raised unchanged, and so are those of a callback for progress that the caller gave to training.
     """
     try:
         yield
@@ -59,7 +58,7 @@ def own_failures_are_one_line() -> Iterator[None]:
 
 
 def _own_frame(error: Exception) -> tuple[FrameType, int] | None:
-    """The innermost frame of the user's that an error came through, and its line; None if there is none."""
+    """The innermost frame of a user's module in an error's traceback, and its line; None if there is none."""
     frames = list(traceback.walk_tb(error.__traceback__))
     entered = [outer for (outer, _), (inner, _) in pairwise(frames) if _is_own(inner) and not _is_own(outer)]
     if not entered or _module(entered[0]).startswith("tfdqn.training."):

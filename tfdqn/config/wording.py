@@ -8,7 +8,7 @@ from typing import Any
 
 
 def shown(value: Any) -> str:
-    """`value` as TOML writes it, more or less, and never longer than a line."""
+    """A value as messages show it: roughly as TOML writes it, and cut off after 60 characters."""
     if value is None:
         return "none"
     text = str(value).lower() if isinstance(value, bool) else repr(value)
@@ -20,13 +20,13 @@ def shown(value: Any) -> str:
 
 
 def either(values: Sequence[object]) -> str:
-    """'"a", "b" or "c"'."""
+    """Alternatives in words, such as '"a", "b" or "c"'."""
     *others, last = map(shown, values)
     return f"{', '.join(others)} or {last}" if others else last
 
 
 def with_values(config: Any, line: str) -> str:
-    """`line`, in which each <stop.env_steps> becomes "stop.env_steps = 500000"."""
+    """`line`, with each key in angle brackets, <stop.env_steps>, replaced by "stop.env_steps = 500000"."""
     return re.sub(r"<([\w.]+)>", lambda key: f"{key[1]} = {_value(attrgetter(key[1])(config))}", line)
 
 
