@@ -132,7 +132,7 @@ def test_a_tracker_that_fails_is_one_line_and_ends_nothing(tmp_path: Path) -> No
 
 def test_a_tracker_that_hangs_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers, said = Event(), list[str]()
-    monkeypatch.setattr("tfdqn.tracking.background._MAKING_SECONDS", 0.1)
+    monkeypatch.setattr("tfdqn.tracking.background._START_SECONDS", 0.1)
     monkeypatch.setattr("tfdqn.tracking.factory._FINISHED_SECONDS", 0.1)
     register_tracker("hanging", lambda *_: Notebook() if answers.wait() else None)
     assert train(tiny(*ALTERNATE, *OFTEN), tmp_path / "run", say=said.append).status == "finished"

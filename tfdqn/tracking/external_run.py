@@ -1,4 +1,4 @@
-"""`ExternalRun`: a run as another system has it; `TrackedRun`: one such run over all sessions of training."""
+"""`ExternalRun`: a run in another system; `TrackedRun`: keeps that run complete over all sessions of training."""
 
 import secrets
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from tfdqn.tracking.tracker import ForwardingTracker, Point, Tracker
 
 
 class ExternalRun(Tracker):
-    """A run as another system has it.
+    """A run in another system.
 
     Attributes:
-      id: by which it is found again.
-      where: the user finds it, in words.
+      id: the system's id for it, by which it is resumed.
+      where: where the user finds it, in words, such as a URL.
     """
 
     id: str
@@ -30,25 +30,28 @@ class ExternalRun(Tracker):
 
 
 class _Record(msgspec.Struct):
-    """What is known of a run in another system, kept in the run's directory."""
+    """What another system has been given so far; kept in the run directory."""
 
     id: str
     place: str
-    point: tuple[int, int] = (-1, -1)  # of curves that it has had last: environment and train steps
-    evaluated: tuple[int, int] = (-1, -1)  # the evaluation that it has had last, likewise
-    calls: int = 0  # that it was told
+    point: tuple[int, int] = (-1, -1)  # (env steps, train steps) of the newest point of the curves
+    evaluated: tuple[int, int] = (-1, -1)  # (env steps, train steps) of the newest evaluation
+    calls: int = 0  # number of calls
 
 
 class TrackedRun(ForwardingTracker):
-    """Has an `ExternalRun` told what it has not had yet.
+    """Gives an `ExternalRun` what it doesn't have yet.
 
-    A run that is resumed takes up its own under the same id. Steps that are taken again after a kill are not told
-    again, so that its curves never go back.
+    A resumed run continues its external run under the same id. Steps that are repeated after a kill are not logged
+    again, so that the curves never go back.
 
     Args:
-      file: where the record is kept.
-      place: of the system, such as a project. Another than before has a run of its own.
-      evaluations: the run's `evaluations.jsonl`. They are told from there: in a job another process writes them.
+      file: where the record of what was given is kept.
+      place: where in the system the run is, such as a project. If it has changed, a new external run is begun.
+      evaluations: the run's `evaluations.jsonl`, from which evaluations are read: in a job another process writes them.
+
+    Attributes:
+      is_new: whether there is no external run to resume.
     """
 
     def __init__(self, file: Path, place: str, evaluations: Path):
@@ -57,21 +60,21 @@ class TrackedRun(ForwardingTracker):
         earlier = self._read()
         self.is_new = earlier is None or earlier.place != place
         self._record = _Record(secrets.token_hex(4), place) if earlier is None or self.is_new else earlier
-        self._point_before = self._record.point  # in earlier sessions
+        self._point_before = self._record.point  # the newest of earlier sessions
         self._run: ExternalRun | None = None
 
     @property
     def id(self) -> str:
-        """The external run's; of one's own choice where that `is_new`."""
+        """The external run's id; a random one, which the system may replace, if the run `is_new`."""
         return self._record.id
 
     @property
     def calls(self) -> int:
-        """Of its methods so far, all sessions together."""
+        """The number of calls of the external run's methods so far, all sessions together."""
         return self._record.calls
 
     def begin(self, run: ExternalRun) -> None:
-        """From now on it is told."""
+        """Attaches the external run, which from now on receives what it doesn't have yet."""
         self._run, self._record.id = run, run.id
         self._write()
 
@@ -86,7 +89,7 @@ class TrackedRun(ForwardingTracker):
             super().scalars(values, at)
 
     def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
-        """Nothing: it is in the file."""
+        """Does nothing: evaluations are read from the file."""
 
     def _tell_evaluations(self) -> None:
         size = self._evaluations.stat().st_size if self._evaluations.exists() else 0
@@ -102,7 +105,7 @@ class TrackedRun(ForwardingTracker):
                 self._call("scalars", values, Point(*number, line.seconds or 0.0))
 
     def _call(self, method: str, *arguments: Any) -> None:
-        """What is called is on the disk before: a kill in between loses a point, and none is told twice."""
+        """Records a call, then makes it: a kill in between loses a point, but none is given twice."""
         self._record.calls += 1
         self._write()
         getattr(self._run, method)(*arguments)

@@ -1,4 +1,4 @@
-"""Which trackers a process of a run has, all of them as one; and what they do where a run is resumed."""
+"""`make_trackers`: makes the trackers of a process, combined into one; `rewind`: prepares them for a resumed run."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,17 +16,22 @@ from tfdqn.tracking.tensorboard import TensorBoard, purge
 from tfdqn.tracking.tracker import ForwardingTracker, Point, Tracker
 from tfdqn.tracking.tracker_process import TrackerProcess
 
-_STOPPED_SECONDS = 10.0  # that a run which the user has stopped waits for its trackers at its end
-_FINISHED_SECONDS = 30.0  # that one waits which has finished: a film and a model are sent
+_STOPPED_SECONDS = 10.0  # how long a run that the user has stopped waits for its trackers
+_FINISHED_SECONDS = 30.0  # how long a finished run waits for them: a video and a model are sent
 Part = Literal["learner", "evaluator"]  # the processes that track; a run in one process is a learner
 MakeTracker = Callable[[Config, RunDir, Part], Tracker | None]  # None: the configuration asks for none
 
-# Those from outside the package, by name. What befalls them does not concern training: each has a thread of its own.
+# Trackers registered from outside the package, by name. Each runs in a thread of its own: its failures are harmless.
 TRACKERS: dict[str, MakeTracker] = {}
 
 
 def register_tracker(name: str, make: MakeTracker) -> None:
-    """Has every run of this process make a tracker, from now on; for use outside the package."""
+    """Registers a tracker of your own, which every run in this process makes from now on.
+
+    Args:
+      name: its name in messages.
+      make: makes it, in a thread of its own; returns None if the configuration asks for none.
+    """
     TRACKERS[name] = make
 
 
@@ -34,8 +39,8 @@ class Trackers(ForwardingTracker):
     """All trackers of a process as one.
 
     Args:
-      own: write the run's own files, and are called at once. An error of theirs (a full disk, say) is the run's.
-      background: others.
+      own: trackers that write the run's own files. They are called at once, and their errors (a full disk) are raised.
+      background: all other trackers.
     """
 
     def __init__(self, own: Sequence[Tracker], background: Sequence[BackgroundTracker]):
@@ -55,7 +60,7 @@ class Trackers(ForwardingTracker):
         super().summary(summary, at)
 
     def close(self) -> None:
-        """Waits, for a while, until all have done what they were told."""
+        """Closes all trackers, and waits up to 10 s for those in the background, or 30 s if the run has finished."""
         super().close()
         latest = time.monotonic() + self._patience_seconds
         for tracker in self._background:
@@ -63,22 +68,22 @@ class Trackers(ForwardingTracker):
 
 
 def make_trackers(config: Config, run: RunDir, part: Part, say: Callable[[str], None]) -> Trackers:
-    """Every tracker that the configuration asks for; the learner's are told of the configuration.
+    """Makes all trackers that the configuration asks for. The learner's are given the configuration.
 
     Args:
-      config: of the run.
-      run: its directory, cut back to where it is resumed (`rewind`).
-      part: which process has them.
-      say: shows one line to the user: of a tracker of another system that was dropped.
+      config: the run's configuration.
+      run: its directory; call `rewind` first.
+      part: the process that tracks.
+      say: prints one line for the user, such as a warning about a tracker that was dropped.
     """
     own: list[Tracker] = [JsonLines(run)]
     if part == "learner":
-        run.metrics_file.touch()  # it tells that the run has come to training
+        run.metrics_file.touch()  # shows others that training has begun
         run.evaluations_file.touch()
-    if config.logging.tensorboard:  # which follows one file in each directory
+    if config.logging.tensorboard:  # a directory for each process: TensorBoard follows one file in each
         own.append(TensorBoard(run.logs if part == "learner" else run.logs / EVALUATOR_LOGS))
     background = [BackgroundTracker(name, partial(make, config, run, part), say) for name, make in TRACKERS.items()]
-    if part == "learner":  # which reads what the evaluator writes
+    if part == "learner":  # it also reads the evaluations that a separate evaluator writes
         for name in wanted_systems(config.tracking):
             background.append(BackgroundTracker(name, partial(TrackerProcess, name, config.tracking, run, say), say))
     trackers = Trackers(own, background)
@@ -90,13 +95,13 @@ def make_trackers(config: Config, run: RunDir, part: Part, say: Callable[[str], 
 
 
 def rewind(run: RunDir, env_steps: int, evaluated_env_steps: int | None) -> str:
-    """Puts aside what was written after the checkpoint that a run is resumed from: it is soon written again.
+    """Moves aside what was logged after the checkpoint from which a run is resumed: it will be logged again.
 
     Args:
-      run: its directory.
-      env_steps: of the checkpoint; -1 where the run begins anew.
-      evaluated_env_steps: up to which the session will not evaluate again. None: an evaluator in a process of its own
-        does, which does not go back with the learner; what that has evaluated stands.
+      run: the run's directory.
+      env_steps: environment steps of the checkpoint; -1 if the run starts over.
+      evaluated_env_steps: environment steps of the last evaluation that this session won't repeat. None: keep all
+        evaluations, because a separate evaluator, which doesn't go back with the learner, has made them.
 
     Returns what was moved, in words.
     """

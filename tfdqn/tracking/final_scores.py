@@ -1,10 +1,10 @@
-"""`final_scores`: a finished run's figures by name, by which trackers compare it with others."""
+"""`final_scores`: the scores of a finished run, by which tracking systems compare runs."""
 
 from tfdqn.records import Summary
 
 
 def final_scores(summary: Summary) -> dict[str, float]:
-    """Of the best policy on fresh episodes, and of its evaluation; none if there was no evaluator."""
+    """Returns of the best policy, by name: of its evaluation and of the final one. Empty without an evaluator."""
     scores = {"final/best_return": summary.best_return}
     if summary.final is not None:
         final = summary.final

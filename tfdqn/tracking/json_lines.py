@@ -1,4 +1,4 @@
-"""`JsonLines`: a run's figures as lines of `metrics.jsonl`, its evaluations as lines of `evaluations.jsonl`."""
+"""`JsonLines`: writes metrics as lines of `metrics.jsonl`, and evaluations as lines of `evaluations.jsonl`."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from tfdqn.tracking.tracker import Point, Tracker
 
 
 class JsonLines(Tracker):
-    """Each line is on the disk when the call returns; a resumed run goes on from its last evaluation's."""
+    """A tracker that appends to a run's JSON lines. Each line is in the file when the call returns."""
 
     def __init__(self, run: RunDir):
         self._run = run

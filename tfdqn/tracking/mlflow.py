@@ -1,4 +1,4 @@
-"""`MLflow`: a run of an MLflow experiment, on a server or in a folder."""
+"""`MLflow`: tracks a run in an MLflow experiment, on a server or in a folder."""
 
 import os
 import time
@@ -13,12 +13,21 @@ from tfdqn.tracking.external_run import ExternalRun
 from tfdqn.tracking.final_scores import final_scores
 from tfdqn.tracking.tracker import Point
 
-_MOST_PARAMS = 100  # of one request
-_LONGEST_PARAM = 6_000  # characters
+# MLflow's own limits.
+_MAX_PARAMS_PER_REQUEST = 100
+_MAX_PARAM_CHARACTERS = 6_000
 
 
 class MLflow(ExternalRun):
-    """The configuration as params, curves as metrics by environment steps; the exported policy as artifacts."""
+    """A run in MLflow: the configuration as params, curves as metrics by environment steps, the policy as artifacts.
+
+    Args:
+      config: the section `tracking`.
+      run: the run's directory.
+      id: the MLflow run to resume, unless `is_new`.
+      is_new: create a run.
+      calls: unused; steps are numbered by environment steps.
+    """
 
     def __init__(self, config: Tracking, run: RunDir, id: str, is_new: bool, calls: int):
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -46,11 +55,13 @@ class MLflow(ExternalRun):
         self._client.log_batch(self.id, metrics=metrics)
 
     def hyperparameters(self, values: Mapping[str, bool | int | float | str]) -> None:
-        """Those that it has not: a param never changes, so keys that may be are shown as at the run's beginning."""
-        had = self._client.get_run(self.id).data.params
-        new = [self._param(key, str(value)[:_LONGEST_PARAM]) for key, value in values.items() if key not in had]
-        for first in range(0, len(new), _MOST_PARAMS):
-            self._client.log_batch(self.id, params=new[first : first + _MOST_PARAMS])
+        """Logs the params that the run doesn't have yet: MLflow's can't change, so they keep their first values."""
+        logged = self._client.get_run(self.id).data.params
+        new = [
+            self._param(key, str(value)[:_MAX_PARAM_CHARACTERS]) for key, value in values.items() if key not in logged
+        ]
+        for first in range(0, len(new), _MAX_PARAMS_PER_REQUEST):
+            self._client.log_batch(self.id, params=new[first : first + _MAX_PARAMS_PER_REQUEST])
 
     def text(self, name: str, markdown: str) -> None:
         self._client.log_text(self.id, markdown, f"{name}.md")
@@ -68,7 +79,7 @@ class MLflow(ExternalRun):
         self._client.set_terminated(self.id, self._ends_as)
 
     def _experiment(self, name: str) -> Any:
-        """Its id; made where there is none, which another run may do at the same moment."""
+        """The id of the experiment, which is created if need be; another run may create it at the same moment."""
         import mlflow
 
         for _ in range(2):

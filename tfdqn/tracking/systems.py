@@ -1,7 +1,7 @@
-"""Which systems outside the run's directory there are to track in: a table; what each needs is refused early.
+"""The table of systems in which runs can be tracked, and checks that what they need is there.
 
-Their packages are imported in a process of each one's own alone (`tracker_process.py`): they take signals, patch
-streams and hold up the exit.
+Each system's package is imported only in a process of its own (`tracker_process.py`): these packages handle signals,
+patch streams and delay the exit of the process.
 """
 
 import os
@@ -16,7 +16,7 @@ from tfdqn.config import Tracking
 from tfdqn.errors import ConfigError
 from tfdqn.system.shell_commands import install_extra
 
-NOT_LOGGED_IN_STATUS = 3  # of `tfdqn.tracking.wandb` as a program
+NOT_LOGGED_IN_STATUS = 3  # exit status of `python -m tfdqn.tracking.wandb`
 _LOGIN_SECONDS = 60.0
 
 
@@ -24,7 +24,7 @@ def _require_wandb_login(config: Tracking) -> None:
     if config.wandb_mode == "offline" or os.environ.get("WANDB_API_KEY"):
         return
     command = [sys.executable, "-P", "-m", "tfdqn.tracking.wandb", config.wandb_mode]
-    with suppress(subprocess.TimeoutExpired):  # what is the matter, is said when a run begins
+    with suppress(subprocess.TimeoutExpired):  # the tracker itself will report the problem
         done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=_LOGIN_SECONDS)
         if done.returncode == NOT_LOGGED_IN_STATUS:
             raise ConfigError(
@@ -37,11 +37,11 @@ def _require_wandb_login(config: Tracking) -> None:
 
 
 class System(NamedTuple):
-    """A system to track in; its key in `[tracking]`, its package and its extra have its name."""
+    """A tracking system. Its key in `[tracking]`, its package and its extra all have its name."""
 
-    tracker: str  # its `ExternalRun`: module and class
-    place: Callable[[Tracking], str]  # where the configuration has runs there
-    require: Callable[[Tracking], None]  # raises ConfigError where that can't be reached by what is known here
+    tracker: str  # its `ExternalRun`, as module:class
+    place: Callable[[Tracking], str]  # where the run is kept there, such as entity and project
+    require: Callable[[Tracking], None]  # raises ConfigError if the system can't be used, for want of a login say
 
 
 SYSTEMS = {
@@ -62,14 +62,14 @@ SYSTEMS = {
 
 
 def wanted_systems(config: Tracking) -> list[str]:
-    """The names of those that a configuration asks for."""
+    """The names of the systems that a configuration asks for."""
     return [name for name in SYSTEMS if getattr(config, name)]
 
 
 def require_systems(config: Tracking) -> None:
-    """Raises ConfigError if one that is asked for lacks its package, or its login."""
+    """Raises ConfigError if a system that the configuration asks for lacks its package or its login."""
     for name in wanted_systems(config):
         package = find_spec(name)
-        if package is None or package.origin is None:  # a folder `wandb/` beside the user is no package
+        if package is None or package.origin is None:  # no origin: a folder `wandb/` in the current directory
             raise ConfigError(f"tracking.{name} = true needs {name}, which is not installed: {install_extra(name)}")
         SYSTEMS[name].require(config)

@@ -1,4 +1,4 @@
-"""`TensorBoard`: a run's curves, configuration and hyperparameters as TensorBoard's event files."""
+"""`TensorBoard`: writes curves, configuration and hyperparameters as TensorBoard's event files."""
 
 import io
 import time
@@ -18,10 +18,10 @@ from tfdqn.tracking.tracker import Point, Tracker
 
 
 class TensorBoard(Tracker):
-    """Event files in a directory.
+    """A tracker that writes event files to a directory.
 
-    TensorFlow keeps every Python number that an eager call has ever met as a tensor, for ever: 15 kB for each point
-    of a run's curves. It is given NumPy's numbers, which it forgets.
+    TensorFlow caches every Python number that is passed to an eager call, as a tensor that is never freed: 15 kB for
+    each point of a run's curves. NumPy's numbers are not cached, so they are passed instead.
     """
 
     def __init__(self, directory: Path):
@@ -53,17 +53,17 @@ class TensorBoard(Tracker):
 
 
 def purge(directory: Path, env_steps: int) -> None:
-    """Has TensorBoard forget what its files in a directory, if there are any, say of later than so many steps."""
+    """Makes TensorBoard discard the events after `env_steps` in a directory's files, if there are any."""
     newest = max(directory.glob("events.out.tfevents.*"), default=None)
     if newest is None:
         return
-    # It reads files by their names, which begin with a second: what is begun now must not sort before this one. So this
-    # waits until the newest file's second is over.
+    # TensorBoard reads files in the order of their names, which begin with the time in seconds. A file begun in the
+    # same second might sort before this one: wait until the second is over.
     while f".{int(time.time())}." in newest.name:
         time.sleep(0.02)
     restarted = Event(wall_time=time.time(), step=env_steps + 1, session_log=SessionLog(status=SessionLog.START))
     records = RecordWriter(content := io.BytesIO())
-    # TensorBoard takes the first of a run's restarts for none.
+    # TensorBoard ignores the first restart in a run, so write two.
     for event in (Event(wall_time=restarted.wall_time, file_version="brain.Event:2"), restarted, restarted):
         records.write(event.SerializeToString())
     write_atomically(newest.with_name(f"{newest.name}.restart"), content.getvalue())

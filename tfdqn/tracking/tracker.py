@@ -1,4 +1,4 @@
-"""`Tracker`: takes a run's figures while it lasts; `ForwardingTracker`: has others take them."""
+"""`Tracker`: receives a run's metrics during training; `ForwardingTracker`: passes them on."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from tfdqn.records import Evaluation, Summary
 
 
 class Point(NamedTuple):
-    """Where figures stand on a curve: environment steps are its usual axis."""
+    """A position on the curves of a run, whose usual x axis is environment steps."""
 
     env_steps: int
     train_steps: int
@@ -19,51 +19,51 @@ class Point(NamedTuple):
 
 
 class TrackerError(Exception):
-    """What keeps a tracker from its work, in one line."""
+    """A tracker can't do its work; the message is one line."""
 
 
 class Tracker:
-    """Takes what a run says of itself, every second or so. A method that a subclass has no use for does nothing."""
+    """Receives a run's metrics, about once a second. Subclasses override the methods that they need."""
 
     @property
     def takes_videos(self) -> bool:
-        """Whether films are made for it."""
+        """Whether videos should be recorded for it."""
         return False
 
     def scalars(self, values: Mapping[str, float], at: Point) -> None:
-        """Points of curves, by "group/name"."""
+        """Logs points of curves, by "group/name"."""
 
     def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
-        """An evaluation that ended after so many seconds of training; two points of curves, where no more is wanted."""
+        """Logs an evaluation, made after `seconds` of training. By default, its return and length as scalars."""
         scores = evaluation.scores
         values = {"evaluation/return": scores.mean_return, "evaluation/length": scores.mean_length}
         self.scalars(values, Point(evaluation.env_steps, evaluation.train_steps, seconds))
 
     def histogram(self, name: str, values: np.ndarray, at: Point) -> None:
-        """The distribution of values [N]."""
+        """Logs the distribution of values, float[N]."""
 
     def hyperparameters(self, values: Mapping[str, bool | int | float | str]) -> None:
-        """The configuration, by dotted key: what runs are compared by."""
+        """Logs the configuration by dotted key, so that runs can be compared."""
 
     def text(self, name: str, markdown: str) -> None:
-        """Something to read, such as the configuration."""
+        """Logs a text in Markdown, such as the configuration."""
 
     def summary(self, summary: Summary, at: Point) -> None:
-        """What the run came to, and the paths of what it left; not where it was interrupted."""
+        """Logs the results of a finished run, and the paths of what it wrote. Not called if the run is interrupted."""
 
     def video(self, name: str, film: Path, at: Point) -> None:
-        """An MP4 file; called where `takes_videos`."""
+        """Logs a video, an MP4 file. Only called if `takes_videos`."""
 
     def close(self) -> None:
-        """Writes what it still holds."""
+        """Writes everything that is buffered, and ends the tracker."""
 
 
 class ForwardingTracker(Tracker):
-    """Hands each call on."""
+    """A tracker that passes each call on through one method, `tell`."""
 
     @abstractmethod
     def tell(self, method: str, *arguments: Any) -> None:
-        """Has those behind it called: `method` is one of `Tracker`'s."""
+        """Passes a call on. `method` is the name of one of `Tracker`'s methods."""
 
     def scalars(self, values: Mapping[str, float], at: Point) -> None:
         self.tell("scalars", values, at)

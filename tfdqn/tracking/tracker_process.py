@@ -1,9 +1,8 @@
-"""`TrackerProcess`: a tracker of another system in a process of its own; as a program, that process.
+"""`TrackerProcess`: runs another system's tracker in a process of its own. As a program, this file is that process.
 
-What such a system's package does to its process (handlers of signals and of the exit, threads, patched streams, a
-service of its own) it does there, and one that hangs can be killed.
+The system's package may handle signals, start threads, patch streams or hang: it does so there, and not in training.
 
-Each call is pickled to the process's input, and answered by a line of JSON: whether it was done, and what to say.
+Each call is pickled to the process's stdin. The answer is one line of JSON: whether it succeeded, and a message.
 """
 
 import importlib
@@ -27,8 +26,8 @@ from tfdqn.tracking.systems import SYSTEMS
 from tfdqn.tracking.tracker import ForwardingTracker, TrackerError
 
 
-class _Order(NamedTuple):
-    """What the process is told first."""
+class _Start(NamedTuple):
+    """The first message to the process."""
 
     system: str
     config: Tracking
@@ -36,16 +35,16 @@ class _Order(NamedTuple):
 
 
 class TrackerProcess(ForwardingTracker):
-    """Starts the process, and waits for its answer to each call.
+    """Starts the process, and passes calls on to it; each method waits for the answer.
 
-    It ends with the thread that made it, whatever it is doing then. What it prints goes to `tracking/` of the run.
-    Methods raise TrackerError where it could not do what it was told, or is gone; it is killed then.
+    The process ends with the thread that made it. Its output goes to `tracking/` in the run directory. Methods raise
+    TrackerError if a call fails, after which the process is killed, or if the process has ended.
 
     Args:
-      system: one of `SYSTEMS`.
-      config: what is asked for of it.
+      system: a name in `SYSTEMS`.
+      config: the section `tracking`.
       run: the run's directory.
-      say: shows one line to the user: where the run is tracked.
+      say: prints one line for the user, which tells where the run is tracked.
     """
 
     def __init__(self, system: str, config: Tracking, run: RunDir, say: Callable[[str], None]):
@@ -55,7 +54,7 @@ class TrackerProcess(ForwardingTracker):
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
             )
-        say(f"{system}: {self._ask(_Order(system, config, str(run.path)))}")
+        say(f"{system}: {self._ask(_Start(system, config, str(run.path)))}")
 
     @property
     def takes_videos(self) -> bool:
@@ -64,52 +63,52 @@ class TrackerProcess(ForwardingTracker):
     def tell(self, method: str, *arguments: Any) -> None:
         self._ask((method, arguments))
         if method == "close":
-            self._process.wait()  # no limit: only the tracker's own thread waits here
+            self._process.wait()  # needs no timeout: only the tracker's own thread waits here
 
-    def _ask(self, what: object) -> str:
+    def _ask(self, message: object) -> str:
         assert self._process.stdin is not None and self._process.stdout is not None
         answer = b""
         with suppress(OSError):
-            pickle.dump(what, self._process.stdin)
+            pickle.dump(message, self._process.stdin)
             self._process.stdin.flush()
             answer = self._process.stdout.readline()
         is_done, text = json.loads(answer) if answer else (False, "")
         if not is_done:
             if text:
                 self._process.kill()
-            status = self._process.wait()  # no limit: it has ended, or was killed
+            status = self._process.wait()  # needs no timeout: it has ended, or was killed
             raise TrackerError(text or f"its process {how_it_ended(status)}")
         return str(text)
 
 
-def _begin(order: _Order) -> tuple[TrackedRun, str]:
-    """The run, and where the user finds it."""
-    system, config, run = SYSTEMS[order.system], order.config, RunDir(order.run_dir)
+def _begin(start: _Start) -> tuple[TrackedRun, str]:
+    """Begins or resumes the external run; returns it, and where the user finds it."""
+    system, config, run = SYSTEMS[start.system], start.config, RunDir(start.run_dir)
     module, _, name = system.tracker.partition(":")
     make: Callable[[Tracking, RunDir, str, bool, int], ExternalRun] = getattr(importlib.import_module(module), name)
-    tracked = TrackedRun(run.tracking / f"{order.system}.json", system.place(config), run.evaluations_file)
+    tracked = TrackedRun(run.tracking / f"{start.system}.json", system.place(config), run.evaluations_file)
     external = make(config, run, tracked.id, tracked.is_new, tracked.calls)
     tracked.begin(external)
     return tracked, external.where
 
 
 def _serve() -> None:
-    """Does what it is told until that is to close, or nobody is left to tell it."""
+    """Handles messages until the tracker is closed, or stdin is."""
     replies = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
-    os.dup2(2, 1)  # what a package prints is not taken for an answer
+    os.dup2(2, 1)  # the package's own output must not be taken for an answer
     tracked: TrackedRun | None = None
     method = ""
     while method != "close":
         try:
-            asked = pickle.load(sys.stdin.buffer)
+            message = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         text = ""
         try:
-            if isinstance(asked, _Order):
-                tracked, text = _begin(asked)
+            if isinstance(message, _Start):
+                tracked, text = _begin(message)
             else:
-                method, arguments = asked
+                method, arguments = message
                 getattr(tracked, method)(*arguments)
             is_done = True
         except BaseException as error:
@@ -119,13 +118,14 @@ def _serve() -> None:
 
 
 def main() -> None:
+    """Runs the process; the argument is the id of its parent, with which it ends."""
     dies_with(int(sys.argv[1]))()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a group's; the parent says when it is over
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # sent to a whole group; the parent ends this process
         signal.signal(number, signal.SIG_IGN)
     _serve()
 
 
 if __name__ == "__main__":
-    from tfdqn.tracking import tracker_process  # its classes are pickled under this name, not as `__main__`'s
+    from tfdqn.tracking import tracker_process  # `_Start` is pickled by this module's name, not by `__main__`
 
     tracker_process.main()

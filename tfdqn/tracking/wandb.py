@@ -1,6 +1,6 @@
-"""`WandB`: a run of Weights & Biases, online or offline.
+"""`WandB`: tracks a run in Weights & Biases, online or offline.
 
-As a program, it says by its exit status whether this machine is logged in where the mode given asks for that.
+As a program, takes a mode, and exits with `NOT_LOGGED_IN_STATUS` if that needs a login which this machine lacks.
 """
 
 import os
@@ -19,18 +19,21 @@ from tfdqn.tracking.final_scores import final_scores
 from tfdqn.tracking.systems import NOT_LOGGED_IN_STATUS
 from tfdqn.tracking.tracker import Point
 
-STAGING_VARIABLE = "WANDB_DATA_DIR"  # where W&B copies what it has yet to send
+STAGING_VARIABLE = "WANDB_DATA_DIR"  # names the directory in which W&B stages what it has yet to send
 
 
 class WandB(ExternalRun):
-    """Curves against environment steps; the exported policy as a model artifact.
+    """A run in W&B: curves against environment steps, and the exported policy as a model artifact.
 
-    W&B keeps its own files in `wandb/` of the run's directory, from which `wandb sync` sends what was not sent. It
-    appends an offline session to another where its rows have later numbers.
+    W&B keeps its own files in `wandb/` in the run directory, from which `wandb sync` sends what hasn't been sent. It
+    joins offline sessions into one run if the row numbers of a session are above those of earlier ones.
 
     Args:
-      id: of the run, which is made where there is none.
-      calls: of methods in earlier sessions.
+      config: the section `tracking`.
+      run: the run's directory.
+      id: the W&B run to resume, or to create if there is none.
+      is_new: unused; W&B knows whether the run exists.
+      calls: number of calls in earlier sessions, from which row numbers go on.
     """
 
     def __init__(self, config: Tracking, run: RunDir, id: str, is_new: bool, calls: int):
@@ -84,7 +87,7 @@ class WandB(ExternalRun):
 
 
 def may_send(mode: str) -> bool:
-    """Whether W&B has a key by which to send a run of this mode, or need not send it."""
+    """Whether a run in this mode can be tracked: W&B has a key, or the mode doesn't send anything."""
     import wandb
 
     settings = wandb.setup().settings
