@@ -1,6 +1,6 @@
-"""`ChildRuns`: runs a `tfdqn train` process for each run, some at a time; none of them outlives this process.
+"""`ChildRuns`: starts a `tfdqn train` process for each run, a few at a time; none of them outlives this process.
 
-The progress of a run is read from its directory. Its process prints to a log there (`RunDir.child_log`).
+The progress of a run is read from its directory; the output of its process goes to a log there (`RunDir.child_log`).
 """
 
 import sys
@@ -21,28 +21,27 @@ from tfdqn.tuning.run_progress import file_bytes
 
 TFDQN = (sys.executable, "-m", "tfdqn")
 _LOOK_SECONDS = 0.2
-_SHOWN_CHARACTERS = 300
-
+_MAX_SHOWN_CHARACTERS = 300
 
 Child = TypeVar("Child", bound=ChildProcess)
 
 
 class _Over:
-    """No further run is to come."""
+    """The type of the sentinel for the end of the runs."""
 
 
 _OVER = _Over()
 
 
 class ChildRun(ChildProcess, ObservedRun):
-    """One run. `ChildRuns` checks it a few times a second.
+    """A run that is trained by a child process.
 
     Args:
-      name, config, run: as of `ObservedRun`.
-      options: of `tfdqn train`.
+      name, config, run: as in `ObservedRun`.
+      options: further options of `tfdqn train`.
 
     Attributes:
-      was_killed: whether it failed because a signal from outside ended it.
+      was_killed: whether the run failed because a signal from outside ended its process.
     """
 
     def __init__(self, name: str, config: Config, run: RunDir, options: Sequence[str] = ()):
@@ -57,7 +56,7 @@ class ChildRun(ChildProcess, ObservedRun):
         return self.outcome is not None
 
     def start(self, command: Sequence[str], environment: Mapping[str, str | None]) -> None:
-        """As of `ChildProcess`; if that is impossible, the run has failed. `command` stands before `train`."""
+        """Starts the process; if that is impossible, the run has failed. `command` comes before `train`."""
         self._begins()
         self._log_start_bytes = file_bytes(self.run.child_log)
         arguments = ("train", str(self.run.child_config_file), "--run-dir", str(self.run.path), *self._options)
@@ -68,7 +67,7 @@ class ChildRun(ChildProcess, ObservedRun):
             self.outcome, self.why = Outcome.FAILED, f"can't be started: {error}"
 
     def look(self) -> bool:
-        """Whether it has ended since the last call."""
+        """Polls the process; returns whether the run has ended since the last call."""
         if self.has_ended or (status := self._status()) is None:
             return False
         self._end(status)
@@ -88,17 +87,17 @@ class ChildRun(ChildProcess, ObservedRun):
         own_line = last_line(self.run.child_log, self._log_start_bytes, "tfdqn: ").removeprefix("tfdqn: ")
         if status > 0 and own_line:
             return own_line
-        said = last_line(self.run.child_log, self._log_start_bytes)[:_SHOWN_CHARACTERS] if status > 0 else ""
+        said = last_line(self.run.child_log, self._log_start_bytes)[:_MAX_SHOWN_CHARACTERS] if status > 0 else ""
         return how_it_ended(status) + (f" ({said})" if said else "")
 
 
 class ChildRuns(Generic[Child]):
-    """To be made and used by the main thread, because the processes die with the thread that started them.
+    """Runs child processes. For the main thread: a process is killed when the thread that started it ends.
 
     Args:
-      environments: variables for each process; their number is the most processes at a time.
-      say: shows one line to the user.
-      command: with which each begins.
+      environments: variables for each process, as in `ChildProcess.start`; at most as many run at a time.
+      say: prints one line for the user.
+      command: the beginning of each command line.
     """
 
     def __init__(
@@ -112,12 +111,15 @@ class ChildRuns(Generic[Child]):
         self._say, self._command = say, tuple(command)
 
     def run(self, runs: Iterable[Child | None], look: Callable[[list[Child]], None]) -> bool:
-        """Runs them, in order, until all have ended; or False: until the user has asked to stop, and all that ran have
-        ended. Whatever ends it, no process is left; those under way are asked to save first.
+        """Runs child processes in order until all have ended, or the user asks to stop.
+
+        No process is left behind, even after an exception: those that run are asked to save and end.
 
         Args:
-          runs: taken one at a time, when there is room; None: there is none just now, but may be later.
+          runs: taken one at a time, when there is room. None means that there is none at present, but may be later.
           look: called a few times a second with those that have ended since; it may stop others.
+
+        Returns whether all have ended; False if the user asked to stop.
         """
         left = iter(runs)
         with interruptions(self._end_at_once) as interrupted:
@@ -137,7 +139,7 @@ class ChildRuns(Generic[Child]):
             return False
 
     def kill(self) -> None:
-        """Kills every live process and all that it has started, without waiting."""
+        """Kills every running process and all that it has started, without waiting."""
         for each in self._running:
             each.kill()
 

@@ -1,4 +1,4 @@
-"""`ObservedRun`: a run as one of many that are trained at once, by what its directory says of it."""
+"""`ObservedRun`: one of many runs that are trained at once, observed through its directory."""
 
 from abc import ABC, abstractmethod
 from enum import StrEnum
@@ -12,25 +12,25 @@ from tfdqn.tuning.run_progress import ProgressReader, RunProgress
 
 
 class Outcome(StrEnum):
-    """How a run came to its end."""
+    """How a run ended."""
 
     FINISHED = "finished"
-    STOPPED = "stopped"  # it was asked to, and can be resumed
+    STOPPED = "stopped"  # on request; it can be resumed
     FAILED = "failed"
 
 
 class ObservedRun(ABC):
-    """One run.
+    """A run and its progress.
 
     Args:
-      name: for people: "seed 3".
+      name: the name that users see, such as "seed 3".
       config: the whole configuration.
-      run: its directory; resumed if it was begun.
+      run: its directory; a run that exists there is resumed.
 
     Attributes:
-      outcome: how it ended; None: it has not begun, or is under way.
-      is_saved: whether it ended as it should, with all that it had learned on the disk.
-      why: of a failure, in one line.
+      outcome: how the run ended; None if it hasn't begun, or is in training.
+      is_saved: whether the run saved everything when it ended.
+      why: why the run failed, in one line.
     """
 
     def __init__(self, name: str, config: Config, run: RunDir):
@@ -45,20 +45,21 @@ class ObservedRun(ABC):
     @property
     @abstractmethod
     def has_begun(self) -> bool:
-        """Whether it was started."""
+        """Whether the run was started."""
 
     @property
     @abstractmethod
     def is_asked_to_end(self) -> bool:
-        """Whether it was asked to save and end."""
+        """Whether the run was asked to save and end."""
 
     @property
     def is_alive(self) -> bool:
+        """Whether the run was started and hasn't ended."""
         return self.has_begun and self.outcome is None
 
     @property
     def state(self) -> str:
-        """What it is doing, in a word."""
+        """The run's state in a word, such as "learning" or "finished"."""
         if self.outcome is not None:
             return self.outcome
         if not self.has_begun:
@@ -68,21 +69,21 @@ class ObservedRun(ABC):
         return "starting" if self._written_ns() == self._metrics_before else "learning"
 
     def summary(self) -> Summary | None:
-        """What it came to, where it has finished under this configuration; else None."""
+        """The run's summary; None if it hasn't finished with this configuration."""
         try:
             return finished_summary(self.run, self.config, has_evaluator=True)
         except CheckpointError:
-            return None  # the run itself will say what is damaged
+            return None  # the run itself will report the damage
 
     def progress(self) -> RunProgress:
-        """How it stands now."""
+        """The run's present progress."""
         now, end = self._reader.read(), self._summary
         if end is None:
             return now
         return now._replace(env_steps=end.env_steps, train_steps=end.train_steps, seconds=end.seconds)
 
     def take_as_finished(self) -> bool:
-        """Whether it has finished before: then there is nothing to start, and its outcome says so."""
+        """Marks the run as finished if it was before, so that it needn't be started; returns whether it was."""
         self._summary = self.summary()
         if self._summary is None:
             return False
@@ -90,10 +91,10 @@ class ObservedRun(ABC):
         return True
 
     def _begins(self) -> None:
-        """Called before it is started: what it writes from now on tells that it has come to training."""
+        """Called before the run is started: metrics that are written from now on show that it is being trained."""
         self._metrics_before = self._written_ns()
 
     def _written_ns(self) -> int | None:
-        """When its curves were written last."""
+        """When the run's metrics were last written, in ns; None if there are none."""
         file = self.run.metrics_file
         return file.stat().st_mtime_ns if file.exists() else None

@@ -1,6 +1,6 @@
-"""`RunGroup`: runs that are trained in one process (`train_group`), a thread each, seen from outside.
+"""`RunGroup`: a child process (`train_group`) that trains several runs, a thread each, as its parent sees it.
 
-How each has come to its end is in a file of its directory (`RunDir.child_end_file`).
+The process writes how each run ended to a file in the run's directory (`RunDir.child_end_file`).
 """
 
 import sys
@@ -21,7 +21,7 @@ TRAIN_GROUP = (sys.executable, "-m", "tfdqn.tuning.train_group")
 
 
 class RunEnd(msgspec.Struct, frozen=True):
-    """How a run of a group has come to its end; as `ObservedRun` says it."""
+    """How a run of a group ended, in the terms of `ObservedRun`."""
 
     outcome: Outcome
     is_saved: bool
@@ -43,7 +43,7 @@ class GroupedRun(ObservedRun):
         return self._group is not None and self._group.is_asked_to_end
 
     def join(self, group: "RunGroup") -> None:
-        """Leaves on the disk what the group's process needs; where that is impossible, it has failed."""
+        """Writes the files that the group's process needs; if that is impossible, the run has failed."""
         self._begins()
         self._log_start_bytes = file_bytes(self.run.child_log)
         try:
@@ -54,11 +54,11 @@ class GroupedRun(ObservedRun):
             self.fail(error)
 
     def fail(self, error: Exception) -> None:
-        """It can't be started."""
+        """Marks the run as failed, because it can't be started."""
         self.outcome, self.why = Outcome.FAILED, f"can't be started: {error}"
 
     def look(self, status: int | None) -> None:
-        """Takes note of its end. `status`: with which its process has ended, as `status_when_ended`; None: it runs."""
+        """Sets the run's outcome if it has ended. `status` is that of its process; None if that still runs."""
         if self._group is None or self.outcome is not None:
             return
         if self.run.child_end_file.exists():
@@ -74,18 +74,18 @@ class GroupedRun(ObservedRun):
 
 
 class RunGroup(ChildProcess):
-    """The process.
+    """A process that trains several runs.
 
     Args:
-      runs: in the order in which they are begun.
-      most: of them at a time.
-      native_log: what the process prints.
+      runs: in the order in which they are started.
+      most: how many are trained at a time.
+      native_log: a file that takes the output of the process.
     """
 
     def __init__(self, runs: Sequence[GroupedRun], most: int, native_log: Path):
         super().__init__()
         self._runs, self._most, self._native_log = runs, most, native_log
-        self._left = list(runs)  # whose ends were not told of
+        self._left = list(runs)  # not yet returned by `newly_ended`
         self._ended_status: int | None = None
         self._could_not_begin = False
 
@@ -113,7 +113,7 @@ class RunGroup(ChildProcess):
         return self.has_ended
 
     def newly_ended(self) -> list[GroupedRun]:
-        """Those that have ended since this was last asked; to be asked after `look`."""
+        """The runs that have ended since the last call. To be called after `look`."""
         for each in self._left:
             each.look(self._ended_status)
         ended = [each for each in self._left if each.outcome is not None]

@@ -31,9 +31,9 @@ def search(
       study: other processes may run trials of it at the same time.
       template: makes a run's configuration of a trial's values.
       wanted: how many trials the study is to have, including those that it has.
-      view: what the user sees of it.
-      jobs: how many trials this process runs side by side; None: as many as this host has cores for.
-      command: what stands before `train`.
+      view: shows the search.
+      jobs: how many trials this process runs in parallel; None: as many as this host has cores for.
+      command: the beginning of each command line, before `train`.
 
     Raises StudyError if every trial fails.
     """
@@ -46,7 +46,7 @@ def search(
 
 
 def write_best(study: Study, template: Template, best: Trial) -> Config:
-    """Keeps the best trial's configuration as a file that `tfdqn train` takes, and returns it."""
+    """Writes the best trial's configuration to a file that `tfdqn train` takes, and returns it."""
     config = template.filled(best.values)
     heading = f"# Trial {best.number}, the best of {study.folder.path.name}: mean return {best.score:.2f}.\n"
     write_atomically(study.folder.best_config_file, (heading + toml.dump(config)).encode())

@@ -1,4 +1,4 @@
-"""`SearchSpace`: the keys that are searched, and their ranges: a TOML file, checked against the configuration.
+"""`SearchSpace`: the keys to search and their ranges, read from a TOML file and checked against the configuration.
 
 "optimizer.learning_rate" = { low = 1e-5, high = 1e-2, log = true }
 "agent.n_step" = { low = 1, high = 9, step = 2 }
@@ -20,7 +20,7 @@ from tfdqn.errors import ConfigError
 
 _WORDS = ("low", "high", "step", "log", "choices")
 _EXAMPLE = '"optimizer.learning_rate" = { low = 1e-5, high = 1e-2, log = true }'
-# What trials are compared by, or what their returns are returns of.
+# Keys that can't be searched, or sections, and why.
 _FIXED = {
     "seed": "every trial has the seed of the configuration",
     "task.id": "returns of different tasks can't be compared",
@@ -36,8 +36,8 @@ class NumberRange:
 
     low: int | float
     high: int | float
-    step: int = 1  # of whole numbers
-    log: bool = False  # drawn evenly from the logarithms
+    step: int = 1  # for integers only
+    log: bool = False  # sampled uniformly in the logarithm
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class SearchSpace:
         return [f"{key}={toml.written(value)}" for key, value in kept.items()]
 
     def to_builtins(self) -> dict[str, Any]:
-        """In types that JSON has; equal for equal spaces."""
+        """The dimensions in types that JSON has; equal for equal spaces."""
         plain: dict[str, Any] = msgspec.to_builtins(self.dimensions)
         return plain
 
@@ -72,12 +72,12 @@ def load_space(path: Path | str, config: Config, overridden: Collection[str] = (
     """The space in the file at `path`, for trials of `config`.
 
     Args:
-      path: of a TOML file.
-      config: with the overrides of the command line.
+      path: a TOML file.
+      config: the configuration, with the overrides of the command line.
       overridden: the keys of these overrides.
 
-    Raises ConfigError, in one line: a file that can't be read, isn't TOML or is empty, a key that does not exist or
-    can't be searched, a range outside the key's own bounds, a choice that is no value of the key.
+    Raises ConfigError, in one line, if the file can't be read, isn't TOML or is empty, if a key doesn't exist or can't
+    be searched, and if a range or a choice isn't within the key's own bounds.
     """
     reader = _SpaceReader(str(path), config)
     dimensions = reader.read(toml.decoded(toml.content(path), str(path)))
@@ -165,7 +165,7 @@ class _SpaceReader:
         return NumberRange(low, high - (high - low) % step, step)
 
     def _checked(self, key: str, value: Any) -> Any:
-        """As the configuration holds it. Raises ConfigError if the key can't have it with any possible kind."""
+        """A value as the configuration holds it. Raises ConfigError if no possible kind's key can have it."""
         section, *path = key.split(".")
         own_kind = self._own_kinds.get(section, "")
         if not path or not own_kind:
@@ -182,7 +182,7 @@ class _SpaceReader:
 
 
 def _with_whole_keys(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Those of [sections], whose keys are without the section's name, by their whole names."""
+    """Yields each key with its value; keys in a [section] get the section's name in front."""
     for name, value in values.items():
         if isinstance(value, Mapping) and "." not in name and not any(word in value for word in _WORDS):
             yield from ((f"{name}.{key}", each) for key, each in value.items())
@@ -210,13 +210,13 @@ def _may_be_set(key: str, values: Mapping[str, Any]) -> bool:
 
 
 def _keys_of(section: str, kind: str) -> tuple[str, ...]:
-    """Those of a section of that kind."""
+    """The keys of a kind of a section."""
     fields = {field.name: field for field in msgspec.structs.fields(Config)}
     return kinds(fields[section].type)[kind].__struct_fields__
 
 
 def _tag(section: Any) -> str:
-    """Its kind; "": it has none."""
+    """The kind of a section; "" if it has none."""
     return str(section.__struct_config__.tag or "") if isinstance(section, msgspec.Struct) else ""
 
 

@@ -1,4 +1,4 @@
-"""The results of a folder of seeds, each and together, for `seeds.json` and `tfdqn inspect`."""
+"""`summarize`: the results of each seed in a folder, and statistics over all; for `seeds.json` and `tfdqn inspect`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -54,7 +54,8 @@ def summarize(folder: SeedsFolder, failures: Mapping[int, str] = MappingProxyTyp
     """The present results of a folder.
 
     Args:
-      failures: reasons why seeds have just failed, which are in no file.
+      folder: the folder of the seeds' runs.
+      failures: why seeds have just failed, by seed; this is in no file.
     """
     begun = sorted({*folder.seeds(), *failures})
     seeds = tuple(_result(seed, folder.run(seed), failures.get(seed, "")) for seed in begun)

@@ -20,7 +20,7 @@ from tfdqn.tuning.slots import default_jobs, slots
 
 R = TypeVar("R", bound=ObservedRun)
 Look = Callable[[Sequence[ObservedRun]], None]
-# While one acts, others learn; each has a table and networks of its own in memory.
+# While one run acts, others learn. More would cost memory: each has its own replay and networks.
 _THREADS_PER_CORE = 4
 
 
@@ -37,8 +37,8 @@ class SeedsOutcome(NamedTuple):
 
     summary: SeedsSummary  # of all seeds in the folder
     is_over: bool  # False: the user has asked to stop
-    failed: list[str]  # names of those that have
-    unsaved: list[str]  # of those that could not save when they were asked to stop
+    failed: list[str]  # names of runs that failed
+    unsaved: list[str]  # names of runs that could not save when they were asked to stop
 
 
 def train_seeds(
@@ -54,12 +54,12 @@ def train_seeds(
 
     Args:
       config: the whole configuration; its own seed is ignored.
-      seeds: in the order in which they are begun.
-      folder: made if need be; has a run for each seed.
-      view: what the user sees of it.
-      jobs: how many run side by side; None: as many as this host has cores for.
-      options: of `tfdqn train`, for each run.
-      command: what stands before `train`.
+      seeds: in the order in which they are started.
+      folder: the folder of the seeds' runs, which is made if need be.
+      view: shows the runs.
+      jobs: how many are trained in parallel; None: as many as this host has cores for.
+      options: further options of `tfdqn train`, for each run.
+      command: the beginning of each command line, before `train`.
 
     Raises RunDirError if the folder is in use, another configuration's, or something else.
     """
@@ -77,10 +77,10 @@ def train_seeds(
 def train_seeds_together(
     config: Config, seeds: Sequence[int], folder: SeedsFolder, view: View, jobs: int | None = None
 ) -> SeedsOutcome:
-    """As `train_seeds`, in a process for each core or GPU. The configuration must pass `require_together`.
+    """Trains seeds as `train_seeds` does, but as threads, in one process per core or GPU.
 
-    Each process trains its share of the seeds, a thread for each. If `jobs` is None, as many threads run as are likely
-    to keep every core busy.
+    The configuration must pass `require_together`. Each process trains its share of the seeds. `jobs` is the number of
+    threads in all; if it is None, as many as are likely to keep every core busy.
     """
     runs = {seed: GroupedRun(f"seed {seed}", replace(config, seed=seed), folder.run(seed)) for seed in seeds}
 
@@ -113,7 +113,7 @@ def _train(
 
     def look(ended: Sequence[ObservedRun]) -> None:
         for each in ended:
-            view.say(_said(each))
+            view.say(_end_message(each))
         if ended:
             summary()
         view.show(runs)
@@ -136,7 +136,7 @@ def _say_beginning(view: View, left: int, count: int, how: str, cores: int, fold
     view.say(f"{count} seeds in {folder.path}{finished}: {how} on {of_cores}")
 
 
-def _said(run: ObservedRun) -> str:
+def _end_message(run: ObservedRun) -> str:
     if run.outcome is Outcome.FAILED:
         return f"{run.name} has failed: {run.why}; its log is {run.run.child_log}"
     if run.outcome is Outcome.STOPPED:

@@ -1,4 +1,4 @@
-"""`Study`: one search, on which any number of processes can work at the same time through its storage.
+"""`Study`: a search in a storage through which any number of processes can work on it at the same time.
 
 A process claims a trial by a lock in the study's folder. If a trial has not ended and its lock is free, its process is
 gone or was stopped by the user; the next process that asks for a trial resumes it.
@@ -23,7 +23,7 @@ from tfdqn.tuning.trial_records import Trial, TrialState, total_evaluations
 if TYPE_CHECKING:  # an extra
     import optuna
 
-_FOLDER, _WHY = "folder", "why"  # a trial's attributes: where its run is, and of a failure the reason
+_FOLDER, _WHY = "folder", "why"  # a trial's attributes: the id of the folder of its run, and why it failed
 
 
 class ClaimedTrial(NamedTuple):
@@ -40,20 +40,20 @@ class Settings(NamedTuple):
     storage: str | None = None  # a database's URL; None: the journal in the folder
     name: str | None = None  # in the database; None: that of the folder
     pruner: Pruner = Pruner.median
-    prune_after: int | None = None  # evaluations that each trial has; None: a quarter of all
+    prune_after: int | None = None  # evaluations before a trial may be pruned; None: a quarter of all
 
 
 class Study:
-    """An open study, begun if there was none.
+    """An open study, which is created if there is none.
 
     Args:
-      folder: made if need be.
-      config: what the trials have in common.
+      folder: the study's folder, which is made if need be.
+      config: the configuration that all trials start from.
       space: the keys in which they differ.
       settings: where the study is kept, and how it prunes.
 
-    Raises StudyError, in one line: Optuna or a database's driver is missing, the database can't be reached, the folder
-    or the study belongs to another search.
+    Raises StudyError, in one line, if Optuna or a database's driver is missing, if the database can't be reached, and
+    if the folder or the study belongs to another search.
     """
 
     def __init__(self, folder: StudyFolder, config: Config, space: SearchSpace, settings: Settings):
@@ -63,7 +63,7 @@ class Study:
         self.folder, self.space, self._config = folder, space, config
         name = settings.name or folder.path.resolve().name
         database = None if settings.storage is None else open_database(settings.storage)
-        # Only now: a folder doesn't belong to what can't be opened.
+        # Only after the database could be opened: the folder now belongs to this study.
         identity = folder.settle("" if settings.storage is None else shown_url(settings.storage), name)
         self._folder_id, self._name = identity.id, identity.name
         self._storage = open_journal(folder.journal) if database is None else database
@@ -78,14 +78,14 @@ class Study:
             self._require_same()
         self._id = self._storage.get_study_id_from_name(self._name)
         self._claimed: dict[int, ClaimedTrial] = {}
-        self._others: dict[int, FileLock] = {}  # whose holder may be gone, on another host
+        self._others: dict[int, FileLock] = {}  # locks of trials whose process, on another host, may be gone
         self._heartbeat = IntervalTrigger(HEARTBEAT_SECONDS, is_due=True)
 
     def next_trial(self, wanted: int) -> ClaimedTrial | None:
-        """A trial to run: one that was left, else a new one if the study has fewer than `wanted`; else None."""
+        """Claims a trial: one that was abandoned, else a new one if the study has fewer than `wanted`; else None."""
         with self.folder.alone():
             trials = self._study.get_trials(deepcopy=False)
-            claimed = self._one_that_was_left(trials)
+            claimed = self._claim_abandoned(trials)
             if claimed is None and sum(self._read(each).counts for each in trials) < wanted:
                 claimed = self._new()
         if claimed is not None:
@@ -97,9 +97,12 @@ class Study:
         return [self._read(each) for each in self._study.get_trials(deepcopy=False)]
 
     def report(self, trial: ClaimedTrial, evaluation: int, mean_return: float) -> bool:
-        """Records a trial's evaluation, counted from 1; returns whether the trial should end: it is pruned, or is over.
+        """Records a trial's evaluation; returns whether the trial should end, because it is pruned or already over.
 
-        An evaluation that was recorded before the trial was resumed is not changed.
+        Args:
+          trial: a trial that this process runs.
+          evaluation: its number, from 1. One that was recorded before the trial was resumed isn't changed.
+          mean_return: its mean return.
         """
         from optuna.exceptions import UpdateFinishedTrialError
 
@@ -109,14 +112,16 @@ class Study:
         try:
             self._storage.set_trial_intermediate_value(trial_id, evaluation, mean_return)
         except UpdateFinishedTrialError:
-            return True  # another host took it for dead
+            return True  # another host has declared the trial dead
         return bool(self._study.pruner.prune(self._study, self._storage.get_trial(trial_id)))
 
     def complete(self, trial: ClaimedTrial, score: float) -> None:
+        """Ends a trial with its score."""
         self._study.tell(trial.number, score, skip_if_finished=True)
         self.release(trial)
 
     def prune(self, trial: ClaimedTrial) -> None:
+        """Ends a trial that was pruned."""
         import optuna
 
         self._study.tell(trial.number, state=optuna.trial.TrialState.PRUNED, skip_if_finished=True)
@@ -141,15 +146,15 @@ class Study:
             self._heartbeat.done()
             for each in self._study.get_trials(deepcopy=False):
                 if each.state.name == "RUNNING" and each.user_attrs.get(_FOLDER) == self._folder_id:
-                    self._send_heartbeat(each.number)  # those that were left, too: this process will go on with them
+                    self._send_heartbeat(each.number)  # of abandoned ones too: this process will resume them
             fail_stale_trials(self._study)
 
     def importances(self) -> dict[str, float]:
-        """How much each key decides that a trial is in the best tenth, highest first (PED-ANOVA, arXiv:2304.10255)."""
+        """The importance of each key for being among the best tenth, highest first (PED-ANOVA, arXiv:2304.10255)."""
         import optuna
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that a few trials say little
+            warnings.simplefilter("ignore", UserWarning)  # about a small number of trials
             return optuna.importance.get_param_importances(self._study)
 
     def _send_heartbeat(self, number: int) -> None:
@@ -158,8 +163,8 @@ class Study:
         if isinstance(self._storage, RDBStorage):
             self._storage.record_heartbeat(self._trial_id(number))
 
-    def _one_that_was_left(self, trials: "Sequence[optuna.trial.FrozenTrial]") -> ClaimedTrial | None:
-        """A trial that was left. Called with the folder's lock, so that no other process is choosing one."""
+    def _claim_abandoned(self, trials: "Sequence[optuna.trial.FrozenTrial]") -> ClaimedTrial | None:
+        """Claims an abandoned trial, if any. Called with the folder's lock, so that no other process is choosing."""
         for each in trials:
             if each.state.name != "RUNNING" or each.number in self._claimed:
                 continue
@@ -174,7 +179,7 @@ class Study:
                     return ClaimedTrial(each.number, self._values(each), lock)
                 lock.release()  # it ended a moment ago
             elif folder is None and not self._is_shared:
-                self._lose(each.number)  # its process died when it had chosen but a part of the values
+                self._lose(each.number)  # its process died while it was choosing values
         return None
 
     def _new(self) -> ClaimedTrial:
@@ -183,7 +188,8 @@ class Study:
 
         trial = self._study.ask()
         self._send_heartbeat(trial.number)
-        # Of its own: a sampler that is begun anew would draw as it did before, and beside another as that one does.
+        # A sampler for each trial, seeded by its number: one per process would repeat its draws after a restart, and
+        # two processes would draw the same values.
         self._study.sampler = optuna.samplers.TPESampler(seed=derived_seed(self._config.seed, "tune", trial.number))
         for key, dimension in self.space.dimensions.items():
             suggest(trial, key, dimension)

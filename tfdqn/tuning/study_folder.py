@@ -1,4 +1,7 @@
-"""A study's folder: the only file that names paths in it. Its trials' runs are there, and the journal by default."""
+"""`StudyFolder`: the paths in a study's folder, which holds its trials' runs and, by default, its journal.
+
+No other file names these paths.
+"""
 
 import uuid
 from collections.abc import Iterator
@@ -20,7 +23,7 @@ class StudyError(UserError):
 class Identity(msgspec.Struct, frozen=True):
     """The identity of a folder's study."""
 
-    id: str  # tells trials whose runs are here from those of other hosts that share the database
+    id: str  # distinguishes trials whose runs are here from those of other hosts that share the database
     storage: str  # without its password; "": the journal here
     name: str
 
@@ -48,10 +51,10 @@ class StudyFolder:
         return self.path / "best" / f"trial-{number:03}"
 
     def settle(self, storage: str, name: str) -> Identity:
-        """Makes it this study's folder, and returns its identity.
+        """Makes the folder this study's, and returns its identity.
 
-        A study in a journal keeps its name when the folder is renamed. Raises StudyError for another study's folder,
-        or one that is no study's.
+        A study in a journal keeps its name when the folder is renamed. Raises StudyError if the folder belongs to
+        another study, or holds something else.
         """
         if self.path.is_dir() and not self.identity_file.exists():
             others = (each for each in self.path.iterdir() if each != self.lock_file)
@@ -89,7 +92,7 @@ class StudyFolder:
 
 
 def refuse_study(path: Path | str) -> None:
-    """Raises StudyError for a study's folder, whose trials are runs, but which is no run itself."""
+    """Raises StudyError if `path` is a study's folder, which is not a run itself."""
     folder = StudyFolder(path)
     if not folder.identity_file.is_file():
         return

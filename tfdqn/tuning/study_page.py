@@ -38,7 +38,7 @@ def write_page(study: Study) -> None:
 
 
 def page(name: str, trials: Sequence[Trial], study: Study) -> str:
-    """The whole page, self-contained."""
+    """The whole page as self-contained HTML."""
     best, keys = best_of(trials), study.space.dimensions
     scores = {each.score for each in trials if each.score is not None}
     sections = [Section("Trials", _counts(trials), _table(trials, list(keys)))]

@@ -12,7 +12,7 @@ from tfdqn.reports.pictures import Picture
 from tfdqn.tuning.search_space import Choices, NumberRange
 from tfdqn.tuning.trial_records import Trial, TrialState
 
-if TYPE_CHECKING:  # its import costs most of a second
+if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
 
 Dimensions = Mapping[str, NumberRange | Choices]
@@ -79,7 +79,9 @@ def draw_parallel_coordinates(trials: Sequence[Trial], dimensions: Dimensions, a
         for height, label in _ends(dimension):
             axes.annotate(label, (place, height), (3, 3), textcoords="offset points", fontsize=7)
     axes.axvline(len(columns), color=_GREY, lw=0.8)
-    ends = {scores[index]: number(complete[index].score or 0.0) for index in (0, -1)}  # one where all are alike
+    ends = {
+        scores[index]: number(complete[index].score or 0.0) for index in (0, -1)
+    }  # a single one if all scores are equal
     for height, label in ends.items():
         axes.annotate(label, (len(columns), height), (3, 3), textcoords="offset points", fontsize=7)
     names = [*(key.replace(".", ".\n") for key in dimensions), "mean\nreturn"]

@@ -15,13 +15,13 @@ from tfdqn.tuning.study_folder import StudyError
 if TYPE_CHECKING:  # Optuna is an extra
     from optuna.storages import BaseStorage
 
-HEARTBEAT_SECONDS = 60  # between those of a database's trials
-_DISTRIBUTIONS = {"MySQLdb": "mysqlclient"}  # of drivers whose modules have another name
-_SILENT_SECONDS = 300  # after which other hosts take such a trial for dead
+HEARTBEAT_SECONDS = 60  # between two heartbeats of a trial in a database
+_DISTRIBUTIONS = {"MySQLdb": "mysqlclient"}  # packages of drivers, by module, if the names differ
+_DEAD_AFTER_SECONDS = 300  # without a heartbeat, after which other hosts consider a trial dead
 
 
 def require_optuna() -> None:
-    """Raises StudyError if Optuna isn't installed, and turns its own messages off."""
+    """Imports Optuna and turns its own messages off. Raises StudyError if it isn't installed."""
     try:
         import optuna
     except ImportError:
@@ -32,7 +32,7 @@ def require_optuna() -> None:
 
 
 def shown_url(url: str) -> str:
-    """A database's URL without its password. Raises StudyError if it is no URL."""
+    """A database's URL with its password hidden. Raises StudyError if it isn't a URL."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -44,7 +44,7 @@ def shown_url(url: str) -> str:
 
 
 def open_journal(file: Path) -> "BaseStorage":
-    """The storage in a file on this host's disk, for any number of processes at once."""
+    """Opens a storage in a file on this host, for any number of processes. Raises StudyError if it is damaged."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
@@ -55,13 +55,13 @@ def open_journal(file: Path) -> "BaseStorage":
 
 
 def open_database(url: str) -> "BaseStorage":
-    """The storage in a database, whose tables are made if need be. Raises StudyError if it can't be reached."""
+    """Opens a storage in a database, whose tables are made if need be. Raises StudyError if it can't be reached."""
     from optuna.storages import RDBStorage
     from sqlalchemy.exc import SQLAlchemyError
 
     where = shown_url(url)
     try:
-        return RDBStorage(url, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=_SILENT_SECONDS)
+        return RDBStorage(url, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=_DEAD_AFTER_SECONDS)
     except ImportError as error:
         missing = getattr(error.__cause__ or error.__context__, "name", None)
         install = f": {pip_install(_DISTRIBUTIONS.get(missing, missing))}" if missing else ""
@@ -73,7 +73,7 @@ def open_database(url: str) -> "BaseStorage":
 
 @contextmanager
 def storage_failures_are_one_line(folder: Path) -> Iterator[None]:
-    """Turns failures of the storage, while the block works on a folder's study, into a StudyError."""
+    """Turns an error of the storage of a folder's study, in the block, into a StudyError."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -85,10 +85,10 @@ def storage_failures_are_one_line(folder: Path) -> Iterator[None]:
 
 
 class JournalLock:
-    """A journal's lock for Optuna, by the kernel's lock, which is freed at once when its holder is killed.
+    """A lock for Optuna's journal that the kernel releases at once when its holder is killed.
 
-    Optuna's own lock is a link that counts as stale only after 30 s, which would stop all other processes until then.
-    Half a line that a killed writer has left is removed before the next write: Optuna can't read such a journal.
+    Optuna's own lock is a link, which counts as stale only after 30 s: all other processes would stop until then. The
+    partial line that a killed writer may leave is removed before the next write, since Optuna couldn't read it.
     """
 
     def __init__(self, journal: Path):
@@ -98,13 +98,13 @@ class JournalLock:
 
     def acquire(self) -> bool:
         self._held.enter_context(exclusive(self._lock_file))
-        self._cut_off_half_a_line()
+        self._remove_partial_line()
         return True
 
     def release(self) -> None:
         self._held.close()
 
-    def _cut_off_half_a_line(self) -> None:
+    def _remove_partial_line(self) -> None:
         with self._journal.open("r+b") as file:
             end = file.seek(0, os.SEEK_END)
             if not end:

@@ -1,6 +1,6 @@
-"""`ThreadRuns`: runs in this process, a thread each, so many at a time; they end with it.
+"""`ThreadRuns`: trains runs in this process, a thread each, a few at a time.
 
-What a run says goes to a log in its directory, the same as that of `child_runs`.
+The messages of a run go to a log in its directory, the same as in `child_runs`.
 """
 
 import threading
@@ -18,13 +18,13 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import end_at_once, interruptions
 from tfdqn.tuning.observed_run import ObservedRun, Outcome
 
-Train = Callable[["ThreadRun", Callable[[str], None]], Summary]  # a run, what shows one line → what it comes to
+Train = Callable[["ThreadRun", Callable[[str], None]], Summary]  # (run, prints one line) → the run's summary
 _STOPPING = "stopping; a second Ctrl-C ends everything at once, without saving"
 _LOOK_SECONDS = 0.2
 
 
 class ThreadRun(ObservedRun):
-    """One run. Looked at by `ThreadRuns` a few times a second."""
+    """A run that is trained by a thread of this process."""
 
     def __init__(self, name: str, config: Config, run: RunDir):
         super().__init__(name, config, run)
@@ -40,14 +40,14 @@ class ThreadRun(ObservedRun):
         return self.has_begun and self._interrupted()
 
     def start(self, train: Train, interrupted: Callable[[], bool]) -> None:
-        """Begins its thread, which trains until the run is over or the user has asked to stop."""
+        """Starts the thread, which trains until the run is over or the user asks to stop."""
         self._begins()
         self._interrupted = interrupted
         self._thread = threading.Thread(target=self._train, args=(train,), name=self.name, daemon=True)
         self._thread.start()
 
     def look(self) -> bool:
-        """Whether it has ended since the last look."""
+        """Polls the thread; returns whether the run has ended since the last call."""
         if self._thread is None or self.outcome is not None or self._thread.is_alive():
             return False
         if self.why:
@@ -67,7 +67,7 @@ class ThreadRun(ObservedRun):
 
     def _train_and_log(self, train: Train, log: TextIO) -> None:
         def say(line: str) -> None:
-            with suppress(ValueError, OSError):  # a thread of the run's that ends after it, or a full disk
+            with suppress(ValueError, OSError):  # the log is closed, since a thread outlived the run; or a full disk
                 print(line, file=log, flush=True)
 
         try:
@@ -76,18 +76,18 @@ class ThreadRun(ObservedRun):
         except UserError as error:
             self.why = " ".join(str(error).split())
             say(f"tfdqn: {self.why}")
-        except BaseException as error:  # SystemExit, too, ends only the run
+        except BaseException as error:  # even SystemExit must end only this run
             self.why = one_line(error)
             say(traceback.format_exc())
 
 
 class ThreadRuns:
-    """Used by the main thread, which takes the signals.
+    """Trains runs in threads. For the main thread, which receives the signals.
 
     Args:
-      most: runs at a time.
-      say: shows one line to the user.
-      native_log: what C++ libraries print meanwhile.
+      most: how many runs are trained at a time.
+      say: prints one line for the user.
+      native_log: a file that takes the output of C++ libraries.
     """
 
     def __init__(self, most: int, say: Callable[[str], None], native_log: Path):
@@ -95,12 +95,13 @@ class ThreadRuns:
         self._is_over = False
 
     def run(self, runs: Sequence[ThreadRun], look: Callable[[list[ThreadRun]], None]) -> bool:
-        """Runs them, in order, until all have ended; or False: until the user has asked to stop, and all that ran have
-        ended. Whatever ends it, those under way save first.
+        """Trains runs in order until all have ended, or the user asks to stop; those in training then save and end.
 
         Args:
-          runs: one at least.
+          runs: at least one.
           look: called a few times a second with those that have ended since.
+
+        Returns whether all were trained; False if some were not begun because the user asked to stop.
         """
         with interruptions(end_at_once, lambda: self._say(_STOPPING)) as interrupted:
             from tfdqn.training.together import side_by_side, train_beside  # TensorFlow
@@ -131,6 +132,6 @@ class ThreadRuns:
             return not left
         finally:
             self._is_over = True
-            while running:  # what does not end in time is ended by its watchdog, and this process with it
+            while running:  # if one doesn't end in time, its watchdog ends this process
                 time.sleep(_LOOK_SECONDS)
                 running = [each for each in running if not each.look()]

@@ -1,6 +1,6 @@
 """The process of a `RunGroup`: `python -m tfdqn.tuning.train_group MOST LOG RUN...` trains these runs, a thread each.
 
-SIGTERM has all save.
+On SIGTERM all runs are saved.
 """
 
 import sys
@@ -19,7 +19,7 @@ from tfdqn.tuning.thread_runs import ThreadRun, ThreadRuns
 
 
 def main(most: int, native_log: Path, paths: Sequence[Path]) -> None:
-    """Trains what `GroupedRun.join` has left in these run directories, at most so many at a time."""
+    """Trains the runs that `GroupedRun.join` has prepared in these directories, at most `most` at a time."""
     runs = [ThreadRun(run.path.name, toml.load(run.child_config_file), run) for run in map(RunDir, paths)]
 
     def say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Records of a study's trials."""
+"""`Trial`: the record of a trial; and how trials are scored and their evaluations numbered."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -14,7 +14,7 @@ class TrialState(StrEnum):
     COMPLETE = "complete"
     PRUNED = "pruned"
     FAILED = "failed"
-    LOST = "lost"  # its process died before the trial had begun, or with its whole host: another takes its place
+    LOST = "lost"  # its process died before the trial began, or its host died: it is replaced by another trial
 
 
 class Trial(NamedTuple):
@@ -23,18 +23,18 @@ class Trial(NamedTuple):
     number: int
     state: TrialState
     values: Mapping[str, Any]  # by key, as the configuration has them
-    score: float | None  # of a complete one
-    returns: Mapping[int, float]  # of its evaluations, by their number, from 1
-    why: str = ""  # it failed
+    score: float | None  # the mean return of its final evaluation; None unless it is complete
+    returns: Mapping[int, float]  # mean returns of its evaluations, by number, from 1
+    why: str = ""  # why it failed
 
     @property
     def counts(self) -> bool:
-        """Whether it counts as one of the wanted trials; if not, another takes its place."""
+        """Whether the trial counts towards the number that is wanted; if not, another replaces it."""
         return self.state is not TrialState.LOST
 
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:
-    """The complete trial with the highest score; the first of equal ones."""
+    """The complete trial with the highest score, the earliest if several have it; None if none is complete."""
     complete = [(each.score, -each.number, each) for each in trials if each.score is not None]
     return max(complete)[2] if complete else None
 

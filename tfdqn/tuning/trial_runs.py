@@ -1,4 +1,4 @@
-"""`TrialRuns`: runs a study's trials: begins or resumes each, watches and prunes it, and reports it to the study."""
+"""`TrialRuns`: runs a study's trials: starts or resumes each, monitors and prunes it, and reports its results."""
 
 import math
 from collections import Counter
@@ -16,32 +16,32 @@ from tfdqn.tuning.study_folder import StudyError
 from tfdqn.tuning.trial_records import Trial, TrialState, best_of, evaluation_number
 
 _SECONDS_BETWEEN_LOOKS_AT_OTHERS = 2.0
-_MOST_LIVES = 3  # of a trial whose process is ended from outside
-_FAILURES = 3  # after which a study in which nothing else came about is given up
+_MAX_STARTS = 3  # of a trial whose process is killed from outside
+_MAX_FAILURES = 3  # after which a study without any success is given up
 
 
 class Template(NamedTuple):
-    """A configuration that is completed by a trial's values."""
+    """The configuration that a trial's values are filled into."""
 
-    content: bytes  # of its file
-    origin: str
-    overrides: Sequence[str]  # of the command line
+    content: bytes  # of the configuration file
+    origin: str  # its path, with which error messages begin
+    overrides: Sequence[str]  # from the command line
     space: SearchSpace
 
     def filled(self, values: Mapping[str, Any]) -> Config:
-        """The configuration of a trial. Values that have no effect with the others are left out. Raises ConfigError."""
+        """The configuration of a trial, without values that have no effect given the others. Raises ConfigError."""
         return toml.parse(self.content, [*self.overrides, *self.space.overrides(values)], self.origin, unused={})
 
 
 class TrialRuns:
-    """For `ChildRuns.run`: iterating gives the runs to begin, and `look` handles those under way.
+    """For `ChildRuns.run`: iterating yields the runs to start, and `look` handles those that run.
 
     Args:
-      study: gives the trials, and gets their results.
-      template: makes a run's configuration of a trial's values.
+      study: supplies the trials, and records their results.
+      template: makes a run's configuration from a trial's values.
       wanted: how many trials the study is to have, including those that it has.
-      say: shows one line to the user.
-      show: called regularly with the study's trials and the runs under way.
+      say: prints one line for the user.
+      show: called regularly with the study's trials and the runs in progress.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class TrialRuns:
         self._running: dict[ChildRun, ClaimedTrial] = {}
         self._reported: Counter[ChildRun] = Counter()  # the number of the newest evaluation
         self._pruned: set[ChildRun] = set()
-        self._lives: Counter[int] = Counter()  # of a trial here
+        self._starts: Counter[int] = Counter()  # of each trial, in this process
         self._trials: list[Trial] = []
         self._look_at_others = IntervalTrigger(_SECONDS_BETWEEN_LOOKS_AT_OTHERS, is_due=True)
         self._others_seem_busy = False
 
     def __iter__(self) -> Iterator[ChildRun | None]:
-        """Yields runs to begin; None while the rest are under way elsewhere, since their processes may leave them."""
+        """Yields runs to start; None while only other processes run trials, since they may yet abandon some."""
         while True:
             if self._others_seem_busy and not self._look_at_others.is_due():
                 yield None
@@ -99,7 +99,7 @@ class TrialRuns:
             return None
         run = ChildRun(f"trial {claimed.number}", config, self._study.folder.trial(claimed.number))
         self._running[run] = claimed
-        self._lives[claimed.number] += 1
+        self._starts[claimed.number] += 1
         given = " ".join(self._template.space.overrides(claimed.values))
         self._say(f"{run.name} {'goes on' if run.run.has_been_trained else 'begins'}: {given}")
         self._refreshed()
@@ -127,12 +127,12 @@ class TrialRuns:
             self._study.release(claimed)
             self._say(f"{run.name} {run.why or 'has stopped'}: it can be resumed")
         else:
-            self._fail(claimed, run.why or f"its process was stopped {_MOST_LIVES} times")
+            self._fail(claimed, run.why or f"its process was stopped {_MAX_STARTS} times")
 
     def _may_be_resumed(self, run: ChildRun, claimed: ClaimedTrial) -> bool:
         """Whether a stopped trial may be resumed: always if the user stopped it, else only a few times."""
         is_interrupted = run.outcome is Outcome.STOPPED or run.was_killed
-        return is_interrupted and (run.is_asked_to_end or self._lives[claimed.number] < _MOST_LIVES)
+        return is_interrupted and (run.is_asked_to_end or self._starts[claimed.number] < _MAX_STARTS)
 
     def _complete(self, run: ChildRun, claimed: ClaimedTrial) -> None:
         summary = run.summary()
@@ -158,5 +158,5 @@ class TrialRuns:
     def _require_some_success(self) -> None:
         failed = [each for each in self._trials if each.state is TrialState.FAILED]
         has_success = any(each.returns or each.score is not None for each in self._trials)
-        if len(failed) >= _FAILURES and not has_success:
+        if len(failed) >= _MAX_FAILURES and not has_success:
             raise StudyError(f"{len(failed)} trials have failed, and none has come to an evaluation: {failed[-1].why}")
