@@ -48,7 +48,7 @@ def read_keys(file: Path) -> ApiKeys:
 
 
 def is_read_by_all(file: Path) -> bool:
-    """Whether every user of this host may read it."""
+    """Whether every user of this host may read the file."""
     return bool(file.stat().st_mode & stat.S_IROTH)
 
 
@@ -62,7 +62,7 @@ def read_tls(certificates: Path, key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certificates, key, password=_no_password)
-    except (OSError, ValueError) as error:  # of a file that is gone meanwhile, too
+    except (OSError, ValueError) as error:  # OSError includes SSLError, and a file that was removed since
         why = str(error) or "no certificate and key in PEM form that belong together"
         raise UserError(f"--tls-cert {certificates}, --tls-key {key}: {why}") from error
     return context
@@ -73,21 +73,21 @@ def _no_password() -> str:
 
 
 class FileContent(Generic[_T]):
-    """The content of files, which is read again when they change.
+    """The content of files, which are read again when they change.
 
     Attributes:
-      value: the last that could be read.
+      value: what was last read without an error.
     """
 
     def __init__(self, read: Callable[..., _T], *files: Path):
-        """Raises UserError if they can't be read."""
+        """Reads the files by `read`. Raises UserError if they can't be read."""
         self._read = read
         self._files = files
         self._stamps = self._stamp()
         self.value = read(*files)
 
     def refresh(self, say: Callable[[str], None]) -> None:
-        """Reads them where they have changed, and says so."""
+        """Reads the files again if they have changed, and reports it by `say`; after an error the old value stays."""
         stamps = self._stamp()
         if stamps == self._stamps:
             return
@@ -112,14 +112,14 @@ def _stamp(file: Path) -> object:
 
 
 class Access(NamedTuple):
-    """How clients get access; None for what is not used."""
+    """The server's API keys and certificate; None for what is not used."""
 
     keys: FileContent[ApiKeys] | None = None
     tls: FileContent[ssl.SSLContext] | None = None
 
     @property
     def missing(self) -> list[str]:
-        """Options without which no other host should be able to ask."""
+        """Options that are missing, and without which the server should not be reachable from other hosts."""
         return ["--api-key-file"] * (self.keys is None) + ["--tls-cert and --tls-key"] * (self.tls is None)
 
     def require_beyond_loopback(self, host: str) -> None:

@@ -21,9 +21,9 @@ from tfdqn.serving.payload import RequestError
 
 _LIVE = ("/healthz", "/v2/health/live")
 _READY = ("/readyz", "/v2/health/ready")
-_OPEN = frozenset((*_LIVE, *_READY))  # to those without a key
-_NO_ANSWER = 499  # the status that is counted where a client has gone
-_LONGEST_SHOWN = 200  # characters of a path
+_OPEN = frozenset((*_LIVE, *_READY))  # paths that need no API key
+_NO_ANSWER = 499  # the status that is counted if the client has gone
+_MAX_SHOWN_CHARACTERS = 200  # of a path
 _log = logging.getLogger(__name__)
 _RETRY = {"Retry-After": "1"}  # seconds
 _CROWDED = JSONResponse(
@@ -110,7 +110,7 @@ class _Endpoint:
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"]["path"] = self._path  # by which it is counted
+        scope["state"]["path"] = self._path  # the label under which the request is counted
         response = await self._answer(Request(scope, receive, send))
         await response(scope, receive, send)
 
@@ -137,11 +137,13 @@ async def _refused(request: Request, error: RequestError) -> Response:
 
 async def _malformed(request: Request, error: HTTPException) -> Response:
     """Answers an unknown path or method with status 400, as TensorFlow Serving does."""
-    return JSONResponse({"error": f"Malformed request: {request.method} {request.scope['path'][:_LONGEST_SHOWN]}"}, 400)
+    return JSONResponse(
+        {"error": f"Malformed request: {request.method} {request.scope['path'][:_MAX_SHOWN_CHARACTERS]}"}, 400
+    )
 
 
 async def _gone(request: Request, error: ClientDisconnect) -> Response:
-    return Response(status_code=_NO_ANSWER)  # which no one reads
+    return Response(status_code=_NO_ANSWER)  # for the metrics; no client reads it
 
 
 async def _failed(request: Request, error: Exception) -> Response:

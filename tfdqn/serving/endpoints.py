@@ -22,16 +22,24 @@ from tfdqn.serving.payload import PredictRequest, RequestError, parse
 MOST_BODY_BYTES = 16 * 2**20
 _BODY_SECONDS = 30.0
 _LONGEST_SHOWN = 50  # characters of a label
-_ROW_BYTES = 256  # about what one row's answer takes, beside its inputs
-_PART_BYTES = 2**16  # of an answer that are handed on before the client has taken those before them
-# What is longer is read and written outside the event loop, in which it would keep everyone waiting.
+_ROW_BYTES = 256  # rough size of one row's answer, beside its inputs
+_PART_BYTES = 2**16  # an answer is sent in parts of this size
+# Longer requests are parsed, and longer answers written, outside the event loop, which they would block.
 _SHORT_BYTES = 2**15
 _SHORT_ROWS = 256
 _T = TypeVar("_T")
 
 
 class Endpoints:
-    """One model's answers."""
+    """Answers requests to one model's paths.
+
+    Args:
+      name: the model's name in paths.
+      versions: its served versions.
+      options: of the server.
+      batcher: calls the model.
+      reading: runs the parsing and writing of long requests, outside the event loop.
+    """
 
     def __init__(self, name: str, versions: ModelVersions, options: Options, batcher: Batcher, reading: Executor):
         self._name = name
@@ -43,7 +51,7 @@ class Endpoints:
 
     @property
     def served(self) -> list[int]:
-        """Versions, newest first."""
+        """The numbers of the served versions, newest first."""
         return self._versions.served
 
     async def predict(self, request: Request) -> Response:

@@ -11,7 +11,7 @@ from msgspec import Meta, Raw
 
 from tfdqn.errors import UserError
 
-_AT_ONCE_BYTES = 2**16  # of JSON that is read in one go, with every other thread kept waiting
+_AT_ONCE_BYTES = 2**16  # of JSON, decoded in one call, which blocks every other thread
 _DATATYPES = {"bool": "BOOL", "float16": "FP16", "float32": "FP32", "float64": "FP64"}
 _INT64 = np.iinfo(np.int64)
 _BEGINS_WITH_OBJECT = re.compile(rb"\[\s*\{")

@@ -1,4 +1,4 @@
-"""`RequestMetrics`: what is counted of every request, for Prometheus."""
+"""`RequestMetrics`: counts and times requests, for Prometheus."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -10,7 +10,7 @@ class RequestMetrics:
     """Requests to one server by path, method and status. Clients can't add values to these labels.
 
     Args:
-      registry: the server's own, so that several servers in one process count apart.
+      registry: the server's own, so that several servers in one process count separately.
     """
 
     def __init__(self, registry: CollectorRegistry):

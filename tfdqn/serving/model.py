@@ -67,7 +67,7 @@ class Model:
         self.signature_defs = _signature_defs(path)
         for name, signature in self.signatures.items():
             if (rows := self.example(name)) is not None:
-                # So that no client waits for TensorFlow's first call, and no version is served that can't answer.
+                # The first call is slow, so make it before a client does; and never serve a version that can't answer.
                 check_finite(signature.call(rows))
 
     def example(self, signature: str) -> Arrays | None:
@@ -83,7 +83,7 @@ class Model:
 
 
 def _policy_inputs(path: Path, module: Any) -> PolicyInputs | None:
-    """Of a version that tfdqn exported."""
+    """The inputs of a policy that tfdqn exported; None for any other SavedModel."""
     file = path / EXTRA / TASK_SPEC_FILE
     if not file.is_file():
         return None

@@ -91,7 +91,7 @@ class ModelVersions:
         self.states[version] = VersionState("LOADING")
         try:
             model = Model(path, version)
-        except Exception as error:  # damage has many names
+        except Exception as error:  # TensorFlow raises many types for a damaged model
             self._broken[version] = fingerprint
             problem = _in_short(error)
             self.states[version] = VersionState("END", problem)
@@ -121,7 +121,7 @@ def _complete(directory: Path) -> list[int]:
     """The versions that have their graph, oldest first."""
     try:
         return [each for each in versions(directory) if has_model(directory / str(each))]
-    except OSError:  # gone meanwhile
+    except OSError:  # the folder was removed
         return []
 
 

@@ -15,11 +15,11 @@ from tfdqn.serving.model_versions import ModelVersions
 
 
 class Monitor:
-    """The answers.
+    """Answers health checks, and gives Prometheus its metrics.
 
     Attributes:
-      is_ready: whether new requests should come; false once the server is about to end.
-      requests: what is counted of each request.
+      is_ready: whether the server takes new requests; false once it is about to end.
+      requests: the metrics of requests.
     """
 
     def __init__(self, name: str, versions: ModelVersions, batcher: Batcher, budget: MemoryBudget, connections: Sized):
@@ -44,12 +44,12 @@ class Monitor:
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     def _gauge(self, name: str, help: str, value: Callable[[], float]) -> None:
-        """Adds a metric whose value is asked for whenever the metrics are."""
+        """Adds a metric whose value is computed whenever metrics are collected."""
         Gauge(name, help, registry=self._registry).set_function(value)
 
 
 class _VersionStates(Collector):
-    """Every version of the model that the server has met, and its state."""
+    """The state of every version of the model that the server has seen."""
 
     def __init__(self, name: str, versions: ModelVersions):
         self._name = name

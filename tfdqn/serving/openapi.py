@@ -1,4 +1,4 @@
-"""The OpenAPI document (3.1) of one model's paths, made from its signature."""
+"""`document`: the OpenAPI 3.1 document of one model's paths, made from its signature."""
 
 import math
 from collections.abc import Mapping
@@ -45,12 +45,14 @@ _METADATA: Schema = {"model_spec": {"type": "object"}, "metadata": {"type": "obj
 
 
 def document(name: str, model: Model, served: list[int], labels: Mapping[str, int], has_keys: bool) -> Schema:
-    """The document, for generators of clients and for readers.
+    """The OpenAPI document, for people and for generators of clients.
 
     Args:
-      name: the model's, in its paths.
-      served: the versions.
-      has_keys: whether a request needs an API key.
+      name: the model's name in paths.
+      model: the newest served version.
+      served: the numbers of the served versions.
+      labels: versions by label.
+      has_keys: whether requests need an API key.
     """
     base = f"/v1/models/{name}"
     places: dict[str, list[Schema]] = {base: []}

@@ -36,8 +36,8 @@ class Options(NamedTuple):
     Attributes:
       access: how clients get access.
       versions: which versions are served.
-      labels: further names of versions in paths.
-      drain_seconds: how long it still takes requests, and says that it is not ready, after it was told to end.
+      labels: versions by label, which can be used in paths.
+      drain_seconds: how long the server still takes requests, and reports that it isn't ready, after SIGTERM.
       most_rows: the largest number of rows in one call of the model.
     """
 

@@ -19,8 +19,8 @@ from tfdqn.serving.model import Model, Signature
 from tfdqn.types import Arrays
 
 MOST_ROWS = 16_384  # of one request
-_AT_ONCE_ROWS = 1024  # that are written in one go, with every other thread kept waiting
-_UNCOUNTED_BYTES = 2**15  # hold so few rows that their numbers need no count
+_AT_ONCE_ROWS = 1024  # encoded in one call, which blocks every other thread
+_UNCOUNTED_BYTES = 2**15  # a body of this size is too short to hold too many numbers
 
 
 class RequestError(Exception):

@@ -32,7 +32,7 @@ from tfdqn.system.addresses import is_loopback, with_host
 
 _REFRESH_SECONDS = 1.0
 _FINISH_SECONDS = 10
-_BACKLOG = 128  # connections that are taken at once; each is a file, before there can be said anything to it
+_BACKLOG = 128  # connections that wait to be accepted; each needs a file descriptor before it can be refused
 _SHOWN_NUMBERS = 64  # of an example request
 
 
@@ -44,13 +44,17 @@ def serve(
     say: Callable[[str], None],
     interrupted: Callable[[], bool],
 ) -> None:
-    """Serves until `interrupted`, then answers the requests that have arrived, for ten seconds at most.
+    """Serves until `interrupted`, then answers the requests that have arrived, for at most ten seconds.
 
     A thread may remain in a call of the model that never returns.
 
     Args:
       exports: a folder of versions.
-      name: the model's, in its paths.
+      name: the model's name in paths.
+      listening: the socket to accept connections on.
+      options: from the command line.
+      say: prints one line for the user.
+      interrupted: whether the user has asked to stop.
 
     Raises:
       UserError: if no version can be loaded, or one that has a label is not loaded.
@@ -100,7 +104,7 @@ async def _run(
                 await asyncio.get_running_loop().run_in_executor(refreshing, versions.refresh)
 
         async def end() -> None:
-            """Says that it is not ready, then takes no more, then ends what is unfinished before uvicorn cancels it."""
+            """Reports not ready, then stops accepting, then refuses unfinished requests before uvicorn cancels them."""
             while not interrupted():
                 await asyncio.sleep(0.1)
             monitor.is_ready = False
@@ -173,8 +177,8 @@ def _http_server(app: ASGIApp, access: Access) -> uvicorn.Server:
             backlog=_BACKLOG,
             ws="none",
             proxy_headers=False,
-            log_config=None,  # it would write to the stderr of this moment, whatever becomes of that one
-            log_level="error",  # what a client sends that is no HTTP is the client's to know
+            log_config=None,  # uvicorn's own would keep today's stderr, even if that is redirected later
+            log_level="error",  # warnings are about clients that don't speak HTTP
             access_log=False,
             lifespan="off",
             server_header=False,

@@ -10,7 +10,7 @@ from uvicorn.server import ServerState
 from tfdqn.serving.access import FileContent
 from tfdqn.serving.limits import Connection
 
-_GOODBYE_SECONDS = 2.0  # for a client to confirm the end
+_SHUTDOWN_SECONDS = 2.0  # for a client to confirm the end of TLS
 
 
 class TlsConnection(Connection):
@@ -51,9 +51,9 @@ class TlsConnection(Connection):
     async def _shake_hands(self, transport: asyncio.Transport) -> None:
         try:
             encrypted = await self.loop.start_tls(
-                transport, self, self._tls.value, server_side=True, ssl_shutdown_timeout=_GOODBYE_SECONDS
+                transport, self, self._tls.value, server_side=True, ssl_shutdown_timeout=_SHUTDOWN_SECONDS
             )
-        except OSError:  # of a client that speaks no TLS, is silent, or has gone
+        except OSError:  # the client doesn't speak TLS, is silent, or has gone
             encrypted = None
         if encrypted is None or transport.is_closing():
             self.connections.discard(self)
