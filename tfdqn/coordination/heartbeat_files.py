@@ -22,16 +22,16 @@ from tfdqn.errors import ClusterError
 from tfdqn.storage.owners import this_kernel
 
 VARIABLE = "TFDQN_BEATS"
-# The state of a process that enters the rendezvous of all that learn in step: until the last has come, TensorFlow holds
-# up every thread of it, that of the heartbeat, too.
+# The state of a process that enters the rendezvous of lockstep processes: until the last one has arrived, TensorFlow
+# blocks every thread of the process, including that of the heartbeat.
 MEETING = "meeting the others"
 _MEETING_SECONDS = 60.0
 _COMMAND_PERIOD_SECONDS = 1.0
-_MOST_AHEAD_SECONDS = 1.0  # what clocks may differ by
+_MAX_AHEAD_SECONDS = 1.0  # by which clocks may differ
 
 
 def silence_limit_seconds(state: str, dead_after_seconds: float) -> float:
-    """How long a process whose last state is this may be silent before it counts as dead."""
+    """How long a process may be silent before it counts as dead; longer if its last state was the rendezvous."""
     return max(dead_after_seconds, _MEETING_SECONDS) if state == MEETING else dead_after_seconds
 
 
@@ -43,20 +43,20 @@ class HeartbeatRecord(Struct, frozen=True, kw_only=True):
     state: str
     steps_per_second: float
     seconds: float  # since the epoch, when it was written
-    monotonic_seconds: float = 0.0  # the same by `time.monotonic`, which no one sets
-    clock: str = ""  # which one that is: of which boot and container; empty: unknown
+    monotonic_seconds: float = 0.0  # the same time by `time.monotonic`, which is never set back
+    clock: str = ""  # identifies that clock: the boot and the container; empty: unknown
 
     def age_seconds(self) -> float:
-        """Its age. Negative if its time is clearly in the future, so that the age is unknown.
+        """The heartbeat's age. Negative if its time is clearly in the future, so that the age is unknown.
 
-        That is because a clock was set back since, or because it is another host's clock.
+        The reason is that a clock was set back since, or that another host with another clock wrote it.
         """
         age = time.time() - self.seconds
-        if age < -_MOST_AHEAD_SECONDS:
+        if age < -_MAX_AHEAD_SECONDS:
             return age
         if self.clock and self.clock == _this_clock():
             age = time.monotonic() - self.monotonic_seconds
-        return age if age < -_MOST_AHEAD_SECONDS else max(age, 0.0)
+        return age if age < -_MAX_AHEAD_SECONDS else max(age, 0.0)
 
 
 def heartbeat_file(process_id: ProcessId, folder: Path | None = None) -> Path:
@@ -144,7 +144,7 @@ def heartbeat_of_command(command: str, say: Callable[[str], None]) -> Iterator[N
         yield
     finally:
         is_over.set()
-        thread.join(_COMMAND_PERIOD_SECONDS)  # a disk that hangs holds nothing up
+        thread.join(_COMMAND_PERIOD_SECONDS)  # a disk that hangs must not delay the end
         file.remove()
 
 
@@ -170,7 +170,7 @@ def health_of(process_id: ProcessId, folder: Path | None, within_seconds: float)
 
 
 def health_of_all(folder: Path | None, within_seconds: float) -> list[Finding]:
-    """Of each process that has left a heartbeat there and has not ended, or one that says that there is none."""
+    """The health of each running process with a heartbeat in the folder; if there are none, a finding that says so."""
     folder = folder or heartbeat_folder()
     heartbeats = filter(None, map(read_heartbeat, sorted(folder.glob("*.json"))))
     found = [_judged(each, within_seconds) for each in heartbeats if _is_there(each.pid)]
@@ -206,9 +206,9 @@ def _this_clock() -> str:
 
 
 def _default_folder() -> Path:
-    """A folder of this user's alone: where others may write, they could put a link in the place of a file."""
+    """A folder that only this user can write to: others could replace a file by a link."""
     folder = Path(tempfile.gettempdir()) / f"tfdqn-{os.getuid()}"
-    with suppress(OSError):  # it is there; or nothing can be written here, and no heartbeat will be
+    with suppress(OSError):  # it exists; or it can't be made, and then no heartbeat can be written either
         folder.mkdir(mode=0o700)
     with suppress(FileNotFoundError):
         found = folder.lstat()

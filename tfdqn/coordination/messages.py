@@ -12,7 +12,7 @@ from tfdqn.cluster.roles import ProcessId
 from tfdqn.records import EpisodeScores, Evaluation
 from tfdqn.task_spec import TaskSpec
 
-# Bounded, so that no sum of a stranger's numbers is one that can't be sent.
+# Bounded, so that even sums of malicious numbers can be encoded.
 Number = Annotated[int, Meta(ge=0, le=2**48)]
 
 
@@ -20,7 +20,7 @@ class Phase(StrEnum):
     """The phase of a job."""
 
     TRAINING = "training"
-    FINISHING = "finishing"  # no more acting; the evaluator has its last say
+    FINISHING = "finishing"  # acting is over; the evaluator makes its final evaluation
     OVER = "over"
 
 
@@ -75,7 +75,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     phase: Phase
     has_begun: bool  # whether the learner has its weights, and knows what was counted before its life
     env_steps: int  # taken in the whole job
-    may_meet: bool = False  # whether the learner is ready for the rendezvous of all that learn in step
+    may_meet: bool = False  # whether the learner is ready for the rendezvous of lockstep processes
     largest_priority: float = 1.0  # so far: what new items of replay get, where sampling is by priorities
 
 
@@ -136,7 +136,7 @@ class EvaluatorReport(Struct, frozen=True, kw_only=True):
     best_return: float | None = None
     evaluations_without_best: int = 0
     final: EpisodeScores | None = None  # of the best policy, when the job is finishing
-    is_done: bool = False  # it has had its last say
+    is_done: bool = False  # the final evaluation has been reported
 
 
 class Nothing(Struct, frozen=True):
@@ -178,4 +178,4 @@ class Inspection(Struct, frozen=True, kw_only=True, rename={"processes": "member
     processes: tuple[ProcessStatus, ...]
     replay: tuple[ReplayStatus, ...] = ()
     life: str = ""  # of the learner
-    resumed: str = ""  # where that life took the run up again, in words; empty: it began it
+    resumed: str = ""  # where that life resumed the run, in words; empty: it began the run

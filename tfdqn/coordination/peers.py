@@ -53,7 +53,7 @@ class _Peer:
 
 
 class Peers:
-    """To be used by one thread.
+    """The processes of a cluster, which are polled. For use by one thread.
 
     Args:
       addresses: "host:port" by the process's name.
@@ -80,7 +80,7 @@ class Peers:
         return not self._missed()
 
     def silent(self, seconds: float = 0.0) -> list[str]:
-        """In words, which are needed, have left the last question unanswered and been silent for so long."""
+        """The needed peers that didn't answer the last poll and have been silent for `seconds`, in words."""
         return [peer.in_words for peer in self._missed() if peer.silent_seconds >= seconds]
 
     def _missed(self) -> list[_Peer]:
@@ -95,7 +95,7 @@ class Pollable(Protocol):
         """Asks all; False if one does not answer within seconds."""
 
     def silent(self, seconds: float = 0.0) -> list[str]:
-        """In words, which have left the last question unanswered and been silent for so long."""
+        """The peers that didn't answer the last poll and have been silent for `seconds`, in words."""
 
 
 class PeerWait:

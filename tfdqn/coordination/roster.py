@@ -15,7 +15,7 @@ from tfdqn.errors import PeerLostError
 
 
 class Roster:
-    """Written by the server's threads, and read by the learner's.
+    """The known processes and their counts. Written by the server's threads, and read by the learner's.
 
     Args:
       life: the learner's; only processes that joined this life count.
