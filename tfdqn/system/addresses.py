@@ -10,34 +10,34 @@ from itertools import islice
 from tfdqn.errors import ClusterError, ConfigError, UserError
 
 LOOPBACK = "127.0.0.1"  # by number, as not every container knows the name `localhost`
-# Below those that systems give to outgoing connections: a process that comes back finds its own port free.
+# Below the range that systems use for outgoing connections, so that a restarted process finds its port free.
 PORTS = range(20_000, 32_000)
 CANT_SERVE = "{} can't be served: is it in use, or another host's?"
-# Those of Debian's and Red Hat's /etc/hosts; RFC 6761 adds every name that ends in ".localhost".
+# As in Debian's and Red Hat's /etc/hosts; RFC 6761 adds every name that ends in ".localhost".
 _LOOPBACK_NAMES = ("localhost", "localhost.localdomain", "localhost4", "localhost6", "ip6-localhost", "ip6-loopback")
 _IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def is_address(value: object) -> bool:
-    """Whether it is "host:port". An IPv6 address must be in brackets, because its end could be taken for the port."""
+    """Whether a value is "host:port". An IPv6 address must be in brackets: its end could be taken for the port."""
     host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     is_host = bool(host) and (":" not in host or (host[0], host[-1]) == ("[", "]"))
     return is_host and re.fullmatch(r"[0-9]{1,5}", port) is not None and 0 < int(port) < 65536
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """("host", port) of "host:port", the host as the system's calls take it: without brackets."""
+    """Splits "host:port"; the host is returned without brackets, as system calls take it."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
 
 
 def with_host(port: int, host: str) -> str:
-    """ "host:port", with brackets around an IPv6 address."""
+    """Joins a host and a port to "host:port", with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether it is a name or IP address of loopback, by which every host only reaches itself."""
+    """Whether a name or IP address is loopback's, by which every host only reaches itself."""
     number = _number(host)
     if number is not None:
         return number.is_loopback
@@ -53,7 +53,7 @@ def is_reached_from_its_host_alone(address: str) -> bool:
 
 
 def is_of_this_host(host: str) -> bool | None:
-    """Whether a name or number leads to an interface of this host; None if the name is not known."""
+    """Whether a name or IP address is that of an interface of this host; None if the name can't be resolved."""
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError):
@@ -74,8 +74,8 @@ def check_addresses(named: Mapping[str, str], origin: str) -> None:
     """Raises ConfigError if two processes of a cluster have the same address, or can't reach one another.
 
     Args:
-      named: a process, in words → its "host:port".
-      origin: where that is said.
+      named: "host:port" by the process's name.
+      origin: where the addresses come from; error messages begin with it.
     """
     if len(set(named.values())) < len(named):
         raise ConfigError(f"{origin}: two processes have the same address: {', '.join(named.values())}")
@@ -111,26 +111,26 @@ def require_free(address: str) -> None:
 
 
 def require_free_port(address: str) -> None:
-    """Raises ClusterError if another server has the port of "host:port", on whatever interface.
+    """Raises ClusterError if another server has the port of "host:port", on any interface.
 
-    Reverb would share it with that one, and each would get a part of the calls.
+    Reverb would share the port with it, and each of the two would get some of the calls.
     """
     if (error := _bind_error("", host_and_port(address)[1])) is not None:
         raise ClusterError(f"{address} can't be served: {error.strerror}")
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises UserError if the address can't be used.
+    """A listening TCP socket. Raises UserError if the address can't be used.
 
-    Connections send at once what they have (asyncio asks for that only where it made the socket itself): else the
-    second half of an answer waits 40 ms for the client's delayed acknowledgement of the first.
+    Sets TCP_NODELAY, which asyncio does only for sockets that it made itself: otherwise the second half of an answer
+    waits 40 ms for the client's delayed acknowledgement of the first.
     """
     try:
         family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.create_server(place[:2], family=family)
     except OSError as error:
         raise UserError(f"can't serve at {host}, port {port}: {error.strerror or error}") from error
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # which those that it accepts inherit
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by accepted connections
     return listening
 
 
@@ -150,7 +150,7 @@ def _bind_error(host: str, port: int) -> OSError | None:
 
 
 def _number(host: str) -> _IpAddress | None:
-    """An IP address in any form that the system takes for one ("127.1"); None: it is a name."""
+    """Parses an IP address in any form that the system accepts, such as "127.1"; None if it is a name."""
     try:
         (_, _, _, _, place), *_ = socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
         number = ipaddress.ip_address(place[0])

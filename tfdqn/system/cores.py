@@ -1,18 +1,18 @@
-"""How many processor cores there are to use."""
+"""`available_cores`: the number of processor cores that this process can use."""
 
 import math
 import os
 from contextlib import suppress
 from pathlib import Path
 
-_CGROUP = Path("/sys/fs/cgroup")  # of this process, in a container with a namespace of its own
+_CGROUP = Path("/sys/fs/cgroup")  # this process's own in a container with its own cgroup namespace
 
 
 def available_cores(cgroup: Path = _CGROUP) -> int:
-    """Those that this process may run on, or fewer where its container is granted the time of fewer.
+    """The number of cores that this process may run on, or that its container's CPU quota amounts to if that is lower.
 
     Args:
-      cgroup: the folder in which the kernel says what is granted (control groups, version 2).
+      cgroup: the folder of the control group (version 2).
     """
     cores = len(os.sched_getaffinity(0))
     with suppress(OSError, ValueError):

@@ -1,8 +1,8 @@
-"""Has TensorFlow take a GPU's memory as it needs it, in every process; imported before TensorFlow is.
+"""Makes TensorFlow allocate GPU memory as needed. To be imported before TensorFlow.
 
-Else the first process that sees a GPU takes all of its memory, and `evaluate` or `serve` beside a training fails. By a
-variable, since TensorFlow heeds it in its servers and in this process's children, too, where
-`tf.config.experimental.set_memory_growth` is not heard. It is left as it is where the user sets it.
+Otherwise the first process that uses a GPU takes all of its memory, and `evaluate` or `serve` fails while a run trains.
+This is set by a variable, because `tf.config.experimental.set_memory_growth` has no effect in TensorFlow's servers or
+in child processes. A value that the user has set is kept.
 """
 
 import os

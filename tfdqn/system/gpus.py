@@ -14,14 +14,14 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 NONE_VISIBLE = {VISIBLE: ""}
 _LIST_SECONDS = 30.0
 _UUID = r"\(UUID: ((?:GPU|MIG)-[^)]+)\)"
-# Where several share a GPU, whatever else the user says.
+# For processes that share a GPU, even if the user has set another value.
 _GROWING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
 
 Process = TypeVar("Process")
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Names for `CUDA_VISIBLE_DEVICES`: those that it has already, or else all GPUs that NVIDIA's driver lists.
+    """The GPUs that this process may use, as named in `CUDA_VISIBLE_DEVICES`; if unset, all that the driver lists.
 
     A GPU in MIG mode is replaced by its instances. CUDA gives a process only one of them, by default always the first.
     """
@@ -84,7 +84,7 @@ def _counted(gpus: tuple[str, ...]) -> str:
 
 
 def gpu_shares(gpus: tuple[str, ...], count: int) -> list[dict[str, str]]:
-    """The environment variables of so many processes: the same number of GPUs each or, with too few, a shared one."""
+    """The environment variables that give each of `count` processes the same number of GPUs, or one to share."""
     if not gpus or count == 1:
         return [{} for _ in range(count)]
     share = len(gpus) // count

@@ -4,11 +4,11 @@ import time
 
 
 class IntervalTrigger:
-    """Says when periodic work is due: some seconds after the last time that it was done.
+    """Tells when periodic work is due: an interval after it was last done.
 
     Args:
-      seconds: between two times.
-      is_due: whether the first time is now.
+      seconds: the interval.
+      is_due: whether the work is due at once.
     """
 
     def __init__(self, seconds: float, is_due: bool = False):
@@ -16,10 +16,11 @@ class IntervalTrigger:
         self._next = time.monotonic() + (0.0 if is_due else seconds)
 
     def is_due(self) -> bool:
+        """Whether the interval has passed."""
         return time.monotonic() >= self._next
 
     def done(self) -> None:
-        """Counts from now on, however long it took to do what was due."""
+        """Starts the next interval now, however long the work took."""
         self._next = time.monotonic() + self._seconds
 
 
@@ -30,11 +31,11 @@ class Rate:
         self._last: tuple[float, int] | None = None
 
     def read(self, seconds: float, count: int) -> float:
-        """The rate between the previous call and this one; 0 at the first.
+        """The rate between the previous call and this one; 0 at the first call.
 
         Args:
-          seconds: by any clock that does not go back.
-          count: of events so far.
+          seconds: the present time, by any monotonic clock.
+          count: the number of events so far.
         """
         previous, self._last = self._last, (seconds, count)
         if previous is None or seconds <= previous[0]:

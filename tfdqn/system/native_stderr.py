@@ -1,4 +1,4 @@
-"""Sends what C++ libraries print (Reverb, XLA) to a file, while Python goes on writing to the terminal."""
+"""`native_output_to`: redirects what C++ libraries (Reverb, XLA) print to a file; Python still prints as before."""
 
 import io
 import os
@@ -11,9 +11,9 @@ from typing import TextIO
 
 @contextmanager
 def native_output_to(path: Path) -> Iterator[None]:
-    """File descriptor 2 appends to `path` until the block ends; `sys.stderr` keeps its place.
+    """Makes file descriptor 2 append to `path` until the block ends.
 
-    Python's own stderr is moved to a copy of the descriptor, so errors and progress still show.
+    `sys.stderr` moves to a copy of the old descriptor, so that Python's errors and progress are still shown.
     """
     before = sys.stderr
     before.flush()

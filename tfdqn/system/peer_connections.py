@@ -1,8 +1,8 @@
 """`ConnectionGuard`: breaks the connections of TensorFlow or Reverb to a peer that can't be reached any more.
 
-A cut network, or a host without power, breaks none: the system would tell the libraries after a quarter of an hour,
-and their calls wait as long; even after a short cut its pauses between two attempts are as long as the cut was. Once
-broken, calls fail at once, and the libraries connect anew.
+If the network is cut or a host loses power, connections stay open: the system reports an error only after a quarter of
+an hour, for which the libraries' calls block. Even after a short cut, TCP waits between two attempts for as long as
+the cut lasted. Once a connection is broken, calls fail at once, and the libraries reconnect.
 """
 
 import ipaddress
@@ -20,7 +20,7 @@ from tfdqn.system.addresses import host_and_port
 from tfdqn.system.interval import IntervalTrigger
 
 _CONNECT_SECONDS = 2.0
-_MOST_OFTEN_SECONDS = 1.0
+_MIN_INTERVAL_SECONDS = 1.0
 _PROBE_SECONDS = 5.0
 _STUCK_ATTEMPTS = 3
 _PEER, _ATTEMPTS, _INODE = 2, 6, 9  # columns of /proc/net/tcp
@@ -28,7 +28,7 @@ _IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class ConnectionGuard:
-    """Of this process's connections to one peer. `check` is called for as long as the peer may be gone.
+    """Guards this process's connections to one peer. Call `check` repeatedly while the peer may be gone.
 
     Args:
       address: "host:port".
@@ -37,16 +37,16 @@ class ConnectionGuard:
     def __init__(self, address: str):
         self.address = address
         self._lock = threading.Lock()
-        self._trigger = IntervalTrigger(_MOST_OFTEN_SECONDS, is_due=True)
+        self._trigger = IntervalTrigger(_MIN_INTERVAL_SECONDS, is_due=True)
 
     def check(self) -> None:
-        """Breaks them if no process listens at the address: in the background, and once a second at most."""
+        """Breaks the connections if no process listens at the address; in the background, at most once a second."""
         threading.Thread(target=self._check, name="connections", daemon=True).start()
 
     def _check(self) -> None:
         if not self._lock.acquire(blocking=False):
-            return
-        try:  # else another thread is at it
+            return  # another thread is checking
+        try:
             if self._trigger.is_due():
                 if not is_reachable(self.address):
                     break_connections(self.address)
@@ -56,19 +56,19 @@ class ConnectionGuard:
 
 
 def guard_connections(replay_servers: Iterable[str], tensorflow: Iterable[str] = ()) -> None:
-    """Does so from now on, in a thread, for a process that can't know whether it waits for a peer that is gone.
+    """Guards connections from now on, in a thread, for a process that can't tell whether it waits for a dead peer.
 
     Args:
-      replay_servers: asked every few seconds.
-      tensorflow: its servers hold every connection that says nothing for two minutes, two files open for each: so they
-        are only asked where something that was sent to them has not arrived.
+      replay_servers: addresses that are probed every few seconds.
+      tensorflow: addresses of TensorFlow's servers. A probe costs them two file descriptors for two minutes, so they
+        are probed only if something that was sent to them hasn't been acknowledged.
     """
     always = [ConnectionGuard(each) for each in replay_servers]
-    where_stuck = [ConnectionGuard(each) for each in tensorflow]
+    if_stuck = [ConnectionGuard(each) for each in tensorflow]
 
     def check_forever() -> None:
         while True:
-            for guard in [*always, *(each for each in where_stuck if is_stuck(each.address))]:
+            for guard in [*always, *(each for each in if_stuck if is_stuck(each.address))]:
                 guard.check()
             time.sleep(_PROBE_SECONDS)
 
@@ -85,13 +85,13 @@ def is_reachable(address: str) -> bool:
 
 
 def is_stuck(address: str) -> bool:
-    """Whether something that this process's network sent to "host:port" is being sent again and again."""
+    """Whether this host's TCP keeps retransmitting something that was sent to "host:port"."""
     peers = _peers(address)
     return any(each.peer in peers and each.attempts >= _STUCK_ATTEMPTS for each in _connections())
 
 
 def break_connections(address: str) -> int:
-    """Breaks every connection of this process to "host:port", those that are being made included; how many."""
+    """Breaks every connection of this process to "host:port", even unfinished ones; returns how many."""
     peers = _peers(address)
     inodes = {each.inode for each in _connections() if each.peer in peers}
     return sum(_break_if_among(int(entry), inodes) for entry in os.listdir("/proc/self/fd"))
@@ -106,9 +106,9 @@ def _peers(address: str) -> set[tuple[_IpAddress, int]]:
 
 
 def _break_if_among(number: int, inodes: Collection[int]) -> bool:
-    """Breaks a file descriptor's connection if it is one of these; whether it was."""
-    with suppress(OSError):  # it has been closed meanwhile
-        copy = os.dup(number)  # another file may get the number, but not the copy's
+    """Breaks a file descriptor's connection if its inode is one of these; returns whether it was."""
+    with suppress(OSError):  # the descriptor was closed since
+        copy = os.dup(number)  # the number may be reused for another file, the copy can't
         try:
             status = os.fstat(copy)
             if not stat.S_ISSOCK(status.st_mode) or status.st_ino not in inodes:
@@ -124,11 +124,11 @@ def _break_if_among(number: int, inodes: Collection[int]) -> bool:
 class _Connection(NamedTuple):
     inode: int
     peer: tuple[_IpAddress, int]
-    attempts: int  # to send the same again, since anything arrived last
+    attempts: int  # retransmissions since the last acknowledgement
 
 
 def _connections() -> Iterator[_Connection]:
-    """Every TCP socket of this host; not by `getpeername`, which knows none that is being connected."""
+    """Every TCP socket in this network namespace; `getpeername` would miss those that are being connected."""
     for name in ("tcp", "tcp6"):
         with suppress(FileNotFoundError), open(f"/proc/self/net/{name}", encoding="ascii") as file:
             next(file)  # the columns' names
@@ -140,7 +140,7 @@ def _connections() -> Iterator[_Connection]:
 
 
 def _ip_address(digits: str) -> _IpAddress:
-    """As the kernel prints it: words of 32 bits, each in the machine's own order."""
+    """Parses an address as the kernel prints it: 32-bit words in the machine's byte order."""
     words = [int(digits[i : i + 8], 16).to_bytes(4, sys.byteorder) for i in range(0, len(digits), 8)]
     found = ipaddress.ip_address(b"".join(words))
     return getattr(found, "ipv4_mapped", None) or found

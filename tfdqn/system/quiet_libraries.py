@@ -1,8 +1,8 @@
-"""Keeps the libraries' start-up chatter off the user's terminal; imported before TensorFlow is.
+"""Silences what the libraries print when they are imported. To be imported before TensorFlow.
 
-TensorFlow logs its build and the missing GPU libraries, TF-Agents imports the unmaintained `gym`, which prints a
-notice. What fails still raises. TF_CPP_MIN_LOG_LEVEL, where the user sets it, is left as it is. Imports only what
-Python has imported itself: until the command line has the signals a Ctrl-C ends in a traceback.
+TensorFlow logs its build and missing GPU libraries; TF-Agents imports the unmaintained `gym`, which prints a notice.
+Errors are still raised. A TF_CPP_MIN_LOG_LEVEL that the user has set is kept. Imports only what Python itself has
+imported already: until the command line handles signals, a Ctrl-C would end in a traceback.
 """
 
 import os
@@ -16,7 +16,7 @@ sys.modules.setdefault("gym_notices.notices", _notices)
 
 
 def ignore_warnings_of_google() -> None:
-    """TensorFlow looks for Google's cloud libraries, which warn of each Python that they will give up one day."""
+    """Ignores the warnings of Google's cloud libraries, which TensorFlow imports, about old versions of Python."""
     import warnings
 
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")

@@ -1,4 +1,4 @@
-"""Commands that are printed to be pasted: each program by a name under which the user's shell finds it."""
+"""Commands to print for the user to paste: each program is named so that the user's shell finds it."""
 
 import os
 import shlex
@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"  # where the package runs from a clone
+_CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"  # exists if the package runs from a clone
 
 
 def own_command(arguments: Sequence[str]) -> str:
-    """This program with other arguments, as it was called: `tfdqn`, `.venv/bin/tfdqn` or `python -m tfdqn`."""
+    """This program, as it was called (`tfdqn`, `.venv/bin/tfdqn` or `python -m tfdqn`), with other arguments."""
     folder, name = os.path.split(sys.argv[0])
-    program = ["tfdqn"]  # of a call from Python, too
+    program = ["tfdqn"]  # also where it was called from Python
     if name == "tfdqn":
         program = [_name_in_shell(sys.argv[0])]
     elif name == "__main__.py" and os.path.basename(folder) == "tfdqn":
@@ -22,12 +22,12 @@ def own_command(arguments: Sequence[str]) -> str:
 
 
 def pip_install(*requirements: str) -> str:
-    """Installs packages for the Python that runs, in a clone at versions that go with the tested ones."""
+    """The command that installs packages for this Python; in a clone, at versions compatible with the tested ones."""
     return _pip_command() + "".join(f' "{each}"' for each in requirements)
 
 
 def install_extra(extra: str) -> str:
-    """Installs what an extra of tfdqn's adds: in a clone with that, which stays editable, at the tested versions."""
+    """The command that installs an extra of tfdqn; in a clone, which stays editable, at the tested versions."""
     if not _CONSTRAINTS.is_file():
         return pip_install(f"tfdqn[{extra}]")
     clone = os.path.relpath(_CONSTRAINTS.parent)
@@ -36,20 +36,20 @@ def install_extra(extra: str) -> str:
 
 
 def _pip_command() -> str:
-    """`python -m pip install`, by that Python's path: PATH may have led to it for this process alone (`uv run`)."""
+    """`python -m pip install`, with this Python's path: PATH may lead to it in this process only (`uv run`)."""
     constraint = ["--constraint", os.path.relpath(_CONSTRAINTS)] if _CONSTRAINTS.is_file() else []
     return shlex.join([_path_in_shell(sys.executable), "-m", "pip", "install", *constraint])
 
 
 def _name_in_shell(program: str) -> str:
-    """Its bare name where PATH leads to it, else its path."""
+    """A program's bare name if PATH leads to it, else its path."""
     path = os.path.abspath(program)
     name = os.path.basename(path)
     return name if os.path.abspath(shutil.which(name) or "") == path else _path_in_shell(path)
 
 
 def _path_in_shell(program: str) -> str:
-    """Relative where it lies below the working directory."""
+    """A program's path, relative if it is below the working directory."""
     path = os.path.abspath(program)
     below = os.path.relpath(path)
     if below.startswith(os.pardir):

@@ -1,4 +1,4 @@
-"""Turns Ctrl-C, SIGTERM and SIGHUP into a function that loops ask whether to stop, so that they can save first."""
+"""Turns Ctrl-C, SIGTERM and SIGHUP into a function that loops poll, so that they can save before they stop."""
 
 import os
 import signal
@@ -16,15 +16,15 @@ class Interruption(Exception):
 
 
 def end_at_once() -> NoReturn:
-    """Ends the process for a second Ctrl-C, without any cleanup, since that may be what hangs."""
-    # Not by what Python or Rich buffers: the handler may have interrupted just that.
+    """Ends the process for a second Ctrl-C, without any cleanup, which may be what hangs."""
+    # Unbuffered: the handler may have interrupted a write to Python's or Rich's buffer.
     with suppress(OSError):
         os.write(1, b"\nended at once, without saving\n")
     os._exit(130)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """Handles Ctrl-C by a KeyboardInterrupt, as Python does, but ends the process during an import.
+    """A handler for Ctrl-C: raises KeyboardInterrupt, as Python does, but during an import ends the process.
 
     Modules compiled by Cython (NumPy, gRPC) catch every exception in some steps of their import, and would swallow it.
     """
@@ -40,14 +40,14 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 def interruptions(
     at_once: Callable[[], None], acknowledge: Callable[[], None] = lambda: None
 ) -> Iterator[Callable[[], bool]]:
-    """Yields a function that says whether the user has asked to stop.
+    """Yields a function that returns whether the user has asked to stop.
 
-    Any thread may ask it, and hears of a signal even while the main thread is in a call below Python, where no handler
-    runs. Off the main thread, where Python takes no signals, none is ever heard.
+    Any thread may call it. It notices a signal even while the main thread is in a native call, where no Python handler
+    runs. If the block isn't run by the main thread, which alone can handle signals, it always returns False.
 
     Args:
-      at_once: what a Ctrl-C does when the user has asked before.
-      acknowledge: says that the first signal was heard, from a thread of its own; a terminal that is gone is no error.
+      at_once: called by a Ctrl-C after the first signal.
+      acknowledge: called at the first signal, in a thread of its own, to print a message; an OSError is ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -73,7 +73,7 @@ def interruptions(
             yield lambda: bool(asked or arrived)
         finally:
             if asked:
-                acknowledged.wait(_ANSWER_SECONDS)  # what is said next comes after it
+                acknowledged.wait(_ANSWER_SECONDS)  # so that later messages follow it
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -92,16 +92,16 @@ def signals_kept() -> Iterator[None]:
 
 @contextmanager
 def ended_by_signals(interrupted: Callable[[], bool]) -> Iterator[None]:
-    """While the block runs, SIGINT, SIGTERM and SIGHUP end the process, as they do by default.
+    """Lets SIGINT, SIGTERM and SIGHUP end the process in the block, as they do by default.
 
-    It is for native calls that no thread could end, because TensorFlow holds Python's lock in some. A signal that has
-    come before the block ends the process at once.
+    For native calls in which no thread could end the process, because TensorFlow holds Python's lock. If a signal has
+    arrived before the block, the process ends at once.
 
     Args:
       interrupted: from `interruptions`.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # another thread can't set them, and the main one hears them
+        yield  # only the main thread can set handlers
         return
     before = {number: signal.signal(number, signal.SIG_DFL) for number in _numbers()}
     try:
@@ -114,7 +114,7 @@ def ended_by_signals(interrupted: Callable[[], bool]) -> Iterator[None]:
 
 
 def _numbers() -> list[signal.Signals]:
-    """What asks to stop."""
+    """The signals that ask to stop."""
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         numbers.remove(signal.SIGHUP)  # under nohup
@@ -123,34 +123,34 @@ def _numbers() -> list[signal.Signals]:
 
 @contextmanager
 def _arrivals(numbers: Collection[int], answer: Callable[[], None]) -> Iterator[list[int]]:
-    """Yields the signals of these numbers that have come, as the system's own handler tells a thread by a pipe.
+    """Yields a list of the signals that have arrived, which a thread fills from Python's wake-up pipe.
 
-    The thread calls `answer` at the first.
+    The thread calls `answer` at the first signal.
     """
     arrived: list[int] = []
-    heard, woken = os.pipe()
+    read_end, write_end = os.pipe()
 
     def listen() -> None:
-        while number := os.read(heard, 1):  # until the other end is closed
+        while number := os.read(read_end, 1):  # until the other end is closed
             if number[0] in numbers:
                 arrived.append(number[0])
                 if len(arrived) == 1:
                     answer()
-        os.close(heard)
+        os.close(read_end)
 
-    os.set_blocking(woken, False)
-    before = signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+    os.set_blocking(write_end, False)
+    before = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     threading.Thread(target=listen, name="signals", daemon=True).start()
     try:
         yield arrived
     finally:
         signal.set_wakeup_fd(before)
-        os.close(woken)
+        os.close(write_end)
 
 
-def _listens_to_its_own_signals() -> None:
-    """In a forked child: what it is sent must not be taken for its parent's."""
+def _leave_parents_pipe() -> None:
+    """Detaches a forked child from its parent's wake-up pipe, so that its signals aren't taken for its parent's."""
     signal.set_wakeup_fd(-1)
 
 
-os.register_at_fork(after_in_child=_listens_to_its_own_signals)
+os.register_at_fork(after_in_child=_leave_parents_pipe)

@@ -1,4 +1,4 @@
-"""Keeps standard output for what a program is to read: what others print meanwhile goes to standard error."""
+"""`others_print_to_stderr`: keeps stdout for output that another program reads; all else goes to stderr."""
 
 import contextlib
 import ctypes
@@ -9,10 +9,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def others_print_to_stderr() -> Iterator[None]:
-    """Until the block ends, what this process prints to standard output goes to standard error.
-
-    What libraries in C print goes there too, and what processes print that it starts.
-    """
+    """Sends everything that is printed to stdout in the block to stderr, also by C libraries and child processes."""
     _flush()
     kept = os.dup(1)
     try:
@@ -26,6 +23,6 @@ def others_print_to_stderr() -> Iterator[None]:
 
 
 def _flush() -> None:
-    """Python's own buffer, and C's, which would else be written at the process's end."""
+    """Flushes Python's buffer of stdout, and C's, which would otherwise be written when the process ends."""
     sys.stdout.flush()
     ctypes.CDLL(None).fflush(None)

@@ -1,4 +1,4 @@
-"""Processes that this one starts on its own host: none outlives it."""
+"""Starts child processes on this host, none of which outlives this process, and reports how they ended."""
 
 import ctypes
 import os
@@ -13,12 +13,12 @@ _LAST_LINE_BYTES = 20_000
 
 
 def start_process(command: Sequence[str], log: Path, environment: Mapping[str, str | None]) -> subprocess.Popen:
-    """Starts a process that the kernel kills when this thread's end takes its parent away.
+    """Starts a process that the kernel kills when the thread that calls this ends.
 
     Args:
-      command: what it runs.
-      log: what it prints is added there.
-      environment: variables to set besides this process's own; with None, to leave out.
+      command: its command line.
+      log: a file to which its output is appended.
+      environment: variables to set in addition to this process's own; with None, to remove.
     """
     variables = {**os.environ, **environment}
     with log.open("ab") as output:
@@ -28,25 +28,28 @@ def start_process(command: Sequence[str], log: Path, environment: Mapping[str, s
             stdout=output,
             stderr=output,
             env={name: value for name, value in variables.items() if value is not None},
-            start_new_session=True,  # Ctrl-C is for the parent, which ends the others in order
+            start_new_session=True,  # only the parent gets a Ctrl-C; it ends its children in order
             preexec_fn=dies_with(os.getpid()),
         )
 
 
 def status_when_ended(process: subprocess.Popen) -> int | None:
-    """Its exit status, or minus the signal that ended it; then nothing that it had started is left. None: it runs."""
+    """A process's exit status, or minus the signal that ended it; None if it still runs.
+
+    Once it has ended, everything that it had started in its process group is killed.
+    """
     if process.returncode is None:
         with suppress(ChildProcessError):
             if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 return None
-        # Before it is reaped: its number can't be another's yet.
+        # Before it is reaped, so that its pid can't be another's yet.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     return process.poll()
 
 
 def how_it_ended(status: int) -> str:
-    """In words."""
+    """Says how a process ended, in words that follow its name."""
     if status >= 0:
         return f"has ended with status {status}"
     known = {number.value: f" ({number.name})" for number in signal.Signals}
@@ -54,7 +57,7 @@ def how_it_ended(status: int) -> str:
 
 
 def last_line(log: Path, since_bytes: int, beginning: str = "") -> str:
-    """The last line of a log that begins so, of those after so many bytes; empty if there is none."""
+    """The last line with this beginning in a log, after its first `since_bytes`; "" if there is none."""
     with suppress(OSError), log.open("rb") as file:
         file.seek(max(since_bytes, log.stat().st_size - _LAST_LINE_BYTES))
         lines = file.read().decode(errors="replace").splitlines()
@@ -63,13 +66,18 @@ def last_line(log: Path, since_bytes: int, beginning: str = "") -> str:
 
 
 def dies_with(parent: int) -> Callable[[], None]:
-    """For a child of that number to call: the kernel ends it when its parent, or the thread there that started it, is
-    gone, however that ended."""
+    """Returns a function for a child process to call, after which the kernel kills it when its parent ends.
+
+    That is when the parent's thread that started the child ends, in whatever way.
+
+    Args:
+      parent: the parent's pid.
+    """
     prctl = ctypes.CDLL(None).prctl
 
-    def before_it_runs() -> None:
+    def die_with_parent() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
 
-    return before_it_runs
+    return die_with_parent

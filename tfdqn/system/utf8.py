@@ -15,11 +15,11 @@ from pathlib import Path
 
 from tfdqn.errors import RunDirError
 
-_MOST_PATH_BYTES = 4096 - 200  # what a system takes, less the longest path of a file in a run
+_MAX_PATH_BYTES = 4096 - 200  # Linux's limit, less the longest path of a file in a run
 
 
 def begin_in_utf8() -> None:
-    """Restarts the process as by `python -X utf8`, unless Python's file names are in UTF-8 already."""
+    """Restarts the process with `python -X utf8`, unless Python's file names are in UTF-8 already."""
     if sys.getfilesystemencoding() == "utf-8":
         return
     os.environ["PYTHONUTF8"] = "1"  # for the processes that this one starts
@@ -27,13 +27,13 @@ def begin_in_utf8() -> None:
 
 
 def show_any_text() -> None:
-    """Has stdout and stderr escape characters that their encoding lacks, instead of raising an error.
+    """Makes stdout and stderr escape characters that their encoding lacks, instead of raising an error.
 
-    A terminal is shown its own encoding; C and POSIX locales, which name none but ASCII, count as UTF-8.
+    A terminal gets its locale's encoding; the C and POSIX locales, whose encoding is ASCII, count as UTF-8.
     """
     for stream in (sys.stdout, sys.stderr):
         if not isinstance(stream, io.TextIOWrapper):
-            continue  # a caller of the function has put it there
+            continue  # replaced by the caller
         with suppress(ValueError, LookupError):  # it is closed, or the encoding is unknown
             is_shown = stream.isatty() and not os.environ.get("PYTHONIOENCODING")
             stream.reconfigure(encoding=_of_terminal() if is_shown else None, errors="backslashreplace")
@@ -53,8 +53,8 @@ def path_for_libraries(path: Path) -> Path:
     if os.fsencode(linked) != str(linked).encode():
         encoding = sys.getfilesystemencoding()
         raise RunDirError(f"{linked}: Python's file names are {encoding} here, TensorFlow's UTF-8: set PYTHONUTF8=1")
-    if len(os.fsencode(linked.absolute())) > _MOST_PATH_BYTES:
-        raise RunDirError(f"{linked}: a path may have {_MOST_PATH_BYTES:,} bytes at most: choose a shorter one")
+    if len(os.fsencode(linked.absolute())) > _MAX_PATH_BYTES:
+        raise RunDirError(f"{linked}: a path may have {_MAX_PATH_BYTES:,} bytes at most: choose a shorter one")
     return linked
 
 
