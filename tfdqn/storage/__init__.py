@@ -1,8 +1,8 @@
-"""What a run keeps on disk: directory, locks, checkpoints, best policy and records; each has one writer and one reader.
+"""Storage: what a run keeps on disk: its directory, locks, checkpoints, best policy and records.
 
 Named arrays, configurations and records go in, and come back whole or not at all: a file or checkpoint gets its name
-only once it is on the disk. It imports `config`, `records`, `system`, and no TensorFlow.
+only once it is on the disk. Each has one writer and one reader. Imports `config`, `records`, `system`; no TensorFlow.
 
-The next kind of file: its path in `RunDir` (`run_directory`), and a module here with its writer and its reader, on
-`atomic_files` for what is replaced as a whole, on `json_lines` for what grows.
+To add a kind of file, add its path to `RunDir` (`run_directory`), and write a module here with its writer and its
+reader; build on `atomic_files` for a file that is replaced as a whole, on `json_lines` for one that grows.
 """

@@ -1,4 +1,4 @@
-"""Named arrays: written to a file, read back, and all checked before any of them is used."""
+"""Named arrays in files: writes them, reads them back, and checks all of them before any is used."""
 
 import zipfile
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ def check_arrays(
       found: what was read or received.
       wanted: the same names, types and shapes.
       origin: where it was found, for the line.
-      any_length: arrays with this in their names may have any length along the first axis.
+      any_length: arrays whose name contains one of these may have any length along the first axis.
     """
     differences = [
         f"{name} is {ours}, not {theirs}"
@@ -60,7 +60,7 @@ def check_arrays(
 
 def save_arrays(path: Path, arrays: Arrays) -> None:
     """Writes arrays by name as .npz, whole or not at all."""
-    # Not np.savez: on a full disk the archive that it leaves open complains once more, at its deletion.
+    # Not np.savez: on a full disk it leaves its archive open, which raises again when it is deleted.
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

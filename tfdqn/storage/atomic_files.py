@@ -12,13 +12,13 @@ from typing import BinaryIO
 from tfdqn.errors import RunDirError
 from tfdqn.storage.owners import Owner, owner_of_mark, this_process
 
-_SHOWN_BYTES = 100  # of a name whose partial file must have one that is not too long
+_MAX_NAME_BYTES = 100  # of a file's name that begin its partial file's, which mustn't become too long
 _OWNED = re.compile(r"(.+)-[0-9a-f]+\.partial")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Yields a file to write. If the block succeeds, it is on the disk and takes its name; else the old one stays."""
+    """Yields a new file to write, which replaces `path` if the block succeeds; otherwise the old file stays."""
     _remove_abandoned(path)
     # Another thread or process may write the same file at the same time.
     partial = path.with_name(f"{_beginning(path)}{this_process().mark}-{secrets.token_hex(2)}.partial")
@@ -61,16 +61,16 @@ def require_writable(directory: Path) -> None:
 
 
 def is_partial(path: Path, of: Path) -> bool:
-    """Whether this is an unfinished version of a file, of a writer that is at work or was killed."""
+    """Whether `path` is an unfinished version of the file `of`, from a writer that is running or was killed."""
     return _writer(path, of) is not None
 
 
 def _beginning(path: Path) -> str:
-    return f".{os.fsencode(path.name)[:_SHOWN_BYTES].decode(errors='ignore')}."
+    return f".{os.fsencode(path.name)[:_MAX_NAME_BYTES].decode(errors='ignore')}."
 
 
 def _writer(path: Path, of: Path) -> Owner | None:
-    """Of a partial file; None: it is none of this file's."""
+    """The process that wrote a partial file; None if `path` isn't a partial file of `of`."""
     beginning = _beginning(of)
     found = _OWNED.fullmatch(path.name.removeprefix(beginning)) if path.name.startswith(beginning) else None
     return None if found is None else owner_of_mark(found[1])

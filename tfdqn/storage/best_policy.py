@@ -37,7 +37,7 @@ def load_best(path: Path, wanted: Mapping[str, ArrayInfo]) -> tuple[dict[str, np
     try:
         arrays = load_arrays(path)
         evaluation = _evaluations.decode(arrays.pop(_RECORD).tobytes())
-    except Exception as error:  # zipfile, zlib, struct, EOFError, OSError, KeyError: damage has many names
+    except Exception as error:  # a damaged file raises zipfile's, zlib's and struct's errors, EOFError, KeyError, …
         raise CheckpointError(f"{path}: the best policy's file is missing or damaged ({first_line(error)})") from error
     check_arrays(arrays, wanted, path)
     return arrays, evaluation

@@ -23,7 +23,7 @@ from tfdqn.storage.atomic_files import sync, sync_tree
 from tfdqn.storage.disk_full import is_full_disk
 from tfdqn.types import Arrays
 
-BEGINS_ANEW = "no checkpoint yet: starting from the beginning"  # said where a run is resumed that has none
+BEGINS_ANEW = "no checkpoint yet: starting from the beginning"  # the message if a resumed run has none
 _MANIFEST = "manifest.json"
 _REPLAY = "replay"
 _UNFINISHED = ".saving-"
@@ -38,7 +38,7 @@ class _File(Struct, frozen=True):
 class _Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     counters: Counters
     files: dict[str, _File]
-    crc32: int = 0  # of this manifest, were this 0
+    crc32: int = 0  # of this manifest with 0 in this field
 
     def signed(self) -> "_Manifest":
         """The same with its checksum."""
@@ -50,11 +50,11 @@ _manifests = msgspec.json.Decoder(_Manifest)
 
 
 class Checkpoint:
-    """One whole checkpoint. Raises CheckpointError on opening a damaged one.
+    """A complete checkpoint. Raises CheckpointError if it is damaged.
 
     Args:
-      directory: of this checkpoint.
-      names: of the arrays that will be read: other files are not checked. None: all are.
+      directory: the checkpoint's directory.
+      names: the names of the arrays that will be read; other files are not checked. None: check all.
     """
 
     def __init__(self, directory: Path, names: Collection[str] | None = None):
@@ -68,7 +68,7 @@ class Checkpoint:
                 is_read = names is None or file.removesuffix(".npz") in names
                 if is_read and _fingerprint(directory / file) != expected:
                     raise CheckpointError(f"{directory}: {file} is damaged")
-        except (OSError, ValueError, msgspec.MsgspecError) as error:  # ValueError: no UTF-8, or no path
+        except (OSError, ValueError, msgspec.MsgspecError) as error:  # ValueError: not UTF-8, or not a path
             raise CheckpointError(f"{directory}: unreadable ({error})") from error
         self.counters = manifest.counters
 
@@ -82,7 +82,7 @@ class Checkpoint:
 
     @property
     def age_seconds(self) -> float:
-        """Seconds since it was written; negative if a clock was set back or the disk's clock is ahead of ours."""
+        """Seconds since it was written; negative if a clock was set back, or the disk's clock is ahead of this one."""
         age = time.time() - self._written_seconds
         return age if age < -1 else max(age, 0.0)
 

@@ -14,7 +14,7 @@ _LAST_LINES_BYTES = 20_000
 
 
 def append_line(file: Path, record: Mapping[str, object]) -> None:
-    """Appends a line, after any half line that a killed writer left. Numbers that are not finite become null."""
+    """Appends a record as a line, even after a partial line of a killed writer. Non-finite numbers become null."""
     finite = {name: value if _is_json(value) else None for name, value in record.items()}
     line = json.dumps(finite, allow_nan=False) + "\n"
     with file.open("a", encoding="utf-8") as lines:
@@ -22,7 +22,7 @@ def append_line(file: Path, record: Mapping[str, object]) -> None:
 
 
 def read_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """The records of a file; none if there is no file. A half line that a killed writer left is skipped."""
+    """Yields the records of a file; none if there is no file. A partial line of a killed writer is skipped."""
     for line in file.read_bytes().splitlines() if file.exists() else ():
         if (record := _record(line)) is not None:
             yield record
@@ -38,17 +38,21 @@ def read_last_line(file: Path) -> dict[str, Any] | None:
 
 
 def put_aside(files: Mapping[Path, int]) -> str:
-    """Moves lines written after so many environment steps (by file; -1: all lines) to another file beside each file.
+    """Moves lines that a resumed run will write again to a second file beside each file.
 
-    A resumed run takes these steps again. Without the old lines its curves never go back in time, and no line is lost.
-    Returns in words what was moved, or nothing. Raises RunDirError if a file can't be written.
+    So curves never go back in time, and no line is lost.
+
+    Args:
+      files: the environment steps of the checkpoint by file: later lines are moved; -1: all lines are.
+
+    Returns what was moved, in words; "" if nothing was. Raises RunDirError if a file can't be written.
     """
     moved = {file: count for file, env_steps in files.items() if (count := _move(file, env_steps))}
     if not moved:
         return ""
     which = ", ".join(f"{count:,} of {file.name} to {_aside(file).name}" for file, count in moved.items())
-    whence = "from after the checkpoint" if max(files.values()) >= 0 else "of the steps that are taken again"
-    return f"lines {whence} were put aside: {which}"
+    origin = "from after the checkpoint" if max(files.values()) >= 0 else "of the steps that are taken again"
+    return f"lines {origin} were put aside: {which}"
 
 
 def _is_json(value: object) -> bool:
@@ -87,7 +91,7 @@ def _move(file: Path, env_steps: int) -> int:
             aside.write(b"\n")
         aside.writelines(superseded)
         aside.flush()
-        os.fsync(aside.fileno())  # before they leave the other: killed in between, they are in both
+        os.fsync(aside.fileno())  # before they are removed: if killed in between, they are in both files
     kept = [line for line, is_beyond in zip(lines, beyond, strict=True) if not is_beyond]
     write_atomically(file, b"".join(kept))
     return len(superseded)

@@ -67,7 +67,7 @@ class FileLock:
         self.is_lost = False
         self.left_by: Owner | None = None
         self._descriptor = -1
-        self._writing = threading.Lock()  # no renewal comes after the release
+        self._writing = threading.Lock()  # so that no renewal comes after the release
         self._lease: _Lease | None = None
         self._watched: _Lease | None = None
         self._watched_since_seconds = 0.0
@@ -103,7 +103,7 @@ class FileLock:
         with self._writing, suppress(OSError):
             if self._lease is None:
                 return
-            # Reopened: that makes a network disk's client ask the server, and closing the file write to it.
+            # Reopened, because on a network disk opening asks the server for its content, and closing writes to it.
             with self.file.open("r+b", buffering=0) as file:
                 found = _decoded(file.read(_LEASE_BYTES))
                 if found is None or found.token != self._lease.token:  # None: another has had it, and has ended
@@ -151,7 +151,7 @@ class FileLock:
     def _hold(self) -> None:
         self._lease = _Lease(this_process(), uuid.uuid4().hex, os.fstat(self._descriptor).st_dev)
         self.holder = self._watched = None
-        os.pwrite(self._descriptor, _encoded(self._lease), 0)  # never empty meanwhile
+        os.pwrite(self._descriptor, _encoded(self._lease), 0)  # before truncating: the file is never empty
         os.ftruncate(self._descriptor, _LEASE_BYTES)
         _start_renewing()
 
@@ -221,7 +221,7 @@ def _acquire(lock: FileLock, folder: Path) -> None:
         raise RunDirError(f"{folder} is in use by {lock.holder or 'another process'}: wait for it, or end it first")
 
 
-_open: set[FileLock] = set()  # of this process: those that it holds, or is trying
+_open: set[FileLock] = set()  # locks that this process holds or tries to acquire
 _renewing: threading.Thread | None = None
 
 

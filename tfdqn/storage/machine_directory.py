@@ -1,4 +1,4 @@
-"""What one machine keeps for itself in a run directory that several machines share."""
+"""`MachineDir`: one machine's own files in a run directory that several machines share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ class MachineDir:
         self.lock_file = path / "lock"
         self.process_logs = path
         self.heartbeats = path / "beats"
-        self.config_file = path / "config.toml"  # what its processes are told: the whole job's
+        self.config_file = path / "config.toml"  # the job's configuration, for this machine's processes
         self.cluster_file = path / "cluster.json"
 
     @contextmanager
     def claim(self) -> Iterator[None]:
-        """Claims it for this process until the block ends. Raises RunDirError if another process has it."""
+        """Claims the directory for this process until the block ends. Raises RunDirError if another process has it."""
         with locked(self.lock_file, self.path):
             yield

@@ -13,9 +13,9 @@ class Owner(Struct, frozen=True):
     """A process, distinguished from all others that share a disk with it."""
 
     pid: int
-    started: int  # in ticks since the boot: a later process may have the same number
-    kernel: str  # of which boot of which machine; empty: unknown
-    namespace: int  # in which its number counts: containers have their own
+    started: int  # in clock ticks since the boot: a later process may have the same pid
+    kernel: str  # identifies the machine and its boot; empty: unknown
+    namespace: int  # the PID namespace: containers have their own
     host: str = ""
 
     def __str__(self) -> str:
@@ -24,16 +24,16 @@ class Owner(Struct, frozen=True):
 
     @property
     def has_this_kernel(self) -> bool:
-        """Whether it belongs to this machine's present boot, perhaps in another container."""
+        """Whether the process belongs to this machine's present boot, perhaps in another container."""
         return self.kernel == this_kernel() != ""
 
     @property
     def mark(self) -> str:
-        """The part of its unfinished files' names that identifies it."""
+        """Identifies the process in the names of its unfinished files."""
         return f"{self.pid}-{self.started}-{self.kernel or 0}-{self.namespace}"
 
     def is_running(self) -> bool | None:
-        """Whether it still runs; None if that can't be seen from here."""
+        """Whether the process still runs; None if that can't be seen from here."""
         if not self.has_this_kernel or self.namespace != _namespace():
             return None
         started = _started(self.pid)
@@ -47,7 +47,7 @@ def this_process() -> Owner:
 
 
 def owner_of_mark(mark: str) -> Owner | None:
-    """The process that has this `mark`; None if it is no process's mark."""
+    """The process with this `mark`; None if it isn't a mark."""
     try:
         pid, started, kernel, namespace = mark.split("-")
         return Owner(int(pid), int(started), kernel, int(namespace))
@@ -57,7 +57,7 @@ def owner_of_mark(mark: str) -> Owner | None:
 
 @cache
 def this_kernel() -> str:
-    """A name of this machine and its last boot; empty if the system has none."""
+    """Identifies this machine and its last boot; empty if the system can't."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
     except OSError:
@@ -75,7 +75,7 @@ def _namespace() -> int:
 
 
 def _started(pid: int) -> int | None:
-    """When a process of this namespace began; 0 if there is none, None if that can't be seen."""
+    """When a process of this namespace started, in clock ticks; 0 if there is none, None if that can't be seen."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return 0 if state in b"ZX" else int(fields[18])

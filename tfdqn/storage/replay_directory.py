@@ -1,4 +1,4 @@
-"""A replay server's directory: its transitions, and what it needs to restart by itself."""
+"""`ShardDir`: a replay server's directory, with its transitions and what it needs to restart on its own."""
 
 import os
 import shutil
@@ -14,16 +14,16 @@ from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.locks import locked
 from tfdqn.task_spec import TaskSpec
 
-_WHOLE = "DONE"  # Reverb's mark of a checkpoint that is written to its end
+_WHOLE = "DONE"  # the file that marks a complete checkpoint of Reverb's
 _FILES = ("chunks.tfrecord", "items.tfrecord", "tables.tfrecord")
 
 
 class ShardDir:
-    """Its paths; making one touches nothing on the disk."""
+    """The paths of a replay server; making one touches nothing on the disk."""
 
     def __init__(self, path: Path):
         self.path = path
-        self.checkpoints = path / "checkpoints"  # Reverb's: the newest one, and meanwhile the next
+        self.checkpoints = path / "checkpoints"  # Reverb's: the newest, and one that is being written
         self.damaged = path / "damaged"
         self.config_file = path / "config.toml"
         self.task_file = path / "task.json"
@@ -32,16 +32,16 @@ class ShardDir:
 
     @contextmanager
     def claim(self) -> Iterator[None]:
-        """Claims it for this process until the block ends. Raises RunDirError if another server uses it."""
+        """Claims the directory for this process until the block ends. Raises RunDirError if another server uses it."""
         with locked(self.lock_file, self.path):
             yield
 
     def open(self, config: Config) -> list[str]:
-        """Prepares it for this configuration and for restoring; returns a line for each damaged checkpoint.
+        """Prepares the directory for this configuration; returns a line for each damaged checkpoint.
 
-        Damaged checkpoints are put aside. One that a killed process was writing is removed, because Reverb would take
-        it for a complete one when it deletes the older ones. Raises ConfigError if it has transitions of another
-        configuration, RunDirError if it can't be written.
+        Damaged checkpoints are moved aside. One that a killed process was writing is removed, because Reverb would take
+        it for a complete one when it deletes the older ones. Raises ConfigError if the transitions are those of another
+        configuration, RunDirError if the directory can't be written.
         """
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ class ShardDir:
         return damage
 
     def checkpoint(self) -> Path | None:
-        """The newest whole checkpoint."""
+        """The newest complete checkpoint; None if there is none."""
         whole = [each for each in self.checkpoints.iterdir() if (each / _WHOLE).exists()]
         return max(whole, default=None)
 

@@ -1,7 +1,7 @@
-"""A run's directory: the only file that names paths in it, and who may write there.
+"""`RunDir`: the paths in a run's directory, which no other file names, and who may write there.
 
-A run directory belongs to one configuration as soon as something was learned in it. It is claimed while something
-trains in it; a killed run leaves no lock that someone must remove. Nothing that a user could miss is ever deleted.
+A run directory belongs to one configuration as soon as something was learned in it. It is claimed while a process
+trains in it; a killed run leaves no lock that a user must remove. Nothing that a user could miss is ever deleted.
 """
 
 import os
@@ -20,7 +20,7 @@ from tfdqn.storage.machine_directory import MachineDir
 from tfdqn.storage.owners import Owner
 from tfdqn.system.utf8 import path_for_libraries
 
-if TYPE_CHECKING:  # NumPy comes with it, which no command needs that prints its help
+if TYPE_CHECKING:  # imports NumPy, which a command that prints its help doesn't need
     from tfdqn.task_spec import TaskSpec
 
 EVALUATOR_LOGS = "evaluator"  # below a run's logs: TensorBoard follows one file in each folder
@@ -34,7 +34,7 @@ class RunDir:
 
     def __init__(self, path: Path | str):
         self.path = path_for_libraries(Path(path))
-        self.left_by: Owner | None = None  # once it is claimed: who did so before, and ended without giving it up
+        self.left_by: Owner | None = None  # once claimed: the previous process, if it ended without releasing its claim
         self._locks: list[FileLock] = []  # that it holds
         self._config: tuple[bytes, Config] | None = None  # as its file was last read
         self._config_before: bytes | None = None  # what the claim replaced
@@ -54,19 +54,20 @@ class RunDir:
         self.scratch = self.path / ".scratch"  # of the process that holds the claim; emptied when it begins
         self.native_log = self.path / "native.log"  # what C++ libraries print; tracebacks of the user's code
         self.process_logs = self.path / "processes"  # what the run's other processes print
-        self.child_log = self.process_logs / "train.log"  # of a run that is one of many: what its process prints
-        self.child_config_file = self.process_logs / "train.toml"  # and what that is told
-        self.child_end_file = self.process_logs / "end.json"  # of one that shares a process: how it has ended
+        # Of a run that is one of many:
+        self.child_log = self.process_logs / "train.log"  # what its process prints
+        self.child_config_file = self.process_logs / "train.toml"  # the configuration that its process is given
+        self.child_end_file = self.process_logs / "end.json"  # how it ended, if it shares a process
         self.cluster_file = self.path / "cluster.json"  # where a launched job's processes are
         self.heartbeats = self.process_logs / "beats"
         self.supervisor_lock_file = self.process_logs / "lock"
         self.videos = self.path / "videos"
-        self.tracking = self.path / "tracking"  # as which runs other systems know it
-        self.replay = self.path / "replay"  # what replay servers keep, a folder each
+        self.tracking = self.path / "tracking"  # ids of the run in other systems, and their logs
+        self.replay = self.path / "replay"  # a folder for each replay server
 
     @classmethod
     def at(cls, run: "RunDir | Path | str") -> "RunDir":
-        """A RunDir for this path; returned as it is if it is one already, so that its files are not read again."""
+        """A RunDir for this path; a RunDir is returned unchanged, so that its files are not read again."""
         return run if isinstance(run, RunDir) else cls(run)
 
     def machine(self, name: str) -> MachineDir:
@@ -87,8 +88,8 @@ class RunDir:
         """Raises ConfigError for keys that have no effect; in a run that has learned, perhaps with them, only warns.
 
         Args:
-          keys: what is wrong, by key.
-          say: shows a line, a warning, where the run goes on.
+          keys: a line for each key that has no effect, by key.
+          say: prints a warning.
         """
         for line in keys.values():
             if not self._has_learned():
@@ -151,6 +152,7 @@ class RunDir:
             self._config = self._config_before = None
 
     def task_spec(self) -> "TaskSpec":
+        """The task's specification with which the run was begun. Raises RunDirError if it is missing or damaged."""
         from tfdqn.task_spec import TaskSpec
 
         self.begun()

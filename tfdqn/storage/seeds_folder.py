@@ -1,4 +1,4 @@
-"""A folder of seeds: runs that differ only in their seed, and their joint summary; one writer at a time."""
+"""`SeedsFolder`: a folder of runs that differ only in their seed, with their joint summary; one writer at a time."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ _RUN = re.compile(r"seed-(0|[1-9]\d*)")
 
 
 class SeedsFolder:
-    """Its paths; making one touches nothing on the disk."""
+    """The paths of a folder of seeds; making one touches nothing on the disk."""
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
@@ -36,7 +36,7 @@ class SeedsFolder:
 
     @contextmanager
     def claim(self, config: Config, seeds: Iterable[int]) -> Iterator[None]:
-        """Claims it for this process until the block ends.
+        """Claims the folder for this process until the block ends.
 
         Raises RunDirError if it is not a folder of seeds, if it is in use, or if a run in it belongs to another
         configuration or is being trained; nothing in it has changed then.
@@ -63,5 +63,5 @@ class SeedsFolder:
 
 
 def is_seeds_folder(path: Path | str) -> bool:
-    """Whether seeds were trained in it."""
+    """Whether `path` is a folder in which seeds were trained."""
     return Path(path).is_dir() and not RunDir(path).config_file.exists() and bool(SeedsFolder(path).seeds())
