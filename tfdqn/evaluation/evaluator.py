@@ -23,7 +23,7 @@ from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
 from tfdqn.types import PolicyState, Weights
 
-_MOST_ENVS = 256
+_MAX_ENVS = 256
 
 
 def play_episodes(
@@ -34,17 +34,18 @@ def play_episodes(
     seed: int,
     on_frame: Callable[[], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Plays N = `episodes` greedy episodes; gives their returns float64[N] and lengths int64[N] in steps.
+    """Plays N = `episodes` greedy episodes; returns their returns, float64[N], and their lengths in steps, int64[N].
 
-    Each environment plays a quota fixed beforehand: to take those that finish first would favour short episodes.
+    Each environment plays a number of episodes fixed beforehand: taking those that finish first would favour short
+    ones.
 
     Args:
-      task: E environments.
-      policy: greedy.
-      weights: of its network.
+      task: the environments.
+      policy: a greedy policy.
+      weights: the weights of its network.
       episodes: N.
-      seed: of the environments and of the policy.
-      on_frame: called before every step, to film, or to give up by raising.
+      seed: seeds the environments and the policy.
+      on_frame: called before every step, to record a video, or to give up by raising.
     """
     rng = stream(seed, "evaluation policy")
     quota = np.full(task.num_envs, episodes // task.num_envs)
@@ -62,7 +63,7 @@ def play_episodes(
         except NotFiniteError as error:
             raise NotFiniteError(f"{task.spec.id}, evaluation: {error}") from None
         step = task.step(action)
-        if (finished := statistics.add(step)) is not None:  # an episode that broke is not: it is played again
+        if (finished := statistics.add(step)) is not None:  # without episodes whose environment failed: played again
             counts = quota[finished.environments] > 0
             quota[finished.environments] -= counts
             returns.append(finished.returns[counts])
@@ -79,29 +80,29 @@ def make_evaluation_task(
     say: Callable[[str], None] = lambda line: None,
     restarts: Restarts | None = None,
 ) -> BatchedTask:
-    """Environments for evaluations: one for each episode where the task steps many as one.
+    """Makes the environments for evaluations: one per episode if `is_wide`, else no more than training has.
 
     Args:
-      config: of the run.
-      spec: of the task.
+      config: the run's configuration.
+      spec: the task's specification.
       is_wide: whether many environments cost little more than one.
-      say: shows one line: that evaluations cut episodes short.
+      say: prints one line if evaluations truncate episodes before the task's own limit.
       restarts: as for `make_task`.
     """
     settings = config.evaluation
     task = limited(config.task, spec.max_episode_steps, settings.max_episode_steps, say)
     num_envs = settings.episodes if is_wide else min(settings.episodes, task.num_envs)
-    return make_task(task, num_envs=min(num_envs, _MOST_ENVS), restarts=restarts)
+    return make_task(task, num_envs=min(num_envs, _MAX_ENVS), restarts=restarts)
 
 
 def limited(task: Task, own_limit: int | None, most: int, say: Callable[[str], None]) -> Task:
-    """The task as an evaluation plays it: a policy that goes in circles must not play for ever.
+    """The task with a limit for an evaluation's episodes, so that a policy that goes in circles doesn't play for ever.
 
     Args:
-      task: as it is trained on.
-      own_limit: the task's limit of an episode in steps; None: it has none.
+      task: the task as it is trained on.
+      own_limit: its own limit of an episode, in steps; None: it has none.
       most: `evaluation.max_episode_steps`.
-      say: shows one line, where `most` is the lower of the two limits.
+      say: prints one line if `most` is below the task's own limit.
     """
     if own_limit is not None and own_limit <= most:
         return task
@@ -116,16 +117,16 @@ def limited(task: Task, own_limit: int | None, most: int, say: Callable[[str], N
 
 
 class Evaluator:
-    """Evaluates the newest weights on its own environments and keeps the best.
+    """Evaluates the newest weights on its own environments, and keeps the best.
 
-    Further episodes must confirm a new best, so that a lucky few do not make a poor policy the best.
+    Further episodes must confirm a new best, so that a few lucky ones don't make a poor policy the best.
 
     Args:
-      task: environments of its own.
-      policy: greedy.
+      task: the evaluator's own environments.
+      policy: a greedy policy.
       client: fetches the newest weights.
-      config: gives `evaluation` and the seed.
-      interrupted: asked before every step whether to give up, by raising Interruption.
+      config: `evaluation` and `seed` are used.
+      interrupted: polled before every step; if it returns True, Interruption is raised.
     """
 
     def __init__(
@@ -149,15 +150,15 @@ class Evaluator:
         self.evaluations_without_best = 0
 
     def evaluate(self, env_steps: int, on_step: Callable[[], None] = lambda: None) -> Evaluation:
-        """Plays `evaluation.episodes`, and where they promise a new best, `confirm_episodes` more.
+        """Plays `evaluation.episodes`, and if their mean return is a new best, `confirm_episodes` more.
 
         Args:
-          env_steps: taken so far.
+          env_steps: environment steps taken so far.
           on_step: called before every step of the evaluation's environments.
         """
         self._client.refresh()
         weights, version = self._client.weights, self._client.version
-        # A run that was killed between a new best and the next checkpoint evaluates these weights once more.
+        # A run that was killed between a new best and the next checkpoint evaluates the same weights again.
         seen_before = version <= self._best_train_steps
         returns, lengths = self._play(weights, self._settings.episodes, "evaluation", version, on_step)
         if (self._beats_best(returns) or seen_before) and self._settings.confirm_episodes:
@@ -178,15 +179,15 @@ class Evaluator:
         return (env_steps // interval + 1) * interval
 
     def final(self, weights: Weights) -> EpisodeScores:
-        """Scores given weights on `final_episodes` fresh episodes."""
+        """The scores of given weights on `final_episodes` fresh episodes."""
         return scores(*self._play(weights, self._settings.final_episodes, "final evaluation", 0))
 
     def forget_versions(self) -> None:
-        """To be called where another learner begins to count versions of weights."""
+        """Forgets versions of weights, because another learner counts them from the beginning."""
         self.evaluated_train_steps, self._best_train_steps = None, -1
 
     def load_best(self, path: Path, wanted: Mapping[str, ArrayInfo]) -> None:
-        """Takes up the best that an earlier session kept, if there is one. Raises as `best_policy.load_best`."""
+        """Loads the best policy of an earlier session, if there is one. Raises CheckpointError as `load_best` does."""
         if path.exists():
             self.best_weights, evaluation = load_best(path, wanted)
             self.best_return = evaluation.scores.mean_return

@@ -1,4 +1,4 @@
-"""A film of one greedy episode, as an MP4 or a GIF."""
+"""Records a video of one greedy episode, as an MP4 or a GIF."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,22 +21,22 @@ Format = Literal["mp4", "gif"]
 
 _FRAMES_PER_SECOND = 50
 _GIF_EVERY = 4  # frames
-_LEAST_SIDE, _GIF_SIDE = 160, 320  # pixels: smaller pictures are enlarged; larger ones are halved in a GIF
+_MIN_SIDE, _GIF_SIDE = 160, 320  # pixels: smaller pictures are enlarged; larger ones are halved in a GIF
 
 
 def film_episode(folder: Path, task_config: Task, policy: Policy, weights: Weights, seed: int, suffix: Format) -> Path:
-    """Plays one episode and films it.
+    """Plays one episode, records it, and returns the path of the video.
 
     Args:
-      folder: exists; the film takes the next free number in it ("7.mp4").
-      task_config: of the task.
-      policy: greedy.
-      weights: of its network.
-      seed: of the environment.
-      suffix: an MP4 of every frame, or a small GIF of every fourth. Pictures of a few pixels are enlarged.
+      folder: an existing folder, in which the video gets the next free number ("7.mp4").
+      task_config: the task.
+      policy: a greedy policy.
+      weights: the weights of its network.
+      seed: seeds the environment and the policy.
+      suffix: "mp4": every frame; "gif": a small video of every fourth frame. Tiny pictures are enlarged.
 
-    Raises TaskError for a task that can't be filmed, RunDirError where the film can't be written, and whatever the
-    film's writer does.
+    Raises TaskError if the task can't be rendered, RunDirError if the video can't be written, and any error of the
+    video's encoder.
     """
     number = 1 + max((int(p.stem) for p in folder.iterdir() if p.stem.isdecimal()), default=0)
     path = folder / f"{number}.{suffix}"
@@ -55,12 +55,12 @@ def film_episode(folder: Path, task_config: Task, policy: Policy, weights: Weigh
 
 
 class _Camera:
-    """Hands what a task draws, step by step, to a film's writer."""
+    """Passes the pictures that a task renders, step by step, to a video's writer."""
 
     def __init__(self, task: BatchedTask, film: Any, suffix: Format):
         self._task, self._film, self._suffix = task, film, suffix
         self._frames = 0
-        self._size = ""  # of those before
+        self._size = ""  # of the frames so far
 
     def take(self) -> None:
         number, self._frames = self._frames, self._frames + 1
@@ -78,8 +78,8 @@ class _Camera:
 
 
 def enlarged(picture: np.ndarray) -> np.ndarray:
-    """uint8[H, W, 3], each pixel repeated as often as the shorter side needs to be seen: boards have few cells."""
-    times = -(-_LEAST_SIDE // min(picture.shape[:2]))
+    """uint8[H, W, 3] with each pixel repeated until the shorter side is large enough; boards have only a few cells."""
+    times = -(-_MIN_SIDE // min(picture.shape[:2]))
     return picture if times == 1 else picture.repeat(times, axis=0).repeat(times, axis=1)
 
 
@@ -88,22 +88,22 @@ def _halved(frame: np.ndarray) -> np.ndarray:
 
 
 def with_even_sides(picture: np.ndarray) -> np.ndarray:
-    """uint8[H, W, 3] with the last row and column once more where their number is odd: H.264 has no odd sizes."""
+    """uint8[H, W, 3] with the last row or column repeated if their number is odd: H.264 has no odd sizes."""
     height, width = picture.shape[:2]
     return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
 @contextmanager
 def written_film(path: Path) -> Iterator[Any]:
-    """A writer of frames; raises OSError where the film is not whole when the block ends."""
+    """Yields a writer of frames; raises OSError if the video is incomplete when the block ends."""
     if path.suffix == ".gif":
-        content = BytesIO()  # a file that fails is written once more, and complains, at its writer's deletion
+        content = BytesIO()  # not a file: if writing fails, imageio's writer tries again, and raises, when deleted
         duration = 1000 * _GIF_EVERY / _FRAMES_PER_SECOND
         with imageio.get_writer(content, format="gif", duration=duration, loop=0) as film:
             yield film
         path.write_bytes(content.getvalue())
         return
     writer = imageio.get_writer(path, fps=_FRAMES_PER_SECOND, macro_block_size=2, ffmpeg_log_level="quiet")
-    with closing(writer) as film:  # whose own `with` leaves ffmpeg at work where the block fails
+    with closing(writer) as film:  # its own `with` would leave ffmpeg running if the block fails
         yield film
-    imageio.get_reader(path).close()  # nobody asks ffmpeg how it ended
+    imageio.get_reader(path).close()  # raises if the file is incomplete: imageio ignores ffmpeg's exit status
