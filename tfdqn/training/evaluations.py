@@ -13,10 +13,10 @@ class Evaluations:
     """Runs an evaluator at intervals, in the learner's process or in one of its own.
 
     Args:
-      evaluator: restored from what the run has kept.
-      exports: told of every new best.
+      evaluator: with the state of earlier sessions.
+      exports: exports every new best.
       run_dir: where the best policy is kept.
-      next_env_steps: when the first is due.
+      next_env_steps: the environment steps at which the first evaluation is due.
     """
 
     def __init__(self, evaluator: Evaluator, exports: BestExports, run_dir: RunDir, next_env_steps: int):
@@ -31,7 +31,7 @@ class Evaluations:
 
     @property
     def evaluations_without_best(self) -> int:
-        """How many there were since."""
+        """How many evaluations there were since the best one."""
         return self._evaluator.evaluations_without_best
 
     @property

@@ -20,14 +20,15 @@ def run_to_end(
     enter: Callable[[str], None],
     final_scores: Callable[[], EpisodeScores | None],
 ) -> Summary:
-    """Trains until something says stop, and saves. Unless it was the user who stopped it, also writes the results.
+    """Trains until a condition to stop holds, and saves. Unless the user stopped it, also writes the results.
 
     Args:
-      session: built, and not yet run.
-      monitor: watches it.
+      session: a new session.
+      monitor: does its periodic work.
       loop: one of `training.loops`; returns the reason why it ended. It may raise Interruption.
-      enter: told of every phase after it.
-      final_scores: of the best policy on fresh episodes; None if there is no evaluator. It may raise Interruption.
+      enter: called with the name of each phase after the loop.
+      final_scores: scores the best policy on fresh episodes, or returns None if there is no evaluator. It may raise
+        Interruption.
     """
     try:
         reason = loop()

@@ -45,16 +45,16 @@ def local_session(
     interrupted: Callable[[], bool] = lambda: False,
     work: StallDetector | None = None,
 ) -> "Session[LocalParts]":
-    """A session in which only the updates may be divided among processes.
+    """Builds a session in which only the updates may be divided among processes.
 
-    Arguments as of `Session`; `interrupted` says whether the user has asked to stop.
+    Arguments as for `Session`; `interrupted` returns whether the user has asked to stop.
     """
     make_parts = partial(LocalParts, config, run_dir, say, interrupted)
     return Session(config, run_dir, chief, make_parts, say, work)
 
 
 class LocalParts:
-    """Actors, kept in step with the learner by a `ReplayRatio`, and an evaluator. The loops call both.
+    """Actors, which a `ReplayRatio` keeps in step with the learner, an evaluator and a replay, for the loops to call.
 
     Args:
       config: the run's configuration.
@@ -172,7 +172,7 @@ class LocalParts:
         # Where replay servers hold what the run had gathered, there is nothing to restore.
         self._is_filled_anew = saved is not None and not any(saved.replay.iterdir())
         if saved is not None and not self._is_filled_anew:
-            replay.restore(saved.replay)  # a writer or a sampler would hold on to the empty table
+            replay.restore(saved.replay)  # before there is a writer or a sampler, which would keep the empty table
         return replay
 
     def _make_actors(self, tasks: list[BatchedTask], saved: Checkpoint | None) -> Actors:

@@ -1,19 +1,19 @@
-"""Warns, before a run begins, of calls with so much work that nothing can be saved for a long time."""
+"""`doubt`: warns, before a run begins, of calls so long that nothing could be saved for minutes."""
 
 from tfdqn.config import Config
 from tfdqn.types import Weights
 
-# Multiplications of one network's forward pass over all of a call, by its dense weights. An update takes about four
-# such passes, so this is some ten seconds on two cores.
+# Multiplications in forward passes over all batches of a call, by dense weights. An update costs about four such
+# passes, so this is some ten seconds on two cores.
 _MANY = 1e11
 
 
 def doubt(config: Config, weights: Weights) -> str:
-    """Which keys to lower, in one line; empty if a call is short enough.
+    """A warning that names the keys to lower, in one line; "" if a call is short enough.
 
     Args:
-      config: how many updates a call makes, and of what.
-      weights: the network's, by canonical name. A convolution's are counted once, although it uses them everywhere.
+      config: the run's configuration.
+      weights: the network's weights by canonical name. A convolution's count once, although it uses them repeatedly.
     """
     updates, batch, replay = config.updates_per_call, config.learner.batch_size, config.replay
     is_sequence = config.agent.has_replay and replay.item == "sequence"

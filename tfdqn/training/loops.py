@@ -19,10 +19,10 @@ from tfdqn.training.pausable_threads import Gate, PausableThread, StillBusyError
 from tfdqn.training.session import AnySession, Session
 
 _POLL_SECONDS = 0.02
-_PAUSE_SECONDS = 0.1  # for all threads to pause; else the loop looks at the run in between, and tries again
-_PUT_OFF_SECONDS = 20.0  # after which they go on where one has not paused; each time twice as long
-# A thread that comes back from TensorFlow waits this long for Python's lock; by default 5 ms, which is a
-# third of the learner's whole call.
+_PAUSE_SECONDS = 0.1  # for all threads to pause; if they don't, the loop does its other work and tries again
+_PUT_OFF_SECONDS = 20.0  # after which they continue if one hasn't paused; doubled each time
+# How long a thread that returns from TensorFlow waits for Python's lock; the default is 5 ms, a third of the learner's
+# whole call.
 _GIL_SWITCH_SECONDS = 0.0005
 
 
@@ -37,7 +37,7 @@ def alternate(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
     while (reason := monitor.reason_to_stop()) is None:
         if session.ratio.may_learn():
             if session.learner.metrics is None and not session.must_be_saved:
-                monitor.show(FIRST_UPDATES)  # nothing more can be, until they are made
+                monitor.show(FIRST_UPDATES)  # shown now, since this thread makes the updates
             session.learn()
         else:
             parts.act()

@@ -1,4 +1,4 @@
-"""`TrainingMonitor`: what happens at intervals beside a run: curves, checkpoints, progress, profile, stopping."""
+"""`TrainingMonitor`: the periodic work of a run: curves, checkpoints, progress, profile, conditions to stop."""
 
 import logging
 import time
@@ -31,9 +31,9 @@ class TrainingMonitor:
     """Logs, saves, reports and decides when to stop.
 
     Args:
-      session: what is watched.
-      tracker: where curves go.
-      on_progress: shown at most ten times a second.
+      session: the session that is monitored.
+      tracker: receives the curves.
+      on_progress: called with the progress, at most ten times a second.
       interrupted: whether the user has asked to stop.
       profile: whether to record a profiler trace of the first seconds of learning.
     """
@@ -65,7 +65,10 @@ class TrainingMonitor:
         return self._seconds_before + time.monotonic() - self._started
 
     def tick(self, paused: AbstractContextManager[None]) -> None:
-        """Does whatever is due. Raises RunDirError if another process has taken the run over."""
+        """Does whatever is due; checkpoints are written in the block `paused`.
+
+        Raises RunDirError if another process has taken the run over.
+        """
         self._session.check()
         if self._profile is not None:
             self._profile.tick(self._session.learner.metrics is not None)
@@ -90,18 +93,18 @@ class TrainingMonitor:
         self._tracker.summary(summary, self._now())
 
     def film(self, policy: Literal["best", "latest"]) -> None:
-        """Gives the tracker a film of a policy that the run has kept, if it takes films."""
+        """Records a video of one of the run's policies, if the tracker takes videos."""
         if not self._tracker.takes_videos:
             return
         try:
             film = evaluate(self._session.run_dir.path, episodes=1, checkpoint=policy, video="mp4").video
-        except UserError as error:  # the run has come to its end all the same
+        except UserError as error:  # must not fail a run that has finished
             log.warning("the %s policy was not filmed: %s", policy, error)
         else:
             self._tracker.video(f"evaluation/{policy}", Path(str(film)), self._now())
 
     def reason_to_stop(self) -> str | None:
-        """Why to stop: the user has asked to, or a condition of the configuration holds. None: go on."""
+        """Why to stop: "interrupted" by the user, or the condition of the configuration that holds; None: go on."""
         return "interrupted" if self._interrupted() else self._session.reason_to_stop()
 
     def show(self, phase: str | None = None) -> None:
@@ -211,12 +214,12 @@ class _Profile:
 
 
 def begin_figures(session: AnySession, say: Callable[[str], None], evaluated_env_steps: int | None) -> Tracker:
-    """The trackers of a session. Figures from after the checkpoint that it resumes from are put aside, with a message.
+    """Makes the trackers of a session; metrics from after the checkpoint that it resumes from are moved aside.
 
     Args:
-      session: built, and not yet run.
-      say: shows one line to the user.
-      evaluated_env_steps: as of `tracking.factory.rewind`.
+      session: a new session.
+      say: prints one line for the user: where the run is resumed, and what was moved.
+      evaluated_env_steps: as for `tracking.factory.rewind`.
     """
     moved = rewind(session.run_dir, session.env_steps_before, evaluated_env_steps)
     for line in (session.resumed, moved):

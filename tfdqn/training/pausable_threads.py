@@ -25,7 +25,7 @@ class Gate:
     def passed(self) -> Iterator[None]:
         """Runs a thread's unit of work as the block, as soon as the gate is open."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._closed)  # no limit: what has closed it opens it again
+            self._changed.wait_for(lambda: not self._closed)  # needs no timeout: what closed it opens it again
             self._at_work += 1
         try:
             yield

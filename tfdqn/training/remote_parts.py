@@ -39,7 +39,7 @@ def distributed_session(
     say: Callable[[str], None],
     work: StallDetector,
 ) -> "Session[RemoteParts]":
-    """A session of a job's learner. Arguments as of `Session` and `RemoteParts`."""
+    """Builds a session of a job's learner. Arguments as for `Session` and `RemoteParts`."""
     make_parts = partial(RemoteParts, config, run_dir, service, replay, board, say)
     return Session(config, run_dir, chief, make_parts, say, work)
 
@@ -62,7 +62,7 @@ class RemoteActors:
 
     @property
     def recent_length(self) -> float | None:
-        """Mean length in environment steps, likewise."""
+        """Mean length in environment steps of the recent episodes of the present actors."""
         return _mean([heartbeat.episode_length for heartbeat in self._roster.present(Role.ACTOR)])
 
     @property
@@ -73,9 +73,9 @@ class RemoteActors:
 
 
 class RemoteEvaluations:
-    """The last report of the job's evaluator; before the first, what the run directory says."""
+    """The last report of the job's evaluator; before the first, the state in the run directory."""
 
-    next_env_steps = 0  # it decides that itself
+    next_env_steps = 0  # unused: the evaluator's process decides when it evaluates
 
     def __init__(self, report: EvaluatorReport):
         self.report = report
@@ -87,19 +87,19 @@ class RemoteEvaluations:
 
     @property
     def evaluations_without_best(self) -> int:
-        """How many there were since."""
+        """How many evaluations there were since the best one."""
         return self.report.evaluations_without_best
 
 
 class RemoteParts:
-    """What the learner knows of its job's other processes. Each of them saves its own state.
+    """What the learner knows of its job's other processes, each of which saves its own state.
 
     Args:
       config: the run's configuration.
       run_dir: already claimed.
-      service: hears of them.
-      replay: of servers that have answered.
-      board: the weights that `service` gives out.
+      service: receives the messages of the other processes.
+      replay: the replay servers, all of which have answered.
+      board: the weights that `service` hands out.
       say: shows one line to the user.
       saved: the checkpoint to resume from.
     """
@@ -152,7 +152,7 @@ class RemoteParts:
         return {"actor": {}, "writer": {}, "replay": self.replay.state()}
 
     def save_replay(self, directory: Path) -> None:
-        """Has each server write a checkpoint. One that can't keeps its last; the learner's is written anyway."""
+        """Makes each server write a checkpoint. A server that can't keeps its last one, and a warning is shown."""
         try:
             self.replay.save()
         except CheckpointError as error:

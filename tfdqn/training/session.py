@@ -141,7 +141,7 @@ class Session(Generic[P]):
       chief: makes the updates.
       make_parts: makes the parts from the checkpoint to resume from, or from None at the beginning of a run.
       say: shows one line to the user.
-      work: told whenever the work progresses; None: unwatched.
+      work: records the progress of the work; None: it isn't monitored.
     """
 
     def __init__(
@@ -158,8 +158,8 @@ class Session(Generic[P]):
         self._first_call_began: float | None = None
         self._checkpoints = CheckpointManager(run_dir.checkpoints, config.checkpoint.keep)
         saved = self._checkpoints.latest(on_damage=lambda damage: say(f"warning: {damage}"))
-        self.counters = Counters() if saved is None else saved.counters  # where it begins
-        self.env_steps_before = -1 if saved is None else self.counters.env_steps  # -1: it begins anew
+        self.counters = Counters() if saved is None else saved.counters  # at the start of this session
+        self.env_steps_before = -1 if saved is None else self.counters.env_steps  # -1: the run starts over
         was_trained = run_dir.has_been_trained
         with ExitStack() as stack:
             self.parts = make_parts(saved)
@@ -253,7 +253,7 @@ class Session(Generic[P]):
         arrays = {"learner": learned, **self.parts.state()}
         restarts = {"environment_restarts": np.array(self.environment_restarts)}
         arrays["actor"] = {**arrays["actor"], **restarts}
-        with self.work.suspended():  # the disk takes as long as it takes
+        with self.work.suspended():  # a slow disk is not a stall
             self._checkpoints.save(counters, arrays, self.parts.save_replay)
         self._saves_first = self._saves_first and not self.must_be_saved
 

@@ -1,4 +1,4 @@
-"""When training ends, and whether a run that has finished still stands."""
+"""When training ends, and whether a finished run's results are still valid."""
 
 import msgspec
 
@@ -28,7 +28,7 @@ def reason_to_stop(
 
 
 def finished_before(run: RunDir, config: Config, counters: Counters, *, has_evaluator: bool) -> Summary | None:
-    """The summary of a finished run if it still stands; None if there is more to do. Arguments as of `still_stands`."""
+    """The summary of a finished run if it is still valid, else None. Arguments as in `still_stands`."""
     summary = read_summary(run.summary_file)
     if summary is None or not still_stands(summary, config, counters, has_evaluator=has_evaluator):
         return None
@@ -36,7 +36,10 @@ def finished_before(run: RunDir, config: Config, counters: Counters, *, has_eval
 
 
 def finished_summary(run: RunDir, config: Config, *, has_evaluator: bool) -> Summary | None:
-    """As `finished_before`, with the newest checkpoint's counters. Raises CheckpointError if that is damaged."""
+    """The summary of a finished run, as from `finished_before`, by the counters of its newest checkpoint.
+
+    Raises CheckpointError if all checkpoints are damaged.
+    """
     newest = CheckpointManager(run.checkpoints).latest(names=())
     return None if newest is None else finished_before(run, config, newest.counters, has_evaluator=has_evaluator)
 
@@ -48,9 +51,9 @@ def overrides_to_go_on(summary: Summary, stop: Stop, counters: Counters) -> list
     without a new best.
 
     Args:
-      summary: what the run has left.
+      summary: the run's summary.
       stop: the conditions that ended it.
-      counters: of its newest checkpoint.
+      counters: those of its newest checkpoint.
     """
     lifted = []
     if summary.env_steps >= stop.env_steps:
@@ -65,13 +68,14 @@ def overrides_to_go_on(summary: Summary, stop: Stop, counters: Counters) -> list
 def still_stands(summary: Summary, config: Config, counters: Counters, *, has_evaluator: bool) -> bool:
     """Whether a finished run's summary is still valid under the given configuration.
 
-    It is not if the run was trained further since, if the conditions to stop now let it go on, or if another number of
+    It is not if the run was trained further since, if the conditions to stop no longer hold, or if another number of
     final episodes is asked for.
 
     Args:
-      summary: what the run has left.
-      counters: of its newest checkpoint. They may have fewer environment steps than the summary, because actors in
-        other processes still report after it.
+      summary: the run's summary.
+      config: the configuration.
+      counters: those of its newest checkpoint. They may have fewer environment steps than the summary, because actors
+        in other processes still report after it.
       has_evaluator: whether the best policy is scored at the end.
     """
     if summary.train_steps != counters.train_steps:

@@ -1,7 +1,7 @@
-"""Runs that are trained together: in one process, a thread each, which compile once what they compute alike.
+"""Trains several runs in one process, a thread each, which share the programs that TensorFlow compiles.
 
-TensorFlow gives up Python's lock for the whole of a call that makes updates: so one run acts while others learn. What
-belongs to the process is theirs together, and `side_by_side` sets it; the rest is a session as any other.
+TensorFlow releases Python's lock during a call that makes updates, so that one run acts while others learn.
+`side_by_side` sets up what the runs of a process share; each run is otherwise a session like any other.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,18 +29,18 @@ from tfdqn.training.train import claimed, say_if_left, trained
 
 @contextmanager
 def side_by_side(config: Config, runs: int, native_log: Path) -> Iterator[Sequence[str]]:
-    """Yields the devices on which so many runs learn in this process while the block runs.
+    """Prepares this process for several runs, each in a thread; yields the devices on which they learn.
 
     Args:
-      config: of one of them; they differ in their seeds alone.
-      runs: at a time.
-      native_log: what C++ libraries print.
+      config: the configuration of one of them; they differ only in their seeds.
+      runs: how many are trained at a time.
+      native_log: a file that takes the output of C++ libraries.
 
-    Raises as `learning_devices`.
+    Raises the errors of `learning_devices`.
     """
-    for each in (EvaluationLine, TaskSpec):  # msgspec crashes where two threads are the first to read one
+    for each in (EvaluationLine, TaskSpec):  # msgspec crashes if two threads make the first decoder of a type at once
         msgspec.json.Decoder(each)
-    tf.get_logger().setLevel("ERROR")  # it takes the runs' functions for one that is traced again and again
+    tf.get_logger().setLevel("ERROR")  # TensorFlow takes the runs' functions for one that is retraced repeatedly
     devices = learning_devices(config)
     use_threads(config, min(runs, available_cores()))
     with native_output_to(native_log), threadpool_limits(1, "blas"), programs_are_shared():
@@ -56,15 +56,15 @@ def train_beside(
     say: Callable[[str], None],
     interrupted: Callable[[], bool],
 ) -> Summary:
-    """As `train`, in a thread beside others that do the same; within the block of `side_by_side`.
+    """Trains one of several runs, as `train` does, in a thread. Call it within the block of `side_by_side`.
 
     Args:
       config: the whole configuration, checked.
-      run: its directory.
-      name: for people: "seed 3".
-      devices: as that block gives them.
-      native_log: as that block has it.
-      say: shows one line to the user.
+      run: the run's directory.
+      name: the name that users see, such as "seed 3".
+      devices: from `side_by_side`.
+      native_log: as given to `side_by_side`.
+      say: prints one line for the user.
       interrupted: whether the user has asked to stop.
     """
     with claimed(config, run), Watchdog(name, config.health, say, interrupted) as watchdog:

@@ -86,7 +86,7 @@ def train_checked(
     profile: bool,
     interrupted: Callable[[], bool] | None,
 ) -> Summary:
-    """As `train`, for a configuration that is already checked and has the keys that its cluster decides."""
+    """Trains as `train` does, with a configuration that is checked and has the keys that its cluster decides."""
     require_chief(cluster)
     require_trainable(config)
     gpus = {} if cluster else share_gpus(config, visible_gpus(), tell)
@@ -107,7 +107,7 @@ def train_checked(
 
 @contextmanager
 def claimed(config: Config, run: RunDir) -> Iterator[None]:
-    """Claims the run until the block ends. Errors that end its training become one line, which says what is saved."""
+    """Claims the run until the block ends. An error that ends its training becomes one line that says what is saved."""
     with (
         failures_say_what_is_saved(run),
         tracebacks_are_kept(run),
@@ -155,7 +155,7 @@ def _finished(
     if earlier is not None:
         session.run_dir.restore_config()
         return earlier
-    # A due evaluation's lines are written again.
+    # If an evaluation is due at the checkpoint, its lines will be written again.
     evaluated_env_steps = session.env_steps_before - session.parts.evaluation_is_due()
     trackers = begin_figures(session, say, evaluated_env_steps)
     with closing(TrainingMonitor(session, trackers, show, interrupted, profile)) as monitor:
@@ -172,7 +172,7 @@ def _finished(
 
 
 def _train(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
-    """Trains until something says stop, and returns why. If all steps were taken, also evaluates the last weights."""
+    """Trains until a condition to stop holds, and returns it. If all steps were taken, evaluates the last weights."""
     overlaps = session.config.learner.schedule == "overlap"
     reason = (loops.overlap if overlaps else loops.alternate)(session, monitor)
     parts = session.parts
@@ -182,7 +182,10 @@ def _train(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
 
 
 def say_if_left(run: RunDir, say: Callable[[str], None], native_log: Path) -> None:
-    """Says that a claimed run was being trained when its process ended; `native_log` has what C++ libraries print."""
+    """Tells the user, by `say`, if the run's previous process ended without releasing its claim.
+
+    `native_log` is the file that takes the output of C++ libraries.
+    """
     if run.left_by is not None:
         say(
             f"{run.left_by}, which trained here before, ended without saving: it was killed, or its environment or a "
