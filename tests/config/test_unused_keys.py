@@ -164,7 +164,7 @@ def test_what_a_key_needs_is_a_key() -> None:
         ("replay.min_size=2000", "it has no replay"),
         ("priorities.exponent=0.6", "it has no replay"),
         ("priorities.new_items=actor", "it has no replay"),
-        ("learner.env_steps_per_update=4", "agent.epochs and learner.batch_size say how many updates"),
+        ("learner.env_steps_per_update=4", "agent.epochs and learner.batch_size give the number"),
         ("learner.updates_per_call=10", "a call makes all updates of a rollout"),
         ("learner.prefetch_to_device=true", "its batches come from a rollout that is complete already"),
         ("agent.n_step=3", "agent.lambda_ says"),
