@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tfdqn.config import DQN, MLP, SGD, Config, DoubleDQN, NatureCNN, RMSprop, Stop, Task
-from tfdqn.config.toml import checked, deviations, differences, dump, flat, from_mapping, load, parse
+from tfdqn.config.toml import checked, differences, dump, flat, from_mapping, load, parse
 from tfdqn.errors import ConfigError
 
 
@@ -297,20 +297,3 @@ def test_an_overridden_kind_leaves_out_the_files_keys_of_another_and_says_which(
 def test_a_key_given_twice_is_named() -> None:
     with pytest.raises(ConfigError, match=r'Cannot overwrite a value \(at line 3, column \d+\): "discount = 0\.8"$'):
         parse(b"[agent]\ndiscount = 0.9\ndiscount = 0.8\n[task]\n")
-
-
-@pytest.mark.parametrize("key", ["replay.item", "task.action_mask_source"])
-def test_a_line_break_after_a_name_is_refused(key: str) -> None:
-    name = {"replay.item": "block", "task.action_mask_source": "info"}[key]
-    with pytest.raises(ConfigError, match=f"{key} = .*must be one of"):
-        from_mapping({}, ["task.action_masks=true", f'{key}="{name}\\n"'])
-
-
-def test_a_deviation_gives_both_values_as_overrides_would() -> None:
-    chief = from_mapping({}, ["learner.tf32=true", "agent.n_step_end=5", "task.id=CartPole-v1"])
-    own = from_mapping({}, ["learner.tf32=false", "task.id=Acrobot-v1", "seed=2"])
-    assert deviations(own, chief, "the chief", besides=["seed"]) == [
-        'task.id = "Acrobot-v1" where the chief has "CartPole-v1"',
-        "agent.n_step_end = none where the chief has 5",
-        "learner.tf32 = false where the chief has true",
-    ]
