@@ -249,7 +249,7 @@ def test_a_folder_does_not_belong_to_a_database_that_cannot_be_opened(tmp_path: 
 
 
 def test_a_databases_trials_whose_host_is_silent_are_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfdqn.tuning.study_storage._SILENT_SECONDS", 1)
+    monkeypatch.setattr("tfdqn.tuning.study_storage._DEAD_AFTER_SECONDS", 1)
     monkeypatch.setattr("tfdqn.tuning.study.HEARTBEAT_SECONDS", 0.05)
     url = f"sqlite:///{tmp_path / 'study.db'}"
     here, there = study_in(tmp_path / "here", storage=url), study_in(tmp_path / "there", storage=url)

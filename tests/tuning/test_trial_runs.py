@@ -176,7 +176,7 @@ def test_a_value_that_means_nothing_beside_another_is_left_out() -> None:
 
 def test_a_search_that_is_stopped_leaves_its_trials_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often they were resumed before."""
-    monkeypatch.setattr("tfdqn.tuning.trial_runs._MOST_LIVES", 1)
+    monkeypatch.setattr("tfdqn.tuning.trial_runs._MAX_STARTS", 1)
     study = study_in(tmp_path)
     for number in range(2):
         (tmp_path / f"do-{number:03}").write_text("wait")
