@@ -1,6 +1,6 @@
-"""`RowCodec`: named arrays ↔ rows of bytes: NumPy structured arrays on the way in, one uint8 tensor on the way out.
+"""`RowCodec`: encodes named NumPy arrays as rows of bytes, and decodes a uint8 tensor of rows in the graph.
 
-`TransitionCodec` lays out one finished transition, `SequenceCodec` one stretch of an episode.
+A row of `TransitionCodec` is one finished transition, one of `SequenceCodec` a sequence of an episode's steps.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from tfdqn.replay.horizon import Horizon
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 Field = tuple[str, np.dtype, tuple[int, ...]]  # name, dtype and shape
-# What stands for an observation where it is stored apart from the transition: when it was made, and where.
+# The fields that replace an observation in a row when observations are stored separately: its time and environment.
 PLACE = {"time": ArraySpec(shape=(), dtype="int64"), "env": ArraySpec(shape=(), dtype="int32")}
 
 
 def places(time: int, num_envs: int) -> dict[str, np.ndarray]:
-    """The place (time, environment) of every environment's observation at this time."""
+    """Returns the fields of `PLACE` for every environment's observation at this time, int64[E] each."""
     return {"time": np.full(num_envs, time), "env": np.arange(num_envs)}
 
 
@@ -40,10 +40,7 @@ class _Place(NamedTuple):
 
 
 class RowCodec:
-    """The layout of named fields in a row of bytes.
-
-    Wide types come first, so that every number is aligned.
-    """
+    """The layout of named fields in a row of bytes, widest types first so that every number is aligned."""
 
     def __init__(self, fields: Iterable[Field]):
         in_order = sorted(fields, key=lambda field: (-field[1].itemsize, field[1].str))
@@ -51,19 +48,19 @@ class RowCodec:
         self.row_bytes = self.dtype.itemsize
 
     def empty(self, *shape: int) -> np.ndarray:
-        """Structured rows of zeros, of the given shape."""
+        """Returns structured rows of zeros, of the given shape."""
         return np.zeros(shape, self.dtype)
 
     def to_bytes(self, rows: np.ndarray) -> np.ndarray:
-        """Structured [N] → uint8[N, row_bytes], the same memory."""
+        """Views structured rows [N] as uint8[N, row_bytes], without copying."""
         return rows.view(np.uint8).reshape(len(rows), self.row_bytes)
 
     def from_bytes(self, rows: np.ndarray) -> np.ndarray:
-        """uint8[N, row_bytes] → structured [N], the same memory where it is contiguous."""
+        """Views uint8[N, row_bytes] as structured rows [N]; copies only if the memory isn't contiguous."""
         return np.ascontiguousarray(rows).view(self.dtype).reshape(len(rows))
 
     def fields(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
-        """uint8[N, row_bytes] → every field by name, [N, …] each; in the graph."""
+        """Decodes uint8[N, row_bytes] into a tensor [N, …] for each field, by name; in the graph."""
         return {
             place.name: _field(rows[:, place.offset : place.offset + place.num_bytes], place)
             for place in self._places()
@@ -88,14 +85,15 @@ class TransitionCodec(RowCodec):
         self._action_masks = task_spec.action_masks
 
     def decode(self, rows: tf.Tensor) -> trajectory.Transition:
-        """uint8[N, row_bytes] → Transition[N] as TF-Agents takes it; in the graph."""
+        """Decodes uint8[N, row_bytes] into a batch of N transitions, as TF-Agents expects them; in the graph."""
         return self.transition(self.fields(rows))
 
     def transition(self, fields: dict[str, tf.Tensor]) -> trajectory.Transition:
-        """The fields as a Transition: its reward is R, its discount the finished one; every step is MID.
+        """Makes a Transition of decoded fields.
 
-        With action masks an observation is the pair (dict, legal actions bool[N, *mask_shape]), as TF-Agents'
-        `observation_and_action_constraint_splitter` idiom has it.
+        The next time step has the n-step reward R and its discount. Every step type is MID. With action masks an
+        observation is the pair (dict, legal actions bool[N, *mask_shape]), which TF-Agents'
+        `observation_and_action_constraint_splitter` expects.
         """
         reward = fields["reward"]
         step_type = tf.fill(tf.shape(reward), ts.StepType.MID)
@@ -115,10 +113,12 @@ class TransitionCodec(RowCodec):
 
 
 class SequenceCodec(RowCodec):
-    """The layout of one sequence, fields as those of `Sequences`; an observation's are `observation/<key>`.
+    """The layout of one sequence as a row of bytes.
+
+    The fields are those of `Sequences`, with `observation/<key>` for each array of an observation.
 
     Args:
-      config: `replay` and `agent` say how many observations and steps a sequence has, `network` what it remembers.
+      config: `replay` and `agent` give the number of observations and steps, `network` the size of the policy state.
       task_spec: the task's observations and actions.
     """
 
@@ -127,7 +127,7 @@ class SequenceCodec(RowCodec):
         self._observation_keys = tuple(task_spec.observation)
 
     def decode(self, rows: tf.Tensor) -> Sequences:
-        """uint8[N, row_bytes] → N sequences; in the graph."""
+        """Decodes uint8[N, row_bytes] into N sequences; in the graph."""
         fields = self.fields(rows)
         observation = {key: fields.pop(f"observation/{key}") for key in self._observation_keys}
         fields = {"legal_tm1": None, "legal_t": None} | fields
@@ -162,9 +162,9 @@ def _sequence_fields(config: Config, task_spec: TaskSpec) -> Iterator[Field]:
 
 
 def _field(columns: tf.Tensor, place: _Place) -> tf.Tensor:
-    """uint8[N, bytes] → [N, …] of the field's type and shape.
+    """Decodes the columns of one field, uint8[N, bytes], into [N, …] of the field's type and shape.
 
-    Shapes change while these are bytes: a GPU leaves int32 to the host for that.
+    Reshapes before the bitcast, since TensorFlow reshapes int32 on the host even if it is on a GPU.
     """
     length = columns.shape[0] if columns.shape[0] is not None else tf.shape(columns)[0]
     item = (place.dtype.itemsize,) if place.dtype.itemsize > 1 else ()

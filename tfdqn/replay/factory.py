@@ -1,4 +1,4 @@
-"""The backends of replay, by `replay.backend`."""
+"""`make_replay`: makes the replay backend that `replay.backend` names."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +10,16 @@ from tfdqn.task_spec import TaskSpec
 
 
 def make_replay(config: Config, task_spec: TaskSpec, workspace: Path | None = None) -> Replay:
-    """The replay that `config.replay` asks for, or a rollout, for a loss that learns from those. Raises ConfigError.
+    """Makes the replay that `config.replay` describes, or a `Rollout` for PQN, which learns from rollouts.
 
-    `workspace` is an existing folder for a backend's own files while it lives; on the file system of the
-    checkpoints, saving links files instead of copying them. None: the system's temporary folder.
+    Args:
+      config: the configuration.
+      task_spec: the task's observations and actions.
+      workspace: an existing folder for the backend's working files; None: the system's temporary folder. If it is on
+        the checkpoints' file system, saving hard-links files instead of copying them.
+
+    Raises:
+      ConfigError: the backend can't store this task as configured.
     """
     if isinstance(config.agent, PQN):
         return Rollout(config, task_spec)
@@ -27,7 +33,7 @@ def _in_graph(config: Config, task_spec: TaskSpec, _: Path | None) -> Replay:
 
 
 def _reverb(config: Config, task_spec: TaskSpec, workspace: Path | None) -> Replay:
-    from tfdqn.replay.reverb.in_process import ReverbReplay  # the other backend needs no Reverb
+    from tfdqn.replay.reverb.in_process import ReverbReplay  # late: the other backend doesn't need Reverb
 
     return ReverbReplay(config, task_spec, workspace)
 

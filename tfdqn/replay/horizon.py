@@ -1,4 +1,4 @@
-"""`Horizon`: the number n of rewards in a transition and its discount γ, constant or by a schedule."""
+"""`Horizon`: the number n of rewards in a transition, and the discount γ; each constant or scheduled."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from tfdqn.config import Agent
 
 
 class Horizon(NamedTuple):
-    """n and γ after so many environment steps.
+    """n and γ as functions of the environment steps taken.
 
-    A schedule changes n and 1 − γ by constant factors over `env_steps` steps: Schwarzer et al. 2023,
+    A schedule changes n and 1 − γ exponentially over `env_steps` steps: Schwarzer et al. 2023,
     'Bigger, better, faster', section 3, where n falls from 10 to 3 and γ rises from 0.97 to 0.997.
     """
 
     n_step: int
     discount: float
-    n_step_end: int | None = None  # None: as at the beginning, and so below
-    discount_end: float | None = None
+    n_step_end: int | None = None  # None: constant
+    discount_end: float | None = None  # None: constant
     env_steps: int = 1
 
     @classmethod
@@ -36,7 +36,7 @@ class Horizon(NamedTuple):
         return self.n_step_end is None and self.discount_end is None
 
     def at(self, env_steps: int) -> tuple[int, float]:
-        """(n, γ) after so many environment steps of all actors together."""
+        """Returns (n, γ) after `env_steps` environment steps of all actors together."""
         fraction = min(env_steps / self.env_steps, 1.0)
         n, discount = float(self.n_step), self.discount
         if self.n_step_end is not None:

@@ -1,4 +1,4 @@
-"""`InGraphReplay`: the table is a TensorFlow variable, and the same seed draws the same samples."""
+"""`InGraphReplay`: replay in a TensorFlow variable, whose samples are reproducible by the seed."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ CONTENT_FILE = "replay.npz"
 
 
 class InGraphReplay:
-    """A ring of rows, uint8[capacity, row_bytes]; a sample is drawn from what is stored, uniformly or by priorities.
+    """A ring buffer of rows, uint8[capacity, row_bytes], sampled uniformly or by priority.
 
-    The draw is a pure function of (the run's seed, the number of draws before it, what is stored): with one
-    thread of control two runs with one seed see the same samples.
+    A draw is a pure function of the run's seed, the number of draws before it and the stored rows: without concurrency,
+    two runs with the same seed see the same samples.
     """
 
     def __init__(self, config: Config, task_spec: TaskSpec):
@@ -41,7 +41,7 @@ class InGraphReplay:
         self._rows = self._empty_rows()
         self._stored = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._draws = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._inserted = 0  # ever; the ring's position follows from it
+        self._inserted = 0  # rows ever; gives the position in the ring
         self._lock = threading.Lock()  # several actors may write
         uses_priorities = config.priorities.are_used
         self._priorities = InGraphPriorities(config, self._capacity, self._lock) if uses_priorities else None
@@ -51,14 +51,14 @@ class InGraphReplay:
         size = self._capacity * self._layout.row_bytes
         no_room = ConfigError(f"replay.capacity = {self.capacity}: there is no memory for {size / 1e9:,.0f} GB")
         if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
-            raise no_room  # TensorFlow would try for ten seconds, or the system end the process later
+            raise no_room  # TensorFlow would try for ten seconds, or the system would kill the process later
         try:
             return tf.Variable(tf.zeros(shape, tf.uint8), trainable=False)
         except tf.errors.ResourceExhaustedError as error:
             raise no_room from error
 
     def addresses_at(self, host: str) -> list[str]:
-        """None: no other process can sample it."""
+        """Returns an empty list: no other process can sample this replay."""
         return []
 
     def writer(self, num_envs: int) -> Writer:
@@ -66,7 +66,7 @@ class InGraphReplay:
         return self._layout.writer(num_envs, self._insert)
 
     def sampler(self, num_examples: int) -> Callable[[], Sample]:
-        """A function to call inside a `tf.function`; the table must not be empty."""
+        """Returns a function to call inside a `tf.function` that draws a sample; the table must not be empty."""
 
         def sample() -> Sample:
             seed = tf.stack([tf.constant(self._seed, tf.int64), self._draws.assign_add(1)])
@@ -84,20 +84,20 @@ class InGraphReplay:
         return sample
 
     def update_priorities(self, priorities: ItemPriorities) -> None:
-        """Sets priorities at once. Rows that are no longer stored are skipped."""
+        """Sets priorities immediately. Skips rows that are no longer stored."""
         assert self._priorities is not None
         self._priorities.update(priorities)
 
     def size(self) -> int:
-        """Transitions stored now."""
+        """The number of transitions stored now."""
         return self._filled() * self._layout.transitions_per_row
 
     def _filled(self) -> int:
-        """Rows stored now."""
+        """The number of rows stored now."""
         return min(self._inserted, self._capacity)
 
     def save(self, directory: Path) -> None:
-        """Writes `replay.npz`: the filled part of the ring, its position, and priorities. Raises CheckpointError."""
+        """Writes `replay.npz` with the filled part of the ring, its position and priorities. Raises CheckpointError."""
         filled = self._filled()
         content = {"rows": self._rows.numpy()[:filled], "inserted": np.array(self._inserted)}
         if self._priorities is not None:
@@ -114,7 +114,7 @@ class InGraphReplay:
             with np.load(path, allow_pickle=False) as content:
                 rows, inserted = content["rows"], int(content["inserted"])
                 priorities = None if self._priorities is None else content["priorities"]
-        except Exception as error:  # zipfile, zlib, KeyError, OSError: damage has many names
+        except Exception as error:  # a damaged file raises errors of zipfile or zlib, KeyError or OSError
             raise CheckpointError(f"{path} is missing or damaged: {error}") from error
         if rows.shape != (min(inserted, self._capacity), self._layout.row_bytes):
             raise ConfigError(
@@ -144,9 +144,9 @@ class InGraphReplay:
         """Does nothing: everything is in TensorFlow."""
 
     def _insert(self, rows: np.ndarray, errors: np.ndarray | None = None) -> None:
-        """Overwrites the oldest rows with uint8[N, row_bytes]. Errors, if known, give their priorities.
+        """Writes rows uint8[N, row_bytes] over the oldest ones; their TD errors, if known, set their priorities.
 
-        The raw op takes any N without tracing again, and without the cost of calling a `tf.function`.
+        Uses a raw op, which takes any N without retracing and has none of the overhead of a `tf.function` call.
         """
         kept = rows[-self._capacity :]
         with self._lock:
@@ -155,7 +155,7 @@ class InGraphReplay:
             was_full = self._inserted >= self._capacity
             self._inserted += len(rows)
             if not was_full:
-                self._stored.assign(np.int64(self._filled()))  # Python numbers it would keep for ever
+                self._stored.assign(np.int64(self._filled()))  # TensorFlow would cache each Python number forever
             if self._priorities is not None:
                 self._priorities.inserted(
                     positions, self._inserted, None if errors is None else errors[-self._capacity :]

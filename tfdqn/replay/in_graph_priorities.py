@@ -1,4 +1,4 @@
-"""`InGraphPriorities`: the priorities of a ring of rows in the graph, and what is drawn by them."""
+"""`InGraphPriorities`: the priorities of an in-graph ring of rows; draws rows by them."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -13,12 +13,13 @@ from tfdqn.replay.sum_tree import SumTree
 
 
 class InGraphPriorities:
-    """A leaf p^alpha for each row. A row's key is how many had been inserted before it, so that it is known when it has
-    been written over.
+    """A sum tree with a leaf p^alpha for each row of the ring.
+
+    A row's key is the number of rows inserted before it, which tells whether it has been overwritten since.
 
     Args:
-      config: `priorities`, and whether XLA may be used.
-      capacity: rows of the ring.
+      config: its `priorities`, and `learner.xla`.
+      capacity: the number of rows in the ring.
       lock: held while rows are inserted.
     """
 
@@ -27,27 +28,28 @@ class InGraphPriorities:
         self._uses_xla = config.learner.xla != "off"
         self._tree = SumTree(capacity, self._uses_xla)
         self._scale = PriorityScale(config.priorities)
-        self._last = np.zeros(capacity, np.int32)  # of each row in an update: where its last priority stands
-        self._inserted = tf.Variable(0, dtype=tf.int64, trainable=False)  # leaves ever written for new rows
-        self._summed = tf.Variable(0, dtype=tf.int64, trainable=False)  # of these, in the tree's sums
+        self._last = np.zeros(capacity, np.int32)  # scratch: the index in an update of each row's last priority
+        self._inserted = tf.Variable(0, dtype=tf.int64, trainable=False)  # rows ever inserted
+        self._summed = tf.Variable(0, dtype=tf.int64, trainable=False)  # how many of these the tree's sums include
 
     def inserted(self, positions: np.ndarray, inserted: int, errors: np.ndarray | None) -> None:
-        """Gives new rows their priorities; the lock is held.
+        """Sets the priorities of new rows. The caller must hold the lock.
 
         Args:
-          positions: int64[N], each only once.
-          inserted: rows ever, these included.
-          errors: float32[N] as `PriorityScale` takes them; None: none is known.
+          positions: int64[N], distinct.
+          inserted: the number of rows ever inserted, these included.
+          errors: float32[N] as for `PriorityScale`; None: unknown, so that the largest priority is used.
         """
         priorities = np.full(len(positions), self._scale.largest) if errors is None else self._scale(errors)
         self._tree.write(positions, priorities**self._exponent)
         self._inserted.assign(np.int64(inserted))
 
     def draw(self, fractions: Callable[[], tf.Tensor]) -> tuple[tf.Tensor, Draw]:
-        """In the graph: the positions, int32[N], in which fractions of the total lie.
+        """In the graph: draws N rows; returns their positions int32[N], and their probabilities and keys.
 
         Args:
-          fractions: gives them, float64[N] in [0, 1); XLA compiles it with the draw.
+          fractions: returns float64[N] in [0, 1), each a fraction of the sum of all leaves; XLA compiles it with the
+            draw.
         """
         inserted = self._inserted.read_value()
         tf.cond(inserted > self._summed, lambda: self._sum_up(inserted), lambda: tf.constant(False))
@@ -63,19 +65,19 @@ class InGraphPriorities:
         return positions, Draw(probability, keys)
 
     def update(self, priorities: ItemPriorities) -> None:
-        """Sets them; of several for one row, the last."""
+        """Sets priorities; of several for one row, the last. Skips rows that have been overwritten."""
         values, keys = self._scale(priorities.errors) ** self._exponent, priorities.keys[:, 0]
         with self._lock:
             is_stored = keys >= int(self._inserted.numpy()) - self._capacity
             positions, order = keys[is_stored] % self._capacity, np.arange(np.count_nonzero(is_stored))
-            self._last[positions] = order  # of several NumPy keeps the last
+            self._last[positions] = order  # of duplicate positions NumPy keeps the last
             is_last = self._last[positions] == order
             positions = positions[is_last]
             self._tree.write(positions, values[is_stored][is_last])
         self._tree.refresh(positions)
 
     def stored(self, rows: int) -> np.ndarray:
-        """Of the first so many positions, float64[rows]: p^alpha."""
+        """The leaves p^alpha of the first `rows` positions, float64[rows]."""
         return self._tree.leaves(rows)
 
     def restore(self, stored: np.ndarray, inserted: int) -> None:
@@ -85,7 +87,7 @@ class InGraphPriorities:
         self._summed.assign(inserted)
 
     def state(self) -> dict[str, np.ndarray]:
-        """What is no row's."""
+        """The largest priority so far; `stored` returns those of the rows."""
         return {"largest_priority": np.array(self._scale.largest)}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -93,7 +95,7 @@ class InGraphPriorities:
         self._scale.raise_to(float(arrays["largest_priority"]))
 
     def _sum_up(self, inserted: tf.Tensor) -> tf.Tensor:
-        """In the graph: takes all rows but the first `_summed` into the sums."""
+        """In the graph: adds the rows inserted since the last call to the tree's sums."""
         count = tf.minimum(inserted - self._summed, self._capacity)
         self._tree.refresh_from((inserted - count) % self._capacity, count)
         self._summed.assign(inserted)

@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from tfdqn.types import Experience
 
 
-Examples: TypeAlias = trajectory.Transition | Sequences  # what is learned from, with one leading axis
+Examples: TypeAlias = trajectory.Transition | Sequences  # a batch to learn from, with one leading axis
 
 
 class Draw(NamedTuple):
-    """How N examples were drawn by their priorities."""
+    """The probabilities and keys of N examples that were drawn by priority."""
 
-    probability: tf.Tensor  # float32[N], P(i) at that time
-    keys: tf.Tensor  # int64[N, …], by which `update_priorities` knows them again
+    probability: tf.Tensor  # float32[N], P(i) when it was drawn
+    keys: tf.Tensor  # int64[N, …], which identify the examples for `update_priorities`
 
 
 class ItemPriorities(NamedTuple):
-    """The TD errors of the last updates for N examples, as NumPy arrays."""
+    """TD errors of N examples, from which their new priorities are computed."""
 
-    keys: np.ndarray  # int64[N, …], of the draw
-    errors: np.ndarray  # float32[N] >= 0, as `PriorityScale` takes them
+    keys: np.ndarray  # int64[N, …], from the `Draw`
+    errors: np.ndarray  # float32[N] >= 0, as for `PriorityScale`
 
 
 class Sample(NamedTuple):
-    """A nest of tensors with one leading axis N."""
+    """A batch of N examples drawn from replay."""
 
     transition: Examples
     weights: tf.Tensor | None  # importance weights, float32[N]; None: all are 1
@@ -42,7 +42,7 @@ class Sample(NamedTuple):
 
     @property
     def size(self) -> int:
-        """N, which is known when the graph is traced."""
+        """N, which must be known when the graph is traced."""
         return int(tf.nest.flatten(self.transition)[0].shape[0])
 
     def map(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Sample:
@@ -57,16 +57,16 @@ class Writer(Protocol):
         """Takes one step of all environments; returns how many transitions it added to replay."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """The windows that are still open."""
+        """The unfinished transitions."""
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restores what `state` returned."""
 
 
 class SampledReplay(Protocol):
-    """Replay from the learner's side, in its own process or in others. Counts are in transitions.
+    """Replay as the learner sees it, in this process or in others. Counts are in transitions.
 
-    Since sequences overlap, each counts for the steps from its beginning to the beginning of the next one.
+    Sequences overlap, so each counts for the steps from its start to the start of the next one.
     """
 
     capacity: int
@@ -74,19 +74,19 @@ class SampledReplay(Protocol):
 
     @property
     def addresses(self) -> list[str]:
-        """Where this process can sample it, "host:port" each; none if it is in the graph."""
+        """The servers' addresses for this process, "host:port" each; empty if there are none."""
 
     def addresses_at(self, host: str) -> list[str]:
-        """Where other processes can, which reach this one's host by that name; none if only this one has it."""
+        """The servers' addresses for processes that reach this host by the name `host`; empty if none can sample."""
 
     def sampler(self, num_examples: int) -> Callable[[], Sample]:
-        """A function to call inside a `tf.function`; it gives so many transitions, or sequences, at a time."""
+        """Returns a function to call inside a `tf.function` that draws `num_examples` transitions or sequences."""
 
     def size(self) -> int:
-        """Transitions stored now, as far as is known here. Sampling before `min_size` are there may block."""
+        """The number of transitions known to be stored. Sampling may block until there are `min_size`."""
 
     def update_priorities(self, priorities: ItemPriorities) -> None:
-        """Sets priorities soon, without waiting for servers. Examples that are no longer stored are skipped."""
+        """Sets priorities, perhaps in the background. Skips examples that are no longer stored."""
 
 
 class Replay(SampledReplay, Protocol):
@@ -99,13 +99,18 @@ class Replay(SampledReplay, Protocol):
         """Writes the stored transitions into an existing directory. Raises CheckpointError."""
 
     def restore(self, directory: Path) -> None:
-        """Restores what `save` wrote; before `writer` and `sampler`. Raises CheckpointError, ConfigError."""
+        """Restores what `save` wrote; to be called before `writer` and `sampler`.
+
+        Raises:
+          CheckpointError: the checkpoint is missing or damaged.
+          ConfigError: it is of a replay that was configured differently.
+        """
 
     def state(self) -> dict[str, np.ndarray]:
-        """State that is neither stored nor in a writer: the sampling counter, the block that is being filled."""
+        """State that neither `save` nor a writer's `state` contains, such as the number of draws or a partial block."""
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restores what `state` returned."""
 
     def close(self) -> None:
-        """Frees everything, within seconds. Nothing may be written or sampled afterwards."""
+        """Frees all resources, within seconds. Nothing may be written or sampled afterwards."""

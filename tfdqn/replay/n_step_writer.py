@@ -1,4 +1,4 @@
-"""`NStepWriter`: steps of a batch of environments → finished n-step transitions, as rows of bytes."""
+"""`NStepWriter`: makes n-step transitions, as rows of bytes, from the steps of a batch of environments."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class NStepWriter:
-    """Finishes (o_t, a_t, R, discount, o_{t+k}), k <= n: R = Σ_{i<k} γ^i r_{t+i}, discount = γ^k, or 0.
+    """Makes transitions (o_t, a_t, R, discount, o_{t+k}), k <= n, with R = Σ_{i<k} γ^i r_{t+i} and discount γ^k or 0.
 
-    Each environment has up to n open windows, one per recent step, in a ring of n slots. A window closes when
-    n rewards are in it or its episode ends; the discount is 0 where the episode terminated, and stays γ^k
-    where it was truncated: o_{t+k} is then the true last observation. Rows that only carry a reset open no
-    window, and drop whatever an abandoned episode left open.
+    Each environment has up to n open windows, one for each recent step, in a ring of n slots. A window closes when it
+    has n rewards or its episode ends. The discount is 0 if the episode terminated; it stays γ^k if the episode was
+    truncated, and o_{t+k} is then the true last observation. A step that only resets an environment opens no window,
+    and drops those that an abandoned episode left open.
 
-    By a schedule, a window keeps the γ with which it opened, and closes as soon as it has as many rewards as n then is.
+    If n and γ are scheduled, a window keeps the γ with which it opened, and closes once it has the current n rewards.
 
     `insert` takes uint8[N, row_bytes], each environment's oldest transition first, and must copy it.
     """
@@ -33,13 +33,13 @@ class NStepWriter:
         self._n = n_step = horizon.longest
         self._insert = insert
         self._horizon, self._is_constant = horizon, horizon.is_constant
-        self._full = 1  # how many of the oldest slots have n rewards: more than one where n is not the longest
-        self._ages = (np.arange(n_step)[:, None] - np.arange(n_step)) % n_step  # by the newest slot, of every slot
-        self._powers = np.tile(horizon.discount ** np.arange(n_step + 1), (n_step, 1))  # of every slot, γ^0 … γ^n
-        self._weights = self._powers[0][self._ages][:, :, None]  # by the newest slot: γ^age of every slot
+        self._full = 1  # how many of the oldest slots have n rewards: more than one while n is below the longest
+        self._ages = (np.arange(n_step)[:, None] - np.arange(n_step)) % n_step  # [newest slot, slot]: steps since open
+        self._powers = np.tile(horizon.discount ** np.arange(n_step + 1), (n_step, 1))  # [slot]: γ^0 … γ^n
+        self._weights = self._powers[0][self._ages][:, :, None]  # [newest slot, slot]: γ^age
         self._windows = codec.empty(n_step, num_envs)
         self._fields = {name: self._windows[name] for name in self._windows.dtype.names or ()}
-        self._returns = np.zeros((n_step, num_envs))  # in float64: what R is before it is rounded once
+        self._returns = np.zeros((n_step, num_envs))  # R, summed in float64 and rounded to float32 once
         self._is_open = np.zeros((n_step, num_envs), bool)
         self._newest = 0  # the slot of the windows that open at this step
 
@@ -71,7 +71,7 @@ class NStepWriter:
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restores what `state` returned. Raises ValueError if it was another task's or another n's."""
+        """Restores what `state` returned. Raises ValueError if that was for another task or another n."""
         self._windows[:] = self._codec.from_bytes(arrays["windows"]).reshape(self._windows.shape)
         self._returns[:] = arrays["returns"]
         self._is_open[:] = arrays["is_open"]
@@ -102,7 +102,7 @@ class NStepWriter:
             self._fields["legal_actions"][newest] = experience.legal_actions
 
     def _closing(self, oldest: int, ended: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(slots, environments) of the windows to close: the full ones, and all of an ended episode."""
+        """(slots, environments) of the windows to close: those with n rewards, and all of episodes that ended."""
         oldest_first = (oldest + np.arange(self._n)) % self._n
         closing = self._is_open[oldest_first]
         closing[self._full :] &= ended
@@ -122,13 +122,13 @@ class NStepWriter:
         return self._pass_on(self._windows[closing], closing, step)
 
     def _pass_on(self, rows: np.ndarray, closing: tuple[int | np.ndarray, np.ndarray | slice], step: Step) -> int:
-        """Inserts the finished transitions of these slots and environments; returns how many it inserted."""
+        """Inserts the finished transitions of these windows; returns how many it inserted."""
         if len(rows):
             self._insert(self._codec.to_bytes(rows))
         return len(rows)
 
     def _round_returns(self, closing: tuple[int | np.ndarray, np.ndarray | slice]) -> None:
-        """Raises NotFiniteError for a sum of rewards that float32 can't hold."""
+        """Stores R in the rows as float32. Raises NotFiniteError for a sum of rewards that is too large for that."""
         try:
             with np.errstate(over="raise"):
                 self._fields["reward"][closing] = self._returns[closing]
@@ -143,5 +143,5 @@ class NStepWriter:
 
 
 def _true_indices(mask: np.ndarray) -> np.ndarray | slice:
-    """The indices of true elements; a slice if all are true, since a slice copies nothing."""
+    """The indices of the true elements; a slice if all are true, since indexing by a slice doesn't copy."""
     return slice(None) if mask.all() else np.flatnonzero(mask)

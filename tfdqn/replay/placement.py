@@ -1,4 +1,4 @@
-"""`on`: the device of what a block adds to a graph, where one is wanted."""
+"""`on`: an optional `tf.device`."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -6,5 +6,5 @@ import tensorflow as tf
 
 
 def on(device: str | None) -> AbstractContextManager:
-    """`tf.device`; None: the device that is chosen already, which `tf.device(None)` would forget."""
+    """Returns `tf.device(device)`; for None a context that keeps the current device, which `tf.device(None)` resets."""
     return nullcontext() if device is None else tf.device(device)

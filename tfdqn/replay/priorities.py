@@ -1,4 +1,4 @@
-"""`PriorityScale`: TD errors of updates or actors → priorities."""
+"""`PriorityScale`: turns TD errors into priorities."""
 
 import threading
 
@@ -8,7 +8,7 @@ from tfdqn.config import Priorities
 
 
 class PriorityScale:
-    """p = |TD error| + epsilon, and the largest so far, 1 at first (Schaul et al. 2016, algorithm 1)."""
+    """Priorities p = |TD error| + epsilon, and the largest so far, initially 1 (Schaul et al. 2016, algorithm 1)."""
 
     def __init__(self, settings: Priorities):
         self._epsilon = settings.epsilon
@@ -16,13 +16,13 @@ class PriorityScale:
         self._lock = threading.Lock()
 
     def __call__(self, errors: np.ndarray) -> np.ndarray:
-        """TD errors float32[N] >= 0 → priorities float64[N]. An unknown error, NaN, gives the largest so far."""
+        """Turns absolute TD errors float32[N] into priorities float64[N]; NaN (unknown) gives the largest so far."""
         priorities = errors.astype(np.float64) + self._epsilon
         is_unknown = np.isnan(priorities)
         self.raise_to(float(priorities.max(initial=0.0, where=~is_unknown)))
         return np.where(is_unknown, self.largest, priorities)
 
     def raise_to(self, priority: float) -> None:
-        """Raises the largest priority to this one, if this is larger."""
+        """Raises the largest priority to `priority`, if that is larger."""
         with self._lock:
             self.largest = max(self.largest, priority)

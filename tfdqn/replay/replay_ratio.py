@@ -1,9 +1,8 @@
-"""How many updates are owed for what was written to replay: one per `env_steps_per_update` transitions beyond the first
-`min_size`, made K at a time.
+"""The replay ratio: one update is owed for every `env_steps_per_update` transitions beyond the first `min_size`.
 
-`ReplayRatio` keeps this ratio between acting and learning in one process. `RemoteReplayRatio` is the learner's side if
+`ReplayRatio` keeps acting and learning at this ratio in one process. `RemoteReplayRatio` is the learner's side if
 replay and actors are in other processes, where the servers hold the actors back (`replay.distributed_ratio`). `Balance`
-is what a run owes when it stops; it can be resumed in one process or in many.
+is what a checkpoint keeps of either, so that a run can be resumed in one process or in many.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class Balance(NamedTuple):
-    """What a run owes, as a checkpoint keeps it.
+    """The counts that determine how many updates a run owes, as a checkpoint keeps them.
 
     Args:
-      transitions: written to replay since the run began, wherever its replay was.
-      exempt: of these, beyond the first `min_size`: what owes no updates, since it filled a replay anew.
-      train_steps: updates made.
+      transitions: the number written to replay since the run began, over all sessions.
+      exempt: how many of these, besides the first `min_size`, owe no updates because they refilled an empty replay.
+      train_steps: the number of updates made.
     """
 
     transitions: int
@@ -36,10 +35,10 @@ class Balance(NamedTuple):
 
     @classmethod
     def saved(cls, counters: Counters, min_size: int, stored: int, settings: Learner) -> Balance:
-        """What a checkpoint's counters say, of a run whose replay now stores so many transitions.
+        """The balance in a checkpoint's counters, for a run whose replay now stores `stored` transitions.
 
-        Versions that did not keep `exempt_transitions` may have left more owed, or less, than a run can owe, where it
-        had gone from one process to many, or back: then as much as it can.
+        Older versions did not keep `exempt_transitions`. After a change between one process and many their counters
+        may imply more or fewer owed updates than are possible, which are then limited to what is possible.
         """
         if counters.exempt_transitions is not UNSET:
             return cls(counters.transitions, counters.exempt_transitions, counters.train_steps)
@@ -52,25 +51,28 @@ class Balance(NamedTuple):
     def taken_up(
         cls, counters: Counters, min_size: int, stored: int, is_filled_anew: bool, settings: Learner
     ) -> Balance:
-        """What a run owes that goes on in one process, with the replay that was saved or with an empty one."""
+        """The balance of a run that is resumed in one process, with its saved replay or, if that is lost, an empty one.
+
+        Arguments as of `saved`; `is_filled_anew` says that the replay is empty.
+        """
         balance = cls.saved(counters, min_size, stored, settings)
         return balance.filled_anew(min_size, settings) if is_filled_anew else balance
 
     @classmethod
     def owing(cls, updates: float, transitions: int, train_steps: int, min_size: int, settings: Learner) -> Balance:
-        """A balance that owes so many updates."""
+        """Makes a balance that owes `updates` updates, by choosing `exempt`."""
         earned = settings.env_steps_per_update * (train_steps + updates)
         return cls(transitions, round(transitions - min_size - earned), train_steps)
 
     def updates_owed(self, min_size: int, settings: Learner) -> float:
-        """Updates that are due and not made; negative before replay was filled."""
+        """The updates that are due but not yet made; negative before `min_size` is reached."""
         counted = self.transitions - self.exempt - min_size
         return counted / settings.env_steps_per_update - self.train_steps
 
     def filled_anew(self, min_size: int, settings: Learner) -> Balance:
-        """Of a replay that begins empty: its first `min_size` transitions owe nothing.
+        """The balance for an empty replay, whose first `min_size` transitions owe no updates.
 
-        What is owed already is made after them, but for what is beyond a call: a call must not be due before.
+        Updates that are owed already are made after that, at most one call's: a call must not be due before.
         """
         owed = after_refill(self.updates_owed(min_size, settings), settings)
         filling = min_size / settings.env_steps_per_update
@@ -78,25 +80,25 @@ class Balance(NamedTuple):
 
 
 def after_refill(owed: float, settings: Learner) -> float:
-    """How many owed updates are still made after replay had to be refilled: at most one call's."""
+    """How many of the owed updates are still made after replay has been refilled: at most one call's."""
     return min(max(owed, 0.0), float(settings.updates_per_call))
 
 
 class ReplayRatio:
     """Keeps actors and a learner at the replay ratio, in one thread or in many.
 
-    Acting may be ahead of learning by at most one further call. So neither side drifts from the ratio, and one of them
-    can always go on. No actor begins a step that would exceed this together with the steps under way in other actors.
+    Acting stops when two calls of the learner are due. So neither side drifts from the ratio, and one of them can
+    always go on. An actor's step counts from its beginning, so several actors together don't exceed this.
 
     Args:
-      min_size: transitions in replay before learning starts.
-      env_steps_per_update: transitions acted per update.
-      updates_per_call: K, the updates that the learner makes at once.
-      most_env_steps: where acting ends; None: nowhere.
-      transitions: written to replay so far (a resumed run's count).
-      exempt: of these, beyond the first `min_size`, what owes no updates.
-      env_steps: taken so far.
-      train_steps: updates made so far.
+      min_size: the number of transitions in replay before learning starts.
+      env_steps_per_update: the number of transitions for each update.
+      updates_per_call: K, the number of updates in one call of the learner.
+      most_env_steps: the number of environment steps at which acting ends; None: no limit.
+      transitions: the number written to replay so far, in a resumed run.
+      exempt: how many of these, besides the first `min_size`, owe no updates.
+      env_steps: the number of environment steps so far.
+      train_steps: the number of updates so far.
     """
 
     def __init__(
@@ -116,7 +118,7 @@ class ReplayRatio:
         self._updates_per_call = updates_per_call
         self._most_env_steps = float("inf") if most_env_steps is None else most_env_steps
         self.transitions, self.env_steps, self.train_steps = transitions, env_steps, train_steps
-        self._under_way = 0  # environments that are being stepped: as many transitions, more or less
+        self._under_way = 0  # environments that are being stepped, each of which gives about one transition
         lock = threading.Lock()
         self._actors_may, self._learner_may = threading.Condition(lock), threading.Condition(lock)
 
@@ -129,12 +131,12 @@ class ReplayRatio:
         return self.updates_owed() >= self._updates_per_call
 
     def may_act(self) -> bool:
-        """Whether acting, steps under way included, is less than two calls ahead of learning and not at its end."""
-        is_near = self._owed_after(self.transitions + self._under_way) < 2 * self._updates_per_call
-        return is_near and self.env_steps + self._under_way < self._most_env_steps
+        """Whether less than two calls would be due, and acting not done, after the steps under way."""
+        is_within_ratio = self._owed_after(self.transitions + self._under_way) < 2 * self._updates_per_call
+        return is_within_ratio and self.env_steps + self._under_way < self._most_env_steps
 
     def acting_is_done(self) -> bool:
-        """Whether all environment steps have been taken, and what they owe is known."""
+        """Whether all environment steps have been taken and counted."""
         return self.env_steps >= self._most_env_steps
 
     def balance(self) -> Balance:
@@ -142,9 +144,9 @@ class ReplayRatio:
         return Balance(self.transitions, self._exempt, self.train_steps)
 
     def begin_to_act(self, num_envs: int, timeout_seconds: float = 0.0) -> bool:
-        """Waits until so many environments may be stepped, and counts them as under way until `acted`.
+        """Waits until acting may go on; then counts `num_envs` environments as under way until `acted` is called.
 
-        False if that takes too long.
+        Returns False if it may not within the timeout.
         """
         with self._actors_may:
             if not self._actors_may.wait_for(self.may_act, timeout_seconds):
@@ -154,9 +156,12 @@ class ReplayRatio:
             return True
 
     def acted(self, num_envs: int, transitions: int, env_steps: int) -> None:
-        """Counts the result of a step of so many environments that `begin_to_act` allowed.
+        """Counts the results of a step that `begin_to_act` allowed.
 
-        Room that resets did not use is for the same actor's next step.
+        Args:
+          num_envs: as for `begin_to_act`.
+          transitions: the number that the step added to replay.
+          env_steps: the number of environments that were stepped rather than reset.
         """
         with self._actors_may:
             self._under_way -= num_envs
@@ -172,7 +177,7 @@ class ReplayRatio:
             self._wake_an_actor()
 
     def wait_to_learn(self, timeout_seconds: float) -> bool:
-        """Waits until a call's updates are owed; False if they still are not."""
+        """Waits until a whole call's updates are owed; returns False if they are not within the timeout."""
         with self._learner_may:
             return self._learner_may.wait_for(self.may_learn, timeout_seconds)
 
@@ -181,21 +186,21 @@ class ReplayRatio:
         return max(due, 0) - self.train_steps
 
     def _wake_an_actor(self) -> None:
-        """Wakes one actor, which wakes the next if there is room for two. So no actor wakes in vain."""
+        """Wakes one actor if it may act; that one wakes the next, so none is woken to find that it may not."""
         if self.may_act():
             self._actors_may.notify()
 
 
 class RemoteReplayRatio:
-    """How many updates a learner owes for what the replay servers took in; the actors' side is their rate limiters'.
+    """Counts the updates that a learner owes for the transitions on the replay servers, which hold back the actors.
 
-    What the servers count is theirs: of another job before this one, say, or of samples that a learner had fetched
-    ahead when it ended. So it is taken from where this learner begins, and what was owed there is the run's to say.
+    The servers' counts may include those of an earlier job, or samples that an earlier learner fetched ahead and never
+    used. So only their changes since this learner started count, on top of what the run's checkpoint owed.
 
     Args:
-      replay: its servers have answered.
-      saved: what the run owed at its checkpoint; None: nothing is known of it.
-      settings: `env_steps_per_update`, `updates_per_call`.
+      replay: the replay, whose servers have all answered once.
+      saved: the balance in the run's checkpoint; None if there is none.
+      settings: its `env_steps_per_update` and `updates_per_call`.
     """
 
     def __init__(self, replay: RemoteReplay, saved: Balance | None, settings: Learner):
@@ -211,7 +216,7 @@ class RemoteReplayRatio:
 
     @property
     def transitions(self) -> int:
-        """Written to replay since the run began."""
+        """The number of transitions written to replay since the run began."""
         return self._transitions_before + self._replay.transitions()
 
     def balance(self) -> Balance:
@@ -219,7 +224,7 @@ class RemoteReplayRatio:
         return Balance.owing(self._owed(), self.transitions, self._train_steps, self._replay.min_size, self._settings)
 
     def updates_owed(self) -> int:
-        """As far as is known without asking; none while a server has nothing to sample."""
+        """The updates that are due but not yet made, as of the last `poll`; 0 while a server has nothing to sample."""
         return int(self._owed()) if self._replay.can_be_sampled() else 0
 
     def may_learn(self) -> bool:
@@ -227,7 +232,7 @@ class RemoteReplayRatio:
         return self.updates_owed() >= self._settings.updates_per_call
 
     def wait_to_learn(self, timeout_seconds: float) -> bool:
-        """Whether a call's updates are owed; asks the servers where they seem not to be, and waits a little."""
+        """Whether a whole call's updates are owed. If they don't seem to be, asks the servers; if not, sleeps."""
         if self.may_learn():
             return True
         if self._replay.poll():
@@ -244,7 +249,7 @@ class RemoteReplayRatio:
         self._train_steps += train_steps
 
     def _owed(self) -> float:
-        # Of updates, those whose samples have been taken and that were not made when the servers were last asked.
-        # Never taken for less than none: the servers hold actors back by their own counts.
+        # Updates whose samples had been drawn, but which had not been made, when the servers last answered. Not below
+        # 0: the servers hold the actors back by their own counts.
         ahead = self._sampled_ahead + self._replay.updates_sampled()
         return self._replay.updates_due() + max(ahead, 0.0) - self._made_since_poll

@@ -1,4 +1,4 @@
-"""`Rollout`: the steps of all environments that are learned from once and then forgotten; it replaces replay."""
+"""`Rollout`: T steps of all environments, which are learned from and then discarded; used instead of a replay."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 class Rollout:
-    """T steps of E environments: both a `Replay` that holds only these, and its writer.
+    """T steps of E environments: a `Replay` that holds only these, and its own writer.
 
-    One actor gives the values of the states that it acts in, then writes the step, T times; `finish` takes the values
-    of where it has come to. Then the λ-returns and the batches of all epochs are known, and a sample is these batches.
-    A row that only carries a reset is no transition: its weight is 0, and the others' as much above 1 as makes the
-    mean 1.
+    T times, the actor calls `add_values` with the values of the states that it acts in and `write` with the step. Then
+    it calls `finish` with the values of the last states, which computes the λ-returns (Gallici et al. 2024, PQN) and
+    the batches of all epochs. A sample consists of all these batches. A row of an environment that was only reset is
+    not a transition: its weight is 0, and the other weights are scaled so that their mean over all rows is 1.
 
     Args:
-      config: `agent` is PQN's.
-      task_spec: of the task.
+      config: the configuration; `agent` must be PQN's.
+      task_spec: the task's observations and actions.
     """
 
     def __init__(self, config: Config, task_spec: TaskSpec):
@@ -43,10 +43,10 @@ class Rollout:
         self.addresses: list[str] = []  # only this process has it
         self._codec = TransitionCodec(task_spec)
         self._rows = {name: np.zeros((*shape, *own), dtype) for name, dtype, own in _fields(task_spec)}
-        self._values = np.zeros((shape[0] + 1, shape[1]), np.float32)  # max_a Q(s, a), of the last states, too
+        self._values = np.zeros((shape[0] + 1, shape[1]), np.float32)  # max_a Q(s, a), including the last states
         self._length = 0
-        self._train_steps = 0  # that made the network which acted in it
-        self.batches: Arrays = {}  # what is learned from, by name
+        self._train_steps = 0  # the updates that the acting network had had
+        self.batches: Arrays = {}  # the columns to learn from, by name, and "order": the rows of each batch
         self._in_graph = {
             name: tf.Variable(tf.zeros((self.capacity, *own), dtype), trainable=False)
             for name, dtype, own in _fields(task_spec)
@@ -62,11 +62,11 @@ class Rollout:
         return self._length == len(self._values) - 1
 
     def add_values(self, values: np.ndarray) -> None:
-        """Takes max_a Q(s, a) over the legal actions, float32[E], of the states in which the next step is taken."""
+        """Takes max_a Q(s, a) over the legal actions, float32[E], for the states in which the next step is taken."""
         self._values[self._length] = values
 
     def write(self, experience: Experience) -> int:
-        """Takes one step of all environments; returns how many transitions it is."""
+        """Takes one step of all environments; returns how many transitions it has, resets not counted."""
         step = experience.step
         rows = {
             **{f"observation/{key}": value for key, value in experience.observation.items()},
@@ -87,8 +87,8 @@ class Rollout:
         """Takes the values of the states after the last step, and computes the λ-returns and batches.
 
         Args:
-          values: as of `add_values`.
-          train_steps: that made the network which acted: with the seed, they give the order of the batches.
+          values: as for `add_values`.
+          train_steps: the updates that the acting network has had; with the seed they determine the batches' order.
         """
         self.add_values(values)
         self._train_steps = train_steps
@@ -105,7 +105,7 @@ class Rollout:
         )
 
     def load(self, batches: Arrays) -> None:
-        """Loads the `batches` to learn from, of this process's rollout or of another's."""
+        """Loads the `batches` to learn from, which may be those of another process's rollout."""
         self.batches = batches
         for name, array in batches.items():
             self._in_graph[name].assign(array)
@@ -115,9 +115,11 @@ class Rollout:
         self._length = 0
 
     def sampler(self, num_transitions: int, part: int = 0) -> Callable[[], Sample]:
-        """A function to call inside a `tf.function`: all batches one after another, or a part of each.
+        """Returns a function to call inside a `tf.function` that gives all batches in order, or a part of each.
 
-        Where they are divided, `num_transitions` is what a part has of all of them together, and `part` counts from 0.
+        Args:
+          num_transitions: the total over all batches, of this part alone if they are divided.
+          part: the part of each batch, counted from 0.
         """
         size = num_transitions // self._updates
 
@@ -125,7 +127,7 @@ class Rollout:
             rows = tf.reshape(self._in_graph["order"][:, part * size : (part + 1) * size], [-1])
             fields = {name: tf.gather(variable, rows) for name, variable in self._in_graph.items() if name != "order"}
             weights = fields.pop("weight")
-            # The λ-return has all in it that is known of what comes after; the next state stands for itself.
+            # The λ-return includes the value of what follows, so the discount is 0 and any next state will do.
             after = {f"next_{name}": column for name, column in fields.items() if name not in ("action", "reward")}
             fields["discount"] = tf.zeros_like(weights)
             return Sample(self._codec.transition(fields | after), weights)
@@ -133,10 +135,10 @@ class Rollout:
         return sample
 
     def update_priorities(self, priorities: ItemPriorities) -> None:
-        """Does nothing: everything is learned from equally often."""
+        """Does nothing: every transition is learned from equally often."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """The steps so far, as a writer's state."""
+        """The steps so far, which are saved as a writer's state."""
         rows = {name: rows.copy() for name, rows in self._rows.items()}
         counts = {"length": np.array([self._length]), "train_steps": np.array([self._train_steps])}
         return {**rows, "values": self._values.copy(), **counts}
@@ -151,15 +153,15 @@ class Rollout:
             self.finish(self._values[-1], self._train_steps)
 
     def writer(self, num_envs: int) -> Rollout:
-        """Itself."""
+        """Returns this rollout, which is its own writer."""
         return self
 
     def size(self) -> int:
-        """The number of rows so far."""
+        """The number of rows so far: environments times steps."""
         return self._length * self._values.shape[1]
 
     def addresses_at(self, host: str) -> list[str]:
-        """None: the chief sends it to other processes."""
+        """Returns an empty list: the chief sends the batches to other processes."""
         return []
 
     def save(self, directory: Path) -> None:
@@ -172,21 +174,21 @@ class Rollout:
         """Does nothing: everything is in this process's memory."""
 
     def _returns(self) -> np.ndarray:
-        """The λ-return of every row, in units of the task's rewards."""
+        """The λ-return of every row, float64[T, E], in units of the task's rewards."""
         rows, settings = self._rows, self._settings
         is_last = rows["terminated"] | rows["truncated"]
-        is_last[:-1] |= rows["is_reset"][1:]  # of an episode that broke
+        is_last[:-1] |= rows["is_reset"][1:]  # the last step before an episode was abandoned
         values = self._values[1:] / np.float64(settings.reward_scale)
         discount = settings.discount * ~rows["terminated"]
         return lambda_returns(rows["reward"], discount, values, settings.lambda_ * ~is_last)
 
 
-# What the λ-returns are made of, and no loss sees.
+# Columns that only the λ-returns are computed from; the loss doesn't see them.
 _OF_STEPS = ("terminated", "truncated", "is_reset")
 
 
 def _fields(task_spec: TaskSpec) -> Iterator[tuple[str, np.dtype, tuple[int, ...]]]:
-    """(name, type, shape of one environment's) of what a step leaves, the name as `TransitionCodec` has it."""
+    """(name, dtype, shape for one environment) of each column of a step; the names are those of `TransitionCodec`."""
     for key, spec in task_spec.observation.items():
         yield f"observation/{key}", np.dtype(spec.dtype), spec.shape
     if task_spec.action_masks:

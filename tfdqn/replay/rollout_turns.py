@@ -1,4 +1,4 @@
-"""`RolloutTurns`: acts until a rollout is complete, then learns; it takes the place of a replay ratio."""
+"""`RolloutTurns`: alternates between acting in a rollout and learning from it; used instead of a replay ratio."""
 
 from tfdqn.records import Counters
 from tfdqn.replay.replay_ratio import Balance
@@ -6,14 +6,14 @@ from tfdqn.replay.rollout import Rollout
 
 
 class RolloutTurns:
-    """Counts acting and learning, and says whose turn it is. For one thread only.
+    """Counts acting and learning, and says which comes next. Not thread-safe.
 
     Args:
-      rollout: that is acted in.
-      updates: made of each.
-      most_env_steps: where acting ends, in the midst of a rollout, if it does: what is short of a whole one is kept for
-        the run's next session.
-      counters: where the run stands.
+      rollout: the rollout.
+      updates: the number of updates made from each rollout.
+      most_env_steps: the number of environment steps at which acting ends. A rollout that is incomplete then is kept
+        for the run's next session.
+      counters: the run's counters so far.
     """
 
     def __init__(self, rollout: Rollout, updates: int, most_env_steps: int, counters: Counters):
@@ -22,7 +22,7 @@ class RolloutTurns:
         self._train_steps = counters.train_steps
 
     def updates_owed(self) -> int:
-        """Those of a whole rollout."""
+        """The updates of a complete rollout; 0 if it isn't complete."""
         return self._updates if self._rollout.is_whole else 0
 
     def may_learn(self) -> bool:
@@ -30,11 +30,11 @@ class RolloutTurns:
         return self._rollout.is_whole
 
     def wait_to_learn(self, timeout_seconds: float) -> bool:
-        """As `may_learn`: nobody else acts meanwhile."""
+        """Returns `may_learn()` without waiting, since the only actor is in the same thread."""
         return self._rollout.is_whole
 
     def learned(self, train_steps: int) -> None:
-        """Counts updates made, after which the rollout is forgotten."""
+        """Counts updates made; if there were any, discards the rollout."""
         self._train_steps += train_steps
         if train_steps:
             self._rollout.clear()
@@ -53,5 +53,5 @@ class RolloutTurns:
         self.env_steps += env_steps
 
     def balance(self) -> Balance:
-        """The state that a checkpoint keeps; nothing is owed to a replay."""
+        """The counts that a checkpoint keeps; there is no replay that owes updates."""
         return Balance(self.transitions, 0, self._train_steps)

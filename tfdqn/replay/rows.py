@@ -1,4 +1,4 @@
-"""`Rows`: one example, a transition or a sequence, as a row of bytes. Backends store rows without reading them."""
+"""`Rows`: how an example, a transition or a sequence, is written as a row of bytes, and decoded from it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tfdqn.task_spec import TaskSpec
 
 
 class Rows(Protocol):
-    """How examples are written to rows and read from them."""
+    """How examples are written to rows and decoded from them. Backends store rows without interpreting them."""
 
     row_bytes: int
-    transitions_per_row: int  # that a row counts for
+    transitions_per_row: int  # how many transitions a row counts for
 
     def writer(self, num_envs: int, insert: Insert) -> Writer:
         """A writer for `num_envs` environments, which passes rows on to `insert`."""
 
     def decode(self, rows: tf.Tensor) -> Examples:
-        """uint8[N, row_bytes] → N examples; in the graph."""
+        """Decodes uint8[N, row_bytes] into N examples; in the graph."""
 
 
 class TransitionRows:
-    """A row is one finished transition."""
+    """Rows that are one finished transition each."""
 
     transitions_per_row = 1
 
@@ -44,9 +44,9 @@ class TransitionRows:
 
 
 class SequenceRows:
-    """A row is a sequence; it counts for the steps from its beginning to the next one's.
+    """Rows that are one sequence each, which counts for the steps from its start to the start of the next one.
 
-    So the end of an episode may leave one that has more steps of its own, up to m, or fewer.
+    The last sequence of an episode may have more steps of its own than that, up to m, or fewer.
     """
 
     def __init__(self, config: Config, task_spec: TaskSpec):
@@ -61,7 +61,7 @@ class SequenceRows:
 
 
 def make_rows(config: Config, task_spec: TaskSpec) -> Rows:
-    """The rows that `replay.item` names."""
+    """Makes the rows for `replay.item`: sequences, or else transitions."""
     if config.replay.item == "sequence":
         return SequenceRows(config, task_spec)
     return TransitionRows(config, task_spec)

@@ -1,4 +1,4 @@
-"""`SequenceWriter`: steps of a batch of environments → overlapping stretches of their episodes, as rows of bytes."""
+"""`SequenceWriter`: makes overlapping sequences, as rows of bytes, from the steps of a batch of environments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tfdqn.task_spec import TaskSpec
 if TYPE_CHECKING:
     from tfdqn.types import Experience
 
-# Of a sequence, and of its steps' transitions.
+# A sequence's field → the field of its steps' transitions that it is copied from.
 _FIELDS = {
     "action": "action",
     "reward": "reward",
@@ -29,12 +29,13 @@ _FIELDS = {
 
 
 class SequenceWriter:
-    """Cuts each episode into sequences of m steps, with up to l steps before them to burn in, and n after them.
+    """Cuts each episode into sequences of m steps, preceded by up to l burn-in steps and followed by n further ones.
 
-    The first begins with the episode, each other one `sequence_period` P steps after the one before, as long as that
-    one does not reach the episode's end: so every step is in a sequence, most of them in m / P. One is written once
-    the n-step transitions of its steps are finished, or the episode is over; an episode that breaks off drops what is
-    not written. A sequence has the memory with which its first observation was met; an episode begins with none.
+    The first sequence starts with the episode, and each following one P = `sequence_period` steps after the previous
+    one, until one reaches the end of the episode. So every step is in a sequence, and most are in m / P of them. A
+    sequence is written once the n-step transitions of all its steps are finished, or the episode is over; if an
+    episode is abandoned, its unwritten sequences are dropped. A sequence stores the policy state before its first
+    observation, which is zero at the start of an episode. (Kapturowski et al. 2019, R2D2.)
 
     `insert` takes uint8[N, row_bytes], and must copy it.
     """
@@ -54,21 +55,21 @@ class SequenceWriter:
         self._slots = replay.burn_in + replay.sequence_length + horizon.longest
         self._step_codec = TransitionCodec(msgspec.structs.replace(task_spec, observation=PLACE))
         self._windows = NStepWriter(self._step_codec, num_envs, horizon, self._keep_finished)
-        # Rings of the newest times; time counts the calls of `write`.
+        # Ring buffers of the most recent times; time counts the calls of `write`.
         self._observations = {
             key: np.zeros((self._slots, num_envs, *spec.shape), spec.dtype)
             for key, spec in task_spec.observation.items()
         }
         self._states = np.zeros((self._slots, num_envs, config.network.state_size), np.float32)
-        self._steps = self._step_codec.empty(self._slots, num_envs)  # whose n-step transition is finished
+        self._steps = self._step_codec.empty(self._slots, num_envs)  # finished n-step transitions
         self._time = 0
-        # Of each environment's episode: the time of its first step, and how many of its steps are finished, and written
+        # For each environment's episode: the time of its first step, and how many of its steps are finished and written
         self._begun, self._finished, self._covered = np.zeros((3, num_envs), np.int64)
 
     def write(self, experience: Experience) -> int:
-        """Takes one step of all environments; returns how many steps it wrote that were in no sequence before.
+        """Takes one step of all environments; returns how many steps were written for the first time.
 
-        Raises NotFiniteError as `NStepWriter.write`.
+        Raises NotFiniteError as `NStepWriter.write` does.
         """
         step, policy_state = experience.step, experience.policy_state
         here, there = self._time % self._slots, (self._time + 1) % self._slots
@@ -85,7 +86,7 @@ class SequenceWriter:
         return written
 
     def state(self) -> dict[str, np.ndarray]:
-        """The episodes under way, as far back as a sequence still needs them."""
+        """The running episodes, as far back as their next sequences need them."""
         return {
             **{f"observation/{key}": ring.copy() for key, ring in self._observations.items()},
             **{f"windows/{name}": array for name, array in self._windows.state().items()},
@@ -96,7 +97,7 @@ class SequenceWriter:
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restores what `state` returned. Raises ValueError if it was another task's or other sequences'."""
+        """Restores what `state` returned. Raises ValueError if the task or the sequences' lengths differ."""
         for key, ring in self._observations.items():
             ring[:] = arrays[f"observation/{key}"]
         self._windows.load_state(with_prefix("windows", arrays))
@@ -112,7 +113,7 @@ class SequenceWriter:
         self._finished += np.bincount(environments, minlength=len(self._finished))
 
     def _write_sequences(self, ended: np.ndarray) -> int:
-        """Writes those that are complete, and of episodes that ended, bool[E], all that are left."""
+        """Writes all complete sequences, and the rest of the episodes that `ended` (bool[E]); returns as `write`."""
         before = self._covered.sum()
         sequences = []
         while True:
@@ -127,11 +128,11 @@ class SequenceWriter:
         return int(self._covered.sum() - before)
 
     def _starts(self) -> np.ndarray:
-        """The step with which each episode's next sequence begins, int64[E]."""
+        """The first step of each episode's next sequence, int64[E]."""
         return np.where(self._covered, self._covered - self._length + self._period, 0)
 
     def _sequence(self, env: int, start: int) -> np.ndarray:
-        """The sequence that begins with step `start` of an environment's episode, uint8[1, row_bytes]."""
+        """Makes the sequence that starts with step `start` of an environment's episode, uint8[1, row_bytes]."""
         burn_in = min(start, self._burn_in)
         steps = min(self._length, self._finished[env] - start)
         first = self._burn_in - burn_in

@@ -1,4 +1,4 @@
-"""`SumTree`: numbers, and draws in proportion to them, in the graph (Schaul et al. 2016, appendix B.2.1)."""
+"""`SumTree`: draws indices in proportion to numbers, in the graph (Schaul et al. 2016, appendix B.2.1)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,28 +7,28 @@ import numpy as np
 import tensorflow as tf
 
 _FAN_OUT = 32
-_DENSE = 4096  # without XLA: among so many nodes one operation searches faster than one for each level
+_DENSE = 4096  # without XLA, one search over this many nodes is faster than one for each level
 _TINY = np.finfo(np.float64).tiny
 
 
 class Drawn(NamedTuple):
-    """The drawn leaves int32[N], and the probability float64[N] of each."""
+    """N drawn leaves, int32[N], and the probability of each, float64[N]."""
 
     leaves: tf.Tensor
     probability: tf.Tensor
 
 
 class SumTree:
-    """Numbers float64[size] >= 0 at the leaves of a tree, each other node being the sum of its 32 children.
+    """A tree whose leaves are numbers float64[size] >= 0; every other node is the sum of its 32 children.
 
-    A level is float64[rows, 32], the first one that of the leaves; a node is the sum of a row of the level before it.
-    For each number the tree keeps its start, which is the sum of those before it in its row, or infinity where nothing
-    follows. Writing leaves leaves starts and sums as they are until they are refreshed. They are always computed from
-    all their terms, in order, and never adjusted: no error adds up, and the same writes give the same tree bit for bit.
+    Each level is float64[rows, 32], starting with the leaves; a node is the sum of one row of the level below. For each
+    node the tree also keeps its start: the sum of the nodes before it in its row, or infinity if this node and those
+    after it are 0. `write` changes only the leaves; `refresh` updates starts and sums. These are always computed from
+    all their terms, in order: rounding errors don't accumulate, and the same writes give the same tree, bit for bit.
 
     Args:
-      size: number of leaves.
-      uses_xla: whether XLA will compile `draw`, which is faster; draws are the same.
+      size: the number of leaves.
+      uses_xla: whether `draw` will be compiled by XLA, which is faster and draws the same.
     """
 
     def __init__(self, size: int, uses_xla: bool):
@@ -46,25 +46,28 @@ class SumTree:
         self._sum_up_now = tf.function(self._sum_up, input_signature=signature, autograph=False)
 
     def leaves(self, count: int) -> np.ndarray:
-        """The first so many, float64[count]."""
+        """The first `count` leaves, float64[count]."""
         return self._numbers[0].numpy().reshape(-1)[:count]
 
     def load(self, leaves: np.ndarray) -> None:
-        """Takes float64[N] for the first leaves, and 0 for all others."""
+        """Sets the first N leaves to `leaves`, float64[N], and all others to 0."""
         rows = np.zeros(self._numbers[0].shape)
         rows.reshape(-1)[: len(leaves)] = leaves
         self._numbers[0].assign(rows)
         self._sum_up_now([np.arange(count) for count in self._rows])
 
     def write(self, leaves: np.ndarray, values: np.ndarray) -> None:
-        """Sets leaves int64[N], each only once, by an operation that takes any N without tracing again."""
+        """Sets the leaves with indices int64[N], which must be distinct; sums and starts change when refreshed.
+
+        Uses a raw op, which takes any N without retracing.
+        """
         places = np.stack(np.divmod(leaves, _FAN_OUT), axis=1)
         tf.raw_ops.ResourceScatterNdUpdate(ref=self._numbers[0].handle, indices=places, updates=values)
 
     def refresh(self, leaves: np.ndarray) -> None:
-        """Updates the sums over leaves int64[N] at once."""
+        """Updates the starts and sums above the leaves with indices int64[N]."""
         if not len(leaves):
-            return  # there is no row of each level then, not even of the last
+            return
         changed, nodes = [], leaves
         for rows in self._rows:
             nodes = nodes // _FAN_OUT if len(nodes) < rows else np.arange(rows)
@@ -72,15 +75,16 @@ class SumTree:
         self._sum_up_now(changed)
 
     def refresh_from(self, first: tf.Tensor, count: tf.Tensor) -> None:
-        """In the graph: the same for so many leaves from the first on, and round the end; both int64[]."""
+        """In the graph: updates starts and sums above `count` leaves from `first` on, wrapping around; both int64[]."""
         changed = []
         for rows in self._rows:
-            first, count = first // _FAN_OUT, tf.minimum(count // _FAN_OUT + 3, rows)  # the end may be within a row
+            # The range may begin, wrap around and end within a row.
+            first, count = first // _FAN_OUT, tf.minimum(count // _FAN_OUT + 3, rows)
             changed.append((first + tf.range(count)) % rows)
         self._sum_up(changed)
 
     def draw(self, fractions: tf.Tensor) -> Drawn:
-        """In the graph: the leaves in which these fractions of the total, float64[N] in [0, 1), lie."""
+        """In the graph: finds the leaves at the given fractions of the total, float64[N] in [0, 1)."""
         total = self._total.read_value()
         left, nodes, level = fractions * total, tf.zeros_like(fractions, tf.int32), len(self._rows)
         if not self._uses_xla:
@@ -92,12 +96,12 @@ class SumTree:
         return Drawn(nodes, self._at(self._numbers[0], nodes) / total)
 
     def _sum_up(self, changed: Sequence[tf.Tensor]) -> None:
-        """Computes these rows int64[M] of each level, from the leaves to the root, and what is made of them."""
+        """Recomputes the starts of the `changed` rows, int64[M] for each level, and their sums in the level above."""
         for level, (rows, numbers, starts) in enumerate(zip(changed, self._numbers, self._starts, strict=True)):
             terms = numbers.sparse_read(rows)
             before = tf.cumsum(terms, axis=1, exclusive=True)
             sums = before[:, -1] + terms[:, -1]
-            # Rounding must not lead to where there is nothing.
+            # Rounding must not make a draw end in a node that is 0.
             has_more = before < tf.maximum(sums[:, tf.newaxis], _TINY)
             starts.scatter_update(tf.IndexedSlices(tf.where(has_more, before, np.inf), rows))
             if level + 1 < len(self._rows):
@@ -107,7 +111,10 @@ class SumTree:
                 self._total.assign(sums[0])
 
     def _search(self, level: int, left: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """(what is left of float64[N] in the nodes of this level to which it leads, these nodes int32[N])."""
+        """Finds, in one search over a level, the nodes int32[N] in which the sums `left`, float64[N], fall.
+
+        Returns what is left of each sum within its node, and the nodes.
+        """
         numbers = tf.reshape(self._numbers[level].read_value(), [-1])
         starts = tf.cumsum(numbers, exclusive=True)
         starts = tf.where(starts < starts[-1] + numbers[-1], starts, np.inf)
@@ -115,13 +122,13 @@ class SumTree:
         return left - tf.gather(starts, nodes), nodes
 
     def _children(self, starts: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
-        """To which child, int32[N], each number float64[N] leads: the last of its row of starts that is no larger."""
+        """The child, int32[N], in which each sum `left` falls: the last in its row of `starts` that is not larger."""
         if self._uses_xla:
             return tf.reduce_sum(tf.cast(starts <= left[:, tf.newaxis], tf.int32), axis=1) - 1
         return tf.raw_ops.UpperBound(sorted_inputs=starts, values=left[:, tf.newaxis])[:, 0] - 1
 
     def _at(self, level: tf.Variable, nodes: tf.Tensor) -> tf.Tensor:
-        """A level's values for nodes int32[N]. Only XLA reads a variable without copying all of it."""
+        """A level's values at nodes int32[N]. Only XLA can read from a variable without copying all of it."""
         if self._uses_xla:
             return tf.gather(tf.reshape(level.read_value(), [-1]), nodes)
         return level.gather_nd(tf.stack([nodes // _FAN_OUT, nodes % _FAN_OUT], axis=1))

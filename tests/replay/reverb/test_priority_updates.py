@@ -14,7 +14,7 @@ from tests.support.commands import PATIENCE_SECONDS
 from tfdqn.config import Priorities
 from tfdqn.replay.interfaces import ItemPriorities
 from tfdqn.replay.priorities import PriorityScale
-from tfdqn.replay.reverb.priority_updates import _MOST_PENDING, PriorityUpdates
+from tfdqn.replay.reverb.priority_updates import _MAX_PENDING, PriorityUpdates
 from tfdqn.replay.reverb.server import TABLE, transitions_table
 
 SETTINGS = Priorities(exponent=0.5, epsilon=0.25)
@@ -60,11 +60,11 @@ def test_each_server_gets_its_own_though_another_is_gone(server: reverb.Server) 
     client, keys = filled(server)
     scale = PriorityScale(SETTINGS)
     updates = PriorityUpdates([NOBODY, client.server_address], scale)
-    for _ in range(2 * _MOST_PENDING):  # more than wait for one that is gone
+    for _ in range(2 * _MAX_PENDING):  # more than wait for one that is gone
         updates(of(1, keys, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]))
         updates(of(0, keys, [50.0] * 8))  # the same keys, but another server's
         updates._queues[1].wait(time.monotonic() + PATIENCE_SECONDS)
-    assert len(updates._queues[0]._pending) <= _MOST_PENDING
+    assert len(updates._queues[0]._pending) <= _MAX_PENDING
     expected = {key: error + 0.25 for key, error in zip(keys.tolist(), range(1, 9), strict=True)}
     assert priorities(client) == expected
     assert scale.largest == 50.25

@@ -1,14 +1,15 @@
-"""Kinds of items: what of the actors' steps is one item of Reverb's tables, how it is written and how it decodes.
+"""Kinds of items: what an item of Reverb's tables contains, how it is written and how it is decoded.
 
-Steps of a batch of environments flow in by a writer; examples with one leading axis flow out of `decode`, in the
-graph. It imports `replay`'s interfaces, writers and codecs, and the table's name. Blocks hold `replay.rows`: what one
-example is as a row of bytes (a transition, a sequence) is said there, for the graph's table as well.
+A kind's writer takes the steps of a batch of environments; its `decode` gives examples with one leading axis, in the
+graph. Imports `replay`'s interfaces, writers and codecs, and the table's name. `replay.rows` defines the rows in a
+block (a transition or a sequence as bytes), for the in-graph table as well.
 
-To add one:
-1. A file here with a class that is an `ItemKind` (`kinds.py`): its columns (`signature`), `writer`, `decode`, `flush`,
-   and the state of what is in no item yet. `examples_per_item` is what a batch has of it, `transitions_per_item` what
-   it counts for in the table.
-2. Its name in `kinds.py` and in `config/schema.py`, `replay.item`; what it needs of other keys in `config/checks.py`.
-3. Outside the package `kinds.register_item_kind(name, make)` does the same, in a module that the configuration names:
-   `replay.item = "my_package.my_items:name"`. So every process of a job that writes or samples imports it.
+To add a kind:
+1. Add a file here with a class that implements `ItemKind` (`kinds.py`): its columns (`signature`), `writer`, `decode`,
+   `flush`, and the state of transitions that are in no item yet. `examples_per_item` is how many examples an item adds
+   to a batch, `transitions_per_item` how many transitions it counts for in the table.
+2. Add its name to `kinds.py` and to `replay.item` in `config/schema.py`, and what it requires of other keys to
+   `config/checks.py`.
+3. Outside the package, `kinds.register_item_kind(name, make)` does the same, in a module that the configuration names:
+   `replay.item = "my_package.my_items:name"`. Every process of a job that writes or samples then imports it.
 """

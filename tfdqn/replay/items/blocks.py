@@ -1,6 +1,4 @@
-"""`BlockItems`: an item is exactly M rows in one column, of a transition each, or is one row, of a sequence;
-`PerMemberItems`: M transitions, by ensemble member.
-"""
+"""`BlockItems`: items of M transitions, or of one sequence; `PerMemberItems`: the same for each ensemble member."""
 
 from __future__ import annotations
 
@@ -27,15 +25,16 @@ from tfdqn.task_spec import TaskSpec
 
 _COLUMN = "rows"
 _BLOCKS_BETWEEN_CHECKS = 16
-_MAX_BLOCK_BYTES = 2_000_000_000  # protobuf's 2 GiB, and room for what is sent with a block
-_MAX_BLOCKS_PENDING = 16  # Reverb complains aloud from 50
+_MAX_BLOCK_BYTES = 2_000_000_000  # protobuf's limit of 2 GiB, less room for what is sent with a block
+_MAX_BLOCKS_PENDING = 16  # from 50 on Reverb logs warnings
 
 
 class BlockItems:
-    """Columns cost Reverb time, and so do items; bytes hardly do: hence one column and M rows an item.
+    """Items of one column, uint8[M, row_bytes]: M rows of a transition each, or one row of a sequence.
 
-    Of several servers each gets the next block in its turn, whichever actor filled it: so they hold equally many, to
-    one block, however many actors there are and however unlike their speeds.
+    Each column and each item costs Reverb time, while more bytes cost little: hence one column, and M rows per item.
+    Blocks go to the servers in turn, whichever actor filled them, so the servers hold equally many, to within one
+    block, even if some actors are faster than others.
     """
 
     fills_servers_evenly = True
@@ -52,19 +51,19 @@ class BlockItems:
         _refuse_too_large(*shape)
         self.signature = {_COLUMN: tf.TensorSpec(shape, tf.uint8)}
         self._packer = BlockPacker(*shape, self._insert)
-        self._lock = threading.Lock()  # of the packer and the writers: actors share them, checkpoints flush
-        self._writers: list[structured_writer.StructuredWriter | _PrioritisedWriter] = []  # one a server
+        self._lock = threading.Lock()  # for the packer and the writers, which actors' threads and checkpoints share
+        self._writers: list[structured_writer.StructuredWriter | _PrioritisedWriter] = []  # one per server
         self._inserted = 0
-        self._appended: Counter[int] = Counter()  # by server, in this process
+        self._appended: Counter[int] = Counter()  # by server, since this process started
 
     def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> Writer:
-        """A writer for `num_envs` environments; all writers fill the same blocks, from whatever thread."""
+        """A writer for `num_envs` environments. All writers fill the same blocks; each may have its own thread."""
         if not self._writers:
             self._writers = [self._block_writer(client) for client in clients]
         return self._rows.writer(num_envs, self._pack)
 
     def decode(self, items: dict[str, tf.Tensor], num_servers: int) -> Examples:
-        """uint8[N, M, row_bytes] → N · M examples, each block spread over all of them."""
+        """Decodes uint8[N, M, row_bytes] into N · M examples, in the order of `spread`."""
         blocks = items[_COLUMN]
         rows = tf.reshape(blocks, (-1, blocks.shape[-1]))
         if rows.shape[0] is None:
@@ -74,13 +73,13 @@ class BlockItems:
         return self._rows.decode(rows)
 
     def flush(self) -> None:
-        """Returns when every full block is in its table."""
+        """Waits until every full block is in its table."""
         with self._lock:
             for writer in self._writers:
                 writer.flush()
 
     def state(self) -> dict[str, np.ndarray]:
-        """The block that is being filled and, of several servers, whose turn it is to get it."""
+        """The block that is being filled and, if there are several servers, the count that says which one gets it."""
         turn = {"inserted": np.array(self._inserted)} if self._num_servers > 1 else {}
         return self._packer.state() | turn
 
@@ -117,7 +116,7 @@ class BlockItems:
 
 
 class _PrioritisedWriter:
-    """As a structured writer, but that an item has a priority of its own, or the largest; a structured one's have 1."""
+    """Like a structured writer, but items have a given priority, or the largest so far, rather than 1."""
 
     def __init__(self, client: reverb.Client, scale: PriorityScale):
         self._writer, self._scale = client.trajectory_writer(num_keep_alive_refs=1), scale
@@ -132,9 +131,9 @@ class _PrioritisedWriter:
 
 
 class PerMemberItems(BlockItems):
-    """As `BlockItems`, but that a transition goes to the servers of all members that it belongs to, or to none.
+    """Like `BlockItems`, with one server per ensemble member: a transition goes to all members that learn from it.
 
-    Which these are is the same function of the transition that weighs it in the batched ensemble's loss.
+    These are the members for which the batched ensemble's loss would give it a positive weight; there may be none.
     """
 
     fills_servers_evenly = False
@@ -177,7 +176,7 @@ class PerMemberItems(BlockItems):
                 self._append(member, rows[index][np.newaxis], priorities[index])
 
     def _belonging(self, rows: tf.Tensor) -> tf.Tensor:
-        """uint8[N, row_bytes] → bool[K, N]: whether a member learns from it."""
+        """Decodes uint8[N, row_bytes]; returns, as bool[K, N], whether each member learns from each transition."""
         transition = self._codec.decode(rows)
         states = [transition.time_step.observation, transition.next_time_step.observation]
         state_tm1, state_t = (state[0] if self._has_masks else state for state in states)
@@ -185,7 +184,7 @@ class PerMemberItems(BlockItems):
 
 
 class BlockPacker:
-    """Passes uint8[M, row_bytes] on to `insert_block`, which must copy it, whenever M rows have come."""
+    """Collects rows, and passes each M of them to `insert_block` as uint8[M, row_bytes], which must copy them."""
 
     def __init__(self, block_size: int, row_bytes: int, insert_block: Callable[[np.ndarray], None]):
         self._block = np.zeros((block_size, row_bytes), np.uint8)
@@ -193,7 +192,7 @@ class BlockPacker:
         self._insert_block = insert_block
 
     def __call__(self, rows: np.ndarray) -> None:
-        """Takes uint8[N, row_bytes], any N; the rows are copied."""
+        """Takes rows uint8[N, row_bytes] for any N, and copies them."""
         size = len(self._block)
         while len(rows):
             if not self._filled and len(rows) >= size:
@@ -205,7 +204,7 @@ class BlockPacker:
             self._filled += len(taken)
             rows = rows[len(taken) :]
             if self._filled == size:
-                self._filled = 0  # before: one that is inserted and then not waited for must not be again
+                self._filled = 0  # before inserting, which may raise: the block must not be inserted again
                 self._insert_block(self._block)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -220,7 +219,7 @@ class BlockPacker:
 
 
 def _refuse_too_large(block_size: int, row_bytes: int) -> None:
-    """Raises ConfigError for blocks that Reverb can't take: a greater message ends the process that sends it."""
+    """Raises ConfigError for blocks that are too large for Reverb, which would abort the process that sends one."""
     if block_size * row_bytes > _MAX_BLOCK_BYTES:
         raise ConfigError(
             f"replay.block_size = {block_size}: a block of transitions of {row_bytes:,} bytes is larger than the "
@@ -229,11 +228,11 @@ def _refuse_too_large(block_size: int, row_bytes: int) -> None:
 
 
 def spread(num_blocks: int, block_size: int, num_servers: int) -> np.ndarray:
-    """An order, int[N · M], for the rows of N blocks that came from the servers in turn.
+    """Returns an order, int[N · M], for the rows of N blocks that were sampled from the servers in turn.
 
-    A block's rows are neighbours in time, and blocks arrive independently of each other: one fixed shuffle keeps
-    neighbours out of the same batch when several batches are fetched at once. The servers' rows are shuffled
-    apart and merged at equal distances, so that each batch has equally many of every server's, to one.
+    The rows of a block are consecutive in time, and blocks are sampled independently. So one fixed shuffle spreads a
+    block's rows over all batches when several are fetched at once. Each server's rows are shuffled separately, then
+    merged at equal distances, so that each batch has equally many rows of every server, to within one.
     """
     server_of_row = np.arange(num_blocks).repeat(block_size) % num_servers
     places = np.empty(len(server_of_row))
@@ -251,7 +250,7 @@ def _one_item_a_step() -> structured_writer.Config:
 
 
 def _members_of_a_transition(ensemble: Ensemble) -> float:
-    """On average."""
+    """The number of members that learn from a transition, on average."""
     match ensemble.data:
         case "all":
             return float(ensemble.size)

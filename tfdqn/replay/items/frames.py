@@ -1,4 +1,4 @@
-"""`FrameItems`: each frame of a stack is stored once; an item is a slice of one environment's history."""
+"""`FrameItems`: items that are slices of an environment's history of frames, so that each frame is stored once."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from tfdqn.types import Experience
 
 _FRAMES, _ROW = "frames", "row"
-_MAX_CHUNK_FRAMES = 4  # frames compressed together, which an item then keeps in memory together
+_MAX_CHUNK_FRAMES = 4  # frames that are compressed together, and stay in memory while an item refers to any of them
 _STEPS_BETWEEN_CHECKS = 16
-_MAX_ITEMS_PENDING = 16  # of one environment; Reverb complains aloud from 50
+_MAX_ITEMS_PENDING = 16  # for one environment; from 50 on Reverb logs warnings
 
 
 class FrameItems:
-    """An item holds the S + n frames that end with the last one of o_{t+k}, and the rest of its transition.
+    """Items of S + n frames, the last of which is the newest frame of o_{t+k}, and a row with the other fields.
 
-    With S frames to a stack and k <= n steps, o_{t+k} is the last S of them and o_t starts at frame n - k.
-    The rest (action, R, discount, legal actions) is a row of the codec in which an observation is only the
-    time and the environment of a stack: k is the difference of its two times.
+    With S frames per stack and k <= n steps, o_{t+k} is the last S frames, and o_t starts at frame n - k. The row holds
+    action, R, discount and legal actions, and in place of each observation its time and environment: k is the
+    difference between the two times.
 
-    Of several servers, an environment's is the same all along, as its items share frames. Environments whose
-    episodes are short write fewer transitions, resets being steps, too: servers fill about equally fast.
+    Items of one environment share frames, so all go to the same server. Environments with short episodes write fewer
+    transitions, since a reset is a step without one: the servers fill at about, but not exactly, the same rate.
     """
 
     fills_servers_evenly = False
@@ -58,11 +58,11 @@ class FrameItems:
             _ROW: tf.TensorSpec((self._row_codec.row_bytes,), tf.uint8),
         }
         self._writers: list[FrameWriter] = []
-        self._until_sampled = config.replay.min_size  # transitions, of all writers
+        self._until_sampled = config.replay.min_size  # how many more transitions, of all writers, sampling waits for
         self._counting = threading.Lock()
 
     def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> FrameWriter:
-        """A writer for `num_envs` environments, divided evenly among the servers."""
+        """A writer for `num_envs` environments, which are divided evenly among the servers."""
         trajectory_writers = [self._trajectory_writer(clients[env % len(clients)]) for env in range(num_envs)]
         writer = FrameWriter(
             self._config, self._row_codec, self._key, trajectory_writers, self._stack, self.priority_scale, self._count
@@ -71,7 +71,7 @@ class FrameItems:
         return writer
 
     def decode(self, items: dict[str, tf.Tensor], num_servers: int) -> trajectory.Transition:
-        """frames[N, S + n, …] and row uint8[N, row_bytes] → N transitions of stacked observations, in order."""
+        """Decodes frames [N, S + n, …] and rows uint8[N, row_bytes] into N transitions of stacks, in order."""
         frames = items[_FRAMES]
         fields = self._row_codec.fields(items[_ROW])
         n = self._horizon.longest
@@ -83,22 +83,22 @@ class FrameItems:
         return self._codec.transition(fields)
 
     def flush(self) -> None:
-        """Returns when every finished transition is in the table."""
+        """Waits until every finished transition is in the table."""
         for writer in self._writers:
             writer.flush()
 
     def state(self) -> dict[str, np.ndarray]:
-        """Nothing: a transition is an item as soon as it is finished."""
+        """Returns nothing: a transition becomes an item as soon as it is finished."""
         return {}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Nothing to put back."""
+        """Does nothing, since there is no state."""
 
     def _count(self, transitions: int) -> None:
-        """Puts all that is finished into the table once it is enough to be sampled.
+        """Counts finished transitions; flushes all items to the table when `min_size` is reached.
 
-        Actors wait for the learner then, and it for the table: what waits for its frames' chunk to be full would do so
-        for ever.
+        Actors may then wait for the learner, which waits for the table. Items whose last chunk of frames isn't full
+        would otherwise never be sent.
         """
         with self._counting:
             before, self._until_sampled = self._until_sampled, self._until_sampled - transitions
@@ -106,7 +106,7 @@ class FrameItems:
             self.flush()
 
     def _trajectory_writer(self, client: reverb.Client) -> reverb.TrajectoryWriter:
-        kept = self._stack + self._horizon.longest + 1  # an item's frames, one more where it waits for a step
+        kept = self._stack + self._horizon.longest + 1  # an item's frames, and one for an item that is a step late
         writer = client.trajectory_writer(num_keep_alive_refs=kept)
         writer.configure((_FRAMES,), num_keep_alive_refs=kept, max_chunk_length=_MAX_CHUNK_FRAMES)
         for column in _row_columns(self._horizon):
@@ -115,7 +115,7 @@ class FrameItems:
 
 
 class _Finished(NamedTuple):
-    """A transition that is to be an item."""
+    """A finished transition that is not an item yet."""
 
     row: np.ndarray
     priority: float
@@ -123,12 +123,12 @@ class _Finished(NamedTuple):
 
 
 class FrameWriter:
-    """Steps of a batch of stacked environments → frames, and items that refer to them.
+    """Writes the frames of a batch of environments with stacked observations, and items that refer to them.
 
-    Every transition that a step finishes ends with that step's frame, so its item is the newest S + n frames. Several
-    finish at an episode's end, and where n falls: their rows are columns of the same step, since a step without a frame
-    would be a gap in the slices that follow. An episode starts with n - 1 copies of its oldest frame more: no slice
-    reaches into the one before.
+    A transition that a step finishes ends with that step's frame, so its item is the newest S + n frames. Several may
+    finish at once, when an episode ends or n decreases: their rows are then columns of the same step, since a step
+    without a frame would be a gap in later slices. An episode is preceded by n - 1 further copies of its oldest frame,
+    so that no slice reaches into the previous episode.
     """
 
     def __init__(
@@ -148,13 +148,13 @@ class FrameWriter:
         self._n, self._row_columns = horizon.longest, _row_columns(horizon)
         self._frames_per_item = stack + self._n
         self._windows = make_n_step_writer(config, codec, len(writers), self._collect)
-        self._finished: list[list[_Finished]] = [[] for _ in writers]  # by environment, at this step
-        self._starts = np.ones(len(writers), bool)  # the next step is an episode's first
+        self._finished: list[list[_Finished]] = [[] for _ in writers]  # by environment, in this step
+        self._starts = np.ones(len(writers), bool)  # whether the next step is an episode's first
         self._time = 0
-        self._lock = threading.Lock()  # checkpoints flush from another thread than the actor's
+        self._lock = threading.Lock()  # checkpoints flush in another thread than the actor's
 
     def write(self, experience: Experience) -> int:
-        """Takes one step of all environments; returns how many transitions are in replay by it that were not before."""
+        """Takes one step of all environments; returns how many transitions it added to replay."""
         step = experience.step
         here, there = (places(time, len(self._writers)) for time in (self._time, self._time + 1))
         finished = self._windows.write(experience._replace(observation=here, step=step._replace(observation=there)))
@@ -176,31 +176,31 @@ class FrameWriter:
         return finished
 
     def flush(self) -> None:
-        """Returns when every item is in the table."""
+        """Waits until every item is in the table."""
         with self._lock:
             for writer in self._writers:
                 writer.flush()
 
     def state(self) -> dict[str, np.ndarray]:
-        """Nothing: frames live in Reverb's writers, which can't be saved; open windows are dropped."""
+        """Returns nothing: Reverb's writers hold the frames and can't be saved, so open windows are lost."""
         return {}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Nothing to put back: writing goes on with the next step."""
+        """Does nothing, since there is no state."""
 
     def _start_episode(self, writer: reverb.TrajectoryWriter, stack: np.ndarray) -> None:
         for frame in [stack[0]] * (self._n - 1) + list(stack):
             writer.append({_FRAMES: frame})
 
     def _append(self, writer: reverb.TrajectoryWriter, frame: dict[str, np.ndarray], finished: list[_Finished]) -> None:
-        """A step: its frame, none of a reset, and the items that are finished."""
+        """Appends a step (its frame, unless it is a reset, and finished rows), and creates the rows' items."""
         columns_of_a_step = len(self._row_columns)
         assert len(finished) <= columns_of_a_step, f"{len(finished)} transitions for {columns_of_a_step} columns"
         rows = {column: each.row for column, each in zip(self._row_columns, finished, strict=False)}
         if frame or rows:
             writer.append(frame | rows)
         if rows:
-            history = writer.history  # which is built anew at each call
+            history = writer.history  # once, since each access builds it anew
             for column, each in zip(rows, finished, strict=True):
                 steps_ago = self._time - each.end
                 frames = slice(-self._frames_per_item - steps_ago, -steps_ago or None)
@@ -217,12 +217,12 @@ class FrameWriter:
 
 
 def _row_columns(horizon: Horizon) -> list[str]:
-    """Of a writer's step: as many as transitions can come to it, the windows that close and one that has waited."""
+    """The columns for rows in a step: as many as can finish in one, n windows and one that waited for its value."""
     return [f"{_ROW}_{i}" for i in range(horizon.longest + 1)]
 
 
 def _stacked_observation(task_spec: TaskSpec) -> tuple[str, ArraySpec]:
-    """The one observation and its key. Raises ConfigError if it is not a stack of frames."""
+    """Returns the key and spec of the task's only observation. Raises ConfigError if it isn't a stack of frames."""
     (key, spec), *others = task_spec.observation.items()
     if others or spec.frame_stack < 2:
         raise ConfigError(

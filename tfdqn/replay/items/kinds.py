@@ -1,4 +1,4 @@
-"""`ItemKind`: what an item of replay is, by `replay.item`."""
+"""`ItemKind`: the protocol of kinds of items, and the kinds that `replay.item` may name."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from tfdqn.task_spec import TaskSpec
 
 
 class ItemKind(Protocol):
-    """What an item is: its columns, how it is written and what it decodes to."""
+    """What an item contains, how it is written and how it is decoded."""
 
-    signature: dict[str, tf.TensorSpec]
-    examples_per_item: int  # transitions, or sequences, that a sampled item adds to a batch
-    transitions_per_item: int  # that it counts for in the table
-    fills_servers_evenly: bool  # to one item, however many write
-    copies: float  # servers that a transition goes to, on average
-    priority_scale: PriorityScale  # of new items, where sampling is by priorities
+    signature: dict[str, tf.TensorSpec]  # the columns
+    examples_per_item: int  # how many transitions or sequences a sampled item adds to a batch
+    transitions_per_item: int  # how many transitions an item counts for in the table
+    fills_servers_evenly: bool  # whether servers hold equally many items, to within one, however many writers there are
+    copies: float  # the number of servers that a transition goes to, on average
+    priority_scale: PriorityScale  # gives new items their priorities, if sampling is by priority
 
     def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> Writer:
-        """Writes items to the servers of `clients`, in equal parts. Several writers may write at a time."""
+        """A writer for `num_envs` environments to the servers of `clients`. Several writers may write concurrently."""
 
     def decode(self, items: dict[str, tf.Tensor], num_servers: int) -> Examples:
-        """N items, stacked, from servers in turn → N · examples_per_item examples; in the graph.
+        """In the graph: decodes N items, sampled from the servers in turn, into N · `examples_per_item` examples.
 
-        Any B examples in a row have equally many of every server's, to one.
+        Any consecutive examples include equally many of every server, to within one.
         """
 
     def flush(self) -> None:
-        """Returns when everything finished is in its table."""
+        """Waits until every complete item is in its table."""
 
     def state(self) -> dict[str, np.ndarray]:
         """Finished transitions that are in no item yet."""
@@ -48,17 +48,26 @@ class ItemKind(Protocol):
         """Restores what `state` returned."""
 
 
-Maker = Callable[[Config, TaskSpec], ItemKind]  # raises ConfigError where the task can't be stored so
+Maker = Callable[[Config, TaskSpec], ItemKind]  # raises ConfigError if the task can't be stored as such items
 _KINDS: dict[str, Maker] = {"block": BlockItems, "frames": FrameItems, "sequence": BlockItems}
 
 
 def register_item_kind(name: str, make: Maker) -> None:
-    """`replay.item` may be "module:name" from now on, by the module that registers it."""
+    """Registers a kind of items, which `replay.item = "module:name"` selects; `module` must make this call.
+
+    Args:
+      name: the kind's name.
+      make: makes the kind of a configuration and a task; raises ConfigError if the task can't be stored so.
+    """
     _KINDS[name] = make
 
 
 def make_item_kind(config: Config, task_spec: TaskSpec) -> ItemKind:
-    """The kind that `replay.item` names; a module before its colon is imported first. Raises ConfigError."""
+    """Makes the kind that `replay.item` names, after importing the module before its colon, if any.
+
+    Raises:
+      ConfigError: there is no such kind, or it can't store the task or be sampled as configured.
+    """
     if config.ensemble.in_processes:
         return PerMemberItems(config, task_spec)
     item = config.replay.item
@@ -77,12 +86,12 @@ def make_item_kind(config: Config, task_spec: TaskSpec) -> ItemKind:
 
 
 def num_servers(config: Config) -> int:
-    """How many servers share the transitions: `replay.shards`, or one for each member that learns by itself."""
+    """The number of servers: `replay.shards`, or one for each ensemble member if these learn in processes."""
     return config.ensemble.size if config.ensemble.in_processes else config.replay.shards
 
 
 class TableSizes(NamedTuple):
-    """How the transitions are divided among the servers; of each table, in items."""
+    """The number of servers, and the capacity and minimum size of each one's table, in items."""
 
     servers: int
     max_items: int
@@ -90,9 +99,9 @@ class TableSizes(NamedTuple):
 
 
 def table_sizes(config: Config, kind: ItemKind) -> TableSizes:
-    """`replay.capacity` and `replay.min_size`, divided: the one rounded down on every server, the other up, if it fits.
+    """Divides `replay.capacity`, rounded down, and `replay.min_size`, rounded up if it fits, among the servers.
 
-    Raises ConfigError if a server would have no room for an item.
+    Raises ConfigError if a server would have no room for a single item.
     """
     servers, size = num_servers(config), kind.transitions_per_item
     max_items = config.replay.capacity // (servers * size)
@@ -103,7 +112,7 @@ def table_sizes(config: Config, kind: ItemKind) -> TableSizes:
 
 
 def items_in(kind: ItemKind, num_examples: int) -> int:
-    """How many items hold so many examples. Raises ConfigError if it is no whole number."""
+    """The number of items that hold `num_examples` examples. Raises ConfigError if it isn't a whole number."""
     num_items, rest = divmod(num_examples, kind.examples_per_item)
     if rest:
         size = kind.examples_per_item

@@ -1,4 +1,4 @@
-"""`ReverbReplay`: the table is divided among Reverb servers in this process, its items blocks or frames."""
+"""`ReverbReplay`: replay on one or more Reverb servers in this process."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ from tfdqn.replay.reverb.sampling import make_sampler
 from tfdqn.replay.reverb.server import ReplayServer, run_at_once, transitions_table
 from tfdqn.task_spec import TaskSpec
 
-_SHARD = "shard-{}"  # a server's folder in a checkpoint of several
-_CLOSE_SECONDS = 10.0  # beyond a server's own limit
+_SHARD = "shard-{}"  # a server's folder in a checkpoint, if there are several
+_CLOSE_SECONDS = 10.0  # longer than a server's own limit
 _FLUSH_SECONDS = 10.0
 
 
 class ReverbReplay:
-    """Transitions in whole items on `replay.shards` servers, written and sampled evenly.
+    """Replay on `replay.shards` servers, each with an equal part of the capacity and of the minimum size.
 
-    Capacity and minimum size are divided evenly: the one rounded down to whole items on every server, the other up,
-    if it fits. A sample takes from the servers in turn. That is uniform over all transitions when the servers
-    are full; before, blocks on servers of s and s - 1 blocks differ in their chance by 1 / s, and frames by as
-    much as their servers have been filled unequally.
+    On every server the capacity is rounded down to whole items, and the minimum size up, if it fits. A sample is drawn
+    from the servers in turn. That is uniform over all transitions once the servers are full. Before, the probabilities
+    of blocks on servers of s and s - 1 blocks differ by a factor of 1 - 1 / s, and those of frames by as much as their
+    servers' sizes.
     """
 
     def __init__(self, config: Config, task_spec: TaskSpec, workspace: Path | None = None):
         self._kind = make_item_kind(config, task_spec)
         self._priorities = config.priorities
-        self._updates: PriorityUpdates | None = None  # none were made yet
+        self._updates: PriorityUpdates | None = None  # until the first update
         shards, max_items, min_items = table_sizes(config, self._kind)
         size = self._kind.transitions_per_item
         self.capacity = shards * max_items * size
         self.min_size = shards * min_items * size
-        # Where servers fill unequally, or an item may hold more than it counts for, one would keep samples back beyond
-        # `min_size`, and acting waits.
+        # If the servers fill unequally, or items may hold more steps than they count for, a server could still have
+        # fewer than `min_items` at `min_size` transitions: samplers would wait for it while actors wait for an update.
         is_exact = size == self._kind.examples_per_item and (shards == 1 or self._kind.fills_servers_evenly)
-        needed_there = min_items if is_exact else 1
+        items_needed = min_items if is_exact else 1
         self._sampled = False
         self._servers = [
             ReplayServer(
                 lambda: transitions_table(
-                    self._kind.signature, max_items, reverb.rate_limiters.MinSize(needed_there), config.priorities
+                    self._kind.signature, max_items, reverb.rate_limiters.MinSize(items_needed), config.priorities
                 ),
                 workspace,
             )
@@ -57,11 +57,11 @@ class ReverbReplay:
 
     @property
     def addresses(self) -> list[str]:
-        """ "host:port" of every server, for `make_sampler`."""
+        """The servers' addresses, "host:port" each, for processes on this host."""
         return [server.address for server in self._servers]
 
     def addresses_at(self, host: str) -> list[str]:
-        """The addresses for processes that reach this host by the given name. Servers listen on every interface."""
+        """The servers' addresses for processes that reach this host by the name `host`; all interfaces are served."""
         return [server.address_at(host) for server in self._servers]
 
     def writer(self, num_envs: int) -> Writer:
@@ -69,25 +69,25 @@ class ReverbReplay:
         return self._kind.writer([server.client for server in self._servers], num_envs)
 
     def sampler(self, num_examples: int) -> Callable[[], Sample]:
-        """A function to call inside a `tf.function`; it blocks until `min_size` transitions are stored.
+        """Returns a function to call inside a `tf.function` that draws a sample, once there are `min_size` transitions.
 
-        Raises ConfigError if `num_examples` is no multiple of the examples in an item.
+        Raises ConfigError if `num_examples` isn't a multiple of the number of examples in an item.
         """
         self._sampled = True
         return make_sampler(self.addresses, self._kind, num_examples, priorities=self._priorities)
 
     def size(self) -> int:
-        """Transitions stored now, in whole items."""
+        """The number of transitions stored now, in whole items."""
         return sum(server.num_items() for server in self._servers) * self._kind.transitions_per_item
 
     def update_priorities(self, priorities: ItemPriorities) -> None:
-        """Sends priorities to the servers in the background. Items that are no longer stored are skipped."""
+        """Sends priorities to the servers in the background. The servers skip items that they no longer store."""
         if self._updates is None:
             self._updates = PriorityUpdates(self.addresses, self._kind.priority_scale)
         self._updates(priorities)
 
     def save(self, directory: Path) -> None:
-        """Writes what is stored below `directory`. Raises CheckpointError."""
+        """Writes a checkpoint of each server below `directory`. Raises CheckpointError."""
         self._kind.flush()
         if self._updates is not None:
             self._updates.flush(_FLUSH_SECONDS)
@@ -99,9 +99,11 @@ class ReverbReplay:
             server.save(folder)
 
     def restore(self, directory: Path) -> None:
-        """Restores what `save` wrote; before `writer` and `sampler`, which hold on to a server.
+        """Restores what `save` wrote; to be called before `writer` and `sampler`, which connect to a server.
 
-        Raises CheckpointError, or ConfigError if another replay wrote it.
+        Raises:
+          CheckpointError: the checkpoint is missing or damaged.
+          ConfigError: it is of a replay that was configured differently.
         """
         if self._sampled:
             raise RuntimeError("restore comes before sampler")
@@ -115,7 +117,7 @@ class ReverbReplay:
             server.restore(folder)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Finished transitions that are in no item yet, and the largest priority. Reverb's sampling can't be seeded."""
+        """Transitions that are in no item yet, and the largest priority. Reverb's sampling has no state to save."""
         state = self._kind.state()
         if self._priorities.are_used:
             state["largest_priority"] = np.array(self._kind.priority_scale.largest)
@@ -128,19 +130,19 @@ class ReverbReplay:
             self._kind.priority_scale.raise_to(float(arrays["largest_priority"]))
 
     def close(self) -> None:
-        """Stops all servers together, within seconds; items that are on their way to them are stored first."""
-        # A writer waits for what is on its way without a limit when Python destroys it, with no server at the end.
+        """Stops all servers at the same time, within seconds, after pending items have arrived."""
+        # When Python destroys a writer, it waits for its pending items, forever if the server is gone by then.
         run_at_once([self._deliver], _CLOSE_SECONDS)
         if self._updates is not None:
             self._updates.close(_CLOSE_SECONDS)
         run_at_once([server.close for server in self._servers], _CLOSE_SECONDS)
 
     def _deliver(self) -> None:
-        with suppress(Exception):  # of a server that has failed
+        with suppress(Exception):  # a server may have failed
             self._kind.flush()
 
     def _folders(self, directory: Path) -> list[Path]:
-        """One folder per server."""
+        """The checkpoint's folder for each server."""
         if len(self._servers) == 1:
             return [directory]
         return [directory / _SHARD.format(shard) for shard in range(len(self._servers))]

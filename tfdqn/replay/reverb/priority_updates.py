@@ -1,4 +1,4 @@
-"""`PriorityUpdates`: sends new priorities to the servers in the background of updates."""
+"""`PriorityUpdates`: sends new priorities to the replay servers in the background."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tfdqn.replay.interfaces import ItemPriorities
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.server import TABLE
 
-_MOST_PENDING = 16  # calls' worth for one server; then the oldest is dropped
+_MAX_PENDING = 16  # calls whose priorities one server has not been sent; beyond that the oldest are dropped
 _RETRY_SECONDS = 0.5
 
 
 class PriorityUpdates:
-    """Sends each server the priorities of its items by a thread of its own, so that a dead server delays nothing else.
+    """Sends each server the new priorities of its items, in a thread per server, so that a dead one delays no other.
 
     Args:
-      addresses: of the servers, in the order of samplers' keys.
-      scale: makes priorities of errors.
+      addresses: the servers' addresses, in the order that a draw's keys number them.
+      scale: turns TD errors into priorities.
     """
 
     def __init__(self, addresses: Sequence[str], scale: PriorityScale):
@@ -33,7 +33,7 @@ class PriorityUpdates:
         self._queues = [_Queue(address) for address in addresses]
 
     def __call__(self, priorities: ItemPriorities) -> None:
-        """Queues priorities for sending, and returns at once."""
+        """Queues priorities to be sent, and returns immediately."""
         values = self._scale(priorities.errors)
         servers, keys = priorities.keys.T
         for index, queue in enumerate(self._queues):
@@ -41,24 +41,24 @@ class PriorityUpdates:
             queue.put(np.ascontiguousarray(keys[mine]).view(np.uint64), values[mine])
 
     def flush(self, timeout_seconds: float) -> None:
-        """Waits until all have arrived, or until the time is over."""
+        """Waits until all priorities have been sent, or until the timeout."""
         deadline = time.monotonic() + timeout_seconds
         for queue in self._queues:
             queue.wait(deadline)
 
     def close(self, timeout_seconds: float) -> None:
-        """Stops sending; waits until none is being sent, or until the time is over."""
+        """Drops unsent priorities; waits until none are being sent, or until the timeout."""
         deadline = time.monotonic() + timeout_seconds
         for queue in self._queues:
             queue.close(deadline)
 
 
 class _Queue:
-    """The priorities that one server has not been sent yet."""
+    """A queue of priorities for one server, and the thread that sends them, started with the first."""
 
     def __init__(self, address: str):
         self._address = address
-        self._pending: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=_MOST_PENDING)
+        self._pending: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=_MAX_PENDING)
         self._changed = threading.Condition()
         self._is_sending = self._is_closed = False
         self._thread: threading.Thread | None = None
@@ -90,12 +90,12 @@ class _Queue:
             with self._changed:
                 self._is_sending = False
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._pending or self._is_closed)  # no limit: both wake it
+                self._changed.wait_for(lambda: self._pending or self._is_closed)  # no timeout: `put` and `close` notify
                 if self._is_closed:
                     return
                 keys, values = self._pending.popleft()
                 self._is_sending = True
             try:
                 client.update_priorities(TABLE, tf.constant(keys), tf.constant(values))
-            except (RuntimeError, ReverbError, tf.errors.OpError):  # the server is gone: these are dropped
+            except (RuntimeError, ReverbError, tf.errors.OpError):  # the server is gone: drop these
                 time.sleep(_RETRY_SECONDS)

@@ -1,7 +1,4 @@
-"""`RemoteReplay`: the learner's side of replay in other processes; none of its calls blocks for ever.
-
-The learner knows the servers by their addresses; actors write to them by `remote_writer`.
-"""
+"""`RemoteReplay`: the learner's side of replay in other processes; actors write to it by `remote_writer`."""
 
 from __future__ import annotations
 
@@ -28,16 +25,16 @@ _FLUSH_SECONDS = 10.0
 
 
 class RemoteReplay:
-    """Replay servers by their addresses, "host:port" each; they may come and go.
+    """Replay on servers in other processes, at addresses "host:port", which may stop and restart at any time.
 
-    The servers save their own content, which is no part of the run's checkpoints.
+    The servers write their own checkpoints, which are not part of the run's. Every call but a sampler's has a limit.
     """
 
     def __init__(self, config: Config, task_spec: TaskSpec, addresses: Sequence[str]):
         self._kind = make_item_kind(config, task_spec)
         self._priorities = config.priorities
         self._scale = PriorityScale(config.priorities)
-        self._updates: PriorityUpdates | None = None  # none were made yet
+        self._updates: PriorityUpdates | None = None  # until the first update
         self._ratio = DistributedReplayRatio(config, self._kind)
         self.capacity, self.min_size = self._ratio.capacity, self._ratio.min_size
         self._addresses = list(addresses)
@@ -45,52 +42,53 @@ class RemoteReplay:
 
     @property
     def addresses(self) -> list[str]:
-        """ "host:port" of every server."""
+        """The servers' addresses, "host:port" each."""
         return self._addresses
 
     def addresses_at(self, host: str) -> list[str]:
-        """The same: all processes of a job reach a server at one address, whatever host they are on."""
+        """Returns `addresses`: all processes of a job reach a server at the same address, from any host."""
         return self._addresses
 
     def poll(self) -> bool:
-        """Asks every server for its counts; False if one does not answer within seconds."""
+        """Asks every server for its counts; returns False if any does not answer within seconds."""
         return self._shards.poll()
 
     def updates_due(self) -> int:
-        """Updates that were due by the servers' own counts when they were last asked; below zero before `min_size`.
+        """The updates due by the servers' counts in the last `poll`; negative before `min_size` is reached.
 
-        Samples fetched ahead count as taken.
+        Samples that were fetched ahead count as used.
         """
         return self._ratio.updates_due(self._shards.counted())
 
     def updates_due_unsampled(self) -> int:
-        """The same had nothing been sampled: below zero until `min_size` was reached once."""
+        """The updates that would be due if nothing had been sampled; negative until `min_size` is first reached."""
         return self._ratio.updates_due_unsampled(self._shards.counted())
 
     def updates_sampled(self) -> float:
-        """For how many updates the servers have given samples, as far as `poll` has heard; it never decreases."""
+        """The number of updates for which the servers have given samples, as of the last `poll`; never decreases."""
         return self._ratio.updates_sampled(sum(shard.sampled for shard in self._shards.each))
 
     def can_be_sampled(self) -> bool:
-        """Whether no server had come back with nothing when they were last asked.
+        """Whether every server had items in the last `poll`.
 
-        To sample such a one blocks until it is written to: for ever, where acting has ended.
+        Sampling an empty server, such as one that restarted without its checkpoint, blocks until something is written
+        to it: forever, if acting has ended.
         """
         return all(each.stored for each in self._shards.counted())
 
     def transitions(self) -> int:
-        """Transitions written to the servers so far, in whole items, as far as `poll` has heard.
+        """The number of transitions written to the servers, in whole items, as of the last `poll`.
 
-        It never decreases, though a server may come back with fewer than it had.
+        Never decreases, even if a server restarts with fewer than it had.
         """
         return self._ratio.transitions(sum(shard.inserted for shard in self._shards.each))
 
     def silent(self, seconds: float = 0.0) -> list[str]:
-        """The servers, in words, that did not answer the last `poll` and have been silent for so long."""
+        """A sentence for each server that didn't answer the last `poll` and has been silent for at least `seconds`."""
         return self._shards.silent(seconds)
 
     def status(self) -> tuple[ReplayStatus, ...]:
-        """The last answer of each server."""
+        """The state of each server, as of its last answer."""
         item = self._kind.transitions_per_item
         return tuple(
             ReplayStatus(
@@ -105,40 +103,42 @@ class RemoteReplay:
         )
 
     def size(self) -> int:
-        """Transitions stored when the servers were last asked, in whole items."""
+        """The number of transitions stored, in whole items, as of the last `poll`."""
         return sum(each.stored for each in self._shards.counted()) * self._kind.transitions_per_item
 
     def sampler(self, num_examples: int) -> Callable[[], Sample]:
-        """A function to call inside a `tf.function`; it blocks while a server has nothing, or is gone.
+        """Returns a function to call inside a `tf.function` that draws a sample.
 
-        Raises ConfigError if `num_examples` is no multiple of the examples in an item.
+        It blocks while a server is empty or gone.
+
+        Raises ConfigError if `num_examples` isn't a multiple of the number of examples in an item.
         """
         return make_sampler(self._addresses, self._kind, num_examples, priorities=self._priorities)
 
     def update_priorities(self, priorities: ItemPriorities) -> None:
-        """Sends priorities to the servers in the background. Items that are no longer stored are skipped."""
+        """Sends priorities to the servers in the background. The servers skip items that they no longer store."""
         if self._updates is None:
             self._updates = PriorityUpdates(self._addresses, self._scale)
         self._updates(priorities)
 
     @property
     def largest_priority(self) -> float:
-        """The largest of all updated priorities."""
+        """The largest priority of any update."""
         return self._scale.largest
 
     def state(self) -> dict[str, np.ndarray]:
-        """The largest priority: the servers keep all others."""
+        """The largest priority; the servers keep all others."""
         return {"largest_priority": np.array(self._scale.largest)} if self._priorities.are_used else {}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restores what `state` returned; nothing if the run had another replay then."""
+        """Restores what `state` returned. A run saved without priorities has none to restore."""
         if "largest_priority" in arrays:
             self._scale.raise_to(float(arrays["largest_priority"]))
 
     def save(self) -> None:
-        """Has every server write its own checkpoint, all at once; returns when they have.
+        """Makes all servers write their checkpoints at the same time, and waits until they have.
 
-        Raises CheckpointError if one does not do it, or not in time; it then goes on writing if it can.
+        Raises CheckpointError if a server fails to, or takes too long; it may then still finish later.
         """
         if self._updates is not None:
             self._updates.flush(_FLUSH_SECONDS)
@@ -155,11 +155,11 @@ class RemoteReplay:
 
 
 def _checkpoint(shard: Shard) -> str:
-    """Has a server write a checkpoint; returns why it could not, or an empty text."""
+    """Makes a server write a checkpoint; returns why it could not, or an empty string."""
     if not shard.ask():
         return "does not answer"
     try:
         shard.client.checkpoint()
-    except (RuntimeError, IndexError) as error:  # Reverb's word for a full disk is IndexError
+    except (RuntimeError, IndexError) as error:  # Reverb raises IndexError if the disk is full
         return f"can't write its checkpoint: {first_line(error)}"
     return ""

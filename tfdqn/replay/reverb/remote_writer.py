@@ -1,4 +1,4 @@
-"""`RemoteWriter`: transitions to replay servers in other processes; it waits for them only as long as it is to."""
+"""`RemoteWriter`: writes transitions to replay servers in other processes; its caller decides how long it waits."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from tfdqn.task_spec import TaskSpec
 if TYPE_CHECKING:
     from tfdqn.types import Experience
 
-# Called while a writer waits, at least every few seconds, with the reason in words; False: wait no longer.
+# Called while a writer waits, at least every few seconds, with the reason; returns False to stop waiting.
 KeepWaiting = Callable[[str], bool]
 HELD_BACK = "held back by the replay ratio"
 _WAIT_SECONDS = 0.25
-_SECONDS_BETWEEN_QUESTIONS = 0.25
+_SECONDS_BETWEEN_POLLS = 0.25
 
 
 class GivenUpError(Exception):
-    """A writer was to wait no longer; what is pending goes out in the background if the server comes back."""
+    """A writer stopped waiting for a server. Pending items are still sent in the background if the server returns."""
 
 
 def remote_writer(
@@ -42,9 +42,10 @@ def remote_writer(
     actor_index: int,
     keep_waiting: KeepWaiting,
 ) -> RemoteWriter:
-    """A writer for `num_envs` environments of one actor's process, when all servers have answered.
+    """Waits until all servers answer; returns a writer for `num_envs` environments of one actor's process.
 
-    Of several servers each actor begins with another. Raises GivenUpError if `keep_waiting` says so.
+    Each actor starts with a different server, so that all of them fill equally. Raises GivenUpError if `keep_waiting`
+    returns False.
     """
     shards = Shards(addresses)
     while not shards.poll():
@@ -56,15 +57,15 @@ def remote_writer(
 
 
 class RemoteWriter:
-    """As any `Writer`, but that `write` may raise GivenUpError; made by `remote_writer`."""
+    """A `Writer` whose `write` may raise GivenUpError; made by `remote_writer`."""
 
     def __init__(
         self, config: Config, kind: ItemKind, shards: Shards, num_envs: int, actor_index: int, keep_waiting: KeepWaiting
     ):
         self._kind, self._shards, self._keep_waiting = kind, shards, keep_waiting
         self._ratio = DistributedReplayRatio(config, kind)
-        self._asks_servers = self._ratio.limits() is None
-        self._question = IntervalTrigger(_SECONDS_BETWEEN_QUESTIONS, is_due=True)
+        self._polls_servers = self._ratio.limits() is None  # otherwise the tables' rate limiters hold the actor back
+        self._poll = IntervalTrigger(_SECONDS_BETWEEN_POLLS, is_due=True)
         self._flush_until: float | None = None
         first = 0 if config.ensemble.in_processes else actor_index % len(shards.each)
         in_turn = [*shards.each[first:], *shards.each[:first]]
@@ -73,19 +74,22 @@ class RemoteWriter:
     def write(self, experience: Experience) -> int:
         """Takes one step of all environments; returns how many transitions it finished.
 
-        Waits while acting is too far ahead of learning, or a server is gone. Raises GivenUpError; the rest of this
-        step's transitions is then lost, nothing is written twice.
+        Waits while acting is too far ahead of learning, or a server is gone. If that raises GivenUpError, the rest of
+        this step's transitions are lost, and none are written twice.
         """
-        if self._asks_servers:
+        if self._polls_servers:
             self._hold_back()
         return self._writer.write(experience)
 
     def raise_largest_priority(self, priority: float) -> None:
-        """What new items get from now on, if it is larger than before."""
+        """Raises the priority that new items get to `priority`, if that is larger."""
         self._kind.priority_scale.raise_to(priority)
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Whether every whole item is in its table before the time is over, which alone decides how long it waits."""
+        """Waits until every complete item is in its table; returns False if they aren't within the timeout.
+
+        Waits for the whole timeout even if `keep_waiting` returns False meanwhile.
+        """
         self._flush_until = time.monotonic() + timeout_seconds
         try:
             self._kind.flush()
@@ -96,7 +100,7 @@ class RemoteWriter:
         return True
 
     def state(self) -> dict[str, np.ndarray]:
-        """The windows that are still open."""
+        """The unfinished transitions."""
         return self._writer.state()
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -104,17 +108,17 @@ class RemoteWriter:
         self._writer.load_state(arrays)
 
     def _hold_back(self) -> None:
-        """Where the tables don't: asks the servers now and then, and waits while acting is ahead."""
-        while self._question.is_due():
+        """Polls the servers, if it is time to, and waits while acting is too far ahead of learning."""
+        while self._poll.is_due():
             answered = self._shards.poll()
-            self._question.done()
+            self._poll.done()
             if answered and not self._ratio.is_ahead(self._shards.counted()):
                 return
             self._waits(HELD_BACK if answered else f"waiting for {'; '.join(self._shards.silent())}")
-            time.sleep(_SECONDS_BETWEEN_QUESTIONS)
+            time.sleep(_SECONDS_BETWEEN_POLLS)
 
     def _waits(self, reason: str) -> None:
-        """Raises GivenUpError if it is to wait no longer."""
+        """Calls `keep_waiting`; raises GivenUpError if it returned False or, in `flush`, after the timeout."""
         keeps_waiting = self._keep_waiting(reason)
         if self._flush_until is not None:
             keeps_waiting = time.monotonic() < self._flush_until
@@ -123,7 +127,7 @@ class RemoteWriter:
 
 
 class _PatientClient(reverb.Client):
-    """A client whose writers wait for the server only as long as `waits`, called now and then, does not raise."""
+    """A client whose writers call `waits` again and again while they wait for the server, until it raises."""
 
     def __init__(self, shard: Shard, waits: Callable[[str], None]):
         super().__init__(shard.client.server_address)
@@ -137,7 +141,7 @@ class _PatientClient(reverb.Client):
 
 
 class _PatientWriter:
-    """A writer of Reverb's, all of it but `flush`, which without a deadline waits for a dead server for ever."""
+    """Wraps a Reverb writer, and replaces its `flush`, which without a deadline waits forever for a dead server."""
 
     def __init__(
         self,
@@ -146,15 +150,15 @@ class _PatientWriter:
         waits: Callable[[str], None],
     ):
         self._writer, self._shard, self._waits = writer, shard, waits
-        # Its destructor waits below Python, Python's lock held, until all is in the table: for ever where the server
-        # is gone or never sampled. With one reference more than there are it is never run, not even at the end.
+        # The destructor, in C++ and with the GIL held, waits until all items are in the table: forever if the server is
+        # gone or never sampled. An extra reference keeps it from ever running, even when the interpreter exits.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(writer))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._writer, name)
 
     def flush(self, block_until_num_items: int = 0) -> None:
-        """Returns when at most so many items are not yet in the table."""
+        """Waits until at most `block_until_num_items` items are not yet in the table."""
         while True:
             try:
                 self._writer.flush(block_until_num_items, timeout_ms=int(1000 * _WAIT_SECONDS))

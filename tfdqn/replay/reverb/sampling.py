@@ -1,4 +1,4 @@
-"""Reverb tables → samples, by the servers' addresses alone: as a function, and as a dataset."""
+"""Samples from Reverb tables, given only the servers' addresses: `make_sampler` and `sample_dataset`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tfdqn.replay.items.kinds import ItemKind, items_in
 from tfdqn.replay.placement import on
 from tfdqn.replay.reverb.server import TABLE
 
-# More workers, more in flight or a private thread pool made `python -m benchmarks.replay` no faster; few in flight made
-# it slower.
+# In `python -m benchmarks.replay`, more workers, more samples in flight or a private thread pool were no faster; fewer
+# in flight were slower.
 _WORKERS = 1
 _MAX_IN_FLIGHT = 256
 _UNIFORM = Priorities()
@@ -28,11 +28,17 @@ def make_sampler(
     device: str | None = None,
     priorities: Priorities = _UNIFORM,
 ) -> Callable[[], Sample]:
-    """A function to call inside a `tf.function`; each call gives `num_examples`, from all servers evenly.
+    """Returns a function to call inside a `tf.function` that draws `num_examples`, evenly from all servers.
 
-    With a device, the next call's items are copied there in the background, and decoded there; else where it is called.
+    Args:
+      addresses: the servers' addresses, "host:port" each.
+      kind: the kind of the tables' items.
+      num_examples: a multiple of the number of examples in an item.
+      device: where the next call's items are copied in the background, and then decoded; None: the caller's device.
+      priorities: whether sampling is by priority; a `Sample` then has a `Draw`.
 
-    Raises ConfigError if `num_examples` is no multiple of the examples in an item.
+    Raises:
+      ConfigError: `num_examples` isn't such a multiple.
     """
     items = _item_dataset(addresses, kind, num_examples, priorities)
     if device is not None:
@@ -50,10 +56,10 @@ def make_sampler(
 def sample_dataset(
     addresses: Sequence[str], kind: ItemKind, num_examples: int, priorities: Priorities = _UNIFORM
 ) -> tf.data.Dataset:
-    """The same as a dataset whose elements are samples of `num_examples`, decoded in the background.
+    """Makes a dataset of samples of `num_examples`, decoded in the background; arguments as of `make_sampler`.
 
-    It may be made in a graph that runs in another process, which then connects to the servers; that process
-    must have imported `reverb`. Raises ConfigError as `make_sampler`.
+    It may be made in a graph that runs in another process, which then connects to the servers, and must have imported
+    `reverb`. Raises ConfigError as `make_sampler` does.
     """
     items = _item_dataset(addresses, kind, num_examples, priorities)
     return _fetched_ahead(
@@ -64,11 +70,11 @@ def sample_dataset(
 def _item_dataset(
     addresses: Sequence[str], kind: ItemKind, num_examples: int, priorities: Priorities
 ) -> tf.data.Dataset:
-    """Batches of items drawn from the servers in turn, for ever: `ReplaySample`s of [items, …]; where they are drawn by
-    their priorities, pairs (columns, Draw).
+    """Makes an endless dataset of batches of items, drawn from the servers in turn.
 
-    Of S servers each gives 1 / S of every batch; where that is no whole number of items, the ones that give one
-    more change from batch to batch. An element blocks until every server's rate limiter lets it sample.
+    An element is a `ReplaySample` of [items, …] or, if sampling is by priority, a pair (columns, Draw). Each of S
+    servers gives 1 / S of a batch; if that isn't a whole number of items, the servers that give one more change from
+    batch to batch. An element blocks until every server's rate limiter allows sampling.
     """
     servers, num_items = len(addresses), items_in(kind, num_examples)
     items = (
@@ -85,7 +91,7 @@ def _item_dataset(
         return batches
 
     def with_draw(batch: tf.Tensor, items: Any) -> tuple[dict[str, tf.Tensor], Draw]:
-        # Keys are of 64 bits without a sign, which few kernels know; and a server knows its own keys alone.
+        # Keys are uint64, for which there are few kernels; and they are unique only within a server.
         server = (batch * num_items + tf.range(num_items, dtype=tf.int64)) % servers
         keys = tf.stack([server, tf.bitcast(items.info.key, tf.int64)], axis=1)
         return items.data, Draw(tf.cast(items.info.probability / servers, tf.float32), keys)
@@ -94,7 +100,7 @@ def _item_dataset(
 
 
 def _decoded(kind: ItemKind, batch: Any, num_servers: int) -> Sample:
-    """An element of `_item_dataset`, decoded."""
+    """Decodes an element of `_item_dataset`."""
     if isinstance(batch, tuple) and isinstance(batch[1], Draw):
         return Sample(kind.decode(batch[0], num_servers), None, batch[1])
     return Sample(kind.decode(batch.data, num_servers), None)

@@ -1,4 +1,4 @@
-"""The Reverb table of transitions, and `ReplayServer`: one in this process, whose checkpoints survive the next."""
+"""`transitions_table`: makes the Reverb table of transitions. `ReplayServer`: serves one from this process."""
 
 from __future__ import annotations
 
@@ -26,52 +26,52 @@ TABLE = "transitions"
 _UNIFORM = Priorities()
 _NEVER_HOLDS_SAMPLERS = -1e15
 CONTENT_FOLDER = "reverb"
-_SIZES_FILE = "sizes.json"  # Reverb takes a checkpoint that lacks a file for an empty one
+_SIZES_FILE = "sizes.json"  # to check completeness: Reverb restores an empty table if a checkpoint lacks a file
 _STOP_SECONDS = 5.0
 _REPLY_SECONDS = 60
 _START_SECONDS = 20
 
 
 class ReplayServer:
-    """One table, served on a free port; in this process its clients skip the network.
+    """A server of one table on a free port; clients in the same process bypass the network.
 
     The port is open on every interface, to anyone who can reach this machine, without authentication or
-    encryption: dm-reverb 0.14 writes "[::]:port" into its C++ server and gives no way to bind to loopback.
+    encryption: dm-reverb 0.14 hard-codes "[::]:port" in its C++ server and can't bind to loopback only.
     Only a firewall or a private network keeps others out.
 
-    Reverb keeps only its newest checkpoint, in the folder that it works in. `save` therefore links each into
-    a directory of the caller's: on the same file system that copies nothing.
+    Reverb keeps only its newest checkpoint, in its working folder. `save` therefore hard-links each one into a
+    directory of the caller, which copies nothing on the same file system.
     """
 
     def __init__(self, make_table: Callable[[], reverb.Table], workspace: Path | None = None):
-        """`workspace` is an existing folder for Reverb's own files; None: the system's temporary one."""
+        """`workspace` is an existing folder for Reverb's working files; None: the system's temporary folder."""
         self._make_table = make_table
-        self._num_items = 0  # when last asked
+        self._num_items = 0  # in the server's last answer
         self._folder = tempfile.TemporaryDirectory(prefix="reverb-", dir=workspace, ignore_cleanup_errors=True)
         self._start(None)
 
     @property
     def address(self) -> str:
-        """What clients connect to; inside this process Reverb then skips the network."""
+        """The address for clients on this host; in this process Reverb then bypasses the network."""
         return self.address_at(LOOPBACK)
 
     def address_at(self, host: str) -> str:
-        """What clients connect to that reach this process's host by that name."""
+        """The address for clients that reach this host by the name `host`."""
         return with_host(self._server.port, host)
 
     @property
     def client(self) -> reverb.Client:
-        """A client of this server."""
+        """A client that is connected to this server."""
         return self._client
 
     def num_items(self) -> int:
-        """Items in the table now."""
-        if self._num_items < self._max_items:  # asking costs 0.4 ms, and a full table stays full
+        """The number of items in the table now."""
+        if self._num_items < self._max_items:  # asking takes 0.4 ms, and a full table stays full
             self._num_items = int(self._info().current_size)
         return self._num_items
 
     def save(self, directory: Path) -> None:
-        """Checkpoints into `directory`, which must exist. Raises CheckpointError."""
+        """Writes a checkpoint into `directory`, which must exist. Raises CheckpointError."""
         target = directory / CONTENT_FOLDER
         try:
             made = Path(self._client.checkpoint())
@@ -79,11 +79,16 @@ class ReplayServer:
             for file in made.iterdir():
                 _link(file, target / file.name)
             (target / _SIZES_FILE).write_bytes(msgspec.json.encode(_sizes(target)))
-        except (OSError, RuntimeError, IndexError) as error:  # Reverb's word for a full disk is IndexError
+        except (OSError, RuntimeError, IndexError) as error:  # Reverb raises IndexError if the disk is full
             raise CheckpointError(f"{target} can't be written: {first_line(error)}") from error
 
     def restore(self, directory: Path) -> None:
-        """Serves what `save` wrote, on another port. Raises CheckpointError, or ConfigError on a mismatch."""
+        """Restarts the server, on another port, with what `save` wrote.
+
+        Raises:
+          CheckpointError: the checkpoint is missing or damaged.
+          ConfigError: it is of a table that was configured differently.
+        """
         source = directory / CONTENT_FOLDER
         _check_complete(source)
         self._stop()
@@ -94,12 +99,12 @@ class ReplayServer:
         check_same_table(self._info(), self._make_table().info, source)
 
     def close(self) -> None:
-        """Stops the server, or leaves it to the end of the process where it doesn't within seconds."""
+        """Stops the server; if that takes longer than some seconds, leaves it running until the process ends."""
         self._stop()
         self._folder.cleanup()
 
     def _info(self) -> reverb.TableInfo:
-        # Not the table's own `info`: a server that restores a checkpoint makes itself another table.
+        # Not from `reverb.Table.info`: a server that restores a checkpoint replaces the table.
         return self._client.server_info(timeout=_REPLY_SECONDS)[TABLE]
 
     def _start(self, checkpoint: Path | None) -> None:
@@ -117,7 +122,7 @@ class ReplayServer:
         self._check_reached()
 
     def _check_reached(self) -> None:
-        """Checks that calls reach the server; otherwise samplers would wait for it for ever."""
+        """Raises ClusterError if calls don't reach the server: samplers would wait for it forever."""
         try:
             self._client.server_info(timeout=_START_SECONDS)
         except (RuntimeError, ReverbError) as error:
@@ -137,9 +142,9 @@ def transitions_table(
     limiter: reverb.rate_limiters.RateLimiter,
     priorities: Priorities = _UNIFORM,
 ) -> reverb.Table:
-    """A table of `max_items` items, sampled uniformly or by their priorities, the oldest removed first.
+    """Makes a table of `max_items` items, sampled uniformly or by priority, from which the oldest are removed first.
 
-    Inside one process the replay ratio is kept outside Reverb; between processes `pace_limiter` keeps it.
+    Between processes a `pace_limiter` keeps the replay ratio; within one process `ReplayRatio` keeps it outside Reverb.
     """
     return reverb.Table(
         name=TABLE,
@@ -152,16 +157,19 @@ def transitions_table(
 
 
 def pace_limiter(samples_per_insert: float, most_ahead: float) -> reverb.rate_limiters.RateLimiter:
-    """Holds inserting back while inserts · `samples_per_insert` - samples > `most_ahead`.
+    """Makes a rate limiter that blocks inserts while inserts · `samples_per_insert` - samples > `most_ahead`.
 
-    Sampling is never held back but by an empty table: the learner knows by itself how many updates are due, and a
-    table that came back with fewer items than before can't stop both sides.
+    It blocks sampling only while the table is empty: the learner computes by itself how many updates are due, and so a
+    table that was restored with fewer items than before can't block both sides.
     """
     return reverb.rate_limiters.SampleToInsertRatio(samples_per_insert, 1, (_NEVER_HOLDS_SAMPLERS, most_ahead))
 
 
 def check_same_table(stored: reverb.TableInfo, wanted: reverb.TableInfo, origin: object) -> None:
-    """A restored checkpoint overrides the table's configuration: raises ConfigError where it differs."""
+    """Raises ConfigError, which lists the differences, if a restored table isn't configured as `wanted`.
+
+    Reverb configures the table as it was when the checkpoint was written.
+    """
     before, now = stored.rate_limiter_info, wanted.rate_limiter_info
     differences = [
         f"{name} {before}, now {now}"
@@ -180,12 +188,12 @@ def check_same_table(stored: reverb.TableInfo, wanted: reverb.TableInfo, origin:
 
 
 def stop(server: reverb.Server) -> None:
-    """Stops a server, or leaves it to the end of the process if that takes more than seconds."""
+    """Stops a server; if that takes longer than some seconds, leaves it running until the process ends."""
     run_at_once([server.stop], _STOP_SECONDS)
 
 
 def run_at_once(functions: Sequence[Callable[[], object]], timeout_seconds: float) -> None:
-    """Calls all functions at the same time; those that don't return in time go on in the background."""
+    """Calls all functions concurrently; those that don't return within the timeout go on in the background."""
     threads = [threading.Thread(target=function, daemon=True) for function in functions]
     deadline = time.monotonic() + timeout_seconds
     for thread in threads:
@@ -210,7 +218,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Makes a hard link, or a copy if the file system has no links or is another one."""
+    """Makes a hard link, or a copy if the file system has no links or `target` is on another one."""
     with contextlib.suppress(OSError):
         os.link(source, target)
         return
@@ -218,7 +226,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _exponent(info: reverb.TableInfo) -> float:
-    """0: sampling is uniform."""
+    """The exponent of a table's priorities; 0 if it is sampled uniformly."""
     return info.sampler_options.prioritized.priority_exponent
 
 

@@ -1,4 +1,4 @@
-"""`Shards`: asks replay servers in other processes for their counts, all at once; a dead one delays no other."""
+"""`Shards`: asks the replay servers in other processes for their counts, concurrently."""
 
 from __future__ import annotations
 
@@ -13,31 +13,30 @@ from tfdqn.replay.distributed_ratio import TableCounts
 from tfdqn.replay.reverb.server import TABLE, run_at_once
 from tfdqn.system.peer_connections import ConnectionGuard
 
-_REPLY_SECONDS = 2  # whole ones
-_POLL_SECONDS = 3.0 * _REPLY_SECONDS  # another thread may be asking already
+_REPLY_SECONDS = 2  # Reverb takes whole seconds
+_POLL_SECONDS = 3.0 * _REPLY_SECONDS  # longer, since another thread may be asking already
 
 
 class Shard:
-    """One server, which may come and go. Any thread may ask it."""
+    """A client of one server, which may stop and restart at any time. Thread-safe."""
 
     def __init__(self, index: int, address: str):
         self.name = f"replay server {index} at {address}"
         self.client = reverb.Client(address)
-        self.counted = TableCounts()  # when it last answered
-        # As far as this process has seen; never less than before.
-        self.inserted = self.sampled = 0
-        self.answers = False  # the last question
+        self.counted = TableCounts()  # the last answer
+        self.inserted = self.sampled = 0  # totals that never decrease, even if the server restarts with lower counts
+        self.answers = False  # whether it answered the last time it was asked
         self._heard_seconds = time.monotonic()
         self._guard = ConnectionGuard(address)
         self._asking = threading.Lock()  # an answer that overtook another would be counted twice
 
     @property
     def silent_seconds(self) -> float:
-        """How long ago it last answered."""
+        """The seconds since it last answered."""
         return time.monotonic() - self._heard_seconds
 
     def ask(self) -> bool:
-        """Asks it for its counts; False if it does not answer within seconds."""
+        """Asks the server for its counts; returns False if it does not answer within seconds."""
         with self._asking:
             return self._ask()
 
@@ -59,24 +58,24 @@ class Shard:
 
 
 class Shards:
-    """All servers of a replay, in order."""
+    """Clients of all servers of a replay, in order."""
 
     def __init__(self, addresses: Sequence[str]):
         self.each = [Shard(index, address) for index, address in enumerate(addresses)]
 
     def poll(self) -> bool:
-        """Asks all at once; False if one does not answer within seconds."""
+        """Asks all servers concurrently; returns False if any does not answer within seconds."""
         if len(self.each) == 1:
             return self.each[0].ask()
         run_at_once([shard.ask for shard in self.each], _POLL_SECONDS)
         return all(shard.answers for shard in self.each)
 
     def counted(self) -> list[TableCounts]:
-        """The counts in each server's last answer."""
+        """Each server's counts, as of its last answer."""
         return [shard.counted for shard in self.each]
 
     def silent(self, seconds: float = 0.0) -> list[str]:
-        """In words, which have left the last question unanswered and been silent for so long."""
+        """A sentence for each server that didn't answer the last `poll` and has been silent for at least `seconds`."""
         return [
             f"{shard.name} has been silent for {shard.silent_seconds:.0f} s"
             for shard in self.each

@@ -1,4 +1,4 @@
-"""`ShardServer`: one replay server's table, at an address that others know, restored when its process starts again."""
+"""`ShardServer`: serves one replay server's table at a fixed address, and restores it when the process restarts."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ _CHECKPOINT_SECONDS = 60.0
 
 
 class ShardServer:
-    """A Reverb server on a port of every interface; all that have its address may write, sample and checkpoint.
+    """A Reverb server on every interface; any process that has its address can write, sample and checkpoint.
+
+    A checkpoint that can't be read is put aside, and `damage` says so.
 
     Args:
-      config: makes the table, and the pace at which it is filled.
-      task_spec: what its transitions are of.
-      address: "host:port"; only the port is this server's to choose.
-      folder: opened; the checkpoint there is restored, and checkpoints are written there.
+      config: determines the table and its rate limiter.
+      task_spec: the task's observations and actions.
+      address: "host:port"; only its port is used, since all interfaces are served.
+      folder: the opened folder where checkpoints are written, and the newest one is restored from.
 
-    Raises ClusterError if the port is in use, ConfigError where the checkpoint is of another table. A checkpoint
-    that can't be read is put aside, and `damage` says so.
+    Raises:
+      ClusterError: the port is in use.
+      ConfigError: the checkpoint is of a table that was configured differently.
     """
 
     def __init__(self, config: Config, task_spec: TaskSpec, address: str, folder: ShardDir):
@@ -62,20 +65,20 @@ class ShardServer:
                 raise
 
     def size(self) -> int:
-        """Transitions stored now, in whole items; while a checkpoint keeps the table from telling, when it last did."""
+        """The number of transitions stored now, in whole items; its last value while a checkpoint blocks the table."""
         with contextlib.suppress(DeadlineExceededError):
             self._num_items = int(self._info().current_size)
         return self._num_items * self._kind.transitions_per_item
 
     def checkpoint(self) -> None:
-        """Writes a checkpoint, which takes the place of the one before. Raises CheckpointError."""
+        """Writes a checkpoint, which replaces the previous one. Raises CheckpointError."""
         outcome = ["has not been written in time"]
 
         def write() -> None:
             try:
                 self._client.checkpoint()
                 outcome.clear()
-            except (RuntimeError, IndexError) as error:  # Reverb's word for a full disk is IndexError
+            except (RuntimeError, IndexError) as error:  # Reverb raises IndexError if the disk is full
                 outcome[:] = [f"can't be written: {first_line(error)}"]
 
         run_at_once([write], _CHECKPOINT_SECONDS)
