@@ -1,9 +1,11 @@
-"""Acting: policy → environments → transitions.
+"""Acting: steps environments by a policy, and writes the transitions to replay.
 
-`actor.Actor` steps a batch of environments with the newest weights and writes their transitions to replay; `actors` has
-several as one. `factory.make_policy` makes the policy. A `policy.Policy` is Q-values (from NumPy, TensorFlow, or the
-learner's process: `central_inference`) and `exploration`; those that remember something of an episode are subclasses:
-`recurrent_policy`, `member_policy`. It imports tasks, networks, replay's interfaces and coordination's channel of
-weights, nothing that learns. Another way to explore is a function in `exploration`, a case in `Policy`, and its
-settings in `config.Exploration`; one that lasts longer than a step is a subclass of `Policy`, and a case in `factory`.
+`actor.Actor` steps a batch of environments with the newest weights; `actors` groups several. `factory.make_policy`
+makes the policy. A `policy.Policy` combines Q-values (computed by NumPy, by TensorFlow, or in the learner's process by
+`central_inference`) with `exploration`; policies that have a state during an episode are the subclasses in
+`recurrent_policy` and `member_policy`. Imports tasks, networks, replay's interfaces and coordination's channel of
+weights, and nothing that learns.
+
+To add a way to explore, write a function in `exploration`, a case in `Policy`, and its settings in
+`config.Exploration`; if it lasts longer than a step, write a subclass of `Policy` and a case in `factory`.
 """

@@ -16,14 +16,14 @@ from tfdqn.types import Experience, PolicyState
 
 
 class Actor:
-    """Policy → task → writer.
+    """Steps a batch of environments, and writes each step to replay.
 
     Args:
       task: E environments.
-      policy: chooses their actions.
+      policy: chooses the actions.
       client: fetches the newest weights.
-      writer: takes transitions to replay.
-      rng: of every random draw of exploration.
+      writer: writes to replay.
+      rng: the generator for exploration.
     """
 
     def __init__(
@@ -39,18 +39,21 @@ class Actor:
         self.env_steps = 0
 
     def reset(self, seed: int) -> None:
-        """Starts fresh episodes in every environment. Raises as `BatchedTask.reset`."""
+        """Starts new episodes in all environments. Raises as `BatchedTask.reset` does."""
         self._task.reset(seed)
         self._policy_state = ()
         self.statistics.drop_unfinished()
 
     def step(self, env_steps: int | None = None) -> int:
-        """One step of every environment; returns how many finished transitions went to replay.
+        """Steps every environment once; returns how many finished transitions were added to replay.
 
         Args:
-          env_steps: taken by all actors together, which schedules go by; None: this one is alone.
+          env_steps: the number taken by all actors together, on which schedules depend; None: this actor's own.
 
-        Raises as `BatchedTask.step`, before anything of a broken contract reaches replay; and NotFiniteError.
+        Raises:
+          NotFiniteError: a Q-value or a sum of rewards is not finite.
+
+        Also raises as `BatchedTask.step` does, before anything of an invalid step reaches replay.
         """
         self._client.refresh()
         observation, legal_actions = self._task.observation, self._task.legal_actions
@@ -72,23 +75,23 @@ class Actor:
         return written
 
     def _write(self, experience: Experience) -> int:
-        """As `Writer.write`."""
+        """Writes one step; returns as `Writer.write` does. Subclasses may extend it."""
         return self.writer.write(experience)
 
     def _located(self, error: NotFiniteError) -> NotFiniteError:
         return NotFiniteError(f"{self._task.spec.id}, environment step {self.env_steps}: {error}")
 
     def refresh_weights(self) -> None:
-        """Takes the newest weights, as every step does; curves may be drawn before the first step."""
+        """Fetches the newest weights, as every step does, so that they can be read before the first step."""
         self._client.refresh()
 
     @property
     def weights_version(self) -> int:
-        """The train step that made the weights it acts with."""
+        """The number of train steps after which the current weights were published."""
         return self._client.version
 
     def state(self) -> dict[str, np.ndarray]:
-        """Counters, statistics, generator; and the episodes under way, where the task gives its state."""
+        """The counters, statistics and generator; and the running episodes, if the task's state can be saved."""
         state = {"rng": generator_state(self._rng), "env_steps": np.array(self.env_steps)}
         state |= {f"statistics/{name}": array for name, array in self.statistics.state().items()}
         state |= {f"signal/{name}": array for name, array in self._task.lasting_state().items()}
@@ -99,7 +102,7 @@ class Actor:
         return state
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> bool:
-        """Puts `state()` back; False if the task gave no state, and fresh episodes are kept."""
+        """Restores what `state` returned. Returns False if it has no running episodes, so that new ones go on."""
         load_generator_state(self._rng, arrays["rng"])
         self.env_steps = int(arrays["env_steps"])
         self.statistics.load_state(with_prefix("statistics", arrays))

@@ -1,4 +1,4 @@
-"""`Actors`: several actors as one, stepped in turn or each by a thread of its own."""
+"""`Actors`: all actors of a process, stepped in turn or each in its own thread."""
 
 import re
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from tfdqn.types import Arrays
 
 
 class ActingResult(NamedTuple):
-    """What came of a step: transitions written to replay, and environment steps taken (resets are none)."""
+    """The transitions that a step added to replay, and its number of environment steps, resets not counted."""
 
     transitions: int
     env_steps: int
@@ -36,10 +36,19 @@ def make_actor(
     seed: int | None = None,
     action_values: ActionValues | None = None,
 ) -> Actor:
-    """Actor `index` of `acting.actors`: its own part of the ladder of epsilons, and random draws of its own.
+    """Makes actor `index` of `acting.actors`, with its own part of the epsilon ladder and its own random stream.
 
-    Over all N actors' environments the ladder is Ape-X's, epsilon^(1 + alpha i / (N num_envs - 1)). Draws come from
-    the configuration's seed where no other is given, Q-values from the network where nothing else gives them.
+    The ladder is Ape-X's over all N actors' environments, epsilon^(1 + alpha i / (N num_envs - 1)) (Horgan et al. 2018,
+    section 4.1).
+
+    Args:
+      config: the configuration.
+      task: the actor's environments.
+      writer: writes to replay; for a `Rollout` the actor is a `RolloutActor`.
+      weights: the source of the weights.
+      index: the actor's index.
+      seed: for exploration; None: the configuration's.
+      action_values: computes Q-values; None: the configuration's network does.
     """
     seed = config.seed if seed is None else seed
     policy = make_policy(config, task.spec, config.exploration, task.num_envs, index, action_values)
@@ -50,13 +59,13 @@ def make_actor(
 
 
 class Actors:
-    """All of one process's actors; steps and statistics are those of all of them together.
+    """All actors of one process, with their combined counts and statistics.
 
-    Different threads may step different actors; all else is called while none is stepped.
+    Different threads may step different actors; everything else may only be called while none is being stepped.
 
     Args:
-      actors: one at least, alike but for their index.
-      num_envs: environments of each.
+      actors: at least one; they differ only in their index.
+      num_envs: the number of environments of each.
     """
 
     def __init__(self, actors: Sequence[Actor], num_envs: int):
@@ -70,67 +79,67 @@ class Actors:
         return len(self._actors)
 
     def reset(self, seed: int) -> None:
-        """Starts fresh episodes everywhere, each actor's with a seed of its own drawn from `seed`."""
+        """Starts new episodes in all environments; each actor's seed is derived from `seed`."""
         for i, actor in enumerate(self._actors):
             actor.reset(derived_seed(seed, "actor", i) if i else seed)
 
     def step_next(self) -> ActingResult:
-        """One step of the actor whose turn it is."""
+        """Steps the environments of the next actor in turn."""
         turn = self._turn
         self._turn = (turn + 1) % len(self._actors)
         return self.step(turn)
 
     def step(self, index: int) -> ActingResult:
-        """One step of every environment of one actor. Raises NotFiniteError."""
+        """Steps every environment of one actor once. Raises as `Actor.step` does."""
         actor = self._actors[index]
         before = actor.env_steps
         written = actor.step(self.env_steps)
         return ActingResult(written, actor.env_steps - before)
 
     def refresh_weights(self) -> None:
-        """Takes the newest weights, as every step does; curves may be drawn before the first."""
+        """Fetches the newest weights, as every step does, so that they can be read before the first step."""
         for actor in self._actors:
             actor.refresh_weights()
 
     @property
     def env_steps(self) -> int:
-        """Taken by all actors, environments that were only reset not counted."""
+        """The number of environment steps of all actors, resets not counted."""
         return sum(actor.env_steps for actor in self._actors)
 
     @property
     def episodes(self) -> int:
-        """Finished by all actors."""
+        """The number of episodes that all actors have finished."""
         return sum(actor.statistics.episodes for actor in self._actors)
 
     @property
     def recent_return(self) -> float | None:
-        """Mean return of the recent episodes, the last of any actor; None before the first has finished."""
+        """The mean return of the most recent episodes of all actors; None before the first has finished."""
         return self._actors[0].statistics.recent_return
 
     @property
     def recent_length(self) -> float | None:
-        """Mean length of the recent episodes in environment steps; None before the first has finished."""
+        """The mean length of the most recent episodes, in environment steps; None before the first has finished."""
         return self._actors[0].statistics.recent_length
 
     @property
     def weights_version(self) -> int:
-        """The train step that made the oldest weights now acted with."""
+        """The number of train steps after which the oldest weights of any actor were published."""
         return min(actor.weights_version for actor in self._actors)
 
     def state(self) -> dict[str, np.ndarray]:
-        """What each actor's `state` gives: one actor's under its own names, several below their indices."""
+        """Every actor's `state`, with its index before each name if there are several."""
         states = _below_indices([actor.state() for actor in self._actors])
         return states if len(self) == 1 else {**states, "turn": np.array(self._turn)}
 
     def writers_state(self) -> dict[str, np.ndarray]:
-        """The open windows of every actor, named alike."""
+        """Every actor's writer's `state`, named in the same way."""
         return _below_indices([actor.writer.state() for actor in self._actors])
 
     def load_state(self, arrays: Arrays, writers: Arrays) -> bool:
-        """Puts `state()` and `writers_state()` back; False if fresh episodes were kept.
+        """Restores what `state` and `writers_state` returned. Returns False if the running episodes weren't restored.
 
-        They are where the task did not give its state, and where another number of actors saved it: the counts
-        are then taken over, and generators as far as there are actors for them.
+        They can't be if the task's state couldn't be saved, or if the number of actors has changed. In the latter case
+        the counts are restored, and as many generators as there are actors.
         """
         states = _by_index(arrays)
         if len(states) != len(self):
@@ -145,7 +154,7 @@ class Actors:
         return True
 
     def go_on_from(self, env_steps: int, episodes: int) -> None:
-        """Counts on from what actors in other processes have done."""
+        """Sets the counts, when actors in other processes did the run's acting so far."""
         self._actors[0].env_steps, self._actors[0].statistics.episodes = env_steps, episodes
 
     def _take_over(self, states: Sequence[Arrays]) -> None:
@@ -161,12 +170,12 @@ _OF_EPISODES = re.compile(r"(\d+/)?(task|policy_state)/")
 
 
 def lasting(state: Arrays) -> dict[str, np.ndarray]:
-    """Of an actor's state, or of several actors', all but the episodes under way."""
+    """The part of an actor's state, or of `Actors.state`, that doesn't belong to the running episodes."""
     return {name: array for name, array in state.items() if not _OF_EPISODES.match(name)}
 
 
 def saved_actors(arrays: Arrays) -> int:
-    """How many actors' `Actors.state` it is."""
+    """The number of actors whose state `Actors.state` returned."""
     return 1 if "rng" in arrays else sum(name.endswith("/rng") for name in arrays)
 
 
@@ -177,6 +186,6 @@ def _below_indices(states: Sequence[Arrays]) -> dict[str, np.ndarray]:
 
 
 def _by_index(arrays: Arrays, count: int | None = None) -> list[Arrays]:
-    """What `_below_indices` put together, of `count` actors, or of as many as `saved_actors` says."""
+    """Splits what `_below_indices` made, for `count` actors; None: as many as `saved_actors` finds."""
     count = saved_actors(arrays) if count is None else count
     return [arrays] if count == 1 else [with_prefix(str(i), arrays) for i in range(count)]

@@ -1,6 +1,6 @@
-"""Central inference: actors send observations, and one call in the learner's process answers many with Q-values.
+"""Central inference: actors send observations to the learner's process, which computes Q-values in large batches.
 
-Weights stay with the learner. Espeholt et al. 2020, *SEED RL*.
+The weights stay in the learner's process. Espeholt et al. 2020, *SEED RL*.
 """
 
 import threading
@@ -20,12 +20,12 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Observation
 
 _REPLY_SECONDS = 10.0
-_MOST_SECONDS = 60.0  # that the learner keeps a question, though the actor has given up long before
+_MAX_QUESTION_SECONDS = 60.0  # how long the learner keeps a question; the actor stops waiting long before
 _RETRY_SECONDS = 0.25
 
 
 class _Question:
-    """An actor's question and its answer."""
+    """A request for Q-values, and its answer."""
 
     def __init__(self, observation: Observation, legal_actions: np.ndarray | None):
         self.observation, self.legal_actions = observation, legal_actions
@@ -36,16 +36,16 @@ class _Question:
 
 
 class Inference:
-    """The learner's side: a thread answers all waiting questions by one call of the Q-function, again and again.
+    """The learner's side: a thread that answers all waiting questions by one call of the Q-function at a time.
 
-    No question is held back for others: the next call's come in while one is computed.
+    A call starts as soon as the previous one ends, with the questions that arrived meanwhile.
 
     Args:
-      action_values: as `make_q_function` gives it.
-      task_spec: what observations must look like.
-      weights: their source; each call takes the newest.
-      most_rows: B of one call at most, unless one actor alone sends more.
-      rng: what noisy layers draw from, anew for each call.
+      action_values: computes Q-values, as `make_q_function` returns it.
+      task_spec: the task's observations and actions, against which questions are checked.
+      weights: the source of the weights; each call uses the newest.
+      most_rows: the largest batch of a call, unless a single question is larger.
+      rng: the generator for noisy layers, which draw new noise for each call.
     """
 
     def __init__(
@@ -65,20 +65,24 @@ class Inference:
         self._thread.start()
 
     def __call__(self, observed: QValuesRequest) -> QValues:
-        """Q-values [B, A] of observations [B, …]. Raises RefusedError for what is no observation of the task."""
+        """Returns Q float32[B, A] of observations [B, …]. May be called from any thread.
+
+        Raises RefusedError if the observations don't fit the task, the computation fails or takes too long, or `close`
+        has been called.
+        """
         question = self._question(observed)
         with self._changed:
             if self._is_closed:
                 raise RefusedError("the learner is ending")
             self._waiting.append(question)
             self._changed.notify()
-        question.is_answered.wait(_MOST_SECONDS)
+        question.is_answered.wait(_MAX_QUESTION_SECONDS)
         if isinstance(question.answer, QValues):
             return question.answer
         raise RefusedError(f"no Q-values: {question.answer or 'the call under way takes long'}")
 
     def close(self) -> None:
-        """Answers the questions that wait, and refuses those that still come."""
+        """Answers the waiting questions, and refuses further ones."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()
@@ -103,7 +107,7 @@ class Inference:
     def _answer_until_closed(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._is_closed)  # no limit: both wake it
+                self._changed.wait_for(lambda: self._waiting or self._is_closed)  # no timeout: both notify
                 batch = self._take()
                 if not batch and self._is_closed:
                     return
@@ -111,14 +115,14 @@ class Inference:
                 continue
             try:
                 answers: list[QValues | Exception] = [*self._answers(batch)]
-            except Exception as error:  # each actor is told
+            except Exception as error:  # is reported to each actor
                 answers = [error] * len(batch)
             for question, answer in zip(batch, answers, strict=True):
                 question.answer = answer
                 question.is_answered.set()
 
     def _take(self) -> list[_Question]:
-        """The oldest questions that fit into one call, and at least one; those that came too late are dropped."""
+        """Removes and returns the oldest questions that fit into one call, at least one; drops late ones before."""
         taken: list[_Question] = []
         rows = 0
         self._drop_late()
@@ -128,7 +132,7 @@ class Inference:
         return taken
 
     def _drop_late(self) -> None:
-        """Drops questions whose actors no longer wait for the answer, and ask again."""
+        """Drops questions whose actors no longer wait for the answer, since they have asked again."""
         while self._waiting and time.monotonic() - self._waiting[0].asked_seconds > _REPLY_SECONDS:
             late = self._waiting.popleft()
             late.answer = TimeoutError("it comes too late")
@@ -146,11 +150,11 @@ class Inference:
 
 
 class CentralValues:
-    """The actor's side: stands for a Q-function and for the source of its weights.
+    """The actor's side: replaces both the Q-function and the source of its weights.
 
     Args:
-      call: asks the learner, as `Membership.call`.
-      keep_waiting: says, while the learner does not answer, whether to go on waiting.
+      call: calls the learner, as `Membership.call` does.
+      keep_waiting: called with the reason while the learner doesn't answer; returns False to stop waiting.
     """
 
     def __init__(self, call: Callable[..., Any], keep_waiting: KeepWaiting):
@@ -160,7 +164,7 @@ class CentralValues:
     def __call__(
         self, _: Any, observation: Observation, legal_actions: np.ndarray | None, rng: np.random.Generator | None
     ) -> np.ndarray:
-        """Q float32[B, A], with the learner's noise. Raises GivenUpError once `keep_waiting` says so."""
+        """Returns Q float32[B, A], with noise drawn by the learner. Raises GivenUpError if `keep_waiting` says so."""
         masks = None if legal_actions is None else named_array("legal", legal_actions)
         observed = QValuesRequest(named_arrays(observation), masks)
         while True:
@@ -175,9 +179,9 @@ class CentralValues:
             return array_of(found.q_values)
 
     def version(self) -> int:
-        """Of the weights behind the last answer."""
+        """The version of the weights that gave the last answer."""
         return self._version
 
     def get(self) -> VersionedWeights:
-        """No weights: they stay with the learner."""
+        """Returns the last answer's version without weights, which stay with the learner."""
         return VersionedWeights(self._version, {})

@@ -1,4 +1,4 @@
-"""Where a process computes what it acts and evaluates by."""
+"""`acting_device`: the device on which a process computes Q-values for acting and evaluation."""
 
 import tensorflow as tf
 
@@ -6,10 +6,10 @@ from tfdqn.config import Config
 
 
 def acting_device(config: Config) -> str:
-    """As `acting.device` says, where there is a GPU; else the CPU.
+    """The name of the device that `acting.device` selects; the CPU if there is no GPU.
 
-    By itself the CPU: on a GPU that learns, a call would wait behind all updates of the learner's. Central inference
-    takes the last GPU, since its calls are large.
+    "auto" selects the CPU, since on a GPU that also learns a call would wait for all pending updates. For central
+    inference, whose calls are large, it selects the last GPU.
     """
     choice = config.acting.device
     wants_gpu = choice == "gpu" or (choice == "auto" and config.acting.inference == "central")

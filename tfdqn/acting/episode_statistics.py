@@ -18,11 +18,13 @@ class FinishedEpisodes(NamedTuple):
 
 
 class EpisodeStatistics:
-    """Returns and lengths of the task's own episodes that finish in a batch, whatever is learned from.
+    """Returns and lengths of the episodes that finish in a batch of environments.
+
+    They are those of the task itself, even if adapters change the rewards or episodes that are learned from.
 
     Args:
-      num_envs: E.
-      window: how many finished episodes the recent means are over.
+      num_envs: E, the number of environments.
+      window: the number of most recent episodes that the means are over.
     """
 
     def __init__(self, num_envs: int, window: int = 100):
@@ -32,8 +34,8 @@ class EpisodeStatistics:
         self.episodes = 0
 
     def add(self, step: Step) -> FinishedEpisodes | None:
-        """Counts one step of all environments; gives the episodes that it finished, None if it finished none."""
-        if step.is_reset.any():  # also of an episode that broke
+        """Counts one step of all environments; returns the episodes that it finished, or None if there are none."""
+        if step.is_reset.any():  # the episode may have been abandoned
             self._running_return[step.is_reset] = 0
             self._running_length[step.is_reset] = 0
         self._running_return += step.score
@@ -50,22 +52,22 @@ class EpisodeStatistics:
 
     @property
     def recent_return(self) -> float | None:
-        """Mean return of the recent episodes; None before the first has finished."""
-        recent = tuple(self._recent)  # a copy in one step: the actor's thread may add to it meanwhile
+        """The mean return of the most recent episodes; None before the first has finished."""
+        recent = tuple(self._recent)  # an atomic copy, since an actor's thread may add to it meanwhile
         return float(np.mean([total for total, _ in recent])) if recent else None
 
     @property
     def recent_length(self) -> float | None:
-        """Mean length of the recent episodes in environment steps; None before the first has finished."""
+        """The mean length of the most recent episodes, in environment steps; None before the first has finished."""
         recent = tuple(self._recent)
         return float(np.mean([length for _, length in recent])) if recent else None
 
     def share_recent(self, other: "EpisodeStatistics") -> None:
-        """Makes the recent episodes those of both."""
+        """Shares the recent episodes with `other`, so that both count into the same means."""
         self._recent = other._recent
 
     def drop_unfinished(self) -> None:
-        """Forgets the running episodes: a resumed task that could not be put back starts fresh ones."""
+        """Drops the running episodes, after the task has started new ones."""
         self._running_return[:] = 0
         self._running_length[:] = 0
 

@@ -1,6 +1,6 @@
-"""Exploration: schedules of epsilon or temperature, the per-environment ladder, and how actions are drawn.
+"""Exploration: schedules of epsilon or temperature, the ladder over environments, and the drawing of actions.
 
-Pure functions in NumPy; every random draw comes from the generator that is passed in.
+These are pure functions in NumPy, apart from the generator that is passed in.
 """
 
 import numpy as np
@@ -10,12 +10,12 @@ from tfdqn.networks.legal_actions import greedy_numpy
 
 
 def scheduled(settings: config.Exploration, env_steps: int) -> float:
-    """Epsilon or temperature after so many environment steps."""
+    """The epsilon or temperature after `env_steps` environment steps."""
     return decayed(settings.start, settings.end, settings.decay, env_steps / settings.decay_env_steps)
 
 
 def decayed(start: float, end: float, shape: str, fraction: float) -> float:
-    """From start to end as fraction runs from 0 to 1: on a line, or by a constant factor ("exponential")."""
+    """Goes from `start` to `end` as `fraction` goes from 0 to 1, linearly or, if `shape` is so, exponentially."""
     fraction = min(max(fraction, 0.0), 1.0)
     if shape == "exponential":
         low = max(end, 1e-12)
@@ -24,7 +24,10 @@ def decayed(start: float, end: float, shape: str, fraction: float) -> float:
 
 
 def ladder_exponents(num_envs: int, alpha: float) -> np.ndarray:
-    """float64[E]: environment i acts with epsilon^(1 + alpha i / (E - 1)). Horgan et al. 2018, section 4.1."""
+    """The exponents 1 + alpha i / (E - 1) of epsilon, float64[E], for each environment i.
+
+    Horgan et al. 2018, section 4.1.
+    """
     positions = np.linspace(0, 1, num_envs) if num_envs > 1 else np.zeros(1)
     return 1 + alpha * positions
 
@@ -32,9 +35,9 @@ def ladder_exponents(num_envs: int, alpha: float) -> np.ndarray:
 def epsilon_greedy(
     q_values: np.ndarray, legal_actions: np.ndarray | None, epsilons: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """A uniformly random legal action with probability epsilons[b], else the greedy one; int32[B].
+    """Draws actions int32[B]: with probability epsilons[b] a uniformly random legal one, else the greedy one.
 
-    Of branches, Q-values [B, D, A] and epsilons [B, 1], each dimension draws by itself: int32[B, D].
+    With branches, i.e. Q-values [B, D, A] and epsilons [B, 1], each dimension draws by itself: int32[B, D].
     """
     actions = greedy_numpy(q_values, legal_actions)
     explores = rng.random(len(actions) if actions.ndim == 1 else actions.shape) < epsilons
@@ -45,14 +48,14 @@ def epsilon_greedy(
 def boltzmann(
     q_values: np.ndarray, legal_actions: np.ndarray | None, temperature: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Drawn from softmax(Q / temperature) over the legal actions, by the Gumbel trick; int32[B], or [B, D]."""
+    """Draws actions from softmax(Q / temperature) over the legal ones, by the Gumbel trick; int32[B], or [B, D]."""
     return greedy_numpy(q_values / temperature + rng.gumbel(size=q_values.shape), legal_actions)
 
 
 def uniform(shape: tuple[int, ...], legal_actions: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-    """A uniformly random legal action, int32[B], for Q-values of shape [B, A]; int32[B, D] for [B, D, A]."""
+    """Draws uniformly random legal actions: int32[B] for Q-values of shape [B, A], int32[B, D] for [B, D, A]."""
     if legal_actions is None:
-        if len(shape) == 2:  # NumPy takes a number in less time than a tuple
+        if len(shape) == 2:  # for NumPy, an integer as size is faster than a tuple
             return rng.integers(shape[1], size=shape[0], dtype=np.int32)
         return rng.integers(shape[-1], size=shape[:-1], dtype=np.int32)
     return greedy_numpy(rng.random(shape), legal_actions)

@@ -1,4 +1,4 @@
-"""`make_policy`: configuration and task → the policy that acts."""
+"""`make_policy`: makes the policy that a configuration describes."""
 
 from tfdqn.acting.member_policy import MemberPolicy
 from tfdqn.acting.policy import (
@@ -22,15 +22,15 @@ def make_policy(
     actor: int = 0,
     action_values: ActionValues | None = None,
 ) -> Policy:
-    """The policy of the configuration's network, or of its ensemble.
+    """Makes the policy of the configuration's network or ensemble.
 
     Args:
-      config: `network`, and what belongs to it.
+      config: the configuration.
       task_spec: the task's observations and actions.
-      exploration: how to explore; None: always the best legal action.
-      num_envs: environments that an exploring policy acts in at once.
-      actor: which of `acting.actors` it is, counted from 0.
-      action_values: gives Q-values where the network is elsewhere; it then remembers nothing.
+      exploration: how to explore; None: always choose the best legal action.
+      num_envs: the number of environments that an exploring policy acts in.
+      actor: the actor's index among `acting.actors`.
+      action_values: computes Q-values instead of the network, which then can't have a memory.
     """
     all_legal = task_spec.all_legal if len(task_spec.num_actions) > 1 else None
     place = (num_envs, actor, config.acting.actors, all_legal)

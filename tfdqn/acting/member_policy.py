@@ -1,4 +1,4 @@
-"""`MemberPolicy`: the policy of an ensemble one of whose members acts for a whole episode."""
+"""`MemberPolicy`: acts in each episode by one member of an ensemble."""
 
 from collections.abc import Mapping
 
@@ -11,16 +11,16 @@ from tfdqn.types import PolicyState
 
 
 class MemberPolicy(Policy):
-    """As `Policy`; each environment's member is drawn anew, uniformly, where an episode begins.
+    """A `Policy` that draws, uniformly, one member for each environment when an episode begins.
 
-    So it follows one guess about the values for as long as it takes to see where that leads: Osband et al. 2016, *Deep
-    exploration via bootstrapped DQN*, algorithm 1. Its state is one array int64[B], the members counted from 1: 0 is
-    where an episode begins. `q_values`, which knows of no episode, is the ensemble's aggregate.
+    So it explores consistently for a whole episode: Osband et al. 2016, *Deep exploration via bootstrapped DQN*,
+    algorithm 1. Its state is one array int64[B], the members counted from 1; 0 means that an episode begins.
+    `q_values`, which has no state, returns the ensemble's aggregate.
 
     Args:
-      q_function: gives Q float32[K, B, A].
-      ensemble: K, and its aggregation.
-      settings, num_envs, actor, actors: as `Policy`'s.
+      q_function: computes Q float32[K, B, A].
+      ensemble: gives K and the aggregation.
+      settings, num_envs, actor, actors, all_legal: as for `Policy`.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class MemberPolicy(Policy):
         acting = policy_state[0] if policy_state else np.zeros(batch, np.int64)
         if not acting.all():
             acting = np.where(acting == 0, noise.integers(1, self._members + 1, size=batch), acting)
-        with np.errstate(over="ignore", invalid="ignore"):  # found just below
+        with np.errstate(over="ignore", invalid="ignore"):  # `check_finite` finds what is not finite
             q_values = self._q_function(weights, observation, noise)
         values = not_finite_where_any_is_not(q_values[acting - 1, np.arange(batch)], q_values)
         check_finite(values)

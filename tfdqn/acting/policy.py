@@ -1,7 +1,7 @@
-"""`Policy`: observation → action, for a whole batch of environments in one call.
+"""`Policy`: chooses the actions of a whole batch of environments in one call.
 
-Q-values come from NumPy where the network is small and dense, else from one `tf.function`; an ensemble's are
-aggregated and exploration is drawn in NumPy either way.
+Q-values are computed by NumPy if the network is small and dense, else by a `tf.function`. Aggregation of an ensemble
+and exploration are in NumPy in either case.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,15 +24,15 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.contract import is_finite
 from tfdqn.types import PolicyState, Weights
 
-# (weights by canonical name, observation, legal actions bool[B, A] or none, what noisy layers draw from or none) → a
-# value per action, float32[B, A]
+# (weights by canonical name, observation, legal actions bool[B, A] or None, generator for noisy layers or None) →
+# a value for each action, float32[B, A]
 ActionValues = Callable[[Weights, dict[str, np.ndarray], np.ndarray | None, np.random.Generator | None], np.ndarray]
 
 
 class PolicyOutput(NamedTuple):
     """Actions int32[B], Q-values float32[B, A] (an ensemble's aggregate), and the state for the next call.
 
-    Of branches, actions are int32[B, D] and Q-values float32[B, D, A].
+    With branches, actions are int32[B, D] and Q-values float32[B, D, A].
     """
 
     action: np.ndarray
@@ -41,7 +41,7 @@ class PolicyOutput(NamedTuple):
 
 
 def forget(policy_state: PolicyState, is_reset: np.ndarray) -> PolicyState:
-    """The state with zeros where an episode begins (is_reset bool[B]): nothing is remembered across episodes."""
+    """Returns the state with zeros for environments that were reset (is_reset bool[B])."""
     if not policy_state or not is_reset.any():
         return policy_state
     return tuple(
@@ -50,15 +50,15 @@ def forget(policy_state: PolicyState, is_reset: np.ndarray) -> PolicyState:
 
 
 class Policy:
-    """Q-values and exploration together.
+    """Chooses actions from Q-values, with or without exploration.
 
     Args:
-      action_values: gives Q float32[B, A], as `make_q_function` does.
-      settings: how to explore; None: always the best legal action.
-      num_envs: B of an exploring policy, for the ladder of epsilons.
-      actor: which of the actors' policies this is, counted from 0.
-      actors: how many there are; the ladder runs over the environments of all.
-      all_legal: what may be drawn where a task has no masks, bool[*mask_shape]; None: an action is one number.
+      action_values: computes Q float32[B, A], as `make_q_function` returns it.
+      settings: how to explore; None: always choose the best legal action.
+      num_envs: B of an exploring policy, for the epsilon ladder.
+      actor: the index of this policy's actor.
+      actors: the number of actors; the ladder extends over the environments of all.
+      all_legal: for branches, the actions that exist, bool[*mask_shape], if a step has no mask; else None.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Policy:
         ladder = exploration.ladder_exponents(actors * num_envs, ladder_alpha)
         self._exponents = ladder[actor * num_envs : (actor + 1) * num_envs]
         if all_legal is not None:
-            self._exponents = self._exponents[:, np.newaxis]  # of an environment, for each of its branches
+            self._exponents = self._exponents[:, np.newaxis]  # an environment's is the same for all its branches
 
     def __call__(
         self,
@@ -88,17 +88,18 @@ class Policy:
         rng: np.random.Generator,
         env_steps: int = 0,
     ) -> PolicyOutput:
-        """Acts in B environments at once.
+        """Chooses the actions of B environments.
 
         Args:
-          weights: of the network, by canonical name.
+          weights: the network's weights, by canonical name.
           observation: a dict of arrays [B, …].
-          legal_actions: bool[B, A], or none if all are legal.
-          policy_state: what the previous call returned, zeros where an episode begins; () at the very first.
-          rng: every random draw comes from it.
-          env_steps: taken so far, for the exploration schedule.
+          legal_actions: bool[B, A]; None: all are legal.
+          policy_state: what the previous call returned, with zeros where an episode begins; () in the first call.
+          rng: the generator for all random draws.
+          env_steps: the number of environment steps so far, for the exploration schedule.
 
-        Raises NotFiniteError for Q-values that are not finite.
+        Raises:
+          NotFiniteError: a Q-value is not finite.
         """
         noise = None if self._settings is None else rng
         q_values, policy_state = self._values(weights, observation, legal_actions, policy_state, noise)
@@ -111,8 +112,11 @@ class Policy:
         legal_actions: np.ndarray | None,
         noise: np.random.Generator | None = None,
     ) -> np.ndarray:
-        """What it acts by, float32[B, A]; arguments and errors as of a call. Noisy layers draw from `noise`."""
-        with np.errstate(over="ignore", invalid="ignore"):  # found just below
+        """Computes the Q-values by which it acts, float32[B, A]; arguments and errors as of a call.
+
+        Noisy layers draw from `noise`; None: they have no noise.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):  # `check_finite` finds what is not finite
             q_values = self._action_values(weights, observation, legal_actions, noise)
         check_finite(q_values)
         return q_values
@@ -125,7 +129,7 @@ class Policy:
         policy_state: PolicyState,
         noise: np.random.Generator | None,
     ) -> tuple[np.ndarray, PolicyState]:
-        """(what it acts by, the next state): of one that remembers nothing, the same."""
+        """Returns (Q-values, the next state). Here the state is passed through; subclasses use it."""
         return self.q_values(weights, observation, legal_actions, noise), policy_state
 
     def _choose(
@@ -142,7 +146,7 @@ class Policy:
 
 
 def check_finite(q_values: np.ndarray) -> None:
-    """Raises NotFiniteError, which names the first environment and action, for a value that is not."""
+    """Raises NotFiniteError, naming the first environment and action, if a Q-value is not finite."""
     if not is_finite(q_values):
         place = np.argwhere(~np.isfinite(q_values))[0]
         environment, *action = (int(index) for index in place)
@@ -153,7 +157,7 @@ def check_finite(q_values: np.ndarray) -> None:
 
 
 def make_q_function(config: Config, task_spec: TaskSpec) -> ActionValues:
-    """What `[network]` and `[ensemble]` describe, as a function of weights and NumPy arrays."""
+    """Makes the function that computes the Q-values of `[network]`, or the aggregate of `[ensemble]`."""
     q_function = network_q_function(config, task_spec)
     if config.ensemble.size == 1:
         return lambda weights, observation, legal_actions, rng: q_function(weights, observation, rng)
@@ -161,12 +165,15 @@ def make_q_function(config: Config, task_spec: TaskSpec) -> ActionValues:
 
 
 def network_q_function(config: Config, task_spec: TaskSpec) -> QFunction:
-    """What `[network]` describes, by NumPy where that pays; of an ensemble, the Q-values of all its members."""
+    """Makes the function that computes the Q-values of `[network]`, those of all members for an ensemble.
+
+    It uses NumPy if that is faster, else TensorFlow.
+    """
     return numpy_q_function(config, task_spec) or tensorflow_q_function(config, task_spec)
 
 
 def aggregated(q_function: QFunction, aggregation: Aggregation) -> ActionValues:
-    """What an ensemble thinks as one; for "majority" these are votes (`networks.aggregation`)."""
+    """Makes a function that aggregates the Q-values of an ensemble's members; "majority" gives votes instead."""
 
     def action_values(
         weights: Weights,
@@ -181,20 +188,26 @@ def aggregated(q_function: QFunction, aggregation: Aggregation) -> ActionValues:
 
 
 def not_finite_where_any_is_not(values: np.ndarray, q_values: np.ndarray) -> np.ndarray:
-    """Values float32[B, A] made of Q float32[K, B, A], which may be finite where a member's are not; there NaN."""
+    """Returns aggregated values float32[B, A], with NaN where any member's Q, float32[K, B, A], is not finite.
+
+    An aggregate such as a vote or a minimum could be finite there.
+    """
     if is_finite(q_values):
         return values
     return np.where(np.isfinite(q_values).all(axis=0), values, np.float32(np.nan))
 
 
 def tensorflow_q_function(config: Config, task_spec: TaskSpec) -> QFunction:
-    """One traced call over a copy of the network; weights are assigned when another mapping is passed."""
+    """Makes a function that computes Q-values by a `tf.function` over a copy of the network.
+
+    It assigns the weights only if they are another mapping than in the previous call.
+    """
     q_function = tensorflow_recurrent_q_function(config, task_spec)
     return lambda weights, observation, rng=None: q_function(weights, observation, (), rng)[0]
 
 
 def tensorflow_recurrent_q_function(config: Config, task_spec: TaskSpec) -> RecurrentQFunction:
-    """The same of a network that may have a memory: without one its state is ()."""
+    """As `tensorflow_q_function`, but also takes and returns the network's state; () if it has no memory."""
     device = acting_device(config)
     with tf.device(device):
         copy = network_to_load(config, task_spec, name="acting")
@@ -207,7 +220,7 @@ def tensorflow_recurrent_q_function(config: Config, task_spec: TaskSpec) -> Recu
         lambda observation, state: copy(observation, network_state=state), input_signature=signature, autograph=False
     )
     key = derived_seed(config.seed, "acting noise")
-    noisy_call = tf.function(  # traced where it is called
+    noisy_call = tf.function(  # traced only if it is called
         lambda observation, state, draw: copy(observation, network_state=state, noise=Noise(key, draw)),
         input_signature=[*signature, tf.TensorSpec((), tf.int64)],
         autograph=False,

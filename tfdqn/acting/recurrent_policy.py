@@ -11,12 +11,12 @@ from tfdqn.types import PolicyState, Weights
 
 
 class RecurrentPolicy(Policy):
-    """As `Policy`; its state is one array float32[B, S], zeros where an episode begins.
+    """A `Policy` whose state is the network's, one array float32[B, S], with zeros where an episode begins.
 
     Args:
-      q_function: gives Q and the next state.
+      q_function: computes Q and the next state.
       state_size: S.
-      settings, num_envs, actor, actors: as `Policy`'s.
+      settings, num_envs, actor, actors, all_legal: as for `Policy`.
     """
 
     def __init__(
@@ -29,16 +29,17 @@ class RecurrentPolicy(Policy):
         actors: int = 1,
         all_legal: np.ndarray | None = None,
     ):
-        super().__init__(self._of_a_first_step, settings, num_envs, actor, actors, all_legal)
+        super().__init__(self._initial_q_values, settings, num_envs, actor, actors, all_legal)
         self._q_function, self._state_size = q_function, state_size
 
-    def _of_a_first_step(
+    def _initial_q_values(
         self,
         weights: Weights,
         observation: dict[str, np.ndarray],
         legal_actions: np.ndarray | None,
         noise: np.random.Generator | None,
     ) -> np.ndarray:
+        """Q-values as in an episode's first step, for `q_values`, which has no state."""
         return self._q_function(weights, observation, self._zeros(observation), noise)[0]
 
     def _values(
@@ -50,7 +51,7 @@ class RecurrentPolicy(Policy):
         noise: np.random.Generator | None,
     ) -> tuple[np.ndarray, PolicyState]:
         state = policy_state[0] if policy_state else self._zeros(observation)
-        with np.errstate(over="ignore", invalid="ignore"):  # found just below
+        with np.errstate(over="ignore", invalid="ignore"):  # `check_finite` finds what is not finite
             q_values, state = self._q_function(weights, observation, state, noise)
         check_finite(q_values)
         return q_values, (state,)

@@ -1,4 +1,4 @@
-"""`RolloutActor`: an actor whose Q-values, computed once to act by, are what its λ-returns are made of."""
+"""`RolloutActor`: an actor that fills a rollout, and passes on its Q-values, from which λ-returns are computed."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from tfdqn.types import Experience
 
 
 class RolloutActor(Actor):
-    """Policy → task → rollout; the weights do not change in the midst of one. Arguments as of `Actor`."""
+    """Steps environments and fills a rollout, during which the weights don't change. Arguments as of `Actor`."""
 
     def __init__(
         self, task: BatchedTask, policy: Policy, client: WeightsClient, rollout: Rollout, rng: np.random.Generator
