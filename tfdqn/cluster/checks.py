@@ -1,4 +1,4 @@
-"""Checks that the configuration and the cluster of `TF_CONFIG` go together, before anything is started."""
+"""Checks that a configuration and the cluster of `TF_CONFIG` fit each other, before anything starts."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from tfdqn.system.addresses import host_and_port, is_of_this_host
 
 
 def cluster_keys(cluster: Cluster | None) -> list[str]:
-    """Overrides for the keys that a cluster decides: it, not the file, says how many processes learn."""
+    """Overrides for the keys that a cluster determines: the number of processes that learn together."""
     if cluster is None or _is_alone(cluster):
         return []
     servers = len(cluster.addresses(PARAMETER_SERVER))
@@ -21,13 +21,13 @@ def cluster_keys(cluster: Cluster | None) -> list[str]:
 
 
 def given_keys(keys: Mapping[str, str], cluster: Cluster | None) -> dict[str, str]:
-    """The user's `keys`, without those that the cluster decides."""
+    """Returns the user's `keys` without those that the cluster determines."""
     decided = [each.partition("=")[0] for each in cluster_keys(cluster)]
     return {key: each for key, each in keys.items() if key not in decided}
 
 
 def cluster_for(config: Config, cluster: Cluster | None) -> Cluster | None:
-    """The cluster, or None if it is only this process. Raises ConfigError if the strategy can't use it."""
+    """Returns the cluster, or None if it is only this process. Raises ConfigError if the strategy can't use it."""
     if cluster is None or _is_alone(cluster):
         return None
     strategy = config.learner.strategy
@@ -56,10 +56,10 @@ def cluster_for(config: Config, cluster: Cluster | None) -> Cluster | None:
 
 
 def doubt(cluster: Cluster) -> str | None:
-    """What may be wrong with this process's own address, in one line; None if nothing seems wrong.
+    """A one-line warning if this process's address is not one of this host; None if it may be.
 
-    If `TF_CONFIG` was copied unchanged from another host, two processes take themselves for the same one, and all wait
-    for the missing one. It is not an error, because with address translation it may be right.
+    If `TF_CONFIG` was copied unchanged from another host, two processes believe to be the same one, and all wait for
+    the missing one. It is only a warning, because behind address translation the address may be right.
     """
     address = cluster.addresses(cluster.job)[cluster.index]
     host, _ = host_and_port(address)
@@ -81,7 +81,7 @@ def require_chief(cluster: Cluster | None) -> None:
 
 
 def check_topology(config: Config, topology: Topology, origin: str = "the cluster") -> None:
-    """Raises ConfigError if these processes, which `origin` names, can't run the configuration."""
+    """Raises ConfigError if the processes of a topology, which came from `origin`, can't run the configuration."""
     strategy = config.learner.strategy
     if not config.agent.has_replay:
         raise ConfigError(

@@ -21,16 +21,16 @@ from tfdqn.system.addresses import check_addresses
 
 CLUSTER_SPEC = "CLUSTER_SPEC"
 _LEARNING_JOBS = (CHIEF, WORKER, PARAMETER_SERVER)
-# Allowed beside them, and left out: `tf.distribute` would reject them.
+# Allowed as well, but left out of a `Cluster`: `tf.distribute` would reject them.
 _OTHER_JOBS = tuple(role.value for role in Role if role not in (Role.PARAMETER_SERVER, Role.WORKER))
-_MOST_SHOWN = 50  # characters of what is wrong
+_MAX_SHOWN = 50  # characters of an invalid value in an error
 
 
 class _Variable(NamedTuple):
-    """A variable's content: the cluster's jobs with their addresses, and the task that is this process."""
+    """The content of a variable: the cluster's jobs with their addresses, and which task this process is."""
 
-    origin: str
-    jobs: dict[str, Any]  # empty: it names no cluster
+    origin: str  # the variable's name, for errors
+    jobs: dict[str, Any]  # empty if it names no cluster
     task: Any
 
     def process(self) -> tuple[str, int]:
@@ -39,7 +39,7 @@ class _Variable(NamedTuple):
             raise self.error('"task" must say which process this is: {"type": "worker", "index": 0}')
         index = self.task.get("index", 0)
         if not re.fullmatch(r"-?[0-9]{1,9}", str(index)):
-            raise self.error(f"task.index = {repr(index)[:_MOST_SHOWN]} is not a number")
+            raise self.error(f"task.index = {repr(index)[:_MAX_SHOWN]} is not a number")
         return str(self.task["type"]), int(index)
 
     def addresses(self, job: str) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ class _Variable(NamedTuple):
 
 
 def _variable(name: str, environment: Mapping[str, str]) -> _Variable | None:
-    """An environment variable's content; None if it is not set. Raises ConfigError."""
+    """Reads an environment variable; returns None if it is not set or empty. Raises ConfigError."""
     text = environment.get(name, "").strip()
     if not text:
         return None
@@ -70,7 +70,7 @@ def _variable(name: str, environment: Mapping[str, str]) -> _Variable | None:
 
 
 def cluster_of_environment(environment: Mapping[str, str] = os.environ) -> Cluster | None:
-    """The processes that learn together, by `TF_CONFIG`; None if it names no cluster. Raises ConfigError."""
+    """Reads the processes that learn together from `TF_CONFIG`; None if it names no cluster. Raises ConfigError."""
     variable = _variable(VARIABLE, environment)
     if variable is None or not variable.jobs:
         return None
@@ -84,7 +84,7 @@ def cluster_of_environment(environment: Mapping[str, str] = os.environ) -> Clust
 
 
 def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tuple[Topology, ProcessId]:
-    """The topology in `TF_CONFIG`, and which of its processes this one is, if any. Raises ConfigError."""
+    """Reads the topology from `TF_CONFIG`, and which of its processes this one is. Raises ConfigError."""
     variable = _variable(VARIABLE, environment)
     if variable is None:
         raise ConfigError(f"the addresses of the job's processes are needed: give --cluster FILE, or set {VARIABLE}")
@@ -94,9 +94,15 @@ def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tupl
 
 
 def process_in_job(config: Config, cluster: Path | None, role: Role, index: int | None) -> tuple[Topology, ProcessId]:
-    """Which process this is, by the cluster file, or else by `TF_CONFIG`, which must not contradict the command.
+    """Finds the job's topology, and which of its processes this one is.
 
-    Raises ConfigError if there is no such process, or if the processes can't run the configuration.
+    Args:
+      config: the job's configuration.
+      cluster: the cluster file; None: `TF_CONFIG` is read.
+      role, index: which process this is, as given on the command line; None: index 0, or `TF_CONFIG`'s.
+
+    Raises:
+      ConfigError: there is no such process, `TF_CONFIG` names another, or the processes can't run the configuration.
     """
     asked = ProcessId(role, index or 0)
     if cluster is not None:
@@ -111,7 +117,7 @@ def process_in_job(config: Config, cluster: Path | None, role: Role, index: int 
 
 
 def machines_of_environment(environment: Mapping[str, str] = os.environ) -> Machines:
-    """The platform's machines, by `CLUSTER_SPEC` or, if it is not set, `TF_CONFIG`. Raises ConfigError."""
+    """Reads the platform's machines from `CLUSTER_SPEC` or, if that is not set, `TF_CONFIG`. Raises ConfigError."""
     variable = _variable(CLUSTER_SPEC, environment) or _variable(VARIABLE, environment)
     if variable is None:
         raise ConfigError(f"{VARIABLE} or {CLUSTER_SPEC} must be set: it lists the job's machines")

@@ -1,7 +1,7 @@
-"""`lease_index`: gives a process without an index the lowest one of its role that is free on this host.
+"""`lease_index`: gives a process that has no index the lowest one of its role that is free on this host.
 
-`docker compose up --scale actor=N` needs it: the copies of a service can't be told apart by their arguments, and a
-separate service for each actor could not be scaled. A lease is a lock on a file, held until the process ends.
+`docker compose up --scale actor=N` needs it, since all copies of a service have the same arguments, and a separate
+service for each actor could not be scaled. A lease is a lock on a file, held until the process ends.
 """
 
 import time
@@ -18,13 +18,20 @@ _RETRY_SECONDS = 1.0
 def lease_index(
     folder: Path, role: Role, count: int, say: Callable[[str], None], interrupted: Callable[[], bool]
 ) -> ProcessId | None:
-    """This process's identity until it ends. Waits while all are taken; None if the user asks to stop meanwhile.
+    """Leases an index for this process until it ends; waits while all are taken.
 
     Args:
-      folder: of the locks.
-      count: how many processes of the role there are.
+      folder: where the locks are.
+      role: the process's role.
+      count: the number of processes of this role in the job.
+      say: shows one line to the user.
+      interrupted: whether the user has asked to stop.
 
-    Raises ClusterError if the folder can't be written.
+    Returns:
+      The process's identity; None if the user asked to stop before an index was free.
+
+    Raises:
+      ClusterError: the folder can't be written, or its file system has no locks.
     """
     process_ids = (ProcessId(role, index) for index in range(count))
     locks = {each: FileLock(folder / f"{each.file_stem}.lock") for each in process_ids}
@@ -36,14 +43,14 @@ def lease_index(
         found = _first_free(locks)
     for process_id, lock in locks.items():
         if process_id != found:
-            lock.release()  # what was tried in vain, too
+            lock.release()  # also closes the files of locks that were not acquired
     if found is not None:
         say(f"this is {found}")
     return found
 
 
 def _first_free(locks: dict[ProcessId, FileLock]) -> ProcessId | None:
-    """The first index whose lock was free. The lock is now held."""
+    """Acquires the first lock that is free; returns its process's identity, or None if all are taken."""
     return next((process_id for process_id, lock in locks.items() if _try_acquire(lock)), None)
 
 

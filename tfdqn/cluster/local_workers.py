@@ -1,6 +1,6 @@
-"""`LocalWorkers`: a run's other learning processes, started on this host and ended with this process.
+"""`LocalWorkers`: starts the other learning processes of a run on this host, and ends them.
 
-Each runs the same command with another `TF_CONFIG`, as on another host.
+All run the same command, each with its own `TF_CONFIG`, just as they would on other hosts.
 """
 
 import subprocess
@@ -18,11 +18,11 @@ from tfdqn.system.gpus import NONE_VISIBLE, deal
 from tfdqn.system.subprocesses import how_it_ended, start_process
 
 _GRACE_SECONDS = 5.0
-Shares = Mapping[tuple[str, int], Mapping[str, str]]  # by job and index: variables that say which GPUs are seen
+Shares = Mapping[tuple[str, int], Mapping[str, str]]  # (job, index) → environment variables that select its GPUs
 
 
 def share_gpus(config: Config, gpus: tuple[str, ...], say: Callable[[str], None]) -> Shares:
-    """The GPUs of `train` and of the processes that it starts on this host; empty if it learns alone or has no GPU.
+    """Divides this host's GPUs among the chief and the processes that it starts; empty if there are none of either.
 
     Raises ConfigError as `deal` does.
     """
@@ -36,18 +36,18 @@ def share_gpus(config: Config, gpus: tuple[str, ...], say: Callable[[str], None]
 
 
 def own_share(config: Config, shares: Shares) -> Mapping[str, str]:
-    """The share of the chief, which is this process."""
+    """The environment variables that select the GPUs of the chief, which is this process."""
     return shares.get((CHIEF if CHIEF in tensorflow_jobs(config) else WORKER, 0), {})
 
 
 class LocalWorkers:
-    """The processes of every task but the chief's, which is this process.
+    """The processes of all tasks other than the chief's, which is this process.
 
     Args:
-      counts: of each job's tasks, from `tensorflow_jobs`; without a job "chief", worker 0 is the chief.
-      command: what each process runs.
-      logs: a folder for what they print, one file each.
-      gpus: from `share_gpus`.
+      counts: the number of tasks of each job, from `tensorflow_jobs`; without a job "chief", worker 0 is the chief.
+      command: the command that every process runs.
+      logs: the folder for their output, one file each.
+      gpus: the result of `share_gpus`.
     """
 
     def __init__(self, counts: Mapping[str, int], command: Sequence[str], logs: Path, gpus: Shares | None = None):
@@ -68,7 +68,7 @@ class LocalWorkers:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Process ids by name ("worker 1")."""
+        """The operating system's ids of the processes, by name ("worker 1")."""
         return {name: process.pid for name, (process, _) in self._processes.items()}
 
     def check(self) -> None:
@@ -79,7 +79,7 @@ class LocalWorkers:
                 raise ClusterError(f"{name} {how_it_ended(status)}; see {log}")
 
     def close(self) -> None:
-        """Ends every process: asks it to end, then kills it."""
+        """Ends all processes: sends SIGTERM, and kills those that don't end within seconds."""
         processes = [process for process, _ in self._processes.values()]
         for process in processes:
             process.terminate()
@@ -89,7 +89,7 @@ class LocalWorkers:
                 process.wait(max(deadline - time.monotonic(), 0.0))
             except subprocess.TimeoutExpired:
                 process.kill()
-                with suppress(subprocess.TimeoutExpired):  # one whose disk hangs is left to the kernel
+                with suppress(subprocess.TimeoutExpired):  # the kernel can't end it while its disk hangs
                     process.wait(_GRACE_SECONDS)
 
     def _start(self, task: Cluster, command: Sequence[str], logs: Path) -> None:

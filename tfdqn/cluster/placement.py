@@ -1,7 +1,7 @@
-"""Placement: which of a job's processes run on which machine, on platforms with pools of equal machines.
+"""Placement: which of a job's processes run on which machine, on platforms that have pools of equal machines.
 
-The platform says which machines there are, and which one this is, by Kubeflow's `TF_CONFIG` or Vertex AI's
-`CLUSTER_SPEC`. The job says which roles each pool runs. From these, every machine computes the same topology.
+The platform lists the machines, and says which one this is, in Kubeflow's `TF_CONFIG` or Vertex AI's `CLUSTER_SPEC`.
+The job says which roles each pool runs. From these, every machine computes the same topology.
 """
 
 from collections import Counter
@@ -17,11 +17,11 @@ from tfdqn.system.addresses import check_addresses, host_and_port, with_host
 
 _LAST_PORT = 65535
 
-Pools = Mapping[str, tuple[Role, ...]]  # a pool's name → the roles that its machines play
+Pools = Mapping[str, tuple[Role, ...]]  # a pool's name → the roles that its machines run
 
 
 class Machine(Struct, frozen=True, order=True):
-    """One machine: the index-th of its pool."""
+    """One machine, by its pool and its index in that."""
 
     pool: str
     index: int
@@ -35,13 +35,16 @@ class Machines(Struct, frozen=True, kw_only=True):
 
     addresses: dict[str, tuple[str, ...]]  # a pool's name → "host:port" of each of its machines
     this: Machine
-    origin: str  # where it is said, for people
+    origin: str  # the variable that lists them, for errors
 
     def sizes(self, pools: Pools) -> dict[str, int]:
-        """How many machines each pool has. Raises ConfigError if a pool with a serving role has none.
+        """The number of machines in each pool.
 
-        Kubeflow does not list evaluators, so a pool without serving roles may be missing or empty; it then counts as
+        Kubeflow does not list evaluators, so a pool without serving roles may be missing or empty, and then counts as
         one machine.
+
+        Raises:
+          ConfigError: a pool with a serving role has no machine, or this machine is in none of the pools.
         """
         sizes = {}
         for pool, roles in pools.items():
@@ -58,7 +61,7 @@ class Machines(Struct, frozen=True, kw_only=True):
 
 
 def read_pools(texts: Sequence[str]) -> dict[str, tuple[Role, ...]]:
-    """Pools from texts like "worker=worker,actor". Raises ConfigError."""
+    """Reads pools from texts such as "worker=worker,actor". Raises ConfigError."""
     pools: dict[str, tuple[Role, ...]] = {}
     for text in texts:
         pool, _, names = text.partition("=")
@@ -72,12 +75,15 @@ def read_pools(texts: Sequence[str]) -> dict[str, tuple[Role, ...]]:
 
 
 def place(config: Config, pools: Pools, sizes: Mapping[str, int]) -> dict[Machine, tuple[ProcessId, ...]]:
-    """The processes on each machine. In a pool, each role's processes are dealt out to the machines in turn.
+    """Assigns processes to machines: those of each role go to the machines of its pool in turn.
 
     Args:
-      sizes: how many machines each pool has.
+      config: the job's configuration.
+      pools: the roles of each pool.
+      sizes: the number of machines in each pool.
 
-    Raises ConfigError if a role that the configuration needs is in no pool, or in two.
+    Raises:
+      ConfigError: a role that the job has is in no pool, or in two.
     """
     counts = process_counts(config)
     placed = [role for roles in pools.values() for role in roles]
@@ -95,7 +101,7 @@ def place(config: Config, pools: Pools, sizes: Mapping[str, int]) -> dict[Machin
 def topology_on_machines(
     config: Config, placed: Mapping[Machine, tuple[ProcessId, ...]], machines: Machines
 ) -> Topology:
-    """Every process's address. The serving processes of a machine get its port and the following ones, in order.
+    """Makes the topology: the serving processes of a machine get its port and the following ones, in order.
 
     Raises ConfigError if there are not enough ports, or if some machines can't reach the others.
     """

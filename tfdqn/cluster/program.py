@@ -1,6 +1,6 @@
-"""`Program`: a job's processes as data: their commands, addresses, dependencies and rules for restarts.
+"""`Program`: the commands, ports, dependencies and restart rules of a job's processes, as data.
 
-It is built before anything starts, from given paths and addresses only.
+It is built before anything starts, only from given paths and addresses.
 """
 
 from collections.abc import Callable, Collection
@@ -15,16 +15,16 @@ from tfdqn.errors import RESTART_STATUS
 from tfdqn.system.addresses import LOOPBACK, free_addresses, host_and_port, is_free
 from tfdqn.system.gpus import NONE_VISIBLE
 
-# Where a process has a host to itself: its port, and the learner's second one, for `tf.distribute`.
+# The port of a process on a host of its own, and the learner's second one, for `tf.distribute`.
 PORT, CHIEF_PORT = 2222, 2223
 
 
 class Restart(Struct, frozen=True, kw_only=True):
     """Exit statuses with special rules for restarts; after any other, a process restarts after a growing pause."""
 
-    never: tuple[int, ...] = (0, 2)  # done; a mistake that only the user can mend
+    never: tuple[int, ...] = (0, 2)  # finished; an error that only the user can fix
     at_once: tuple[int, ...] = (RESTART_STATUS,)
-    failures_in_a_row: int = 5  # without having got to its work: then it is given up
+    failures_in_a_row: int = 5  # how often it may fail before it begins to work until it is given up
 
 
 class Process(Struct, frozen=True, kw_only=True):
@@ -32,8 +32,8 @@ class Process(Struct, frozen=True, kw_only=True):
 
     id: ProcessId
     arguments: tuple[str, ...]  # after `tfdqn`
-    ports: tuple[int, ...] = ()  # that it serves
-    environment: dict[str, str | None] = {}  # to set; None: to leave out
+    ports: tuple[int, ...] = ()  # on which it serves
+    environment: dict[str, str | None] = {}  # variables to set; None: to remove
     needs: tuple[Role, ...] = ()
     restart: Restart = Restart()
 
@@ -45,12 +45,12 @@ class Program(Struct, frozen=True, kw_only=True):
     processes: tuple[Process, ...]
 
     def share(self, process_ids: Collection[ProcessId]) -> "Program":
-        """The part that one of several supervisors runs."""
+        """The part of the program that one of several supervisors runs."""
         processes = tuple(process for process in self.processes if process.id in process_ids)
         return Program(topology=self.topology, processes=processes)
 
     def stop_order(self) -> list[list[Process]]:
-        """Groups of processes in the order in which they are stopped: no process needs one of an earlier group."""
+        """Groups of processes in the order in which they are stopped: each group before those that it needs."""
         left, order = list(self.processes), []
         while left:
             needed = {role for process in left for role in process.needs}
@@ -61,19 +61,20 @@ class Program(Struct, frozen=True, kw_only=True):
 
 
 def run_arguments(role: Role, task: int | str, *, config_file: str, cluster_file: str, run_dir: str) -> tuple[str, ...]:
-    """A process's command line after `tfdqn`; `task` may be a placeholder that its host replaces by the index."""
+    """A process's arguments after `tfdqn`; `task` is its index, or a placeholder that the platform replaces by it."""
     where = ("--cluster", cluster_file, "--run-dir", run_dir)
     return ("run", str(role), config_file, "--task", str(task), *where)
 
 
 def make_program(config: Config, topology: Topology, *, config_file: str, cluster_file: str, run_dir: str) -> Program:
-    """The program of a topology. Raises ConfigError if the topology can't run the configuration.
+    """Makes the program of a topology. Raises ConfigError if the topology can't run the configuration.
 
     Args:
+      config: the job's configuration.
+      topology: the job's processes.
       config_file, cluster_file, run_dir: paths as the processes see them.
     """
     check_topology(config, topology)
-
     return Program(
         topology=topology,
         processes=tuple(
@@ -92,12 +93,15 @@ def make_program(config: Config, topology: Topology, *, config_file: str, cluste
 
 
 def _environment(config: Config, role: Role) -> dict[str, str | None]:
-    """Removes `TF_CONFIG`, which is another job's, and hides unused GPUs, of which TensorFlow would take memory."""
+    """Removes `TF_CONFIG`, which may be another job's, and hides GPUs from roles that don't need any.
+
+    TensorFlow would allocate memory on every GPU that it sees.
+    """
     return {"TF_CONFIG": None} | ({} if TRAITS[role].computes_gradients(config) else NONE_VISIBLE)
 
 
 def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology | None = None) -> Topology:
-    """A topology for `config` on this host, with addresses from `kept` if they are free, else new ones.
+    """Makes a topology for `config` on this host. Keeps the addresses of `kept` that are free; the others are new.
 
     Raises ClusterError if there aren't enough free ports.
     """
@@ -116,10 +120,12 @@ def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology
 
 
 def topology_on_hosts(config: Config, host: Callable[[ProcessId], str], *, has_evaluator: bool = True) -> Topology:
-    """A topology for `config` in which every serving process has a host of its own, and so all its ports.
+    """Makes a topology for `config` in which every serving process has its own host, on which all ports are free.
 
     Args:
-      host: a process → its host's name, as the other processes know it.
+      config: the job's configuration.
+      host: returns the name of a process's host, by which the other processes reach it.
+      has_evaluator: whether the job has an evaluator.
     """
     counts = process_counts(config, has_evaluator=has_evaluator)
     return make_topology(counts, lambda each: f"{host(each)}:{PORT}", f"{host(LEARNER)}:{CHIEF_PORT}")

@@ -1,7 +1,6 @@
-"""The roles of a job's processes, and one table of their traits.
+"""The roles of a job's processes, and the table of their traits, which all code about processes reads.
 
-Topology, program, supervisor, manifests and probes read it. A new role is a row in `TRAITS` and a file of its name in
-`roles/`.
+To add a role, add a row to `TRAITS` and a file of its name to `roles/`.
 """
 
 from collections.abc import Callable
@@ -36,7 +35,7 @@ class ProcessId(Struct, frozen=True, order=True):
 
     @property
     def file_stem(self) -> str:
-        """The stem of its files' names: "actor-0"."""
+        """The stem of the names of its files, such as "actor-0"."""
         return f"{self.role}-{self.index}"
 
 
@@ -44,14 +43,14 @@ LEARNER = ProcessId(Role.LEARNER)
 
 
 class Count(NamedTuple):
-    """How many processes of a role a configuration asks for, and the keys that say so."""
+    """The number of processes of a role that a configuration asks for, and the keys that determine it, for errors."""
 
     number: int
     keys: str = ""
 
 
 class Resources(NamedTuple):
-    """The resources that a platform gives one process."""
+    """The resources that a platform reserves for one process."""
 
     cpus: int
     memory_gib: int
@@ -61,17 +60,17 @@ class Traits(Struct, frozen=True, kw_only=True):
     """The traits of a role.
 
     Args:
-      count: the number of its processes, from the configuration.
-      resources: of each process.
-      needs: roles that it depends on while it works. They start in any order, and are stopped after it.
-      tensorflow_job: what `TF_CONFIG` and `tf.distribute` call it, which know only the processes that learn.
+      count: returns the number of its processes for a configuration.
+      resources: those of each process.
+      needs: the roles that it depends on while it works. They may start in any order, and are stopped after it.
+      tensorflow_job: its name in `TF_CONFIG` and `tf.distribute`, which know only the processes that learn.
       opens: what anyone who reaches its address can do there; empty if it has no address.
       keeps_files: whether it writes to the run's directory.
-      gets_credentials: whether it gets the user's credentials, since it reports to trackers and exports to buckets.
-      holds_state: whether it holds state of the job in memory, and so must run as long as the others.
-      evictable: how many of its processes, if they hold state, may be away at once while the job goes on.
+      gets_credentials: whether it gets the user's credentials, because it reports to trackers and exports to buckets.
+      holds_state: whether it keeps state of the job in memory, and so must run as long as the others.
+      evictable: if it holds state, how many of its processes may be absent at the same time while the job goes on.
       computes_gradients: whether it gets GPUs.
-      grace_seconds: the time to save, from being asked to end until being killed.
+      grace_seconds: the time it has to save, between SIGTERM and SIGKILL.
     """
 
     count: Callable[[Config], Count]
@@ -88,7 +87,7 @@ class Traits(Struct, frozen=True, kw_only=True):
 
     @property
     def serves(self) -> bool:
-        """Whether it has an address at which others reach it."""
+        """Whether it has an address at which other processes reach it."""
         return bool(self.opens)
 
 
@@ -165,12 +164,12 @@ TRAITS = {
 
 
 def serving(*, but: Role | None = None) -> list[Role]:
-    """The roles whose processes have addresses."""
+    """The roles whose processes have addresses, except `but`."""
     return [role for role in Role if TRAITS[role].serves and role is not but]
 
 
 def process_counts(config: Config, *, has_evaluator: bool = True) -> dict[Role, int]:
-    """How many processes of each role a job of this configuration has."""
+    """The number of processes of each role in a job of this configuration."""
     counts = {role: traits.count(config).number for role, traits in TRAITS.items()}
     return counts if has_evaluator else {**counts, Role.EVALUATOR: 0}
 

@@ -17,20 +17,20 @@ class Cluster(Struct, frozen=True, kw_only=True):
     jobs: dict[str, tuple[str, ...]]  # job → "host:port" of each of its tasks
     job: str
     index: int
-    names: dict[str, str] = {}  # address → what a job calls the process there
+    names: dict[str, str] = {}  # address → the name in a job of the process there
 
     @property
     def name(self) -> str:
-        """This process's name for people: "worker 1"."""
+        """This process's name in messages, such as "worker 1"."""
         return self.name_of(self.job, self.index)
 
     def name_of(self, job: str, index: int) -> str:
-        """Any process's name for people."""
+        """The name of a process in messages."""
         return self.names.get(self.jobs[job][index]) or process_name(job, index)
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process acts, writes and decides. Without a job "chief", the first worker is the chief."""
+        """Whether this process is the chief. Without a job "chief", the first worker is."""
         return self.job == CHIEF or (CHIEF not in self.jobs and (self.job, self.index) == (WORKER, 0))
 
     @property
@@ -40,7 +40,7 @@ class Cluster(Struct, frozen=True, kw_only=True):
 
     @property
     def chief_address(self) -> str:
-        """Where the others reach the chief."""
+        """The address of the chief, "host:port"."""
         return self.jobs[CHIEF if CHIEF in self.jobs else WORKER][0]
 
     @property
@@ -50,14 +50,14 @@ class Cluster(Struct, frozen=True, kw_only=True):
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many processes each job has."""
+        """The number of processes of each job."""
         return {job: len(addresses) for job, addresses in self.jobs.items()}
 
     def addresses(self, job: str) -> tuple[str, ...]:
         return self.jobs.get(job, ())
 
     def seen_from(self, job: str, index: int) -> "Cluster":
-        """The same cluster from the side of another of its processes."""
+        """The same cluster as another of its processes sees it."""
         return Cluster(jobs=self.jobs, job=job, index=index, names=self.names)
 
     def tf_config(self) -> str:
@@ -67,7 +67,7 @@ class Cluster(Struct, frozen=True, kw_only=True):
 
 
 def tensorflow_jobs(config: Config) -> dict[str, int]:
-    """How many processes of each job learn together; empty if one learns alone.
+    """The number of processes of each job that learn together; empty if one learns alone.
 
     Without a job "chief", the first worker is the chief.
     """
@@ -81,5 +81,5 @@ def tensorflow_jobs(config: Config) -> dict[str, int]:
 
 
 def process_name(job: str, index: int) -> str:
-    """A process's name for people: "parameter server 0"."""
+    """A process's name in messages, such as "parameter server 0"."""
     return {PARAMETER_SERVER: "parameter server"}.get(job, job) + f" {index}"

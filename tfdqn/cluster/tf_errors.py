@@ -1,11 +1,11 @@
-"""Turns TensorFlow's long errors about a lost process into one line: which process is gone, and how that is known."""
+"""Turns TensorFlow's long errors about a lost process into one line that names the process and the cause."""
 
 import re
 
 from tfdqn.cluster.tf_config import Cluster
 
-# Headings, places in Python and in the graph, counts and advice: what stands around the sentence that says why.
-_AROUND_IT = re.compile(
+# Lines around the sentence that says why: headings, places in Python and in the graph, counts, advice.
+_OTHER_LINES = re.compile(
     r"""File\ " | Graph\ execution\ error | Detected\ at\ node | Node:\ | Original\ stack\ trace | Traceback\ \(
     | \d+\ root\ error | \d+\ successful\ operations | \d+\ derived\ errors | \[\[ | :?\{ | \^
     | Additional\ GRPC\ error\ information | The\ error\ could\ be\ from\ a\ previous | Encountered\ when\ executing
@@ -13,9 +13,9 @@ _AROUND_IT = re.compile(
     re.VERBOSE,
 )
 _PROCESS = r"/job:(\w+)(?:/replica:\d+)?/task:(\d+)(?:/device:\w+:\d+)?"
-# Surest first: a heartbeat that has stopped, the first call that has failed, a process that told of another's error.
+# The most reliable first: a heartbeat that stopped, the first call that failed, a process that reported an error.
 _NAMED = [re.compile(words + _PROCESS) for words in ("Task:? ", "remote target ", "Error reported from ")]
-# What a process can raise with all others there: a tensor that is too large, a mistake in the graph.
+# Errors that a process can raise although no other is lost: a tensor that is too large, a mistake in the graph.
 _OWN_FAULTS = (
     "InvalidArgumentError",
     "ResourceExhaustedError",
@@ -23,7 +23,7 @@ _OWN_FAULTS = (
     "UnimplementedError",
     "OutOfRangeError",
 )
-# What comes before the sentence, once or several times.
+# What may precede the sentence, once or several times.
 _HEADING = re.compile(
     rf"^(?:\(\d+\)|[A-Z_]+:|Collective ops is aborted by:|Error reported from {_PROCESS}:|Task {_PROCESS})\s*"
 )
@@ -34,14 +34,16 @@ _SENTENCE_END = re.compile(r"\.\s+[A-Z].*$")
 
 
 def in_one_line(error: Exception, cluster: Cluster, who: str) -> str | None:
-    """ "the cluster has lost worker 1 at host-b:2222: Socket closed", or that this process can't serve at its address.
-
-    None for what a process can fail by with all others there.
+    """Shortens an error to a line such as "the cluster has lost worker 1 at host-b:2222: Socket closed".
 
     Args:
-      error: of TensorFlow's.
-      cluster: as this process sees it.
-      who: has lost a process, in words.
+      error: an error of TensorFlow's.
+      cluster: the cluster as this process sees it.
+      who: the subject of the line, which has lost a process.
+
+    Returns:
+      The line, which may also be that this process can't serve at its address; None if the error need not mean that a
+      process is lost.
     """
     text = str(error)
     if _CANT_SERVE in text:
@@ -63,9 +65,9 @@ def _lost(text: str, cluster: Cluster) -> str | None:
 
 
 def _why(text: str) -> str:
-    """The first sentence that says why; one that is only the consequence of another's where there is no other."""
+    """The first sentence that says why; preferably not one that only reports the consequence of another error."""
     said = [_sentence(" ".join(line.split())) for line in text.splitlines()]
-    found = [sentence for sentence in said if sentence and not _AROUND_IT.match(sentence)]
+    found = [sentence for sentence in said if sentence and not _OTHER_LINES.match(sentence)]
     causes = [sentence for sentence in found if not _CONSEQUENCE.search(sentence)]
     return next(iter([*causes, *found]), "")
 

@@ -1,7 +1,7 @@
-"""`Topology`: all processes of a job, by role: how many there are, and their addresses.
+"""`Topology`: the number and the addresses of all processes of a job, by role.
 
-It is read from a cluster file, which is JSON of the same form as `TF_CONFIG`'s "cluster", or from `TF_CONFIG` itself.
-`tf.distribute` knows only some of these jobs, and gets `sub_cluster`.
+It is read from a cluster file, which is JSON of the same form as "cluster" in `TF_CONFIG`, or from `TF_CONFIG` itself.
+`tf.distribute` knows only some of these jobs; it gets `sub_cluster`.
 """
 
 import json
@@ -23,8 +23,8 @@ THE_CHIEF = "the chief"  # the learner at its second address
 class Topology(Struct, frozen=True, kw_only=True):
     """The addresses, or the number, of all processes.
 
-    The learner has two addresses: every other process reaches it at `learner`, and those of `tf.distribute` at `chief`,
-    if it needs one. Actors and evaluators have no address, only a number.
+    The learner may have two addresses: every other process reaches it at `learner`, and `tf.distribute` at `chief`, if
+    several processes learn together. Actors and evaluators have no address, only a number.
     """
 
     learner: str
@@ -36,14 +36,14 @@ class Topology(Struct, frozen=True, kw_only=True):
     evaluator: int = 0
 
     def count(self, role: Role) -> int:
-        """How many processes have this role."""
+        """The number of processes of this role."""
         if role is Role.LEARNER:
             return 1
         found = getattr(self, role)
         return found if isinstance(found, int) else len(found)
 
     def process_ids(self, *roles: Role) -> list[ProcessId]:
-        """Every process, or those of some roles."""
+        """All processes, or those of some roles."""
         return [ProcessId(role, i) for role in roles or Role for i in range(self.count(role))]
 
     def address(self, process_id: ProcessId) -> str:
@@ -60,7 +60,7 @@ class Topology(Struct, frozen=True, kw_only=True):
         return (own, self.chief) if process_id == LEARNER and self.chief else (own,)
 
     def named_addresses(self) -> dict[str, str]:
-        """Every address, by the process in words, and `THE_CHIEF`."""
+        """All addresses, by the names of the processes ("worker 0"), and the learner's second one by `THE_CHIEF`."""
         named = {str(each): self.address(each) for each in self.process_ids(*serving())}
         return named | ({THE_CHIEF: self.chief} if self.chief else {})
 
@@ -72,7 +72,7 @@ class Topology(Struct, frozen=True, kw_only=True):
             raise ConfigError(f"{process_id}: {origin} has {counted(count, process_id.role)}{counted_from}")
 
     def sub_cluster(self, config: Config, process_id: ProcessId) -> Cluster | None:
-        """The cluster that `tf.distribute` gets in the learner, a worker or a parameter server; None if none."""
+        """The cluster that `tf.distribute` gets in the given process; None if the learner learns alone."""
         if not self.worker and not self.parameter_server:
             return None
         learning = self.process_ids(Role.WORKER, Role.PARAMETER_SERVER)
@@ -94,11 +94,12 @@ class Topology(Struct, frozen=True, kw_only=True):
 
 
 def make_topology(counts: Mapping[Role, int], address: Callable[[ProcessId], str], chief: str) -> Topology:
-    """Makes a topology from the numbers of processes of each role.
+    """Makes a topology.
 
     Args:
-      address: a serving process → its address.
-      chief: the learner's second address, not used if it learns alone.
+      counts: the number of processes of each role.
+      address: returns the address of a serving process.
+      chief: the learner's second address, which is ignored if it learns alone.
     """
     fields: dict[str, Any] = {
         role.value: tuple(address(ProcessId(role, i)) for i in range(counts[role]))
@@ -122,7 +123,10 @@ def read_topology(file: Path) -> Topology:
 
 
 def topology_of_jobs(jobs: Any, origin: str) -> Topology:
-    """A cluster file's content, or `TF_CONFIG`'s "cluster"; `origin` names it. Raises ConfigError."""
+    """Reads a topology from the content of a cluster file, or "cluster" in `TF_CONFIG`. Raises ConfigError.
+
+    `origin` names the file or variable in errors.
+    """
     if not isinstance(jobs, dict):
         raise ConfigError(f"{origin}: the cluster must map each job to its addresses")
     values: dict[str, Any] = {}
@@ -142,7 +146,7 @@ def topology_of_jobs(jobs: Any, origin: str) -> Topology:
 
 
 def role_of_job(name: str, origin: str) -> Role:
-    """The role that a cluster calls `name`. Raises ConfigError."""
+    """The role of the job `name` of a cluster. Raises ConfigError if there is none."""
     names = {role.value: role for role in Role} | {CHIEF: Role.LEARNER, PARAMETER_SERVER: Role.PARAMETER_SERVER}
     if name not in names:
         allowed = ", ".join([CHIEF, PARAMETER_SERVER, *Role])
@@ -151,7 +155,7 @@ def role_of_job(name: str, origin: str) -> Role:
 
 
 def _number(value: Any, name: str, origin: str) -> int:
-    """A number of processes, from a number or, as in `TF_CONFIG`, a list."""
+    """Reads a number of processes, given as a number or, as in `TF_CONFIG`, by a list."""
     if isinstance(value, list):
         return len(value)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
@@ -160,7 +164,7 @@ def _number(value: Any, name: str, origin: str) -> int:
 
 
 def job_addresses(value: Any, name: str, origin: str, only_one: bool = False) -> tuple[str, ...]:
-    """A list of "host:port", or one alone, as a cluster has it for the job `name`. Raises ConfigError."""
+    """Reads the addresses of the job `name`: a list of "host:port", or a single one. Raises ConfigError."""
     value = [value] if isinstance(value, str) else value
     if not isinstance(value, list) or not all(is_address(each) for each in value):
         raise ConfigError(f'{origin}: {name} must be a list of "host:port", not {value!r}')
