@@ -1,11 +1,11 @@
-"""Learning: batches → gradients → weights.
+"""Learning: computes gradients from batches, and applies them to the weights.
 
 In: samples, drawn in TensorFlow's graph from replay. Out: `updater.UpdateResult`, checked and published by `learner`.
 
-- `train_step`: one update of one replica, which every strategy drives. `optimizers`: its optimiser, and clipping.
-- `shared_programs`: what several learners of one process compute alike is compiled once.
-- `updater`: what a strategy is to the rest. `strategies`: one file for each way to divide the work.
+- `train_step`: one update of one replica, which every strategy uses. `optimizers`: its optimiser, and clipping.
+- `shared_programs`: compiles code once that several learners in a process have in common.
+- `updater`: the interface of strategies. `strategies`: one file for each way to divide the work.
 
-It may import what stands below it, replay and agents among that, and nothing of a run's directory or its environments
-but what `strategies.chief` needs to start processes.
+Imports the storeys below, replay and agents among them; of run directories and environments only what
+`strategies.chief` needs to start processes.
 """

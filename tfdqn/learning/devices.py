@@ -12,17 +12,22 @@ from tfdqn.errors import ConfigError
 
 
 def learning_devices(config: Config, variables: Mapping[str, str] | None = None) -> list[str]:
-    """Names such as "GPU:0". To be called before TensorFlow is used otherwise, because that fixes its devices.
+    """Sets up the devices on which this process learns; returns their names, such as "GPU:0".
 
-    Variables, such as `CUDA_VISIBLE_DEVICES`, have the effect that they would have if they were set for the process.
+    To be called before TensorFlow is used otherwise, because its devices are then fixed.
 
-    Raises ConfigError if a process has used TensorFlow with fewer logical devices than are asked for, and where
-    the updates can't be divided among the devices that there are, or there are fewer GPUs than `learner.min_gpus`.
+    Args:
+      config: the configuration.
+      variables: environment variables, such as `CUDA_VISIBLE_DEVICES`, that apply while TensorFlow looks for GPUs.
+
+    Raises:
+      ConfigError: the process has used TensorFlow with fewer logical devices than are asked for, the updates can't be
+        divided among the devices, or there are fewer GPUs than `learner.min_gpus`.
     """
     with _environment(variables or {}):
-        tf.config.list_physical_devices("GPU")  # which CUDA lists once and for all
+        tf.config.list_physical_devices("GPU")  # CUDA keeps the list from the first call on
     count = config.learner.logical_devices
-    if config.learner.strategy != "parameter_server":  # there it is the workers that compute
+    if config.learner.strategy != "parameter_server":  # with that, only workers compute gradients
         prepare_gpus(config.learner)
     if not count:
         gpus = tf.config.list_physical_devices("GPU")
@@ -52,9 +57,9 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def learns_on_gpus(config: Config) -> bool:
-    """Whether every process that computes gradients has a GPU, as far as this one is connected to them.
+    """Whether every process that computes gradients, of those that this one is connected to, has a GPU.
 
-    With asynchronous workers, a job's learner has no GPU itself, so their devices are looked up.
+    With asynchronous workers the learner computes no gradients itself, so the workers' devices are looked up.
     """
     is_elsewhere = config.learner.strategy == "parameter_server"
 
@@ -80,7 +85,7 @@ def prepare_gpus(learner: Learner) -> None:
 
 
 def replicas(config: Config, devices: Sequence[str]) -> list[Sequence[str]]:
-    """The devices of each replica of this process: `learner.model_parallel` devices each.
+    """Divides this process's devices among its replicas, `learner.model_parallel` devices each.
 
     Raises ConfigError if there are too few devices, or if some would be left over.
     """
@@ -119,8 +124,8 @@ def _checked(config: Config, devices: list[str]) -> list[str]:
 def use_threads(config: Config, runs: int = 1) -> None:
     """Sets TensorFlow's threads: one to run operations, and `learner.threads` inside an operation.
 
-    The operations of an update wait for one another anyway, so more threads would only add hand-overs. But several
-    devices, processes or `runs` that work side by side need a thread each. If the process has used TensorFlow before,
+    The operations of an update depend on one another, so more threads would only add context switches. But several
+    devices, processes or `runs` that work in parallel need a thread each. If the process has used TensorFlow before,
     nothing changes.
     """
     learner = config.learner

@@ -24,20 +24,20 @@ class FlatLayout:
         return self._shapes[name]
 
     def flat(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Arrays by name → float32[size]."""
+        """Concatenates arrays, by name, into float32[size]."""
         return np.concatenate([np.ravel(arrays[name]) for name in self._shapes])
 
     def named(self, flat: np.ndarray) -> dict[str, np.ndarray]:
-        """float32[size] → arrays by name."""
+        """Splits float32[size] into arrays, by name."""
         parts = np.split(flat, np.cumsum(self._sizes)[:-1])
         return {name: part.reshape(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
 
     def named_tensors(self, flat: tf.Tensor) -> dict[str, tf.Tensor]:
-        """As `named`, in the graph."""
+        """As `named`, but in the graph."""
         parts = tf.split(flat, self._sizes)
         return {name: tf.reshape(part, shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
 
 
 def flat_tensor(tensors: list[tf.Tensor]) -> tf.Tensor:
-    """Tensors in the layout's order → one vector."""
+    """Concatenates tensors, in the layout's order, into one vector."""
     return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)

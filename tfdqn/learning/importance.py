@@ -1,7 +1,7 @@
-"""Importance weights, which correct for sampling by priorities (Schaul et al. 2016, section 3.4).
+"""Importance weights, which correct for sampling by priority (Schaul et al. 2016, section 3.4).
 
 w_i = (N P(i))^−β / max_j (N P(j))^−β = (P(i) / min_j P(j))^−β, so that N cancels out. The maximum is over the whole
-batch of an update, however many replicas divide it; β goes linearly from one number to the other with train steps.
+batch of an update, however many replicas divide it; β changes linearly with train steps.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,13 +17,14 @@ Exchange = Callable[[tf.Tensor], tf.Tensor]
 def weighted(
     batches: Sequence[Sample], settings: Priorities, train_steps: tf.Variable, least_of_all: Exchange = tf.identity
 ) -> list[Sample]:
-    """The batches of K consecutive updates, with importance weights instead of sampling probabilities.
+    """Replaces the sampling probabilities in the batches of K consecutive updates by importance weights.
 
     Args:
-      batches: a process's share of them, with leading axes [K, …, B], in one part or in several side by side. Batches
-        that were sampled uniformly are returned unchanged.
-      train_steps: int64[], a variable or a tensor: updates made before them.
-      least_of_all: float32[K] of this process → the minima over all processes.
+      batches: this process's share of the batches, with leading axes [K, …, B], as one part or as several that together
+        are the share. Batches that were sampled uniformly are returned unchanged.
+      settings: the first and last β, and the train steps in between.
+      train_steps: int64[], a variable or a tensor: the number of updates before these.
+      least_of_all: takes float32[K] of this process, and returns the minima over all processes.
     """
     draws = [batch.draw for batch in batches]
     if any(draw is None for draw in draws):
@@ -39,11 +40,11 @@ def weighted(
 
 
 def importance_exponent(settings: Priorities, train_steps: tf.Tensor) -> tf.Tensor:
-    """β, float32, of the update that follows so many train steps, int64 of any shape."""
+    """β for the update that follows `train_steps` train steps; int64 of any shape → float32 of that shape."""
     fraction = tf.minimum(tf.cast(train_steps / settings.importance_train_steps, tf.float32), 1.0)
     return settings.importance_start + (settings.importance_end - settings.importance_start) * fraction
 
 
 def _weights(probability: tf.Tensor, least: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-    """float32[K, B] of probabilities of that shape, their minima and exponents float32[K]."""
+    """The weights float32[K, B] for probabilities float32[K, B], their minima float32[K] and β float32[K]."""
     return tf.pow(probability / least[:, tf.newaxis], -beta[:, tf.newaxis])

@@ -1,4 +1,4 @@
-"""`Learner`: makes a call's updates, checks them, and publishes the weights."""
+"""`Learner`: makes updates, checks that they are finite, and publishes the weights."""
 
 from collections.abc import Callable
 
@@ -19,8 +19,8 @@ class Learner:
 
     Args:
       updater: makes the updates.
-      board: where the new weights go.
-      update_priorities: gets the TD errors of what was sampled, if sampling is by priorities.
+      board: where the new weights are published.
+      update_priorities: is called with the TD errors of the sampled examples, if sampling is by priority.
     """
 
     def __init__(self, updater: Updater, board: WeightsBoard, update_priorities: Callable[[ItemPriorities], None]):
@@ -30,23 +30,24 @@ class Learner:
         self.train_steps = int(updater.state()["train_steps"])
         self.metrics: dict[str, float] | None = None  # of the last call, as `UpdateMetrics.mean`
         self._staleness: list[np.ndarray] = []
-        self.dropped = 0  # gradients dropped for being too stale, all calls together
+        self.dropped = 0  # gradients dropped for being too stale, over all calls
 
     def publish(self) -> None:
-        """Publishes the present weights, so that actors can begin."""
+        """Publishes the current weights, so that actors can begin."""
         self._board.put(VersionedWeights(self.train_steps, with_prefix("online", self._updater.state())))
 
     def run(self, most: int) -> int:
-        """Makes one call's updates, `most` at most. Returns how many were made.
+        """Makes one call's updates, at most `most`; returns how many were made.
 
-        Raises NotFiniteError; the weights published stay finite.
+        Raises NotFiniteError if a loss, a gradient or a weight is not finite. Such weights are never published.
         """
         return self._take(self._updater(most))
 
     def settle(self) -> dict[str, np.ndarray]:
-        """Waits for updates that are under way; returns the state for a checkpoint, and counts all updates in it.
+        """Waits for updates that are under way; returns the state for a checkpoint.
 
-        These may be more than were reported, if a worker was lost with the result of updates that it had applied.
+        Also sets `train_steps` to the state's. It may be larger than what was reported, if a worker was lost before it
+        could report updates that it had applied.
         """
         updated = self._updater.settle()
         if updated is not None:
@@ -56,7 +57,7 @@ class Learner:
         return state
 
     def take_staleness(self) -> np.ndarray | None:
-        """The staleness of every update since the last call, int64[N]; None if there is none."""
+        """Returns the staleness of every update since this was last called, int64[N]; None if there are none."""
         taken, self._staleness = self._staleness, []
         return np.concatenate(taken) if taken else None
 

@@ -1,4 +1,4 @@
-"""Many updates in one call: splits batches that were fetched together, divides them, and collects the updates' rows."""
+"""Many updates in one call: splits the fetched batches, divides them among devices, and collects the results."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,11 +14,13 @@ HOST = "CPU:0"
 def update_in_turn(
     update: Callable[..., tf.Tensor], row_size: int, *batches: Sample, devices: Sequence[str | None] = (None,)
 ) -> tf.Tensor:
-    """Makes K updates from batches [K, B, …], or parts of them; returns a row for each, float32[K, row_size].
+    """Makes K updates from batches [K, B, …]; returns a row of results for each, float32[K, row_size].
 
     Args:
-      update: a batch, or its parts → its row.
-      devices: of the parts, which stay there.
+      update: makes one update from a batch, or from all its parts, and returns its row.
+      row_size: the size of a row.
+      batches: the batches, as one part or as several.
+      devices: the parts' devices, on which they stay.
     """
     count = batches[0].size
     rows = tf.TensorArray(tf.float32, count, element_shape=[row_size])
@@ -31,7 +33,7 @@ def update_in_turn(
 
 
 def each_at(index: tf.Tensor, parts: Sequence[Sample], devices: Sequence[str | None]) -> list[Sample]:
-    """[K, …] → [index, …] of each part, on its device."""
+    """Takes element `index` of the leading axis of each part, on its device."""
 
     def taken(part: Sample, device: str | None) -> Sample:
         with on(device):
@@ -46,7 +48,7 @@ def split_batches(sample: Sample, *shape: int) -> Sample:
 
 
 def divided(batches: Sample, devices: Sequence[str | None], axis: int = 1) -> list[Sample]:
-    """[…, R, …] on the host → R parts without that axis, each copied straight to its device."""
+    """Divides batches […, R, …] on the host along `axis` into R parts, each copied directly to its device."""
 
     def copied(index: int, device: str | None) -> Sample:
         with tf.device(HOST):

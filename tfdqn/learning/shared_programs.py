@@ -1,7 +1,7 @@
-"""`SharedPrograms`: what the learners of several runs in one process compute alike is compiled once.
+"""`SharedPrograms`: compiles functions only once that several runs in one process have in common.
 
-XLA takes a second or more for the updates of a small network. Those of another seed differ in their variables alone,
-and these are arguments of what is compiled.
+XLA takes a second or more to compile the updates of even a small network. Runs with different seeds differ only in
+their variables, which are arguments of the compiled function.
 """
 
 import re
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 
 class SharedPrograms:
-    """Functions by what they compute. Several threads may call."""
+    """Concrete functions by what they compute. Thread-safe."""
 
     def __init__(self) -> None:
         self._programs: dict[str, Any] = {}  # concrete functions by fingerprint
@@ -24,19 +24,19 @@ class SharedPrograms:
         return len(self._programs)
 
     def call(self, function: Any, *arguments: Any) -> Any:
-        """In a graph, what a `tf.function` gives: by the first function that computes the same.
+        """Calls, in a graph, the first function that computes the same as `function`; returns its result.
 
-        That gets the variables which `function` itself has captured.
+        It is called with the variables that `function` itself has captured.
 
         Args:
           function: a `tf.function`.
-          arguments: nests of tensors, or of none.
+          arguments: nests of tensors and None.
         """
         own = function.get_concrete_function(*arguments)
         with self._lock:
             program = self._programs.setdefault(fingerprint(own), own)
         tensors = [each for each in tf.nest.flatten(arguments) if each is not None]
-        # A SavedModel's functions are called by it; what is public takes no other captures than a function's own.
+        # The public API only takes a function's own captures. TensorFlow calls a SavedModel's functions in this way.
         return program._call_flat(tensors, own.captured_inputs)
 
 
@@ -45,7 +45,7 @@ _shared: SharedPrograms | None = None
 
 @contextmanager
 def programs_are_shared() -> Iterator[SharedPrograms]:
-    """By all learners of the process that begin while the block runs."""
+    """Shares programs among all learners of this process that are made while the block runs."""
     global _shared
     _shared = programs = SharedPrograms()
     try:
@@ -55,29 +55,29 @@ def programs_are_shared() -> Iterator[SharedPrograms]:
 
 
 def shared_programs() -> SharedPrograms | None:
-    """Those of the block under way; None: there is none, and each learner has its own."""
+    """The programs of the current `programs_are_shared` block; None outside one: each learner then has its own."""
     return _shared
 
 
 def fingerprint(function: Any) -> str:
-    """The text of a concrete function and of all that it calls: of two that compute the same, the same.
+    """A text that is equal for concrete functions that compute the same: that of the function and all that it calls.
 
-    TensorFlow gives each function a number of its own; here they are named in the order in which they are met.
+    TensorFlow gives every function a unique number; here they are renamed in the order in which they are found.
     """
     root = function.function_def
     called = function.graph.as_graph_def().library.function
     texts = {each.signature.name: str(each) for each in (*called, root)}
     names = re.compile("|".join(re.escape(name) for name in sorted(texts, key=len, reverse=True)))
-    order = list(_met(root.signature.name, texts, names))
+    order = list(_reachable(root.signature.name, texts, names))
     text = "\n".join(texts[name] for name in order)
     return names.sub(lambda found: f"function_{order.index(found[0])}", text)
 
 
-def _met(root: str, texts: Mapping[str, str], names: re.Pattern[str]) -> Iterator[str]:
-    """The names of a function and of all that it calls, as they are met."""
-    met, left = {root: None}, [root]
+def _reachable(root: str, texts: Mapping[str, str], names: re.Pattern[str]) -> Iterator[str]:
+    """The names of a function and of all that it calls, directly or not, breadth first."""
+    found, left = {root}, [root]
     while left:
         yield (name := left.pop(0))
-        new = [each for each in dict.fromkeys(names.findall(texts[name])) if each not in met]
-        met.update(dict.fromkeys(new))
+        new = [each for each in dict.fromkeys(names.findall(texts[name])) if each not in found]
+        found.update(new)
         left += new

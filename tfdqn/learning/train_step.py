@@ -1,4 +1,4 @@
-"""`TrainStep`: one update of one replica, from a sample to new weights; every strategy drives this same function.
+"""`TrainStep`: one update of one replica, from a sample to new weights; every strategy uses it.
 
 Gradients are summed over the replicas, *then* clipped by their global norm, *then* applied, so that the number
 of replicas never changes the algorithm.
@@ -27,11 +27,11 @@ class UpdateMetrics(NamedTuple):
     mean_q: tf.Tensor  # mean over the batch of Q(s, a)
     max_q: tf.Tensor  # maximum over the batch of max_a Q(s, a)
     mean_abs_td_error: tf.Tensor
-    gradient_norm: tf.Tensor  # global, before clipping; of an ensemble, the mean of its members'
-    disagreement: tf.Tensor  # members' deviation of Q(s, a), mean over the batch; NaN without an ensemble
+    gradient_norm: tf.Tensor  # global, before clipping; for an ensemble the mean over the members
+    disagreement: tf.Tensor  # standard deviation of Q(s, a) over members, mean over the batch; NaN without an ensemble
 
     def mean(self) -> dict[str, float]:
-        """Of K updates, by name: their means, and the maximum of `max_q`. Metrics that don't apply are left out."""
+        """The means over K updates, by name, and the maximum of `max_q`. Metrics that don't apply are left out."""
         numbers = {
             name: float(np.max(values) if name == "max_q" else np.mean(values))
             for name, values in self._asdict().items()
@@ -46,7 +46,7 @@ class UpdateOutput(NamedTuple):
     """The result of one update."""
 
     metrics: UpdateMetrics
-    errors: tf.Tensor | None  # float32[B], what priorities are made of; None where sampling is uniform
+    errors: tf.Tensor | None  # float32[B], the TD errors for priorities; None: sampling is uniform
 
     def row(self) -> tf.Tensor:
         """The whole result as one vector: float32[METRICS], or [METRICS + B] with TD errors."""
@@ -55,7 +55,7 @@ class UpdateOutput(NamedTuple):
 
 
 def metrics_of(loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> UpdateMetrics:
-    """The metrics of an update."""
+    """Computes the metrics of an update."""
     extra = loss_info.extra
     return UpdateMetrics(
         loss=loss_info.loss,
@@ -73,11 +73,12 @@ class TrainStep:
     """The agent's update: gradients, clipping, optimiser, target network, counter.
 
     Args:
-      agent: has the loss and the two networks.
-      config: `optimizer`, and of `agent` the clipping and the target updates.
+      agent: provides the loss and the two networks.
+      config: gives the optimiser, the clipping and the target updates.
 
     Attributes:
-      first: where this replica's share begins in a global batch, if no `tf.distribute` strategy says so.
+      first: the index in the global batch at which this replica's share begins, unless a `tf.distribute` strategy
+        determines it.
     """
 
     def __init__(self, agent: DqnAgent, config: Config):
@@ -129,14 +130,17 @@ class TrainStep:
         step: tf.Tensor | None = None,
         first: int | tf.Tensor | None = None,
     ) -> tuple[list[tf.Tensor], tf_agent.LossInfo]:
-        """(the gradient of `share` of the batch's mean loss, per weight; the agent's `LossInfo`).
+        """Computes the gradients of `share` times the batch's mean loss.
 
         Args:
           sample: a batch, or a part of one.
-          share: what part of the whole loss its mean is.
-          weights: used by the online network instead of its own variables.
-          step: the update's number, from which noise is drawn; None: this step's own count.
-          first: where the sample begins in the global batch; None: the attribute `first`.
+          share: the sample's fraction of the global batch.
+          weights: the tensors to differentiate by, which the online network uses; None: its own variables.
+          step: the update's number, which determines the noise; None: this train step's own count.
+          first: the index in the global batch at which the sample begins; None: the attribute `first`.
+
+        Returns:
+          (the gradient by each weight, the agent's `LossInfo`).
         """
         noise = Noise(
             self._noise_key, self.train_steps if step is None else step, self.first if first is None else first
@@ -149,17 +153,17 @@ class TrainStep:
         return tape.gradient(loss, by), loss_info
 
     def compile_gradients(self) -> None:
-        """Has XLA compile each replica's gradient, because it can't compile the exchange between replicas."""
+        """Makes XLA compile only each replica's gradient, because it can't compile the exchange between replicas."""
         self._gradients = tf.function(self.gradients, jit_compile=True, autograph=False)
 
     def clipped(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """(the gradients, clipped to `agent.gradient_clip_norm`; their global norm before that, float32)."""
+        """Clips gradients to `agent.gradient_clip_norm`; returns them, and their global norm before that, float32."""
         return clipped(gradients, self._settings.gradient_clip_norm, self.agent.members)
 
     def count(self, sample: Sample, total: Callable[[tf.Tensor], tf.Tensor] = tf.identity) -> None:
         """Merges a sample's observations into the running statistics of the online network, if it has any.
 
-        `total` gives the sum of a tensor over all replicas that each have a part of the sample.
+        `total` returns the sum of a tensor over all replicas, each of which has a part of the batch.
         """
         for key, moments in self.agent.moments(sample.transition, sample.weights, total).items():
             self.agent.network.statistics[key].add(moments)
@@ -174,7 +178,7 @@ class TrainStep:
             self._update_target()
 
     def named_variables(self) -> dict[str, tf.Variable]:
-        """Everything that an update reads and writes, by canonical name."""
+        """All variables that an update reads and writes, by canonical name."""
         weights = self.agent.network.named_weights()
         target = self.agent.target_weights
         slots = named_slots(self.optimizer, self.agent.network.learned_weights())
@@ -196,7 +200,7 @@ class TrainStep:
             variable.assign(self.agent.network.piece(arrays, name))
 
     def _update_target(self) -> None:
-        """Copies the online weights to the target at an interval of updates; with tau < 1, moves it part of the way."""
+        """Copies the online weights to the target if that is due; with tau < 1, moves the target part of the way."""
         period = self._settings.target_update_period_train_steps
         if period == 1:
             self._move_target()
@@ -213,12 +217,12 @@ class TrainStep:
         tf.cond(is_due, move, lambda: tf.constant(False))
 
     def _move_target(self, is_due: tf.Tensor | None = None) -> None:
-        """Writes the whole target in every update; with its old values unless `is_due`, bool[].
+        """Updates the target weights. If `is_due`, bool[], is given and false, writes their old values instead.
 
-        A branch on a GPU's value would make the host wait for it, whereas the GPU's memory is fast.
+        A branch on a value on a GPU would make the host wait for it, whereas writing the GPU's memory is fast.
         """
         tau = self._settings.target_update_tau
         for target, online in zip(self._target, self._online, strict=True):
-            with tf.device(target.device):  # left to TensorFlow, all pieces would meet on the first one
+            with tf.device(target.device):  # TensorFlow would compute all pieces on the first device
                 moved = online if tau == 1 else target + tau * (online - target)
                 target.assign(moved if is_due is None else tf.where(is_due, moved, target))

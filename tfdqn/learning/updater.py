@@ -1,4 +1,4 @@
-"""`Updater`: makes gradient updates by some strategy; `UpdateResult`: the result of a call."""
+"""`Updater`: the interface of strategies, which make gradient updates; `UpdateResult`: the result of a call."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -18,13 +18,20 @@ class UpdateResult(NamedTuple):
     weights: dict[str, np.ndarray]  # the online network's, by canonical name, after the last update
     staleness: np.ndarray | None = None  # int64[N]: updates between reading weights and applying the gradient
     dropped: int = 0  # gradients not applied, for being too stale
-    priorities: ItemPriorities | None = None  # of what this process sampled; None where sampling is uniform
+    priorities: ItemPriorities | None = None  # TD errors of this process's examples; None: sampling is uniform
 
     @classmethod
     def of_rows(
         cls, rows: np.ndarray, weights: dict[str, np.ndarray], keys: np.ndarray | None, **figures: Any
     ) -> "UpdateResult":
-        """From N updates' rows float32[N, METRICS], or [N, METRICS + B] with their batches' keys int64[N, B, …]."""
+        """Makes a result from the rows of N updates.
+
+        Args:
+          rows: float32[N, METRICS], or [N, METRICS + B] with TD errors.
+          weights: the online network's weights, by canonical name.
+          keys: int64[N, B, …] of the batches' examples; None: sampling is uniform.
+          figures: further fields.
+        """
         metrics = UpdateMetrics(*rows[:, :METRICS].T)
         if keys is None:
             return cls(metrics, weights, **figures)
@@ -33,14 +40,14 @@ class UpdateResult(NamedTuple):
 
 
 class Updater(ABC):
-    """A way to make updates, K = `learner.updates_per_call` in a call."""
+    """Makes gradient updates, K = `learner.updates_per_call` in a call."""
 
     @abstractmethod
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes a call's updates. Gradients that are too stale are dropped.
 
         Args:
-          owed: the most updates that may be begun, including those begun ahead for the next call; at least K. None: K.
+          owed: the most updates that may be begun, including those begun ahead for the next call; at least K; None: K.
         """
 
     def settle(self) -> UpdateResult | None:
@@ -60,5 +67,5 @@ class Updater(ABC):
         check_arrays(saved, self.state(), saved.file)
         self.load_state(saved)
 
-    def close(self) -> None:  # noqa: B027 (most have nothing to let go of)
+    def close(self) -> None:  # noqa: B027 (most have nothing to release)
         """Releases the other processes that take part."""

@@ -1,9 +1,9 @@
 """`AveragingUpdater`: replicas that update their own copies of the weights, and regularly average them.
 
-Every replica makes H updates on its share of the data; then weights and target weights of all replicas become their
-mean (McMahan et al. 2017, 'federated averaging'; Stich 2019, 'local SGD'), and so do the optimiser's moments if
-that is chosen. H = 1 with plain SGD is synchronous training; a larger H communicates H times less, and lets
-the replicas drift apart in between.
+Every replica makes H updates on its share of the data. Then the weights and target weights of all replicas, and with
+`learner.average_optimizer` the optimiser's moments, are replaced by their means (McMahan et al. 2017, 'federated
+averaging'; Stich 2019, 'local SGD'). H = 1 with plain SGD is synchronous training; a larger H communicates H times
+less, and lets the replicas drift apart in between.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ class AveragingUpdater(Updater):
 
     Args:
       make_train_step: makes a replica's train step; called once on each device.
-      devices: of this process's replicas.
+      devices: those of this process's replicas.
       sampler: called in the graph; gives a sample with leading axis K × B, B being this process's share of the
         global batch.
       config: `learner` gives H, K, the global batch and XLA.
@@ -91,11 +91,11 @@ class AveragingUpdater(Updater):
             replica.load_state(arrays)
 
     def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None]:
-        """(rows float32[K, …], the mean weights, the keys int64[K, R · B, …] of what was sampled)."""
+        """Returns (rows float32[K, …], the mean weights, the keys int64[K, R · B, …] of the sampled examples)."""
         updates, replicas = self._periods * self._period, len(self._replicas)
         with tf.device(HOST):
             sampled = [split_batches(self._sampler(), updates, replicas, self._batch_size)]
-            # Of the whole batch, as if one replica had it.
+            # Weighted as a whole batch, as if one replica had all of it.
             (shares,) = weighted(sampled, self._priorities, self._replicas[0].train_steps, self._least_of_all)
             shares = shares.map(lambda x: tf.reshape(x, [self._periods, self._period, *x.shape[1:]]))
         parts = divided(shares, self._devices, axis=2)
@@ -117,7 +117,7 @@ class AveragingUpdater(Updater):
         )
 
     def _update_replicas(self, parts: Sequence[Sample]) -> tf.Tensor:
-        """Makes H updates of every replica, side by side; the means of their metrics, and all TD errors, [H, …]."""
+        """Makes H updates of every replica, in parallel; returns their combined rows, float32[H, …]."""
         rows = []
         for many, device, part in zip(self._many, self._devices, parts, strict=True):
             with tf.device(device):
@@ -125,11 +125,11 @@ class AveragingUpdater(Updater):
         return combined_rows(rows)
 
     def _least_of_all(self, values: tf.Tensor) -> tf.Tensor:
-        """float32[K] of this process → the minima over all processes."""
+        """Returns the minima over all processes of float32[K] in each."""
         return values if self._strategy is None else tf.reduce_min(gathered(self._strategy, values), axis=0)
 
     def _average(self) -> None:
-        """Gives every replica the mean of all replicas."""
+        """Replaces every replica's averaged variables by the means over all replicas."""
         mean = self._mean(self._averaged)
         for replica, device in zip(self._replicas, self._devices, strict=True):
             with tf.device(device):
@@ -138,7 +138,7 @@ class AveragingUpdater(Updater):
                     variables[name].assign(value)
 
     def _mean(self, which: Callable[[TrainStep], Named]) -> tf.Tensor:
-        """The mean of these variables over the replicas of all processes, as one vector, so by one exchange."""
+        """The mean of these variables over the replicas of all processes, as one vector to need only one exchange."""
         flat = []
         for replica, device in zip(self._replicas, self._devices, strict=True):
             with tf.device(device):
@@ -149,7 +149,7 @@ class AveragingUpdater(Updater):
 
         def over_processes() -> tf.Tensor:
             context = tf.distribute.get_replica_context()
-            here = tf.identity(mean)  # on the replica's device, by which the exchange finds its way
+            here = tf.identity(mean)  # placed on the replica's device, which the exchange relies on
             return context.all_reduce(tf.distribute.ReduceOp.MEAN, here)
 
         return self._strategy.experimental_local_results(self._strategy.run(over_processes))[0]

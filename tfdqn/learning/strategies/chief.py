@@ -1,4 +1,4 @@
-"""`Chief`: the devices and processes among which a run's updates are divided, from the chief's side."""
+"""`Chief`: sets up, in the chief, the devices and processes among which a run's updates are divided."""
 
 import sys
 import time
@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import tensorflow as tf
 
-# What a coordinator raises is public nowhere.
+# A coordinator's errors are not part of the public API.
 from tensorflow.python.distribute.coordinator.cluster_coordinator import ClosureAbortedError, ClosureInputError
 
 from tfdqn.cluster.local_workers import LocalWorkers, Shares
@@ -40,21 +40,24 @@ from tfdqn.system.signals import ended_by_signals
 from tfdqn.task_spec import TaskSpec
 
 _POLL_SECONDS = 0.2
-_SECONDS_TO_BE_SEEN_DEAD = 0.5  # a connection breaks before the system has told of the process's end
+_SECONDS_TO_BE_SEEN_DEAD = 0.5  # a connection breaks before the system reports that the process has ended
 
 
 class Chief:
-    """To be made before TensorFlow is used otherwise, because that fixes devices and collectives.
+    """The chief's side of a strategy.
+
+    To be made before TensorFlow is used otherwise, because its devices and collectives are then fixed.
 
     Args:
-      config: `learner` says how updates are divided.
-      run_dir: already claimed; processes on this host are started with its configuration.
-      cluster: from `cluster_for`; this process is its chief. None: the processes that are needed start on this host.
-      devices: from `learning_devices`.
+      config: the configuration; `learner` says how updates are divided.
+      run_dir: the claimed run directory; processes on this host are started with its configuration.
+      cluster: the result of `cluster_for`, whose chief is this process; None: other processes that the strategy needs
+        are started on this host.
+      devices: the result of `learning_devices`.
       say: shows one line to the user.
       interrupted: whether the user has asked to stop.
-      awaits: told which processes of the cluster are waited for, and for what, before the wait.
-      gpus: of the processes that are started.
+      awaits: is called, before a wait, with the processes that are waited for, and what ends the wait.
+      gpus: the shares of the processes that are started.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class Chief:
         if self._cluster is None:
             self._strategy = self._make_strategy()
             return
-        tf.get_logger().setLevel("CRITICAL")  # of a lost process it says in fifty lines what we say in one
+        tf.get_logger().setLevel("CRITICAL")  # it would report a lost process in fifty lines; we do in one
         for peers, answer in _peers(config, self._cluster):
             awaits(peers, answer)
         self._strategy = self._meet(self._cluster, interrupted)
@@ -91,7 +94,7 @@ class Chief:
         with ended_by_signals(interrupted):
             self._say(f"until all have met, Ctrl-C ends this at once: {nothing_lost}")
             if self._config.learner.strategy == "parameter_server":
-                _wait_for(_peers(self._config, cluster))  # TensorFlow would, with Python's lock held
+                _wait_for(_peers(self._config, cluster))  # TensorFlow would wait with the GIL held
             return self._make_strategy()
 
     def _make_strategy(self) -> tf.distribute.Strategy | None:
@@ -125,7 +128,7 @@ class Chief:
         return LockstepUpdater(updater, broadcast)
 
     def _sampler(self, task_spec: TaskSpec, replay: SampledReplay) -> SamplerFactory:
-        """The sampler of what this process learns from."""
+        """Makes samplers of the replay that this process learns from."""
         is_member = self._config.ensemble.in_processes
         own = replay.addresses[:1] if is_member else replay.addresses
 
@@ -160,7 +163,7 @@ class Chief:
             self._processes.check()
 
     def close(self) -> None:
-        """Ends the processes that were started for the run, and tells those of `TF_CONFIG` that it is over."""
+        """Ends the processes that were started for the run, or tells those of `TF_CONFIG` that it has finished."""
         if self._processes is not None:
             self._processes.close()
         elif isinstance(self._strategy, tf.distribute.ParameterServerStrategy):
@@ -181,7 +184,7 @@ def _start_processes(config: Config, run_dir: RunDir, gpus: Shares | None) -> Lo
 
 
 def _peers(config: Config, cluster: Cluster) -> list[tuple[Peers, str]]:
-    """The processes that the chief needs: all that learn in lockstep; or all parameter servers, and one worker."""
+    """The processes that the chief needs, with what it waits for: all parameter servers and workers, or all workers."""
     tasks = {
         cluster.name_of(job, index): (job, index)
         for job in cluster.jobs
@@ -205,7 +208,7 @@ def _peers(config: Config, cluster: Cluster) -> list[tuple[Peers, str]]:
 
 
 def _wait_for(others: list[tuple[Peers, str]]) -> None:
-    """Waits until all are there. It needs no limit: signals and the watchdog end the process meanwhile."""
+    """Waits until all processes answer. It has no timeout, since signals and the watchdog can end the process."""
     for peers, _ in others:
         while not peers.poll():
             time.sleep(_POLL_SECONDS)

@@ -1,7 +1,7 @@
 """`EnsembleProcessUpdater`: each member of an ensemble learns in its own process, from its own replay.
 
-After each call the chief gets every member's weights, stacked along a leading axis K as in the batched ensemble. The
-members exchange nothing else. So acting, evaluation and checkpoints are the same as for a batched ensemble.
+After each call the members exchange their weights and metrics, and nothing else. The weights are stacked along a
+leading axis K as in the batched ensemble, so acting, evaluation and checkpoints are the same as for that.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from tfdqn.learning.updater import Updater, UpdateResult
 
 
 class EnsembleProcessUpdater(Updater):
-    """One process's member; every process must call the same method at the same time.
+    """The updater in one member's process. All processes must call the same method at the same time.
 
     Args:
-      updater: of this member alone.
-      member: which of the K it is.
-      strategy: a MultiWorkerMirroredStrategy of K processes, which carries the exchange.
+      updater: updates this member.
+      member: the index of this member, below K.
+      strategy: a MultiWorkerMirroredStrategy of K processes, by which the members exchange weights.
     """
 
     def __init__(self, updater: SynchronousUpdater, member: int, strategy: tf.distribute.Strategy):
@@ -61,9 +61,9 @@ class EnsembleProcessUpdater(Updater):
         self._updater.close()
 
     def _of_all(self, flat: np.ndarray) -> np.ndarray:
-        """float32[N] of this member → float32[K, N] of all members."""
+        """Gathers float32[N] of every member; returns float32[K, N]."""
         rows = self._gather(tf.constant(flat)).numpy()
-        return rows[:: len(self._strategy.extended.worker_devices)]  # each of a process's replicas gave it
+        return rows[:: len(self._strategy.extended.worker_devices)]  # each replica of a process has sent the same
 
 
 def _stacked(members: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

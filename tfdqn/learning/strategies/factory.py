@@ -6,7 +6,7 @@ from typing import Protocol
 
 import tensorflow as tf
 
-# What follows is public nowhere.
+# These are not part of the public API.
 from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
 from tensorflow.python.eager import context
 
@@ -31,14 +31,14 @@ class SamplerFactory(Protocol):
     """Makes samplers of this process's replay."""
 
     def __call__(self, num_transitions: int, device: str | None = None) -> Sampler:
-        """A function to call in the graph; with a device, the next sample is copied there ahead of the call."""
+        """Returns a function to call in the graph; with a device, each sample is copied there ahead of its call."""
 
 
 def make_strategy(config: Config, cluster: Cluster | None, devices: Sequence[str]) -> tf.distribute.Strategy | None:
     """Makes the `tf.distribute` strategy of `learner.strategy`, and waits for the cluster's other processes.
 
-    None if there is none: one process that trains alone, splits its networks over devices, or averages its own
-    replicas.
+    Returns None if none is needed: if one process trains alone, splits its networks over devices, or averages only its
+    own replicas.
     """
     name = config.learner.strategy
     if config.ensemble.in_processes:
@@ -46,7 +46,7 @@ def make_strategy(config: Config, cluster: Cluster | None, devices: Sequence[str
         return multi_worker(cluster)
     if config.learner.model_parallel > 1:
         return None
-    if name == "mirrored" and len(devices) > 1:  # one device learns faster without, and the same
+    if name == "mirrored" and len(devices) > 1:  # on one device the result is the same, and faster, without it
         return tf.distribute.MirroredStrategy(list(devices), _cross_device_ops(config))
     if name == "parameter_server":
         assert cluster is not None
@@ -64,10 +64,10 @@ def parameter_server(cluster: Cluster) -> tf.distribute.ParameterServerStrategy:
 
 
 def dismiss(cluster: Cluster) -> None:
-    """Ends the processes of a parameter-server strategy with status 0, because the run is over."""
+    """Ends the processes of a parameter-server strategy with status 0, because the run has finished."""
     for job in (WORKER, PARAMETER_SERVER):
         for index in range(len(cluster.addresses(job))):
-            # Its connection breaks before it could answer. One may be gone already.
+            # The call fails, since the process ends before it could answer; or it may be gone already.
             with tf.device(f"/job:{job}/task:{index}/device:CPU:0"), suppress(tf.errors.OpError):
                 tf.raw_ops.Abort(exit_without_error=True)
 
@@ -75,9 +75,9 @@ def dismiss(cluster: Cluster) -> None:
 def multi_worker(cluster: Cluster, all_reduce: str = "auto") -> tf.distribute.MultiWorkerMirroredStrategy:
     """Connects to all other workers. To be called before TensorFlow is used otherwise.
 
-    It does not use TensorFlow's coordination service. That waits with Python's lock held, so that no thread could say
-    for whom, or end the process, and it catches SIGTERM without ending. Nor does it use TensorFlow's thread that checks
-    the peers: our own check calls `abort_collectives`.
+    It does not use TensorFlow's coordination service, which waits with the GIL held, so that no thread could say for
+    which process, or end this one; and which catches SIGTERM without ending. Nor does it use TensorFlow's thread that
+    checks the peers: our own check calls `abort_collectives`.
     """
     context.context().configure_coordination_service(service_type="")
     CollectiveAllReduceExtended._enable_check_health = False
@@ -96,7 +96,7 @@ def abort_collectives(why: str) -> None:
 
 
 def _meet(strategy: tf.distribute.Strategy) -> None:
-    """A barrier: returns when every process of the strategy has called it."""
+    """Waits until every process of the strategy has called this function."""
 
     def in_replica() -> tf.Tensor:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.zeros(1))
@@ -116,10 +116,13 @@ def make_updater(
     """Makes this process's updater.
 
     Args:
-      strategy: from `make_strategy`.
-      devices: of this process.
-      sampler: number of transitions, and a device to fetch them to → a function to call in this process's graph.
-      make_dataset: number of transitions → a dataset of such samples, made on an asynchronous worker.
+      config: the configuration.
+      task_spec: the task's observations and actions.
+      strategy: the result of `make_strategy`.
+      cluster: the processes that learn together; None: only this one.
+      devices: this process's devices.
+      sampler: makes samplers of this process's replay.
+      make_dataset: makes a dataset of samples with the given number of transitions; called on an asynchronous worker.
     """
     settings = config.learner
 
@@ -154,7 +157,7 @@ def make_updater(
 
 
 def _cross_device_ops(config: Config) -> tf.distribute.CrossDeviceOps | None:
-    """How the replicas of a host sum gradients; None: TensorFlow's default."""
+    """Makes what sums the gradients of a host's replicas; None: TensorFlow's default."""
     name = config.learner.all_reduce
     makers: dict[str, Callable[[], tf.distribute.CrossDeviceOps]] = {
         "nccl": tf.distribute.NcclAllReduce,

@@ -1,7 +1,7 @@
 """`LockstepUpdater`: several processes make each update together; the chief says what comes next, the others follow.
 
 Collectives only work if every process issues the same ones in the same order. So before each step the chief sends a
-command, by a collective too, in which followers wait until the chief has something to do.
+command, itself by a collective, in which the followers wait until it comes.
 """
 
 import io
@@ -19,7 +19,7 @@ from tfdqn.task_spec import TaskSpec
 
 
 class _Command(IntEnum):
-    """A command of the chief's."""
+    """A command from the chief to its followers."""
 
     UPDATE = 1
     STATE = 2
@@ -28,11 +28,11 @@ class _Command(IntEnum):
 
 
 class Handshake(Struct, frozen=True):
-    """What the chief tells its followers once, at the beginning."""
+    """What the chief sends to its followers once, at the beginning."""
 
     task_spec: TaskSpec
     replay_addresses: list[str]
-    config: str  # the chief's, as a file has it
+    config: str  # the chief's configuration, as TOML
 
 
 class Broadcast:
@@ -47,14 +47,14 @@ class Broadcast:
         self._sum = tf.function(self._summed, autograph=False, reduce_retracing=True)
 
     def content(self, content: bytes = b"") -> bytes:
-        """The chief's bytes."""
+        """Sends the chief's bytes; returns them in every process."""
         (length,) = self._integers(np.array([len(content)], np.int32))
         padded = np.zeros(-(-int(length) // 4), np.int32)
         padded.view(np.uint8)[: len(content)] = np.frombuffer(content, np.uint8)
         return self._integers(padded).tobytes()[:length]
 
     def arrays(self, arrays: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
-        """The chief's arrays by name."""
+        """Sends the chief's arrays, by name; returns them in every process. Followers pass None."""
         file = io.BytesIO()
         if arrays is not None:
             np.savez(file, **arrays)
@@ -62,7 +62,7 @@ class Broadcast:
             return {name: sent[name] for name in sent.files}
 
     def command(self, command: _Command | None = None) -> _Command:
-        """The chief's command."""
+        """Sends the chief's command; returns it in every process. Followers pass None, and wait for it."""
         return _Command(self._integers(np.array([command or 0], np.int32))[0])
 
     def _integers(self, values: np.ndarray) -> np.ndarray:
@@ -80,11 +80,11 @@ class Broadcast:
 
 
 class LockstepUpdater(Updater):
-    """The chief's side: has the followers make each update too.
+    """The chief's side: makes each update together with the followers.
 
     Args:
-      updater: makes this process's part of them.
-      broadcast: reaches the followers.
+      updater: makes this process's part of the updates.
+      broadcast: sends commands to the followers.
     """
 
     def __init__(self, updater: Updater, broadcast: Broadcast):
@@ -120,10 +120,13 @@ class LockstepUpdater(Updater):
 def follow(
     updater: Updater, broadcast: Broadcast, update_priorities: Callable[[ItemPriorities], None] | None = None
 ) -> None:
-    """A follower's side: does what the chief does until it says stop.
+    """A follower's side: does what the chief commands until that is to stop.
 
     Args:
-      update_priorities: gets the priorities of what this process has sampled; None: sampling is uniform.
+      updater: makes this process's part of the updates.
+      broadcast: receives the chief's commands.
+      update_priorities: is called with the TD errors of the examples that this process has sampled; None: sampling is
+        uniform.
     """
     while (command := broadcast.command()) is not _Command.STOP:
         if command is _Command.UPDATE:

@@ -1,6 +1,6 @@
 """`ModelParallelUpdater`: data and model parallelism on one process's devices, with explicit placement.
 
-Each row of the mesh is a replica whose layers are split over the row's devices; the rows divide each batch. It is one
+Each row of the mesh of devices is a replica, whose layers are split over the row; the rows divide each batch. It is one
 graph without a `tf.distribute` strategy, because MirroredStrategy loses the placement of a layer's pieces.
 """
 
@@ -20,11 +20,11 @@ from tfdqn.replay.interfaces import Sample
 
 
 class ModelParallelUpdater(Updater):
-    """K updates, one after another.
+    """Makes K updates in a call, one after another.
 
     Args:
-      make_train_step: the devices of a row → its train step, whose layers are split over them.
-      rows: the mesh: D rows of M devices each. One row is model parallelism alone.
+      make_train_step: makes the train step of a row, whose layers are split over the given devices.
+      rows: the mesh: D rows of M devices each. With one row there is only model parallelism.
       sampler: called in the graph; gives a sample with leading axis K × batch.
       config: `learner` gives K and the batch.
     """
@@ -52,7 +52,7 @@ class ModelParallelUpdater(Updater):
         """Makes K updates."""
         rows, keys = self._call()
         network = self._replicas[0].agent.network
-        # Not results of the call, which TensorFlow would gather on the first device on their way out.
+        # The weights are not results of the call, since TensorFlow would copy those to the first device.
         weights = network.join({name: piece.numpy() for name, piece in network.named_weights().items()})
         return UpdateResult.of_rows(rows.numpy(), weights, None if keys is None else keys.numpy())
 
@@ -64,7 +64,7 @@ class ModelParallelUpdater(Updater):
             replica.load_state(arrays)
 
     def bytes_by_device(self) -> dict[str, int]:
-        """Bytes of weights, target and optimiser on each device ("CPU:1")."""
+        """The bytes of weights, target weights and optimiser on each device ("CPU:1")."""
         held: dict[str, int] = {}
         for replica in self._replicas:
             for variable in replica.named_variables().values():
@@ -73,14 +73,14 @@ class ModelParallelUpdater(Updater):
         return held
 
     def _fetch_and_update(self) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """(rows float32[K, …], the keys int64[K, B, …] of what was sampled)."""
+        """Returns (rows float32[K, …], the keys int64[K, B, …] of the sampled examples)."""
         first = self._replicas[0]
         batches = [split_batches(self._sampler(), self._updates, self._batch_size)]
         shares = weighted(batches, self._priorities, first.train_steps)
         return update_in_turn(self._update, first.row_size(self._batch_size), *shares), keys_of(batches)
 
     def _update(self, batch: Sample) -> tf.Tensor:
-        """One update of all replicas, from a global batch; its row."""
+        """Makes one update of all replicas from a global batch; returns its row."""
         size = self._batch_size // len(self._rows)
         gradients, losses = [], []
         for index, (replica, row) in enumerate(zip(self._replicas, self._rows, strict=True)):
@@ -98,7 +98,7 @@ class ModelParallelUpdater(Updater):
 
 
 def _summed(gradients: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:
-    """The sum of the replicas' gradients. Each piece is summed on the replica's device that has summed least so far.
+    """The sum of the replicas' gradients. Each piece is summed on the device that has the least to sum so far.
 
     If one row summed them all, all traffic would go through its connections.
     """

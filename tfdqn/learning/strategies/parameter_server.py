@@ -1,8 +1,8 @@
-"""`AsynchronousUpdater`: workers read the shared weights, sample, and push gradients, none waiting for another.
+"""`AsynchronousUpdater`: workers read the shared weights, sample, and push gradients without waiting for each other.
 
-A worker's unit of work (a closure, as `tf.distribute` calls it) reads everything once, computes N gradients of N
-batches, and pushes them together. Each gradient is one update. The price is staleness: the updates that were applied
-between the reading of the weights and the application of a gradient, by others or of the same N.
+A worker's unit of work (a closure, in `tf.distribute`'s terms) reads everything once, computes gradients of N batches,
+and pushes them together. Each gradient is one update. The price is staleness: the number of updates that were applied,
+by others or of the same N, after the weights were read and before the gradient was applied.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,11 +26,11 @@ from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
 from tfdqn.task_spec import TaskSpec
 
-_CLOSURES_PER_WORKER = 2  # one under way and one waiting, so that no worker ever does
+_CLOSURES_PER_WORKER = 2  # one under way and one queued, so that no worker has to wait
 
 
 class AsynchronousUpdater(Updater):
-    """Updates by ParameterServerStrategy.
+    """Makes updates by ParameterServerStrategy.
 
     Args:
       config: `learner.updates_per_read` is N.
@@ -52,7 +52,7 @@ class AsynchronousUpdater(Updater):
         self._updates_per_read = config.learner.updates_per_read
         self._batch_size = config.learner.batch_size
         self._priorities = config.priorities
-        # It gives the loss and names the weights; its own variables are only where those begin.
+        # Provides the loss and the weights' names; its variables only provide the initial values.
         self._pattern = TrainStep(make_agent(config, task_spec), config)
         self._row_size = self._pattern.row_size(self._batch_size)
         network = self._pattern.agent.network
@@ -68,13 +68,13 @@ class AsynchronousUpdater(Updater):
         self._closure = tf.function(self._read_and_update, autograph=False)
         self._most_under_way = _CLOSURES_PER_WORKER * workers
         self._under_way = 0
-        self._begun: SimpleQueue[bool] = SimpleQueue()  # False: no more will be
+        self._begun: SimpleQueue[bool] = SimpleQueue()  # True: run a closure; False: end the thread
         self._ended: SimpleQueue[np.ndarray | BaseException | None] = SimpleQueue()
         for _ in range(self._most_under_way):
             Thread(target=self._run_closures, name="closures", daemon=True).start()
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
-        """Keeps every worker busy until enough closures for `learner.updates_per_call` updates have ended.
+        """Keeps all workers busy until enough closures for `learner.updates_per_call` updates have ended.
 
         It begins no more closures than make `owed` updates.
         """
@@ -111,16 +111,17 @@ class AsynchronousUpdater(Updater):
         return self._under_way < self._most_under_way
 
     def _begin(self) -> None:
-        """Has one of the threads schedule a closure and wait for it, so that results come in the order of their ends.
+        """Makes one of the threads schedule a closure and wait for it, so that results arrive in the order they finish.
 
-        So a slow worker delays nobody; and because the threads are daemons, a lost worker does not delay the end.
-        TensorFlow keeps some memory for every thread that calls it, so there are only as many as can be at work.
+        So a slow worker delays no other; and because the threads are daemons, a lost worker doesn't keep the process
+        from ending. TensorFlow keeps some memory for every thread that calls it, so there is one thread for each
+        closure that may be under way, rather than a new one each time.
         """
         self._under_way += 1
         self._begun.put(True)
 
     def _run_closures(self) -> None:
-        while self._begun.get():  # no limit: `close` ends it
+        while self._begun.get():  # no timeout: `close` ends it
             self._run_closure()
 
     def _run_closure(self) -> None:
@@ -131,31 +132,31 @@ class AsynchronousUpdater(Updater):
             self._ended.put(error)
 
     def _wait(self) -> np.ndarray | None:
-        """The result of the next closure that ends, as `fetch_result`. Raises the error of a failed one."""
-        ended = self._ended.get()  # no limit: a watchdog ends the process where no worker answers
+        """Waits for the next closure that ends; returns as `fetch_result`. Raises the error of a failed one."""
+        ended = self._ended.get()  # no timeout: a watchdog ends the process if no worker answers
         self._under_way -= 1
         if isinstance(ended, BaseException):
             raise ended
         return ended
 
     def _updated(self, ended: list[np.ndarray | None]) -> UpdateResult:
-        """The update result from closures' results, each as `_read_and_update` packs it."""
+        """Makes the update result from the closures' results, each as `_read_and_update` packs it."""
         packed = np.concatenate([each for each in ended if each is not None] or [np.zeros((0, self._row_size + 2))])
         rows, figures, bits = np.split(packed, [self._row_size, self._row_size + 2], axis=1)
         is_applied = figures[:, 1] == 1
-        # What was dropped for being stale has told no less of how wrong the weights are.
+        # Priorities are updated for dropped gradients, too: their TD errors are just as informative.
         keys = np.ascontiguousarray(bits).view(np.int64) if bits.size else None
-        told = UpdateResult.of_rows(rows.astype(np.float32), self._parameters.weights(), keys)
-        return told._replace(
-            metrics=UpdateMetrics(*(values[is_applied] for values in told.metrics)),
+        result = UpdateResult.of_rows(rows.astype(np.float32), self._parameters.weights(), keys)
+        return result._replace(
+            metrics=UpdateMetrics(*(values[is_applied] for values in result.metrics)),
             staleness=figures[is_applied, 0].astype(np.int64),
             dropped=len(rows) - int(is_applied.sum()),
         )
 
     def _read_and_update(self, samples: Any) -> tf.Tensor:
-        """A closure: float64[N, …], each update's row, staleness, whether it was applied, and its batch's keys as bits.
+        """A closure: makes N updates; returns float64[N, …], one tensor since each that is fetched costs a call.
 
-        It is one tensor, because every tensor that is fetched from a worker costs a call.
+        Each row has an update's row of results, its staleness, whether it was applied, and its batch's keys as bits.
         """
         batches = split_batches(next(samples), self._updates_per_read, self._batch_size)
         read = self._parameters.read()
@@ -185,7 +186,7 @@ class AsynchronousUpdater(Updater):
         batches: Sample,
         statistics: tf.Tensor | None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """(clipped gradients float32[N, P] at weights float32[P] of that version, rows float32[N, …]) of batches."""
+        """Computes N gradients at weights float32[P]; returns them clipped, float32[N, P], and rows float32[N, …]."""
         count = self._updates_per_read
         gradients = tf.TensorArray(tf.float32, count, element_shape=[self._layout.size])
         rows = tf.TensorArray(tf.float32, count, element_shape=[self._row_size])
@@ -223,8 +224,9 @@ def fetch_result(
 ) -> np.ndarray | None:
     """Waits for a closure, and returns its result; raises its error if it failed.
 
-    If a worker is lost, the coordinator gives its unfinished closure to another one. The result of a finished closure
-    is lost with its worker; then this returns None. Its updates were applied, and count at the next checkpoint.
+    If a worker is lost, the coordinator gives its unfinished closure to another one. The result of a closure that had
+    finished may be lost with its worker: this then returns None. Its updates were applied, and are counted at the next
+    checkpoint.
     """
     try:
         return coordinator.fetch(scheduled)

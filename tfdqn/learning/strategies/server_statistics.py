@@ -1,4 +1,4 @@
-"""`ServerStatistics`: running statistics on a parameter server, into which workers' batches are merged."""
+"""`ServerStatistics`: running statistics on a parameter server, into which the moments of batches are merged."""
 
 from collections.abc import Mapping
 
@@ -15,9 +15,9 @@ class ServerStatistics:
     """The statistics of the online and the target network, each as one undivided vector on one server.
 
     Args:
-      network: has at least one running statistic.
-      config: `agent` says when the online network's are copied to the target's.
-      device: of the server.
+      network: a network that has running statistics.
+      config: `agent` says when the target network's are updated.
+      device: the server's device.
     """
 
     def __init__(self, network: QNetwork, config: Config, device: str):
@@ -35,15 +35,15 @@ class ServerStatistics:
             self._one_at_a_time = tf.CriticalSection(name="statistics")
 
     def read(self) -> tf.Tensor:
-        """In a worker's graph: float32[2, S], the online network's and the target's."""
+        """In a worker's graph: reads the online network's and the target's statistics, float32[2, S]."""
         return tf.stack([self._online.read_value(), self._target.read_value()])
 
     def named_tensors(self, flat: tf.Tensor) -> dict[str, tf.Tensor]:
-        """float32[S] → by the weights' names."""
+        """Splits float32[S] into tensors by the weights' names."""
         return self._layout.named_tensors(flat)
 
     def flat(self, moments: Mapping[str, Moments]) -> tf.Tensor:
-        """A batch's moments, by the observation's arrays → float32[S]."""
+        """Concatenates a batch's moments, given for each array of the observation, into float32[S]."""
         named = {
             f"{layer}/{name}": tf.broadcast_to(value, self._layout.shape_of(f"{layer}/{name}"))
             for key, layer in self._layers.items()
@@ -52,7 +52,10 @@ class ServerStatistics:
         return flat_tensor([named[name] for name in self._layout.names])
 
     def add(self, moments: tf.Tensor, first: tf.Tensor, accepted: tf.Tensor) -> tf.Tensor:
-        """In a worker's graph: merges the first `accepted` of float32[N, S], of the updates after number `first`."""
+        """In a worker's graph: merges the first `accepted` of the moments float32[N, S] of consecutive updates.
+
+        `first` is the number of updates before these.
+        """
 
         def one(i: tf.Tensor, online: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             online = self._merged(online, moments[i])
@@ -70,11 +73,11 @@ class ServerStatistics:
             return self._one_at_a_time.execute(merge)
 
     def weights(self) -> dict[str, np.ndarray]:
-        """The online network's, by name."""
+        """The online network's statistics, by name."""
         return self._layout.named(self._online.numpy())
 
     def state(self) -> dict[str, np.ndarray]:
-        """Both networks', by the names of a checkpoint."""
+        """Both networks' statistics, by their names in a checkpoint."""
         target = self._layout.named(self._target.numpy())
         return {f"online/{name}": array for name, array in self.weights().items()} | {
             f"target/{name}": array for name, array in target.items()

@@ -1,8 +1,8 @@
 """`ShardedVariables`: weights, target and optimiser on parameter servers, read and updated in few, large calls.
 
 Each is one vector, divided into one shard per parameter server. So reading all of them takes one call to each server,
-and so does applying any number of gradients. The first server keeps the number of applied updates, and gives each push
-of gradients its place in the sequence, one push at a time.
+and so does applying any number of gradients. The first server keeps the number of applied updates, and assigns each
+push of gradients its place in the sequence of updates, one push at a time.
 """
 
 from collections.abc import Mapping
@@ -20,17 +20,17 @@ from tfdqn.learning.strategies.server_statistics import ServerStatistics
 class Read(NamedTuple):
     """What a worker reads."""
 
-    version: tf.Tensor  # int64[]: updates applied when the reading began
+    version: tf.Tensor  # int64[]: the number of updates applied when the reading began
     weights: tf.Tensor  # float32[P]
     target_weights: tf.Tensor  # float32[P]
-    statistics: tf.Tensor | None  # float32[2, S], as `ServerStatistics.read` gives them; None where there are none
+    statistics: tf.Tensor | None  # float32[2, S], as `ServerStatistics.read` returns them; None: there are none
 
 
 class Place(NamedTuple):
-    """Where a push of N gradients comes in the sequence of updates."""
+    """The place of a push of N gradients in the sequence of updates."""
 
-    staleness: tf.Tensor  # int64[]: updates between the reading and the first of these
-    accepted: tf.Tensor  # int64[]: so many of the N, from the first on, are applied; the rest is too stale
+    staleness: tf.Tensor  # int64[]: the number of updates between the reading and the first of these
+    accepted: tf.Tensor  # int64[]: how many of the N, from the first on, are applied; the others are too stale
 
 
 class _Shard:
@@ -49,10 +49,10 @@ class _Shard:
         self._tau = config.agent.target_update_tau
 
     def apply(self, gradients: tf.Tensor, first: tf.Tensor, accepted: tf.Tensor) -> tf.Tensor:
-        """Applies the first `accepted` of float32[N, size] as the updates after number `first`, on this server."""
+        """Applies, on this server, the first `accepted` of the gradients float32[N, size], after `first` updates."""
 
         def one(i: tf.Tensor) -> tuple[tf.Tensor]:
-            # Keras's `apply_gradients` wants a strategy's merge in every update, which a loop can't contain.
+            # Keras's `apply_gradients` would need a strategy's merge call in every update, which a loop can't contain.
             hyperparameters = self.optimizer._prepare([self.weights])
             applied = self.optimizer._resource_apply_dense(gradients[i], self.weights, hyperparameters)
             with tf.control_dependencies([applied]):
@@ -79,11 +79,12 @@ class ShardedVariables:
     """To be made in the scope of a ParameterServerStrategy whose partitioner makes one shard per server.
 
     Args:
-      layout: of the weights in a vector.
-      config: `optimizer`, `agent` and the bound on staleness.
+      layout: the layout of the weights in a vector.
+      config: gives the optimiser, the target updates and the limit of staleness.
 
     Attributes:
-      statistics: read and counted with the weights. They are made outside that scope, which would divide them.
+      statistics: running statistics that are read and updated with the weights. They are made outside of that scope,
+        which would divide them.
     """
 
     statistics: ServerStatistics | None = None
@@ -106,9 +107,9 @@ class ShardedVariables:
         return self._shards[0].device
 
     def read(self) -> Read:
-        """In a worker's graph: reads everything, and first the number of updates that it surely contains.
+        """In a worker's graph: reads everything, but first the number of updates.
 
-        Updates that are still being applied are not counted, so that staleness is never understated.
+        That doesn't count updates that are still being applied, so that staleness is never understated.
         """
         version = self._applied.read_value()
         with tf.control_dependencies([version]):
@@ -118,9 +119,9 @@ class ShardedVariables:
         return Read(version, tf.concat(weights, 0), tf.concat(target_weights, 0), statistics)
 
     def apply(self, gradients: tf.Tensor, version: tf.Tensor, moments: tf.Tensor | None = None) -> Place:
-        """In a worker's graph: applies float32[N, P], computed from what was read at `version`.
+        """In a worker's graph: applies the gradients float32[N, P] that were computed at `version`.
 
-        `moments` float32[N, S] are those of the batches, where there are statistics.
+        `moments`, float32[N, S], are those of the batches, if there are statistics.
         """
         count = gradients.shape[0]
 
@@ -146,12 +147,12 @@ class ShardedVariables:
             return Place(tf.identity(first - version), tf.identity(accepted))
 
     def weights(self) -> dict[str, np.ndarray]:
-        """The online network's, by canonical name."""
+        """The online network's weights, by canonical name."""
         counted = {} if self.statistics is None else self.statistics.weights()
         return counted | self._named([shard.weights for shard in self._shards])
 
     def state(self) -> dict[str, np.ndarray]:
-        """As `TrainStep.state`; no update may be under way."""
+        """The state as of `TrainStep.state`. No update may be under way."""
         first = self._shards[0]
         slots = {
             f"optimizer/{slot}/{name}": array
@@ -194,5 +195,5 @@ class ShardedVariables:
 
 
 def _shards(variable: tf.Variable) -> list[tf.Variable]:
-    """The parts of a sharded variable; an undivided variable is its only part."""
+    """The parts of a sharded variable; a variable that isn't sharded is its only part."""
     return list(getattr(variable, "variables", [variable]))

@@ -10,12 +10,12 @@ from tfdqn.replay.rollout import Rollout
 
 
 class SharedRolloutUpdater(Updater):
-    """One process's part; every process must make the same calls at the same time, as `lockstep` has them.
+    """The updater in one process. All processes must make the same calls at the same time, as `lockstep` makes them.
 
     Args:
       updater: learns from its share of every batch of `rollout`.
-      rollout: filled by acting in the chief, and from the chief's in the others.
-      broadcast: reaches all processes.
+      rollout: filled by acting in the chief, and by the broadcast in the others.
+      broadcast: sends the chief's batches to all processes.
     """
 
     def __init__(self, updater: Updater, rollout: Rollout, broadcast: Broadcast):

@@ -1,8 +1,8 @@
 """`SynchronousUpdater`: many updates in one call into TensorFlow, on one device or divided over replicas.
 
-A call costs as much as an update of a small network (docs/performance.md), so one call makes K updates. XLA
-then fuses the whole loop, which on a CPU is faster for dense networks, and slower for convolutions; with several
-replicas it compiles each replica's gradient, and leaves the exchange to the strategy.
+A call costs as much as an update of a small network (docs/performance.md), so one call makes K updates. XLA fuses the
+whole loop, which on a CPU is faster for dense networks and slower for convolutions. With several replicas it compiles
+only each replica's gradient, since the strategy exchanges them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ from tfdqn.replay.placement import on
 
 
 class SynchronousUpdater(Updater):
-    """K updates, one after another.
+    """Makes K updates in a call, one after another.
 
     Args:
       train_step: the update; made in the scope of `strategy`.
@@ -51,15 +51,15 @@ class SynchronousUpdater(Updater):
         is_alone = strategy is None
         if uses_xla(config) and not is_alone:
             train_step.compile_gradients()
-        # AutoGraph would spend seconds walking TF-Agents' and Keras's code for control flow that isn't there.
+        # AutoGraph would spend seconds searching TF-Agents' and Keras's code for control flow, of which there is none.
         self._many = tf.function(self._loop, jit_compile=uses_xla(config) and is_alone, autograph=False)
         self._call = tf.function(self._fetch_and_update, autograph=False)
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates."""
         rows, weights, keys = self._call()
-        # Outputs of the call are plain memory here. Reading the variables afterwards would give up and retake
-        # Python's lock once for each, against an actor that wants it too.
+        # The outputs of the call are already in memory. Reading the variables afterwards would release and reacquire
+        # the GIL for each of them, in competition with an actor.
         named = {name: value.numpy() for name, value in weights.items()}
         return UpdateResult.of_rows(rows.numpy(), named, None if keys is None else keys.numpy())
 
@@ -70,14 +70,14 @@ class SynchronousUpdater(Updater):
         self._train_step.load_state(arrays)
 
     def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None]:
-        """(rows float32[K, …], the weights after the last, the keys int64[K, B, …] of what was sampled)."""
+        """Returns (rows float32[K, …], the weights after the last update, the keys int64[K, B, …] of the examples)."""
         parts, keys = self._fetched() if len(self._samplers) == len(self._devices) else self._fetched_and_divided()
         rows = self._many(*parts) if (shared := shared_programs()) is None else shared.call(self._many, *parts)
         weights = self._train_step.agent.network.named_weights()
         return rows, {name: tf.identity(weight) for name, weight in weights.items()}, keys
 
     def _fetched(self) -> tuple[list[Sample], tf.Tensor | None]:
-        """(each device's part [K, …] of K batches, by a sampler of its own; the keys)."""
+        """Fetches each device's part [K, …] of K batches by its own sampler; returns the parts and the keys."""
         size = self._batch_size // len(self._samplers)
         batches = []
         for sampler, device in zip(self._samplers, self._devices, strict=True):
@@ -86,7 +86,7 @@ class SynchronousUpdater(Updater):
         return self._weighted(batches), keys_of(batches)
 
     def _fetched_and_divided(self) -> tuple[list[Sample], tf.Tensor | None]:
-        """The same by one sampler, on the host, so that each device gets only its part."""
+        """Fetches K batches by one sampler on the host, and divides them; returns as `_fetched`."""
         (sampler,), parts = self._samplers, len(self._devices)
         with tf.device(HOST):
             batches = [split_batches(sampler(), self._updates, parts, self._batch_size // parts)]
@@ -98,16 +98,16 @@ class SynchronousUpdater(Updater):
         return weighted(batches, self._priorities, self._train_step.train_steps, self._least_of_all)
 
     def _loop(self, *parts: Sample) -> tf.Tensor:
-        # The loop is around `strategy.run`: inside it, optimisers can't merge the replicas' calls.
+        # The loop is outside of `strategy.run`, since inside a loop optimisers can't merge the replicas' calls.
         row_size = self._train_step.row_size(self._batch_size)
         return update_in_turn(self._update, row_size, *parts, devices=self._devices)
 
     def _least_of_all(self, values: tf.Tensor) -> tf.Tensor:
-        """float32[K] of this process → the minima over all processes."""
+        """Returns the minima over all processes of float32[K] in each."""
         return values if num_processes(self._strategy) == 1 else tf.reduce_min(gathered(self._strategy, values), axis=0)
 
     def _update(self, *parts: Sample) -> tf.Tensor:
-        """One update from each replica's part of a batch; the row of this process's share."""
+        """Makes one update from each replica's part of a batch; returns the row of this process's share."""
         if self._strategy is None:
             (whole,) = parts
             return self._train_step.row(whole)
@@ -121,13 +121,13 @@ class SynchronousUpdater(Updater):
 
 
 def keys_of(batches: Sequence[Sample]) -> tf.Tensor | None:
-    """The keys int64[K, …, B, …] of all parts of the batches, side by side; None if sampling is uniform."""
+    """The keys int64[K, …, B, …] of all parts of the batches, concatenated; None if sampling is uniform."""
     draws = [batch.draw for batch in batches]
     return None if None in draws else tf.concat([draw.keys for draw in draws if draw is not None], axis=1)
 
 
 def gathered(strategy: tf.distribute.Strategy, values: tf.Tensor) -> tf.Tensor:
-    """What each process of the strategy gives, one below another, as often as it has replicas."""
+    """Gathers a tensor from each process, stacked along a new axis, repeated for each replica of a process."""
 
     def in_replica() -> tf.Tensor:
         return tf.distribute.get_replica_context().all_gather(tf.identity(values)[tf.newaxis], axis=0)
@@ -143,7 +143,7 @@ def num_processes(strategy: tf.distribute.Strategy | None) -> int:
 def uses_xla(config: Config) -> bool:
     """Whether updates are compiled, by `learner.xla`; "auto" compiles unless XLA's code would be slow on a CPU.
 
-    That code is slow for convolutions and for an ensemble's batched products. To be called after the strategy is made.
+    It is slow for convolutions and for an ensemble's batched products. To be called after the strategy is made.
     """
     if config.learner.xla != "auto":
         return config.learner.xla == "on"
