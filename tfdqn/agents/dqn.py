@@ -1,8 +1,7 @@
-"""`DqnAgent`: TF-Agents' DQN agent with a loss on finished transitions, and its configuration.
+"""`DqnAgent`: TF-Agents' DQN agent with a loss on finished n-step transitions.
 
-The base class builds the target network, the specs and the policies; the loss is one of `losses/`. It takes
-batches without a time axis, whose rewards and discounts are already n-step, leaves clipping and applying to
-`learning/`, and returns what the curves need.
+The base class builds the target network, the specs and the policies; the loss is one of `losses/`. Batches have no time
+axis, and their rewards and discounts are already n-step. Clipping and applying gradients is left to `learning/`.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,9 +31,9 @@ from tfdqn.task_spec import TaskSpec
 
 
 class LossExtra(NamedTuple):
-    """What the loss knows of each example, float32[B] all."""
+    """Figures of each example, all float32[B]."""
 
-    td_error: tf.Tensor  # as `LossOutput` has it; the mean over an ensemble's members that learn from it
+    td_error: tf.Tensor  # as of `LossOutput`; the mean over an ensemble's members that learn from it
     q_value: tf.Tensor  # Q(s, a) of the action taken; the mean over an ensemble's members
     max_q_value: tf.Tensor  # max_a Q(s, a) over all actions, and all members
     priority: tf.Tensor  # |TD error|; the mean over an ensemble's members that learn from it
@@ -42,16 +41,19 @@ class LossExtra(NamedTuple):
 
 
 class DqnAgent(dqn_agent.DqnAgent):
-    """One Q-function and its target, and the loss that `[agent]` names.
+    """An online and a target network, and the loss that `[agent]` names.
 
     Args:
-      config: `agent` gives the objective, `network` both networks.
+      config: the configuration.
       task_spec: the task's observations and actions.
-      devices: over which both networks' layers are split; none: they are whole.
-      member: of an ensemble; each starts from a seed of its own.
+      devices: the devices over which both networks' layers are split; empty: they are not split.
+      member: the index of this agent in an ensemble, which determines its initial weights.
+
+    Raises:
+      ConfigError: the network or the loss doesn't fit the task.
     """
 
-    members = 1  # Q-functions: above 1, every weight leads with them
+    members = 1  # the number of Q-functions; above 1, it is the leading axis of every weight
     _greedy_value: GreedyValue = staticmethod(td.greedy_value)
 
     def __init__(self, config: Config, task_spec: TaskSpec, devices: Sequence[str] = (), member: int = 0):
@@ -89,18 +91,18 @@ class DqnAgent(dqn_agent.DqnAgent):
 
     @property
     def target_weights(self) -> dict[str, tf.Variable]:
-        """The target network's, by canonical name; none if the loss has no use for one."""
+        """The target network's weights, by canonical name; empty if the loss uses no target network."""
         return self.target_network.named_weights() if self._settings.has_target_network else {}
 
     def moments(
         self, experience: Any, weights: tf.Tensor | None = None, total: Callable[[tf.Tensor], tf.Tensor] = tf.identity
     ) -> dict[str, Moments]:
-        """Of the observations acted in, those arrays that the network normalises.
+        """The moments of the arrays of the observations acted in that the network normalises, by their keys.
 
         Args:
           experience: as of `_loss`.
-          weights: as of `_loss`; an example of weight 0, which nothing is learned from, does not count.
-          total: as `moments_of` has it.
+          weights: as of `_loss`; examples of weight 0, from which nothing is learned, don't count.
+          total: as of `moments_of`.
         """
         if not self.network.statistics:
             return {}
@@ -114,9 +116,14 @@ class DqnAgent(dqn_agent.DqnAgent):
     def _seen(
         self, experience: trajectory.Transition, counts: tf.Tensor | None
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
-        """(observations [M, …] that were acted in; how often each counts, float32[M], or none: once).
+        """The M observations in which a batch acted, and how often each counts.
 
-        `counts` are the same of the examples, float32[B].
+        Args:
+          experience: as of `_loss`.
+          counts: how often each example counts, float32[B]; None: once.
+
+        Returns:
+          (observations [M, …], counts float32[M] or None).
         """
         return self._split(experience.time_step.observation)[0], counts
 
@@ -127,14 +134,14 @@ class DqnAgent(dqn_agent.DqnAgent):
         training: bool = False,
         noise: Noise | None = None,
     ) -> tf_agent.LossInfo:
-        """The mean loss of a batch of finished transitions, and each example's part in it.
+        """Computes the mean loss of a batch of finished transitions, and figures of each example.
 
         Args:
-          experience: a transition with leading axis B; `next_time_step.reward` and `.discount` float32[B] are
-            n-step and finished, as `replay.writer` makes them.
-          weights: importance weights float32[B], or none.
-          training: TF-Agents passes it; it changes nothing.
-          noise: what noisy networks and losses that sample draw from; None: no noise.
+          experience: a transition with leading axis B; `next_time_step.reward` and `.discount` float32[B] are the
+            n-step ones that `replay.n_step_writer` makes.
+          weights: importance weights float32[B]; None: all are 1.
+          training: passed by TF-Agents, and ignored.
+          noise: the noise of noisy networks and of losses that sample; None: there is none.
 
         Returns:
           `LossInfo` with the scalar loss, mean over B of weight × loss, and `LossExtra`.
@@ -145,7 +152,7 @@ class DqnAgent(dqn_agent.DqnAgent):
         return tf_agent.LossInfo(tf.reduce_mean(loss), extra)
 
     def _output(self, batch: Batch, noise: Noise | None) -> LossOutput:
-        """What the loss gives of each example; an ensemble's leads with K. Raises OwnCodeError as `check_output`."""
+        """Computes the loss of each example, with leading axis K for an ensemble. Raises as `check_output` does."""
         output = self._compute_loss(self._settings, self._networks(noise), batch)
         examples = [*([self.members] if self.members > 1 else []), *batch.action_tm1.shape[:1]]
         source = f'agent.kind = "{self._settings.kind}": {self._compute_loss.__qualname__}'
@@ -153,7 +160,7 @@ class DqnAgent(dqn_agent.DqnAgent):
         return output
 
     def _best(self, q: tf.Tensor) -> tf.Tensor:
-        """max_a Q(s, a) float32[…, B]; of branches the mean over them."""
+        """max_a Q(s, a) float32[…, B]; with branches the mean over them."""
         best = tf.reduce_max(q, axis=-1)
         return tf.reduce_mean(best, axis=-1) if self._has_branches else best
 
@@ -181,7 +188,7 @@ class DqnAgent(dqn_agent.DqnAgent):
         return q_network(config, task_spec, seed=seed, precision=config.learner.precision)
 
     def _check_action_spec(self, action_spec: tensor_spec.BoundedTensorSpec) -> None:
-        if not self._has_branches:  # which the base class refuses
+        if not self._has_branches:  # the base class would refuse them
             super()._check_action_spec(action_spec)
 
     def _check_network_output(self, net: networks.Network, label: str) -> None:
@@ -191,7 +198,7 @@ class DqnAgent(dqn_agent.DqnAgent):
     def _setup_policy(
         self, time_step_spec: ts.TimeStep, action_spec: tensor_spec.BoundedTensorSpec, *others: Any
     ) -> tuple[tf_policy.TFPolicy, tf_policy.TFPolicy]:
-        """The base class's, or random ones where those know no such axes; `acting.policy` acts."""
+        """Makes TF-Agents' policies, which nothing uses: random ones if the base class's can't have these axes."""
         if not self._has_branches and self.members == 1:
             return super()._setup_policy(time_step_spec, action_spec, *others)
         policy = random_tf_policy.RandomTFPolicy(time_step_spec, action_spec)

@@ -1,4 +1,4 @@
-"""`EnsembleAgent`: K DQN agents as one, each with its own weights and its own part of the data."""
+"""`EnsembleAgent`: K DQN agents in one, each with its own weights and its own part of the data."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -20,15 +20,17 @@ from tfdqn.task_spec import TaskSpec
 
 
 class EnsembleAgent(DqnAgent):
-    """K members that learn independently, but for what `ensemble.target` may share; they act as one.
+    """K members that learn independently, unless `ensemble.target` makes them share targets.
 
-    Member k starts from a seed of its own; member 0 starts as the plain agent of the same configuration does.
+    Each member's initial weights have their own seed; member 0 starts like a `DqnAgent` of the same configuration.
 
     Args:
-      config: `ensemble`, and what `DqnAgent` takes.
+      config: the configuration.
       task_spec: the task's observations and actions.
+      devices: as of `DqnAgent`.
 
-    Raises ConfigError if the task has not what partitions the data.
+    Raises:
+      ConfigError: as `DqnAgent`, or the task doesn't observe what `ensemble` partitions the data by.
     """
 
     def __init__(self, config: Config, task_spec: TaskSpec, devices: Sequence[str] = ()):
@@ -45,13 +47,10 @@ class EnsembleAgent(DqnAgent):
         training: bool = False,
         noise: Noise | None = None,
     ) -> tf_agent.LossInfo:
-        """The sum over members of each one's mean loss: so each member's gradient is what it would be alone.
+        """Computes the sum of the members' mean losses, so that each member's gradient is as if it were alone.
 
         Args:
-          experience: as `DqnAgent`'s.
-          weights: importance weights float32[B], or none.
-          training: as `DqnAgent`'s.
-          noise: as `DqnAgent`'s.
+          experience, weights, training, noise: as of `DqnAgent`.
 
         Returns:
           `LossInfo` with the scalar Σ_k mean over B of weight × member weight × loss, and `LossExtra`.
@@ -65,7 +64,7 @@ class EnsembleAgent(DqnAgent):
         learners = tf.reduce_sum(member_weights, axis=0)
 
         def mean(values: tf.Tensor) -> tf.Tensor:
-            """Over the members that learn from each example; 0 where none does."""
+            """The mean over the members that learn from each example; 0 if none does."""
             return tf.math.divide_no_nan(tf.reduce_sum(member_weights * values, axis=0), learners)
 
         extra = LossExtra(
@@ -82,4 +81,4 @@ class EnsembleAgent(DqnAgent):
         return ensemble_network(config, task_spec, seeds=seeds)
 
     def _check_network_output(self, net: networks.Network, label: str) -> None:
-        """Nothing: the base class would take the members' axis for the batch's."""
+        """Checks nothing: the base class would take the members' axis for the batch's."""

@@ -1,8 +1,8 @@
-"""Which member of an ensemble learns from which transition: pure, deterministic functions of the transition.
+"""Which members of an ensemble learn from a transition, as pure, deterministic functions of the transition.
 
 So a transition belongs to the same members for as long as it is in replay, in every process and after every restart,
-and nothing of that is stored. The functions give 1 where a member learns from an example and 0 elsewhere,
-float32[K, B].
+without this being stored. `bootstrap`, `by_hash` and `by_edges` return float32[K, B]: 1 where a member learns from an
+example, else 0.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,14 +23,14 @@ MemberWeights = Callable[[trajectory.Transition, Observation, Observation], tf.T
 
 
 def member_weights(config: Config, task_spec: TaskSpec) -> MemberWeights:
-    """The weight of each example in each member's loss, as `[ensemble]` says.
+    """Makes the function that computes the weight of each example in each member's loss, by `[ensemble]`.
 
-    It is 1 / p where the member learns from the example and 0 elsewhere, p being the share of all data that a member is
-    to have: 1, `mask_probability`, or 1 / K. So a member's mean over the whole batch is on average its mean over its
-    own examples, and a sum over batches or replicas stays one, which it would not if each divided by its own count.
-    Where parts of a partition are not visited evenly, a member's loss is scaled by K times its part's share.
+    A weight is 1 / p if the member learns from the example, else 0. p is the share of all data that a member should
+    have: 1, `mask_probability`, or 1 / K. So a member's mean over the whole batch is, on average, its mean over its own
+    examples; and sums over batches or replicas stay correct, which they would not if each divided by its own count.
+    If the parts of a partition are not visited evenly, a member's loss is scaled by K times its part's share.
 
-    Raises ConfigError if the observation has no such element.
+    Raises ConfigError if the observation doesn't have the element that partitions it.
     """
     ensemble, salt = config.ensemble, derived_seed(config.seed, "ensemble data")
     size = ensemble.size
@@ -55,9 +55,9 @@ def member_weights(config: Config, task_spec: TaskSpec) -> MemberWeights:
 def transition_hash(
     transition: trajectory.Transition, state_tm1: Observation, state_t: Observation, salt: int
 ) -> tf.Tensor:
-    """uint32[B] of all that a transition is: both states, action, reward and discount.
+    """Hashes transitions (both states, action, reward and discount) to uint32[B].
 
-    Transitions that are equal hash alike: in a task of few states and outcomes, all members or none may see one.
+    Equal transitions have equal hashes: in a task with few states and outcomes, one may go to all members or to none.
     """
     after = transition.next_time_step
     numbers = [transition.action_step.action, after.reward, after.discount]
@@ -65,9 +65,9 @@ def transition_hash(
 
 
 def state_hash(state: Observation, task_spec: TaskSpec, cell_size: float, salt: int) -> tf.Tensor:
-    """uint32[B] of the states, or of the cells that they lie in: cubes of edge `cell_size` (0: none).
+    """Hashes states to uint32[B], or the cells that they are in: cubes of edge `cell_size`, unless that is 0.
 
-    Categories lie in no cells: each is itself.
+    Categories are hashed as they are.
     """
 
     def cell(key: str) -> tf.Tensor:
@@ -79,21 +79,24 @@ def state_hash(state: Observation, task_spec: TaskSpec, cell_size: float, salt: 
 
 
 def bootstrap(hashes: tf.Tensor, size: int, probability: float) -> tf.Tensor:
-    """Each member's own random part of the transitions uint32[B]: Bernoulli masks, as in Osband et al. 2016."""
+    """Gives each member a random part of the transitions, by their hashes uint32[B].
+
+    These are Bernoulli masks, as in Osband et al. 2016.
+    """
     own = mix(tf.bitwise.bitwise_xor(hashes, scattered(np.arange(size), 0)[:, tf.newaxis]))
     return tf.cast(uniform(own) < probability, tf.float32)
 
 
 def by_hash(hashes: tf.Tensor, size: int) -> tf.Tensor:
-    """One member for each of uint32[B]: the hash modulo K."""
+    """Gives each example to one member, by its hash uint32[B]: half of it, modulo K."""
     half = tf.cast(tf.bitwise.right_shift(hashes, tf.constant(1, tf.uint32)), tf.int32)
     return tf.one_hot(half % size, size, axis=0)
 
 
 def by_edges(array: tf.Tensor, index: int, edges: Sequence[float]) -> tf.Tensor:
-    """One member for each row: member k has those whose element `index`, counted flat, is below edge k and no other.
+    """Gives each row of `array` to one member: to the first k with element `index` below edges[k], else to the last.
 
-    Compared in float32; len(edges) is K - 1, and the last member has the rest.
+    `index` counts the elements of a row as if it were flat. The K - 1 edges ascend, and are compared in float32.
     """
     elements = int(np.prod(array.shape[1:], dtype=np.int64))
     element = tf.cast(tf.reshape(array, [-1, elements])[:, index], tf.float32)
@@ -102,13 +105,13 @@ def by_edges(array: tf.Tensor, index: int, edges: Sequence[float]) -> tf.Tensor:
 
 
 def row_hash(arrays: Sequence[tf.Tensor], salt: int) -> tf.Tensor:
-    """uint32[B] of arrays [B, …], of any numeric dtype: one hash for each row, whatever device or batch it is in.
+    """Hashes the rows of arrays [B, …], of any numeric dtype, to uint32[B], the same on every device and in any batch.
 
-    Equal rows have equal hashes (−0 is 0), others differ but for a chance of 2⁻³². `salt` chooses the function.
+    Equal rows have equal hashes (−0 is 0); others collide with a probability of 2⁻³². `salt` selects the function.
     """
     words = tf.concat([_words(array) for array in arrays], axis=1)
     places = scattered(np.arange(words.shape[1]), salt)
-    mixed = tf.cast(mix(tf.bitwise.bitwise_xor(words, places)), tf.int64)  # a GPU adds no integers without a sign
+    mixed = tf.cast(mix(tf.bitwise.bitwise_xor(words, places)), tf.int64)  # there is no GPU kernel to sum uint32
     return mix(tf.cast(tf.reduce_sum(mixed, axis=1), tf.uint32))
 
 
@@ -117,7 +120,7 @@ def _values(state: Observation) -> list[tf.Tensor]:
 
 
 def _partition_key(ensemble: Ensemble, task_spec: TaskSpec) -> str:
-    """The name of the array that partitions the states."""
+    """The key of the array that partitions the states. Raises ConfigError."""
     arrays, key, index = task_spec.observation, ensemble.partition_key, ensemble.partition_index
     names = " or ".join(f'"{name}"' for name in arrays)
     if not key and len(arrays) == 1:
@@ -138,7 +141,7 @@ def _partition_key(ensemble: Ensemble, task_spec: TaskSpec) -> str:
 
 
 def _words(array: tf.Tensor) -> tf.Tensor:
-    """[B, …] → uint32[B, N]: floats as float32's bits, integers as 32-bit ones, bytes by fours."""
+    """Converts an array [B, …] to uint32[B, N]: floats as the bits of float32, integers modulo 2³², bytes by fours."""
     size = int(np.prod(array.shape[1:], dtype=np.int64))
     rows = tf.reshape(array, [-1, size])
     if array.dtype.is_floating:

@@ -1,4 +1,4 @@
-"""Agents: configuration and task → TF-Agents agent."""
+"""`make_agent`: makes the agent that a configuration describes; `make_member`: one member of its ensemble."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,10 @@ from tfdqn.task_spec import TaskSpec
 
 
 def make_agent(config: Config, task_spec: TaskSpec, devices: Sequence[str] = ()) -> DqnAgent:
-    """The agent that the configuration describes, of one member or of several. Raises ConfigError as they do.
+    """Makes the agent that the configuration describes. Raises ConfigError as the agents do.
 
-    `devices` are those that a network is split over, which an ensemble's, or one with a memory, can't be; none: it is
-    whole.
+    `devices` are those that the networks are split over, which an ensemble, or one with a memory, can't be; empty: they
+    are not split.
     """
     if config.network.state_size:
         return RecurrentAgent(config, task_spec)
@@ -23,5 +23,5 @@ def make_agent(config: Config, task_spec: TaskSpec, devices: Sequence[str] = ())
 
 
 def make_member(config: Config, task_spec: TaskSpec, member: int) -> DqnAgent:
-    """One member of the configuration's ensemble by itself: a plain agent that starts as that member does."""
+    """Makes one member of the configuration's ensemble as an agent of its own, with the same initial weights."""
     return DqnAgent(msgspec.structs.replace(config, ensemble=Ensemble()), task_spec, member=member)

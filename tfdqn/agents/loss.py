@@ -1,7 +1,7 @@
-"""What a loss is: settings, networks and a batch → each example's loss, its TD error, and the Q-values it is told by.
+"""The interface of losses: a `Loss` is a function of settings, networks and a batch that returns a `LossOutput`.
 
-The unit of extension: one file a paper in `losses/`. Time convention: `_tm1` is the state acted in, `_t` the state
-k <= n steps later. Where an ensemble's K members learn, what networks give and what a loss gives leads with K.
+There is one file per paper in `losses/`. Time convention: `_tm1` is the state acted in, `_t` the state k <= n steps
+later. For an ensemble, the outputs of networks and losses have a leading axis of K members.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,27 +17,27 @@ from tfdqn.networks.torsos.torso import Observation
 
 
 class Batch(NamedTuple):
-    """Finished transitions, leading axis B."""
+    """A batch of B finished transitions."""
 
     observation_tm1: Observation
-    legal_tm1: tf.Tensor | None  # bool[B, A], [B, D, A] of branches; None: all actions are legal
-    action_tm1: tf.Tensor  # int32[B]; [B, D] of branches
+    legal_tm1: tf.Tensor | None  # bool[B, A], with branches [B, D, A]; None: all actions are legal
+    action_tm1: tf.Tensor  # int32[B], with branches [B, D]
     r_t: tf.Tensor  # float32[B], n-step returns times `agent.reward_scale`
-    discount_t: tf.Tensor  # float32[B], γ^k · (0 where the episode terminated)
+    discount_t: tf.Tensor  # float32[B], γ^k, or 0 if the episode terminated
     observation_t: Observation
     legal_t: tf.Tensor | None
 
 
-# (Q⁻(s', ·), the Q(s', ·) that selects, legal actions) → the value of s', float32[…, B]
+# (Q⁻(s', ·), the Q(s', ·) that selects the action, legal actions) → the value of s', float32[…, B]
 GreedyValue = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tf.Tensor]
 
 
 class LossNetwork:
-    """A network as losses call it: every call with noise of its own, where there is noise.
+    """A network as losses call it. Every call draws its own noise, if there is any.
 
     Args:
       network: the online or the target network.
-      noise: what its noisy layers draw from, or a loss itself; None: there is none.
+      noise: the noise of noisy layers, and of losses that sample; None: there is none.
     """
 
     def __init__(self, network: QNetwork, noise: Noise | None):
@@ -45,52 +45,52 @@ class LossNetwork:
         self.head = network.head
 
     def __call__(self, observation: Observation) -> tf.Tensor:
-        """Q float32[…, B, A]."""
+        """Computes Q float32[…, B, A]."""
         return self.head.q_values(self.outputs(observation))
 
     def outputs(self, observation: Observation) -> tf.Tensor:
-        """What the head gives a loss to read."""
+        """Computes the outputs of the head, such as logits or quantiles."""
         return self._network.outputs(observation, noise=self.noise())[0]
 
     def features(self, observation: Observation) -> tf.Tensor:
-        """The torso's features float32[…, B, F], of which a loss may have the head compute several outputs."""
+        """Computes the torso's features float32[…, B, F], for losses that call the head themselves."""
         return self._network.features(observation)[0]
 
     def noise(self) -> Noise | None:
-        """For one forward pass, or one draw of a loss: a stream that no other has."""
+        """Returns new noise, for one forward pass or one draw of a loss; None: there is none."""
         return None if self._noise is None else self._noise.split("call", next(self._calls))
 
 
 class Networks(NamedTuple):
-    """What a loss may ask."""
+    """The networks of an agent, and how it values a next state."""
 
     online: LossNetwork
     target: LossNetwork
-    greedy_value: GreedyValue  # of the best action: `td.greedy_value`, or all members' of an ensemble
+    greedy_value: GreedyValue  # `td.greedy_value`, its mean over branches, or a value that an ensemble shares
 
 
 class LossOutput(NamedTuple):
-    """What a loss gives; the agent takes the mean, weighted by importance."""
+    """The output of a loss for each example; the agent computes the mean, with importance weights."""
 
-    loss: tf.Tensor  # float32[…, B], of each example
-    td_error: tf.Tensor  # float32[…, B], target minus prediction, or what else says how wrong it was: of branches a sum
-    q_tm1: tf.Tensor  # Q(s, ·) float32[…, B, A], as it acts; [B, D, A] of branches
+    loss: tf.Tensor  # float32[…, B]
+    td_error: tf.Tensor  # float32[…, B], target minus prediction or another measure of error; a sum over branches
+    q_tm1: tf.Tensor  # Q(s, ·) float32[…, B, A], from which the policy acts; with branches [B, D, A]
     q_value: tf.Tensor  # Q(s, a) float32[…, B] of the action taken
 
 
-Loss = Callable[[Any, Networks, Batch], LossOutput]  # the first: its settings, `config.agent`
+Loss = Callable[[Any, Networks, Batch], LossOutput]  # the first argument: its settings, `config.agent`
 
 
 def check_output(output: Any, examples: Sequence[int | None], actions: Sequence[int], source: str) -> None:
-    """Raises OwnCodeError if a loss gives anything but float32 of the shapes of `LossOutput`.
+    """Raises OwnCodeError if the output of a loss is anything but float32 of the shapes of `LossOutput`.
 
-    It looks at static shapes alone, while the update is traced.
+    It checks only static shapes, while the update is traced.
 
     Args:
-      output: what the loss gave.
-      examples: [B], or [K, B] of an ensemble; None: a size that is not known.
-      actions: [A], or [D, A] of branches.
-      source: the loss, in words.
+      output: what the loss returned.
+      examples: [B], or [K, B] for an ensemble; None: an unknown size.
+      actions: [A], or [D, A] with branches.
+      source: the name of the loss, for the error.
     """
     if not isinstance(output, LossOutput):
         raise OwnCodeError(f"{source} gives {_described(output)}, where a LossOutput is due")
@@ -103,7 +103,7 @@ def check_output(output: Any, examples: Sequence[int | None], actions: Sequence[
 
 
 def _described(value: Any) -> str:
-    """ "float32[128, 2]"; of what is no tensor, its type."""
+    """A tensor's type and shape, such as "float32[128, 2]"; for anything else the name of its type."""
     if not isinstance(value, tf.Tensor | tf.TensorSpec):
         return type(value).__name__
     sizes = "…" if value.shape.rank is None else ", ".join("?" if size is None else str(size) for size in value.shape)

@@ -1,8 +1,8 @@
 """`RecurrentAgent`: networks with a memory, unrolled over sequences, as in R2D2 (Kapturowski et al. 2019).
 
-Both networks go through a sequence from the state that was stored with it: first through the burn-in, without a
-gradient, then through what is learned from (their section 3, "stored state" and "burn-in" together). The loss of
-`[agent]` sees the steps of all sequences as one batch of transitions, whose states are unrolled already.
+Both networks are unrolled from the state that was stored with a sequence: first over the burn-in, without a gradient,
+then over the steps to learn from (their section 3, "stored state" and "burn-in" together). The loss of `[agent]` gets
+the steps of all sequences as one batch of transitions, whose observations are the features of the unrolled memory.
 """
 
 from typing import Any
@@ -19,17 +19,17 @@ from tfdqn.networks.q_network import QNetwork
 from tfdqn.networks.torsos.torso import Observation
 from tfdqn.task_spec import TaskSpec
 
-_ETA = 0.9  # of the largest TD error in a sequence's priority: Kapturowski et al. 2019, section 2.3
+_ETA = 0.9  # weight of the largest TD error in a sequence's priority: Kapturowski et al. 2019, section 2.3
 _ONLINE, _TARGET = "online", "target"
 
 
 class UnrolledNetwork(LossNetwork):
-    """A network whose observations are features, the memory's, of both networks by their names.
+    """A network whose observations are the features of the unrolled memories of both networks, by the networks' names.
 
     Args:
       network: the online or the target network.
-      name: under which its own features are found.
-      noise: as `LossNetwork`'s.
+      name: the key of its own features.
+      noise: as of `LossNetwork`.
     """
 
     def __init__(self, network: QNetwork, name: str, noise: Noise | None):
@@ -44,7 +44,7 @@ class UnrolledNetwork(LossNetwork):
 
 
 class RecurrentAgent(DqnAgent):
-    """A Q-function with a memory, and its target; arguments as `DqnAgent`'s."""
+    """A `DqnAgent` whose networks have a memory, and which learns from `Sequences`; arguments as of that."""
 
     def __init__(self, config: Config, task_spec: TaskSpec):
         self._burn_in, self._steps = config.replay.burn_in, config.replay.sequence_length
@@ -57,19 +57,18 @@ class RecurrentAgent(DqnAgent):
         training: bool = False,
         noise: Noise | None = None,
     ) -> tf_agent.LossInfo:
-        """The mean loss of B sequences, each the mean over its steps, and each sequence's part in it.
+        """Computes the mean loss of B sequences, each the mean over its steps, and figures of each sequence.
 
         Args:
-          experience: the sequences; padding has no part in any mean.
-          weights: importance weights float32[B], or none.
-          training: as `DqnAgent`'s.
-          noise: as `DqnAgent`'s.
+          experience: the sequences; padding doesn't count in any mean.
+          weights: importance weights float32[B]; None: all are 1.
+          training, noise: as of `DqnAgent`.
 
         Returns:
           `LossInfo` with the scalar loss, mean over B of weight × loss, and `LossExtra`, whose `priority` is
-          `sequence_error`, and whose `td_error` is the mean of the steps' absolute ones.
+          `sequence_error`, and whose `td_error` is the mean absolute error of the steps.
         """
-        # A draw that is each example's own is each step's here, by its place among all sequences' steps.
+        # Each step is an example of its own to the loss, so noise is drawn by its place among all sequences' steps.
         of_steps = None if noise is None else noise._replace(first=noise.first * self._steps)
         output = self._output(self._batch(experience), of_steps)
         is_step = experience.steps > 0
@@ -85,7 +84,7 @@ class RecurrentAgent(DqnAgent):
         return tf_agent.LossInfo(tf.reduce_mean(loss if weights is None else loss * weights), extra)
 
     def _seen(self, experience: Sequences, counts: tf.Tensor | None) -> tuple[Observation, tf.Tensor]:
-        """The steps' observations, padding not counted."""
+        """The observations of all steps [B · m, …], and their counts, 0 for padding."""
         first = self._burn_in
         steps = {key: _flat(array[:, first : first + self._steps]) for key, array in experience.observation.items()}
         is_step = tf.cast(experience.steps > 0, tf.float32)
@@ -99,7 +98,7 @@ class RecurrentAgent(DqnAgent):
         )
 
     def _batch(self, experience: Sequences) -> Batch:
-        """The steps of all sequences, [B · m]."""
+        """Makes one batch of the steps of all sequences, with leading axis B · m."""
         networks = {_ONLINE: self.network, _TARGET: self.target_network}
         ends = {name: self._unrolled(network, experience) for name, network in networks.items()}
         return Batch(
@@ -113,7 +112,7 @@ class RecurrentAgent(DqnAgent):
         )
 
     def _unrolled(self, network: QNetwork, sequences: Sequences) -> tuple[tf.Tensor, tf.Tensor]:
-        """A network's features where each step was taken, and where its transition ends: float32[B · m, F] both."""
+        """A network's features at the start and at the end of each step's transition, float32[B · m, F] both."""
         before = {key: array[:, : self._burn_in] for key, array in sequences.observation.items()}
         learned = {key: array[:, self._burn_in :] for key, array in sequences.observation.items()}
         state, first = sequences.state, sequences.first
@@ -129,26 +128,26 @@ class RecurrentAgent(DqnAgent):
 
 
 def mean_of_steps(values: tf.Tensor, is_step: tf.Tensor) -> tf.Tensor:
-    """The mean of values float32[B, m] over the steps alone, bool[B, m]: float32[B]."""
+    """The mean of values float32[B, m] over the steps that are not padding, bool[B, m]; float32[B]."""
     taken = tf.cast(is_step, values.dtype)
     return tf.reduce_sum(tf.where(is_step, values, 0.0), axis=1) / tf.reduce_sum(taken, axis=1)
 
 
 def sequence_error(td_error: tf.Tensor, is_step: tf.Tensor) -> tf.Tensor:
-    """η max |δ| + (1 − η) mean |δ| float32[B] over the steps: a sequence's priority in Kapturowski et al. 2019."""
+    """A sequence's priority η max |δ| + (1 − η) mean |δ| over its steps, float32[B] (Kapturowski et al. 2019)."""
     absolute = tf.where(is_step, tf.abs(td_error), 0.0)
     return _ETA * tf.reduce_max(absolute, axis=1) + (1 - _ETA) * mean_of_steps(absolute, is_step)
 
 
 def _flat(array: Any) -> Any:
-    """[B, m, …] → [B · m, …]; none of none."""
+    """[B, m, …] → [B · m, …]; None → None."""
     return None if array is None else tf.reshape(array, [-1, *array.shape[2:]])
 
 
 def _legal(legal: tf.Tensor | None, steps: tf.Tensor) -> tf.Tensor | None:
-    """bool[B · m, A] of legal actions [B, m, A]: all of them where there is no step.
+    """Flattens legal actions [B, m, A] to bool[B · m, A], and makes all actions legal in padding.
 
-    A maximum over none would be float32's lowest number, and a gradient through what becomes of that is NaN times 0.
+    A maximum over no action would be float32's lowest number, from which gradients become NaN, even if multiplied by 0.
     """
     if legal is None:
         return None

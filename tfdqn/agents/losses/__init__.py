@@ -1,7 +1,8 @@
-"""Losses: one file per paper, each a function of settings, networks and a batch, as `agents/loss.py` says.
+"""Losses: one file per paper, each a function of settings, networks and a batch (see `agents/loss.py`).
 
-In: what it learns from. Out: each example's loss and TD error. Imports `networks`, `config` and `agents/loss.py`.
-The next loss is a file here whose docstring has the paper's equation; a struct in `config/agent.py` with its own
-numbers; a line in `table.py`; a head in `networks/heads/` where it needs one of its own. A package outside defines
-its struct, with the tag "its_module:name", and puts its loss into `LOSSES`.
+In: a batch. Out: each example's loss and TD error. Imports `networks`, `config` and `agents/loss.py`.
+
+To add a loss, write a file here whose docstring has the paper's equation, a struct in `config/agent.py` with its
+settings, a line in `table.py`, and, if it needs another head, that in `networks/heads/`. A package of your own defines
+its struct with the tag "its_module:name", and adds its loss to `LOSSES`.
 """

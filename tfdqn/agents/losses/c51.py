@@ -1,8 +1,8 @@
 """C51: Bellemare, Dabney and Munos 2017, 'A distributional perspective on reinforcement learning', algorithm 1.
 
-The distribution of r + γ z_j, where z are the atoms and p_j(s', a*) their probabilities by the target network, is
-projected on the atoms (their equation 7), and the loss is its cross-entropy with p(s, a). a* is the best action by the
-mean Q⁻(s', ·), or by the online network's where the target is "double".
+The distribution of r + γ z_j, where z are the atoms and p_j(s', a*) their probabilities in the target network, is
+projected onto the atoms (their equation 7), and the loss is its cross-entropy with p(s, a). a* is the best action by
+the target network's means Q⁻(s', ·), or by the online network's if `agent.target` is "double".
 """
 
 import tensorflow as tf
@@ -16,7 +16,7 @@ from tfdqn.networks.legal_actions import greedy
 
 
 def c51(settings: C51, networks: Networks, batch: Batch) -> LossOutput:
-    """The cross-entropy; its TD error is the KL divergence, which is 0 where the prediction is right."""
+    """Computes the cross-entropy; the TD error is the KL divergence, which is 0 if the prediction is right."""
     head, atoms = networks.online.head, support(settings)
     logits_tm1 = networks.online.outputs(batch.observation_tm1)
     logits_t = networks.target.outputs(batch.observation_t)

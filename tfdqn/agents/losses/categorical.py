@@ -5,10 +5,10 @@ import tensorflow as tf
 
 
 def project(atoms: tf.Tensor, probabilities: tf.Tensor, support: np.ndarray) -> tf.Tensor:
-    """Φ, the nearest distribution on `support`: Bellemare et al. 2017, equation 7.
+    """Projects distributions onto `support`: Φ of Bellemare et al. 2017, equation 7.
 
-    Each atom's probability goes to the two values of the support that it lies between, the more to the nearer; beyond
-    the ends, all to the end.
+    The probability of each atom is divided between the two neighbouring values of the support, in proportion to their
+    proximity; beyond the ends of the support it goes to the end.
 
     Args:
       atoms, probabilities: float32[…, B, M].

@@ -9,7 +9,7 @@ from tfdqn.config import DoubleDQN
 
 
 def double_dqn(settings: DoubleDQN, networks: Networks, batch: Batch) -> LossOutput:
-    """The TD error to the target network's value of the action that the online network thinks best."""
+    """Computes the loss to the target network's value of the action that is best by the online network."""
     q_tm1 = networks.online(batch.observation_tm1)
     q_t = networks.target(batch.observation_t)
     q_select_t = networks.online(batch.observation_t)

@@ -9,7 +9,7 @@ from tfdqn.config import DQN
 
 
 def dqn(settings: DQN, networks: Networks, batch: Batch) -> LossOutput:
-    """The TD error to the target network's best value of the next state."""
+    """Computes the loss to the target network's best value of the next state."""
     q_tm1 = networks.online(batch.observation_tm1)
     q_t = networks.target(batch.observation_t)
     target = td_target(settings, batch, networks.greedy_value(q_t, q_t, batch.legal_t))

@@ -2,7 +2,7 @@
 
 Σ_i mean_j |τ_i − 1[δ_ij < 0]| L_κ(δ_ij) / κ, δ_ij = r + γ Z⁻_{τ'_j}(s', a*) − Z_{τ_i}(s, a): their equations 2 and 3,
 with N fractions τ_i and N' fractions τ'_j drawn from U([0, 1]) for each example. a* is the best action by the mean over
-K midpoints, where theirs is by K more draws.
+K midpoints; in the paper, over K more draws.
 """
 
 import tensorflow as tf
@@ -15,7 +15,7 @@ from tfdqn.networks.heads.quantile import midpoints
 
 
 def iqn(settings: IQN, networks: Networks, batch: Batch) -> LossOutput:
-    """Quantile regression at drawn fractions of the quantiles of the target at others."""
+    """Computes the quantile regression loss at random fractions, for targets at other random fractions."""
     rows, online, target = tf.shape(batch.action_tm1)[0], networks.online.head, networks.target.head
     assert isinstance(online, ImplicitQuantileHead) and isinstance(target, ImplicitQuantileHead)
     tau_tm1 = fractions(networks.online, rows, settings.quantiles)
@@ -30,6 +30,6 @@ def iqn(settings: IQN, networks: Networks, batch: Batch) -> LossOutput:
 
 
 def fractions(network: LossNetwork, rows: tf.Tensor, count: int) -> tf.Tensor:
-    """τ float32[B, N], each example's own draws; midpoints float32[1, N] where there is no noise."""
+    """Draws fractions τ float32[B, N]; without noise returns the midpoints float32[1, N]."""
     noise = network.noise()
     return tf.constant(midpoints(count))[tf.newaxis] if noise is None else noise.uniform(rows, count)

@@ -4,8 +4,8 @@ With π = softmax(Q⁻ / τ), the policy of the target network, and [·] clipped
 
 y = r + α [τ log π(a|s)] + γ Σ_a' π(a'|s') (Q⁻(s', a') − τ log π(a'|s'))
 
-Of quantiles Z_j (their M-IQN, appendix B.1) Z_j(s', a') stands for Q⁻(s', a') but in π, whose Q⁻ is their mean.
-Where n > 1 the bonus is the first action's, as in the authors' code; r is the n-step return then, and γ its γ^k.
+With quantiles Z_j (their M-IQN, appendix B.1), Z_j(s', a') replaces Q⁻(s', a') except in π, whose Q⁻ is their mean.
+If n > 1, r is the n-step return, γ is γ^k, and the bonus is that of the first action, as in the authors' code.
 """
 
 import tensorflow as tf
@@ -17,9 +17,15 @@ from tfdqn.networks.legal_actions import only_legal
 
 
 def soft_value(q: tf.Tensor, legal_actions: tf.Tensor | None, temperature: float) -> tf.Tensor:
-    """Σ_a π(a|s) (Q(s, a) − τ log π(a|s)), which is τ log Σ_a exp(Q(s, a) / τ), over legal actions: float32[…, B].
+    """The soft value Σ_a π(a|s) (Q(s, a) − τ log π(a|s)) = τ log Σ_a exp(Q(s, a) / τ) over legal actions.
 
-    q is float32[…, B, A], legal_actions bool[B, A] or none if all are legal, the temperature τ.
+    Args:
+      q: Q(s, ·) float32[…, B, A].
+      legal_actions: bool[B, A]; None: all are legal.
+      temperature: τ.
+
+    Returns:
+      float32[…, B].
     """
     below_largest, largest = _from_largest(q, legal_actions)
     return largest[..., 0] + _scaled_log_sum(below_largest, temperature)
@@ -28,13 +34,13 @@ def soft_value(q: tf.Tensor, legal_actions: tf.Tensor | None, temperature: float
 def log_policy_of_action(
     q: tf.Tensor, action: tf.Tensor, legal_actions: tf.Tensor | None, temperature: float
 ) -> tf.Tensor:
-    """τ log π(a|s) float32[…, B] <= 0 of legal actions int32[B]; the rest as `soft_value`'s."""
+    """τ log π(a|s) float32[…, B] <= 0 of legal actions int32[B]; other arguments as of `soft_value`."""
     below_largest, _ = _from_largest(q, legal_actions)
     return value_of_action(below_largest, action) - _scaled_log_sum(below_largest, temperature)
 
 
 def log_policy_bonus(settings: Munchausen | QuantileAgent, q_tm1: tf.Tensor, batch: Batch) -> tf.Tensor:
-    """α [τ log π(a|s)] between l0 and 0, float32[…, B], by the target network's Q(s, ·) float32[…, B, A]."""
+    """The bonus α [τ log π(a|s)], clipped to l0 and 0, float32[…, B]; `q_tm1` is the target network's Q(s, ·)."""
     log_policy = log_policy_of_action(q_tm1, batch.action_tm1, batch.legal_tm1, settings.temperature)
     return settings.log_policy_scale * tf.clip_by_value(log_policy, settings.log_policy_floor, 0.0)
 
@@ -42,7 +48,10 @@ def log_policy_bonus(settings: Munchausen | QuantileAgent, q_tm1: tf.Tensor, bat
 def soft_quantiles(
     quantiles: tf.Tensor, q: tf.Tensor, legal_actions: tf.Tensor | None, temperature: float
 ) -> tf.Tensor:
-    """Σ_a π(a|s) (Z_j(s, a) − τ log π(a|s)) float32[…, B, N] of quantiles Z float32[…, B, A, N]; the rest as above."""
+    """The soft values Σ_a π(a|s) (Z_j(s, a) − τ log π(a|s)) float32[…, B, N] of quantiles Z float32[…, B, A, N].
+
+    Other arguments as of `soft_value`.
+    """
     below_largest, _ = _from_largest(q, legal_actions)
     policy = tf.nn.softmax(below_largest / temperature)
     entropy = _scaled_log_sum(below_largest, temperature) - tf.reduce_sum(policy * below_largest, axis=-1)
@@ -50,7 +59,7 @@ def soft_quantiles(
 
 
 def munchausen(settings: Munchausen, networks: Networks, batch: Batch) -> LossOutput:
-    """The TD error to the return, the target network's scaled log-policy, and its soft value of the next state."""
+    """Computes the loss to the return plus the target network's scaled log-policy and soft value of the next state."""
     tau = settings.temperature
     q_tm1 = networks.online(batch.observation_tm1)
     policy_q_tm1 = networks.target(batch.observation_tm1)
@@ -61,12 +70,12 @@ def munchausen(settings: Munchausen, networks: Networks, batch: Batch) -> LossOu
 
 
 def _from_largest(q: tf.Tensor, legal_actions: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
-    """(q minus the largest legal one, float32[…, B, A]; that one, float32[…, B, 1]): exact where they are near."""
+    """Returns q minus the largest legal one, float32[…, B, A], and that one, float32[…, B, 1], for precision."""
     legal_q = only_legal(q, legal_actions)
     largest = tf.reduce_max(legal_q, axis=-1, keepdims=True)
     return legal_q - largest, largest
 
 
 def _scaled_log_sum(q: tf.Tensor, temperature: float) -> tf.Tensor:
-    """τ log Σ_a exp(q / τ) of values of which the largest is 0."""
+    """τ log Σ_a exp(q / τ) of values whose largest is 0."""
     return temperature * tf.math.log(tf.reduce_sum(tf.exp(q / temperature), axis=-1))

@@ -11,7 +11,7 @@ from tfdqn.networks.heads.quantile import midpoints
 
 
 def qr_dqn(settings: QRDQN, networks: Networks, batch: Batch) -> LossOutput:
-    """Quantile regression of the target's N quantiles."""
+    """Computes the quantile regression loss to the target's N quantiles."""
     theta_tm1 = networks.online.outputs(batch.observation_tm1)
     theta_t = networks.target.outputs(batch.observation_t)
     target = target_quantiles(settings, networks, batch, theta_t, networks.target.head.q_values(theta_t))

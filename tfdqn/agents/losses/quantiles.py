@@ -14,17 +14,20 @@ from tfdqn.networks.legal_actions import greedy
 def quantile_regression(
     theta_tm1: tf.Tensor, target: tf.Tensor, tau_tm1: tf.Tensor, kappa: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Σ_i mean_j |τ_i − 1[δ_ij < 0]| L_κ(δ_ij), δ_ij = y_j − θ_i, and mean_ij |δ_ij|: float32[…, B] both.
+    """Computes Σ_i mean_j |τ_i − 1[δ_ij < 0]| L_κ(δ_ij), with δ_ij = y_j − θ_i, and mean_ij |δ_ij|.
 
-    Dabney et al. 2018a, equation 10 and algorithm 1. The gradient of the first by θ_i is given here, so that the
+    Dabney et al. 2018a, equation 10 and algorithm 1. The gradient of the first by θ_i is defined here, so that the
     backward pass needs no array of all pairs: −mean_j |τ_i − 1[δ_ij < 0]| L'_κ(δ_ij), where L'_κ is δ clipped to ±κ.
     No gradient flows from the second, nor to target and τ.
 
     Args:
-      theta_tm1: θ float32[…, B, N], the predictions.
+      theta_tm1: the predictions θ float32[…, B, N].
       target: y float32[…, B, N'].
-      tau_tm1: the fraction τ_i that each θ_i is the quantile at, float32[N] or [B, N].
-      kappa: up to where L is quadratic; 0: it is |δ|.
+      tau_tm1: the fractions τ_i whose quantiles the θ_i are, float32[N] or [B, N].
+      kappa: the |δ| up to which L is quadratic; 0: L is |δ|.
+
+    Returns:
+      (the loss, the mean absolute error), float32[…, B] both.
     """
 
     @tf.custom_gradient
@@ -45,10 +48,17 @@ def quantile_regression(
 def target_quantiles(
     settings: QuantileAgent, networks: Networks, batch: Batch, quantiles_t: tf.Tensor, q_t: tf.Tensor
 ) -> tf.Tensor:
-    """The quantiles of the target float32[…, B, N'], of the target network's quantiles_t float32[…, B, A, N'] at s'.
+    """Computes the quantiles of the target, float32[…, B, N'].
 
-    r + γ Z_j(s', a*), where a* is the best action by q_t, that network's Q(s', ·) float32[…, B, A], or by the online
-    network's; or Munchausen's, with a soft policy and a bonus.
+    They are r + γ Z_j(s', a*), where a* is the best action by `q_t` or, if `agent.target` is "double", by the online
+    network; if that is "munchausen", they are Munchausen's, with a soft policy and a bonus.
+
+    Args:
+      settings: the loss's settings.
+      networks: the agent's networks.
+      batch: the transitions.
+      quantiles_t: the target network's quantiles at s', float32[…, B, A, N'].
+      q_t: its Q(s', ·) float32[…, B, A].
     """
     bonus = 0.0
     if settings.target == "munchausen":

@@ -4,7 +4,7 @@ h(x) = sign(x) (√(|x| + 1) − 1) + ε x, of section 3.2, and its inverse (pro
 
 h⁻¹(x) = sign(x) (((√(1 + 4ε (|x| + 1 + ε)) − 1) / (2ε))² − 1)
 
-Both are written without the differences of nearly equal numbers, which in float32 would cost four digits.
+Both are computed without differences of nearly equal numbers, which in float32 would cost four digits.
 """
 
 import tensorflow as tf

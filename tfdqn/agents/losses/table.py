@@ -1,4 +1,4 @@
-"""`LOSSES`: which loss the settings of `[agent]` name."""
+"""`LOSSES`: the loss for each type of the settings in `[agent]`."""
 
 from tfdqn.agents.loss import Loss
 from tfdqn.agents.losses.c51 import c51

@@ -1,10 +1,9 @@
-"""The mathematics of temporal differences: pure functions of tensors, free of configuration but for
-`td_target` and `td_output`.
+"""The mathematics of temporal differences: pure functions, which except `td_target` and `td_output` take only tensors.
 
-Time convention: `_tm1` is the state acted in, `_t` the state k <= n steps later. Rewards r_t are n-step
-returns and discounts γ^k · (0 where the episode terminated), finished when they were written to replay. Q-values may
-lead with the K members of an ensemble, [K, B, A]; what is computed of them then does, too: [K, B]. Actions int32[B, D]
-are of D branches, and their Q-values float32[…, B, D, A].
+Time convention: `_tm1` is the state acted in, `_t` the state k <= n steps later. Rewards r_t are n-step returns, and
+discounts γ^k, or 0 if the episode terminated. Q-values may have a leading axis of an ensemble's K members, [K, B, A];
+what is computed from them then has it too, [K, B]. With D branches, actions are int32[B, D], and Q-values
+float32[…, B, D, A].
 """
 
 import tensorflow as tf
@@ -18,9 +17,9 @@ from tfdqn.networks.legal_actions import greedy, only_legal
 
 
 def value_of_action(q: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
-    """Q(s, a): q float32[…, B, A], action int32[…, B] → float32[…, B].
+    """Selects Q(s, a): q float32[…, B, A], action int32[…, B] → float32[…, B].
 
-    As a one-hot product, which XLA fuses and sharded tensors allow, where a gather is neither.
+    It is a one-hot product, because XLA doesn't fuse a gather, and sharded tensors don't allow one.
     """
     q.shape.with_rank_at_least(2)
     action.shape.with_rank_at_least(1)
@@ -28,14 +27,14 @@ def value_of_action(q: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
 
 
 def row_of_action(outputs: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
-    """The M numbers of an action: outputs float32[…, B, A, M], action int32[…, B] → float32[…, B, M]."""
+    """Selects an action's M numbers: outputs float32[…, B, A, M], action int32[…, B] → float32[…, B, M]."""
     return tf.reduce_sum(outputs * tf.one_hot(action, outputs.shape[-2])[..., tf.newaxis], axis=-2)
 
 
 def greedy_value(q_t: tf.Tensor, q_select_t: tf.Tensor, legal_t: tf.Tensor | None) -> tf.Tensor:
-    """Q⁻(s', argmax_a Q(s', a)) float32[…, B] of both Qs float32[…, B, A]; where they are one, its maximum.
+    """Q⁻(s', argmax_a Q(s', a)) float32[…, B], given both float32[…, B, A]; the maximum if they are the same tensor.
 
-    The argmax falls on the first of equal values, as NumPy's does.
+    The argmax is the first of equal values, as in NumPy.
     """
     if q_select_t is q_t:
         return tf.reduce_max(only_legal(q_t, legal_t), axis=-1)
@@ -45,11 +44,11 @@ def greedy_value(q_t: tf.Tensor, q_select_t: tf.Tensor, legal_t: tf.Tensor | Non
 def aggregate_value(
     q_t: tf.Tensor, q_select_t: tf.Tensor, legal_t: tf.Tensor | None, aggregation: Aggregation
 ) -> tf.Tensor:
-    """V⁻(s', a*) float32[B], for all members of an ensemble: both Qs are float32[K, B, A].
+    """V⁻(s', a*) float32[B], which all members of an ensemble share; both Qs are float32[K, B, A].
 
-    a* is the ensemble's action by `q_select_t`: the target networks' for DQN, the online networks' for double DQN.
-    V⁻ is the minimum over the target networks (Lan et al. 2020, Maxmin Q-learning), or else their mean (Anschel et
-    al. 2017, ensemble DQN): of the voted action's values, where the majority decides.
+    a* is the ensemble's action by `q_select_t`: the target networks' for DQN, the online networks' for Double DQN.
+    V⁻ is the minimum over the target networks (Lan et al. 2020, Maxmin Q-learning), or for the other aggregations their
+    mean (Anschel et al. 2017, ensemble DQN).
     """
     action_t = greedy(aggregate(q_select_t, legal_t, aggregation), legal_t)
     values_t = aggregate(q_t, legal_t, "minimum" if aggregation == "minimum" else "mean")
@@ -69,7 +68,7 @@ def huber_loss(td_error: tf.Tensor, delta: float) -> tf.Tensor:
 
 
 def td_target(settings: TDAgent, batch: Batch, value_t: tf.Tensor) -> tf.Tensor:
-    """r + γ V(s') float32[…, B], or h(r + γ h⁻¹(V(s'))) where `agent.value_rescaling` has Q on the scale of h."""
+    """The target r + γ V(s') float32[…, B], or h(r + γ h⁻¹(V(s'))) if `agent.value_rescaling` is on."""
     epsilon = settings.value_rescaling
     if not epsilon:
         return batch.r_t + batch.discount_t * value_t
@@ -77,7 +76,7 @@ def td_target(settings: TDAgent, batch: Batch, value_t: tf.Tensor) -> tf.Tensor:
 
 
 def td_output(settings: TDAgent, target: tf.Tensor, q_tm1: tf.Tensor, action_tm1: tf.Tensor) -> LossOutput:
-    """The loss that `agent.loss` names of targets float32[…, B], through which no gradient flows."""
+    """Computes the loss that `agent.loss` names for targets float32[…, B], through which no gradient flows."""
     has_branches = action_tm1.shape.rank > 1
     q_value = value_of_action(q_tm1, action_tm1)
     td_error = tf.stop_gradient(target[..., tf.newaxis] if has_branches else target) - q_value
