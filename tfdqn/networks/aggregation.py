@@ -1,12 +1,12 @@
-"""How K Q-functions become one: a number per action, whose best legal one is the ensemble's action.
+"""Aggregation of an ensemble's Q-functions into one value for each action; the ensemble takes the best legal action.
 
-Each is a pure function of Q float32[K, B, A] and legal actions bool[B, A] (none: all are legal), once in
-TensorFlow, once in NumPy. To aggregate networks that were trained apart, stack their weights name by name: that is
-an ensemble's weights.
+Aggregations are pure functions of Q float32[K, B, A] and legal actions bool[B, A] (None: all are legal), in TensorFlow
+and in NumPy. To aggregate networks that were trained separately, stack their weights by name: these are the weights of
+an ensemble.
 
 - mean, minimum: of the K Q-values. The minimum is that of Maxmin Q-learning (Lan et al. 2020).
-- majority: how many members' best legal action it is, 0 to K, and half a vote more for the winner, which is the one of
-  the highest mean Q among those with the most votes. So an illegal action has no vote.
+- majority: the number of members whose best legal action it is, 0 to K, and half a vote more for the winner, which
+  among the actions with the most votes has the highest mean Q. So illegal actions have no votes.
 """
 
 from typing import Literal
@@ -20,7 +20,7 @@ Aggregation = Literal["mean", "majority", "minimum"]
 
 
 def aggregate(q: tf.Tensor, legal_actions: tf.Tensor | None, aggregation: Aggregation) -> tf.Tensor:
-    """Q float32[K, B, A] → float32[B, A]."""
+    """Aggregates Q float32[K, B, A] into float32[B, A]."""
     if aggregation == "minimum":
         return tf.reduce_min(q, axis=0)
     mean = tf.reduce_mean(q, axis=0)

@@ -1,13 +1,13 @@
-"""Branches: Q-values for each of several action dimensions, by streams of their own from the same features.
+"""Branches: Q-values for each of several action dimensions, by separate streams from the same features.
 
 Tavakoli, Pardo and Kormushev 2018, 'Action branching architectures for deep reinforcement learning'. A dueling network
 has one value and D streams of advantages (their equation 1):
 
 Q_d(s, a_d) = V(s) + A_d(s, a_d) − 1 / A_d Σ_a' A_d(s, a')
 
-Any other network has D streams of Q-values. Every stream has a last hidden layer of its own. All are D rows of as many
-actions as the longest has: beyond a branch's own stands its first action's value again, so that no maximum, first of
-equals, is there.
+Any other network has D streams of Q-values. Every stream has its own last hidden layer. The result has D rows, all as
+long as the largest dimension. The shorter ones are padded with the value of their first action, so that the argmax,
+which is the first of equal values, is never in the padding.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from tfdqn.types import Weights
 
 
 def branching(config: Config, width: int, num_actions: Sequence[int], make: LayerFactory) -> LinearHead:
-    """Features float32[…, B, F] → Q float32[…, B, D, A], A being the largest of the D numbers of actions."""
+    """Makes a head from features float32[…, B, F] to Q float32[…, B, D, A]; A is the largest number of actions."""
     settings = config.network
     if isinstance(settings, Linear):
         thetas = [make.linear(f"theta_{d}", count, fan_in=width) for d, count in enumerate(num_actions)]
@@ -40,7 +40,7 @@ def branching(config: Config, width: int, num_actions: Sequence[int], make: Laye
 
 
 def branching_numpy(config: Config, num_actions: Sequence[int]) -> NumpyHead:
-    """`branching` on NumPy arrays: features float32[B, F], or [K, B, F] of an ensemble."""
+    """`branching` on NumPy arrays: features float32[B, F], or [K, B, F] for an ensemble."""
     settings = config.network
     if isinstance(settings, Linear):
         return _side_by_side_numpy([_theta(f"theta_{d}") for d in range(len(num_actions))], max(num_actions))
@@ -79,7 +79,7 @@ def _centred(advantages_of: Stream) -> Stream:
 
 
 def _side_by_side(streams: Sequence[Stream], widest: int) -> Stream:
-    """float32[…, A_d] each → float32[…, D, widest]."""
+    """Stacks the outputs float32[…, A_d] of D streams, padded, into float32[…, D, widest]."""
 
     def rows(features: tf.Tensor, noise: Noise | None) -> tf.Tensor:
         each = [stream(features, noise) for stream in streams]

@@ -1,8 +1,8 @@
-"""Mends a leak: under Python 3.11, TensorFlow 2.15 loses a block of memory with every eager tensor that it frees.
+"""`mend_eager_tensors`: fixes TensorFlow 2.15's memory leak under Python 3.11, where every eager tensor leaks 48 bytes.
 
-Python gives a new tensor an array for its attributes, and TensorFlow's own deallocator does not know of it: 48 bytes
-that are never freed (github.com/tensorflow/tensorflow/issues/62551). A tensor made without that array works alike:
-its attributes, where somebody sets any, are in a dict.
+Python allocates an array for the attributes of a new tensor, which TensorFlow's deallocator does not know of and never
+frees (github.com/tensorflow/tensorflow/issues/62551). Tensors that are made without that array work the same: if
+attributes are set, they are kept in a dict.
 """
 
 import ctypes
@@ -10,12 +10,12 @@ import sys
 
 from tensorflow.python.framework.ops import EagerTensor
 
-_NEW = 39 * ctypes.sizeof(ctypes.c_void_p)  # where CPython 3.11's PyTypeObject has tp_new
-_HAS_ARRAY = 1 << 4  # Py_TPFLAGS_MANAGED_DICT, of 3.11
+_NEW = 39 * ctypes.sizeof(ctypes.c_void_p)  # the offset of tp_new in CPython 3.11's PyTypeObject
+_HAS_ARRAY = 1 << 4  # CPython 3.11's Py_TPFLAGS_MANAGED_DICT
 
 
 def mend_eager_tensors() -> None:
-    """Has tensors made without the array from now on; does nothing if they are not made as it knows them."""
+    """Makes tensors be allocated without the array from now on; does nothing on other versions of Python."""
     if sys.implementation.name != "cpython" or sys.version_info[:2] != (3, 11):
         return
     new, usual = _slot(EagerTensor), _slot(object)

@@ -1,8 +1,8 @@
-"""Observation → float32 features: casting, scaling, one-hot and flattening, once in TensorFlow, once in NumPy.
+"""Encodes observations as float32 features: casting, scaling, one-hot and flattening, in TensorFlow and in NumPy.
 
-They live in the network, so that a served model takes what the environment gives. Integer categories become
-one-hot vectors (all zero where out of range), bytes and images are divided by their space's bound, everything else is
-cast. The two versions agree to float32 rounding; a test holds them together.
+The encoding is part of the network, so that a served model takes the environment's observations. Integer categories
+become one-hot vectors (all zero if out of range), bytes and images are divided by the bound of their space, everything
+else is cast. The two versions agree to float32 rounding, which a test checks.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,10 +16,10 @@ from tfdqn.task_spec import ArraySpec, TaskSpec
 def encode(
     observation: dict[str, tf.Tensor], task_spec: TaskSpec, normalize: Mapping[str, Callable] | None = None
 ) -> tf.Tensor:
-    """Flat features, float32[B, F]: the observation's arrays in the order of the task's specification.
+    """Encodes an observation as flat features float32[B, F], its arrays in the order of the task's specification.
 
-    `normalize` has a function for each array that is normalised, float32[B, N] → the same, or [K, B, N] for an
-    ensemble, whose features are float32[K, B, F].
+    `normalize` has a function for each array that is normalised, from float32[B, N] to the same or, for an ensemble, to
+    [K, B, N]; the features are then float32[K, B, F].
     """
     parts = [_flat(observation[key], spec) for key, spec in task_spec.observation.items()]
     if normalize:
@@ -38,7 +38,7 @@ def encode_numpy(
 
 
 def encode_image(image: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
-    """An image or a stack of them, float32[B, H, W, C]: stacked frames become channels."""
+    """Encodes an image, or a stack of frames, which become channels, as float32[B, H, W, C]."""
     pixels = _scaled(image, spec)
     if spec.frame_stack > 1:
         frames_last = [0, *range(2, pixels.shape.rank), 1]
@@ -49,22 +49,22 @@ def encode_image(image: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
 
 
 def is_image(spec: ArraySpec) -> bool:
-    """Whether a convolution can read it: [H, W] or [H, W, C], of numbers, stacked or not."""
+    """Whether an array is an image, [H, W] or [H, W, C], of numbers rather than categories; frames may be stacked."""
     return not spec.categories and spec.has_image_shape
 
 
 def size_of(spec: ArraySpec) -> int:
-    """Of one array, flattened."""
+    """The number of elements of an array."""
     return int(np.prod(spec.shape, dtype=int))
 
 
 def num_features(task_spec: TaskSpec) -> int:
-    """F of `encode`."""
+    """F, the number of features that `encode` returns."""
     return sum(size_of(spec) * max(spec.categories, 1) for spec in task_spec.observation.values())
 
 
 def _normalized(parts: list, task_spec: TaskSpec, normalize: Mapping[str, Callable], stack: Callable) -> list:
-    """The parts, normalised where there is a function for one; where one leads with K then, all do."""
+    """Normalises the parts for which there is a function; if that adds a leading axis K to one, adds it to all."""
     named = zip(task_spec.observation, parts, strict=True)
     parts = [normalize[key](part) if key in normalize else part for key, part in named]
     members = next((part.shape[0] for part in parts if len(part.shape) == 3), 0)
@@ -94,7 +94,7 @@ def _flat_numpy(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
 
 
 def _one_hot(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
-    """float32[N, categories] of N elements, as `tf.one_hot`: a row of zeros where one is out of range."""
+    """Encodes N elements as float32[N, categories], as `tf.one_hot` does: zeros if an element is out of range."""
     category = array.reshape(-1).astype(np.int32) - np.int32(spec.start)
     (known,) = np.nonzero((category >= 0) & (category < spec.categories))
     one_hot = np.zeros((len(category), spec.categories), np.float32)
@@ -107,7 +107,7 @@ def _is_scaled(spec: ArraySpec) -> bool:
 
 
 def _scale(spec: ArraySpec) -> np.float32 | np.ndarray:
-    """What numbers are multiplied by, so that their space's bound becomes 1; of channels that differ, float32[C]."""
+    """The factor by which the bound of an array's space becomes 1; float32[C] if the channels' bounds differ."""
     if len(spec.high) > 1:
         return (1 / np.maximum(spec.high, 1)).astype(np.float32)
     return np.float32(1 / max(spec.high[0], 1)) if spec.high else np.float32(1 / 255)

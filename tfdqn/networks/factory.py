@@ -1,4 +1,4 @@
-"""Q-networks: configuration and task → TF-Agents network, and the same function in NumPy for acting."""
+"""Makes the Q-network that a configuration describes, as a TF-Agents network, and as a NumPy function for acting."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -22,43 +22,44 @@ from tfdqn.networks.torsos.torso import Torso
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Weights
 
-mend_eager_tensors()  # here, since every process that makes many of them imports this
+mend_eager_tensors()  # here, since every process that makes many eager tensors imports this
 
 MEMORY = "memory"  # the recurrent layer's name
 
 
 class QFunction(Protocol):
-    """Q of a network without a memory, on NumPy arrays."""
+    """Computes Q by a network without a memory, on NumPy arrays."""
 
     def __call__(
         self, weights: Weights, observation: dict[str, np.ndarray], rng: np.random.Generator | None = None
     ) -> np.ndarray:
-        """Q float32[B, A] of a batch; of an ensemble's weights, which lead with K, float32[K, B, A].
+        """Returns Q float32[B, A]; float32[K, B, A] for an ensemble, whose weights have a leading axis K.
 
         Noisy layers draw from `rng`; without it they have no noise.
         """
 
 
 class RecurrentQFunction(Protocol):
-    """Q of a network with a memory, on NumPy arrays."""
+    """Computes Q by a network with a memory, on NumPy arrays."""
 
     def __call__(
         self, weights: Weights, observation: dict[str, np.ndarray], state: Any, rng: np.random.Generator | None = None
     ) -> tuple[np.ndarray, Any]:
-        """(Q float32[B, A], the next state) of a batch and its state float32[B, S]; `rng` as of `QFunction`."""
+        """Returns (Q float32[B, A], the next state), given the state float32[B, S]; `rng` as of `QFunction`."""
 
 
 def q_network(
     config: Config, task_spec: TaskSpec, *, seed: int, precision: str = "float32", name: str = "q_network"
 ) -> QNetwork:
-    """One network as `[network]` and the loss's head want it. Raises ConfigError if the task does not fit it."""
+    """Makes the network of `[network]`, with the head of the loss. Raises ConfigError if the task does not fit it."""
     return _network(config, task_spec, lambda: LayerFactory(seed, precision), name)
 
 
 def ensemble_network(config: Config, task_spec: TaskSpec, *, seeds: Sequence[int], name: str = "ensemble") -> QNetwork:
-    """K = len(seeds) such networks in one: every weight and Q, float32[K, B, A], lead with K.
+    """Makes K = len(seeds) such networks in one; every weight, and Q float32[K, B, A], has a leading axis K.
 
-    Member k starts as `q_network` does with seed `seeds[k]`. Raises as that does, and for heads of one network alone.
+    Member k has the initial weights of `q_network` with seed `seeds[k]`. Raises ConfigError as that does, and if the
+    head can't be an ensemble's.
     """
     return _network(config, task_spec, lambda: EnsembleLayerFactory(seeds), name)
 
@@ -66,12 +67,12 @@ def ensemble_network(config: Config, task_spec: TaskSpec, *, seeds: Sequence[int
 def split_network(
     config: Config, task_spec: TaskSpec, *, seed: int, devices: Sequence[str], name: str = "split"
 ) -> QNetwork:
-    """The same network as `q_network`'s with its layers in pieces on several devices. Raises as that does."""
+    """Makes the same network as `q_network`, its layers split over several devices. Raises ConfigError as that does."""
     return _network(config, task_spec, lambda: SplitLayerFactory(seed, devices), name)
 
 
 def network_to_load(config: Config, task_spec: TaskSpec, name: str = "q_network") -> QNetwork:
-    """The network that a run acts with, all members of its ensemble, its variables made: to load weights into."""
+    """Makes the network that a run acts with, or its ensemble, with variables into which weights can be loaded."""
     if config.ensemble.size == 1:
         network = q_network(config, task_spec, seed=0, name=name)
     else:
@@ -92,10 +93,10 @@ def weight_specs(config: Config, task_spec: TaskSpec) -> dict[str, tf.TensorSpec
 
 
 def numpy_q_function(config: Config, task_spec: TaskSpec) -> QFunction | None:
-    """Q in NumPy, which costs small dense networks less than a `tf.function`; None if it is no gain.
+    """Makes a NumPy function that computes Q; None for networks for which that isn't faster than a `tf.function`.
 
-    `python -m benchmarks.acting` compares them. One call serves all environments of an actor, holds no TensorFlow
-    thread and waits for no learner.
+    It is faster for small dense networks, as `python -m benchmarks.acting` shows. It uses no TensorFlow thread, and so
+    never waits for a learner.
     """
     make_torso, head = TORSOS.of(config.network).in_numpy, _numpy_head(config, task_spec)
     if make_torso is None or head is None:
@@ -111,7 +112,7 @@ def numpy_q_function(config: Config, task_spec: TaskSpec) -> QFunction | None:
 
 
 def numpy_recurrent_q_function(config: Config, task_spec: TaskSpec) -> RecurrentQFunction | None:
-    """As `numpy_q_function`, of a network with a memory."""
+    """As `numpy_q_function`, but for a network with a memory."""
     make_torso, head = TORSOS.of(config.network).in_numpy, _numpy_head(config, task_spec)
     if make_torso is None or head is None or not isinstance(config.network, DeepNetwork):
         return None

@@ -1,7 +1,7 @@
-"""`Noise`: the seeded randomness of one forward pass, the same however a batch is divided.
+"""`Noise`: seeded randomness for a forward pass, which doesn't depend on how a batch is divided.
 
-Every draw is a pure function of (key, step, what is drawn): nothing is stored, and a run that is resumed goes on with
-the draws that it would have made.
+Every draw is a pure function of the key, the step and the index of the number: nothing is stored, and a resumed run
+continues with the draws that it would have made.
 """
 
 from typing import NamedTuple
@@ -12,24 +12,24 @@ import tensorflow as tf
 from tfdqn.networks.cosine import cos_pi
 from tfdqn.randomness import derived_seed
 
-_GOLDEN = 0x9E3779B9  # 2³² / the golden ratio: multiples of it spread evenly
+_GOLDEN = 0x9E3779B9  # 2³² / the golden ratio, whose multiples are evenly distributed
 
 
 class Noise(NamedTuple):
-    """What a forward pass draws from."""
+    """A stream of random numbers at one of its steps."""
 
-    key: int  # below 2³¹, of the stream
-    step: tf.Tensor | tf.Variable  # int64, the draw's number in the stream
-    first: int | tf.Tensor = 0  # where this part of a batch begins in the whole one
+    key: int  # the stream's key, below 2³¹
+    step: tf.Tensor | tf.Variable  # int64, the number of the draw in the stream
+    first: int | tf.Tensor = 0  # the index in the whole batch at which this part of it begins
 
     def split(self, name: str, index: int = 0) -> "Noise":
-        """Another stream, independent of this one."""
+        """Returns another stream, independent of this one."""
         return self._replace(key=derived_seed(self.key, name, index))
 
     def normal(self, *shape: int) -> tf.Tensor:
-        """Standard normal numbers float32[shape], which all examples of a batch share: by Box and Muller 1958.
+        """Draws standard normal numbers float32[shape], which all examples of a batch share, by Box and Muller 1958.
 
-        TensorFlow's own stateless numbers are others under XLA.
+        TensorFlow's stateless random numbers are different under XLA.
         """
         words = mix(tf.bitwise.bitwise_xor(scattered(np.arange(np.prod(shape, dtype=int)), self.key), self._number()))
         radius = tf.sqrt(-2.0 * tf.math.log(1.0 - uniform(words)))
@@ -37,13 +37,13 @@ class Noise(NamedTuple):
         return tf.reshape(radius * cos_pi(2.0 * turns), shape)
 
     def uniform(self, rows: int | tf.Tensor, columns: int) -> tf.Tensor:
-        """Numbers float32[rows, columns] in [0, 1), each example's own: a row's depend on its place in the batch."""
+        """Draws float32[rows, columns] in [0, 1), different for each example by its place in the whole batch."""
         place = tf.cast(tf.range(rows) + self.first, tf.uint32)
         row = mix(tf.bitwise.bitwise_xor(place * tf.constant(_GOLDEN, tf.uint32), self._number()))
         return uniform(mix(tf.bitwise.bitwise_xor(row[:, tf.newaxis], scattered(np.arange(columns), self.key))))
 
     def _number(self) -> tf.Tensor:
-        """uint32 of the key and the step."""
+        """Mixes the key and the step to a uint32."""
         low = tf.cast(
             tf.bitwise.bitwise_and(tf.cast(self.step, tf.int64), tf.constant(0xFFFFFFFF, tf.int64)), tf.uint32
         )
@@ -51,19 +51,19 @@ class Noise(NamedTuple):
 
 
 def mix(words: tf.Tensor) -> tf.Tensor:
-    """uint32 → uint32, one to one, each bit of the one on half the other's: MurmurHash3's finalizer (Appleby 2011)."""
+    """MurmurHash3's finalizer (Appleby 2011): a bijection of uint32 in which each bit affects half of the result's."""
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         words = _shifted_in(words, shift) * tf.constant(factor, tf.uint32)
     return _shifted_in(words, 16)
 
 
 def scattered(indices: np.ndarray, salt: int) -> tf.Tensor:
-    """A constant uint32 for each small index, unlike that of any other."""
+    """Returns a constant uint32 for each small index, all of them different."""
     return mix(tf.constant(((indices + 1) * _GOLDEN + salt) % 2**32, tf.uint32))
 
 
 def uniform(words: tf.Tensor) -> tf.Tensor:
-    """uint32 → float32 in [0, 1), from its upper 24 bits, which float32 holds exactly."""
+    """Converts uint32 to float32 in [0, 1), by its upper 24 bits, which float32 represents exactly."""
     return tf.cast(tf.bitwise.right_shift(words, tf.constant(8, tf.uint32)), tf.float32) * 2.0**-24
 
 

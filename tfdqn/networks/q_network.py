@@ -1,4 +1,4 @@
-"""`QNetwork`: observation → Q(s, ·), a torso, perhaps a memory, and a head as one TF-Agents network."""
+"""`QNetwork`: a torso, perhaps a memory, and a head as one TF-Agents network, which computes Q(s, ·)."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,16 +19,16 @@ from tfdqn.task_spec import TaskSpec
 
 
 class QNetwork(network.Network):
-    """Observation (a flat dict of arrays [B, …]) → (Q float32[B, A], network state); an ensemble's leads with K.
+    """Computes (Q float32[B, A], network state) from an observation, a flat dict of arrays [B, …].
 
-    The state is what its memory remembers, float32[B, S], zeros where an episode begins, or () for zeros everywhere;
-    () of a network that has none.
+    For an ensemble, Q has a leading axis K. The state is that of the memory, float32[B, S], with zeros where an episode
+    begins; () means zeros everywhere, and is the state of a network without a memory.
 
     Args:
       task_spec: the task's observations and actions.
-      build: makes the torso, the memory, if any, and the head out of a `LayerFactory`.
-      make_factory: gives a fresh factory, here and for every copy of the network.
-      name: of the network.
+      build: makes the torso, the memory or None, and the head by a `LayerFactory`.
+      make_factory: makes a new factory, here and for every copy of the network.
+      name: the network's name.
     """
 
     def __init__(
@@ -54,9 +54,9 @@ class QNetwork(network.Network):
         training: bool = False,
         noise: Noise | None = None,
     ) -> tuple[tf.Tensor, State]:
-        """(Q float32[B, A], network state). TF-Agents passes `step_type` and `training`, which change nothing.
+        """Returns (Q float32[B, A], network state). `step_type` and `training`, which TF-Agents passes, are ignored.
 
-        `noise` is what noisy layers draw from; None: there is none, as where the network is evaluated or served.
+        `noise` is for noisy layers; None: there is none, as in evaluation and serving.
         """
         outputs, network_state = self.outputs(observation, network_state, noise)
         return self.head.q_values(outputs), network_state
@@ -64,14 +64,14 @@ class QNetwork(network.Network):
     def outputs(
         self, observation: Observation, network_state: State = (), noise: Noise | None = None
     ) -> tuple[tf.Tensor, State]:
-        """(what the head gives a loss to read, network state), where that is not Q itself."""
+        """Returns (the outputs of the head, which the loss reads; network state)."""
         features, network_state = self.features(observation, network_state, noise)
         return self.head.outputs(features, noise), network_state
 
     def features(
         self, observation: Observation, network_state: State = (), noise: Noise | None = None
     ) -> tuple[tf.Tensor, State]:
-        """(features float32[B, F], the torso's or the memory's; network state)."""
+        """Returns (features float32[B, F] of the memory or, without one, of the torso; network state)."""
         if self._memory is None:
             return self._torso.features(observation, network_state, noise)
         features, _ = self._torso.features(observation, (), noise)
@@ -80,7 +80,10 @@ class QNetwork(network.Network):
         return self._memory(features, network_state)
 
     def unroll(self, observation: Observation, state: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """(features float32[B, T, F] of observations [B, T, …], the state after them); the rest as `Memory.unroll`."""
+        """Unrolls the memory over observations [B, T, …]; other arguments as of `Memory.unroll`.
+
+        Returns (features float32[B, T, F], the state after them).
+        """
         assert self._memory is not None
         batch, steps = next(iter(observation.values())).shape[:2]
         flat = {key: tf.reshape(array, [-1, *array.shape[2:]]) for key, array in observation.items()}
@@ -90,29 +93,29 @@ class QNetwork(network.Network):
         )
 
     def named_weights(self) -> dict[str, tf.Variable]:
-        """The weights by name ("hidden_0/kernel"), from input to output; of a split network, its pieces."""
+        """The weights by name ("hidden_0/kernel"), from input to output; for a split network, their pieces."""
         return self._factory.named_weights()
 
     def learned_weights(self) -> dict[str, tf.Variable]:
-        """Those of `named_weights` that gradients change: all but running statistics."""
+        """The weights that gradients change: all of `named_weights` except running statistics."""
         counted = {f"{each.name}/" for each in self.statistics.values()}
         return {name: weight for name, weight in self.named_weights().items() if not name.startswith(tuple(counted))}
 
     @property
     def statistics(self) -> dict[str, RunningStatistics]:
-        """Of the observation's arrays that it normalises, by their names."""
+        """The running statistics of the observation's arrays that are normalised, by their keys."""
         return self._factory.statistics
 
     def join(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Arrays under the names of `named_weights`, with any prefix → the same under canonical names, whole."""
+        """Joins the pieces of arrays; names are those of `named_weights`, with any prefix. Returns canonical names."""
         return self._factory.join(arrays)
 
     def piece(self, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-        """What belongs under one of those names, with its prefix, of whole arrays as `join` gives them."""
+        """The inverse of `join`: the array, or piece of one, for a name of `named_weights` with any prefix."""
         return self._factory.piece(arrays, name)
 
     def load_named_weights(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Assigns every weight, by canonical name. Raises CheckpointError, before the first, for any others."""
+        """Assigns all weights, by canonical name. Raises CheckpointError, before it does, if these aren't its weights."""
         as_kept = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
         check_arrays(as_kept, self._canonical_specs(), "weights")
         for name, weight in self.named_weights().items():
@@ -120,10 +123,10 @@ class QNetwork(network.Network):
 
     @contextmanager
     def with_weights(self, tensors: Mapping[str, tf.Tensor]) -> Iterator[None]:
-        """While the block runs (a graph is traced), the network computes with `tensors`, by name, for its weights.
+        """Makes the network compute with `tensors`, by name, in place of its weights while the block runs.
 
-        Keras offers no such call: its layers read their weights from attributes, which are exchanged here, below
-        Keras's bookkeeping.
+        Keras has no API for that: its layers read their weights from attributes, which are replaced here without its
+        knowledge.
         """
         by_id = {id(variable): tensors[name] for name, variable in self.named_weights().items()}
         exchanged = [
@@ -143,7 +146,7 @@ class QNetwork(network.Network):
                 vars(layer)[attribute] = value
 
     def _canonical_specs(self) -> dict[str, tf.TensorSpec]:
-        """What `join` gives of the weights; asked for at every refresh of an actor's, so made once."""
+        """The shapes and types of the weights, by canonical name; cached, since actors load weights often."""
         if self._specs is None:
             whole = self.join({name: weight.numpy() for name, weight in self.named_weights().items()})
             self._specs = {name: tf.TensorSpec(array.shape, array.dtype) for name, array in whole.items()}
@@ -151,7 +154,7 @@ class QNetwork(network.Network):
 
 
 def observation_spec(task_spec: TaskSpec) -> dict[str, tensor_spec.BoundedTensorSpec]:
-    """The observation as TF-Agents specs; categorical ones are bounded, so that samples of them are legal."""
+    """The observation as TF-Agents specs. Categorical arrays are bounded, so that samples of them are valid."""
     return {
         key: tensor_spec.BoundedTensorSpec(
             spec.shape,

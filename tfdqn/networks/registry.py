@@ -1,4 +1,4 @@
-"""`Registry`: what belongs to each kind of a section of the configuration, found by the type of its settings."""
+"""`Registry`: maps the types of settings in the configuration to what implements them."""
 
 from typing import TypeVar
 
@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 class Registry(dict[type[Section], T]):
-    """Settings' types → what is made of them; a package outside adds its own: `TORSOS[MyNetwork] = …`."""
+    """Types of settings → their implementations. A package of your own adds to it: `TORSOS[MyNetwork] = …`."""
 
     def of(self, settings: Section) -> T:
-        """What is registered for the type of these settings, or for its nearest base. Raises ConfigError."""
+        """Returns what is registered for the type of `settings`, or its nearest base. Raises ConfigError."""
         for kind in type(settings).__mro__:
             if kind in self:
                 return self[kind]

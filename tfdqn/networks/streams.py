@@ -1,8 +1,8 @@
-"""Streams: the end of a network, from a torso's features to M numbers for each action, in TensorFlow and in NumPy.
+"""Streams: the last layers of a network, from features to M numbers for each action, in TensorFlow and in NumPy.
 
-A plain network has one: the last hidden layer and the output. A dueling network (Wang et al. 2016, equation 9) has two,
-one for the value and one for the advantages, each with a last hidden layer of its own:
-Q(s, a) = V(s) + A(s, a) − mean_a' A(s, a'). The layers of a noisy one are those of Fortunato et al. 2018.
+A plain network has one stream: the last hidden layer and the output. A dueling network (Wang et al. 2016, equation 9)
+has two, one for the value and one for the advantages, each with its own last hidden layer:
+Q(s, a) = V(s) + A(s, a) − mean_a' A(s, a'). In a noisy network their layers are those of Fortunato et al. 2018.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,14 +18,14 @@ from tfdqn.networks.torsos.table import TORSOS
 from tfdqn.networks.torsos.torso import Hidden, normalization
 from tfdqn.types import Weights
 
-# features float32[…, F], noise → float32[…, A], or […, A, M] where M is above 1
+# (features float32[…, F], noise) → float32[…, A], or […, A, M] if M is above 1
 Stream = NoisyLayer
 NumpyStream = Callable[[Weights, np.ndarray, np.random.Generator | None], np.ndarray]
 OUTPUT, VALUE, ADVANTAGE = "q", "value", "advantage"  # the last layers' names
 
 
 def stream(config: Config, width: int, num_actions: int, make: LayerFactory, numbers: int = 1) -> Stream:
-    """The end of `[network]`'s kind, from `width` features to M = `numbers` for each action."""
+    """Makes the last layers of `[network]`, from `width` features to M = `numbers` for each action."""
     settings = config.network
     if isinstance(settings, Linear):
         theta = make.linear("theta", num_actions * numbers, fan_in=width)
@@ -46,7 +46,7 @@ def stream(config: Config, width: int, num_actions: int, make: LayerFactory, num
 
 
 def stream_numpy(config: Config, numbers: int = 1) -> NumpyStream:
-    """`stream` on NumPy arrays: features float32[B, F], or [K, B, F] of an ensemble."""
+    """`stream` on NumPy arrays: features float32[B, F], or [K, B, F] for an ensemble."""
     settings = config.network
     if isinstance(settings, Linear):
         return lambda weights, features, rng: _by_action_numpy(features @ weights["theta/kernel"], numbers)
@@ -68,7 +68,7 @@ def deep(settings: Network) -> DeepNetwork:
 
 
 def _hidden(settings: Network, prefix: str) -> Sequence[Hidden]:
-    """The last hidden layer of the stream whose names begin so, if there is one."""
+    """The last hidden layer of the stream with this prefix in its names, if there is one."""
     hidden = TORSOS.of(settings).hidden(settings)
     if hidden is None:
         return ()
@@ -76,7 +76,7 @@ def _hidden(settings: Network, prefix: str) -> Sequence[Hidden]:
 
 
 def layers(settings: Network, prefix: str, output: str, units: int, width: int, make: LayerFactory) -> NoisyLayer:
-    """The last hidden layer, if there is one, and the output."""
+    """Makes the last hidden layer, if there is one, and the output layer of a stream."""
     made: list[NoisyLayer] = []
     for hidden in _hidden(settings, prefix):
         made.append(_hidden_layer(deep(settings), hidden, width, make))
@@ -131,7 +131,7 @@ def _action_axis(numbers: int) -> int:
 
 
 def _by_action(outputs: tf.Tensor, num_actions: int, numbers: int) -> tf.Tensor:
-    """[…, A · M] → […, A, M]; as it is where M is 1."""
+    """Reshapes […, A · M] to […, A, M]; leaves it as it is if M is 1."""
     if numbers == 1:
         return outputs
     leading = [-1 if size is None else size for size in outputs.shape[:-1]]

@@ -12,10 +12,10 @@ from tfdqn.types import Weights
 
 
 class CategoricalHead(Head):
-    """Outputs are logits float32[…, B, A, atoms]; Q(s, a) = Σ_i z_i p_i(s, a), with p their softmax.
+    """A head whose outputs are logits float32[…, B, A, atoms]; Q(s, a) = Σ_i z_i p_i(s, a), with p their softmax.
 
     Args:
-      stream: from features to the logits.
+      stream: computes the logits from features.
       atoms: z float32[atoms].
     """
 
@@ -36,14 +36,14 @@ def support(settings: C51) -> np.ndarray:
 
 
 def categorical(config: Config, width: int, num_actions: int, make: LayerFactory) -> CategoricalHead:
-    """A logit for each action and atom."""
+    """Makes a head with a logit for each action and atom."""
     settings = config.agent
     assert isinstance(settings, C51)
     return CategoricalHead(stream(config, width, num_actions, make, settings.atoms), support(settings))
 
 
 def categorical_numpy(config: Config) -> NumpyHead:
-    """Q of a categorical network on NumPy arrays."""
+    """`categorical` on NumPy arrays."""
     settings = config.agent
     assert isinstance(settings, C51)
     logits, atoms = stream_numpy(config, settings.atoms), support(settings)

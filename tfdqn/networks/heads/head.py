@@ -1,4 +1,4 @@
-"""`Head`: what each head does; `HeadKind`: how one is made."""
+"""`Head`: the interface of heads; `HeadKind`: how one is made."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -14,23 +14,23 @@ from tfdqn.types import Weights
 
 
 class Head(ABC):
-    """Features → outputs, which the loss reads → Q-values, which act. An ensemble's lead with K."""
+    """Computes outputs, which the loss reads, and from these Q-values. An ensemble's have a leading axis K."""
 
     @abstractmethod
     def outputs(self, features: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
-        """Of features float32[…, B, F], what the loss is computed from: Q itself, logits, quantiles."""
+        """Computes what the loss reads (Q-values, logits, quantiles) from features float32[…, B, F]."""
 
     @abstractmethod
     def q_values(self, outputs: tf.Tensor) -> tf.Tensor:
-        """Q float32[…, B, A] of those outputs: what acts, is evaluated, exported and served."""
+        """Computes Q float32[…, B, A], for acting, evaluation and export, from those outputs."""
 
 
-# (weights by name, features [B, F], what noisy layers draw from, if they shall) → Q float32[B, A]
+# (weights by name, features [B, F], generator for noisy layers or None) → Q float32[B, A]
 NumpyHead = Callable[[Weights, np.ndarray, np.random.Generator | None], np.ndarray]
 
 
 class BranchesKind(NamedTuple):
-    """How a head is made that has Q-values for each of several action dimensions: Q float32[…, B, D, A]."""
+    """How a head is made that has Q-values for each of several action dimensions, Q float32[…, B, D, A]."""
 
     # (configuration, width F of the features, numbers of actions, layers) → the head
     build: Callable[[Config, int, Sequence[int], LayerFactory], Head]
@@ -42,6 +42,6 @@ class HeadKind(NamedTuple):
 
     # (configuration, width F of the features, number of actions A, layers) → the head
     build: Callable[[Config, int, int, LayerFactory], Head]
-    in_numpy: Callable[[Config], NumpyHead] | None = None  # None: it acts by TensorFlow
-    takes_members: bool = False  # features that lead with an ensemble's K, and gives outputs that do
-    branches: BranchesKind | None = None  # None: it knows actions of one number alone
+    in_numpy: Callable[[Config], NumpyHead] | None = None  # None: acting uses TensorFlow
+    takes_members: bool = False  # whether features and outputs may have the leading axis of an ensemble
+    branches: BranchesKind | None = None  # None: an action must be one number

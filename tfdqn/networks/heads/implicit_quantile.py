@@ -1,7 +1,7 @@
 """`ImplicitQuantileHead`: the quantile function of the return: Dabney et al. 2018b, section 3.1.
 
 Z_τ(s, a) = f(ψ(s) ⊙ φ(τ))_a, with φ_j(τ) = ReLU(Σ_{i=0}^{n−1} cos(π i τ) w_ij + b_j), their equation 4: ψ is the torso,
-f the network's end.
+f the stream after it.
 """
 
 import numpy as np
@@ -21,10 +21,10 @@ _EMBEDDING = "embedding"  # the layer's name
 
 
 class ImplicitQuantileHead(Head):
-    """Outputs are quantiles float32[…, B, A, K] at the midpoints of K equal parts; Q(s, a) is their mean.
+    """A head whose outputs are quantiles float32[…, B, A, K] at the midpoints of K equal parts; Q(s, a) is their mean.
 
     Args:
-      embedding: φ, from cosines float32[N, n] to one number for each feature.
+      embedding: φ, from cosines float32[N, n] to a number for each feature.
       stream: f, from features to a number for each action.
       cosines: n.
       fractions: K.
@@ -42,14 +42,14 @@ class ImplicitQuantileHead(Head):
         return tf.reduce_mean(outputs, axis=-1)
 
     def at(self, features: tf.Tensor, tau: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
-        """Z_τ(s, ·) float32[…, B, A, N] of features float32[…, B, F].
+        """Computes the quantiles Z_τ(s, ·) float32[…, B, A, N] from features float32[…, B, F].
 
-        The fractions τ are float32[B, N], or [1, N] where all examples have the same.
+        The fractions τ are float32[B, N], or [1, N] if they are the same for all examples.
         """
         count, width = tau.shape[-1], features.shape[-1]
         cosines = cos_pi(tf.reshape(tau, [-1, 1]) * np.arange(self._cosines, dtype=np.float32))
         embedded = tf.cast(self._embedding(cosines), features.dtype)
-        leading = [*embedded.shape[:-2], -1]  # an ensemble's K, which its first layer's features are without
+        leading = [*embedded.shape[:-2], -1]  # an ensemble's K, which features that all members share don't have
         embedded = tf.reshape(embedded, [*leading, count, width])
         product = tf.reshape(features[..., tf.newaxis, :] * embedded, [*leading, width])
         quantiles = self._stream(product, noise)
@@ -57,7 +57,7 @@ class ImplicitQuantileHead(Head):
 
 
 def implicit_quantile(config: Config, width: int, num_actions: int, make: LayerFactory) -> ImplicitQuantileHead:
-    """An embedding of τ that multiplies the features."""
+    """Makes a head with an embedding of τ that multiplies the features."""
     settings = config.agent
     assert isinstance(settings, IQN)
     embedding = make.dense(_EMBEDDING, width, "relu", fan_in=settings.embedding)
@@ -66,7 +66,7 @@ def implicit_quantile(config: Config, width: int, num_actions: int, make: LayerF
 
 
 def implicit_quantile_numpy(config: Config) -> NumpyHead:
-    """Q of an implicit quantile network on NumPy arrays."""
+    """`implicit_quantile` on NumPy arrays."""
     settings = config.agent
     assert isinstance(settings, IQN)
     end, count = stream_numpy(config), settings.acting_quantiles

@@ -1,4 +1,4 @@
-"""`LinearHead`: one number for each action."""
+"""`LinearHead`: a head whose outputs are the Q-values."""
 
 import tensorflow as tf
 
@@ -10,10 +10,10 @@ from tfdqn.networks.streams import Stream, stream
 
 
 class LinearHead(Head):
-    """One number for each action, which is the Q-value itself.
+    """A head whose outputs are one number for each action, the Q-value.
 
     Args:
-      stream: from features to those numbers.
+      stream: computes the Q-values from features.
     """
 
     def __init__(self, stream: Stream):
@@ -27,5 +27,5 @@ class LinearHead(Head):
 
 
 def linear(config: Config, width: int, num_actions: int, make: LayerFactory) -> LinearHead:
-    """One number for each action."""
+    """Makes a head with one number for each action."""
     return LinearHead(stream(config, width, num_actions, make))

@@ -12,10 +12,10 @@ from tfdqn.types import Weights
 
 
 class QuantileHead(Head):
-    """Outputs are quantiles θ float32[…, B, A, N] at `midpoints`; Q(s, a) is their mean.
+    """A head whose outputs are quantiles θ float32[…, B, A, N] at `midpoints`; Q(s, a) is their mean.
 
     Args:
-      stream: from features to the quantiles.
+      stream: computes the quantiles from features.
     """
 
     def __init__(self, stream: Stream):
@@ -34,14 +34,14 @@ def midpoints(count: int) -> np.ndarray:
 
 
 def quantile(config: Config, width: int, num_actions: int, make: LayerFactory) -> QuantileHead:
-    """N numbers for each action."""
+    """Makes a head with N quantiles for each action."""
     settings = config.agent
     assert isinstance(settings, QRDQN)
     return QuantileHead(stream(config, width, num_actions, make, settings.quantiles))
 
 
 def quantile_numpy(config: Config) -> NumpyHead:
-    """Q of a quantile network on NumPy arrays."""
+    """`quantile` on NumPy arrays."""
     settings = config.agent
     assert isinstance(settings, QRDQN)
     quantiles = stream_numpy(config, settings.quantiles)

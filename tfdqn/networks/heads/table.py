@@ -1,4 +1,4 @@
-"""`HEADS`: which head the settings of `[agent]` need; those of no line of their own need the linear one."""
+"""`HEADS`: the head for each type of the settings in `[agent]`; those without a line have the linear one."""
 
 from tfdqn.config import C51, IQN, QRDQN, Agent
 from tfdqn.networks.branches import branching, branching_numpy

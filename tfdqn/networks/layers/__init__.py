@@ -1,1 +1,1 @@
-"""Layers by factories: plain, of an ensemble, divided over devices; a torso is written once for all of them."""
+"""Layer factories: plain, for an ensemble, or split over devices. A torso is written once for all of them."""

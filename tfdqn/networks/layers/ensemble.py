@@ -1,7 +1,8 @@
-"""`EnsembleLayerFactory`: the same named layers as `LayerFactory`, K members in each: every weight leads with K.
+"""`EnsembleLayerFactory`: makes the same named layers as `LayerFactory`, each for K members at once.
 
-A layer takes float32[B, …], which all members see, or [K, B, …], and gives [K, B, …]. Dense layers are one batched
-matrix product; convolutions go member by member, since TensorFlow has no grouped ones on CPU.
+Every weight has a leading axis K. A layer takes float32[B, …], which all members share, or [K, B, …], and returns
+[K, B, …]. Dense layers are one batched matrix product; convolutions are computed member by member, since TensorFlow has
+no grouped convolutions on CPU.
 """
 
 from collections.abc import Sequence
@@ -14,10 +15,10 @@ from tfdqn.networks.layers.plain import Layer, LayerFactory
 
 
 class EnsembleLayerFactory(LayerFactory):
-    """Makes layers of K members; member k starts with the weights that `LayerFactory(seeds[k])` would give it.
+    """Makes layers of K members; member k has the initial weights that `LayerFactory(seeds[k])` would give it.
 
     Args:
-      seeds: of the initial weights, one for each member.
+      seeds: the seeds of the initial weights, one for each member.
     """
 
     def __init__(self, seeds: Sequence[int]):
@@ -42,7 +43,7 @@ class EnsembleLayerFactory(LayerFactory):
         return self._keep(_EnsembleConv(len(self._members), filters, size, stride, activation, name=name, **options))
 
     def flatten(self, height: int, width: int, channels: int) -> Layer:
-        """Images float32[K, B, H, W, C] → float32[K, B, H · W · C]."""
+        """Flattens images float32[K, B, H, W, C] to float32[K, B, H · W · C]."""
         return lambda images: tf.reshape(images, [len(self._members), -1, height * width * channels])
 
     def _initializers(self, fan_in: int) -> dict[str, Initializer]:
@@ -51,12 +52,12 @@ class EnsembleLayerFactory(LayerFactory):
 
 
 def _stacked(members: Sequence[Initializer], shape: Sequence[int], dtype: tf.DType = tf.float32) -> tf.Tensor:
-    """What K initialisers give, one for each member, of a weight of this shape, which leads with K."""
+    """Stacks the results of K initialisers, one for each member, for a weight of this shape, whose first axis is K."""
     return tf.stack([initializer(shape[1:], dtype) for initializer in members])
 
 
 class _EnsembleDense(tf.keras.layers.Layer):
-    """K dense layers: kernel float32[K, in, out], bias float32[K, out], or none if it has no initialiser."""
+    """K dense layers: kernel float32[K, in, out], and bias float32[K, out] if there is an initialiser for it."""
 
     def __init__(
         self,

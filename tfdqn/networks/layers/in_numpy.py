@@ -1,4 +1,4 @@
-"""Dense layers on NumPy arrays, for acting: what a layer has, its weights' names say."""
+"""Dense layers on NumPy arrays, for acting. The names of the weights tell whether a layer is noisy or normalised."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ _ACTIVATIONS: dict[str | None, Callable[[np.ndarray], np.ndarray]] = {
 def dense_numpy(
     weights: Weights, name: str, x: np.ndarray, activation: str | None = None, rng: np.random.Generator | None = None
 ) -> np.ndarray:
-    """Layer `name` of x float32[B, F] or [K, B, F]: an ensemble's weights lead with K.
+    """Computes layer `name` for x float32[B, F] or, for an ensemble, whose weights have a leading axis K, [K, B, F].
 
     A noisy layer draws from `rng`; without it, it has no noise.
     """
@@ -39,7 +39,7 @@ def dense_numpy(
 
 
 def normalize_numpy(weights: Weights, name: str, x: np.ndarray) -> np.ndarray:
-    """`RunningStatistics` of x float32[B, N]; an ensemble's are [K, B, N]."""
+    """`RunningStatistics` on NumPy arrays: normalises x float32[B, N]; returns [K, B, N] for an ensemble."""
     mean, variance = (weights[f"{name}/{each}"][..., np.newaxis, :] for each in ("mean", "variance"))
     return np.clip((x - mean) / np.sqrt(variance + np.float32(STATISTICS_EPSILON)), -CLIP, CLIP)
 

@@ -1,15 +1,18 @@
-"""What makes layers' initial weights."""
+"""Initialisers of layers' weights."""
 
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-Initializer = Callable[..., tf.Tensor]  # of a shape and a dtype
+Initializer = Callable[..., tf.Tensor]  # (shape, dtype) → the initial weight
 
 
 def uniform(fan_in: int, seeds: np.random.SeedSequence) -> dict[str, Initializer]:
-    """A kernel's and a bias's, in ±1/√fan_in, under the names of Keras's arguments; each has a child of `seeds`."""
+    """Makes the initialisers of a kernel and a bias, uniform in ±1/√fan_in, by the names of Keras's arguments.
+
+    Each is seeded by a child of `seeds`.
+    """
     bound = fan_in**-0.5
     kernel_seed, bias_seed = (int(child.generate_state(1)[0] >> 1) for child in seeds.spawn(2))
     return {

@@ -1,7 +1,7 @@
-"""Memories: layers whose output follows from what came before, one step at a time or over a whole sequence.
+"""Memories: recurrent layers, which compute one step at a time or a whole sequence.
 
-What each does to a step's inputs alone, one matrix product, is done for all steps of a sequence at once. All compute in
-float32: what is remembered is summed over many steps.
+The matrix product of the inputs is computed for all steps of a sequence at once. All compute in float32, because the
+state is a sum over many steps.
 """
 
 from abc import abstractmethod
@@ -19,9 +19,9 @@ class Memory(tf.keras.layers.Layer):
     Args:
       fan_in: F, the width of its inputs.
       units: U.
-      initializers: of `kernel` float32[F, G · U], `recurrent_kernel` float32[U, G · U], G being the number of gates,
-        and what is a bias.
-      name: of the layer.
+      initializers: those of `kernel` float32[F, G · U], `recurrent_kernel` float32[U, G · U], where G is the number of
+        gates, and of the biases.
+      name: the layer's name.
     """
 
     gates: int
@@ -35,18 +35,18 @@ class Memory(tf.keras.layers.Layer):
 
     @classmethod
     def shapes(cls, fan_in: int, units: int) -> dict[str, tuple[int, ...]]:
-        """Of its weights, by name."""
+        """The shapes of its weights, by name."""
         width = cls.gates * units
         return {"kernel": (fan_in, width), "recurrent_kernel": (units, width), "bias": (width,)}
 
     def call(self, inputs: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step: inputs float32[B, F], state [B, S] → (outputs [B, U], the next state)."""
+        """Computes one step: inputs float32[B, F], state [B, S] → (outputs [B, U], the next state)."""
         return self.step(self.project(inputs), state)
 
     def unroll(self, inputs: tf.Tensor, state: tf.Tensor, first: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """T steps: inputs float32[B, T, F], state [B, S] → (outputs [B, T, U], the state after them).
+        """Computes T steps: inputs float32[B, T, F], state [B, S] → (outputs [B, T, U], the state after them).
 
-        Row b passes over the steps before first[b], int32[B], as if there were none.
+        In row b, the steps before first[b], int32[B], don't change the state.
         """
         steps = inputs.shape[1]
         projected = tf.transpose(self.project(inputs), [1, 0, 2])
@@ -62,16 +62,16 @@ class Memory(tf.keras.layers.Layer):
         return tf.transpose(outputs.stack(), [1, 0, 2]), state
 
     def project(self, inputs: tf.Tensor) -> tf.Tensor:
-        """What the gates get of the inputs: float32[…, F] → […, G · U]."""
+        """Projects inputs float32[…, F] to the gates, […, G · U]."""
         return tf.tensordot(tf.cast(inputs, tf.float32), self.kernel, 1) + self.bias
 
     @abstractmethod
     def step(self, projected: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step, of projected inputs [B, G · U]."""
+        """Computes one step from projected inputs [B, G · U]; otherwise as `call`."""
 
 
 class LSTM(Memory):
-    """Hochreiter and Schmidhuber 1997; the forget gate is Gers et al. 2000's, open at first (Jozefowicz et al. 2015).
+    """Hochreiter and Schmidhuber 1997, with Gers et al. 2000's forget gate, initially open (Jozefowicz et al. 2015).
 
     With gates i, f, g, o of x W + h U + b: c ← σ(f) c + σ(i) tanh(g), h ← σ(o) tanh(c). The state is (h, c).
     """
@@ -87,7 +87,7 @@ class LSTM(Memory):
 
 
 class GRU(Memory):
-    """Cho et al. 2014, the reset gate after the product, as cuDNN has it.
+    """Cho et al. 2014, with the reset gate applied after the matrix product, as in cuDNN.
 
     With z, r, g of x W + b and z', r', g' of h U + b': h ← σ(z + z') h + (1 − σ(z + z')) tanh(g + σ(r + r') g').
     """
@@ -110,7 +110,7 @@ MEMORIES: dict[str, type[LSTM | GRU]] = {"lstm": LSTM, "gru": GRU}
 
 
 def biases(kind: type[Memory], units: int) -> dict[str, Initializer]:
-    """Zeros, but for an LSTM's forget gates, which begin open."""
+    """The initialisers of a memory's biases: zeros, except for an LSTM's forget gates, which are initially open."""
     bias = partial(_forget_gates_open, units) if kind is LSTM else tf.keras.initializers.Zeros()
     return {"bias": bias, "recurrent_bias": tf.keras.initializers.Zeros()}
 

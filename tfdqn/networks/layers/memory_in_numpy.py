@@ -1,4 +1,4 @@
-"""One step of a memory on NumPy arrays, for acting; its weights are those of `memory.py`."""
+"""One step of a memory on NumPy arrays, for acting, with the same weights as in `memory.py`."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ NumpyMemory = Callable[[Weights, str, np.ndarray, np.ndarray], tuple[np.ndarray,
 
 
 def lstm_numpy(weights: Weights, name: str, x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`memory.LSTM`."""
+    """Computes one step of `memory.LSTM`."""
     h, c = np.split(state, 2, axis=1)
     gates = x @ weights[f"{name}/kernel"] + h @ weights[f"{name}/recurrent_kernel"] + weights[f"{name}/bias"]
     i, f, g, o = np.split(gates, 4, axis=1)
@@ -21,7 +21,7 @@ def lstm_numpy(weights: Weights, name: str, x: np.ndarray, state: np.ndarray) ->
 
 
 def gru_numpy(weights: Weights, name: str, x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`memory.GRU`."""
+    """Computes one step of `memory.GRU`."""
     z, r, g = np.split(x @ weights[f"{name}/kernel"] + weights[f"{name}/bias"], 3, axis=1)
     of_state = state @ weights[f"{name}/recurrent_kernel"] + weights[f"{name}/recurrent_bias"]
     own_z, own_r, own_g = np.split(of_state, 3, axis=1)

@@ -1,4 +1,4 @@
-"""Noisy layers and layer normalisation, of one network or of an ensemble's K members, whose weights lead with K."""
+"""Noisy layers and layer normalisation, for one network or for an ensemble, whose weights have a leading axis K."""
 
 from collections.abc import Sequence
 
@@ -13,18 +13,18 @@ EPSILON = 1e-6  # added to the variance by layer normalisation
 class NoisyDense(tf.keras.layers.Layer):
     """A dense layer with factorised Gaussian noise: Fortunato et al. 2018, equations 9 to 11.
 
-    y = (W + Σ ⊙ f(ε_in) f(ε_out)ᵀ) x + b + σ ⊙ f(ε_out), with f(ε) = sgn(ε) √|ε|, drawn anew at every call; without
-    noise, y = W x + b. Σ and σ start at σ_0 / √inputs.
+    y = (W + Σ ⊙ f(ε_in) f(ε_out)ᵀ) x + b + σ ⊙ f(ε_out), with f(ε) = sgn(ε) √|ε|; ε is drawn in every call. Without
+    noise, y = W x + b. Σ and σ are initially σ_0 / √inputs.
 
     Args:
-      leading: (K,) of an ensemble, each of whose members has noise of its own; () of one network.
+      leading: (K,) for an ensemble, whose members have independent noise; () for one network.
       fan_in: the number of inputs.
       units: the number of outputs.
-      activation: Keras's name.
+      activation: Keras's name of the activation.
       sigma: σ_0.
-      initializers: "kernel_initializer" and "bias_initializer" of W and b.
-      dtype: what it computes in.
-      name: of the layer.
+      initializers: "kernel_initializer" and "bias_initializer", for W and b.
+      dtype: Keras's name of the precision in which it computes.
+      name: the layer's name.
     """
 
     def __init__(
@@ -66,22 +66,22 @@ class NoisyDense(tf.keras.layers.Layer):
         return self._activation(outputs + (bias[:, tf.newaxis] if self._leading else bias))
 
     def _scaled(self, normal: tf.Tensor) -> tf.Tensor:
-        """f, as √ε⁺ − √ε⁻.
+        """Computes f as √ε⁺ − √ε⁻.
 
-        XLA computes a product with the sign again for every weight, and the draw of ε with it; a root, which it takes
-        to be expensive, it computes once for each ε.
+        XLA would recompute a product with the sign, and with it the draw of ε, for every weight. A root, which it
+        considers expensive, it computes once for each ε.
         """
         return tf.cast(tf.sqrt(tf.nn.relu(normal)) - tf.sqrt(tf.nn.relu(-normal)), self.compute_dtype)
 
 
 class LayerNorm(tf.keras.layers.Layer):
-    """Ba et al. 2016: mean 0 and variance 1 over the last axis, then a learned scale and offset for each feature.
+    """Layer normalisation: mean 0, variance 1, then a learned scale and offset for each feature (Ba et al. 2016).
 
     Args:
-      leading: (K,) of an ensemble; () of one network.
-      width: the number of features.
-      dtype: what it computes in; mean and variance are computed in float32.
-      name: of the layer.
+      leading: (K,) for an ensemble; () for one network.
+      width: the number of features, the last axis.
+      dtype: Keras's name of the precision in which it computes; mean and variance are always computed in float32.
+      name: the layer's name.
     """
 
     def __init__(self, leading: tuple[int, ...], width: int, dtype: str, name: str):
@@ -100,7 +100,7 @@ class LayerNorm(tf.keras.layers.Layer):
         return normal * self._fitted(self.scale, inputs) + self._fitted(self.offset, inputs)
 
     def _fitted(self, weight: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
-        """[K, F] as [K, 1, …, F], which a batch's axes fit in between; [F] as it is."""
+        """Reshapes a weight [K, F] to [K, 1, …, F], to be broadcast to inputs [K, B, …, F]; leaves [F] as it is."""
         if len(self._shape) == 1:
             return weight
         between: Sequence[int] = [1] * (inputs.shape.rank - 2)

@@ -1,24 +1,24 @@
-"""Convolutions that keep an image's size, of one network or of an ensemble's K members; spectral normalisation."""
+"""Convolutions that keep the size of an image, for one network or for an ensemble; spectral normalisation."""
 
 import tensorflow as tf
 
 from tfdqn.networks.layers.initializers import Initializer
 
-_SQUARINGS = 8  # of WᵀW: as many steps of the power method as 2 ** 8
+_SQUARINGS = 8  # of WᵀW; equivalent to 2 ** 8 steps of the power method
 _TINY = 1e-12
 
 
 class PaddedConv(tf.keras.layers.Layer):
-    """A convolution of stride 1 over images with a margin of zeros: float32[…, H, W, C] → […, H, W, filters].
+    """A convolution of stride 1, padded with zeros: float32[…, H, W, C] → […, H, W, filters].
 
     Args:
-      leading: (K,) of an ensemble, whose convolutions go member by member; () of one network.
+      leading: (K,) for an ensemble, whose convolutions are computed member by member; () for one network.
       filters: the number of output channels.
-      size: height and width of each filter.
-      is_spectral: whether it computes with its kernel as `spectrally_normalized` gives it.
+      size: the height and width of each filter.
+      is_spectral: whether its kernel is `spectrally_normalized`.
       initializers: "kernel_initializer" and "bias_initializer".
-      dtype: what it computes in.
-      name: of the layer.
+      dtype: Keras's name of the precision in which it computes.
+      name: the layer's name.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class PaddedConv(tf.keras.layers.Layer):
 def spectrally_normalized(kernel: tf.Tensor) -> tf.Tensor:
     """W / σ(W), Miyato et al. 2018, equation 8: σ is the largest singular value of W [inputs, filters].
 
-    It is found anew at every call, by squaring WᵀW, where the paper takes one step of the power method a training step
-    from the direction that it keeps: so nothing is to be kept, and every copy of a network computes the same. The
-    direction counts as constant, as in their equation 12.
+    It is computed in every call by squaring WᵀW repeatedly. The paper makes one step of the power method per training
+    step, from a direction that it stores; here nothing is stored, so every copy of a network computes the same. The
+    direction is treated as a constant, as in their equation 12.
     """
     matrix = tf.reshape(tf.cast(kernel, tf.float32), [-1, kernel.shape[-1]])
     stretched = tf.matmul(matrix, tf.stop_gradient(_top_direction(matrix)))
@@ -75,5 +75,5 @@ def _top_direction(matrix: tf.Tensor) -> tf.Tensor:
         gram /= tf.linalg.trace(gram) + _TINY
         gram = tf.matmul(gram, gram)
     diagonal = tf.linalg.diag_part(gram)
-    column = tf.gather(gram, tf.argmax(diagonal), axis=1)  # none is less orthogonal to the direction
+    column = tf.gather(gram, tf.argmax(diagonal), axis=1)  # the column that is nearest to the direction
     return tf.math.l2_normalize(column, epsilon=_TINY)[:, tf.newaxis]

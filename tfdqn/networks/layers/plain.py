@@ -1,4 +1,4 @@
-"""`LayerFactory`: named layers with seeded initial weights; `RecordingFactory`: what weights they have."""
+"""`LayerFactory`: makes named layers with seeded weights; `RecordingFactory`: records their weights' shapes."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -18,25 +18,25 @@ NoisyLayer = Callable[[tf.Tensor, Noise | None], tf.Tensor]
 
 
 class LayerFactory:
-    """Makes the layers that a torso asks for, each whole and on one device.
+    """Makes the layers of a network, none of them split over devices.
 
-    Weights and biases start uniform in ±1/√fan_in, as in the code of Mnih et al. 2015 (Torch's default).
+    Initial weights and biases are uniform in ±1/√fan_in, as in the code of Mnih et al. 2015 (Torch's default).
 
     Args:
-      seed: of the initial weights.
-      precision: Keras's name of what the layers compute in ("mixed_bfloat16"); the last one is always float32.
+      seed: the seed of the initial weights.
+      precision: Keras's name of the precision in which layers compute ("mixed_bfloat16"); the last always uses float32.
     """
 
-    leading: tuple[int, ...] = ()  # of every weight: (K,) of an ensemble
+    leading: tuple[int, ...] = ()  # the leading axes of every weight: (K,) for an ensemble
 
     def __init__(self, seed: int, precision: str = "float32"):
         self._seeds = np.random.SeedSequence(seed)
         self._precision = precision
         self.layers: list[tf.keras.layers.Layer] = []
-        self.statistics: dict[str, RunningStatistics] = {}  # by the observation's array that they are of
+        self.statistics: dict[str, RunningStatistics] = {}  # by the key of the observation's array
 
     def running_statistics(self, key: str, size: int) -> Layer:
-        """Normalises the numbers of one array of an observation: `RunningStatistics`."""
+        """Makes `RunningStatistics`, which normalise one array of the observation."""
         self.statistics[key] = self._make_statistics(f"{key}_statistics", size)
         return self._keep(self.statistics[key])
 
@@ -45,18 +45,18 @@ class LayerFactory:
         return self._keep(tf.keras.layers.Dense(units, activation, name=name, dtype=self._precision, **options))
 
     def head(self, name: str, units: int, *, fan_in: int) -> Layer:
-        """The last layer, which gives Q: rounded values would be wrong targets."""
+        """Makes the last layer, which computes Q in float32: rounded values would be wrong targets."""
         options = self._initializers(fan_in)
         return self._keep(tf.keras.layers.Dense(units, name=name, dtype="float32", **options))
 
     def linear(self, name: str, units: int, *, fan_in: int) -> Layer:
-        """A dense layer without bias, all zero at first: θ of the linear network."""
+        """Makes a dense layer without bias, initially zero: θ of the linear network."""
         return self._keep(tf.keras.layers.Dense(units, use_bias=False, kernel_initializer="zeros", name=name))
 
     def noisy(
         self, name: str, units: int, activation: str | None, *, fan_in: int, sigma: float, is_last: bool
     ) -> NoisyLayer:
-        """A dense layer, or the last one, with noise whose scale is learned: `NoisyDense`."""
+        """Makes a `NoisyDense`, whose noise has a learned scale, as a hidden or as the last layer."""
         precision = "float32" if is_last else self._precision
         initializers = self._initializers(fan_in)
         return self._keep(NoisyDense(self.leading, fan_in, units, activation, sigma, initializers, precision, name))
@@ -65,7 +65,7 @@ class LayerFactory:
         return self._keep(LayerNorm(self.leading, width, self._precision, name))
 
     def memory(self, name: str, kind: str, units: int, *, fan_in: int) -> Memory | None:
-        """A recurrent layer of `MEMORIES`."""
+        """Makes a recurrent layer of `MEMORIES`."""
         of_inputs, of_state = self._initializers(fan_in), self._initializers(units)
         initializers = {
             "kernel": of_inputs["kernel_initializer"],
@@ -87,16 +87,16 @@ class LayerFactory:
         )
 
     def padded_conv(self, name: str, filters: int, size: int, *, channels_in: int, is_spectral: bool = False) -> Layer:
-        """A convolution without activation that keeps an image's size: `PaddedConv`."""
+        """Makes a `PaddedConv`, a convolution without activation that keeps the size of an image."""
         initializers = self._initializers(channels_in * size * size)
         return self._keep(PaddedConv(self.leading, filters, size, is_spectral, initializers, self._precision, name))
 
     def flatten(self, height: int, width: int, channels: int) -> Layer:
-        """Images float32[B, H, W, C] → float32[B, H · W · C]."""
+        """Flattens images float32[B, H, W, C] to float32[B, H · W · C]."""
         return lambda images: tf.reshape(images, [-1, height * width * channels])
 
     def branch(self) -> AbstractContextManager:
-        """What is made in its block takes the same input as what is made after it."""
+        """A block whose layers have the same input as the first layer that is made after it."""
         return nullcontext()
 
     def named_weights(self) -> dict[str, tf.Variable]:
@@ -108,13 +108,13 @@ class LayerFactory:
         }
 
     def join(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Arrays under the names of `named_weights`, with any prefix → the same under canonical names, whole."""
+        """Joins the pieces of arrays; names are those of `named_weights`, with any prefix. Returns canonical names."""
         return dict(arrays)
 
     def piece(self, arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-        """What belongs under one of those names, with its prefix, of whole arrays under canonical names.
+        """The inverse of `join`: the array, or piece of one, for a name of `named_weights` with any prefix.
 
-        Raises what `arrays` raises for a name that it lacks, ValueError for an array of another shape.
+        Raises what `arrays` raises for a missing name, and ValueError for an array of another shape.
         """
         return arrays[name]
 
@@ -130,10 +130,10 @@ class LayerFactory:
 
 
 class RecordingFactory(LayerFactory):
-    """Takes down each weight's name and shape as `LayerFactory` would make it; no device is touched.
+    """Records the name and shape of each weight that `LayerFactory` would make, without making any variable.
 
     Args:
-      leading: what an ensemble's weights lead with, (K,); () of one network.
+      leading: the leading axes of every weight: (K,) for an ensemble; () for one network.
     """
 
     def __init__(self, leading: tuple[int, ...] = ()):

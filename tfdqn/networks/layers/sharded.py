@@ -1,4 +1,4 @@
-"""Layers in pieces: how an array is cut, and the layers whose pieces lie and are computed on several devices."""
+"""Layers that are split over devices: how an array is cut into pieces, and layers that compute with the pieces."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ _ONE_PIECE = ""
 
 
 class Partition(NamedTuple):
-    """How a canonical array of `shape` is cut: seen in the shape `view`, along `axis`, into parts of these sizes."""
+    """How an array of `shape` is cut: reshaped to `view`, and cut along `axis` into pieces of these sizes."""
 
     shape: tuple[int, ...]
     view: tuple[int, ...]
@@ -21,7 +21,7 @@ class Partition(NamedTuple):
     sizes: tuple[int, ...]
 
     def piece(self, array: np.ndarray, index: int) -> np.ndarray:
-        """One piece, of the array's own rank. Raises ValueError for an array of another shape."""
+        """Returns one piece, which has the array's rank. Raises ValueError for an array of another shape."""
         if array.shape != self.shape:
             raise ValueError(f"an array of shape {array.shape} can't be cut as one of shape {self.shape}")
         first = sum(self.sizes[:index])
@@ -29,21 +29,21 @@ class Partition(NamedTuple):
         return part if self.view == self.shape else part.reshape(-1, *self.shape[1:])
 
     def join(self, pieces: Sequence[np.ndarray]) -> np.ndarray:
-        """The array that they are the pieces of."""
+        """Returns the array whose pieces these are."""
         before, after = self.view[: self.axis], self.view[self.axis + 1 :]
         parts = [piece.reshape(*before, size, *after) for piece, size in zip(pieces, self.sizes, strict=True)]
         return np.concatenate(parts, axis=self.axis).reshape(self.shape)
 
 
 class Function(NamedTuple):
-    """What a layer computes: `activate(product(inputs, kernel) + bias)`."""
+    """The function of a layer: `activate(product(inputs, kernel) + bias)`."""
 
     product: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     activate: Callable[[tf.Tensor], tf.Tensor]
 
 
 class Initial(NamedTuple):
-    """A layer's whole kernel, and what it and the bias start with."""
+    """The shape of a layer's whole kernel, and the initialisers of the kernel and of the bias."""
 
     kernel_shape: tuple[int, ...]
     kernel: Callable[[Sequence[int]], tf.Tensor]
@@ -57,7 +57,7 @@ class Initial(NamedTuple):
 
 
 class _Sharded(tf.keras.layers.Layer):
-    """Keeps its variables by kind ("kernel", "bias") and by piece ("/0"; "" of what is whole)."""
+    """A layer that keeps its variables by kind ("kernel", "bias") and by piece ("/0"; "" if it isn't cut)."""
 
     def __init__(self, name: str):
         super().__init__(name=name)
@@ -83,7 +83,7 @@ class _Sharded(tf.keras.layers.Layer):
 
 
 class ColumnParallel(_Sharded):
-    """Each device computes some of the units or channels from the whole input: a tensor → a list of tensors."""
+    """A layer of which each device computes some units or channels from the whole input: a tensor → a list of them."""
 
     def __init__(self, name: str, devices: Sequence[str], cut: Partition, function: Function, initial: Initial):
         super().__init__(name)
@@ -101,7 +101,7 @@ class ColumnParallel(_Sharded):
 
 
 class RowParallel(_Sharded):
-    """Each device goes on with its part of the input, and the sums meet on the first: a list → a tensor."""
+    """A layer of which each device uses its part of the input; the first adds the results: a list → a tensor."""
 
     def __init__(self, name: str, devices: Sequence[str], cut: Partition, function: Function, initial: Initial):
         super().__init__(name)
@@ -120,7 +120,7 @@ class RowParallel(_Sharded):
 
 
 class Replicated(_Sharded):
-    """A dense layer without activation, all of it on one device."""
+    """A dense layer without activation, entirely on one device."""
 
     def __init__(self, name: str, device: str, initial: Initial):
         super().__init__(name)
@@ -136,7 +136,7 @@ class Replicated(_Sharded):
 
 
 class PlacedStatistics(RunningStatistics):
-    """Running statistics, all of them on one device."""
+    """Running statistics, entirely on one device."""
 
     def __init__(self, size: int, name: str, device: str):
         with tf.device(device):
@@ -147,13 +147,13 @@ class PlacedStatistics(RunningStatistics):
 
 
 def _on_the_host(initial: Callable[[Sequence[int]], tf.Tensor], shape: tuple[int, ...]) -> np.ndarray:
-    """The array that an initialiser gives, made where memory for all of it is; on every device it is the same."""
+    """Computes an initial array on the host, which has memory for all of it; the result is the same on any device."""
     with tf.device("CPU:0"):
         return initial(shape).numpy()
 
 
 def _placed(device: str, function: Callable[..., tf.Tensor], *inputs: tf.Tensor | tf.Variable) -> tf.Tensor:
-    """`function(*inputs)` on a device, and its gradient there, too, which TensorFlow would place on the first."""
+    """Computes `function(*inputs)`, and its gradient, on a device; TensorFlow would place the gradient on the first."""
 
     @tf.custom_gradient
     def call(*values: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:

@@ -1,6 +1,6 @@
-"""`RunningStatistics`: observations centred and scaled by the mean and variance of all that was learned from.
+"""`RunningStatistics`: normalises observations by the mean and variance of all that were learned from.
 
-Batches are merged by their moments (Chan, Golub and LeVeque 1979, equation 2.1), in any order and any sizes.
+The moments of batches are merged (Chan, Golub and LeVeque 1979, equation 2.1), in any order and of any size.
 """
 
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from typing import NamedTuple
 import tensorflow as tf
 
 EPSILON = 1e-8  # added to the variance
-CLIP = 10.0  # deviations; what lies farther from the mean is taken to lie there
+CLIP = 10.0  # standard deviations from the mean, to which values are clipped
 
 
 class Moments(NamedTuple):
-    """Of many vectors; an ensemble's lead with K."""
+    """The moments of vectors; with a leading axis K for an ensemble."""
 
     mean: tf.Tensor  # float32[…, N]
     variance: tf.Tensor  # float32[…, N]
@@ -21,12 +21,12 @@ class Moments(NamedTuple):
 
 
 class RunningStatistics(tf.keras.layers.Layer):
-    """x → clip((x − mean) / √(variance + 10⁻⁸), ±10); mean 0 and variance 1 until something was counted.
+    """Computes clip((x − mean) / √(variance + 10⁻⁸), ±10); mean and variance are 0 and 1 until the first `add`.
 
     Args:
-      leading: (K,) of an ensemble; () of one network.
+      leading: (K,) for an ensemble; () for one network.
       size: N.
-      name: of the layer.
+      name: the layer's name.
     """
 
     def __init__(self, leading: tuple[int, ...], size: int, name: str):
@@ -36,12 +36,12 @@ class RunningStatistics(tf.keras.layers.Layer):
         self.count = self._keep("count", leading, "zeros")
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """float32[B, N] → the same; an ensemble's → [K, B, N]."""
+        """Normalises float32[B, N]; returns the same shape, or [K, B, N] for an ensemble."""
         mean, variance = self.mean[..., tf.newaxis, :], self.variance[..., tf.newaxis, :]
         return tf.clip_by_value((inputs - mean) * tf.math.rsqrt(variance + EPSILON), -CLIP, CLIP)
 
     def add(self, new: Moments) -> None:
-        """Merges those of a batch of vectors."""
+        """Merges the moments of a batch of vectors into these."""
         for variable, value in zip((self.mean, self.variance, self.count), merged(self.moments, new), strict=True):
             variable.assign(value)
 
@@ -56,11 +56,12 @@ class RunningStatistics(tf.keras.layers.Layer):
 def moments_of(
     vectors: tf.Tensor, weights: tf.Tensor | None, total: Callable[[tf.Tensor], tf.Tensor] = tf.identity
 ) -> Moments:
-    """The moments of vectors float32[M, N]; zeros where none counts.
+    """Computes the moments of vectors; zeros if none counts.
 
     Args:
+      vectors: float32[M, N].
       weights: float32[M], how often each counts; None: once.
-      total: the sum of a tensor over all replicas.
+      total: returns the sum of a tensor over all replicas.
     """
     counts = tf.ones(tf.shape(vectors)[:1]) if weights is None else weights
     count = total(tf.reduce_sum(counts))
@@ -71,7 +72,7 @@ def moments_of(
 
 
 def merged(old: Moments, new: Moments) -> Moments:
-    """Of all that either has counted; `new` of one network may be merged into each of an ensemble's."""
+    """Merges two moments. Those of one network, as `new`, may be merged into those of all members of an ensemble."""
     count = old.count + new.count
     part = tf.math.divide_no_nan(new.count, count)[..., tf.newaxis]
     away = new.mean - old.mean

@@ -1,8 +1,8 @@
-"""`SplitLayerFactory`: the same named layers as `LayerFactory`, each cut into pieces on several devices.
+"""`SplitLayerFactory`: makes the same named layers as `LayerFactory`, each cut into pieces on several devices.
 
 Layers are cut in pairs, as in Shoeybi et al. 2019 (Megatron-LM, section 3): the first of a pair by its outputs, so
-that each device computes some of the units or channels from the whole input; the second by its inputs, so that
-each device goes on with its own, and only the sums of what they give cross between devices.
+that each device computes some of the units or channels from the whole input; the second by its inputs, so that each
+device continues with its own part, and only the results, which are summed, are sent between devices.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,17 +25,17 @@ from tfdqn.networks.layers.sharded import (
 
 
 class SplitLayerFactory(LayerFactory):
-    """Makes layers in pieces; they start with the weights that `LayerFactory(seed)` would give them.
+    """Makes layers in pieces, with the initial weights that `LayerFactory(seed)` would give them.
 
     Args:
-      seed: of the initial weights.
-      devices: M of them; the first also has what stays whole.
+      seed: the seed of the initial weights.
+      devices: the M devices; the first also has what isn't cut.
     """
 
     def __init__(self, seed: int, devices: Sequence[str]):
         super().__init__(seed)
         self._devices = list(devices)
-        self._sizes: tuple[int, ...] | None = None  # of the pieces that the layer before gives; None: it is whole
+        self._sizes: tuple[int, ...] | None = None  # of the pieces of the previous layer's output; None: it isn't cut
         self._image: tuple[int, int, int] | None = None
 
     def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Layer:
@@ -71,7 +71,7 @@ class SplitLayerFactory(LayerFactory):
         raise ConfigError("learner.model_parallel above 1: the residual blocks of an IMPALA network can't be split")
 
     def flatten(self, height: int, width: int, channels: int) -> Layer:
-        """Images float32[B, H, W, C], or pieces of their channels → float32[B, H · W · C], in pieces likewise."""
+        """Flattens images float32[B, H, W, C] to float32[B, H · W · C], in pieces if the images' channels are."""
         if self._sizes is None:
             return super().flatten(height, width, channels)
         self._image = (height, width, channels)
@@ -113,7 +113,7 @@ class SplitLayerFactory(LayerFactory):
         return PlacedStatistics(size, name, self._devices[0])
 
     def _cut_of(self, name: str) -> Partition | None:
-        """How the array of a canonical name, with any prefix, is cut; None: it is whole."""
+        """How the array of a canonical name, with any prefix, is cut; None if it isn't."""
         for layer in self.layers:
             for kind, cut in layer.cuts.items():
                 if f"/{name}".endswith(f"/{layer.name}/{kind}"):
@@ -128,7 +128,7 @@ class SplitLayerFactory(LayerFactory):
             return self._keep(ColumnParallel(name, self._devices, cut, function, initial))
         sizes, self._sizes = self._sizes, None
         image, self._image = self._image, None
-        # A dense layer's rows after an image are its pixels' channels: the pieces of each are a comb of rows.
+        # After an image, the rows of a dense layer are the channels of each pixel, so a piece isn't a block of rows.
         view = (*image, shape[-1]) if image is not None else shape
         cut = Partition(shape, view, len(view) - 2, sizes)
         return self._keep(RowParallel(name, self._devices, cut, function, initial))
@@ -144,6 +144,6 @@ class SplitLayerFactory(LayerFactory):
 
 
 def _whole_name(name: str) -> tuple[str, int]:
-    """("some/hidden_0/kernel", 1) of the piece "some/hidden_0/kernel/1"; what is whole is its own first piece."""
+    """Splits "some/hidden_0/kernel/1" into ("some/hidden_0/kernel", 1); a name without an index has the index 0."""
     stem, _, index = name.rpartition("/")
     return (stem, int(index)) if index.isdigit() else (name, 0)

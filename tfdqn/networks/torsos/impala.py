@@ -1,4 +1,4 @@
-"""The residual network of Espeholt et al. 2018 (IMPALA), with what Clark et al. 2024 (BTR) add."""
+"""The residual network of Espeholt et al. 2018 (IMPALA), with the additions of Clark et al. 2024 (BTR)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +17,7 @@ def impala(settings: Impala, task_spec: TaskSpec, make: LayerFactory) -> Torso:
     """Espeholt et al. 2018, figure 3, right: three sections of 16, 32 and 32 channels, then ReLU and a dense layer.
 
     Each section is a convolution, a max-pooling 3×3/2 and two residual blocks, of two convolutions each; every
-    convolution is 3×3. `width` multiplies the channels, `spectral_norm` concerns the blocks.
+    convolution is 3×3. `width` multiplies the channels, `spectral_norm` applies to the blocks.
     """
     key, height, width, channels = image_of(task_spec, "impala", least=1)
     sections = []
@@ -41,10 +41,10 @@ def impala(settings: Impala, task_spec: TaskSpec, make: LayerFactory) -> Torso:
 
 
 def adaptive_max_pool(images: tf.Tensor, size: int) -> tf.Tensor:
-    """Maxima float32[B, size, size, C] of images float32[B, H, W, C].
+    """Pools images float32[B, H, W, C] to maxima float32[B, size, size, C].
 
-    Cell i is of the pixels ⌊i H / size⌋ to ⌈(i + 1) H / size⌉ − 1, so that neighbours may overlap, as PyTorch's
-    AdaptiveMaxPool2d has it.
+    Cell i covers the pixels ⌊i H / size⌋ to ⌈(i + 1) H / size⌉ − 1, so that neighbours may overlap, as in PyTorch's
+    AdaptiveMaxPool2d.
     """
     for axis in (1, 2):
         length = images.shape[axis]
@@ -67,7 +67,7 @@ def _section(settings: Impala, make: LayerFactory, name: str, channels_in: int, 
 
 
 def _block(settings: Impala, make: LayerFactory, name: str, filters: int) -> Layer:
-    """ReLU, convolution, ReLU, convolution: what a residual block adds to its input."""
+    """Makes what a residual block adds to its input: ReLU, convolution, ReLU, convolution."""
     layers: list[Layer] = []
     for i in range(2):
         conv = f"{name}_conv_{i}"
@@ -87,7 +87,7 @@ def _relu(settings: Impala, make: LayerFactory, name: str, channels: int) -> Lay
 
 
 def _of_each(images: tf.Tensor, function: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-    """A function of images float32[B, H, W, C], of an ensemble's float32[K, B, H, W, C]."""
+    """Applies a function of images float32[B, H, W, C] to these, or to those of an ensemble, float32[K, B, H, W, C]."""
     if images.shape.rank == 4:
         return function(images)
     outputs = function(tf.reshape(images, [-1, *images.shape[2:]]))

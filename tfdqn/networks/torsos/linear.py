@@ -22,7 +22,7 @@ from tfdqn.types import Weights
 
 
 def linear(settings: Linear, task_spec: TaskSpec, make: LayerFactory) -> Torso:
-    """φ(s) of the linear network Q(s, a) = θ_aᵀ φ(s): the identity, or all monomials up to a degree."""
+    """Makes φ(s) of the linear network Q(s, a) = θ_aᵀ φ(s): the identity, or all monomials up to a degree."""
     inputs, normalize = encoding.num_features(task_spec), normalizers(make, settings, task_spec)
 
     def encoded(observation: Observation) -> tf.Tensor:
@@ -56,7 +56,7 @@ def monomials(num_inputs: int, degree: int) -> np.ndarray:
 
 
 def polynomial(inputs: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
-    """φ(s) float32[…, B, F]: products of the inputs float32[…, B, N], as `monomials` lists them."""
+    """Computes φ(s) float32[…, B, F]: the products of inputs float32[…, B, N] that `monomials` lists."""
     with_one = tf.pad(inputs, [*[[0, 0]] * (inputs.shape.rank - 1), [1, 0]], constant_values=1.0)
     return tf.reduce_prod(tf.gather(with_one, factors, axis=-1), axis=-1)
 

@@ -23,7 +23,7 @@ from tfdqn.types import Weights
 
 
 def mlp(settings: MLP, task_spec: TaskSpec, make: LayerFactory) -> Torso:
-    """Dense layers over the flattened observation: all but the last hidden one."""
+    """Makes the dense layers over the flattened observation, except the last hidden one."""
     normalize = normalizers(make, settings, task_spec)
     widths = [encoding.num_features(task_spec), *settings.hidden_units[:-1]]
     layers = [

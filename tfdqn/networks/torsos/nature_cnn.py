@@ -9,14 +9,14 @@ from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.torsos.torso import Observation, Torso, conv, feed_forward, image_of
 from tfdqn.task_spec import TaskSpec
 
-# Of the Nature network's convolutions together: how many pixels an output sees, and how far apart two outputs are.
+# The receptive field and the stride of the three convolutions together, in pixels.
 _FIELD, _STRIDE = 36, 8
 
 
 def nature_cnn(settings: NatureCNN, task_spec: TaskSpec, make: LayerFactory) -> Torso:
     """Mnih et al. 2015, Methods, 'Model architecture': 32 8×8/4, 64 4×4/2, 64 3×3/1, then a dense layer.
 
-    An image whose sides these do not cover gets a margin of zeros, so that every pixel reaches Q; 84 × 84 needs none.
+    An image whose sides these don't cover exactly is padded with zeros, so that every pixel affects Q; 84 × 84 isn't.
     """
     key, height, width, channels = image_of(task_spec, "nature_cnn", least=_FIELD)
     margins = [(0, 0), _margin(height), _margin(width), (0, 0)]
@@ -39,6 +39,6 @@ def nature_cnn(settings: NatureCNN, task_spec: TaskSpec, make: LayerFactory) -> 
 
 
 def _margin(length: int) -> tuple[int, int]:
-    """How many zeros go before and after so many pixels, that the convolutions see all of them."""
+    """The zeros to pad before and after `length` pixels, so that the convolutions cover all of them."""
     missing = (_FIELD - length) % _STRIDE
     return missing // 2, missing - missing // 2

@@ -1,4 +1,4 @@
-"""The network of Young and Tian 2019, for boards of a few cells."""
+"""The network of Young and Tian 2019, for images of a few cells."""
 
 import tensorflow as tf
 

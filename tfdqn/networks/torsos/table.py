@@ -1,4 +1,4 @@
-"""`TORSOS`: which torso belongs to which settings."""
+"""`TORSOS`: the torso for each type of the settings in `[network]`."""
 
 from tfdqn.config import MLP, Impala, Linear, NatureCNN, SmallCNN
 from tfdqn.networks.registry import Registry

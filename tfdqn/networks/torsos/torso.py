@@ -1,4 +1,4 @@
-"""`Torso`, and what the torsos are made of: layers that may be normalised, the one image that a task shows."""
+"""`Torso`, `TorsoKind`, and functions that torsos share: layers that may be normalised, and the task's image."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,15 +18,16 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Weights
 
 Observation = dict[str, tf.Tensor]
-State = Any  # what a recurrent network remembers, a nest of tensors [B, …]; () of one that remembers nothing
+State = Any  # the state of a recurrent network, a nest of tensors [B, …]; () if it has none
 
 
 @dataclass(frozen=True)
 class Torso:
-    """A network without its end; an ensemble's features lead with K."""
+    """The first part of a network; an ensemble's features have a leading axis K."""
 
     width: int  # F, the number of features
-    features: Callable[[Observation, State, Noise | None], tuple[tf.Tensor, State]]  # of noise, last: [B, F]
+    # (observation, state, noise) → (features [B, F], the next state)
+    features: Callable[[Observation, State, Noise | None], tuple[tf.Tensor, State]]
 
 
 class Hidden(NamedTuple):
@@ -45,23 +46,23 @@ class TorsoKind(NamedTuple):
     """How a torso is made from its settings. Raises ConfigError if the task does not fit it."""
 
     build: Callable[[Any, TaskSpec, LayerFactory], Torso]
-    in_numpy: Callable[[Any, TaskSpec], NumpyTorso] | None = None  # None: NumPy is no gain
-    hidden: Callable[[Any], Hidden | None] = lambda settings: None  # what follows it; none: the output does
+    in_numpy: Callable[[Any, TaskSpec], NumpyTorso] | None = None  # None: NumPy would not be faster
+    hidden: Callable[[Any], Hidden | None] = lambda settings: None  # the last hidden layer, which follows it, if any
 
 
 def feed_forward(width: int, features: Callable[[Observation], tf.Tensor]) -> Torso:
-    """A torso that remembers nothing, and has no noise."""
+    """Makes a torso without state and noise."""
     return Torso(width, lambda observation, state, noise: (features(observation), state))
 
 
 def normalizers(make: LayerFactory, settings: MLP | Linear, task_spec: TaskSpec) -> dict[str, Layer]:
-    """For each array of the observation that the settings want normalised, a layer."""
+    """Makes a layer for each array of the observation that the settings normalise, by its key."""
     keys = normalized_keys(settings, task_spec)
     return {key: make.running_statistics(key, encoding.size_of(task_spec.observation[key])) for key in keys}
 
 
 def normalized_keys(settings: MLP | Linear, task_spec: TaskSpec) -> list[str]:
-    """The observation's arrays that are normalised. Raises ConfigError if there shall be some and are none."""
+    """The keys of the arrays that the settings normalise. Raises ConfigError if they should, but there are none."""
     if not settings.normalize_observations:
         return []
     keys = [key for key, spec in task_spec.observation.items() if spec.is_of_unknown_scale]
@@ -79,7 +80,7 @@ def normalizers_numpy(weights: Weights, keys: Sequence[str]) -> dict[str, Callab
 
 
 def dense(make: LayerFactory, settings: DeepNetwork, layer: Hidden, fan_in: int) -> Layer:
-    """A hidden layer, normalised before its activation where the settings say so."""
+    """Makes a hidden layer, with layer normalisation before its activation if the settings say so."""
     if not settings.layer_norm:
         return make.dense(layer.name, layer.units, layer.activation, fan_in=fan_in)
     linear, activate = make.dense(layer.name, layer.units, fan_in=fan_in), normalization(make, layer)
@@ -89,7 +90,7 @@ def dense(make: LayerFactory, settings: DeepNetwork, layer: Hidden, fan_in: int)
 def conv(
     make: LayerFactory, settings: DeepNetwork, name: str, filters: int, size: int, stride: int, channels_in: int
 ) -> Layer:
-    """A convolution with ReLU, its channels normalised before that where the settings say so."""
+    """Makes a convolution with ReLU, with layer normalisation of its channels before that if the settings say so."""
     if not settings.layer_norm:
         return make.conv(name, filters, size, stride, channels_in=channels_in)
     linear = make.conv(name, filters, size, stride, None, channels_in=channels_in)
@@ -98,13 +99,16 @@ def conv(
 
 
 def normalization(make: LayerFactory, layer: Hidden) -> Layer:
-    """Layer normalisation of a layer's units, and then its activation."""
+    """Makes layer normalisation of a layer's units, followed by its activation."""
     norm, activate = make.layer_norm(f"{layer.name}_norm", layer.units), tf.keras.activations.get(layer.activation)
     return lambda inputs: activate(norm(inputs))
 
 
 def image_of(task_spec: TaskSpec, kind: str, least: int) -> tuple[str, int, int, int]:
-    """The key of the one image, its height, width and channels (stacked frames count as channels)."""
+    """The key, height, width and channels of the task's only image; stacked frames count as channels.
+
+    Raises ConfigError if it observes anything else, or the image has fewer than `least` pixels on a side.
+    """
     if len(task_spec.observation) != 1 or not encoding.is_image(next(iter(task_spec.observation.values()))):
         seen = {key: spec.shape for key, spec in task_spec.observation.items()}
         raise ConfigError(
