@@ -1,13 +1,13 @@
 """tfdqn: parallel deep Q-networks with TensorFlow's own distributed runtime.
 
-The public names are imported when first used, so that `import tfdqn` costs no TensorFlow.
+The public names are imported when they are first used, so that `import tfdqn` does not import TensorFlow.
 """
 
 from tfdqn.system import gpu_memory as gpu_memory  # both before anything imports TensorFlow
 from tfdqn.system import quiet_libraries as quiet_libraries
 
-# Nothing is imported here that Python has not yet: until `__main__` has the signals a Ctrl-C ends in a traceback.
-TYPE_CHECKING = False  # as type checkers know it
+# Nothing else is imported here, `typing` included: until `__main__` handles signals, a Ctrl-C ends in a traceback.
+TYPE_CHECKING = False  # type checkers take it for typing's
 if TYPE_CHECKING:
     from tfdqn.config import Config as Config
     from tfdqn.config.toml import load as load_config

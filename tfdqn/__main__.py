@@ -1,7 +1,6 @@
 """`tfdqn`, and `python -m tfdqn`: the command line."""
 
-# What `signal` is made of, built into Python: `signal` itself imports much, and until the signals are ours a Ctrl-C
-# ends in a traceback.
+# The built-in module beneath `signal`. That imports much, and until we handle signals a Ctrl-C ends in a traceback.
 import _signal  # type: ignore[import-not-found]
 import atexit
 import os
@@ -9,12 +8,12 @@ import sys
 
 
 def run() -> None:
-    """Runs one command and ends the process, when threads and exit handlers have ended, without Python's own end.
+    """Runs one command; ends the process, after threads and exit handlers, without finalizing the interpreter.
 
-    That takes TensorFlow apart module by module: seconds of a core for nothing, with gRPC's threads still at work.
+    Finalizing would take TensorFlow apart module by module, which costs seconds, while gRPC's threads still run.
     """
     statuses: list[int] = []
-    atexit.register(_end, statuses)  # before all others, and so called after them
+    atexit.register(_end, statuses)  # registered before all other handlers, and so called after them
     try:
         statuses.append(main())
     except SystemExit as end:
@@ -24,8 +23,8 @@ def run() -> None:
 
 
 def _end(statuses: list[int]) -> None:
-    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed before Python began
-        stream.flush()  # where that fails, Python's own end says so
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: it was closed before Python started
+        stream.flush()  # if that fails, the interpreter reports it and ends as usual
     os._exit(statuses[0] if statuses else 1)
 
 
@@ -34,7 +33,7 @@ def main() -> int:
     before = _signal.getsignal(_signal.SIGINT)
     is_pythons = before is _signal.default_int_handler
     if is_pythons:
-        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # nothing is begun that a Ctrl-C could spoil
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # nothing has begun that a Ctrl-C could damage
     from tfdqn.system.quiet_libraries import ignore_warnings_of_google
     from tfdqn.system.utf8 import begin_in_utf8
 
@@ -48,7 +47,7 @@ def main() -> int:
             _signal.signal(_signal.SIGINT, interrupt)
         return run_command()
     except KeyboardInterrupt:
-        return 130  # before the command took its signals itself
+        return 130  # it came before the command handled signals itself
     finally:
         _signal.signal(_signal.SIGINT, before)
 

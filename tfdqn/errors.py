@@ -8,7 +8,7 @@ from typing import Any
 
 
 class UserError(Exception):
-    """Bad input, named in one line: what, where, and what is allowed."""
+    """Bad input, described in one line: what, where, and what is allowed."""
 
 
 class ConfigError(UserError):
@@ -39,7 +39,7 @@ class UserCodeError(UserError):
     """The user's own code has failed.
 
     Attributes:
-      traceback: of what it raised; empty if it raised nothing.
+      traceback: the traceback of the exception that it raised; empty if it raised none.
     """
 
     def __init__(self, message: str, traceback: str = ""):
@@ -67,7 +67,7 @@ class FilmError(UserError):
     """An episode that could not be filmed.
 
     Attributes:
-      report: the evaluation, which has its figures all the same.
+      report: the evaluation, which is complete apart from the film.
     """
 
     def __init__(self, message: str, report: Any):
@@ -84,25 +84,25 @@ class ClusterError(UserError):
 
 
 RESTART_STATUS = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong with this process; start it again
-FAILED_STATUS = 70  # EX_SOFTWARE: what this process runs has failed, and may do better in a new one
-STOPPED_STATUS = 143  # as a shell says SIGTERM: who was stopped before the end is to be started again
+FAILED_STATUS = 70  # EX_SOFTWARE: what this process ran has failed, and may succeed in a new one
+STOPPED_STATUS = 143  # a shell's status for SIGTERM: the process was stopped before it had finished; start it again
 
 
 class PeerLostError(Exception):
-    """A process that this one needs is gone or silent: this one ends, and both are started again."""
+    """A process that this one needs has ended or is silent: this one ends, and both are started again."""
 
 
 class ProcessFailedError(Exception):
-    """A process of a job has failed, and not by a mistake of the user's: a new one may succeed."""
+    """A process of a job has failed, but not through an error of the user's: a new one may succeed."""
 
 
-_MOST_LISTED = 5
+_MAX_LISTED = 5
 
 
 def listed(each: Sequence[str]) -> str:
-    """Joins several findings into one line; only the first few are spelled out."""
-    left = len(each) - _MOST_LISTED
-    return "; ".join(each[:_MOST_LISTED]) + (f"; and {left} more" if left > 0 else "")
+    """Joins findings into one line: the first five, and how many more there are."""
+    left = len(each) - _MAX_LISTED
+    return "; ".join(each[:_MAX_LISTED]) + (f"; and {left} more" if left > 0 else "")
 
 
 def first_line(error: BaseException) -> str:
@@ -112,6 +112,6 @@ def first_line(error: BaseException) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """ "ValueError: what it said", on one line of bounded length; "ValueError" if there is no message."""
+    """Describes an error as "ValueError: its message", on one line of at most 300 characters."""
     text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
     return text if len(text) <= 300 else f"{text[:297]}..."

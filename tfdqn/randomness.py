@@ -7,25 +7,26 @@ import numpy as np
 
 
 def stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
-    """The generator of one named use of randomness; streams of different names or indices are independent."""
+    """Makes the generator for one named purpose. Streams with different names or indices are independent."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *_key(name, index)])))
 
 
 def derived_seed(seed: int, name: str, index: int = 0) -> int:
-    """An int in [0, 2**31) for libraries that want a number rather than a generator."""
+    """Derives a seed in [0, 2**31), for libraries that take a number rather than a generator."""
     return int(np.random.SeedSequence([seed, *_key(name, index)]).generate_state(1)[0] >> 1)
 
 
 def seeds_of_environments(seed: int | None, count: int) -> list[int]:
-    """One for each, of 31 bits: some keep a signed seed. `seed` None: by chance.
+    """Derives a seed of 31 bits, since some environments keep it signed, for each of `count` environments.
 
-    Counted up from `seed`, as gymnasium has it, runs with neighbouring seeds would share environments.
+    If `seed` is None, they are random. If they were consecutive from `seed`, as in gymnasium, runs with neighbouring
+    seeds would have environments with the same seeds.
     """
     return [int(word) >> 1 for word in np.random.SeedSequence(seed).generate_state(count)]
 
 
 def generator_state(generator: np.random.Generator) -> np.ndarray:
-    """The generator's whole state as uint8[N]."""
+    """The complete state of a generator, uint8[N]."""
     return np.frombuffer(json.dumps(generator.bit_generator.state).encode(), np.uint8)
 
 

@@ -9,7 +9,7 @@ class Counters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far a run has come."""
 
     env_steps: int = 0
-    transitions: int = 0  # written to replay, wherever the run's replay was
+    transitions: int = 0  # written to replay, over all sessions
     # How many of these, beyond the first `replay.min_size`, owe no updates because they refilled an emptied replay.
     # UNSET in checkpoints of versions that did not count them, whose manifest's checksum was made without it.
     exempt_transitions: int | UnsetType = UNSET
@@ -33,7 +33,7 @@ class Progress(NamedTuple):
     loss: float | None
     best_return: float | None  # greedy, as evaluated
     phase: str
-    first_call_seconds: float | None = None  # how long the first call of updates has been running; None: it is not
+    first_call_seconds: float | None = None  # how long the first call of updates has been running; None: it isn't
 
 
 class EpisodeScores(Struct, frozen=True, kw_only=True):
@@ -43,7 +43,7 @@ class EpisodeScores(Struct, frozen=True, kw_only=True):
     mean_return: float
     std_return: float
     median_return: float
-    ci_low: float  # of the mean: 95 % percentile bootstrap
+    ci_low: float  # 95 % confidence interval of the mean, by percentile bootstrap
     ci_high: float
     mean_length: float  # environment steps
 
@@ -51,17 +51,17 @@ class EpisodeScores(Struct, frozen=True, kw_only=True):
 class Evaluation(Struct, frozen=True, kw_only=True):
     """One evaluation during training."""
 
-    env_steps: int  # taken when it began
-    train_steps: int  # of the weights evaluated
+    env_steps: int  # how many had been taken when it began
+    train_steps: int  # how many the evaluated weights had had
     scores: EpisodeScores
     is_best: bool
 
 
 class Standing(NamedTuple):
-    """How far a run's evaluations have come."""
+    """The state of a run's evaluations."""
 
-    env_steps: int = 0  # when the last one began
-    without_best: int = 0  # since the last new best
+    env_steps: int = 0  # how many had been taken when the last evaluation began
+    without_best: int = 0  # evaluations since the last new best
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -74,6 +74,6 @@ class Summary(Struct, frozen=True, kw_only=True):
     episodes: int
     seconds: float  # of training, all sessions of the run together
     best_return: float | None  # mean greedy return of the best evaluation
-    environment_restarts: int = 0  # environments that failed and were made anew
-    final: EpisodeScores | None = None  # the best policy on fresh episodes
-    paths: dict[str, str] = {}  # what the run left
+    environment_restarts: int = 0  # how often a failed environment was replaced
+    final: EpisodeScores | None = None  # the best policy's, in new episodes
+    paths: dict[str, str] = {}  # the run's files, by what they are

@@ -1,8 +1,8 @@
-"""`TaskSpec`: what a task looks like from outside; resolved once at launch and kept in the run.
+"""`TaskSpec`: a task's observations and actions, determined once at launch and kept in the run.
 
-With it learners, replay servers and exporters need no environment package. An observation is always a
-flat dict of named arrays: {"observation": x} for a single space, a Dict space's own keys, or
-"observation_0", "observation_1", … for a Tuple. `flat_name` says what nested and unusual keys become.
+With it learners, replay servers and exporters need no environment package. An observation is always a flat dict of
+named arrays: {"observation": x} for a single space, a Dict space's own keys, or "observation_0", "observation_1", … for
+a Tuple. `flat_name` makes the names of nested and unusual keys.
 """
 
 import math
@@ -20,18 +20,18 @@ class ArraySpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     shape: tuple[int, ...]
     dtype: str  # a NumPy name: float32, uint8, int32, …
-    # What networks divide by, so that bytes and images lie within ±1: one number, or one for each channel of an image
-    # (the last axis); none: nothing, but for bytes 255.
+    # The divisor by which networks scale bytes and images to ±1: one number, or one for each channel of an image (the
+    # last axis). Empty: bytes are divided by 255, and nothing else is scaled.
     high: tuple[float, ...] = ()
-    categories: int = 0  # > 0: integers start, …, start + categories - 1, seen one-hot by the networks
+    categories: int = 0  # > 0: integers start, …, start + categories - 1, which networks encode as one-hot
     start: int = 0
-    # Of numbers, lowest and highest: one pair for all of a frame's elements, or a pair for each; none: unbounded.
+    # The lowest and highest value of numbers: one pair for all elements of a frame, or one for each; empty: unbounded.
     bounds: tuple[tuple[float | None, float | None], ...] = ()
-    frame_stack: int = 1  # > 1: the leading axis of `shape` stacks so many consecutive frames, oldest first
+    frame_stack: int = 1  # > 1: the leading axis of `shape` stacks this many consecutive frames, oldest first
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
-        """Of one frame; without a stack, of the whole."""
+        """The shape of one frame of a stack; the whole shape if there is no stack."""
         return self.shape[1:] if self.frame_stack > 1 else self.shape
 
     @property
@@ -41,7 +41,7 @@ class ArraySpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def is_of_unknown_scale(self) -> bool:
-        """Whether nothing brings its numbers near ±1: no categories, bytes or bits, no image with known bounds."""
+        """Whether its numbers may be far from ±1: it isn't categories, bytes, bits or an image with known bounds."""
         if self.categories or self.dtype == "uint8" or self.high:
             return False
         return not (self.has_image_shape and self._lies_within_one)
@@ -55,9 +55,9 @@ class ArraySpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class ActionSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The environment's own actions: arrays whose element e takes counts[e] evenly spaced values, low[e] to high[e].
 
-    Elements are in the order of the array's rows. Actions count from 0 everywhere in tfdqn: as a product, one number
-    stands for all elements, the last of which changes fastest; as branches, there is a number for each. A Discrete
-    space is one element of an array without axes.
+    Elements are in row-major order. Actions count from 0 everywhere in tfdqn: as a product, one number stands for all
+    elements, of which the last changes fastest; as branches, there is a number for each. A Discrete space is one
+    element of an array without axes.
     """
 
     low: tuple[int | float, ...]
@@ -69,26 +69,26 @@ class ActionSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def is_one_number(self) -> bool:
-        """Whether it is whole numbers without a gap, as a Discrete space's."""
+        """Whether actions are consecutive integers, as in a Discrete space."""
         return self.shape == () and isinstance(self.low[0], int) and self.high[0] - self.low[0] + 1 == self.counts[0]
 
     @property
     def counts_from_zero(self) -> bool:
-        """Whether an action is its own number, as in most Discrete spaces."""
+        """Whether actions are integers from 0 on, as in most Discrete spaces."""
         return self.is_one_number and self.low[0] == 0
 
     @property
     def num_actions(self) -> tuple[int, ...]:
-        """(A,) where an action is one number; (A_1, …, A_D), one for each branch."""
+        """The number of actions: (A,) if an action is one number, or (A_1, …, A_D) for branches."""
         return self.counts if self.form == "branches" else (math.prod(self.counts),)
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """By how much a product's number grows with each element's."""
+        """How much the number of a product's action increases if that of each element increases by 1."""
         return tuple(math.prod(self.counts[element + 1 :]) for element in range(len(self.counts)))
 
     def values(self, element: int) -> np.ndarray:
-        """An element's values, [counts[element]] of the environment's type."""
+        """The values of an element, [counts[element]], of the environment's dtype."""
         low, high, count = self.low[element], self.high[element], self.counts[element]
         steps = max(count - 1, 1)
         if isinstance(low, int) and isinstance(high, int):  # exact, however large
@@ -98,11 +98,11 @@ class ActionSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class OwnActions:
-    """The environment's own action for every one that is counted from 0, and the reverse.
+    """Converts actions that count from 0 into the environment's own, and back.
 
     Attributes:
-      table: all elements' values, one element's after another's; none of one number, which needs no table.
-      first: where each element's begin in it, int64[elements].
+      table: the values of all elements, concatenated; empty if actions are consecutive integers.
+      first: the index in it of each element's first value, int64[elements].
     """
 
     def __init__(self, spec: ActionSpec):
@@ -114,7 +114,7 @@ class OwnActions:
         self._counts, self._strides = np.array(spec.counts), np.array(() if self._has_branches else spec.strides)
 
     def __call__(self, actions: np.ndarray) -> np.ndarray:
-        """int32[B], or [B, D] of branches → the environment's own, [B, *shape]."""
+        """Converts int32[B], or [B, D] with branches, into the environment's own actions, [B, *shape]."""
         if self._spec.is_one_number:
             return np.asarray(actions, self._dtype) + self._dtype.type(self._spec.low[0])
         indices = np.asarray(actions, np.int64)
@@ -124,7 +124,7 @@ class OwnActions:
         return own.reshape((*indices.shape[:-1], *self._spec.shape))
 
     def indices(self, own: np.ndarray) -> np.ndarray:
-        """The reverse of a call. Raises ValueError for an action that is none of these."""
+        """Converts the environment's own actions into those that count from 0. Raises ValueError for any others."""
         by_element = np.asarray(own, self._dtype).reshape(len(own), -1)
         if self._spec.is_one_number:
             low, high = self._spec.low[0], self._spec.high[0]
@@ -142,25 +142,25 @@ class OwnActions:
 
 
 def discrete(count: int, start: int = 0) -> ActionSpec:
-    """Actions start, …, start + count - 1."""
+    """The actions start, …, start + count - 1 of a Discrete space."""
     return ActionSpec(low=(start,), high=(start + count - 1,), counts=(count,))
 
 
 def all_legal(num_actions: tuple[int, ...]) -> np.ndarray:
-    """bool[A]; bool[D, the largest A_d] of branches, False beyond a branch's own actions."""
+    """The mask of all actions: bool[A]; for branches bool[D, the largest A_d], False beyond a branch's own actions."""
     legal = np.arange(max(num_actions)) < np.reshape(num_actions, (-1, 1))
     return legal[0] if len(num_actions) == 1 else legal
 
 
 class MaskForms:
-    """The forms in which a state's mask may be given, and all of them in one: every action's in a row.
+    """The forms in which a task may give the mask of a state, which are all converted into one row.
 
-    Of a product, one for each action in its order, or in the shape of the grid. Of branches, those of all branches one
-    after another, an array for each branch, or [D, A] of rows as long as the longest, beyond whose own actions nothing
-    counts.
+    For a product, a mask has an element for each action, in order, or in the shape of the grid of all dimensions. For
+    branches, it is the concatenated masks of all branches, an array for each branch, or [D, A], whose rows are as long
+    as the longest; what is beyond a branch's own actions is ignored.
 
     Attributes:
-      shapes: of one state's mask that is one array, the row's first.
+      shapes: the shapes that the mask of one state may have if it is a single array, that of the row first.
     """
 
     def __init__(self, actions: ActionSpec):
@@ -170,9 +170,9 @@ class MaskForms:
         self.shapes = tuple(dict.fromkeys(((sum(self._counts),), other)))
 
     def in_a_row(self, given: Any, leading: tuple[int, ...] = ()) -> np.ndarray:
-        """[*leading, actions], in the type that was given; of a batch, each row may be of any form.
+        """Converts masks into rows [*leading, actions] of their own dtype; each mask of a batch may have another form.
 
-        Raises ValueError, whose words follow the mask's name: "has shape (5,), not (6,) or (3, 3)".
+        Raises ValueError, whose message continues the name of the mask: "has shape (5,), not (6,) or (3, 3)".
         """
         if isinstance(given, np.ndarray) and given.dtype == object:
             given = given.tolist()
@@ -190,7 +190,7 @@ class MaskForms:
         return mask.reshape(*leading, -1) if self._branches is None else mask[..., self._branches]
 
     def padded(self, row: np.ndarray) -> np.ndarray:
-        """bool[…, A] of one that is in a row; [..., D, A] of branches, False beyond a branch's own actions."""
+        """Converts a row into bool[…, A]; for branches into [..., D, A], False beyond a branch's own actions."""
         if self._branches is None:
             return row
         rows = np.zeros((*row.shape[:-1], *self._branches.shape), np.bool_)
@@ -220,31 +220,31 @@ class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     id: str
     observation: dict[str, ArraySpec]
     actions: ActionSpec
-    action_names: tuple[tuple[str, ...], ...] = ()  # for each dimension those that the task itself gives, if any
+    action_names: tuple[tuple[str, ...], ...] = ()  # the task's own names of the actions of each dimension, if any
     action_masks: bool = False
     max_episode_steps: int | None = None
 
     @property
     def num_actions(self) -> tuple[int, ...]:
-        """(A,): actions are int32[B], Q-values float32[B, A]; (A_1, …, A_D) of branches: actions are int32[B, D],
-        Q-values float32[B, D, the largest A_d].
+        """The number of actions: (A,), with actions int32[B] and Q-values float32[B, A]; or (A_1, …, A_D) for branches,
+        with actions int32[B, D] and Q-values float32[B, D, the largest A_d].
         """
         return self.actions.num_actions
 
     @property
     def action_shape(self) -> tuple[int, ...]:
-        """Of one action: (), or (D,) of branches."""
+        """The shape of one action: (), or (D,) with branches."""
         return self.mask_shape[:-1]
 
     @property
     def mask_shape(self) -> tuple[int, ...]:
-        """One state's legal actions: bool[A]; bool[D, the largest A_d] for branching, padded with False."""
+        """The shape of one state's mask: (A,); with branches (D, the largest A_d), where shorter rows are padded."""
         branches = () if len(self.num_actions) == 1 else (len(self.num_actions),)
         return (*branches, max(self.num_actions))
 
     @property
     def all_legal(self) -> np.ndarray:
-        """bool[*mask_shape]: False beyond a branch's own actions alone."""
+        """The mask of all actions, bool[*mask_shape]: False only beyond a branch's own actions."""
         return all_legal(self.num_actions)
 
     def to_json(self) -> bytes:
@@ -252,7 +252,7 @@ class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @classmethod
     def from_json(cls, text: bytes) -> "TaskSpec":
-        """Raises `msgspec.DecodeError` on what `to_json` would not write, nor would have in earlier versions."""
+        """Reads what `to_json` writes, or wrote in earlier versions. Raises `msgspec.DecodeError` for anything else."""
         fields = msgspec.json.decode(text)
         if isinstance(fields, dict) and "action_start" in fields:
             both = msgspec.convert({key: fields.pop(key, None) for key in _Discrete.__struct_fields__}, _Discrete)
@@ -261,17 +261,17 @@ class TaskSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class _Discrete(Struct):
-    """What versions that knew no other actions kept of them."""
+    """The fields for actions in versions that only supported Discrete spaces."""
 
     num_actions: tuple[int]
     action_start: tuple[int]
 
 
 def differences(before: TaskSpec, now: TaskSpec) -> list[str]:
-    """What another specification says otherwise, one line a field; but not what only tells people about the task.
+    """The differences between the specifications of a run and of its task now, one line for each field.
 
-    Nor that `before` divides images by nothing, as versions did that knew no bounds but those of bytes: its networks
-    have learned from them so, and go on with `before`.
+    Fields that nothing is learned from don't count. Nor does it count if `before` has no `high` for an image: earlier
+    versions scaled only bytes, and networks that have learned from unscaled images continue with `before`.
     """
     one, other = _what_is_learned(before), _what_is_learned(now)
     for key, part in one["observation"].items():
@@ -283,16 +283,16 @@ def differences(before: TaskSpec, now: TaskSpec) -> list[str]:
 def _what_is_learned(spec: TaskSpec) -> dict[str, Any]:
     fields = msgspec.to_builtins(spec)
     fields |= {f"actions.{key}": value for key, value in fields.pop("actions").items()}
-    del fields["action_names"], fields["actions.dtype"]  # a type decides how an action is handed over
+    del fields["action_names"], fields["actions.dtype"]  # the dtype only matters when an action is passed on
     for part in fields["observation"].values():
         del part["bounds"]
     return fields
 
 
 def flat_name(prefix: str, key: object) -> str:
-    """What an observation's part is called: its key in a Dict or its index in a Tuple, after what it lies in.
+    """The name of a part of an observation: its key in a Dict, or its index in a Tuple, after the name it is nested in.
 
-    Only letters, digits and "_", a letter first: what TensorFlow takes for the name of a served input.
+    It has only letters, digits and "_", and begins with a letter, as TensorFlow requires of a served input's name.
     """
     word = re.sub(r"\W", "_", str(key), flags=re.ASCII)
     if prefix or not word[:1].isalpha():

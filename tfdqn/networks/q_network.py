@@ -115,7 +115,7 @@ class QNetwork(network.Network):
         return self._factory.piece(arrays, name)
 
     def load_named_weights(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Assigns all weights, by canonical name. Raises CheckpointError, before it does, if these aren't its weights."""
+        """Assigns all weights, by canonical name. Raises CheckpointError, before any, if these aren't its weights."""
         as_kept = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
         check_arrays(as_kept, self._canonical_specs(), "weights")
         for name, weight in self.named_weights().items():

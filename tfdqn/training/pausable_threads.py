@@ -10,7 +10,7 @@ _JOIN_SECONDS = 900.0  # a unit of work may be thousands of slow updates
 
 
 class StillBusyError(RuntimeError):
-    """A thread's unit of work did not end within the time that it is waited for."""
+    """A thread's unit of work did not end within the time limit."""
 
 
 class Gate:
@@ -25,7 +25,7 @@ class Gate:
     def passed(self) -> Iterator[None]:
         """Runs a thread's unit of work as the block, as soon as the gate is open."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._closed)  # needs no timeout: what closed it opens it again
+            self._changed.wait_for(lambda: not self._closed)  # no timeout: what closed the gate opens it again
             self._at_work += 1
         try:
             yield
@@ -61,7 +61,7 @@ class PausableThread(threading.Thread):
     """Repeats a unit of work until it is told to stop, or fails.
 
     Args:
-      name: of the thread.
+      name: the thread's name.
       work: does one unit; returns within a fraction of a second if there is nothing to do.
       gate: passed before every unit; None: the thread is never paused.
     """
@@ -82,7 +82,7 @@ class PausableThread(threading.Thread):
                     self.error = error
 
     def request_stop(self) -> None:
-        """Has the thread stop after its present unit of work."""
+        """Tells the thread to stop after its current unit of work."""
         self._stop_requested.set()
 
 
@@ -108,7 +108,7 @@ def running(threads: Sequence[PausableThread]) -> Iterator[None]:
 
 
 def raise_first_error(threads: Sequence[PausableThread]) -> None:
-    """Raises the error that ended a thread in the caller's thread; a failure takes precedence over an Interruption."""
+    """Raises, in the caller's thread, the error that ended a thread; a failure is preferred to an Interruption."""
     errors = [thread.error for thread in threads if thread.error is not None]
     for error in sorted(errors, key=lambda error: isinstance(error, Interruption)):
         raise error
