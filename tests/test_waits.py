@@ -22,7 +22,7 @@ LIMIT_AFTER = {
 }
 LIMITS = {"timeout", "timeout_seconds", "timeout_ms"}
 BOARDS = {"_board", "board", "_source", "_weights"}  # that `get` weights, and wait for nobody
-MARK = "no limit: "  # then the reason
+MARKS = ("no timeout: ", "no limit: ")  # then the reason
 
 
 def has_limit(call: ast.Call, name: str) -> bool:
@@ -42,7 +42,7 @@ def unlimited_waits(source: str) -> list[int]:
             continue
         if node.func.attr in LIMIT_AFTER and not has_limit(node, node.func.attr):
             near = lines[max(node.lineno - 2, 0) : node.end_lineno]
-            if not any(MARK in line.partition("#")[2] for line in near):
+            if not any(mark in line.partition("#")[2] for line in near for mark in MARKS):
                 found.append(node.lineno)
     return found
 
@@ -63,6 +63,7 @@ def test_every_wait_has_a_limit_or_a_reason(file: Path) -> None:
         ("changed.wait_for(lambda: a, 5.0)", []),
         ("# no limit: the thread that closed it opens it\nevent.wait()", []),
         ("event.wait()  # no limit: the thread ends the process", []),
+        ("event.wait()  # needs no timeout: the thread ends the process", []),
         ("event.wait()  # for ever", [1]),
         ("queue.get()", [1]),
         ("known.get(name)", []),
