@@ -1,5 +1,6 @@
 """What a person sees: every figure is there, on a terminal and in a log file."""
 
+import errno
 import io
 import sys
 from types import SimpleNamespace
@@ -116,6 +117,27 @@ def test_a_log_gets_a_line_every_ten_seconds_and_at_a_new_phase(monkeypatch: pyt
             progress.show(a_progress(phase=phase))
     lines = written.getvalue().splitlines()
     assert [line.split(":")[0] for line in lines] == ["filling replay", "learning", "learning"]
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_a_terminal_that_is_closed_ends_no_training(is_terminal: bool) -> None:
+    class Closable(io.StringIO):
+        is_closed_by_user = False
+
+        def write(self, text: str) -> int:
+            if self.is_closed_by_user:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().write(text)
+
+    shown = Closable()
+    console = Console(file=shown, force_terminal=is_terminal)
+    with terminal.TrainingProgress(console) as progress:
+        progress.say("before")
+        shown.is_closed_by_user = True
+        progress.say("after")
+        progress.show(a_progress(phase="saving"))
+    assert "before" in shown.getvalue()
+    assert "after" not in shown.getvalue()
 
 
 def test_how_long_the_first_updates_are_under_way_is_the_first_figure() -> None:

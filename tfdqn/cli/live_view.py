@@ -7,7 +7,7 @@ from typing import Self
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from tfdqn.cli.terminal import PLAIN_LINE_INTERVAL_SECONDS, make_console
+from tfdqn.cli.terminal import PLAIN_LINE_INTERVAL_SECONDS, make_console, write_if_there
 from tfdqn.system.interval import IntervalTrigger
 
 _REFRESH_SECONDS = 0.25
@@ -60,8 +60,4 @@ class LiveView:
             self.say(line)
 
     def _shielded(self, write: Callable[[], object]) -> None:
-        """Writes to the terminal. If that has gone away, shows nothing from then on, and the work goes on."""
-        try:
-            write()
-        except OSError:
-            self._console.quiet = True
+        write_if_there(self._console, write)

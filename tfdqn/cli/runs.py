@@ -1,7 +1,7 @@
 """The verbs for one run: `train`, `config`, `evaluate`, `plot` and `export`; and `version`."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -125,7 +125,8 @@ def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, p
         except (FaultyTaskError, ClusterError, UserCodeError) as error:
             error.add_note(f"To {'resume' if run.has_checkpoint else 'begin again'}: {again}")
             raise
-    terminal.print_summary(summary)
+    with suppress(OSError):  # the terminal may have been closed
+        terminal.print_summary(summary)
     return summary
 
 

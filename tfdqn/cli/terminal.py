@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
@@ -29,7 +29,8 @@ PHASES_OF_TRAINING = ("filling replay", "learning")
 class TrainingProgress:
     """Shows the progress of training: `with TrainingProgress() as progress: train(..., on_progress=progress.show)`.
 
-    A terminal shows a bar; elsewhere a line is printed when the phase changes and every ten seconds.
+    A terminal shows a bar; elsewhere a line is printed when the phase changes and every ten seconds. A terminal that is
+    closed is no error.
     """
 
     def __init__(self, console: Console | None = None):
@@ -50,11 +51,11 @@ class TrainingProgress:
 
     def __exit__(self, *_: object) -> None:
         if self._bar:
-            self._bar.stop()
+            write_if_there(self._console, self._bar.stop)
 
     def say(self, line: str) -> None:
         """Prints one line, above the bar if there is one."""
-        self._console.print(line, markup=False, soft_wrap=True)
+        write_if_there(self._console, lambda: self._console.print(line, markup=False, soft_wrap=True))
 
     def stopping(self) -> None:
         """Confirms that a signal has arrived: to stop may take a while."""
@@ -76,6 +77,14 @@ class TrainingProgress:
         if is_new_phase or self._line.is_due():
             self._line.done()
             self.say(f"{progress.phase}: {progress_figures(progress)}")
+
+
+def write_if_there(console: Console, write: Callable[[], object]) -> None:
+    """Writes to the terminal. If that has gone away, shows nothing from then on, and the work goes on."""
+    try:
+        write()
+    except OSError:
+        console.quiet = True
 
 
 class _BarAboveFigures(Bars):
