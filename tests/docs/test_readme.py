@@ -60,3 +60,17 @@ def test_every_verb_that_the_readme_names_is_one():
     verbs = set(get_command(app).commands)
     named = set(re.findall(r"^tfdqn (\w+)", README, flags=re.MULTILINE))
     assert named and named <= verbs
+
+
+def test_what_may_change_on_resuming_is_what_the_readme_says():
+    from tfdqn.config.schema import keys
+
+    (sentence,) = re.findall(r"On resuming, you can change (.*?)\. Any other", " ".join(README.split()))
+    free = {key for key, fixed_in in keys().items() if "run" not in fixed_in}
+    fixed_sections = {key.partition(".")[0] for key in keys().keys() - free}
+    free_sections = {key.partition(".")[0] for key in free} - fixed_sections
+    single = {key for key in free if key.partition(".")[0] in fixed_sections}
+    dividing = {key for key in single if key.startswith(("learner.", "replay."))}
+    assert set(re.findall(r"`\[(\w+)\]`", sentence)) == free_sections
+    assert set(re.findall(r"`(\w+\.\w+)`", sentence)) == single - dividing
+    assert dividing and "how the work is divided" in sentence
