@@ -18,6 +18,7 @@ from tfdqn.coordination.messages import NamedArray, QValues, QValuesRequest
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, array_of, named_array, named_arrays
 from tfdqn.replay.reverb.remote_writer import GivenUpError
+from tfdqn.task_spec import ArraySpec
 from tfdqn.tasks.registry import resolve_spec
 
 CONFIG = tiny()
@@ -191,6 +192,19 @@ def test_what_is_no_observation_is_refused_and_the_next_is_answered(
         with pytest.raises(RefusedError):
             inference(wrong)
     assert inference(asked(observations(1))).version == 7
+
+
+def test_an_array_without_rows_among_others_is_refused_before_it_is_computed(board: WeightsBoard) -> None:
+    speed = ArraySpec(shape=(), dtype="float32")
+    spec = msgspec.structs.replace(SPEC, observation={**SPEC.observation, "speed": speed})
+
+    def never(given: Any, observation: Any, legal: Any, rng: Any) -> np.ndarray:
+        raise AssertionError("it would fail for every actor in the same call")
+
+    wrong = asked({**observations(1), "speed": np.array(1.0, np.float32)})
+    refused = pytest.raises(RefusedError, match=f"no observation of {spec.id}")
+    with closing(Inference(never, spec, board, 10, RNG)) as inference, refused:
+        inference(wrong)
 
 
 def test_masks_come_with_their_rows(board: WeightsBoard) -> None:

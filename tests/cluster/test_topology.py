@@ -53,6 +53,10 @@ def test_a_cluster_file_is_read_as_it_was_written(tmp_path: Path) -> None:
         ({**JOBS, "chief": ["[::1]:2223"]}, "the chief is at [::1]:2223, which no other host can reach"),
         ({**JOBS, "actor": -1}, "actor must be a count"),
         ({**JOBS, "player": 1}, "'player' is not a job of a cluster"),
+        (
+            {**JOBS, "ps": ["host-d:2222"], "parameter_server": ["host-e:2222"]},
+            "ps and parameter_server are the same job: give only one of them",
+        ),
     ],
 )
 def test_what_is_no_cluster_is_one_line(tmp_path: Path, jobs: object, why: str) -> None:

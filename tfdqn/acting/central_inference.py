@@ -94,13 +94,15 @@ class Inference:
             legal = None if observed.legal_actions is None else array_of(observed.legal_actions)
         except ValueError as error:
             raise RefusedError(f"no observation: {error}") from None
-        rows = {len(array) for array in observation.values() if array.ndim}
+        rows = {array.shape[:1] for array in observation.values()}  # () for an array without rows
         expected = {name: (np.dtype(spec.dtype), spec.shape) for name, spec in self._spec.observation.items()}
         given = {name: (array.dtype, array.shape[1:]) for name, array in observation.items()}
         masks = (np.dtype(bool), self._spec.mask_shape) if self._spec.action_masks else None
         given_masks = None if legal is None else (legal.dtype, legal.shape[1:])
-        same_rows = len(rows) == 1 and 0 not in rows and (legal is None or legal.shape[:1] == (*rows,))
-        if given != expected or given_masks != masks or not same_rows:
+        if legal is not None:
+            rows.add(legal.shape[:1])
+        has_rows = len(rows) == 1 and rows.isdisjoint({(), (0,)})
+        if given != expected or given_masks != masks or not has_rows:
             raise RefusedError(f"no observation of {self._spec.id}: {given}, legal actions {given_masks}")
         return _Question(observation, legal)
 

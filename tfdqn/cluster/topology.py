@@ -129,6 +129,9 @@ def topology_of_jobs(jobs: Any, origin: str) -> Topology:
     """
     if not isinstance(jobs, dict):
         raise ConfigError(f"{origin}: the cluster must map each job to its addresses")
+    if PARAMETER_SERVER in jobs and Role.PARAMETER_SERVER in jobs:
+        both = f"{PARAMETER_SERVER} and {Role.PARAMETER_SERVER}"
+        raise ConfigError(f"{origin}: {both} are the same job: give only one of them")
     values: dict[str, Any] = {}
     for name, value in jobs.items():
         role = Role.LEARNER if name == CHIEF else role_of_job(name, origin)
