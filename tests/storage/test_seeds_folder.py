@@ -70,6 +70,13 @@ def test_it_is_one_process_s_at_a_time_and_no_seed_is_trained_elsewhere(tmp_path
         pass
     run = finished_run(folder.path / "seed-1", tiny(), [1.0], 1.0)
     with (
+        folder.claim(tiny(), [1]),
+        locked(run.lock_file, run.path),  # as by a process that the folder's own has started
+        pytest.raises(RunDirError, match="seeds is in use by"),
+        SeedsFolder(folder.path).claim(tiny(), [1]),
+    ):
+        pass
+    with (
         locked(run.lock_file, run.path),
         pytest.raises(RunDirError, match="seed-1 is in use by"),
         folder.claim(tiny(), [2]),

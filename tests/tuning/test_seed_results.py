@@ -70,6 +70,8 @@ def test_what_has_not_finished_is_told_apart_and_counts_for_nothing(tmp_path: Pa
     assert found.seeds[2].reason == "the pole is broken"
     assert found.final is not None and (found.final.seeds, found.final.mean_interval) == (1, None)
     assert [each.status for each in summarize(folder).seeds] == ["finished", "not finished", "not finished"]
+    *_, last = summarize(folder, wanted=[3, 4]).seeds
+    assert (last.seed, last.status, last.env_steps, last.final_return) == (4, "not begun", 0, None)
 
 
 def test_the_file_says_the_same(folder: SeedsFolder) -> None:

@@ -1,6 +1,8 @@
 """Several seeds: what is trained, what stays, what is said and written; the runs are stand-ins."""
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,6 +95,24 @@ def test_one_that_someone_else_has_stopped_is_not_taken_for_finished(tmp_path: P
     tell(folder, 1, "begin learn")
     outcome = train(folder, [1])
     assert (outcome.is_over, outcome.failed, outcome.unsaved) == (False, [], [])
+
+
+def test_what_was_not_begun_before_a_signal_is_in_the_table_too(tmp_path: Path) -> None:
+    folder = SeedsFolder(tmp_path / "seeds")
+    tell(folder, 1, "begin learn wait")
+
+    class Impatient(Recorder):
+        def show(self, runs: Sequence[ChildRun]) -> None:
+            if runs[0].state == "learning":
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    outcome = train_seeds(tiny(), [1, 2, 3], folder, Impatient(), 1, command=FAKE)
+    assert [(each.seed, each.status) for each in outcome.summary.seeds] == [
+        (1, "not finished"),
+        (2, "not begun"),
+        (3, "not begun"),
+    ]
+    assert (outcome.is_over, [starts(folder, seed) for seed in (1, 2, 3)]) == (False, [1, 0, 0])
 
 
 def test_each_gets_its_seed_and_its_share_of_the_cores(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from tfdqn.errors import RunDirError
-from tfdqn.storage.owners import Owner, this_process
+from tfdqn.storage.owners import Owner, in_words, this_process
 
 STALE_SECONDS = 15.0
 _RENEWAL_SECONDS = 1.0
@@ -218,7 +218,14 @@ def _acquire(lock: FileLock, folder: Path) -> None:
     except OSError as error:
         raise RunDirError(f"{folder} can't be created or written: {error.strerror}") from None
     if attempt is Attempt.HELD:
-        raise RunDirError(f"{folder} is in use by {lock.holder or 'another process'}: wait for it, or end it first")
+        held = in_words(lock.holder) if lock.holder else "another process: wait for it, or end it first"
+        raise RunDirError(f"{folder} is in use by {held}")
+
+
+def release_all() -> None:
+    """Gives up every lock of this process, which ends now without the end of the blocks that hold them."""
+    for lock in tuple(_open):
+        lock.release()
 
 
 _open: set[FileLock] = set()  # locks that this process holds or tries to acquire

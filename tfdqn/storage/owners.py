@@ -2,11 +2,14 @@
 
 import hashlib
 import os
+import shlex
 import socket
 from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
+
+_SHOWN_CHARACTERS = 160
 
 
 class Owner(Struct, frozen=True):
@@ -44,6 +47,40 @@ def this_process() -> Owner:
     """The process that calls this."""
     pid = os.getpid()
     return Owner(pid, _started(pid) or 0, this_kernel(), _namespace(), socket.gethostname())
+
+
+def in_words(owner: Owner) -> str:
+    """The process that the user has started, which is the owner or has started it, and what to do about it.
+
+    It can be told, with its command, where this host runs it and the command is tfdqn's; else it is the owner.
+    """
+    pids = [owner.pid] if owner.is_running() else []
+    while pids and (parent := _parent(pids[-1])):
+        pids.append(parent)
+    commands = [(pid, command) for pid in pids if (command := _command(pid))]
+    if not commands:
+        return f"{owner}: wait for it, or end it first"
+    pid, command = commands[-1]
+    shown = command if len(command) <= _SHOWN_CHARACTERS else f"{command[:_SHOWN_CHARACTERS]} …"
+    return f"process {pid} ({shown}): wait for it, or end it by `kill {pid}`, which has it save"
+
+
+def _command(pid: int) -> str:
+    """A process's command line as its user gave it; empty if it is not tfdqn's, or can't be seen."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+    except OSError:
+        return ""
+    programs = [i for i, word in enumerate(words[:4]) if os.path.basename(word) == "tfdqn"]
+    return shlex.join(["tfdqn", *words[programs[0] + 1 :]]) if programs else ""
+
+
+def _parent(pid: int) -> int:
+    """The process that has started it; 0 if there is none, or it can't be seen."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+    except (OSError, ValueError):
+        return 0
 
 
 def owner_of_mark(mark: str) -> Owner | None:

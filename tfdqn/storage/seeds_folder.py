@@ -42,6 +42,9 @@ class SeedsFolder:
         configuration or is being trained; nothing in it has changed then.
         """
         self._refuse_what_is_not_one()
+        if self.lock_file.exists():  # before the locks of its runs, which are those of processes that it has started
+            with locked(self.lock_file, self.path):
+                pass
         for seed in sorted({*seeds, *self.seeds()}):
             self.run(seed).refuse_early(replace(config, seed=seed))
         with locked(self.lock_file, self.path):

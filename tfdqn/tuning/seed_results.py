@@ -1,6 +1,6 @@
 """`summarize`: the results of each seed in a folder, and statistics over all; for `seeds.json` and `tfdqn inspect`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
@@ -23,7 +23,7 @@ class SeedResult(Struct, frozen=True, kw_only=True):
 
     seed: int
     run: str  # its directory's name in the folder
-    status: str  # "finished", "in training", "not finished" or "failed"
+    status: str  # "finished", "in training", "not finished", "not begun" or "failed"
     reason: str  # why training has ended, or what has failed
     final_return: float | None  # mean of the final evaluation; None: there was none
     best_return: float | None  # of the best evaluation during training
@@ -50,15 +50,18 @@ class SeedsSummary(Struct, frozen=True, kw_only=True):
     best: SeedStatistics | None  # of their best evaluations
 
 
-def summarize(folder: SeedsFolder, failures: Mapping[int, str] = MappingProxyType({})) -> SeedsSummary:
+def summarize(
+    folder: SeedsFolder, failures: Mapping[int, str] = MappingProxyType({}), wanted: Iterable[int] = ()
+) -> SeedsSummary:
     """The present results of a folder.
 
     Args:
       folder: the folder of the seeds' runs.
       failures: why seeds have just failed, by seed; this is in no file.
+      wanted: seeds that are to be trained; those that have not begun are in no file either.
     """
-    begun = sorted({*folder.seeds(), *failures})
-    seeds = tuple(_result(seed, folder.run(seed), failures.get(seed, "")) for seed in begun)
+    known = sorted({*folder.seeds(), *failures, *wanted})
+    seeds = tuple(_result(seed, folder.run(seed), failures.get(seed, "")) for seed in known)
     finished = [each for each in seeds if each.status == "finished"]
     return SeedsSummary(
         seeds=seeds,
@@ -73,9 +76,11 @@ def write_summary(folder: SeedsFolder, summary: SeedsSummary) -> None:
 
 
 def _result(seed: int, run: RunDir, failure: str) -> SeedResult:
-    summary = None if failure else _finished(run)
+    has_begun = run.config_file.is_file()
+    summary = _finished(run) if has_begun and not failure else None
     progress = ProgressReader(run).read()
-    unfinished = "failed" if failure else "in training" if holder_of(run.lock_file) else "not finished"
+    begun = "not finished" if has_begun else "not begun"
+    unfinished = "failed" if failure else "in training" if holder_of(run.lock_file) else begun
     return SeedResult(
         seed=seed,
         run=run.path.name,

@@ -107,7 +107,8 @@ def _train(
     runs = list(by_seed.values())
 
     def summary() -> SeedsSummary:
-        found = summarize(folder, {seed: run.why for seed, run in by_seed.items() if run.outcome is Outcome.FAILED})
+        failures = {seed: run.why for seed, run in by_seed.items() if run.outcome is Outcome.FAILED}
+        found = summarize(folder, failures, by_seed)
         write_summary(folder, found)
         return found
 
