@@ -1,9 +1,15 @@
 """Addresses: taken apart, free or not, and never one handed to another host that leads that host to itself."""
 
+import os
 import socket
+import subprocess
+import sys
+from collections import deque
+from contextlib import ExitStack
 
 import pytest
 
+from tests.support.commands import PROJECT
 from tfdqn.errors import ClusterError, ConfigError
 from tfdqn.system import addresses
 from tfdqn.system.addresses import (
@@ -80,12 +86,67 @@ def test_free_addresses_differ_and_avoid_those_that_are_held() -> None:
     assert not set(free_addresses(200, avoid=held)) & set(held)
 
 
-def test_every_free_port_may_be_had_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addresses, "PORTS", range(20_000, 20_003))
-    monkeypatch.setattr(addresses, "is_free", lambda address: not address.endswith("20001"))
-    assert sorted(free_addresses(2)) == ["127.0.0.1:20000", "127.0.0.1:20002"]
-    with pytest.raises(ClusterError, match="of ports 20000 to 20002 only 2 are free, not 3"):
+@pytest.fixture
+def first(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Of three ports, which are all that there are; nobody else gives these out."""
+    first = 33_000 + os.getpid() % 20_000
+    monkeypatch.setattr(addresses, "PORTS", range(first, first + 3))
+    monkeypatch.setattr(addresses, "_own", deque())
+    return first
+
+
+def test_every_free_port_may_be_had_and_no_more(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "is_free", lambda address: address != f"127.0.0.1:{first + 1}")
+    monkeypatch.setattr(addresses, "_blocks", {})
+    assert sorted(free_addresses(2)) == [f"127.0.0.1:{first}", f"127.0.0.1:{first + 2}"]
+    with pytest.raises(ClusterError, match=f"of ports {first} to {first + 2} only 2 are free, not 3"):
         free_addresses(3)
+
+
+def test_what_was_given_out_is_given_again_only_after_all_others(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "is_free", lambda address: True)
+    monkeypatch.setattr(addresses, "_blocks", {})
+    given = [free_addresses(1)[0] for _ in range(6)]
+    assert sorted(given[:3]) == [f"127.0.0.1:{first + i}" for i in range(3)]
+    assert given[3:] == given[:3]
+
+
+GIVES = f"""
+import random, sys
+sys.path.insert(0, {str(PROJECT)!r})
+from tfdqn.system.addresses import free_addresses
+random.seed(7)
+print(*free_addresses(100), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_processes_that_ask_at_the_same_moment_get_addresses_of_their_own() -> None:
+    with ExitStack() as stack:
+
+        def given() -> set[str]:
+            process = subprocess.Popen(
+                [sys.executable, "-c", GIVES], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            return set(process.stdout.readline().split())
+
+        both = given(), given()
+        child = os.fork()
+        if child == 0:
+            os._exit(bool(set(free_addresses(100)) & set.union(*both)))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert [len(each) for each in both] == [100, 100]
+    assert not both[0] & both[1]
+
+
+def test_where_others_have_every_block_their_ports_are_shared(first: int) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(f"\0tfdqn's ports from {first}")
+        assert len(free_addresses(1)) == 1
+        assert not addresses._own
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

@@ -1,10 +1,14 @@
 """Addresses "host:port": their parts, whether other hosts can reach them, and whether they are free on this host."""
 
+import errno
 import ipaddress
+import os
 import random
 import re
 import socket
-from collections.abc import Collection, Mapping
+import threading
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 
 from tfdqn.errors import ClusterError, ConfigError, UserError
@@ -12,6 +16,11 @@ from tfdqn.errors import ClusterError, ConfigError, UserError
 LOOPBACK = "127.0.0.1"  # by number, as not every container knows the name `localhost`
 # Below the range that systems use for outgoing connections, so that a restarted process finds its port free.
 PORTS = range(20_000, 32_000)
+# Two processes that ask at the same moment would find the same ports free: each gives out those of blocks of its own.
+_BLOCK_PORTS = 60
+_giving_out = threading.Lock()
+_blocks: dict[int, socket.socket] = {}  # what holds a block, by its first port
+_own: deque[int] = deque()  # the ports of these blocks; the next to be given out comes first
 CANT_SERVE = "{} can't be served: is it in use, or another host's?"
 # As in Debian's and Red Hat's /etc/hosts; RFC 6761 adds every name that ends in ".localhost".
 _LOOPBACK_NAMES = ("localhost", "localhost.localdomain", "localhost4", "localhost6", "ip6-localhost", "ip6-loopback")
@@ -89,13 +98,60 @@ def check_addresses(named: Mapping[str, str], origin: str) -> None:
 
 
 def free_addresses(count: int, avoid: Collection[str] = ()) -> list[str]:
-    """Free addresses on loopback, none of `avoid`. Raises ClusterError if there are too few."""
-    first = random.randrange(len(PORTS))
-    addresses = (with_host(port, LOOPBACK) for port in (*PORTS[first:], *PORTS[:first]))
-    found = list(islice((each for each in addresses if each not in avoid and is_free(each)), count))
+    """Free addresses on loopback, none of `avoid`, which no other process is given meanwhile, used or not.
+
+    Raises ClusterError if there are too few.
+    """
+    with _giving_out:
+        addresses = (with_host(port, LOOPBACK) for port in _own_ports())
+        found = list(islice((each for each in addresses if each not in avoid and is_free(each)), count))
     if len(found) < count:
         raise ClusterError(f"of ports {PORTS.start} to {PORTS[-1]} only {len(found)} are free, not {count}")
     return found
+
+
+def _own_ports() -> Iterator[int]:
+    """Every port, first those of this process's blocks, of which those come last that were given out last."""
+    blocks = [PORTS[i : i + _BLOCK_PORTS] for i in range(0, len(PORTS), _BLOCK_PORTS)]
+    random.shuffle(blocks)
+    left = len(_own)
+    while True:
+        for _ in range(left):
+            _own.rotate(-1)
+            yield _own[-1]
+        block = next((each for each in blocks if each.start not in _blocks and _hold(each.start)), None)
+        if block is None:
+            break
+        _own.extendleft(reversed(block))
+        left = len(block)
+    yield from (port for block in blocks if block.start not in _blocks for port in block)  # other processes have them
+
+
+def _hold(first_port: int) -> bool:
+    """Takes a block for this process until it ends; False if another process has it.
+
+    By a name that belongs, as ports do, to the network namespace, and which the kernel frees when its process dies.
+    """
+    holder = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        holder.bind(f"\0tfdqn's ports from {first_port}")
+    except OSError as error:
+        holder.close()
+        if error.errno == errno.EADDRINUSE:
+            return False
+    _blocks[first_port] = holder  # also where the system knows no such names
+    return True
+
+
+def _forget_ports() -> None:
+    """In a forked child: its parent goes on giving them out."""
+    for holder in _blocks.values():
+        holder.close()
+    _blocks.clear()
+    _own.clear()
+
+
+os.register_at_fork(after_in_child=_forget_ports)
 
 
 def is_free(address: str) -> bool:
