@@ -35,6 +35,12 @@ class Progress(NamedTuple):
     phase: str
     first_call_seconds: float | None = None  # how long the first call of updates has been running; None: it isn't
 
+    @property
+    def first_call(self) -> str:
+        """The same in words; empty if it is not running, or not for long."""
+        seconds = round(self.first_call_seconds or 0.0)
+        return f"{seconds} s" if seconds else ""
+
 
 class EpisodeScores(Struct, frozen=True, kw_only=True):
     """Statistics of finished greedy episodes. Returns are undiscounted sums of the task's own rewards."""

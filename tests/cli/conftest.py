@@ -12,7 +12,7 @@ from tfdqn.storage.run_directory import RunDir
 
 
 class Recorder:
-    """Stands in for the function behind a verb."""
+    """Stands in for the function behind a verb: gives the result, raises it, or calls it."""
 
     def __init__(self, result: Any = None):
         self.result = result
@@ -22,7 +22,7 @@ class Recorder:
         self.calls.append((args, kwargs))
         if isinstance(self.result, BaseException):
             raise self.result
-        return self.result
+        return self.result(*args, **kwargs) if callable(self.result) else self.result
 
 
 @pytest.fixture

@@ -118,7 +118,9 @@ def test_elsewhere_each_state_of_a_life_is_said_once_and_for_all_who_share_it(mo
     ]
     silent = [actor._replace(state="silent for 4 s") for actor in actors]
     again = [actor._replace(restarts=1) for actor in actors[1:2]]
-    statuses = [JobStatus(rows, None) for rows in (actors, held, actors, counting, silent, again)]
+    begins = [actor._replace(state="creating its environments") for actor in actors]
+    statuses = [JobStatus(rows, None) for rows in (begins[:2], begins, actors, held, actors, counting, silent, again)]
+    statuses[0].rows.append(LEARNER_ROW._replace(state="starting"))
     assert lines_of(*statuses, monkeypatch=monkeypatch) == [
         "actors 0–2, 4: acting",
         "actor 0: held back by the replay ratio",

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import signal
 import sys
 import types
 from collections.abc import Callable
@@ -12,11 +13,17 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Recorder
+from tests.cli.test_terminal import a_progress
+from tests.support.threaded_jobs import until
 from tfdqn.cli import arguments as arguments_of_verbs
 from tfdqn.cli import main
+from tfdqn.config import Config
 from tfdqn.config.toml import dump, load
 from tfdqn.errors import FilmError
 from tfdqn.exporting import formats
+from tfdqn.records import Progress
+from tfdqn.storage.locks import holder_of
+from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.shell_commands import install_extra
 from tfdqn.tasks.registry import resolve_spec
 
@@ -79,6 +86,53 @@ def test_an_interrupted_run_says_how_to_resume_it_and_exits_0(
     assert main.main(["train", "small.toml", "task.kwargs.name=a b", "--run-dir", "my run"]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "Saved. To resume: tfdqn train small.toml 'task.kwargs.name=a b' --run-dir 'my run'"
+
+
+@pytest.mark.parametrize("has_checkpoint", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_it_starts_ends_it_at_once_and_gives_the_run_up(
+    behind: Callable[..., Recorder],
+    config_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+    has_checkpoint: bool,
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr("os._exit", ended.append)
+
+    def starts(config: Config, cluster: None, run: RunDir, *args: object) -> types.SimpleNamespace:
+        with run.claim(config):
+            (run.checkpoints / "1").mkdir(parents=True) if has_checkpoint else None
+            signal.raise_signal(number)
+            until(lambda: ended, "the end, although this call goes on")
+            assert holder_of(run.lock_file) is None
+            said.append(capsys.readouterr().out)
+        return summary("finished")
+
+    said: list[str] = []
+    behind("training.train", "train_checked", starts)
+    main.main(["train", "small.toml", "--run-dir", "here"])
+    again = "To resume" if has_checkpoint else "To begin again"
+    line = f"Stopped while starting: nothing was lost. {again}: tfdqn train small.toml --run-dir here\n"
+    assert (ended, said) == ([0], [line])
+
+
+def test_a_signal_when_training_has_begun_is_acknowledged(
+    behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def learns(config: Config, cluster: None, run: RunDir, show: Callable[[Progress], None], *args: object) -> object:
+        *_, interrupted = args
+        assert callable(interrupted)
+        show(a_progress())
+        signal.raise_signal(signal.SIGTERM)
+        until(interrupted, "the signal")
+        return summary("interrupted")
+
+    behind("training.train", "train_checked", learns)
+    assert main.main(["train", "small.toml"]) == 0
+    line = "stopping by SIGTERM (phase: learning); Ctrl-C ends everything at once, without saving"
+    assert line in capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize("name", ["-x", "--seed", "it's $HOME", "two\nlines", "50% #of", "*"])

@@ -1,12 +1,17 @@
 """What can't be served is said in one line, before TensorFlow is there; the address is loopback unless asked."""
 
 import inspect
+import signal
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.cli.conftest import Recorder
+from tests.support.threaded_jobs import until
 from tfdqn.cli import main
 from tfdqn.cli.serving import _end_if_held, serve
 from tfdqn.errors import UserError
@@ -64,6 +69,35 @@ def test_it_listens_at_loopback_unless_asked() -> None:
         assert not is_loopback(listening.getsockname()[0])
     with pytest.raises(UserError, match="port 0"):
         listen("192.0.2.1", 0)  # of nobody
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("serves", "said", "statuses"), [(False, "Stopped while loading.\n", [0]), (True, "Stopping.\n", [])]
+)
+def test_a_signal_while_it_loads_ends_it_at_once_and_later_in_order(
+    run: Path,
+    behind: Callable[..., Recorder],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+    serves: bool,
+    said: str,
+    statuses: list[int],
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr("os._exit", ended.append)
+
+    def loads(folder: Path, *args: Any) -> None:
+        *_, interrupted, begun = args
+        if serves:
+            begun()
+        signal.raise_signal(number)
+        until(interrupted if serves else lambda: ended, "the signal, or the end although this call goes on")
+
+    behind("serving.server", "serve", loads)
+    assert main.main(["serve", str(run), "--port", "0"]) == 0
+    assert (capsys.readouterr().out, ended) == (said, statuses)
 
 
 def test_a_thread_that_does_not_end_does_not_hold_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def test_who_is_stopped_is_silent_though_the_system_takes_its_connections(at: st
     found = Peers({"worker 1": at, "worker 2": mute}, on_end=ended.append)
     assert not found.poll()
     (line,) = found.silent()
-    assert line.startswith(f"worker 2 at {mute} has been silent for ")
+    assert line.startswith(f"worker 2 at {mute} has not answered yet, after ")
     assert found.silent(seconds=60) == []
     assert ended == []
 
@@ -54,8 +54,31 @@ def test_who_has_not_come_yet_has_not_ended() -> None:
     ended: list[str] = []
     found = Peers({"worker 1": free_address()}, on_end=ended.append)
     assert not found.poll()
-    assert "silent" in found.silent()[0]
+    (line,) = found.silent()
+    assert " has not answered yet, after " in line
     assert ended == []
+
+
+def test_of_silence_nothing_is_said_while_a_process_may_be_starting(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+
+    class Clock:
+        def monotonic(self) -> float:
+            return now[0]
+
+    monkeypatch.setattr(peers, "time", Clock())
+    server = Server(later := free_address(), {})
+    found = Peers({"worker 0": at, "worker 1": later, "worker 2": free_address()})
+    found._each[1].ask()
+    server.close()
+    now[0] += 8.0
+    found.poll()
+    assert [line.partition(" at ")[0] for line in found.silent()] == ["worker 1", "worker 2"]
+    found._each[1].has_ended = False  # but silent
+    assert found.silent(seconds=8.0) == [f"worker 1 at {later} has been silent for 8 s"]
+    now[0] += 52.0
+    assert [line.partition(" at ")[0] for line in found.silent(seconds=8.0)] == ["worker 1", "worker 2"]
+    assert found.silent(seconds=8.0)[1].endswith(" has not answered yet, after 60 s")
 
 
 @pytest.mark.parametrize("may_end", [False, True])

@@ -36,10 +36,13 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     return found
 
 
-def test_it_says_for_whom_it_waits_once_and_that_they_are_back(ends: list) -> None:
+@pytest.mark.parametrize(("has_answered", "back"), [(False, ""), (True, " again")])
+def test_it_says_for_whom_it_waits_once_and_that_they_are_back(ends: list, has_answered: bool, back: str) -> None:
     others, said = Others(), []
     with Watchdog("the run", Health(dead_after_seconds=5), said.append) as watched:
+        others.answer = has_answered
         watched.require(others, "all workers answer")
+        until(lambda: watched._awaited[0]._have_answered == has_answered, "the first answer")
         others.answer = False
         others.silent_seconds = 4.0
         asked = [0]
@@ -54,7 +57,7 @@ def test_it_says_for_whom_it_waits_once_and_that_they_are_back(ends: list) -> No
         until(lambda: len(asked) > 3, "questions")
         others.answer = True
         until(lambda: len(said) > 1, "word of their return")
-    assert said == ["waiting: worker 1 at host-b:1 has been silent", "all workers answer again"]
+    assert said == ["waiting: worker 1 at host-b:1 has been silent", f"all workers answer{back}"]
     assert ends == []
 
 

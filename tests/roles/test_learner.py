@@ -42,7 +42,7 @@ class End:
             "distributed_session": lambda *_: self.session(),
             "begin_figures": lambda *_, **__: None,
             "TrainingMonitor": lambda *_, **__: SimpleNamespace(
-                seconds=1.0, film=lambda _: None, finished=lambda _: None, close=self.note("watch")
+                seconds=1.0, show=lambda: None, film=lambda _: None, finished=lambda _: None, close=self.note("watch")
             ),
             "learning_devices": lambda _: ["CPU:0"],
             "_meet": lambda *_: None,

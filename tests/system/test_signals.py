@@ -15,7 +15,7 @@ from tests.support.commands import PROJECT
 from tests.support.threaded_jobs import until
 from tfdqn import __main__
 from tfdqn.cli import main
-from tfdqn.system.signals import ended_by_signals, interruptions
+from tfdqn.system.signals import ended_by_signals, heard_signal, interruptions, stopping_line
 
 
 def never() -> None:
@@ -30,6 +30,25 @@ def test_the_user_has_asked_when_a_signal_has_come(number: signal.Signals) -> No
         signal.raise_signal(number)
         assert interrupted()
     assert (signal.getsignal(number), signal.set_wakeup_fd(-1)) == before
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "beginning"),
+    [
+        (signal.SIGINT, "Ctrl-C", "stopping (phase: learning); a second Ctrl-C"),
+        (signal.SIGTERM, "SIGTERM", "stopping by SIGTERM (phase: learning); Ctrl-C"),
+        (signal.SIGHUP, "SIGHUP", "stopping by SIGHUP (phase: learning); Ctrl-C"),
+    ],
+)
+def test_it_is_the_signal_that_came_which_is_named(number: signal.Signals, name: str, beginning: str) -> None:
+    with interruptions(lambda: None) as interrupted:
+        assert heard_signal() == ""
+        signal.raise_signal(number)
+        assert (interrupted(), heard_signal()) == (True, name)
+        signal.raise_signal(signal.SIGINT)
+        line = f"{beginning} ends everything at once, without saving"
+        assert (heard_signal(), stopping_line("learning")) == (name, line)
+    assert heard_signal() == ""
 
 
 def test_another_thread_hears_of_it_while_the_main_one_is_below_python() -> None:
@@ -100,7 +119,7 @@ def test_signals_end_the_process_where_no_thread_could() -> None:
     assert ends_by(None, None) == 7
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         assert ends_by(None, number) == -number
-        assert ends_by(number, None) == -signal.SIGTERM  # before the block began
+        assert ends_by(number, None) == -number  # before the block began
 
 
 def test_a_ctrl_c_before_a_command_takes_its_signals_ends_it_without_a_traceback(

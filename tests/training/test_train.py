@@ -199,7 +199,7 @@ def test_a_summary_that_the_run_has_outgrown_is_not_told_again(tmp_path):
     first = train(tiny(), run)
     longer = tiny("stop.env_steps=1600")
     stopped = train(longer, run, interrupted=_after(lambda: _latest_env_steps(run) > 1_200))
-    assert stopped.status == "interrupted"
+    assert (stopped.status, stopped.reason) == ("interrupted", "by its caller")
     second = train(longer, run)
     assert second.status == "finished"
     assert second.env_steps >= 1_600 > first.env_steps

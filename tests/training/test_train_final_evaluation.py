@@ -19,7 +19,7 @@ def test_one_that_is_stopped_is_finished_by_the_next_start(tmp_path: Path) -> No
         on_progress=remember,
         interrupted=lambda: phases[-1] == "final evaluation",
     )
-    assert (endless.status, endless.final) == ("interrupted", None)
+    assert (endless.status, endless.reason, endless.final) == ("interrupted", "by its caller", None)
     assert not (run / "summary.json").exists()
     phases.clear()
     finished = train(tiny(), run, on_progress=remember, interrupted=lambda: phases[-1:] == ["drawing and exporting"])

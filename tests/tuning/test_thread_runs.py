@@ -128,6 +128,24 @@ def test_no_more_go_at_a_time_than_may(tmp_path: Path, acts: dict[int, Act]) -> 
     assert max(at_once) == 2 and [each.outcome for each in runs] == [Outcome.FINISHED] * 5
 
 
+def test_a_signal_before_the_first_has_begun_ends_the_process(
+    tmp_path: Path, acts: dict[int, Act], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr("os._exit", ended.append)
+
+    @contextmanager
+    def side_by_side(*arguments: Any) -> Iterator[Sequence[str]]:
+        signal.raise_signal(signal.SIGTERM)
+        wait_for(lambda: ended)  # although this call goes on
+        yield ["CPU:0"]
+
+    monkeypatch.setattr("tfdqn.training.together.side_by_side", side_by_side)
+    runs = [a_run(tmp_path, 1)]
+    assert run_all(tmp_path, runs) == (False, ["stopped while starting: nothing was lost"])
+    assert (ended, runs[0].has_begun) == ([0], False)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_has_those_under_way_save_and_begins_no_more(
     tmp_path: Path, acts: dict[int, Act], number: signal.Signals
@@ -145,7 +163,8 @@ def test_a_signal_has_those_under_way_save_and_begins_no_more(
     is_over, said = run_all(tmp_path, runs)
     assert not is_over and states == ["stopping"] * 2
     assert [each.outcome for each in runs] == [Outcome.STOPPED, Outcome.STOPPED, None]
-    assert said == ["stopping; a second Ctrl-C ends everything at once, without saving"]
+    how = "; a second Ctrl-C" if number == signal.SIGINT else " by SIGTERM; Ctrl-C"
+    assert said == [f"stopping{how} ends everything at once, without saving"]
 
 
 def test_where_looking_fails_those_under_way_save_first(tmp_path: Path, acts: dict[int, Act]) -> None:

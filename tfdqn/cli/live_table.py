@@ -23,7 +23,7 @@ from tfdqn.records import Progress
 
 _PRESENT_SECONDS = 10.0
 _MAX_READ_BYTES = 200_000
-_TRANSIENT = re.compile(r"silent for|starting")
+_TRANSIENT = re.compile(r"silent for|starting|creating its environments")
 _NUMBERS = re.compile(r"\d[\d,.]*")
 # How glog, absl, TensorFlow and Reverb begin a line of their logs.
 _LIBRARY_LOG = re.compile(

@@ -25,8 +25,9 @@ from tfdqn.config import Config
 from tfdqn.errors import ClusterError, ConfigError, FaultyTaskError, FilmError, UserCodeError
 from tfdqn.exporting.formats import ModelFormat, parse_formats
 from tfdqn.records import Counters, Summary
+from tfdqn.storage.locks import release_all
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.system.signals import end_at_once, interruptions
+from tfdqn.system.signals import end_at_once, end_start, interruptions
 from tfdqn.system.standard_output import others_print_to_stderr
 
 if TYPE_CHECKING:
@@ -116,18 +117,34 @@ def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, p
     from tfdqn.cli import terminal
 
     progress = terminal.TrainingProgress()
-    with interruptions(end_at_once, progress.stopping) as interrupted, progress:
+
+    def say_stopped() -> None:
+        release_all()
+        progress.close()
+        progress.say(f"Stopped while starting: nothing was lost. {_to_go_on(run, again)}")
+
+    def acknowledge() -> None:
+        if progress.has_begun:
+            progress.stopping()
+        else:
+            end_start(say_stopped)
+
+    with interruptions(end_at_once, acknowledge) as interrupted, progress:
         # Imported late: this is most of the start-up time, and by now the bar is shown and signals are handled.
         from tfdqn.training.train import train_checked
 
         try:
             summary = train_checked(config, cluster, run, progress.show, progress.say, profile, interrupted)
         except (FaultyTaskError, ClusterError, UserCodeError) as error:
-            error.add_note(f"To {'resume' if run.has_checkpoint else 'begin again'}: {again}")
+            error.add_note(_to_go_on(run, again))
             raise
     with suppress(OSError):  # the terminal may have been closed
         terminal.print_summary(summary)
     return summary
+
+
+def _to_go_on(run: RunDir, again: str) -> str:
+    return f"To {'resume' if run.has_checkpoint else 'begin again'}: {again}"
 
 
 def _further(overrides: Sequence[str], summary: Summary, config: Config, run: RunDir) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tfdqn.cli.arguments import require_supported_platform, say_on_stderr
-from tfdqn.system.signals import interruptions
+from tfdqn.system.signals import end_start, interruptions
 
 _JOIN_SECONDS = 1.0
 serving = typer.Typer()
@@ -75,13 +75,21 @@ def serve(
     model = model_name(folder, name)
     access = read_access(api_key_file, tls_cert, tls_key, say_on_stderr)
     options = Options(access, read_policy(versions), read_labels(labels or []), drain_seconds, max_batch_size)
-    with listen(host, port) as listening, interruptions(_end, lambda: typer.echo("Stopping.")) as interrupted:
+    serves = threading.Event()
+
+    def acknowledge() -> None:
+        if serves.is_set():
+            typer.echo("Stopping.")
+        else:
+            end_start(lambda: typer.echo("Stopped while loading."))
+
+    with listen(host, port) as listening, interruptions(_end, acknowledge) as interrupted:
         if not insecure:
             access.require_beyond_loopback(listening.getsockname()[0])
         # Imported late: this takes seconds; mistakes are reported before, and signals are already handled.
         from tfdqn.serving.server import serve as run
 
-        run(folder, model, listening, options, typer.echo, interrupted)
+        run(folder, model, listening, options, typer.echo, interrupted, serves.set)
     _end_if_held()
 
 

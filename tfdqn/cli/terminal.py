@@ -15,6 +15,7 @@ from rich.text import Text
 from tfdqn.records import Progress, Summary
 from tfdqn.system.durations import duration
 from tfdqn.system.interval import IntervalTrigger
+from tfdqn.system.signals import stopping_line
 
 if TYPE_CHECKING:  # these import TensorFlow and gymnasium
     from tfdqn.evaluation.evaluate import EvaluationReport
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # these import TensorFlow and gymnasium
 
 PLAIN_LINE_INTERVAL_SECONDS = 10.0
 _MIN_COLUMNS = 20  # in a narrower terminal tables would lose what they show
+STARTING = "starting"
 # Later phases don't end at a number of environment steps, so that no time left can be estimated.
 PHASES_OF_TRAINING = ("filling replay", "learning")
 
@@ -37,7 +39,7 @@ class TrainingProgress:
         self._console = console or make_console()
         self._bar: Bars | None = None
         self._row: TaskID | None = None
-        self._phase = "starting"
+        self._phase = STARTING
         self._line = IntervalTrigger(PLAIN_LINE_INTERVAL_SECONDS, is_due=True)
 
     def __enter__(self) -> "TrainingProgress":
@@ -50,6 +52,10 @@ class TrainingProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stops drawing; lines may be said still."""
         if self._bar:
             write_if_there(self._console, self._bar.stop)
 
@@ -57,9 +63,14 @@ class TrainingProgress:
         """Prints one line, above the bar if there is one."""
         write_if_there(self._console, lambda: self._console.print(line, markup=False, soft_wrap=True))
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether training has: something was shown of it."""
+        return self._phase != STARTING
+
     def stopping(self) -> None:
         """Confirms that a signal has arrived: to stop may take a while."""
-        self.say(f"stopping (phase: {self._phase}); a second Ctrl-C ends at once, without saving")
+        self.say(stopping_line(self._phase))
 
     def show(self, progress: Progress) -> None:
         """Shows how far training is."""
@@ -98,8 +109,9 @@ class _BarAboveFigures(Bars):
 
 def progress_figures(progress: Progress) -> str:
     """Steps, rates, return, loss, best and time left, in one short line."""
-    first_call = () if progress.first_call_seconds is None else (f"{progress.first_call_seconds:.0f} s",)
-    figures = [*first_call, f"{progress.env_steps:,}/{progress.total_env_steps:,} steps"]
+    figures = [f"{progress.env_steps:,}/{progress.total_env_steps:,} steps"]
+    if progress.first_call:
+        figures.insert(0, progress.first_call)
     if progress.env_steps_per_second > 0:  # not known in the first second
         figures.append(f"{progress.env_steps_per_second:,.0f} steps/s")
     if progress.updates_per_second > 0:

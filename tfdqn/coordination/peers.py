@@ -17,6 +17,7 @@ from tfdqn.system.interval import IntervalTrigger
 
 _REPLY_SECONDS = 2.0
 _ASK_SECONDS = 2.0
+_START_SECONDS = 60.0  # in which a process may import TensorFlow and build, before anything is said of its silence
 
 
 class _Peer:
@@ -38,7 +39,13 @@ class _Peer:
     def in_words(self) -> str:
         if self.has_ended:
             return f"{self.name} at {self._address} has ended"
+        if not self._was_heard:
+            return f"{self.name} at {self._address} has not answered yet, after {self.silent_seconds:.0f} s"
         return f"{self.name} at {self._address} has been silent for {self.silent_seconds:.0f} s"
+
+    def is_silent(self, seconds: float) -> bool:
+        """Whether it has been silent for so long; before its first answer, also whether its start takes long."""
+        return self.silent_seconds >= (seconds if self._was_heard else max(seconds, _START_SECONDS))
 
     def ask(self) -> None:
         try:
@@ -80,8 +87,11 @@ class Peers:
         return not self._missed()
 
     def silent(self, seconds: float = 0.0) -> list[str]:
-        """The needed peers that didn't answer the last poll and have been silent for `seconds`, in words."""
-        return [peer.in_words for peer in self._missed() if peer.silent_seconds >= seconds]
+        """The needed peers that didn't answer the last poll and have been silent for `seconds`, in words.
+
+        Unless `seconds` is 0, peers that may still be starting are left out.
+        """
+        return [peer.in_words for peer in self._missed() if not seconds or peer.is_silent(seconds)]
 
     def _missed(self) -> list[_Peer]:
         does_without = self._may_end and any(peer.answers for peer in self._each)
@@ -108,6 +118,7 @@ class PeerWait:
         self._others, self._health, self._say = others, health, say
         self._question = IntervalTrigger(_ASK_SECONDS, is_due=True)
         self._heard_seconds = time.monotonic()  # all of them
+        self._have_answered = False  # all of them, once
         self.waits_for = ""  # in words
 
     def ask(self) -> str:
@@ -119,8 +130,8 @@ class PeerWait:
         if self._others.poll():
             self._heard_seconds = now
             if self.waits_for:
-                self._say(f"{self._answer} again")
-            self.waits_for = ""
+                self._say(f"{self._answer} again" if self._have_answered else self._answer)
+            self.waits_for, self._have_answered = "", True
         elif now - self._heard_seconds > self._health.patience_seconds:
             return "; ".join(self._others.silent())
         elif silent := self._others.silent(self._said_after_seconds):

@@ -18,6 +18,7 @@ from tfdqn.coordination.messages import Inspection, Phase
 from tfdqn.errors import ClusterError, UserError
 from tfdqn.launch.inspector import LearnerPoller
 from tfdqn.launch.supervised_process import TFDQN, SupervisedProcess
+from tfdqn.system.signals import stopping_line
 from tfdqn.system.subprocesses import how_it_ended
 
 _LOOK_SECONDS = 0.2
@@ -89,7 +90,7 @@ class Supervisor:
                 each.start()
             while not self._is_over():
                 if interrupted():
-                    self._view.say("stopping; a second Ctrl-C ends everything at once, without saving")
+                    self._view.say(stopping_line())
                     self._stop()
                     return False
                 self._look_after_all()

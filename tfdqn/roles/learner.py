@@ -261,8 +261,8 @@ class _Lines:
         self._watchdog.updates_per_second = progress.updates_per_second
         if self._line.is_due():
             self._line.done()
-            seconds = "" if progress.first_call_seconds is None else f"{progress.first_call_seconds:.0f} s, "
+            first_call = f"{progress.first_call}, " if progress.first_call else ""
             self._say(
-                f"{progress.phase}: {seconds}{progress.env_steps:,}/{progress.total_env_steps:,} steps, "
+                f"{progress.phase}: {first_call}{progress.env_steps:,}/{progress.total_env_steps:,} steps, "
                 f"{progress.train_steps:,} updates, {progress.updates_per_second:,.0f} updates/s"
             )

@@ -43,6 +43,7 @@ def serve(
     options: Options,
     say: Callable[[str], None],
     interrupted: Callable[[], bool],
+    begun: Callable[[], None] = lambda: None,
 ) -> None:
     """Serves until `interrupted`, then answers the requests that have arrived, for at most ten seconds.
 
@@ -55,6 +56,7 @@ def serve(
       options: from the command line.
       say: prints one line for the user.
       interrupted: whether the user has asked to stop.
+      begun: called when it has said that it serves.
 
     Raises:
       UserError: if no version can be loaded, or one that has a label is not loaded.
@@ -74,6 +76,7 @@ def serve(
     if example := _example(versions.current):
         key = "" if access.keys is None else "-H 'Authorization: Bearer KEY' "
         say(f"Ask: curl {key}-d {shlex.quote(example)} {url}:predict")
+    begun()
     asyncio.run(_run(listening, name, versions, options, say, interrupted))
     say("Stopped.")
 

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import NoReturn
 
 _ANSWER_SECONDS = 1.0
+_heard: list[signal.Signals] = []  # those that have asked this process to stop, in the `interruptions` that run
 
 
 class Interruption(Exception):
@@ -21,6 +22,32 @@ def end_at_once() -> NoReturn:
     with suppress(OSError):
         os.write(1, b"\nended at once, without saving\n")
     os._exit(130)
+
+
+def end_start(say: Callable[[], None]) -> NoReturn:
+    """Ends the process while it starts, with status 0: it has done nothing yet that could be lost.
+
+    Args:
+      say: shows what the user should know; a terminal that is gone is no error.
+    """
+    try:
+        say()
+    finally:
+        os._exit(0)
+
+
+def heard_signal() -> str:
+    """The first signal that has asked this process to stop, in words; empty if none has."""
+    return next(("Ctrl-C" if number is signal.SIGINT else number.name for number in _heard), "")
+
+
+def stopping_line(phase: str = "") -> str:
+    """What is said when a signal was heard, and what one more does; `phase` is what goes on, for a note in brackets."""
+    heard = heard_signal()
+    by_another = f" by {heard}" if heard not in ("", "Ctrl-C") else ""
+    ctrl_c = "Ctrl-C" if by_another else "a second Ctrl-C"
+    note = f" (phase: {phase})" if phase else ""
+    return f"stopping{by_another}{note}; {ctrl_c} ends everything at once, without saving"
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
@@ -47,7 +74,8 @@ def interruptions(
 
     Args:
       at_once: called by a Ctrl-C after the first signal.
-      acknowledge: called at the first signal, in a thread of its own, to print a message; an OSError is ignored.
+      acknowledge: called at the first signal, in a thread of its own, to print a message or to
+        end the process; an OSError is ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -57,6 +85,7 @@ def interruptions(
     def ask(number: int, frame: FrameType | None) -> None:
         if asked and number == signal.SIGINT:
             at_once()
+        _heard.append(signal.Signals(number))
         asked.append(number)
 
     acknowledged = threading.Event()
@@ -67,6 +96,7 @@ def interruptions(
         acknowledged.set()
 
     numbers = _numbers()
+    _heard.clear()
     with _arrivals(numbers, answer) as arrived:
         before = {number: signal.signal(number, ask) for number in numbers}
         try:
@@ -76,6 +106,7 @@ def interruptions(
                 acknowledged.wait(_ANSWER_SECONDS)  # so that later messages follow it
             for number, handler in before.items():
                 signal.signal(number, handler)
+            _heard.clear()
 
 
 @contextmanager
@@ -106,7 +137,7 @@ def ended_by_signals(interrupted: Callable[[], bool]) -> Iterator[None]:
     before = {number: signal.signal(number, signal.SIG_DFL) for number in _numbers()}
     try:
         if interrupted():
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(_heard[0] if _heard else signal.SIGTERM)
         yield
     finally:
         for number, handler in before.items():
@@ -133,6 +164,8 @@ def _arrivals(numbers: Collection[int], answer: Callable[[], None]) -> Iterator[
     def listen() -> None:
         while number := os.read(read_end, 1):  # until the other end is closed
             if number[0] in numbers:
+                if not arrived:
+                    _heard.append(signal.Signals(number[0]))
                 arrived.append(number[0])
                 if len(arrived) == 1:
                     answer()

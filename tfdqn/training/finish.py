@@ -8,7 +8,7 @@ from tfdqn.exporting.from_run import export_run
 from tfdqn.records import EpisodeScores, Summary
 from tfdqn.reports import learning_curves
 from tfdqn.storage.run_records import write_summary
-from tfdqn.system.signals import Interruption
+from tfdqn.system.signals import Interruption, heard_signal
 from tfdqn.training.monitor import TrainingMonitor
 from tfdqn.training.session import AnySession
 
@@ -30,6 +30,7 @@ def run_to_end(
       final_scores: scores the best policy on fresh episodes, or returns None if there is no evaluator. It may raise
         Interruption.
     """
+    monitor.show()  # from here on there is something to save
     try:
         reason = loop()
     except Interruption:
@@ -52,7 +53,7 @@ def run_to_end(
 
 
 def _interrupted(session: AnySession, seconds: float) -> Summary:
-    summary = _summary(session, seconds, "the user asked to stop", None)
+    summary = _summary(session, seconds, f"by {heard_signal() or 'its caller'}", None)
     return msgspec.structs.replace(summary, status="interrupted")
 
 

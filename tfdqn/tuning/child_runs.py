@@ -13,7 +13,7 @@ from tfdqn.config.toml import dump
 from tfdqn.errors import RunDirError
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.system.signals import end_at_once, interruptions
+from tfdqn.system.signals import end_at_once, interruptions, stopping_line
 from tfdqn.system.subprocesses import how_it_ended, last_line, start_process
 from tfdqn.tuning.child_process import UNSAVED, ChildProcess
 from tfdqn.tuning.observed_run import ObservedRun, Outcome
@@ -134,7 +134,7 @@ class ChildRuns(Generic[Child]):
             except BaseException:
                 self._stop_all(lambda ended: None)
                 raise
-            self._say("stopping; a second Ctrl-C ends everything at once, without saving")
+            self._say(stopping_line())
             self._stop_all(look)
             return False
 

@@ -15,11 +15,10 @@ from tfdqn.config import Config
 from tfdqn.errors import UserError, one_line
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.system.signals import end_at_once, interruptions
+from tfdqn.system.signals import end_at_once, end_start, interruptions, stopping_line
 from tfdqn.tuning.observed_run import ObservedRun, Outcome
 
 Train = Callable[["ThreadRun", Callable[[str], None]], Summary]  # (run, prints one line) → the run's summary
-_STOPPING = "stopping; a second Ctrl-C ends everything at once, without saving"
 _LOOK_SECONDS = 0.2
 
 
@@ -96,6 +95,7 @@ class ThreadRuns:
 
     def run(self, runs: Sequence[ThreadRun], look: Callable[[list[ThreadRun]], None]) -> bool:
         """Trains runs in order until all have ended, or the user asks to stop; those in training then save and end.
+        A signal before the first has begun ends the process.
 
         Args:
           runs: at least one.
@@ -103,7 +103,14 @@ class ThreadRuns:
 
         Returns whether all were trained; False if some were not begun because the user asked to stop.
         """
-        with interruptions(end_at_once, lambda: self._say(_STOPPING)) as interrupted:
+
+        def acknowledge() -> None:
+            if any(each.has_begun for each in runs):
+                self._say(stopping_line())
+            else:
+                end_start(lambda: self._say("stopped while starting: nothing was lost"))
+
+        with interruptions(end_at_once, acknowledge) as interrupted:
             from tfdqn.training.together import side_by_side, train_beside  # TensorFlow
 
             def asked() -> bool:

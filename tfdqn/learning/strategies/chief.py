@@ -40,6 +40,7 @@ from tfdqn.system.signals import ended_by_signals
 from tfdqn.task_spec import TaskSpec
 
 _POLL_SECONDS = 0.2
+_UNTIL_ALL_HAVE_MET = "until all have met, Ctrl-C ends this at once, and nothing is lost"
 _SECONDS_TO_BE_SEEN_DEAD = 0.5  # a connection breaks before the system reports that the process has ended
 
 
@@ -74,10 +75,10 @@ class Chief:
         self._config, self._devices, self._say = config, devices, say
         self._processes, self._cluster = None, cluster
         if cluster is not None:
-            say(f"waiting for {_others(cluster)}")
+            say(f"waiting for {_others(cluster)}; {_UNTIL_ALL_HAVE_MET}")
         elif (started := _start_processes(config, run_dir, gpus)) is not None:
             self._processes, self._cluster = started, started.cluster
-            say(f"started {', '.join(started.pids)}; their logs are in {run_dir.process_logs}")
+            say(f"started {', '.join(started.pids)} (logs: {run_dir.process_logs}); {_UNTIL_ALL_HAVE_MET}")
         if self._cluster is None:
             self._strategy = self._make_strategy()
             return
@@ -88,11 +89,9 @@ class Chief:
 
     def _meet(self, cluster: Cluster, interrupted: Callable[[], bool]) -> tf.distribute.Strategy | None:
         """Waits for the other processes of the cluster. Meanwhile a signal ends this process."""
-        nothing_lost = "nothing is learned yet, and what was saved stands"
         if interrupted():
-            self._say(f"asked to end before all have met: {nothing_lost}")
+            self._say("asked to end before all have met: nothing is learned yet, and what was saved stands")
         with ended_by_signals(interrupted):
-            self._say(f"until all have met, Ctrl-C ends this at once: {nothing_lost}")
             if self._config.learner.strategy == "parameter_server":
                 _wait_for(_peers(self._config, cluster))  # TensorFlow would wait with the GIL held
             return self._make_strategy()
