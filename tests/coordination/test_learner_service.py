@@ -23,8 +23,8 @@ def test_another_configuration_is_refused_by_its_keys(there: Learner) -> None:
     with closing(membership(there.address, other)) as one, pytest.raises(ConfigError) as error:
         one.join()
     assert str(error.value) == (
-        "learner 0 refuses actor 1: its configuration is not the learner's: task.id = Acrobot-v1 where the learner "
-        "has CartPole-v1; agent.n_step = 3 where the learner has 1"
+        'learner 0 refuses actor 1: its configuration is not the learner\'s: task.id = "Acrobot-v1" where the '
+        'learner has "CartPole-v1"; agent.n_step = 3 where the learner has 1'
     )
 
 

@@ -37,7 +37,7 @@ def list_or_check(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="with --check: print JSON")] = False,
 ) -> None:
-    """List the installed tasks, or check whether one can be trained on."""
+    """List the installed tasks, or check that one is trainable."""
     if check is not None:
         _check_task(check, arguments or (), as_json)
         return
