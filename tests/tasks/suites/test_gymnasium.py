@@ -153,6 +153,16 @@ def test_a_constructor_that_raises_is_one_line():
     assert message == "Broken-v0 could not be made: RuntimeError: the simulator did not start"
 
 
+def test_a_module_that_fails_when_it_is_imported_is_one_line(monkeypatch, tmp_path):
+    (tmp_path / "no_opengl.py").write_text("raise AttributeError('no glGetError')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(
+        gymnasium.registry, "Drawn-v0", gymnasium.envs.registration.EnvSpec("Drawn-v0", "no_opengl:Env")
+    )
+    message = error_of(make_task, Task(id="Drawn-v0"))
+    assert message == "Drawn-v0 could not be made: AttributeError: no glGetError"
+
+
 def test_a_task_with_other_actions_is_refused():
     message = error_of(make_task, Task(id="Pendulum-v1"))
     assert message.startswith("Pendulum-v1: actions are Box(") and "task.action_bins must say how" in message

@@ -22,6 +22,7 @@ from tfdqn.tasks.adapters.vector_masks import VectorMasks
 from tfdqn.tasks.suites import envpool_envs, packages
 from tfdqn.tasks.suites.description import describe
 from tfdqn.tasks.suites.envpool_envs import Pool, PoolSpec
+from tfdqn.tasks.suites.envpool_rendering import require_rendering
 from tfdqn.tasks.suites.keyword_arguments import could_not_be_made, refuse_set_elsewhere, refuse_unknown
 from tfdqn.tasks.suites.suite import TaskEntry
 
@@ -64,6 +65,8 @@ class EnvPoolSuite:
         spec, masks = _described(task, found)
         kwargs = _kwargs(task) if render_mode is None else {**_kwargs(task), "render_mode": render_mode}
         make = functools.partial(_make, task, kwargs)
+        if render_mode is not None:
+            require_rendering(task.id, make)
 
         def batch() -> VectorEnv:
             pool = Pool(make, task.num_envs, found, render_mode)

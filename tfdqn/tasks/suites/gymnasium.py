@@ -239,5 +239,8 @@ def _cannot_be_made(recipe: Recipe, error: BaseException) -> TaskError:
 
 
 def _defaults(recipe: Recipe) -> dict[str, Any]:
-    """Of the constructor's arguments."""
-    return {**gymnasium_envs.constructor_defaults(recipe.env_spec.entry_point), **recipe.env_spec.kwargs}
+    """The default values of the constructor's arguments, without those of a class that can't be imported."""
+    defaults = {}
+    with contextlib.suppress(Exception):
+        defaults = gymnasium_envs.constructor_defaults(recipe.env_spec.entry_point)
+    return {**defaults, **recipe.env_spec.kwargs}
