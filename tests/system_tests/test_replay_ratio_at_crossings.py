@@ -59,7 +59,7 @@ class Run:
         """A leg in one process."""
         is_empty = not self._stored
         self.filled += is_empty
-        balance = Balance.taken_up(self.counters, self.min_size, self._stored, is_empty, self._learner)
+        balance = Balance.resumed(self.counters, self.min_size, self._stored, is_empty, self._learner)
         ratio = ReplayRatio(
             self.min_size,
             self._learner.env_steps_per_update,

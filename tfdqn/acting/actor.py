@@ -102,7 +102,7 @@ class Actor:
         return state
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> bool:
-        """Restores what `state` returned. Returns False if it has no running episodes, so that new ones go on."""
+        """Restores what `state` returned. Returns False if it has no running episodes; those of `reset` go on."""
         load_generator_state(self._rng, arrays["rng"])
         self.env_steps = int(arrays["env_steps"])
         self.statistics.load_state(with_prefix("statistics", arrays))

@@ -48,15 +48,15 @@ class Balance(NamedTuple):
         return cls.owing(plausible, counters.transitions, counters.train_steps, min_size, settings)
 
     @classmethod
-    def taken_up(
-        cls, counters: Counters, min_size: int, stored: int, is_filled_anew: bool, settings: Learner
+    def resumed(
+        cls, counters: Counters, min_size: int, stored: int, is_replay_empty: bool, settings: Learner
     ) -> Balance:
-        """The balance of a run that is resumed in one process, with its saved replay or, if that is lost, an empty one.
+        """The balance of a run that is resumed in one process, whose replay was restored or is empty.
 
-        Arguments as of `saved`; `is_filled_anew` says that the replay is empty.
+        Arguments as of `saved`, and whether the replay is empty because another process had the run's transitions.
         """
         balance = cls.saved(counters, min_size, stored, settings)
-        return balance.filled_anew(min_size, settings) if is_filled_anew else balance
+        return balance.with_empty_replay(min_size, settings) if is_replay_empty else balance
 
     @classmethod
     def owing(cls, updates: float, transitions: int, train_steps: int, min_size: int, settings: Learner) -> Balance:
@@ -69,7 +69,7 @@ class Balance(NamedTuple):
         counted = self.transitions - self.exempt - min_size
         return counted / settings.env_steps_per_update - self.train_steps
 
-    def filled_anew(self, min_size: int, settings: Learner) -> Balance:
+    def with_empty_replay(self, min_size: int, settings: Learner) -> Balance:
         """The balance for an empty replay, whose first `min_size` transitions owe no updates.
 
         Updates that are owed already are made after that, at most one call's: a call must not be due before.
@@ -88,7 +88,7 @@ class ReplayRatio:
     """Keeps actors and a learner at the replay ratio, in one thread or in many.
 
     Acting stops when two calls of the learner are due. So neither side drifts from the ratio, and one of them can
-    always go on. An actor's step counts from its beginning, so several actors together don't exceed this.
+    always continue. An actor's step counts from its beginning, so several actors together don't exceed this.
 
     Args:
       min_size: the number of transitions in replay before learning starts.
@@ -127,7 +127,7 @@ class ReplayRatio:
         return self._owed_after(self.transitions)
 
     def may_learn(self) -> bool:
-        """Whether a whole call's updates are owed."""
+        """Whether enough updates are owed for a call of the learner."""
         return self.updates_owed() >= self._updates_per_call
 
     def may_act(self) -> bool:
@@ -177,7 +177,7 @@ class ReplayRatio:
             self._wake_an_actor()
 
     def wait_to_learn(self, timeout_seconds: float) -> bool:
-        """Waits until a whole call's updates are owed; returns False if they are not within the timeout."""
+        """Waits until enough updates are owed for a call of the learner; returns False after the timeout."""
         with self._learner_may:
             return self._learner_may.wait_for(self.may_learn, timeout_seconds)
 
@@ -228,11 +228,11 @@ class RemoteReplayRatio:
         return int(self._owed()) if self._replay.can_be_sampled() else 0
 
     def may_learn(self) -> bool:
-        """Whether a whole call's updates are owed."""
+        """Whether enough updates are owed for a call of the learner."""
         return self.updates_owed() >= self._settings.updates_per_call
 
     def wait_to_learn(self, timeout_seconds: float) -> bool:
-        """Whether a whole call's updates are owed. If they don't seem to be, asks the servers; if not, sleeps."""
+        """Whether enough updates are owed for a call of the learner; if not, polls the servers, and may sleep."""
         if self.may_learn():
             return True
         if self._replay.poll():

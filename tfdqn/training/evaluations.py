@@ -40,11 +40,11 @@ class Evaluations:
         return self._evaluator.evaluated_train_steps
 
     def is_due(self, env_steps: int) -> bool:
-        """Whether an evaluation is due after so many environment steps."""
+        """Whether an evaluation is due after `env_steps` environment steps."""
         return env_steps >= self.next_env_steps
 
     def evaluate(self, env_steps: int, on_step: Callable[[], None] = lambda: None) -> Evaluation:
-        """Evaluates the newest weights, after so many environment steps.
+        """Evaluates the newest weights, after `env_steps` environment steps.
 
         `on_step` is called before every step of the evaluation's environments. Raises Interruption; the evaluation is
         then due again, as it is after a kill before its end.

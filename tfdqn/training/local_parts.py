@@ -123,11 +123,11 @@ class LocalParts:
         return self._restarts_before + self._restarts.count
 
     def resume(self, saved: Checkpoint | None) -> str:
-        """Restores everything but the replay's table, which is filled already; and the episodes, if the task can."""
+        """Restores everything except the replay's table, which is restored already; episodes only if the task can."""
         how = ""
         if saved is not None:
             how = self._resume_actors(saved)
-            if not self._is_filled_anew:
+            if not self._is_replay_empty:
                 self.replay.load_state(saved.arrays("replay"))
         self.actors.refresh_weights()
         return how
@@ -149,7 +149,7 @@ class LocalParts:
         return part
 
     def _make_tasks(self) -> list[BatchedTask]:
-        """A task for every actor, all with the run's specification."""
+        """Makes a task for every actor, all with the run's specification."""
         settings = self._config.task
         self._restarts = Restarts(settings.restarts, self._say, self._run_dir.keep_traceback)
         tasks = [
@@ -162,21 +162,21 @@ class LocalParts:
         return tasks
 
     def _make_replay(self, saved: Checkpoint | None) -> Replay:
-        """A replay, filled from the checkpoint if the run's replay was in its own process then."""
+        """Makes the replay, and restores it from the checkpoint unless replay servers had its content then."""
         if saved is not None:
-            self._check_network(saved)  # before its replay is looked at, which says less
+            self._check_network(saved)  # first, since errors about the replay would say less
         scratch = self._run_dir.scratch
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         replay = self._closed_at_the_end(make_replay(self._config, self.task_spec, scratch))
-        # Where replay servers hold what the run had gathered, there is nothing to restore.
-        self._is_filled_anew = saved is not None and not any(saved.replay.iterdir())
-        if saved is not None and not self._is_filled_anew:
-            replay.restore(saved.replay)  # before there is a writer or a sampler, which would keep the empty table
+        # If replay servers had the run's transitions, there is nothing to restore.
+        self._is_replay_empty = saved is not None and not any(saved.replay.iterdir())
+        if saved is not None and not self._is_replay_empty:
+            replay.restore(saved.replay)  # before a writer or a sampler is made, which would keep the empty table
         return replay
 
     def _make_actors(self, tasks: list[BatchedTask], saved: Checkpoint | None) -> Actors:
-        """Actors at the start of fresh episodes, which differ after every checkpoint."""
+        """Makes actors at the start of new episodes, whose seeds differ after every checkpoint."""
         actors = [
             make_actor(self._config, task, self.replay.writer(task.num_envs), self.board, i)
             for i, task in enumerate(tasks)
@@ -207,11 +207,11 @@ class LocalParts:
         return Evaluations(evaluator, exports, self._run_dir, next_env_steps)
 
     def _make_ratio(self, counters: Counters) -> ReplayRatio | RolloutTurns:
-        """The replay ratio, which continues from the saved counters."""
+        """Makes the replay ratio, which continues from the saved counters."""
         if isinstance(self.replay, Rollout):
             return RolloutTurns(self.replay, self._config.updates_per_call, self._config.stop.env_steps, counters)
         settings, min_size = self._config.learner, self.replay.min_size
-        balance = Balance.taken_up(counters, min_size, self.replay.size(), self._is_filled_anew, settings)
+        balance = Balance.resumed(counters, min_size, self.replay.size(), self._is_replay_empty, settings)
         return ReplayRatio(
             min_size,
             settings.env_steps_per_update,
@@ -238,11 +238,11 @@ class LocalParts:
         if saved_actors(acting) == len(self.actors):
             check_arrays(lasting(acting), lasting(self.actors.state()), acting.file, ("rng", "recent"))
             check_arrays(writing, self.actors.writers_state(), writing.file)
-        if not self._is_filled_anew:
+        if not self._is_replay_empty:
             check_arrays(replay, self.replay.state(), replay.file, ("partial_block",))
 
     def _resume_actors(self, saved: Checkpoint) -> str:
-        """Restores the actors; returns in words what became of their episodes."""
+        """Restores the actors; returns a message on whether their episodes were restored."""
         acting, writing = saved.arrays("actor"), saved.arrays("writer")
         acting.pop("environment_restarts", None)
         before, now = saved_actors(acting), len(self.actors)

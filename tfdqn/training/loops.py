@@ -27,7 +27,7 @@ _GIL_SWITCH_SECONDS = 0.0005
 
 
 def alternate(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
-    """Learns whenever a call's updates are owed, otherwise acts; evaluates in between."""
+    """Learns whenever enough updates are owed for a call, otherwise acts; evaluates in between."""
     parts = session.parts
 
     def tick() -> None:

@@ -104,7 +104,7 @@ class TrainingMonitor:
             self._tracker.video(f"evaluation/{policy}", Path(str(film)), self._now())
 
     def reason_to_stop(self) -> str | None:
-        """Why to stop: "interrupted" by the user, or the condition of the configuration that holds; None: go on."""
+        """Why to stop: "interrupted" by the user, or the condition of the configuration that holds; None: continue."""
         return "interrupted" if self._interrupted() else self._session.reason_to_stop()
 
     def show(self, phase: str | None = None) -> None:

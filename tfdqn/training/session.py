@@ -77,10 +77,10 @@ class Ratio(Protocol):
         """Updates that are due but not yet made, as far as this process knows."""
 
     def may_learn(self) -> bool:
-        """Whether a call's updates are owed."""
+        """Whether enough updates are owed for a call of the learner."""
 
     def wait_to_learn(self, timeout_seconds: float) -> bool:
-        """Waits until a call's updates are owed; False if that takes too long."""
+        """Waits until enough updates are owed for a call of the learner; returns False after the timeout."""
 
     def learned(self, train_steps: int) -> None:
         """Counts updates as made."""
@@ -114,7 +114,7 @@ class Parts(Protocol):
         """How often environments were restarted since the run began, including those of evaluations."""
 
     def resume(self, saved: Checkpoint | None) -> str:
-        """Restores actors and replay, once weights are published; says in words what could not be restored."""
+        """Restores actors and replay, after weights are published; returns a sentence on what wasn't restored."""
 
     def state(self) -> dict[str, Mapping[str, np.ndarray]]:
         """The state of "actor", "writer" and "replay" for a checkpoint, as far as they are in this process."""
@@ -123,7 +123,7 @@ class Parts(Protocol):
         """Writes the content of replay. Raises CheckpointError."""
 
     def held_up_by(self) -> str:
-        """What may delay a checkpoint, in words."""
+        """What may delay a checkpoint, for a message."""
 
     def close(self) -> None:
         """Closes servers and environments, each one even if closing another fails."""
@@ -180,7 +180,7 @@ class Session(Generic[P]):
             self._open = stack.pop_all()
         self.actors, self.evaluations = self.parts.actors, self.parts.evaluations
         self.replay, self.ratio = self.parts.replay, self.parts.ratio
-        self.resumed = BEGINS_ANEW if was_trained else ""  # where it was taken up again, in words
+        self.resumed = BEGINS_ANEW if was_trained else ""  # the message on where the run is resumed
         if saved is not None:
             stored = f"{self.replay.size():,} transitions in {'replay' if config.agent.has_replay else 'the rollout'}"
             self.resumed = f"{saved.where_it_resumes()}, {stored}{'; ' if lost else ''}{lost}"
@@ -196,7 +196,7 @@ class Session(Generic[P]):
         return self.parts.environment_restarts
 
     def learn(self, timeout_seconds: float = 0.0) -> None:
-        """Makes a call's updates as soon as they are owed; none if that takes too long, or if `must_be_saved`."""
+        """Calls the learner once enough updates are owed; not after the timeout, nor if `must_be_saved`."""
         are_owed = self.ratio.wait_to_learn(timeout_seconds)
         if are_owed and self._saves_first:
             time.sleep(timeout_seconds)
