@@ -1,5 +1,6 @@
 """How commands end: what a user can mend is one line and status 2; help needs nothing heavy."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
 from tests.cli.conftest import Recorder
 from tfdqn.cli import main
@@ -80,8 +82,9 @@ def test_ctrl_c_where_nothing_is_to_be_saved_exits_130(
     ("arguments", "said"),
     [
         (["train"], "Missing argument 'CONFIG'"),
-        (["trian", "x"], "No such command 'trian'"),
+        (["trian", "x"], "(see `tfdqn --help`)"),
         (["train", "small.toml", "--run-dirr", "x"], "No such option: --run-dirr"),
+        (["train", "small.toml", "--bogus"], "(see `tfdqn train --help`)"),
         (["train", "small.toml", "--run-dir"], "--run-dir"),
         (["evaluate", "x", "--episodes", "0"], "'--episodes': 0 is not in the range x>=1"),
         (["launch", "x", "--actors", "two"], "'--actors': 'two' must be a whole number at least 1 (see"),
@@ -104,6 +107,24 @@ def test_wrong_use_is_one_line_and_status_2(
     assert len(written.err.splitlines()) == 1
     assert written.err.startswith("tfdqn: ")
     assert said in written.err
+
+
+@pytest.mark.parametrize("verb", [[], *([name] for name in typer.main.get_command(main.app).commands)])
+def test_every_verb_has_its_help_in_either_way(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main([*verb, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"Usage: {' '.join(['tfdqn', *verb])} [OPTIONS]") and "-h, --help" in told
+    assert main.main([*verb, "-h"]) == 0 and capsys.readouterr().out == told
+
+
+@pytest.mark.parametrize("command", ["version", "config small.toml", "tasks --help"])
+def test_where_the_reader_has_gone_the_status_is_1(command: str, config_file: Path) -> None:
+    mine, theirs = os.pipe()
+    os.close(mine)
+    with os.fdopen(theirs, "wb") as output:
+        program = [sys.executable, "-m", "tfdqn", *command.split()]
+        done = subprocess.run(program, stdout=output, stderr=subprocess.PIPE, text=True, timeout=240)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_the_version_is_told_in_either_way(capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,7 @@ _PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errn
 app = typer.Typer(
     name="tfdqn",
     help="Train deep Q-networks in parallel with TensorFlow.",
+    context_settings={"help_option_names": ["-h", "--help"]},  # of every verb
     add_completion=False,
     # Rich would double the time that --help takes.
     rich_markup_mode=None,
@@ -107,7 +108,7 @@ def _status_of(command: Callable[[], int]) -> int:
             raise
         return _fail(f"{error.filename or 'a file'} can't be read or written: {error.strerror}")
     except typer.TyperException as error:
-        return _fail(f"{_misuse(error)} (see `{own_command(['--help'])}`)")
+        return _fail(f"{_misuse(error)} (see `{_help_on(error)}`)")
 
 
 def _misuse(error: typer.TyperException) -> str:
@@ -121,6 +122,13 @@ def _misuse(error: typer.TyperException) -> str:
     bounds = {"at least": getattr(allowed, "min", None), "at most": getattr(allowed, "max", None)}
     limits = [f" {word} {bound}" for word, bound in bounds.items() if bound is not None]
     return f"{value} must be {words}{' and'.join(limits)}"
+
+
+def _help_on(error: typer.TyperException) -> str:
+    """The command that says how the verb is called that was misused, or, of no known verb, which there are."""
+    context = getattr(error, "ctx", None)
+    verb = [] if context is None else context.command_path.split()[1:]
+    return own_command([*verb, "--help"])
 
 
 def _fail(problem: str) -> int:
