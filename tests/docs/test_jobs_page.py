@@ -154,7 +154,7 @@ def test_the_commands_for_many_hosts_are_a_job_in_any_order(tmp_path: Path) -> N
         for process in processes:
             assert process.ended_within(400), [each.out for each in processes]
             assert process.ended() == 0, (process.out, process.err)
-    assert json.loads((tmp_path / "shared" / "run" / "summary.json").read_text())["status"] == "finished"
+    assert json.loads((tmp_path / "runs" / "shared" / "summary.json").read_text())["status"] == "finished"
 
 
 def test_every_key_and_option_that_the_page_names_exists() -> None:

@@ -48,7 +48,7 @@ def test_the_commands_for_seeds_do_what_is_said(tmp_path: Path, monkeypatch: pyt
     assert all((folder / row).exists() for row in rows)
     (log,) = re.findall(r"`(seed-1/[\w/]+\.log)`", SEEDS)
     assert (folder / log).exists()
-    assert Path("compared.png").exists()
+    assert Path("runs/compared.png").exists()
 
 
 def test_every_key_and_option_that_the_page_names_exists() -> None:

@@ -39,7 +39,7 @@ def test_the_commands_of_the_page_and_the_readme_work(folders: None, capsys: pyt
     assert [command[0] for command in given] == ["report"] * 3 + ["compare", "report", "compare"]
     for command in given:
         assert main(command) == 0, command
-    assert all(Path(name).exists() for name in ("report.html", "report-curves.png", "evaluations.csv"))
+    assert all(Path("runs", name).exists() for name in ("report.html", "report-curves.png", "evaluations.csv"))
     assert "P(B > A) = 1.00" in capsys.readouterr().out
 
 
@@ -61,8 +61,8 @@ def test_the_columns_of_its_tables_are_those_that_there_are(folders: None) -> No
     columns = group_table(read_report(["runs"], 475.0)).columns
     for name, _ in named[: -len(COLUMNS)]:
         assert name.removesuffix("…") in columns or any(each.startswith("steps to ") for each in columns)
-    assert main(["report", "runs", "--csv", "evaluations.csv"]) == 0
-    with Path("evaluations.csv").open() as file:
+    assert main(["report", "runs", "--csv", "runs/evaluations.csv"]) == 0
+    with Path("runs/evaluations.csv").open() as file:
         assert set(COLUMNS) < set(next(csv.reader(file)))
 
 

@@ -42,6 +42,20 @@ def test_every_file_that_a_page_links_to_exists(page):
             assert (page.parent / link.split("#")[0]).exists(), link
 
 
+def test_what_the_pages_commands_write_is_no_news_to_git():
+    """Else a folder or a picture that a reader makes turns up as an untracked file of the repository."""
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {"/runs/", "/launchers/*/", "/learning_curves.png", "/mlruns/"} <= set(ignored)
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL))
+    options = "run-dir|study-dir|output|html|csv|parquet|hub-layout|json"
+    written = re.findall(rf"(?: -o|--(?:{options})|>)[ =]?(?!type=)(\w[\w./-]*|/[\w./-]+)", blocks)
+    named = [file for file in written if not file.isupper()]
+    assert len(named) > 10
+    assert [file for file in named if not file.startswith(("runs/", "/tmp/"))] == []
+
+
 def test_every_test_that_the_table_of_deaths_names_is_there():
     page = (ROOT / "docs" / "deaths.md").read_text(encoding="utf-8")
     files = re.findall(r"`(tests/system_tests/test_\w+\.py)`", page)
