@@ -28,4 +28,4 @@ def test_a_stopped_job_says_where_its_checkpoint_is(
     CheckpointManager(RunDir("run").checkpoints).save(counters, {}, lambda _: None)
     config = write_config(tmp_path, "stop.env_steps=5000")
     assert main.main(["launch", config, "--run-dir", "run"]) == 0
-    assert capsys.readouterr().out == f"{said} To resume: tfdqn launch tiny.toml --run-dir run\n"
+    assert capsys.readouterr().out == f"{said} To resume:\ntfdqn launch tiny.toml --run-dir run\n"

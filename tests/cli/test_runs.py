@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.conftest import Recorder
 from tests.cli.test_terminal import a_progress
+from tests.support.run_files import finished_run
 from tests.support.threaded_jobs import until
 from tfdqn.cli import arguments as arguments_of_verbs
 from tfdqn.cli import main
@@ -49,8 +50,8 @@ def test_train_gets_the_resolved_configuration_and_a_directory_of_its_own(
     assert "20,000" in out
     assert "runs/x/best" in out
     given = "small.toml seed=3 agent.n_step=2"
-    last = f"To resume beyond this: tfdqn train {given} stop.env_steps=40000 --run-dir runs/small-seed3"
-    assert out.splitlines()[-1] == last
+    again = f"tfdqn train {given} stop.env_steps=40000 --run-dir runs/small-seed3"
+    assert out.splitlines()[-2:] == ["To resume beyond this:", again]
 
 
 def test_what_ended_a_run_is_replaced_in_the_command_that_trains_it_further(
@@ -58,8 +59,8 @@ def test_what_ended_a_run_is_replaced_in_the_command_that_trains_it_further(
 ) -> None:
     behind("training.train", "train_checked", summary("finished"))
     assert main.main(["train", "small.toml", "stop.env_steps=20_000", "seed=3"]) == 0
-    last = "To resume beyond this: tfdqn train small.toml seed=3 stop.env_steps=40000 --run-dir runs/small-seed3"
-    assert capsys.readouterr().out.splitlines()[-1] == last
+    again = "tfdqn train small.toml seed=3 stop.env_steps=40000 --run-dir runs/small-seed3"
+    assert capsys.readouterr().out.splitlines()[-2:] == ["To resume beyond this:", again]
 
 
 @pytest.mark.parametrize(
@@ -79,13 +80,24 @@ def test_overrides_may_stand_before_and_after_options(
     assert (config.seed, run.path, profile) == (3, Path("here"), True)
 
 
+def test_an_unknown_task_is_told_before_whose_the_run_directory_is(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished_run(Path("run"), load(config_file, ["agent.n_step=2"]), [1.0], 1.0)
+    command = ["train", "small.toml", "--run-dir", "run"]
+    assert main.main([*command, "task.id=CartPol-v1"]) == 2
+    assert capsys.readouterr().err.startswith('tfdqn: unknown task "CartPol-v1"; ')
+    assert main.main(command) == 2
+    assert capsys.readouterr().err.startswith("tfdqn: run belongs to another configuration: ")
+
+
 def test_an_interrupted_run_says_how_to_resume_it_and_exits_0(
     behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     behind("training.train", "train_checked", summary("interrupted"))
     assert main.main(["train", "small.toml", "task.kwargs.name=a b", "--run-dir", "my run"]) == 0
-    last = capsys.readouterr().out.splitlines()[-1]
-    assert last == "Saved. To resume: tfdqn train small.toml 'task.kwargs.name=a b' --run-dir 'my run'"
+    again = "tfdqn train small.toml 'task.kwargs.name=a b' --run-dir 'my run'"
+    assert capsys.readouterr().out.splitlines()[-2:] == ["Saved. To resume:", again]
 
 
 @pytest.mark.parametrize("has_checkpoint", [False, True])
@@ -114,7 +126,7 @@ def test_a_signal_while_it_starts_ends_it_at_once_and_gives_the_run_up(
     behind("training.train", "train_checked", starts)
     main.main(["train", "small.toml", "--run-dir", "here"])
     again = "To resume" if has_checkpoint else "To begin again"
-    line = f"Stopped while starting: nothing was lost. {again}: tfdqn train small.toml --run-dir here\n"
+    line = f"Stopped while starting: nothing was lost. {again}:\ntfdqn train small.toml --run-dir here\n"
     assert (ended, said) == ([0], [line])
 
 
@@ -142,7 +154,7 @@ def test_the_command_to_resume_can_be_pasted_whatever_the_names_are(
     config_file.rename(config_file.with_name(f"{name}.toml"))
     train = behind("training.train", "train_checked", summary("interrupted"))
     assert main.main(["train", f"--run-dir={name}", "--", f"{name}.toml", "seed=7"]) == 0
-    _, _, again = capsys.readouterr().out.partition("Saved. To resume: ")
+    _, _, again = capsys.readouterr().out.partition("Saved. To resume:\n")
     assert main.main(shlex.split(again)[1:]) == 0
     first, second = ((config.seed, run.path) for (config, _, run, *_), _ in train.calls)
     assert first == second == (7, Path(name))

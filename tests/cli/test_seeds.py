@@ -40,7 +40,7 @@ def outcome(folder: SeedsFolder, **changes: Any) -> Any:
 def test_seeds_reach_the_function_behind_and_the_summary_is_printed(
     behind: Behind, folder: SeedsFolder, config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("training.prerequisites", "require_trainable")
+    behind("training.prerequisites", "require_trainable_runs")
     train = behind("tuning.seeds", "train_seeds", outcome(folder))
     assert main.main(["train", "small.toml", "--seeds", "1-3", "--jobs", "2", "agent.n_step=2", "--profile"]) == 0
     (((config, seeds, where, _, jobs, options), _),) = train.calls
@@ -59,21 +59,21 @@ def test_seeds_reach_the_function_behind_and_the_summary_is_printed(
 def test_an_interruption_prints_the_command_to_resume(
     behind: Behind, folder: SeedsFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("training.prerequisites", "require_trainable")
+    behind("training.prerequisites", "require_trainable_runs")
     behind("tuning.seeds", "train_seeds", outcome(folder, is_over=False, unsaved=["seed 2"]))
     arguments = ["train", "small.toml", "task.kwargs.name=a b", "--seeds", "1-3", "--jobs", "2", "--run-dir", "my runs"]
     assert main.main(arguments) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == (
-        "Saved, but for seed 2. To resume: tfdqn train small.toml 'task.kwargs.name=a b' --seeds 1-3 --jobs 2 "
-        "--run-dir 'my runs'"
-    )
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "Saved, but for seed 2. To resume:",
+        "tfdqn train small.toml 'task.kwargs.name=a b' --seeds 1-3 --jobs 2 --run-dir 'my runs'",
+    ]
 
 
 def test_together_reaches_a_function_of_its_own_and_stands_in_the_command_to_resume(
     behind: Behind, config_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    behind("training.prerequisites", "require_trainable")
+    behind("training.prerequisites", "require_trainable_runs")
     folder = SeedsFolder("runs/small-seeds")
     finished_run(folder.run(1).path, tiny(*IN_TURN, "seed=1"), [5.0], 5.0)
     train = behind("tuning.seeds", "train_seeds_together", outcome(folder, is_over=False))
@@ -81,17 +81,19 @@ def test_together_reaches_a_function_of_its_own_and_stands_in_the_command_to_res
     (((config, seeds, where, _, jobs), _),) = train.calls
     assert (config.replay.backend, seeds, where.path, jobs) == ("in_graph", [1, 2, 3], folder.path, None)
     again = f"tfdqn train small.toml {' '.join(IN_TURN)} --seeds 1-3 --together --run-dir runs/small-seeds"
-    assert capsys.readouterr().out.splitlines()[-1] == f"Saved. To resume: {again}"
+    assert capsys.readouterr().out.splitlines()[-2:] == ["Saved. To resume:", again]
 
 
 def test_a_failure_is_an_exit_status_of_its_own(
     behind: Behind, folder: SeedsFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("training.prerequisites", "require_trainable")
+    behind("training.prerequisites", "require_trainable_runs")
     behind("tuning.seeds", "train_seeds", outcome(folder, failed=["seed 3"]))
     assert main.main(["train", "small.toml", "--seeds", "1-3"]) == 70
-    said = "tfdqn: 1 of 3 seeds failed (seed 3); to try again: tfdqn train small.toml --seeds 1-3 --run-dir "
-    assert capsys.readouterr().err == f"{said}runs/small-seeds\n"
+    written = capsys.readouterr()
+    assert written.err == "tfdqn: 1 of 3 seeds failed (seed 3)\n"
+    again = "tfdqn train small.toml --seeds 1-3 --run-dir runs/small-seeds"
+    assert written.out.splitlines()[-2:] == ["To try again:", again]
 
 
 CLUSTER = json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}})
@@ -114,6 +116,7 @@ CLUSTER = json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "w
         (["--seeds", "1-2", "--run-dir", "runs/small-seeds/seed-1"], "is a run directory, not a folder of seeds"),
         (["--seeds", "1-2", "agent.n_step=3"], "seed-1 belongs to another configuration: "),
         (["--seeds", "1-2", "task.id=Nowhere-v0"], "Nowhere-v0"),
+        (["--seeds", "4-5", "task.id=Pendulum-v1"], "task.action_bins"),
         (["--seeds", "1-2", "agent.n_stepp=3"], "agent.n_stepp"),
         (["--seeds", "4-5", "acting.inference=central"], "`tfdqn launch` starts them"),
     ],

@@ -63,11 +63,25 @@ def test_what_an_environment_prints_is_kept_out_of_the_json(capfd: pytest.Captur
     assert capfd.readouterr().out == "after\n"
 
 
-def test_each_failure_is_a_line_and_the_status_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_task_that_can_t_be_made_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tasks", "--check", "CartPol-v1"]) == 2
     printed = capsys.readouterr()
-    assert "Training can't run." in printed.out
+    assert printed.out == ""
     assert printed.err.startswith('tfdqn: unknown task "CartPol-v1"') and printed.err.count("\n") == 1
+
+
+def test_a_failure_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    gymnasium.register("Broken-v0", lambda: gymnasium.wrappers.TransformReward(Loud(), lambda reward: float("nan")))
+    arguments = ["tasks", "--check", "Broken-v0", "task.num_envs=2"]
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    for about in "1 environment ", "2 environments ":
+        (row,) = [line for line in printed.out.splitlines() if line.startswith(about)]
+        assert row.split()[2] == "no" and "reward is nan" in row
+    assert printed.err == "tfdqn: Broken-v0 can't be trained on: 1 environment, 2 environments\n"
+    assert main([*arguments, "--json"]) == 2
+    printed = capsys.readouterr()
+    assert not json.loads(printed.out)["can_train"] and printed.err.count("tfdqn: Broken-v0") == 1
 
 
 @pytest.mark.parametrize(

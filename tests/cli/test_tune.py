@@ -83,10 +83,10 @@ def test_a_stopped_search_says_how_to_go_on(
     options = "--trials 5 --jobs 2 --pruner asha --prune-after 2 --fresh-seeds 1"
     url = "sqlite:///a.db"
     assert tune(f"small.toml space.toml seed=3 --study-dir 'my study' {options} --storage {url} --study-name x") == 0
-    *_, last = capsys.readouterr().out.splitlines()
-    assert last == (
-        f"Saved. To go on: tfdqn tune small.toml space.toml seed=3 --study-dir 'my study' {options} "
-        f"--storage {url} --study-name x"
+    *_, said, again = capsys.readouterr().out.splitlines()
+    assert said == "Saved. To go on:"
+    assert again == (
+        f"tfdqn tune small.toml space.toml seed=3 --study-dir 'my study' {options} --storage {url} --study-name x"
     )
 
 

@@ -113,7 +113,7 @@ def test_sigterm_saves_and_ends_with_0() -> None:
         tell_to_end(process.pid)
         rest, _ = process.communicate(timeout=RUN_SECONDS)
     assert process.returncode == 0, seen + rest
-    assert "To resume: tfdqn train configs/cartpole.toml --run-dir /tmp/run" in rest
+    assert "To resume:\ntfdqn train configs/cartpole.toml --run-dir /tmp/run" in rest
 
 
 def test_the_list_of_packages_has_each_that_is_installed_and_no_other() -> None:

@@ -50,15 +50,15 @@ def test_the_card_says_what_is_seen_and_what_actions_mean(tmp_path: Path) -> Non
     assert card["action_names"] == [["LEFT", "STAY", "RIGHT"]]
     assert card["observation"]["speed"]["bounds"] == [[-0.5, 1.0], [None, None]]
     page = (tmp_path / "model_card.md").read_text()
-    assert "| observes speed | dtype float32; shape [2]; bounds -0.5 to 1, any |" in page
-    assert "| observes cell | dtype int32; shape []; values [1, 4] |" in page
-    assert "| they mean | 0 LEFT, 1 STAY, 2 RIGHT |" in page
+    assert "| observation `speed` | float32[2], -0.5 to 1, any |" in page
+    assert "| observation `cell` | int32[], 1 to 4 |" in page
+    assert "| action names | 0 LEFT, 1 STAY, 2 RIGHT |" in page
 
     write_model_card(tmp_path, named, tiny('task.action_names=["a", "b", "c"]'), origin)
     assert json.loads((tmp_path / "model_card.json").read_text())["action_names"] == [["a", "b", "c"]]
     write_model_card(tmp_path, spec, tiny(), origin)
     assert json.loads((tmp_path / "model_card.json").read_text())["action_names"] == []
-    assert "they mean" not in (tmp_path / "model_card.md").read_text()
+    assert "action names" not in (tmp_path / "model_card.md").read_text()
 
 
 def test_only_what_an_evaluation_bears_out_is_exported(run: RunDir) -> None:

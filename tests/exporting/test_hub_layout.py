@@ -1,5 +1,7 @@
 """A folder for model hubs: what they read of a model card, and a policy that loads."""
 
+import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 import yaml
 
 from tfdqn.config import toml
+from tfdqn.config.headline import headline
 from tfdqn.errors import UserError
 from tfdqn.evaluation.bootstrap import scores
 from tfdqn.exporting.from_run import export_run
@@ -56,8 +59,6 @@ def test_it_has_what_a_hub_reads_and_a_policy_that_loads(
         "value": "200.00 +/- 81.65",
         "verified": False,
     }
-    page = (folder / "README.md").read_text(encoding="utf-8")
-    assert "# A policy for Test-v0" in page and 'tfdqn.load_policy("saved_model")' in page
     observation = np.array([0.1, -0.2, 0.3, 0.4], np.float32)
     assert load_policy(folder / "saved_model")(observation) == load_policy(version)(observation)
     assert tomllib.loads((folder / "training.toml").read_text()) == tomllib.loads(toml.dump(run.config()))
@@ -65,6 +66,48 @@ def test_it_has_what_a_hub_reads_and_a_policy_that_loads(
     assert sorted(each.name for each in folder.iterdir()) == ["README.md", "saved_model", "training.toml"]
     assert "replay.mp4 is left out: " in caplog.text
     assert sorted(each.name for each in folder.parent.iterdir()) == ["policy"]
+
+
+def test_its_page_has_python_that_runs_and_names_the_files_that_are_there(
+    run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "policy"
+    version = export_run(run.path)
+    write_hub_layout(run, version, "best", folder)
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    assert (
+        "\n# A policy for Test-v0\n\nA deep Q-network, trained by tfdqn " in page
+        and f"({headline(run.config())})" in page
+    )
+    assert re.findall(r"^- `(.*?)`: ", page, re.MULTILINE) == ["saved_model", "training.toml"]
+    assert "| formats |" not in page and "```toml" not in page and "| observation | float32[4] |" in page
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {"observation": np.array([0.1, -0.2, 0.3, 0.4], np.float32)}
+    exec(code_in(page), names)
+    assert names["action"] == load_policy(version)(names["observation"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "call"),
+    [
+        ({"action_masks": True}, "action = policy(observation, legal_actions=legal_actions)"),
+        ({"policy_state": 8}, "action, state = policy.step(observation, state)  # None: an episode begins"),
+    ],
+)
+def test_its_python_calls_the_policy_as_that_is_called(
+    run: RunDir, tmp_path: Path, changes: dict[str, Any], call: str
+) -> None:
+    version = export_run(run.path)
+    card = json.loads((version / "model_card.json").read_text())
+    (version / "model_card.json").write_text(json.dumps(card | changes))
+    write_hub_layout(run, version, "best", tmp_path / "policy")
+    assert code_in((tmp_path / "policy" / "README.md").read_text()).splitlines()[-1] == call
+
+
+def code_in(page: str) -> str:
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert isinstance(code, str)
+    return code
 
 
 def test_a_finished_runs_score_is_of_its_fresh_episodes(run: RunDir, tmp_path: Path) -> None:
@@ -75,6 +118,8 @@ def test_a_finished_runs_score_is_of_its_fresh_episodes(run: RunDir, tmp_path: P
     write_summary(run.summary_file, msgspec.structs.replace(summary, paths={}))
     write_hub_layout(run, export_run(run.path), "best", tmp_path / "policy")
     assert the_metric(tmp_path / "policy")["value"] == "12.00 +/- 2.00"
+    page = (tmp_path / "policy" / "README.md").read_text()
+    assert "). Its mean return over 2 fresh greedy episodes is 12.00 (std 2.00)." in page
 
 
 def test_a_folder_for_a_hub_is_not_taken_for_a_run(run: RunDir, tmp_path: Path) -> None:

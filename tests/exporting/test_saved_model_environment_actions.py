@@ -146,7 +146,7 @@ def test_the_model_card_says_what_each_element_may_be(tmp_path: Path) -> None:
         "form": "product",
     }  # fmt: skip
     page = (version / "model_card.md").read_text()
-    assert "| the environment's own | float32[3], -1 to 1 in 3, 0 to 5 in 4, 2 |" in page
+    assert "| the environment's action | float32[3], -1 to 1 in 3 values, 0 to 5 in 4 values, 2 |" in page
 
 
 @pytest.mark.parametrize(

@@ -72,12 +72,13 @@ def test_one_ctrl_c_stops_a_job_and_the_line_that_it_prints_goes_on_with_it(
     assert process.err == ""
     assert len(lives(tmp_path)) == 8
     assert nobody_is_left(process)
-    first, *_, last = process.out.splitlines()
+    first, *_, said, again = process.out.splitlines()
     assert first.startswith("starting 8 processes; their output is in run/processes")
     cluster = json.loads((tmp_path / "run" / "cluster.json").read_text())
     assert (cluster["actor"], cluster["evaluator"], len(cluster["worker"])) == (2, 0, 2)
-    assert last == (
-        "Nothing was saved yet. To begin again: tfdqn launch tiny.toml learner.strategy=parameter_server "
+    assert said == "Nothing was saved yet. To begin again:"
+    assert again == (
+        "tfdqn launch tiny.toml learner.strategy=parameter_server "
         "learner.parameter_servers=1 acting.actors=2 replay.shards=2 --no-evaluator --run-dir run"
     )
     environment = {"STAND_INS": str(tmp_path)}

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tfdqn.errors import ClusterError, EnvironmentFailedError
-from tfdqn.storage.failures import failures_say_what_is_saved, tracebacks_are_kept
+from tests.support.tiny_runs import tiny
+from tfdqn.errors import ClusterError, EnvironmentFailedError, TaskError, UserError
+from tfdqn.storage.failures import claimed_to_train, failures_say_what_is_saved, tracebacks_are_kept
 from tfdqn.storage.run_directory import RunDir
 
 
@@ -34,3 +35,31 @@ def test_the_traceback_of_the_users_code_is_in_the_runs_log(tmp_path: Path) -> N
     with pytest.raises(EnvironmentFailedError, match=said), tracebacks_are_kept(run):
         raise EnvironmentFailedError("the task raised ValueError", traceback="Traceback: line 7")
     assert run.native_log.read_text() == "Traceback: line 7"
+
+
+def refused(run: RunDir, error: UserError, *files: str) -> list[str]:
+    """What is there after a run was refused, in which `files` had been written by then."""
+    with pytest.raises(type(error)), claimed_to_train(run, tiny()):
+        run.native_log.touch()
+        run.scratch.mkdir(exist_ok=True)
+        for name in files:
+            (run.path / name).touch()
+        raise error
+    return sorted(each.name for each in run.path.rglob("*") if not each.is_dir())
+
+
+def test_of_a_new_run_that_is_refused_nothing_is_left(tmp_path: Path) -> None:
+    refused(RunDir(tmp_path / "runs" / "run"), TaskError("one action"))
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "run").mkdir()
+    assert refused(RunDir(tmp_path / "run"), TaskError("one action")) == [] and (tmp_path / "run").is_dir()
+
+
+def test_of_a_run_that_had_begun_or_has_more_to_say_everything_is_left(tmp_path: Path) -> None:
+    always = ["config.toml", "lock", "lock", "native.log"]
+    failed = EnvironmentFailedError("the task raised", traceback="Traceback: line 7")
+    assert refused(RunDir(tmp_path / "failed"), failed) == always
+    assert refused(RunDir(tmp_path / "failed"), TaskError("one action")) == always  # it was there before
+    for name in "metrics.jsonl", "processes/worker-0.log", "notes":
+        run = RunDir(tmp_path / Path(name).stem)
+        assert refused(run, TaskError("one action"), name) == sorted([*always, Path(name).name])

@@ -28,7 +28,7 @@ REVERB = ("replay.backend=reverb", "learner.schedule=overlap")
 IN_GRAPH = ("replay.backend=in_graph", "learner.schedule=alternate")
 ENDLESS = "stop.env_steps=100000000"
 OFTEN = "checkpoint.interval_seconds=0.2"
-_AGAIN = "To (?:resume|begin again): "
+_AGAIN = r"To (?:resume|begin again):\n(.*)"
 _MARK = "TFDQN_TEST_PROCESS"
 # msgspec crashes where two threads make a decoder of one type at the same time.
 _MSGSPEC = threading.Lock()
@@ -113,8 +113,8 @@ class Tfdqn:
 
     def resumption(self) -> list[str]:
         """The arguments of the command that its output says to resume with."""
-        (line,) = [line for line in self.out.splitlines() if re.search(_AGAIN, line)]
-        program, *arguments = shlex.split(re.split(_AGAIN, line)[1])
+        (command,) = re.findall(_AGAIN, self.out)
+        program, *arguments = shlex.split(command)
         assert program == "tfdqn"
         return arguments
 

@@ -218,7 +218,8 @@ def test_a_whole_run_and_a_video_show_nothing_but_what_tfdqn_says(tmp_path: Path
         "exported policy ",
         "checkpoints ",
         "TensorBoard logs ",
-        "To resume beyond this: tfdqn train ",
+        "To resume beyond this:",
+        "tfdqn train ",
     )
     assert [line for line in process.out.splitlines() if not line.startswith(ours)] == []
     assert "reverb" in (tmp_path / "run" / "native.log").read_text()

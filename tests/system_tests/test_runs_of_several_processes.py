@@ -112,7 +112,7 @@ def test_an_interrupted_run_saves_and_ends_everybody(tmp_path: Path, strategy: s
         process.until(learning(tmp_path), "learning")
         process.send(signal.SIGINT)
         assert ends_with_all_its_relatives(process) == 0
-        assert "To resume: " in process.out
+        assert "To resume:\n" in process.out
     assert counters(tmp_path / "run").train_steps > 0
 
 

@@ -55,7 +55,8 @@ def test_a_seed_that_fails_leaves_the_other_alone(tmp_path: Path) -> None:
     (blocked / "train.toml").mkdir()  # stands in the way
     with tfdqn(tmp_path, "train", config, "--seeds", "1-2", "--run-dir", "s") as process:
         assert process.ended() == 70
-        assert process.err.startswith("tfdqn: 1 of 2 seeds failed (seed 1); to try again: tfdqn train ")
+        assert process.err == "tfdqn: 1 of 2 seeds failed (seed 1)\n"
+        assert "\nTo try again:\ntfdqn train " in process.out
         assert "seed 1 has failed: can't be started: " in process.out
     assert (tmp_path / "s" / "seed-2" / "summary.json").exists()
     (blocked / "train.toml").rmdir()

@@ -9,7 +9,7 @@ from tests.support.tiny_runs import tiny
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.tasks.registry import installed_tasks, resolve_spec
+from tfdqn.tasks.registry import installed_tasks, require_learnable, resolve_spec
 from tfdqn.training.train import train
 
 CORRIDOR = "tests.support.own_suite:corridor/3"
@@ -56,6 +56,19 @@ def test_a_users_module_that_cannot_be_imported_is_one_line(kind, tmp_path, monk
 def test_a_users_module_that_does_not_exist_is_named():
     message = error_of(resolve_spec, Task(id="no_such_folder.envs:Mine-v0"))
     assert 'there is no module "no_such_folder" in ' in message
+
+
+def test_a_task_is_learnable_by_what_one_environment_is_like(monkeypatch):
+    require_learnable(Task(id="CartPole-v1"))
+    assert "unknown task" in error_of(require_learnable, Task(id="CartPol-v1"))
+    assert "task.action_bins" in error_of(require_learnable, Task(id="Pendulum-v1"))
+
+    def fail(env, **kwargs):
+        raise RuntimeError("no device")
+
+    monkeypatch.setattr("gymnasium.envs.classic_control.cartpole.CartPoleEnv.__init__", fail)
+    assert "no device" in error_of(resolve_spec, Task(id="CartPole-v1"))
+    require_learnable(Task(id="CartPole-v1"))  # the processes that train keep its traceback
 
 
 def test_a_suite_of_ones_own_is_registered_listed_and_trained_with(tmp_path: Path) -> None:

@@ -260,6 +260,12 @@ def test_a_bad_configuration_made_in_python_leaves_no_directory_behind(tmp_path)
     assert not (tmp_path / "run").exists()
 
 
+def test_a_task_that_dqn_can_t_learn_leaves_no_directory_behind(tmp_path):
+    with pytest.raises(TaskError, match="action_bins"):
+        train(tiny("task.id=Pendulum-v1"), tmp_path / "runs" / "run")
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_unknown_task_is_told_before_a_directory_is_made_or_compared(tmp_path):
     with pytest.raises(TaskError, match="CartPoel"):
         train(tiny("task.id=CartPoel-v1"), tmp_path / "run")

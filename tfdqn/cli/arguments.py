@@ -47,6 +47,19 @@ ParameterServers = Annotated[
         help="number of parameter servers (learner.parameter_servers); selects learner.strategy=parameter_server",
     ),
 ]
+Seeds = Annotated[
+    str | None, typer.Option(metavar="SEEDS", help="train several seeds, such as 1-5 or 1,2,8", show_default=False)
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="J", help="seeds to train in parallel", show_default="from the number of cores"),
+]
+TaskChanges = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="task key to override, such as task.max_episode_steps=1000; may be repeated"
+    ),
+]
 
 
 def require_supported_platform() -> None:

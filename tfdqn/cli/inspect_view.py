@@ -8,11 +8,11 @@ import msgspec
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.text import Text
 
 from tfdqn.cli.live_table import speed
-from tfdqn.cli.terminal import ago, make_console, make_table, pairs_table
+from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
+from tfdqn.cli.terminal import ago, make_console
 from tfdqn.cluster.roles import LEARNER, ProcessId
 from tfdqn.coordination.messages import Inspection, ProcessStatus
 from tfdqn.launch.inspector import Report, RunReport
@@ -51,7 +51,7 @@ def _print(console: Console, report: T, rendered: Callable[[T], RenderableType],
     if as_json:
         typer.echo(msgspec.json.encode(report))  # JSON is UTF-8, whatever the terminal
     else:
-        console.print(rendered(report))
+        print_whole(console, rendered(report))
 
 
 def rendered(report: Report) -> RenderableType:
@@ -99,12 +99,12 @@ def _of_run(report: Report) -> Iterable[tuple[str, str]]:
 
 
 def _processes(report: Report, inspection: Inspection) -> RenderableType:
-    table = make_table("process", "state", "pid", "host", right=("speed", "staleness", "heartbeat"))
+    table = WholeTable("process", "state", "pid", "host", right=("speed", "staleness", "heartbeat"))
     known = {each.heartbeat.process_id: each for each in inspection.processes}
     expected = report.topology.process_ids() if report.topology is not None else sorted(known)
     for process_id in expected:
         if process_id != LEARNER:
-            table.add_row(*map(escape, _cells(process_id, known.get(process_id), inspection.train_steps)))
+            table.add_row(*_cells(process_id, known.get(process_id), inspection.train_steps))
     return table
 
 
@@ -126,7 +126,7 @@ def _cells(process_id: ProcessId, status: ProcessStatus | None, train_steps: int
 
 def _replay(inspection: Inspection) -> RenderableType:
     figures = ("stored", "inserted", "sampled", "per insert", "last answer")
-    table = make_table("replay server", "address", right=figures)
+    table = WholeTable("replay server", "address", right=figures)
     for index, each in enumerate(inspection.replay):
         table.add_row(
             str(index),
@@ -141,7 +141,7 @@ def _replay(inspection: Inspection) -> RenderableType:
 
 
 def _heartbeats(run: RunReport) -> RenderableType:
-    table = make_table("process", "last state", "pid", "last heartbeat")
+    table = WholeTable("process", "last state", "pid", "last heartbeat")
     for each in run.signs:
-        table.add_row(each.name, escape(each.state), str(each.pid), ago(each.age_seconds()))
+        table.add_row(each.name, each.state, str(each.pid), ago(each.age_seconds()))
     return table

@@ -94,10 +94,10 @@ def launch(
     run = RunDir(run_dir or default_run_dir(config, resolved))
     run.refuse_unused(unused, say_on_stderr)
 
-    from tfdqn.tasks.registry import check_task
+    from tfdqn.tasks.registry import require_learnable
     from tfdqn.tracking.systems import require_systems
 
-    check_task(resolved.task)
+    require_learnable(resolved.task)
     require_systems(resolved.tracking)
 
     from tfdqn.cli import terminal
@@ -120,7 +120,7 @@ def launch(
         )
     options = [] if evaluator else ["--no-evaluator"]
     again = command_to_resume("launch", config, [*given, *options], run.path)
-    view.say(f"{saved} To {'resume' if newest else 'begin again'}: {again}")
+    view.say(f"{saved} To {'resume' if newest else 'begin again'}:\n{again}")
 
 
 @jobs.command()

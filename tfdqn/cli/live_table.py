@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from tfdqn.cli.live_view import LiveView
-from tfdqn.cli.terminal import make_table, progress_figures
+from tfdqn.cli.tables import WholeTable
+from tfdqn.cli.terminal import progress_figures
 from tfdqn.cluster.roles import LEARNER, Role
 from tfdqn.coordination.messages import Inspection
 from tfdqn.launch.supervisor import JobStatus, Row
@@ -101,9 +100,9 @@ class JobView(LiveView):
             self.say_totals(f"{figures.phase}: {progress_figures(figures)}")
 
 
-def process_table(rows: Sequence[Row], room: int) -> Table:
+def process_table(rows: Sequence[Row], room: int) -> WholeTable:
     """A table with one row per process. If there are more than `room`, the processes of a role share a row."""
-    table = make_table("process", "state", right=("pid", "speed", "heartbeat", "restarts"))
+    table = WholeTable("process", "state", right=("pid", "speed", "heartbeat", "restarts"))
     by_role: dict[Role, list[Row]] = defaultdict(list)
     for row in rows:
         by_role[row.process_id.role].append(row)
@@ -112,7 +111,7 @@ def process_table(rows: Sequence[Row], room: int) -> Table:
         lines[max(lines, key=lambda role: lines[role])] = 1
     for role, each in by_role.items():
         for cells in [_cells_of_many(each)] if lines[role] < len(each) else map(_cells, each):
-            table.add_row(*map(escape, cells))
+            table.add_row(*cells)
     return table
 
 

@@ -86,4 +86,4 @@ def compare(
     from tfdqn.cli import reports_view
     from tfdqn.reports.comparison import compare_runs
 
-    typer.echo(reports_view.verdict(compare_runs([a, *(and_a or ())], [b, *(and_b or ())])))
+    reports_view.print_comparison(compare_runs([a, *(and_a or ())], [b, *(and_b or ())]))

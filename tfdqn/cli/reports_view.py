@@ -1,18 +1,13 @@
 """The output of `tfdqn report` and `tfdqn compare`."""
 
-from collections.abc import Iterator
-
-import rich.table
 from rich.console import Console
-from rich.markup import escape
-from rich.measure import Measurement
 
-from tfdqn.cli.terminal import make_console, make_table
+from tfdqn.cli.tables import WholeTable, print_whole
+from tfdqn.cli.terminal import make_console
 from tfdqn.reports.comparison import Comparison
-from tfdqn.reports.group_table import Table, group_table, number, span
+from tfdqn.reports.group_table import group_table, number, span
 from tfdqn.reports.groups import Report
 
-_UNLIMITED_COLUMNS = 10_000
 _MIN_RUNS = 5  # of each side, for the bootstrap's interval
 
 
@@ -22,16 +17,24 @@ def print_report(report: Report, console: Console | None = None) -> None:
     about = report.task if report.threshold is None else f"{report.task}, learned at a return of {report.threshold:g}"
     console.print(about, markup=False, soft_wrap=True)
     table = group_table(report)
-    if _fits(table, console):
-        console.print(_rendered(table))
+    text, *figures = table.columns
+    whole, numbered = WholeTable(text, right=figures), WholeTable("", right=figures)
+    for number_of_group, row in enumerate(table.rows, 1):
+        whole.add_row(*row)
+        numbered.add_row(f"{number_of_group}.", *row[1:])
+    if whole.fits(console.width):
+        print_whole(console, whole)
         return
-    # Too wide: the names on lines of their own, then the columns in several tables, so that no figure is cut off.
+    # Too wide: the names on lines of their own, then the figures.
     for group in report.groups:
         console.print(group.name, markup=False, soft_wrap=True)
-    numbered = Table(["", *table.columns[1:]], [[f"{n}.", *row[1:]] for n, row in enumerate(table.rows, 1)])
-    for part in _parts(numbered, console):
-        console.print()
-        console.print(_rendered(part))
+    console.print()
+    print_whole(console, numbered)
+
+
+def print_comparison(found: Comparison) -> None:
+    """The verdict, broken between words alone."""
+    make_console().print(verdict(found), markup=False)
 
 
 def verdict(found: Comparison) -> str:
@@ -61,34 +64,3 @@ def _advice(found: Comparison) -> str:
 def _improvement_interval(found: Comparison) -> str:
     """The interval of P(B > A), or "" where there are too few runs for a bootstrap to mean anything."""
     return f" ({span(found.improvement_interval, '.2f')})" if min(found.runs) >= _MIN_RUNS else ""
-
-
-def _parts(table: Table, console: Console) -> Iterator[Table]:
-    """Splits a table by columns: each part has the first column and as many others as fit, at least one."""
-    begin = 1
-    for end in range(2, len(table.columns) + 1):
-        if end == len(table.columns) or not _fits(_with_columns(table, begin, end + 1), console):
-            yield _with_columns(table, begin, end)
-            begin = end
-
-
-def _with_columns(table: Table, begin: int, end: int) -> Table:
-    """The first column and those from `begin` to before `end`."""
-    first, *rows = ([row[0], *row[begin:end]] for row in (table.columns, *table.rows))
-    return Table(first, rows)
-
-
-def _fits(table: Table, console: Console) -> bool:
-    """Whether each row fits on one line. `console.measure` can't tell: it never returns more than the width."""
-    unlimited = console.options.update(width=_UNLIMITED_COLUMNS)
-    return Measurement.get(console, unlimited, _rendered(table)).maximum <= console.width
-
-
-def _rendered(table: Table) -> rich.table.Table:
-    text, *numbers = table.columns
-    drawn = make_table(text, right=numbers)
-    for column in drawn.columns:
-        column.no_wrap, column.overflow = False, "fold"  # never cut off, even if a single column is too wide
-    for row in table.rows:
-        drawn.add_row(*map(escape, row))
-    return drawn

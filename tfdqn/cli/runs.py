@@ -10,9 +10,12 @@ import typer
 
 from tfdqn.cli.arguments import (
     ConfigFile,
+    Jobs,
     Overrides,
     Run,
     RunDirectory,
+    Seeds,
+    TaskChanges,
     command_to_resume,
     default_run_dir,
     installed_version,
@@ -22,7 +25,7 @@ from tfdqn.cli.arguments import (
 )
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
-from tfdqn.errors import ClusterError, ConfigError, FaultyTaskError, FilmError, UserCodeError
+from tfdqn.errors import ClusterError, ConfigError, FaultyTaskError, FilmError, RunDirError, UserCodeError
 from tfdqn.exporting.formats import ModelFormat, parse_formats
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.locks import release_all
@@ -44,19 +47,6 @@ class Which(StrEnum):
 
 
 Checkpoint = Annotated[Which, typer.Option("--checkpoint", help="which of the run's policies to use")]
-Seeds = Annotated[
-    str | None, typer.Option(metavar="SEEDS", help="train several seeds, such as 1-5 or 1,2,8", show_default=False)
-]
-Jobs = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="J", help="seeds to train in parallel", show_default="from the number of cores"),
-]
-TaskChanges = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="task key to override, such as task.max_episode_steps=1000; may be repeated"
-    ),
-]
 
 
 @runs.command()
@@ -102,14 +92,20 @@ def _train_one(config: Path, overrides: Sequence[str], run_dir: Path | None, pro
     path = run_dir or default_run_dir(config, resolved)
     run = RunDir(path)
     run.refuse_unused(given_keys(unused, named), say_on_stderr)
-    run.refuse_early(resolved)
+    try:
+        run.refuse_early(resolved)
+    except RunDirError:
+        from tfdqn.training.prerequisites import require_trainable  # gymnasium comes with it
+
+        require_trainable(resolved)  # what is wrong with the configuration is the more basic mistake
+        raise
     again = command_to_resume("train", config, overrides, path)
     summary = _trained(resolved, cluster, run, again, profile)
     if summary.status == "interrupted":
-        typer.echo(f"Saved. To resume: {again}")
+        typer.echo(f"Saved. To resume:\n{again}")
     else:
         further = command_to_resume("train", config, _further(overrides, summary, resolved, run), path)
-        typer.echo(f"To resume beyond this: {further}")
+        typer.echo(f"To resume beyond this:\n{further}")
 
 
 def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, profile: bool) -> Summary:
@@ -144,7 +140,7 @@ def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, p
 
 
 def _to_go_on(run: RunDir, again: str) -> str:
-    return f"To {'resume' if run.has_checkpoint else 'begin again'}: {again}"
+    return f"To {'resume' if run.has_checkpoint else 'begin again'}:\n{again}"
 
 
 def _further(overrides: Sequence[str], summary: Summary, config: Config, run: RunDir) -> list[str]:
@@ -179,7 +175,7 @@ def evaluate(
     run: Run,
     episodes: Annotated[int, typer.Option(min=1, metavar="N", help="number of episodes")] = 100,
     video: Annotated[bool, typer.Option("--video", help="record one episode as MP4")] = False,
-    gif: Annotated[bool, typer.Option("--gif", help="record one episode as a small GIF instead")] = False,
+    gif: Annotated[bool, typer.Option("--gif", help="record one episode as a small GIF, instead of --video")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, metavar="N", help="seed of the evaluation environments")
@@ -189,6 +185,8 @@ def evaluate(
 ) -> None:
     """Evaluate a run's greedy policy in fresh environments."""
     require_supported_platform()
+    if video and gif:
+        raise ConfigError("--video and --gif: an episode is filmed as one of the two: give only one")
     from tfdqn.cli import terminal
     from tfdqn.config import toml
     from tfdqn.storage.best_policy import require_policy

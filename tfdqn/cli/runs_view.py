@@ -6,11 +6,10 @@ from functools import partial
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from tfdqn.cli.live_view import LiveView
-from tfdqn.cli.terminal import make_table
+from tfdqn.cli.tables import WholeTable
 from tfdqn.system.durations import duration
 from tfdqn.tuning.observed_run import ObservedRun, Outcome
 
@@ -41,9 +40,9 @@ class RunsView(LiveView):
         self.say_totals(figures(runs))
 
 
-def runs_table(runs: Sequence[ObservedRun]) -> Table:
+def runs_table(runs: Sequence[ObservedRun]) -> WholeTable:
     """A table with one row per run."""
-    table = make_table("run", "state", right=("steps", "speed", "return", "best evaluation", "time"))
+    table = WholeTable("run", "state", right=("steps", "speed", "return", "best evaluation", "time"))
     for run in runs:
         now = run.progress()
         table.add_row(

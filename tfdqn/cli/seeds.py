@@ -10,7 +10,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tfdqn.cli.arguments import command_to_resume, load_config, say_on_stderr
-from tfdqn.cli.terminal import make_console, make_table, pairs_table
+from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
+from tfdqn.cli.terminal import make_console
 from tfdqn.config import Config
 from tfdqn.config.seeds import read_seeds
 from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError, listed
@@ -61,9 +62,9 @@ def train(
     folder = SeedsFolder(run_dir or Path("runs") / f"{config.stem}-seeds")
     folder.run((folder.seeds() or wanted)[0]).refuse_unused(unused, say_on_stderr)
 
-    from tfdqn.training.prerequisites import require_trainable
+    from tfdqn.training.prerequisites import require_trainable_runs
 
-    require_trainable(resolved)
+    require_trainable_runs(resolved)
     asked = ["--seeds", seeds, *([] if jobs is None else ["--jobs", str(jobs)]), *options]
     asked += ["--together"] if together else []
     again = command_to_resume("train", config, [*overrides, *asked], folder.path)
@@ -102,19 +103,21 @@ def _train(
     with RunsView() as view:
         outcome = train_seeds(view)
     with suppress(OSError):  # the terminal may have been closed
-        make_console().print(rendered(outcome.summary, [*_curve(folder), ("summary", str(folder.summary_file))]))
+        paths = [*_curve(folder), ("summary", str(folder.summary_file))]
+        print_whole(make_console(), rendered(outcome.summary, paths))
     if not outcome.is_over:
         unsaved = f"Saved, but for {', '.join(outcome.unsaved)}." if outcome.unsaved else "Saved."
-        view.say(f"{unsaved} To resume: {again}")
+        view.say(f"{unsaved} To resume:\n{again}")
     if outcome.failed:
         count = f"{len(outcome.failed)} of {len(seeds)} seeds"
-        say_on_stderr(f"tfdqn: {count} failed ({listed(outcome.failed)}); to try again: {again}")
+        say_on_stderr(f"tfdqn: {count} failed ({listed(outcome.failed)})")
+        view.say(f"To try again:\n{again}")
         raise typer.Exit(FAILED_STATUS)
 
 
 def rendered(summary: SeedsSummary, paths: Iterable[tuple[str, str]] = ()) -> RenderableType:
     """Lays out the results of the seeds: a row for each, then statistics over all of them, then `paths`."""
-    table = make_table("seed", "status", right=_FIGURES)
+    table = WholeTable("seed", "status", right=_FIGURES)
     for each in summary.seeds:
         cells = (
             str(each.seed),

@@ -4,10 +4,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.status import Status
 
-from tfdqn.cli.terminal import PLAIN_LINE_INTERVAL_SECONDS, make_console, make_table
+from tfdqn.cli.tables import WholeTable, print_whole
+from tfdqn.cli.terminal import PLAIN_LINE_INTERVAL_SECONDS, make_console
 from tfdqn.system.interval import IntervalTrigger
 
 if TYPE_CHECKING:  # imports gymnasium
@@ -52,17 +52,18 @@ class CheckProgress:
 
 
 def print_check(found: "TaskCheck", console: Console | None = None) -> None:
-    """Prints the findings, the suggested keys, and whether training can run."""
+    """Prints the findings, the suggested keys, and, if so, that training can run."""
     console = console or make_console()
-    table = make_table(found.task, "", "")
+    table = WholeTable(found.task, "", "")
     for finding in found.findings:
-        table.add_row(finding.about, finding.verdict, escape(finding.found))
-    console.print(table)
+        table.add_row(finding.about, finding.verdict, finding.found)
+    print_whole(console, table)
     if found.suggestions:
         console.print()
-        keys = make_table("suggested", "")
+        keys = WholeTable("suggested", "")
         for setting, reason in found.suggestions.items():
-            keys.add_row(setting, escape(reason))
-        console.print(keys)
-    console.print()
-    console.print("Training can run." if found.can_train else "Training can't run.")
+            keys.add_row(setting, reason)
+        print_whole(console, keys)
+    if found.can_train:
+        console.print()
+        console.print("Training can run.")

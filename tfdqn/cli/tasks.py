@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from tfdqn.config import Config
-from tfdqn.errors import UserError
+from tfdqn.errors import TaskError, UserError
 from tfdqn.system.standard_output import others_print_to_stderr
 
 tasks = typer.Typer()
@@ -58,7 +58,7 @@ def _list_tasks(pattern: str) -> None:
 
 
 def _check_task(task_id: str, overrides: Sequence[str], as_json: bool) -> None:
-    """Checks a task and prints the findings. Raises typer.Exit, with status 2, if training can't run."""
+    """Checks a task and prints the findings, each failure once. Raises TaskError if training can't run."""
     from tfdqn.cli.task_check_view import CheckProgress, print_check
     from tfdqn.config import Task, toml
 
@@ -69,9 +69,12 @@ def _check_task(task_id: str, overrides: Sequence[str], as_json: bool) -> None:
         found = check(config.task, progress.tell)
     if as_json:
         typer.echo(msgspec.json.encode(found))
-    else:
-        print_check(found)
-    for line in found.failures:
-        typer.echo(f"tfdqn: {line}", err=True)
-    if not found.can_train:
-        raise typer.Exit(2)
+        for line in found.failures:
+            typer.echo(f"tfdqn: {line}", err=True)
+        raise typer.Exit(0 if found.can_train else 2)
+    failed = [each for each in found.findings if each.verdict == "no"]
+    if len(failed) == len(found.findings):  # the task could not even be made
+        raise TaskError(found.failures[0])
+    print_check(found)
+    if failed:
+        raise TaskError(f"{found.task} can't be trained on: {', '.join(each.about for each in failed)}")

@@ -2,16 +2,15 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
-from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bars
-from rich.table import Table
 from rich.text import Text
 
+from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
 from tfdqn.records import Progress, Summary
 from tfdqn.system.durations import duration
 from tfdqn.system.interval import IntervalTrigger
@@ -170,11 +169,11 @@ def print_evaluation(report: "EvaluationReport", console: Console | None = None)
 
 def print_tasks(tasks: Iterable["TaskEntry"], console: Console | None = None) -> None:
     """Prints a table of tasks, with what each needs before it can be used."""
-    table = make_table("task", "task.suite", "own vector version", "usable")
+    table = WholeTable("task", "task.suite", "own vector version", "usable")
     for task in tasks:
         own = "yes" if task.own_vector_version else "no"
-        table.add_row(escape(task.id), task.suite, own, escape(_usable(task)))
-    (console or make_console()).print(table)
+        table.add_row(task.id, task.suite, own, _usable(task))
+    print_whole(console or make_console(), table)
 
 
 def _usable(task: "TaskEntry") -> str:
@@ -186,27 +185,7 @@ def _usable(task: "TaskEntry") -> str:
 
 
 def _print_pairs(rows: Iterable[tuple[str, str]], console: Console | None) -> None:
-    (console or make_console()).print(pairs_table(rows))
-
-
-def pairs_table(rows: Iterable[tuple[str, str]]) -> Table:
-    """A table of names and values, without a header."""
-    table = make_table("", "")
-    table.show_header = False
-    for name, value in rows:
-        table.add_row(name, escape(value))
-    return table
-
-
-def make_table(*columns: str, right: Sequence[str] = ()) -> Table:
-    """An empty table: columns of text, then right-aligned columns of numbers, named in `right`."""
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        # Users copy paths and ids: never cut them off.
-        table.add_column(column, overflow="fold", no_wrap=False)
-    for column in right:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
+    print_whole(console or make_console(), pairs_table(rows))
 
 
 class _Console(Console):

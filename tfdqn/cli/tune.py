@@ -142,7 +142,7 @@ def _search(study: "Study", template: "Template", trials: int, jobs: int | None,
         write_page(study)
     _print(study, best)
     if not is_over:
-        typer.echo(f"Saved. To go on: {again}")
+        typer.echo(f"Saved. To go on:\n{again}")
     elif best is not None and tuned is not None and fresh_seeds:
         folder = SeedsFolder(study.folder.seeds_of_best(best.number))
         _train_with_fresh_seeds(tuned, best, folder, fresh_seeds, jobs, again)
@@ -151,7 +151,7 @@ def _search(study: "Study", template: "Template", trials: int, jobs: int | None,
 def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> None:
     """Raises ConfigError for a configuration that can't be trained here, or too large a `prune_after`."""
     from tfdqn.cluster.environment import cluster_of_environment
-    from tfdqn.training.prerequisites import require_trainable
+    from tfdqn.training.prerequisites import require_trainable_runs
 
     if cluster_of_environment() is not None:
         raise ConfigError("tune runs its trials on this host, and TF_CONFIG names a cluster: unset TF_CONFIG")
@@ -160,12 +160,13 @@ def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> 
             f"--prune-after {prune_after}: a trial has {evaluations} evaluations, by stop.env_steps = "
             f"{config.stop.env_steps} and evaluation.interval_env_steps = {config.evaluation.interval_env_steps}"
         )
-    require_trainable(config)
+    require_trainable_runs(config)
 
 
 def _print(study: "Study", best: Trial | None) -> None:
     """Prints the best trial, and the paths of what the study wrote."""
-    from tfdqn.cli.terminal import make_console, pairs_table
+    from tfdqn.cli.tables import pairs_table, print_whole
+    from tfdqn.cli.terminal import make_console
     from tfdqn.config import toml
 
     rows: list[tuple[str, str]] = []
@@ -174,7 +175,7 @@ def _print(study: "Study", best: Trial | None) -> None:
         rows += [(key, toml.written(value)) for key, value in best.values.items()]
         rows += [("its run", str(study.folder.trial(best.number).path))]
         rows += [("its configuration", str(study.folder.best_config_file))]
-    make_console().print(pairs_table([*rows, ("page", str(study.folder.page))]))
+    print_whole(make_console(), pairs_table([*rows, ("page", str(study.folder.page))]))
 
 
 def _train_with_fresh_seeds(

@@ -8,18 +8,20 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import yaml
 
+from tfdqn.config.headline import headline
 from tfdqn.errors import UserError
 from tfdqn.evaluation.evaluate import evaluate
 from tfdqn.exporting.formats import ModelFormat, formats_in
 from tfdqn.exporting.model_card import JSON_FILE, MARKDOWN_FILE
 from tfdqn.exporting.versions import require_free
+from tfdqn.records import EpisodeScores
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
 
@@ -29,18 +31,28 @@ REPLAY_FILE = "replay.mp4"
 log = logging.getLogger(__name__)
 _MODEL = "saved_model"
 _BODY = """\
-A deep Q-network for {task}, trained by tfdqn ({kind}).
+A deep Q-network, trained by tfdqn {version} ({headline}).{scores}
 
 ```python
 import tfdqn
 
 policy = tfdqn.load_policy("{model}")
-action = policy(observation)  # the environment's own
+{call}
 ```
 
-`{model}/` is a SavedModel that needs TensorFlow alone. `tfdqn train {config}` trains one like it.
+An observation is what the task gives with the keys `[task]` of `{config}`, or a batch of that; an action is what its
+environment takes.
+
+{files}
 
 """
+_FILES = {
+    _MODEL: "a SavedModel, which needs TensorFlow alone",
+    ModelFormat.onnx.file: "the same policy for ONNX Runtime",
+    ModelFormat.tflite.file: "the same policy for TFLite",
+    REPLAY_FILE: "a film of one of its episodes",
+    CONFIG_FILE: f"the whole configuration: `tfdqn train {CONFIG_FILE}` trains a policy like it",
+}
 
 
 def write_hub_layout(run: RunDir, version: Path, checkpoint: Literal["best", "latest"], directory: Path) -> None:
@@ -66,7 +78,8 @@ def write_hub_layout(run: RunDir, version: Path, checkpoint: Literal["best", "la
         _film(run, checkpoint, folder / REPLAY_FILE)
         card = json.loads((version / JSON_FILE).read_text(encoding="utf-8"))
         page = (version / MARKDOWN_FILE).read_text(encoding="utf-8")
-        (folder / README_FILE).write_text(_readme(run, card, page, checkpoint), encoding="utf-8")
+        names = {each.name for each in folder.iterdir()}
+        (folder / README_FILE).write_text(_readme(run, card, page, checkpoint, names), encoding="utf-8")
         folder.rename(directory)
 
 
@@ -94,17 +107,40 @@ def metadata(card: Mapping[str, Any], scores: Mapping[str, Any] | None) -> dict[
     return found
 
 
-def _readme(run: RunDir, card: Mapping[str, Any], page: str, checkpoint: str) -> str:
-    """Of the best policy of a run that has finished the scores are those of its fresh episodes at the end."""
+def _readme(run: RunDir, card: Mapping[str, Any], page: str, checkpoint: str, names: Collection[str]) -> str:
+    """Of the best policy of a run that has finished the scores are those of its fresh episodes at the end.
+
+    `page` is the version's own: its table stays, its configuration is a file here. `names` are of the folder's files.
+    """
     summary = read_summary(run.summary_file) if checkpoint == "best" else None
     final = summary.final if summary else None
     scores = card.get("evaluation") if final is None else msgspec.structs.asdict(final)
     front = yaml.safe_dump(metadata(card, scores), sort_keys=False, allow_unicode=True)
-    title, _, rest = page.partition("\n\n")
+    title, table, _ = page.split("\n\n", 2)
     body = _BODY.format(
-        task=card["task"], kind=card["configuration"]["agent"]["kind"], model=_MODEL, config=CONFIG_FILE
+        version=card["versions"]["tfdqn"],
+        headline=headline(run.config()),
+        scores="" if final is None else _said(final),
+        model=_MODEL,
+        config=CONFIG_FILE,
+        call=_call(card),
+        files="\n".join(f"- `{name}`: {what}" for name, what in _FILES.items() if name in names),
     )
-    return f"---\n{front}---\n\n{title}\n\n{body}{rest}"
+    rows = "\n".join(row for row in table.splitlines() if not row.startswith("| formats |"))  # of the version's folder
+    return f"---\n{front}---\n\n{title}\n\n{body}{rows}\n"
+
+
+def _said(final: EpisodeScores) -> str:
+    mean = f"{final.mean_return:.2f} (std {final.std_return:.2f})"
+    return f" Its mean return over {final.episodes:,} fresh greedy episodes is {mean}."
+
+
+def _call(card: Mapping[str, Any]) -> str:
+    """A line of Python: what the policy is called with depends on whether it has masks and a memory."""
+    legal_actions = ", legal_actions=legal_actions" if card["action_masks"] else ""
+    if card["policy_state"]:
+        return f"action, state = policy.step(observation, state{legal_actions})  # None: an episode begins"
+    return f"action = policy(observation{legal_actions})"
 
 
 def _film(run: RunDir, checkpoint: Literal["best", "latest"], file: Path) -> None:

@@ -100,15 +100,15 @@ def _markdown(card: Mapping[str, Any], task_spec: TaskSpec, configuration: str) 
     rows = [
         ("task", card["task"]),
         *(
-            (f"observes {name}", "; ".join(f"{key} {_shown(value)}" for key, value in each.items()))
+            (name if name == "observation" else f"observation `{name}`", _observed(each))
             for name, each in card["observation"].items()
         ),
         ("actions", " x ".join(map(str, card["actions"]))),
-        ("the environment's own", _own_action(task_spec.actions)),
+        ("the environment's action", _own_action(task_spec.actions)),
         *([("remembers", f"{card['policy_state']} numbers")] if card["policy_state"] else []),
-        *(("they mean", ", ".join(f"{i} {name}" for i, name in enumerate(names))) for names in card["action_names"]),
+        *(("action names", ", ".join(f"{i} {name}" for i, name in enumerate(names))) for names in card["action_names"]),
         ("checkpoint", f"{card['checkpoint']}, after {card['train_steps']:,} updates"),
-        ("evaluation", _evaluated(card.get("evaluation"), card["configuration"]["evaluation"])),
+        ("evaluation in training", _evaluated(card.get("evaluation"), card["configuration"]["evaluation"])),
         ("formats", ", ".join(f"{each} (`{file}`)" for each, file in card["formats"].items())),
         *(card["versions"].items()),
         ("git revision", card["git_revision"] or "none"),
@@ -120,7 +120,7 @@ def _markdown(card: Mapping[str, Any], task_spec: TaskSpec, configuration: str) 
 def _own_action(spec: ActionSpec) -> str:
     """Its type and shape, and what its elements may be."""
     values = [
-        f"{low:.4g}" if count == 1 else f"{low:.4g} to {high:.4g} in {count}"
+        f"{low:.4g}" if count == 1 else f"{low:.4g} to {high:.4g} in {count} values"
         for low, high, count in zip(spec.low, spec.high, spec.counts, strict=True)
     ]
     if len(set(values)) == 1:
@@ -128,12 +128,14 @@ def _own_action(spec: ActionSpec) -> str:
     return f"{spec.dtype}{list(spec.shape)}, {', '.join(values)}"
 
 
-def _shown(value: Any) -> str:
-    """A shape, a range of values, or bounds."""
-    if isinstance(value, list) and value and isinstance(value[0], list):
-        ends = [["any" if end is None else f"{end:.4g}" for end in pair] for pair in value]
-        return ", ".join("any" if low == high == "any" else f"{low} to {high}" for low, high in ends)
-    return str(value)
+def _observed(described: Mapping[str, Any]) -> str:
+    """An array's type and shape, and what its elements may be where that is known."""
+    shown = f"{described['dtype']}{described['shape']}"
+    if "values" in described:
+        first, last = described["values"]
+        return f"{shown}, {first} to {last}"
+    ends = [["any" if end is None else f"{end:.4g}" for end in pair] for pair in described.get("bounds", ())]
+    return ", ".join([shown, *("any" if low == high == "any" else f"{low} to {high}" for low, high in ends)])
 
 
 def _evaluated(scores: Mapping[str, Any] | None, keys: Mapping[str, Any]) -> str:

@@ -175,7 +175,7 @@ def _without_job(run: RunDir, report: RunReport) -> str:
     if report.reason:
         return f"finished: {report.reason}"
     again = own_command(["train", str(run.config_file), "--run-dir", str(run.path)])
-    return f"not finished; to {'resume' if report.checkpoint else 'begin again'}: {again}"
+    return f"not finished; to {'resume' if report.checkpoint else 'begin again'}:\n{again}"
 
 
 def _why_unanswered(address: str) -> str:

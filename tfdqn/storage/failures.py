@@ -1,9 +1,12 @@
 """What a run reports and keeps when a failure ends it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
-from tfdqn.errors import ClusterError, FaultyTaskError, NotFiniteError, OwnCodeError, UserCodeError
+from tfdqn.config import Config
+from tfdqn.errors import ClusterError, FaultyTaskError, NotFiniteError, OwnCodeError, UserCodeError, UserError
 from tfdqn.storage.run_directory import RunDir
 
 
@@ -29,3 +32,31 @@ def failures_say_what_is_saved(run: RunDir) -> Iterator[None]:
     except (ClusterError, NotFiniteError, OwnCodeError) as error:
         saved = "the last checkpoint is intact" if run.has_checkpoint else "nothing was saved yet"
         raise type(error)(f"{error}; {saved}") from error
+
+
+@contextmanager
+def claimed_to_train(run: RunDir, config: Config) -> Iterator[None]:
+    """As `RunDir.claim_alone`; of a new run that is refused before it has begun, nothing is left."""
+    is_new = not run.config_file.exists()
+    folders = [each for each in (run.process_logs, *run.process_logs.parents) if not each.exists()]
+    with run.claim_alone(config):
+        try:
+            yield
+        except UserError as error:
+            if is_new and not run.has_been_trained and not getattr(error, "traceback", ""):
+                _remove(run, folders)
+            raise
+
+
+def _remove(run: RunDir, folders: Sequence[Path]) -> None:
+    """Removes what every run begins with, and the folders that were made for it, deepest first; nothing if there is
+    more, such as what another of its processes has printed.
+    """
+    shutil.rmtree(run.scratch, ignore_errors=True)
+    ours = {run.config_file, run.task_file, run.native_log, run.lock_file, run.supervisor_lock_file}
+    if {each for each in run.path.rglob("*") if not each.is_dir()} <= ours:
+        for file in ours:
+            file.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that has something in it by now
+            for folder in folders:
+                folder.rmdir()

@@ -1,10 +1,12 @@
 """Tasks by id: which suite has it, and the task made by that suite; every way in which that can fail is one line."""
 
+from contextlib import suppress
+
 from msgspec import structs
 
 from tfdqn import config as configuration
 from tfdqn.config.user_modules import import_user_module
-from tfdqn.errors import TaskError
+from tfdqn.errors import EnvironmentFailedError, TaskError
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.learning_signal import learning_signal
 from tfdqn.tasks.adapters.restarts import Restarts
@@ -30,6 +32,16 @@ def check_task(config: configuration.Task) -> None:
     PackageMissingError where that can't be known here.
     """
     suite_of(config).check(config)
+
+
+def require_learnable(config: configuration.Task) -> None:
+    """As `check_task`, and raises `TaskError` if DQN can't learn what one environment, made and closed, is like.
+
+    One that raises is left to the processes that are to train: what they keep has its traceback.
+    """
+    check_task(config)
+    with suppress(EnvironmentFailedError):
+        resolve_spec(config)
 
 
 def make_task(

@@ -1,8 +1,8 @@
-"""`require_trainable`: checks what a run in one process needs of its configuration and host. Imports no TensorFlow."""
+"""What a run in one process needs of its configuration and host is checked. Imports no TensorFlow."""
 
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
-from tfdqn.tasks.registry import check_task
+from tfdqn.tasks.registry import check_task, require_learnable
 from tfdqn.tracking.systems import require_systems
 
 
@@ -14,3 +14,9 @@ def require_trainable(config: Config) -> None:
         )
     check_task(config.task)
     require_systems(config.tracking)
+
+
+def require_trainable_runs(config: Config) -> None:
+    """As `require_trainable`, for runs in processes of their own: each would find what is wrong with the task."""
+    require_trainable(config)
+    require_learnable(config.task)

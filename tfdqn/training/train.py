@@ -22,7 +22,7 @@ from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import EpisodeScores, Progress, Summary
 from tfdqn.storage.disk_full import full_disk_is_one_line
-from tfdqn.storage.failures import failures_say_what_is_saved, tracebacks_are_kept
+from tfdqn.storage.failures import claimed_to_train, failures_say_what_is_saved, tracebacks_are_kept
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.gpus import visible_gpus
 from tfdqn.system.native_stderr import native_output_to
@@ -113,7 +113,7 @@ def claimed(config: Config, run: RunDir) -> Iterator[None]:
         tracebacks_are_kept(run),
         own_failures_are_one_line(),
         full_disk_is_one_line(run.path),
-        run.claim_alone(config),
+        claimed_to_train(run, config),
     ):
         yield
 
