@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.tiny_runs import tiny
-from tfdqn.errors import ClusterError, EnvironmentFailedError, TaskError, UserError
+from tfdqn.errors import ClusterError, EnvironmentFailedError, RunDirError, TaskError, UserError
 from tfdqn.storage.failures import claimed_to_train, failures_say_what_is_saved, tracebacks_are_kept
 from tfdqn.storage.run_directory import RunDir
 
@@ -53,6 +53,11 @@ def test_of_a_new_run_that_is_refused_nothing_is_left(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     (tmp_path / "run").mkdir()
     assert refused(RunDir(tmp_path / "run"), TaskError("one action")) == [] and (tmp_path / "run").is_dir()
+
+
+def test_a_run_directory_that_can_t_be_made_is_still_one_line() -> None:
+    with pytest.raises(RunDirError, match="can't be created or written: "), claimed_to_train(RunDir("x" * 300), tiny()):
+        pass
 
 
 def test_of_a_run_that_had_begun_or_has_more_to_say_everything_is_left(tmp_path: Path) -> None:

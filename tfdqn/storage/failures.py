@@ -1,5 +1,6 @@
 """What a run reports and keeps when a failure ends it."""
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -37,8 +38,8 @@ def failures_say_what_is_saved(run: RunDir) -> Iterator[None]:
 @contextmanager
 def claimed_to_train(run: RunDir, config: Config) -> Iterator[None]:
     """As `RunDir.claim_alone`; of a new run that is refused before it has begun, nothing is left."""
-    is_new = not run.config_file.exists()
-    folders = [each for each in (run.process_logs, *run.process_logs.parents) if not each.exists()]
+    is_new = not os.path.exists(run.config_file)  # unlike Path's, also of a name that is too long
+    folders = [each for each in (run.process_logs, *run.process_logs.parents) if not os.path.exists(each)]
     with run.claim_alone(config):
         try:
             yield
