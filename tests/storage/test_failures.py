@@ -42,6 +42,7 @@ def refused(run: RunDir, error: UserError, *files: str) -> list[str]:
     with pytest.raises(type(error)), claimed_to_train(run, tiny()):
         run.native_log.touch()
         run.scratch.mkdir(exist_ok=True)
+        (run.scratch / "items").touch()
         for name in files:
             (run.path / name).touch()
         raise error
@@ -61,7 +62,7 @@ def test_a_run_directory_that_can_t_be_made_is_still_one_line() -> None:
 
 
 def test_of_a_run_that_had_begun_or_has_more_to_say_everything_is_left(tmp_path: Path) -> None:
-    always = ["config.toml", "lock", "lock", "native.log"]
+    always = ["config.toml", "items", "lock", "lock", "native.log"]
     failed = EnvironmentFailedError("the task raised", traceback="Traceback: line 7")
     assert refused(RunDir(tmp_path / "failed"), failed) == always
     assert refused(RunDir(tmp_path / "failed"), TaskError("one action")) == always  # it was there before

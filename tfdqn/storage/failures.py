@@ -44,7 +44,7 @@ def claimed_to_train(run: RunDir, config: Config) -> Iterator[None]:
         try:
             yield
         except UserError as error:
-            if is_new and not run.has_been_trained and not getattr(error, "traceback", ""):
+            if is_new and not getattr(error, "traceback", ""):
                 _remove(run, folders)
             raise
 
@@ -53,9 +53,10 @@ def _remove(run: RunDir, folders: Sequence[Path]) -> None:
     """Removes what every run begins with, and the folders that were made for it, deepest first; nothing if there is
     more, such as what another of its processes has printed.
     """
-    shutil.rmtree(run.scratch, ignore_errors=True)
     ours = {run.config_file, run.task_file, run.native_log, run.lock_file, run.supervisor_lock_file}
-    if {each for each in run.path.rglob("*") if not each.is_dir()} <= ours:
+    found = {each for each in run.path.rglob("*") if not each.is_dir() and run.scratch not in each.parents}
+    if found <= ours:
+        shutil.rmtree(run.scratch, ignore_errors=True)
         for file in ours:
             file.unlink(missing_ok=True)
         with suppress(OSError):  # a folder that has something in it by now
