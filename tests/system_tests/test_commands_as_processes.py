@@ -99,7 +99,7 @@ def test_a_signal_during_the_final_evaluation_ends_it_and_the_next_start_finishe
         finishing.until(lambda: "drawing and exporting" in finishing.out, "export")
         finishing.send(signal.SIGINT)  # too late to stop it
         assert finishing.ended() == 0
-    assert (finishing.err, "To resume" in finishing.out) == ("", False)
+    assert (finishing.err, "Saved." in finishing.out) == ("", False)
     assert json.loads((run / "summary.json").read_text())["final"]["episodes"] == 4
 
 
