@@ -11,8 +11,10 @@ import pytest
 import typer
 
 from tests.cli.conftest import Recorder
+from tests.support.run_files import finished_run
 from tfdqn.cli import main
 from tfdqn.cluster.program import Restart
+from tfdqn.config.toml import load
 from tfdqn.errors import (
     FAILED_STATUS,
     ClusterError,
@@ -129,6 +131,17 @@ def test_where_the_reader_has_gone_the_status_is_1(command: str, config_file: Pa
         program = [sys.executable, "-m", "tfdqn", *command.split()]
         done = subprocess.run(program, stdout=output, stderr=subprocess.PIPE, text=True, timeout=240)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_an_unknown_task_is_told_before_whose_the_run_directory_is(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished_run(Path("run"), load(config_file, ["agent.n_step=2"]), [1.0], 1.0)
+    command = ["train", "small.toml", "--run-dir", "run"]
+    assert main.main([*command, "task.id=CartPol-v1"]) == 2
+    assert capsys.readouterr().err.startswith('tfdqn: unknown task "CartPol-v1"; ')
+    assert main.main(command) == 2
+    assert capsys.readouterr().err.startswith("tfdqn: run belongs to another configuration: ")
 
 
 def test_the_version_is_told_in_either_way(capsys: pytest.CaptureFixture[str]) -> None:

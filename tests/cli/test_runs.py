@@ -14,7 +14,6 @@ import pytest
 
 from tests.cli.conftest import Recorder
 from tests.cli.test_terminal import a_progress
-from tests.support.run_files import finished_run
 from tests.support.threaded_jobs import until
 from tfdqn.cli import arguments as arguments_of_verbs
 from tfdqn.cli import main
@@ -78,17 +77,6 @@ def test_overrides_may_stand_before_and_after_options(
     assert main.main(["train", *arguments]) == 0
     (((config, _, run, _, _, profile, _), _),) = train.calls
     assert (config.seed, run.path, profile) == (3, Path("here"), True)
-
-
-def test_an_unknown_task_is_told_before_whose_the_run_directory_is(
-    config_file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    finished_run(Path("run"), load(config_file, ["agent.n_step=2"]), [1.0], 1.0)
-    command = ["train", "small.toml", "--run-dir", "run"]
-    assert main.main([*command, "task.id=CartPol-v1"]) == 2
-    assert capsys.readouterr().err.startswith('tfdqn: unknown task "CartPol-v1"; ')
-    assert main.main(command) == 2
-    assert capsys.readouterr().err.startswith("tfdqn: run belongs to another configuration: ")
 
 
 def test_an_interrupted_run_says_how_to_resume_it_and_exits_0(
