@@ -77,6 +77,20 @@ def test_old_versions_go_but_for_those_that_a_user_made(run: RunDir) -> None:
     assert [each.name for each in run.exports.iterdir() if each.name.startswith(".")] == []
 
 
+def test_a_card_that_is_no_json_keeps_no_version_from_being_exported(run: RunDir, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    for version, content in (("1", b"\xff\xfe\xfa"), ("2", b"[1]"), ("3", b"no")):
+        (place / version / "assets.extra").mkdir(parents=True)
+        (place / version / "assets.extra" / "export.json").write_bytes(content)
+    shutil.rmtree(run.best)
+    said: list[str] = []
+    with closing(exports(run, said, f'export.directory="{place}"')) as made:
+        for step in (1, 2, 3):
+            made.new_best(weights(step), evaluation(step))
+    assert [line for line in said if "warning" in line] == []
+    assert versions(place) == [1, 2, 3, 5, 6]
+
+
 def test_a_run_leaves_another_runs_versions_alone(run: RunDir, tmp_path: Path) -> None:
     other = RunDir(tmp_path / "other")
     place = f'export.directory="{tmp_path / "shared"}"'

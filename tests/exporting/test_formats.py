@@ -72,11 +72,11 @@ def test_where_a_policy_cannot_be_converted_there_is_no_version(
 def test_a_file_with_other_names_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats, "_run_converter", lambda format, arguments: None)
     version = export_policy(task(), network_of(task()), tmp_path, {})
-    with pytest.raises(UserError, match="tflite: the converter has not kept"):
+    with pytest.raises(UserError, match="tflite: the converter has changed or lost"):
         convert(version, [ModelFormat.tflite])
     (version / "policy.tflite").write_bytes(b"")
     monkeypatch.setattr(formats, "_converted_names", lambda file, format: (["x"], ["action", "q_values"]))
-    with pytest.raises(UserError, match="tflite: the converter has not kept"):
+    with pytest.raises(UserError, match="tflite: the converter has changed or lost"):
         convert(version, [ModelFormat.tflite])
 
 

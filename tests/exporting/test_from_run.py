@@ -61,6 +61,13 @@ def test_the_card_says_what_is_seen_and_what_actions_mean(tmp_path: Path) -> Non
     assert "action names" not in (tmp_path / "model_card.md").read_text()
 
 
+def test_what_would_end_a_cell_of_the_page_is_kept_inside_it(tmp_path: Path) -> None:
+    names = 'task.action_names=["left|right", "up\\ndown", "stay"]'
+    write_model_card(tmp_path, task(), tiny(names), {"checkpoint": "latest", "train_steps": 3})
+    page = (tmp_path / "model_card.md").read_text()
+    assert "\n| action names | 0 left\\|right, 1 up down, 2 stay |\n" in page
+
+
 def test_only_what_an_evaluation_bears_out_is_exported(run: RunDir) -> None:
     for asked in (200.5, float("nan")):
         with pytest.raises(UserError, match="not exported: the best policy's mean return is 200 over 3 episodes"):

@@ -132,7 +132,7 @@ def test_what_is_there_already_is_left_alone(run: RunDir, tmp_path: Path) -> Non
     version = export_run(run.path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes").write_text("mine")
-    with pytest.raises(UserError, match=r"mine: something is there already; give a new or an empty folder$"):
+    with pytest.raises(UserError, match=r"mine: already exists and is not an empty folder; give a new or"):
         write_hub_layout(run, version, "best", tmp_path / "mine")
     assert [each.name for each in (tmp_path / "mine").iterdir()] == ["notes"]
     (tmp_path / "empty").mkdir()

@@ -63,7 +63,7 @@ def test_a_part_that_the_task_has_not_is_named(tmp_path):
     network = q_network(config.Config(network=config.MLP(hidden_units=(4,))), spec, seed=1)
     network.create_variables()
     policy = load_policy(export_policy(spec, network, tmp_path, {}))
-    with pytest.raises(UserError, match="observes observation_0, observation_1; got speed"):
+    with pytest.raises(UserError, match="an observation of observation_0, observation_1 is needed; got speed"):
         policy({"speed": [0.0, 0.0]})
 
 

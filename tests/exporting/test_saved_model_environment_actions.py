@@ -151,7 +151,7 @@ def test_the_model_card_says_what_each_element_may_be(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("played", "words"),
-    [(7, "7 episodes: 3 that promised a new best, and 4 that confirmed it"), (3, "3 episodes"), (9, "9 episodes")],
+    [(7, "7 episodes: 3, and 4 more to confirm a new best policy"), (3, "3 episodes"), (9, "9 episodes")],
 )
 def test_the_model_card_says_which_episodes_were_played(played: int, words: str, tmp_path: Path) -> None:
     _, spec, version = exported("grid", tmp_path)

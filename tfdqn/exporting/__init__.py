@@ -1,7 +1,11 @@
-"""The way out to serving: a run's weights → a numbered version of a policy, and `load_policy` to call one.
+"""Exporting: a run's weights → numbered versions of its policy, and `load_policy` to call one.
 
-A version is a SavedModel that needs TensorFlow alone, its files for other formats and for TensorFlow Serving beside it,
-and a model card. It imports networks and storage; nothing here imports TF-Agents, and where a module is used by the
-command line (`formats`, `versions`, `tf_serving_files`, `policy_inputs`) it imports TensorFlow only to do its work.
+A version is a folder with a SavedModel that needs TensorFlow alone, a model card, warm-up requests for TensorFlow
+Serving, and the same policy in other formats.
+
+It imports `networks` and `storage`. No module here imports TF-Agents itself, so that `load_policy` works without it.
+The modules that the command line uses (`formats`, `versions`, `tf_serving_files`, `policy_inputs`) import TensorFlow
+inside the functions that need it.
+
 The next format is added in `formats`, the next place to export to in `destinations`.
 """

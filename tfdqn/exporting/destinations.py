@@ -1,7 +1,8 @@
-"""Where versions of a policy appear: a folder of this machine, or a URL that TensorFlow can write, such as gs://….
+"""Where versions of a policy are published: a local folder, or a URL that TensorFlow can write, such as gs://….
 
-A version at a URL is written file by file, then `COMPLETE`, and last of all `models.config` names it: TensorFlow
-Serving, which would take the highest number whether or not it is whole, serves the version that stands there.
+A URL has no atomic rename. A version is written there file by file, then an empty file `COMPLETE`, and at last
+`models.config`, which names the version to serve: left to itself, TensorFlow Serving would load the highest number
+even while it is being written.
 """
 
 import json
@@ -25,28 +26,32 @@ from tfdqn.system.utf8 import path_for_libraries
 
 COMPLETE_FILE = "COMPLETE"
 Card = dict[str, Any]
-# Writes the next version to a folder, and returns its path.
-Export = Callable[[Path], Path]
+Export = Callable[[Path], Path]  # writes the next version to a folder, and returns the version's path
 
 
 class Destination(Protocol):
-    """A place of numbered versions."""
+    """A place that holds numbered versions of one policy."""
 
     def next_version(self) -> int:
         """The number that the next version will have, unless another process takes it first."""
 
     def publish(self, export: Export) -> str:
-        """Has a version written and makes it appear, whole; returns where."""
+        """Calls `export` and publishes the version that it writes, as a whole; returns its path or URL."""
 
     def cards(self) -> dict[int, Card]:
-        """What each complete version says of itself, by number, oldest first."""
+        """Each complete version's `export.json`, by number, oldest first; {} for one that has none."""
 
     def remove(self, version: int) -> None:
-        """Makes a version disappear, at once for those that list versions."""
+        """Deletes a version; it is no longer listed from the first moment on."""
 
 
 def make_destination(place: str, default: Path, name: str) -> Destination:
-    """`place`, a path or a URL; `default` where it is empty. `name` is the model's, for TensorFlow Serving.
+    """Makes the destination that `export.directory` names.
+
+    Args:
+      place: a path or a URL; empty: `default`.
+      default: the folder to export to where no place is given.
+      name: the model's name for TensorFlow Serving, where `place` is a URL.
 
     Raises ConfigError for a URL of a kind that TensorFlow can't write.
     """
@@ -61,7 +66,7 @@ def make_destination(place: str, default: Path, name: str) -> Destination:
 
 
 class Folder:
-    """A folder of this machine, where versions are renamed to their number when they are complete."""
+    """A local folder; a version is renamed to its number when it is complete."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -78,7 +83,7 @@ class Folder:
         found = {}
         for version in versions(self._path):
             card = self._path / str(version) / EXTRA / CARD_FILE
-            found[version] = _read_card(card.read_text(encoding="utf-8")) if card.is_file() else {}
+            found[version] = _parse_card(card.read_bytes()) if card.is_file() else {}
         return found
 
     def remove(self, version: int) -> None:
@@ -86,7 +91,7 @@ class Folder:
 
 
 class Url:
-    """A folder at a URL, in which one run at a time writes."""
+    """A folder at a URL, to which one run at a time may write."""
 
     def __init__(self, url: str, name: str):
         self._url, self._name = url, name
@@ -110,7 +115,7 @@ class Url:
 
     def cards(self) -> dict[int, Card]:
         return {
-            number: _read_card(_read(f"{self._url}/{number}/{EXTRA}/{CARD_FILE}"))
+            number: _parse_card(_read(f"{self._url}/{number}/{EXTRA}/{CARD_FILE}"))
             for number in self._numbers()
             if tf.io.gfile.exists(f"{self._url}/{number}/{COMPLETE_FILE}")
         }
@@ -121,7 +126,7 @@ class Url:
         tf.io.gfile.rmtree(f"{self._url}/{version}")
 
     def _numbers(self) -> list[int]:
-        """Of all versions, incomplete ones too, whose numbers are not used again."""
+        """The numbers of all versions, incomplete ones too, since no number is used twice."""
         try:
             names = [name.rstrip("/") for name in tf.io.gfile.listdir(self._url)]
         except tf.errors.NotFoundError:
@@ -139,17 +144,18 @@ def _write(target: str, text: str) -> None:
         file.write(text)
 
 
-def _read(source: str) -> str:
+def _read(source: str) -> bytes:
+    """A file's content; empty if there is no such file."""
     if not tf.io.gfile.exists(source):
-        return ""
-    with tf.io.gfile.GFile(source) as file:
+        return b""
+    with tf.io.gfile.GFile(source, "rb") as file:
         return file.read()
 
 
-def _read_card(text: str) -> Card:
-    """Empty if another program wrote the version."""
+def _parse_card(content: bytes) -> Card:
+    """The JSON object in `content`; {} if it holds none, as in a version that another program wrote."""
     try:
-        card = json.loads(text)
+        card = json.loads(content)
     except ValueError:
         return {}
     return card if isinstance(card, dict) else {}

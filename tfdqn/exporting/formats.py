@@ -1,7 +1,9 @@
-"""The formats in which a policy is exported: a SavedModel, and what is converted from it, with the same names.
+"""The formats of an exported policy: a SavedModel, and the files that are converted from it.
 
-ONNX comes by tf2onnx, TFLite by TensorFlow's own converter. The next format is a `ModelFormat` with its converter's
-arguments and its reader of names. TensorFlow is imported when something is converted: the command line knows the names.
+tf2onnx converts to ONNX, TensorFlow's own converter to TFLite. Each file has the same inputs and outputs, by name, as
+the SavedModel. The next format needs a member of `ModelFormat`, its converter's command in `_arguments`, and the
+reading of its inputs and outputs in `_converted_names`. TensorFlow is imported only to convert, so that the command
+line can list the formats without it.
 """
 
 import os
@@ -21,7 +23,7 @@ _PATIENCE_SECONDS = 900.0
 
 
 class ModelFormat(StrEnum):
-    """By the name that users give it."""
+    """A format, by the name that users type."""
 
     savedmodel = "savedmodel"
     onnx = "onnx"
@@ -29,12 +31,12 @@ class ModelFormat(StrEnum):
 
     @property
     def file(self) -> str:
-        """Its name in a version's folder."""
+        """The name of its file in a version's folder."""
         return MODEL_FILE if self is ModelFormat.savedmodel else f"policy.{self}"
 
 
 def parse_formats(formats: Collection[str]) -> list[ModelFormat]:
-    """Raises UserError for a format that there is not, or whose converter is not installed."""
+    """The formats of these names. Raises UserError for an unknown one, or one whose converter is not installed."""
     for each in formats:
         if each not in list(ModelFormat):
             raise UserError(f'format "{each}": allowed are {", ".join(ModelFormat)}')
@@ -44,9 +46,9 @@ def parse_formats(formats: Collection[str]) -> list[ModelFormat]:
 
 
 def convert(version: Path, formats: Collection[ModelFormat]) -> None:
-    """Writes the files of `formats` to a version's folder; its SavedModel is there already.
+    """Converts the SavedModel in a version's folder to `formats`, and writes their files beside it.
 
-    Raises UserError if a policy can't be had in a format, with the reason in one line.
+    Raises UserError, with the reason in one line, if this policy can't be converted to one of them.
     """
     for each in formats:
         if each is not ModelFormat.savedmodel:
@@ -54,7 +56,7 @@ def convert(version: Path, formats: Collection[ModelFormat]) -> None:
 
 
 def formats_in(version: Path) -> dict[ModelFormat, str]:
-    """Which formats a version's folder has, and the name of each one's file."""
+    """The formats that a version's folder holds, each with the name of its file."""
     return {each: each.file for each in ModelFormat if (version / each.file).is_file()}
 
 
@@ -64,10 +66,11 @@ def _convert(version: Path, format: ModelFormat, inputs: list[str], outputs: lis
     file = version / format.file
     _run_converter(format, _arguments(version, file, format))
     if not file.is_file() or _converted_names(file, format) != (inputs, outputs):
-        raise UserError(f"{format}: the converter has not kept the policy's inputs and outputs")
+        raise UserError(f"{format}: the converter has changed or lost some of the policy's inputs and outputs")
 
 
 def _arguments(version: Path, file: Path, format: ModelFormat) -> list[str]:
+    """Python's arguments that convert the SavedModel in `version` to `file`."""
     if format is ModelFormat.onnx:
         return [
             *("-m", "tf2onnx.convert", "--saved-model", str(version), "--output", str(file)),
@@ -80,10 +83,10 @@ def _arguments(version: Path, file: Path, format: ModelFormat) -> list[str]:
 
 
 def _run_converter(format: ModelFormat, arguments: list[str]) -> None:
-    """In a process of its own: a converter prints what only its authors can read, and may take a GPU whole."""
+    """Runs a converter in a subprocess, since it prints warnings of its own and would claim a GPU's whole memory."""
     try:
         done = subprocess.run(
-            [sys.executable, "-P", *arguments],  # no file of the user's in this directory is a converter's
+            [sys.executable, "-P", *arguments],  # -P: a user's file here called onnx.py must not be imported
             capture_output=True,
             text=True,
             encoding="utf-8",
@@ -92,14 +95,14 @@ def _run_converter(format: ModelFormat, arguments: list[str]) -> None:
             env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
         )
     except subprocess.TimeoutExpired:
-        raise UserError(f"{format}: not converted within {_PATIENCE_SECONDS:.0f} s") from None
+        raise UserError(f"{format}: the conversion took longer than {_PATIENCE_SECONDS:.0f} s") from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
         raise UserError(f"{format}: this policy can't be converted ({last})")
 
 
 def _served_names(version: Path) -> tuple[list[str], list[str]]:
-    """The SavedModel's inputs and outputs, each sorted."""
+    """The names of the SavedModel's inputs, sorted, and of its outputs, sorted."""
     import tensorflow as tf
 
     signature = tf.saved_model.load(str(version)).signatures[DEFAULT_SIGNATURE]
@@ -107,6 +110,7 @@ def _served_names(version: Path) -> tuple[list[str], list[str]]:
 
 
 def _converted_names(file: Path, format: ModelFormat) -> tuple[list[str], list[str]]:
+    """The names of a converted file's inputs, sorted, and of its outputs, sorted."""
     if format is ModelFormat.onnx:
         import onnx
 

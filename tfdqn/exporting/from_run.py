@@ -1,4 +1,4 @@
-"""`export_run`: a run's best or latest weights → the next version under its `exports/`; `export_weights`: any."""
+"""`export_run`: a run's best or latest weights → the next version in its `exports/`; `export_weights`: any weights."""
 
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -24,28 +24,31 @@ def export_run(
     min_return: float | None = None,
     formats: Collection[str] = (),
 ) -> Path:
-    """Exports the best evaluated policy, or the newest checkpoint's, and returns the version's path.
+    """Exports a run's policy as the next version in its `exports/`, and returns the version's path.
 
     Args:
-      min_return: nothing is exported unless the best policy's mean return in its evaluation was as good.
-      formats: "onnx", "tflite": beside the SavedModel, which is there in any case: others are made from it.
+      run_dir: the run.
+      checkpoint: "best", the policy of the best evaluation, or "latest", that of the newest checkpoint.
+      min_return: the least mean return that the best policy must have had in its evaluation; None: any will do.
+      formats: "onnx", "tflite": what the SavedModel, which is always written, is also converted to.
 
     Raises:
-      UserError: where no evaluation bears that out, or the policy can't be had in a format.
-      RunDirError: where there is no such run.
-      CheckpointError: where the run has no such weights yet.
+      UserError: if the policy was not evaluated or its mean return is below `min_return`, or if it can't be
+        converted to one of the formats.
+      RunDirError: if there is no such run, or the version can't be written.
+      CheckpointError: if the run has no such weights yet.
     """
     from tfdqn.networks.factory import weight_specs
     from tfdqn.storage.best_policy import load_policy_weights
 
-    wanted = parse_formats(formats)
+    parsed_formats = parse_formats(formats)
     run = RunDir.at(run_dir)
     config, task_spec = run.config(), run.task_spec()
     weights, card = load_policy_weights(run, checkpoint, weight_specs(config, task_spec))
     if min_return is not None:
         _require_return(min_return, card)
     origin = {"checkpoint": checkpoint, **card}
-    version = export_weights(config, task_spec, weights, run.exports, origin, wanted)
+    version = export_weights(config, task_spec, weights, run.exports, origin, parsed_formats)
     write_serving_files(run.exports)
     return version
 
@@ -58,13 +61,19 @@ def export_weights(
     origin: Mapping[str, Any],
     formats: Collection[ModelFormat] = (),
 ) -> Path:
-    """Exports weights, by canonical name, as the next version in a directory, and returns its path.
+    """Exports weights as the next version in a directory, and returns the version's path.
 
     Args:
-      origin: where they come from, for the version's cards: the checkpoint, its steps, its evaluation.
-      formats: as `export_run`.
+      config: of the run that the weights were trained in.
+      task_spec: the task.
+      weights: arrays by canonical name.
+      directory: the folder of versions.
+      origin: for the version's cards: the checkpoint, its steps, its evaluation.
+      formats: what the SavedModel is also converted to.
+
+    Raises UserError if the policy can't be converted to a format, RunDirError if the version can't be written.
     """
-    # Here, so that `load_policy` works where TF-Agents is not installed, nor TensorFlow Serving's messages.
+    # Imported here, since `load_policy` must work without TF-Agents and without TensorFlow Serving's messages.
     from tfdqn.exporting.tf_serving_files import write_warm_up_requests
     from tfdqn.networks.aggregation import aggregate
     from tfdqn.networks.factory import network_to_load
@@ -78,19 +87,19 @@ def export_weights(
         write_model_card(version, task_spec, config, origin)
 
     card = {**origin, "network": msgspec.to_builtins(config.network)}
-    together = None
+    aggregate_members = None
     if config.ensemble.size > 1:
         card["ensemble"] = msgspec.to_builtins(config.ensemble)
-        together = partial(aggregate, aggregation=config.ensemble.aggregation)
-    return export_policy(task_spec, network, directory, card, together, add)
+        aggregate_members = partial(aggregate, aggregation=config.ensemble.aggregation)
+    return export_policy(task_spec, network, directory, card, aggregate_members, add)
 
 
 def _require_return(min_return: float, card: Mapping[str, Any]) -> None:
     scores = card.get("evaluation")
     if scores is None:
-        raise UserError("--min-return is for the best policy: that of the latest checkpoint was not evaluated")
+        raise UserError("--min-return applies to the best policy only: the latest checkpoint's was not evaluated")
     if not scores["mean_return"] >= min_return:
         raise UserError(
             f"not exported: the best policy's mean return is {scores['mean_return']:.6g} over "
-            f"{scores['episodes']} episodes; at least {min_return:.6g} is asked for"
+            f"{scores['episodes']} episodes, below the required {min_return:.6g}"
         )

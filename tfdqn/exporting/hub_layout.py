@@ -1,7 +1,7 @@
-"""`write_hub_layout`: an exported version of a policy as a folder that model hubs, such as Hugging Face's, take.
+"""`write_hub_layout`: an exported version of a policy → a folder for a model hub such as Hugging Face's.
 
-`README.md` begins with a model card's metadata as they read it (huggingface.co/docs/hub/model-cards), and `replay.mp4`
-is the film that they show beside it.
+`README.md` begins with the metadata that a hub reads (huggingface.co/docs/hub/model-cards); `replay.mp4` is the video
+that it shows beside the page.
 """
 
 import json
@@ -26,7 +26,7 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
 
 README_FILE = "README.md"
-CONFIG_FILE = "training.toml"  # not a run's: the folder is none
+CONFIG_FILE = "training.toml"  # not config.toml, by which a folder is taken for a run
 REPLAY_FILE = "replay.mp4"
 log = logging.getLogger(__name__)
 _MODEL = "saved_model"
@@ -56,15 +56,17 @@ _FILES = {
 
 
 def write_hub_layout(run: RunDir, version: Path, checkpoint: Literal["best", "latest"], directory: Path) -> None:
-    """Writes the folder; it appears as a whole.
+    """Writes the folder for a hub: README, SavedModel and other formats, configuration, and a video of one episode.
+
+    The folder appears as a whole. If the task can't be rendered, the video is left out and a warning is logged.
 
     Args:
-      run: that the policy is of; it is filmed, where the task can be.
-      version: of the policy, exported already.
-      checkpoint: that it was exported from.
-      directory: new or empty.
+      run: the run that trained the policy.
+      version: the exported version's folder.
+      checkpoint: which policy that version is of.
+      directory: the folder to write, new or empty.
 
-    Raises UserError as `require_free`.
+    Raises UserError if `directory` is something else.
     """
     require_free(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +77,7 @@ def write_hub_layout(run: RunDir, version: Path, checkpoint: Literal["best", "la
         for file in converted:
             shutil.copy(version / file, folder)
         shutil.copy(run.config_file, folder / CONFIG_FILE)
-        _film(run, checkpoint, folder / REPLAY_FILE)
+        _record_video(run, checkpoint, folder / REPLAY_FILE)
         card = json.loads((version / JSON_FILE).read_text(encoding="utf-8"))
         page = (version / MARKDOWN_FILE).read_text(encoding="utf-8")
         names = {each.name for each in folder.iterdir()}
@@ -84,7 +86,7 @@ def write_hub_layout(run: RunDir, version: Path, checkpoint: Literal["best", "la
 
 
 def metadata(card: Mapping[str, Any], scores: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a hub reads of a policy: of its version's card, and of its evaluation where there was one."""
+    """The metadata at the top of a hub's README: from the version's model card, with `scores` if it was evaluated."""
     kind, task = card["configuration"]["agent"]["kind"], card["task"]
     found: dict[str, Any] = {
         "library_name": "tfdqn",
@@ -108,9 +110,17 @@ def metadata(card: Mapping[str, Any], scores: Mapping[str, Any] | None) -> dict[
 
 
 def _readme(run: RunDir, card: Mapping[str, Any], page: str, checkpoint: str, names: Collection[str]) -> str:
-    """Of the best policy of a run that has finished the scores are those of its fresh episodes at the end.
+    """The whole README.
 
-    `page` is the version's own: its table stays, its configuration is a file here. `names` are of the folder's files.
+    For the best policy of a finished run, its scores are those of the final evaluation, whose episodes played no
+    part in choosing it; else those of the evaluation that chose it.
+
+    Args:
+      run: the run that trained the policy.
+      card: the version's model card.
+      page: the same as Markdown, whose title and table are used.
+      checkpoint: which policy the version is of.
+      names: of the folder's files.
     """
     summary = read_summary(run.summary_file) if checkpoint == "best" else None
     final = summary.final if summary else None
@@ -143,10 +153,11 @@ def _call(card: Mapping[str, Any]) -> str:
     return f"action = policy(observation{legal_actions})"
 
 
-def _film(run: RunDir, checkpoint: Literal["best", "latest"], file: Path) -> None:
+def _record_video(run: RunDir, checkpoint: Literal["best", "latest"], file: Path) -> None:
+    """Records one greedy episode as `file`; logs a warning if that can't be done."""
     try:
-        film = evaluate(run.path, episodes=1, checkpoint=checkpoint, video="mp4").video
+        video = evaluate(run.path, episodes=1, checkpoint=checkpoint, video="mp4").video
     except UserError as error:
         log.warning("%s is left out: %s", file.name, error)
     else:
-        shutil.copy(str(film), file)
+        shutil.copy(str(video), file)

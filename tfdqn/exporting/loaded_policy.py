@@ -1,8 +1,8 @@
 """`load_policy`: an exported policy as a Python callable; needs TensorFlow, not TF-Agents.
 
 policy = load_policy("runs/cartpole")
-action = policy(observation)          # the environment's own action
-action, state = policy.step(observation, state)   # of a policy with a memory; state: None if an episode begins
+action = policy(observation)  # as the environment's `step` takes it
+action, state = policy.step(observation, state)  # of a policy with a memory; state: None where an episode begins
 """
 
 import json
@@ -27,13 +27,20 @@ mend_eager_tensors()
 
 
 class LoadedPolicy:
-    """A greedy policy. Observations are the environment's own (array, int, dict, tuple), or a batch of them.
+    """A greedy policy from an exported SavedModel.
+
+    It takes observations as the environment gives them (an array, a number, a dict or a tuple), one or a batch.
+
+    Args:
+      path: the folder of one version.
 
     Attributes:
-      path: the version that was loaded.
-      task_spec: the task it was trained on.
-      card: where it comes from: checkpoint, steps, evaluation.
-      state_size: how many numbers it remembers of an episode; 0: it has no memory.
+      path: the version's folder.
+      task_spec: the task that the policy was trained on.
+      card: where it comes from: its checkpoint, steps and evaluation.
+      state_size: the size S of the policy state; 0: the policy has no memory.
+
+    Raises UserError if tfdqn didn't export what lies there, or TensorFlow can't load it.
     """
 
     def __init__(self, path: Path):
@@ -46,33 +53,33 @@ class LoadedPolicy:
             raise UserError(f"{path}: not a policy that tfdqn exported ({error})") from error
         self.path = path
         try:
-            # Kept: the signature holds its variables weakly.
+            # The module is kept because its signature holds the variables by weak references only.
             self._module = tf.saved_model.load(str(path))
             self._serve = self._module.signatures[DEFAULT_SIGNATURE]
         except Exception as error:  # TensorFlow has many names for files that do not belong together
             raise UserError(f"{path}: can't be loaded: {first_line(error)}") from error
-        takes = self._serve.structured_input_signature[1]
-        self.state_size = state_size_of(takes, self.task_spec)
-        check_arrays(takes, input_signature(self.task_spec, self.state_size), f"{path}: {DEFAULT_SIGNATURE}")
+        served = self._serve.structured_input_signature[1]
+        self.state_size = state_size_of(served, self.task_spec)
+        check_arrays(served, input_signature(self.task_spec, self.state_size), f"{path}: {DEFAULT_SIGNATURE}")
         self._inputs = PolicyInputs(self.task_spec, self.state_size)
         self._own_actions = OwnActions(self.task_spec.actions)
         self._mask_forms = MaskForms(self.task_spec.actions)
 
     def __call__(self, observation: Any, legal_actions: Any = None) -> int | np.ndarray:
-        """The best legal action, as the environment takes it.
+        """The legal action with the highest Q-value, as the environment's `step` takes it.
 
         Args:
-          observation: one observation of the environment, or a batch.
-          legal_actions: one mask, or one for each observation, as the environment gives them (`MaskForms`); required by
-            a task with action masks and by no other.
+          observation: one observation of the environment, or a batch of B.
+          legal_actions: one mask, or a batch of B, as the environment gives them (`task_spec.MaskForms`); required
+            for a task with action masks, refused for any other.
 
         Returns:
-          what the environment's `step` takes: an int of a Discrete space, an array [*shape] of any other, in its type;
-          a batch's lead with B.
+          an int for a Discrete action space, else an array [*shape] of the space's dtype; for a batch, an array
+          [B, *shape].
 
         Raises:
-          UserError: for a name, a shape, a dtype or a value that the task does not have: a category beyond its own,
-            a whole number out of bounds, NaN, infinity, masks in which nothing is legal; for a policy with a memory.
+          UserError: if a name, shape, dtype or value is not one that the task can give (an unknown category, a whole
+            number out of bounds, NaN, infinity), if a mask has no legal action, or if the policy has a memory.
         """
         if self.state_size:
             raise UserError("this policy has a memory: call step(observation, state), which gives the next state too")
@@ -81,15 +88,15 @@ class LoadedPolicy:
     def step(
         self, observation: Any, state: np.ndarray | None, legal_actions: Any = None
     ) -> tuple[int | np.ndarray, np.ndarray | None]:
-        """The best legal action, and the state to call it with at the episode's next step.
+        """(the action of a call, the policy state to pass in at the episode's next step).
 
         Args:
-          observation: as of a call.
-          state: float32[S], [B, S] for a batch, as the step before returned it, zeros where an episode begins; None:
-            zeros everywhere, and always of a policy without a memory.
-          legal_actions: as of a call.
+          observation: as in a call.
+          state: float32[S], or [B, S] for a batch, as the step before returned it; zeros where an episode begins;
+            None: zeros everywhere. Always None for a policy without a memory, which returns None as well.
+          legal_actions: as in a call.
 
-        Raises as a call does, and UserError for another state.
+        Raises UserError as a call does, and for a state of another shape.
         """
         if self.task_spec.action_masks and legal_actions is None:
             raise UserError(f"{self.task_spec.id} has action masks: legal_actions is required")
@@ -101,14 +108,17 @@ class LoadedPolicy:
     def q_values(self, observation: Any, state: np.ndarray | None = None) -> np.ndarray:
         """Q(s, ·), illegal actions included: float32[A] for one observation, [B, A] for a batch.
 
-        Of branches they are [D, A] and [B, D, A], with the value of a dimension's first action beyond its own as well.
+        With branches they are [D, A] and [B, D, A], where A is the largest number of actions of any dimension; a
+        dimension that has fewer is filled up with the value of its first action.
 
-        Of an ensemble, the mean or the minimum of its members'. Where they decide by majority, the votes: how many
-        members' best action it is, all taken for legal, and half a vote more for the winner. `state` as of `step`.
+        An ensemble's are the mean or the minimum of its members'. If the members vote, they are votes: for each action
+        the number of members of whose Q-values, over all actions, it has the highest, and half a vote more for the
+        winner. `state` is as in `step`.
         """
         return self._run(observation, None, state)["q_values"]
 
     def _run(self, observation: Any, legal_actions: Any, state: np.ndarray | None) -> dict[str, np.ndarray]:
+        """The SavedModel's outputs by name, with a batch axis if the observation has one; every input is checked."""
         inputs, is_batch = _batched(self._arrays(observation), self.task_spec)
         if self.task_spec.action_masks:
             inputs[LEGAL_ACTIONS] = self._legal(legal_actions, inputs, is_batch)
@@ -123,15 +133,18 @@ class LoadedPolicy:
         return {key: value.numpy() if is_batch else value.numpy()[0] for key, value in outputs.items()}
 
     def _arrays(self, observation: Any) -> dict[str, np.ndarray]:
+        """The parts of an observation by name, in the task's dtypes, with or without a batch axis."""
         expected = self.task_spec.observation
         given = _named(observation, "", expected)
         if given.keys() != expected.keys():
             raise UserError(
-                f"{self.task_spec.id} observes {', '.join(expected)}; got {', '.join(map(str, given)) or 'nothing'}"
+                f"{self.task_spec.id}: an observation of {', '.join(expected)} is needed; got "
+                f"{', '.join(map(str, given)) or 'nothing'}"
             )
         return {key: _checked(key, given[key], spec) for key, spec in expected.items()}
 
     def _legal(self, legal_actions: Any, inputs: dict[str, np.ndarray], is_batch: bool) -> np.ndarray:
+        """The masks as the SavedModel takes them, bool[B, A] or [B, D, A]; None given: every action is legal."""
         rows = len(next(iter(inputs.values())))
         if legal_actions is None:
             return self._inputs.example(rows)[LEGAL_ACTIONS]
@@ -145,6 +158,7 @@ class LoadedPolicy:
         return padded if is_batch else padded[np.newaxis]
 
     def _state(self, state: np.ndarray | None, rows: int, is_batch: bool) -> np.ndarray:
+        """The policy state as the SavedModel takes it, float32[B, S]."""
         if state is None:
             return np.zeros((rows, self.state_size), np.float32)
         shape = (rows, self.state_size) if is_batch else (self.state_size,)
@@ -158,7 +172,13 @@ class LoadedPolicy:
 
 
 def load_policy(path: str | Path) -> LoadedPolicy:
-    """The policy at `path`: a run directory, its `exports/` (either: the newest version), or one version."""
+    """Loads an exported policy.
+
+    Args:
+      path: a run directory or its `exports/`, whose newest version is loaded, or the folder of one version.
+
+    Raises UserError if there is no exported policy, or it can't be loaded.
+    """
     path = Path(path)
     if has_model(path):
         return LoadedPolicy(path)
@@ -169,7 +189,7 @@ def load_policy(path: str | Path) -> LoadedPolicy:
 
 
 def _named(observation: Any, prefix: str, expected: Mapping[str, ArraySpec]) -> dict[str, Any]:
-    """Nested dicts and tuples → a flat dict, named as `TaskSpec` names them."""
+    """Flattens nested dicts and tuples to a dict with the names that `TaskSpec.observation` has."""
     if isinstance(observation, Mapping):
         parts = list(observation.items())
     elif isinstance(observation, tuple) and (prefix or "observation") not in expected:
@@ -180,7 +200,10 @@ def _named(observation: Any, prefix: str, expected: Mapping[str, ArraySpec]) -> 
 
 
 def _checked(key: str, value: Any, spec: ArraySpec) -> np.ndarray:
-    """`value` in the task's dtype, where that loses nothing but float precision."""
+    """`value` in the task's dtype. Raises UserError if another shape, or a dtype whose cast loses more than precision.
+
+    Whether the values themselves are possible is checked by `PolicyInputs`.
+    """
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -190,12 +213,15 @@ def _checked(key: str, value: Any, spec: ArraySpec) -> np.ndarray:
         raise UserError(f"{key}: {_describe(array)}; the task has {wanted}{list(spec.shape)}, or a batch of them")
     if not _fits(array, spec):
         raise UserError(f"{key}: {_describe(array)} does not fit the task's dtype {wanted}")
-    with np.errstate(over="ignore"):  # of a float that is too large: said by the check of the values
+    with np.errstate(over="ignore"):  # a float that is too large becomes infinity, which `PolicyInputs` refuses
         return array.astype(wanted, copy=False)
 
 
 def _fits(array: np.ndarray, spec: ArraySpec) -> bool:
-    """Truths for bits alone, whole numbers for those that hold them, any number for a float: as JSON's are read."""
+    """Whether an array's dtype (of whole numbers: its values) fits the task's dtype, by the rules for JSON requests.
+
+    Booleans fit only bits, whole numbers every dtype that can hold their values, and floats only floats.
+    """
     wanted = np.dtype(spec.dtype)
     if array.dtype.kind == "b":
         return wanted.kind == "b" or (wanted == np.uint8 and spec.high == (1.0,))
@@ -206,13 +232,13 @@ def _fits(array: np.ndarray, spec: ArraySpec) -> bool:
 
 
 def _batched(arrays: dict[str, np.ndarray], task_spec: TaskSpec) -> tuple[dict[str, np.ndarray], bool]:
-    """Every array with a batch axis, and whether it had one."""
+    """(the arrays, each with a batch axis; whether they came with one). Raises UserError if batch sizes differ."""
     is_batch = {array.ndim > len(task_spec.observation[key].shape) for key, array in arrays.items()}
     if is_batch == {False}:
         return {key: array[np.newaxis] for key, array in arrays.items()}, False
     if len(is_batch) > 1 or len({len(array) for array in arrays.values()}) > 1:
         shapes = ", ".join(f"{key} {list(array.shape)}" for key, array in arrays.items())
-        raise UserError(f"{task_spec.id}: one batch size for all is needed; got {shapes}")
+        raise UserError(f"{task_spec.id}: all parts of an observation need the same batch size; got {shapes}")
     return arrays, True
 
 

@@ -24,14 +24,17 @@ _GIT_SECONDS = 10.0
 
 
 def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origin: Mapping[str, Any]) -> None:
-    """Writes both files to a version's folder; what is exported is there already.
+    """Writes `model_card.json` and `model_card.md` to a version's folder, after all files that they list.
 
     Args:
-      origin: the checkpoint, its steps and its `evaluation` if it has one.
+      directory: the version's folder.
+      task_spec: the task.
+      config: of the run.
+      origin: where the policy comes from: its `checkpoint`, its `train_steps`, its `evaluation` if it has one.
     """
     card = {
         "task": task_spec.id,
-        "observation": {name: _described(each) for name, each in task_spec.observation.items()},
+        "observation": {name: _description(each) for name, each in task_spec.observation.items()},
         "actions": list(task_spec.num_actions),
         "first_action": list(task_spec.actions.low),
         "environment_action": msgspec.to_builtins(task_spec.actions),
@@ -54,9 +57,12 @@ def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origi
 
 
 def git_revision(source: Path) -> str | None:
-    """The commit of the repository that `source` is a tracked folder of; none if it is not, or there is no git.
+    """The commit from which this code runs, with "+changes" if tracked files differ from it; None if unknown.
 
-    An image, which has no repository, has it in `TFDQN_REVISION`.
+    A container image has no repository, and gives its commit in the environment variable TFDQN_REVISION.
+
+    Args:
+      source: a folder of the package; the commit counts only if this folder is tracked by the repository.
     """
     if named := os.environ.get("TFDQN_REVISION"):
         return named
@@ -73,7 +79,7 @@ def git_revision(source: Path) -> str | None:
         ).stdout.strip()
 
     try:
-        # A virtual environment may lie in another repository.
+        # Fails where the package is installed in a virtual environment that lies in some other repository.
         git("ls-files", "--error-unmatch", "__init__.py")
         changed = "+changes" if git("status", "--porcelain", "--untracked-files=no") else ""
         return git("rev-parse", "HEAD") + changed
@@ -81,17 +87,17 @@ def git_revision(source: Path) -> str | None:
         return None
 
 
-def _described(spec: ArraySpec) -> dict[str, Any]:
-    described: dict[str, Any] = {"dtype": spec.dtype, "shape": list(spec.shape)}
+def _description(spec: ArraySpec) -> dict[str, Any]:
+    description: dict[str, Any] = {"dtype": spec.dtype, "shape": list(spec.shape)}
     if spec.categories:
-        described["values"] = [spec.start, spec.start + spec.categories - 1]
+        description["values"] = [spec.start, spec.start + spec.categories - 1]
     if spec.bounds:
-        described["bounds"] = [list(pair) for pair in spec.bounds]
-    return described
+        description["bounds"] = [list(pair) for pair in spec.bounds]
+    return description
 
 
 def _action_names(task_spec: TaskSpec, config: Config) -> list[list[str]]:
-    """For each dimension of the actions, what the user calls them, else the task; [] where neither does."""
+    """The actions' names for each action dimension, from `task.action_names` or else the task; [] without any."""
     named = (config.task.action_names,) if config.task.action_names else task_spec.action_names
     return [list(names) for names in named]
 
@@ -104,21 +110,26 @@ def _markdown(card: Mapping[str, Any], task_spec: TaskSpec, configuration: str) 
             for name, each in card["observation"].items()
         ),
         ("actions", " x ".join(map(str, card["actions"]))),
-        ("the environment's action", _own_action(task_spec.actions)),
-        *([("remembers", f"{card['policy_state']} numbers")] if card["policy_state"] else []),
+        ("the environment's action", _own_actions(task_spec.actions)),
+        *([("policy state", f"{card['policy_state']} numbers")] if card["policy_state"] else []),
         *(("action names", ", ".join(f"{i} {name}" for i, name in enumerate(names))) for names in card["action_names"]),
         ("checkpoint", f"{card['checkpoint']}, after {card['train_steps']:,} updates"),
-        ("evaluation in training", _evaluated(card.get("evaluation"), card["configuration"]["evaluation"])),
+        ("evaluation in training", _evaluation_in_words(card.get("evaluation"), card["configuration"]["evaluation"])),
         ("formats", ", ".join(f"{each} (`{file}`)" for each, file in card["formats"].items())),
         *(card["versions"].items()),
         ("git revision", card["git_revision"] or "none"),
     ]
-    table = "\n".join(f"| {key} | {value} |" for key, value in rows)
+    table = "\n".join(f"| {_cell(key)} | {_cell(value)} |" for key, value in rows)
     return f"# A policy for {card['task']}\n\n| | |\n| --- | --- |\n{table}\n\n```toml\n{configuration}```\n"
 
 
-def _own_action(spec: ActionSpec) -> str:
-    """Its type and shape, and what its elements may be."""
+def _cell(text: str) -> str:
+    """`text` in a cell of a Markdown table, where a bar or a line break would end it."""
+    return " ".join(text.replace("|", "\\|").splitlines())
+
+
+def _own_actions(spec: ActionSpec) -> str:
+    """The environment's own actions in words: dtype, shape, and the values that each element takes."""
     values = [
         f"{low:.4g}" if count == 1 else f"{low:.4g} to {high:.4g} in {count} values"
         for low, high, count in zip(spec.low, spec.high, spec.counts, strict=True)
@@ -138,14 +149,12 @@ def _observed(described: Mapping[str, Any]) -> str:
     return ", ".join([shown, *("any" if low == high == "any" else f"{low} to {high}" for low, high in ends)])
 
 
-def _evaluated(scores: Mapping[str, Any] | None, keys: Mapping[str, Any]) -> str:
-    """`keys`: the section `evaluation` of the configuration."""
+def _evaluation_in_words(scores: Mapping[str, Any] | None, keys: Mapping[str, Any]) -> str:
+    """An evaluation's result, its interval and its episodes. `keys` is the configuration's section `evaluation`."""
     if scores is None:
         return "none"
     played, first, more = scores["episodes"], keys["episodes"], keys["confirm_episodes"]
-    parts = (
-        f": {first} that promised a new best, and {more} that confirmed it" if played == first + more > first else ""
-    )
+    parts = f": {first}, and {more} more to confirm a new best policy" if played == first + more > first else ""
     return (
         f"greedy mean return {scores['mean_return']:.4g} (95 %: {scores['ci_low']:.4g} to {scores['ci_high']:.4g}) "
         f"over {played} episodes{parts}"

@@ -1,4 +1,4 @@
-"""`PolicyInputs`: the values that a task can give its policy; one check for `LoadedPolicy` and for requests by HTTP."""
+"""`PolicyInputs`: checks the inputs of a policy against its task, for `LoadedPolicy` and for HTTP requests alike."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,16 +8,19 @@ import numpy as np
 from tfdqn.errors import UserError
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
-LEGAL_ACTIONS = "legal_actions"  # the masks' name among a policy's inputs
-POLICY_STATE = "policy_state"  # among its inputs, what a policy with a memory remembers; zeros begin an episode
-NEXT_POLICY_STATE = "next_policy_state"  # among its outputs, what the next step's call is given
-ENVIRONMENT_ACTION = "environment_action"  # among its outputs, what the environment takes, where `action` is not that
-Range = tuple[np.ndarray, np.ndarray]  # lowest and highest, each [] or of the observation's shape
+LEGAL_ACTIONS = "legal_actions"  # an input: the masks
+POLICY_STATE = "policy_state"  # an input: what a policy with a memory remembers; zeros where an episode begins
+NEXT_POLICY_STATE = "next_policy_state"  # an output: the policy state for the next step
+ENVIRONMENT_ACTION = "environment_action"  # an output: the action as the environment takes it, if `action` isn't
+Range = tuple[np.ndarray, np.ndarray]  # (lowest, highest), each [] or of the shape that the observation has
 
 
 class PolicyInputs:
-    """A policy's inputs by name: the parts of an observation, `legal_actions` where the task has masks, and
-    `policy_state` where the policy has a memory, of `state_size` numbers.
+    """The inputs of a policy: the observation's parts, and `legal_actions` and `policy_state` where there are such.
+
+    Args:
+      task_spec: the task; `legal_actions` is an input if it has action masks.
+      state_size: the size of the policy state; 0: the policy has no memory, and `policy_state` is no input.
     """
 
     def __init__(self, task_spec: TaskSpec, state_size: int = 0):
@@ -29,13 +32,14 @@ class PolicyInputs:
 
     @property
     def names(self) -> set[str]:
+        """The names of all inputs."""
         return {*self._specs} | ({LEGAL_ACTIONS} if self._actions is not None else set())
 
     def check(self, inputs: Mapping[str, np.ndarray]) -> None:
-        """Raises UserError for what the task can't give, and to which the policy's answer would mean nothing.
+        """Raises UserError for a value that the task can't give: for such an input the policy's output means nothing.
 
         Args:
-          inputs: in the task's dtypes and shapes, with a batch axis or without: [B, *shape] or [*shape].
+          inputs: every input by name, in the task's dtype, [B, *shape] or [*shape].
         """
         check_finite(inputs)
         for key, between in self._ranges.items():
@@ -45,11 +49,11 @@ class PolicyInputs:
             _check_legal(inputs[LEGAL_ACTIONS], self._actions)
 
     def range_of(self, name: str) -> Range | None:
-        """Of an input's whole numbers; none if the dtype alone says it."""
+        """The range of an input of whole numbers; None for floats, and where the range is the dtype's own."""
         return self._ranges.get(name)
 
     def example(self, rows: int) -> dict[str, np.ndarray]:
-        """Rows that pass the check: zeros, or the nearest that the task can give; every action legal."""
+        """Inputs [rows, *shape] that pass `check`: zeros, or the possible values next to zero; every action legal."""
         found = {}
         for key, spec in self._specs.items():
             between = self._ranges[key]
@@ -62,7 +66,7 @@ class PolicyInputs:
 
 
 def state_size_of(inputs: Mapping[str, Any], task_spec: TaskSpec) -> int:
-    """How many numbers a policy remembers, by the specifications of what its SavedModel takes; 0: it has no memory."""
+    """The size of the policy state, read off a SavedModel's input specifications; 0: the policy has no memory."""
     if POLICY_STATE in task_spec.observation or POLICY_STATE not in inputs:
         return 0
     return int(inputs[POLICY_STATE].shape[-1])
@@ -77,7 +81,7 @@ def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _range(spec: ArraySpec) -> Range | None:
-    """Of whole numbers; none if the dtype alone says it."""
+    """As `PolicyInputs.range_of`."""
     if spec.categories:
         return np.array(spec.start), np.array(spec.start + spec.categories - 1)
     whole = np.dtype(spec.dtype)
@@ -102,6 +106,7 @@ def _check_range(key: str, array: np.ndarray, between: Range) -> None:
 
 
 def _check_legal(legal: np.ndarray, actions: np.ndarray) -> None:
+    """Checks masks bool[…, A] or […, D, A] against `actions`, which says what actions each dimension has."""
     none = ~legal.any(axis=-1)
     if none.any():
         raise UserError(f"{_named(LEGAL_ACTIONS, _first(none))}: no action is legal")
@@ -113,9 +118,10 @@ def _check_legal(legal: np.ndarray, actions: np.ndarray) -> None:
 
 
 def _first(bad: np.ndarray) -> tuple[int, ...]:
+    """The index of the first true element."""
     return tuple(int(each) for each in np.argwhere(bad)[0])
 
 
 def _named(key: str, place: tuple[int, ...]) -> str:
-    """As JSON and Python index it: position[3][1]."""
+    """An element as JSON and Python index it: position[3][1]."""
     return key + "".join(f"[{each}]" for each in place)

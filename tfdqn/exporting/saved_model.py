@@ -1,6 +1,6 @@
-"""Q-network → SavedModel, the next version of a folder: observation → greedy action and Q-values.
+"""`export_policy`: writes a Q-network as a SavedModel (observation → greedy action, Q-values) in a numbered version.
 
-`action` counts from 0. Where the environment's own is anything else, `environment_action` is what its `step` takes.
+`action` counts from 0. If the environment's actions are anything else, `environment_action` is what its `step` takes.
 """
 
 import contextlib
@@ -19,10 +19,10 @@ from tfdqn.networks.legal_actions import greedy
 from tfdqn.storage.disk_full import is_full_disk
 from tfdqn.task_spec import ActionSpec, OwnActions, TaskSpec
 
-if TYPE_CHECKING:  # whose import is TF-Agents', too
+if TYPE_CHECKING:  # its import would import TF-Agents
     from tfdqn.networks.q_network import QNetwork
 
-# What TensorFlow makes of a file system's errors, each a class of its own.
+# The errors of file operations, of which TensorFlow raises classes of its own.
 _FILE_ERRORS = (
     OSError,
     tf.errors.PermissionDeniedError,
@@ -34,16 +34,22 @@ _FILE_ERRORS = (
 )
 
 
-# Q-values, legal actions bool[B, A] or none → Q-values [B, A] of which the best legal one's action is taken.
+# (Q-values of the members float32[K, B, A], legal actions bool[B, A] or None) → one float32[B, A].
 Aggregate = Callable[[tf.Tensor, tf.Tensor | None], tf.Tensor]
 
 
 class GreedyPolicy(tf.Module):
-    """The network's weights and the function `serving_default`; nothing of TF-Agents or Keras.
+    """A network's weights and its serving function, as a module whose SavedModel needs neither TF-Agents nor Keras.
 
-    An ensemble's served `q_values` are what `aggregate` makes of its members': the mean or the minimum of their Q, or,
-    for the majority, votes: how many members' best legal action it is, and half a vote more for the winner. Of a
-    network with a memory, the state is an input and an output: a server keeps nothing between two requests.
+    Inputs are those of `input_signature`. Outputs are `action` int32[B], or [B, D] of branches, `q_values`
+    float32[B, A] or [B, D, A], `environment_action` if the environment's actions don't count from 0, and
+    `next_policy_state` float32[B, S] if the network has a memory: a server keeps no state between requests.
+
+    Args:
+      task_spec: the task.
+      network: gives the Q-values; it may be an ensemble.
+      aggregate: makes one Q-function of an ensemble's: the mean, the minimum, or the votes of its members (for each
+        action, how many members prefer it among the legal ones, and half a vote more for the winner).
     """
 
     def __init__(self, task_spec: TaskSpec, network: "QNetwork", aggregate: Aggregate | None = None):
@@ -52,8 +58,7 @@ class GreedyPolicy(tf.Module):
         memory = network.state_spec
         signature = input_signature(task_spec, memory.shape[0] if memory else 0)
 
-        # The network is reached through the closure, not an attribute: as an attribute it would be saved,
-        # and loading it would need its classes.
+        # The network is no attribute: it would be saved with its classes, which loading would then need.
         def serve(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             state = inputs[POLICY_STATE] if memory else ()
             q_values, state = network({key: inputs[key] for key in task_spec.observation}, network_state=state)
@@ -70,7 +75,10 @@ class GreedyPolicy(tf.Module):
 
 
 def environment_action(spec: ActionSpec, action: tf.Tensor) -> tf.Tensor:
-    """`task_spec.OwnActions` in the graph: int32[B], or [B, D] of branches → the environment's own, [B, *shape]."""
+    """The environment's own actions [B, *shape], in its dtype, of actions int32[B], or [B, D] of branches.
+
+    It does in TensorFlow's graph what `task_spec.OwnActions` does in NumPy.
+    """
     if spec.is_one_number:
         return tf.cast(action, spec.dtype) + spec.low[0]
     own, indices = OwnActions(spec), action
@@ -80,9 +88,12 @@ def environment_action(spec: ActionSpec, action: tf.Tensor) -> tf.Tensor:
 
 
 def input_signature(task_spec: TaskSpec, state_size: int = 0) -> dict[str, tf.TensorSpec]:
-    """The served inputs by name: the observation as the environment gives it, batched, then the masks and the state.
+    """The serving function's inputs by name, each with a batch axis.
 
-    Raises TaskError if a part of the observation has the name of one of these.
+    They are the observation's parts as the environment gives them, `legal_actions` bool[B, A] or [B, D, A] if the task
+    has action masks, and `policy_state` float32[B, S] if `state_size` is above 0.
+
+    Raises TaskError if a part of the observation has one of these two names.
     """
     signature = {
         key: tf.TensorSpec([None, *spec.shape], spec.dtype, name=key) for key, spec in task_spec.observation.items()
@@ -108,11 +119,15 @@ def export_policy(
 ) -> Path:
     """Writes the next version, `directory/N`, and returns its path.
 
-    `card` says where the policy comes from (checkpoint, steps, evaluation) and is kept as JSON beside the
-    task's specification, under `assets.extra`. `aggregate` is an ensemble's. `add` writes further files to the
-    version before it appears. The network's weights must not change meanwhile.
+    Args:
+      task_spec: the task; it is kept as JSON in the version's `assets.extra`.
+      network: the policy's; its weights must not change meanwhile.
+      directory: the folder of versions; it is made if there is none.
+      card: where the policy comes from (checkpoint, steps, evaluation), kept as JSON in `assets.extra`.
+      aggregate: as `GreedyPolicy` takes it.
+      add: writes further files to the version before it appears.
 
-    Raises RunDirError if the directory can't be written, or the disk is full; then no part of it is left.
+    Raises RunDirError if the directory can't be written or the disk is full; no part of the version is left then.
     """
     with _file_errors_are_one_line(directory), unfinished_version(directory) as unfinished:
         policy = GreedyPolicy(task_spec, network, aggregate)
@@ -128,7 +143,7 @@ def export_policy(
 
 @contextlib.contextmanager
 def _file_errors_are_one_line(directory: Path) -> Iterator[None]:
-    """Raises RunDirError for what Python and TensorFlow meet where a version can't be written."""
+    """Turns the file errors of Python and TensorFlow into a RunDirError of one line."""
     try:
         yield
     except _FILE_ERRORS as error:

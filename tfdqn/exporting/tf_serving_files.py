@@ -1,6 +1,6 @@
-"""TensorFlow Serving's own files: which model of a folder it serves, how it batches, how it warms a version up.
+"""The files that TensorFlow Serving reads: what it serves, how it batches, with what requests it warms a version up.
 
-Source of the warm-up: tensorflow.org/tfx/serving/saved_model_warmup, which names its file, format and place.
+The warm-up's file, format and place: tensorflow.org/tfx/serving/saved_model_warmup.
 """
 
 import re
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MODELS_FILE = "models.config"
 BATCHING_FILE = "batching.config"
 WARM_UP_FILE = "tf_serving_warmup_requests"
-_WARM_UP_ROWS = (1, 32)  # one observation, and some that are answered together
-_MODELS_PATH = "/models"  # where TensorFlow Serving's own image looks for models
+_WARM_UP_ROWS = (1, 32)  # the batch sizes of the requests: a single observation, and a batch
+_MODELS_PATH = "/models"  # where TensorFlow Serving's container image looks for models
 _MODELS = """\
 # For --model_config_file: {comment}
 model_config_list {{
@@ -32,9 +32,9 @@ model_config_list {{
   }}
 }}
 """
-# Nothing is delayed to gather more: as `tfdqn serve` does it. Batches run on as many threads as there are cores.
+# As in `tfdqn serve`, no request waits for others to fill a batch. Batches run on as many threads as there are cores.
 _BATCHING = """\
-# For --batching_parameters_file, with --enable_batching: requests that wait are answered by one call.
+# For --batching_parameters_file, with --enable_batching: requests that wait are answered together, by one call.
 max_batch_size { value: 1024 }
 batch_timeout_micros { value: 0 }
 max_enqueued_batches { value: 64 }
@@ -42,9 +42,13 @@ max_enqueued_batches { value: 64 }
 
 
 def model_name(exports: Path, name: str | None = None) -> str:
-    """What a folder of versions is served as: `name`, else the run's, where it is a run's `exports`, else its own.
+    """The model name under which a folder of versions is served.
 
-    Raises UserError for a name that has no place in a URL's path.
+    Args:
+      exports: the folder; a run's `exports` has the run's name, any other folder its own.
+      name: the name that the user chose; None: the folder's.
+
+    Raises UserError for a `name` with characters that a URL's path can't have.
     """
     if name is not None:
         if not re.fullmatch(r"[\w.-]+", name, flags=re.ASCII):
@@ -56,11 +60,12 @@ def model_name(exports: Path, name: str | None = None) -> str:
 
 
 def models_config(name: str, base_path: str | None = None, version: int | None = None) -> str:
-    """`models.config`: a model's name, the folder of its versions, and which is served.
+    """The text of `models.config`, TensorFlow Serving's `ModelServerConfig` for one model.
 
     Args:
-      base_path: /models/NAME if none is given.
-      version: the newest that there is, if none is given.
+      name: the model's.
+      base_path: the folder of its versions; None: /models/NAME.
+      version: the one to serve; None: always the newest.
     """
     if version is None:
         comment, policy = "the newest version in the folder is served.", "latest { num_versions: 1 }"
@@ -72,12 +77,12 @@ def models_config(name: str, base_path: str | None = None, version: int | None =
 
 
 def batching_config() -> str:
-    """`batching.config`."""
+    """The text of `batching.config`, TensorFlow Serving's `BatchingParameters`."""
     return _BATCHING
 
 
 def write_serving_files(exports: Path) -> None:
-    """Writes both to a folder of versions, unless they are there: a user may have changed them."""
+    """Writes `models.config` and `batching.config` to a folder of versions; a file that exists is left alone."""
     contents = {MODELS_FILE: models_config(model_name(exports)), BATCHING_FILE: batching_config()}
     for name, text in contents.items():
         if not (exports / name).exists():
@@ -85,7 +90,7 @@ def write_serving_files(exports: Path) -> None:
 
 
 def write_warm_up_requests(version: Path, task_spec: TaskSpec, state_size: int = 0) -> None:
-    """Writes a TFRecord of `PredictionLog`s to a version's folder, where its SavedModel is."""
+    """Writes the warm-up requests, a TFRecord file of `PredictionLog`s, to the `assets.extra` of a version's folder."""
     import tensorflow as tf
     from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
@@ -95,7 +100,10 @@ def write_warm_up_requests(version: Path, task_spec: TaskSpec, state_size: int =
 
 
 def warm_up_requests(task_spec: TaskSpec, state_size: int = 0) -> "Iterator[PredictRequest]":
-    """Zeros or what the task can give that is nearest, every action legal; in no model's name: the server gives it."""
+    """Requests with `PolicyInputs.example` in batches of `_WARM_UP_ROWS`.
+
+    They name no model, since a server sends a version's requests to that version under the name that it serves it as.
+    """
     import tensorflow as tf
     from tensorflow_serving.apis.predict_pb2 import PredictRequest
 

@@ -1,7 +1,8 @@
-"""A folder of numbered versions of a policy: 1, 2, …, each of which appears, and goes, as a whole.
+"""A folder of numbered versions of a policy, 1, 2, …, each of which is published and removed as a whole.
 
-A version is written under another name in the same folder, synced, and renamed to its number. That name says which
-process writes there, so what a killed one left is found and removed without a lock, which not every disk has.
+A version is written under a temporary name in the same folder, synced, and renamed to its number. The temporary name
+says which process writes it, so that what a killed process left is recognised and removed; a lock would do as well,
+but not every file system has locks.
 """
 
 import os
@@ -20,22 +21,22 @@ from tfdqn.system.utf8 import path_for_libraries
 
 MODEL_FILE = "saved_model.pb"
 DEFAULT_SIGNATURE = "serving_default"  # the SavedModel's function by which a policy is served
-EXTRA = "assets.extra"  # where TensorFlow Serving passes over files that are not its own
+EXTRA = "assets.extra"  # a SavedModel's folder for files that TensorFlow itself does not read
 TASK_SPEC_FILE = "task_spec.json"
 CARD_FILE = "export.json"
 _UNFINISHED = ".export-"
-_ABANDONED_SECONDS = 3600.0  # without a change, where its writer can't be seen from here
+_ABANDONED_SECONDS = 3600.0  # without a change, after which a version of another host's process is given up
 
 
 def versions(directory: Path) -> list[int]:
-    """The versions in a folder, oldest first."""
+    """The numbers of the versions in a folder, ascending; [] if there is no such folder."""
     if not directory.is_dir():
         return []
     return sorted(int(entry.name) for entry in directory.iterdir() if entry.name.isdecimal())
 
 
 def exports_folder(path: Path) -> Path:
-    """The folder of versions at `path`, or in the run that lies there. Raises UserError if there is none."""
+    """The folder of versions at `path`: `path/exports` of a run, else `path`. Raises UserError if it has no version."""
     path = path_for_libraries(path)
     if has_model(path):
         raise UserError(f"{path} is one version; give the folder of versions, {path.parent}")
@@ -46,28 +47,31 @@ def exports_folder(path: Path) -> Path:
 
 
 def _why_none(path: Path) -> str:
-    """Of versions there."""
+    """Why no version was found at `path`, and what to do."""
     if not path.is_dir():
         return "there is no such directory"
     if inside := sorted(path.glob(f"*/exports/*/{MODEL_FILE}")):
-        return f"no exported version here, but in runs that it holds, such as {inside[0].parents[2]}"
+        return f"no exported version here, but in a run inside it: {inside[0].parents[2]}"
     return f"no exported version here; `{own_command(['export', 'RUN'])}` writes one"
 
 
 def has_model(version: Path) -> bool:
-    """Whether a SavedModel is there."""
+    """Whether the folder of a version has a SavedModel."""
     return (version / MODEL_FILE).is_file()
 
 
 def require_free(directory: Path) -> None:
-    """Raises UserError if something lies at `directory` that is not an empty folder."""
+    """Raises UserError if `directory` exists and is not an empty folder."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise UserError(f"{directory}: something is there already; give a new or an empty folder")
+        raise UserError(f"{directory}: already exists and is not an empty folder; give a new or an empty one")
 
 
 @contextmanager
 def unfinished_version(directory: Path) -> Iterator[Path]:
-    """The path at which to write a version; what lies there when the block ends, unpublished, is removed."""
+    """A path in `directory` at which to write a version; what was not published when the block ends is removed.
+
+    `directory` is made if there is none, and what killed processes left in it is removed first.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     for left in directory.glob(f"{_UNFINISHED}*"):
         with suppress(OSError):
@@ -81,7 +85,7 @@ def unfinished_version(directory: Path) -> Iterator[Path]:
 
 
 def publish(unfinished: Path) -> Path:
-    """Syncs a version and gives it the next free number, which another process may take first; its new path."""
+    """Syncs an unfinished version to disk and renames it to the next free number; returns its new path."""
     sync_tree(unfinished)
     directory = unfinished.parent
     while True:
@@ -91,13 +95,13 @@ def publish(unfinished: Path) -> Path:
         except OSError:
             if not final.exists():
                 raise
-            continue
+            continue  # another process took the number first
         sync(directory)
         return final
 
 
 def remove_version(directory: Path, version: int) -> None:
-    """Deletes a version. It loses its number first, so that it is never seen in part."""
+    """Deletes a version: it is renamed first, so that nobody sees a part of it under its number."""
     removed = _unfinished_name(directory)
     (directory / str(version)).rename(removed)
     shutil.rmtree(removed, ignore_errors=True)
@@ -108,12 +112,12 @@ def _unfinished_name(directory: Path) -> Path:
 
 
 def _is_abandoned(unfinished: Path) -> bool:
-    """Whether its writer has ended, or has written nothing for long."""
+    """Whether the process that wrote it has ended or, if that can't be known from here, has paused for an hour."""
     writer = owner_of_mark(unfinished.name.removeprefix(_UNFINISHED).rpartition("-")[0])
     is_running = None if writer is None else writer.is_running()
     if is_running is not None:
         return not is_running
-    with tempfile.TemporaryFile(dir=unfinished.parent) as file:  # the disk's clock may not be this host's
+    with tempfile.TemporaryFile(dir=unfinished.parent) as file:  # the file system's clock, not this host's
         now = os.fstat(file.fileno()).st_mtime
     written = (each.stat().st_mtime for each in [unfinished, *unfinished.rglob("*")])
     return now - max(written) > _ABANDONED_SECONDS
