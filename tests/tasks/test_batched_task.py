@@ -62,7 +62,7 @@ def test_an_own_version_that_resets_otherwise_is_not_used(monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"id": "Acrobot-v1"}, "registers no vector version"),
+        ({"id": "Acrobot-v1"}, "has no vectorised version"),
         ({"frame_stack": 2}, "can't stack frames"),
         ({"action_masks": True}, "no action masks"),
     ],

@@ -121,7 +121,7 @@ def test_a_subclass_of_a_known_task_is_not_trusted_to_hold_no_more(monkeypatch):
 def test_a_state_of_another_task_or_size_is_refused():
     two, three = make_task(Task(num_envs=2)), make_task(Task(num_envs=3))
     two.reset(seed=0)
-    with pytest.raises(TaskError, match="this state belongs to another task: see done"):
+    with pytest.raises(TaskError, match="this state belongs to another task: done is missing"):
         three.load_state(two.state())
 
 

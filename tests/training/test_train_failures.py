@@ -103,7 +103,7 @@ def test_environments_that_are_made_anew_are_counted_over_all_of_a_run(tmp_path)
     said: list[str] = []
     first = train(tiny(*failing(tmp_path, at=100), *restarts, "stop.env_steps=800"), run, say=said.append)
     assert first.environment_restarts == 1 and lines(run / "metrics.jsonl")[-1]["environment_restarts"] == 1
-    assert sum("it is restarted (1 of task.restarts = 1)" in line for line in said) == 1
+    assert sum("the environment is restarted (1 of task.restarts = 1)" in line for line in said) == 1
     assert "in _fail\n" in (run / "native.log").read_text()
     (tmp_path / "once").unlink()
     again = train(tiny(*failing(tmp_path, at=100), *restarts), run)

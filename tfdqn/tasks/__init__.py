@@ -1,13 +1,14 @@
-"""Tasks: environments, batched; the only folder that imports environment packages.
+"""Tasks: batches of environments; the only folder that imports environment packages.
 
-The section `task` of the configuration flows in, and by `registry.make_task` a `BatchedTask` flows out: its `TaskSpec`,
-and at every step a `types.Step` of fresh arrays that were checked against what the task promised.
+In: the section `task` of the configuration. Out, by `registry.make_task`: a `BatchedTask` with its `TaskSpec`, which
+gives a `types.Step` of fresh arrays at every step, checked against the spaces that the task declares.
 
-    suites/ (where environments come from) → adapters/, checked_env (one environment, as training needs it)
+    suites/ (sources of environments) → adapters/, checked_env (one environment, as training needs it)
     → batched_task, with contract (E of them: reset, step, state, render) → acting, or checking/ (`tasks --check`)
 
-It imports what every storey speaks of (errors, types, task_spec, randomness), `config` and `system`.
-What is added here: a source of environments in `suites/`, an adaptation in `adapters/`; a kind of observation is a case
-in `observations.py` and what is checked of it a case in `contract.py`; classes whose state can be saved are a line in
+It imports `config`, `system` and the modules that all storeys share (errors, types, task_spec, randomness).
+
+To add a source of environments: a file in `suites/`; an adaptation: a file in `adapters/`; a kind of observation: a
+case in `observations.py`, and one in `contract.py` for its checks; a class whose state can be saved: a line in
 `state_capture.py`.
 """

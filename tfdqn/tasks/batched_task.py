@@ -23,16 +23,22 @@ from tfdqn.types import Observation, Step
 
 
 class BatchedTask:
-    """E environments behind gymnasium's vector API; episodes restart on the step after their end.
+    """E environments of one task, behind gymnasium's vector API; each resets on the step after its episode's end.
 
-    An environment that fails is made anew where `restarts` has one left: its broken episode is dropped by rows that
-    only carry a reset. `observation` and `legal_actions` are the present ones, also after `load_state`.
+    An environment that fails is made anew as long as `restarts` allows it; the rows that reset it tell their readers
+    to drop its unfinished episode.
 
     Args:
-      make: the environments.
+      make: makes the environments; called again after a failure of all.
       spec: of the task.
-      restarts: shared with the process's other tasks.
-      signal: what is learned from, where that is not what the task gives.
+      restarts: counts failures; shared by all tasks of the process.
+      signal: turns steps into what is learned from; None: the task's steps are learned from as they are.
+
+    Attributes:
+      spec: of the task.
+      num_envs: E.
+      observation: the current observation, arrays [E, …] by name.
+      legal_actions: the current masks, bool[E, A] or [E, D, A]; None for a task without masks.
     """
 
     def __init__(
@@ -50,27 +56,32 @@ class BatchedTask:
         self._done = np.zeros(self.num_envs, np.bool_)
         self._steps = 0  # since the last reset
         self._seed, self._batches = 0, 0
-        self._is_broken = False  # what environments keep says nothing of the steps to come
+        self._is_broken = False  # whether the environments' own state no longer determines the coming steps
 
     @property
     def is_own_vector_version(self) -> bool:
-        """Whether the task itself steps all environments as one, so that more of them cost little."""
+        """Whether the task has a vectorised version that steps all environments at once, so that more cost little."""
         return not isinstance(self._envs, SyncVectorEnv | AsyncVectorEnv)
 
     def reset(self, seed: int) -> tuple[Observation, np.ndarray | None]:
-        """Starts every environment anew, each with its own seed drawn from `seed`; see `Step` for shapes.
+        """Resets every environment, each with a seed of its own, derived from `seed`.
 
-        Raises FaultyTaskError if an environment breaks its contract, and EnvironmentFailedError where one fails.
+        Returns:
+          (`observation`, `legal_actions`), as the attributes.
+
+        Raises:
+          FaultyTaskError: if an environment gives what its spaces don't allow.
+          EnvironmentFailedError: if one raises an error, and no restart is left.
         """
         self._seed, self._steps, self._is_broken = seed, 0, False
         return self._begin(seed)
 
     def step(self, actions: np.ndarray) -> Step:
-        """`actions`: int32[E], or [E, D] of branches, counted from 0. Raises as `reset`."""
+        """Steps all environments by `actions`, int32[E], or [E, D] of branches, counted from 0. Raises as `reset`."""
         if self._to_environment is not None:
             actions = self._to_environment(actions)
         self._steps += 1
-        self._is_broken = True  # until it is seen that the step is sound
+        self._is_broken = True  # until the step has succeeded
         try:
             answer = self._envs.step(actions)
         except UserError:
@@ -97,7 +108,7 @@ class BatchedTask:
         return taken if self._signal is None else self._signal.step(taken, info)
 
     def state(self) -> dict[str, np.ndarray] | None:
-        """All that decides the future, after a reset; None: this task does not give its state."""
+        """The state of all environments after a reset, arrays by name; None: the task's state can't be saved."""
         if self._is_broken or not state_capture.gives_state(self._envs):
             return None
         state = {f"envs/{name}": value for name, value in state_capture.read(self._envs).items()}
@@ -109,7 +120,7 @@ class BatchedTask:
         return {**state, "done": self._done}
 
     def lasting_state(self) -> dict[str, np.ndarray]:
-        """What outlives the episodes under way, whether the task gives its state or not."""
+        """The part of the state that outlasts episodes, which any task can save: the statistics that scale rewards."""
         return {} if self._signal is None else self._signal.lasting_state()
 
     def load_lasting_state(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -118,19 +129,22 @@ class BatchedTask:
             self._signal.load_lasting_state(arrays)
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Goes on where `state` was taken. Raises `TaskError` if `arrays` are not this task's."""
-        self.reset(seed=0)  # makes every environment whole before its parts are replaced
-        present = self.state()
-        if present is None:
-            raise TaskError(f"{self.spec.id} does not give its state, so none can be loaded")
-        # What environments keep may change its size, so only what is kept here has a known shape.
+        """Restores what `state` returned. Raises TaskError if `arrays` belong to another task."""
+        self.reset(seed=0)  # creates all parts of the environments, which are replaced below
+        expected = self.state()
+        if expected is None:
+            raise TaskError(f"{self.spec.id}: its state can't be saved, so none can be loaded")
+        # An environment's own arrays may change in size from step to step; all others have a fixed shape.
         wrong = sorted(
             name
-            for name, array in present.items()
+            for name, array in expected.items()
             if name not in arrays or (not name.startswith("envs/") and array.shape != arrays[name].shape)
         )
         if wrong:
-            raise TaskError(f"{self.spec.id}: this state belongs to another task: see {', '.join(wrong[:3])}")
+            raise TaskError(
+                f"{self.spec.id}: this state belongs to another task: {', '.join(wrong[:3])} is missing or of another "
+                "shape"
+            )
         self._done = np.array(arrays["done"])
         self.observation = {name: np.array(arrays[f"observation/{name}"]) for name in self.observation}
         if self.legal_actions is not None:
@@ -141,7 +155,10 @@ class BatchedTask:
         state_capture.write(self._envs, envs, lambda index: next(iter(self.observation.values()))[index])
 
     def render(self) -> np.ndarray | None:
-        """Environment 0 as uint8[height, width, 3]; None if the task was not made for rendering."""
+        """A picture of environment 0, uint8[height, width, 3]; None if the task was made without a render mode.
+
+        Raises TaskError if the environment's `render` fails or gives no picture.
+        """
         envs: Any = self._envs
         if envs.render_mode is None:
             return None
@@ -156,12 +173,12 @@ class BatchedTask:
             raise TaskError(f"{self.spec.id} could not be rendered: {error}") from None
 
     def close(self) -> None:
-        """Ends the environments and their processes; nothing depends on how well that goes any more."""
+        """Closes the environments and ends their processes; their errors are ignored."""
         with contextlib.suppress(Exception, SystemExit):
             self._envs.close()
 
     def _begin(self, seed: int) -> tuple[Observation, np.ndarray | None]:
-        """First observations, with the legal actions; environments that fail are made anew as often as is allowed."""
+        """As `reset`; environments that fail are made anew as long as `restarts` allows it."""
         while True:
             try:
                 with quiet_gymnasium():
@@ -184,7 +201,7 @@ class BatchedTask:
             return self.observation, self.legal_actions
 
     def _failed(self, info: Mapping[str, Any]) -> np.ndarray:
-        """bool[E]: the environments that have failed, if they may be made anew; raises EnvironmentFailedError."""
+        """bool[E]: the environments that have failed. Raises EnvironmentFailedError if no restart is left for one."""
         failed = np.array([failure is not None for failure in info[FAILURE]])
         for index in np.flatnonzero(failed):
             line = f"{self._where()}, environment {index}: {info[FAILURE][index]}"
@@ -192,13 +209,13 @@ class BatchedTask:
         return failed
 
     def _step_of_a_new_batch(self, error: BaseException) -> Step:
-        """All episodes are begun anew: of those of a vector version that has failed nothing is known any more."""
+        """A step that only resets: all environments are made anew after a vectorised version has failed as a whole."""
         self._begin(self._make_batch_anew(error))
         nothing = np.zeros(self.num_envs, np.bool_)
         return Step(self.observation, nothing.astype(np.float32), nothing, nothing, ~nothing, self.legal_actions)
 
     def _make_batch_anew(self, error: BaseException) -> int:
-        """Replaces the environments; returns their seed. Raises EnvironmentFailedError if that is not allowed."""
+        """Replaces all environments; returns their seed. Raises EnvironmentFailedError if no restart is left."""
         self._is_broken = True
         said = one_line(error)
         if isinstance(error, EOFError | ConnectionError) and isinstance(self._envs, Processes):
@@ -211,6 +228,7 @@ class BatchedTask:
         return derived_seed(self._seed, "environments made anew", self._batches)
 
     def _where(self) -> str:
+        """The task and the step, for errors."""
         return f"{self.spec.id}, {f'step {self._steps}' if self._steps else 'reset'}"
 
     def _seeds(self, seed: int) -> Any:
@@ -218,10 +236,13 @@ class BatchedTask:
 
 
 def as_picture(drawn: Any) -> np.ndarray:
-    """uint8[height, width, 3] of a frame, or of the last of a list of frames, as an environment's `render` gives it.
+    """Converts what an environment's `render` gave to uint8[height, width, 3].
 
-    A frame is grey ([H, W] or [H, W, 1]), RGB or RGBA; integers and floats are 0 to 255, floats that are all at most
-    1 are 0 to 1. Raises ValueError for anything else.
+    Args:
+      drawn: a frame, or a list of frames, the last of which is taken. A frame is grey ([H, W] or [H, W, 1]), RGB or
+        RGBA ([H, W, 3] or [H, W, 4]), with numbers from 0 to 255, or floats from 0 to 1 if none is above 1.
+
+    Raises ValueError for anything else.
     """
     if drawn is None:
         raise ValueError("its render() gave None")
@@ -242,6 +263,7 @@ def as_picture(drawn: Any) -> np.ndarray:
 
 
 def _bytes(picture: np.ndarray) -> np.ndarray:
+    """A picture of any number type as uint8, 0 to 255."""
     if picture.dtype == np.uint8:
         return picture
     if picture.dtype == np.bool_:

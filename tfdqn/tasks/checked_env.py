@@ -1,4 +1,4 @@
-"""`CheckedEnv`: one environment, held to what gymnasium says an environment gives, before it is stacked or batched."""
+"""`CheckedEnv`: checks what one environment gives against gymnasium's API, before it is stacked and batched."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, SupportsFloat
@@ -13,22 +13,25 @@ from tfdqn.tasks.adapters.lives import LIVES
 from tfdqn.tasks.contract import STEP, Breach, Promise, called, shown, unpacked
 from tfdqn.tasks.observations import flat_name, observation_specs
 
-_FLOATS, _TRUTHS = (float, np.float64, np.float32), (bool, np.bool_)
+_FLOATS, _BOOLEANS = (float, np.float64, np.float32), (bool, np.bool_)
 
 
 class CheckedEnv(gymnasium.Wrapper):
-    """Passes on what its environment gives, as fresh arrays of the space's own types, or raises one line.
+    """Checks every answer of its environment, and passes it on as fresh arrays of the space's dtypes.
 
-    Fresh, because an environment may write into one array again and again, and gymnasium keeps what it was given:
-    for the frames of a stack, and until all environments have been stepped. Of `info` only the mask and the lives are
-    passed on, where they are asked for.
+    The arrays are copies because an environment may reuse one array for all steps, while gymnasium keeps what it was
+    given: in the frames of a stack, and until all environments of a batch have been stepped. Of `info` only the mask
+    and the lives are passed on, if they are asked for.
 
     Args:
-      env: whose observation space is neither stacked nor batched; TaskError is raised for one that can't be learned.
+      env: one environment, its observations not stacked.
       task_id: for errors.
-      index: the environment's number among all of its task.
-      masks: where every state's legal actions are; None: it needs none.
-      lives: whether every state must come with the number of lives left.
+      index: the environment's index in its batch, for errors.
+      masks: where every state's legal actions are; None: the task has no masks.
+      lives: whether `info["lives"]` is needed at every step.
+
+    Raises TaskError for an observation space that can't be learned from, and FaultyTaskError from `reset` and `step`
+    for what gymnasium's API or the spaces don't allow.
     """
 
     def __init__(self, env: gymnasium.Env, task_id: str, index: int, masks: MaskSource | None, lives: bool = False):
@@ -44,7 +47,7 @@ class CheckedEnv(gymnasium.Wrapper):
         self._mask = None if masks is None else MaskReader(masks, env, task_id)
         self._lives = lives
         self._passes_on = masks is not None or lives
-        self._steps = 0  # since all environments were reset; a reset at an episode's end is one too
+        self._steps = 0  # since the reset with a seed; as in a batch, a reset at an episode's end takes one step
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
         self._steps = self._steps + 1 if seed is None else 0
@@ -62,18 +65,19 @@ class CheckedEnv(gymnasium.Wrapper):
             if type(answer) is not tuple or len(answer) != len(STEP) or type(answer[-1]) is not dict:
                 answer = unpacked("step", answer, STEP)
             observation, reward, terminated, truncated, info = answer
-            is_over = terminated if type(terminated) in _TRUTHS else _flag("terminated", terminated)
+            is_over = terminated if type(terminated) in _BOOLEANS else _flag("terminated", terminated)
             return (
                 self._read(observation),
                 reward if type(reward) in _FLOATS else _number(reward),
                 is_over,
-                truncated if type(truncated) in _TRUTHS else _flag("truncated", truncated),
+                truncated if type(truncated) in _BOOLEANS else _flag("truncated", truncated),
                 self._passed_on(observation, info, is_over) if self._passes_on else {},
             )
         except Breach as breach:
             raise breach.error(self._task_id, self._steps, self._index) from None
 
     def _passed_on(self, observation: Any, info: Mapping[str, Any], is_over: bool) -> dict[str, Any]:
+        """The part of `info` that is passed on: the mask, from where the task has it, and the lives."""
         passed = self._mask.one(observation, info, is_over) if self._mask else {}
         if self._lives:
             passed[LIVES] = _lives(info)
@@ -81,7 +85,7 @@ class CheckedEnv(gymnasium.Wrapper):
 
 
 def bare(env: gymnasium.Env) -> gymnasium.Env:
-    """What `CheckedEnv` holds, whose info it does not pass on."""
+    """The environment inside `CheckedEnv`, with its whole `info`."""
     while isinstance(env, gymnasium.Wrapper) and not isinstance(env, CheckedEnv):
         env = env.env
     return env.env if isinstance(env, CheckedEnv) else env
@@ -96,7 +100,7 @@ def _lives(info: Mapping[str, Any]) -> int:
 
 
 def _reader(space: Space[Any], name: str = "") -> Callable[[Any], Any]:
-    """A function from an observation of `space` to the same in fresh arrays; it raises Breach."""
+    """A function that copies an observation of `space` into fresh arrays, and raises Breach if it is none."""
     what = called(name or "observation")
     if isinstance(space, spaces.Dict):
         by_key = {key: _reader(part, flat_name(name, key)) for key, part in space.spaces.items()}
@@ -122,7 +126,7 @@ def _reader(space: Space[Any], name: str = "") -> Callable[[Any], Any]:
 
 
 def _number(reward: Any) -> float:
-    """Of whatever holds one number."""
+    """The reward as a float, also if it is an array of one number. Raises Breach for anything else."""
     if isinstance(reward, int) and abs(reward) < 2**63:
         return float(reward)
     array = np.asarray(reward)
@@ -132,7 +136,7 @@ def _number(reward: Any) -> float:
 
 
 def _flag(what: str, value: Any) -> bool:
-    """Of whatever holds one truth."""
+    """`value` as a bool, also if it is a whole number or an array of one. Raises Breach for anything else."""
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "biu":
         raise Breach(what, f"is {shown(value)}, not true or false")

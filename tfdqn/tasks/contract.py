@@ -1,7 +1,7 @@
-"""What a task's environments owe at every step (form, types, shapes, bounds, finite numbers), checked on whole batches.
+"""`Contract`: checks what a batch of environments gives at every step: form, dtypes, shapes, bounds, finite numbers.
 
-`checked_env` holds each environment to it before gymnasium batches what they gave; what is left to be seen of the
-batch, and all that a task's own vector version owes, is checked here.
+`checked_env` checks each environment's form, dtypes and shapes before gymnasium makes a batch of them. Values are
+checked here, on the whole batch, as is everything that a task's own vectorised version gives.
 """
 
 import logging
@@ -19,21 +19,34 @@ from tfdqn.types import Observation
 
 log = logging.getLogger(__name__)
 
-_ROUNDING = 1e-6  # of a bound, by which floats may pass it without a word
+_ROUNDING = 1e-6  # the part of a bound by which floats may exceed it without a warning
 _LARGEST_SQUARE = {np.dtype(each): float(np.finfo(each).max) ** 2 for each in ("float16", "float32")}
-_STEPS_BETWEEN_LOOKS = 16  # at the bounds of floats, of which there is but a warning
-_warned: set[tuple[str, str]] = set()  # (task, what): once in a process, however often the task is made
+_STEPS_BETWEEN_BOUND_CHECKS = 16  # of floats, which lead to no more than a warning
+_warned: set[tuple[str, str]] = set()  # (task, array) that this process has warned of, however often a task is made
 
 
 class Breach(Exception):
-    """A promise broken: of what, how, and by which element of its array, if by one."""
+    """A broken contract.
+
+    Args:
+      what: the name of the array, or of the call, that is wrong.
+      how: what is wrong with it.
+      index: of the wrong element, if it is one.
+      kind: the class of the error to raise.
+    """
 
     def __init__(self, what: str, how: str, index: Sequence[int] = (), kind: type[FaultyTaskError] = FaultyTaskError):
         super().__init__(f"{what} {how}")
         self.what, self.how, self.index, self.kind = what, how, tuple(map(int, index)), kind
 
     def error(self, task_id: str, step: int, environment: int | None = None) -> FaultyTaskError:
-        """The one line; `environment` None: the array is a batch's, and its first axis counts environments."""
+        """The error to raise, a line with the task, the environment and the step.
+
+        Args:
+          task_id: of the task.
+          step: the number of the step; 0: the reset.
+          environment: its index; None: the array is a batch, and the first number of `index` is the environment's.
+        """
         index = self.index
         if environment is None and index:
             environment, index = index[0], index[1:]
@@ -44,12 +57,12 @@ class Breach(Exception):
 
 
 class Promise:
-    """One array, as its space promises it.
+    """An array's space, by which arrays are checked and converted.
 
     Args:
-      what: it is called in errors.
-      space: of one environment's array: any but Dict and Tuple.
-      leading: axes before the space's own.
+      what: the array's name in errors.
+      space: of one environment's array; not a Dict or a Tuple.
+      leading: the axes before the space's own, such as (E,) for a batch.
     """
 
     def __init__(self, what: str, space: Space[Any], leading: tuple[int, ...] = ()):
@@ -60,13 +73,16 @@ class Promise:
         self._low, self._high = _bounds(space)
         self._is_float = self._dtype.kind == "f"
         self._is_uniform = np.ndim(self._low) == np.ndim(self._high) == 0
-        # Where every number of its type lies in a space, as in most images of bytes, there is nothing to check.
+        # If every number of the dtype lies in the space, as in most images of bytes, there is nothing to check.
         is_whole = not self._is_float and self._is_uniform and (self._low, self._high) == _limits(self._dtype)
         self._is_bounded = not self._is_float and not is_whole
         self._may_warn = self._is_float and bool(np.isfinite(self._low).any() or np.isfinite(self._high).any())
 
     def array(self, value: Any) -> np.ndarray:
-        """A fresh array of the space's shape and type: environments write into theirs again. Raises Breach."""
+        """`value` as a fresh array of the space's shape and dtype, since environments may reuse theirs.
+
+        Raises Breach if it has another shape, or numbers of a kind that the dtype can't hold.
+        """
         try:
             array = np.array(value)
         except (TypeError, ValueError):
@@ -80,15 +96,15 @@ class Promise:
         return cast(array, self._dtype, self.what)
 
     def check(self, array: np.ndarray, task_id: str, step: int) -> None:
-        """Raises Breach if a batch that `array` gave holds what its space does not, or is not finite.
+        """Raises Breach if a batch that `array` returned has a value outside the space, or one that is not finite.
 
-        Floats beyond their bounds are warned of once: many environments overstep theirs by a little.
+        Floats beyond their bounds only cause a warning, once, since many environments exceed theirs by a little.
         """
         if self._is_float:
             if not is_finite(array):
                 index = _first(~np.isfinite(array))
                 raise Breach(self.what, f"is {array[index]}, which is not finite", index, NotFiniteTaskError)
-            if self._may_warn and step % _STEPS_BETWEEN_LOOKS == 1 and self._is_outside(array):
+            if self._may_warn and step % _STEPS_BETWEEN_BOUND_CHECKS == 1 and self._is_outside(array):
                 self._warn(array, task_id, step)
         elif self._is_bounded and self._is_outside(array):
             index = _first((array < self._low) | (array > self._high))
@@ -110,17 +126,19 @@ class Promise:
 
 
 class _Part(NamedTuple):
+    """One array of an observation."""
+
     name: str
-    path: tuple[Any, ...]  # keys that lead to it
+    path: tuple[Any, ...]  # the keys that lead to it in the environment's observation
     promise: Promise
-    dtype: np.dtype  # of the specification
+    dtype: np.dtype  # in the `TaskSpec`
 
 
 class Contract:
-    """What E environments of a task owe, and its conversion to the arrays of its `TaskSpec`.
+    """Checks what E environments of a task give, and converts it to the arrays of its `TaskSpec`.
 
     Args:
-      space: of one environment's observation, its frames stacked.
+      space: one environment's observation space, after frames are stacked.
       spec: of the task.
       num_envs: E.
     """
@@ -137,7 +155,7 @@ class Contract:
         self._truncated = Promise("truncated", flag, (num_envs,))
 
     def reset(self, answer: Any) -> tuple[Observation, Mapping[str, Any]]:
-        """(observation, info) as a vector environment's `reset` gave them; raises FaultyTaskError."""
+        """(observation, info) of what a vector environment's `reset` returned. Raises FaultyTaskError."""
         try:
             raw, info = unpacked("reset", answer, ("observation", "info"))
             return self._observation(raw, 0), info
@@ -145,9 +163,15 @@ class Contract:
             raise breach.error(self._task_id, 0) from None
 
     def step(self, answer: Any, step: int) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, Mapping[str, Any]]:
-        """(observation, reward float32[E], terminated bool[E], truncated bool[E], info) of step number `step`.
+        """(observation, reward float32[E], terminated bool[E], truncated bool[E], info) of what `step` returned.
 
-        Raises FaultyTaskError, of a kind of its own for a number that is not finite. Every array is fresh.
+        Every array is fresh.
+
+        Args:
+          answer: of a vector environment's `step`.
+          step: its number, from 1, for errors.
+
+        Raises FaultyTaskError; NotFiniteTaskError, a subclass, for a number that is not finite.
         """
         try:
             raw, reward, terminated, truncated, info = unpacked("step", answer, STEP)
@@ -182,7 +206,13 @@ STEP = ("observation", "reward", "terminated", "truncated", "info")
 
 
 def unpacked(call: str, answer: Any, parts: tuple[str, ...]) -> tuple[Any, ...]:
-    """What a call gave, if it is a tuple of so many parts, a dict the last; raises Breach."""
+    """`answer`, if it is a tuple of as many elements as `parts` and the last is a dict; else raises Breach.
+
+    Args:
+      call: "reset" or "step", for errors.
+      answer: what the call returned.
+      parts: the names of the tuple's elements.
+    """
     if not isinstance(answer, tuple) or len(answer) != len(parts):
         raise Breach(call, f"gave {shown(answer)}, not ({', '.join(parts)})")
     if not isinstance(answer[-1], dict):
@@ -191,22 +221,28 @@ def unpacked(call: str, answer: Any, parts: tuple[str, ...]) -> tuple[Any, ...]:
 
 
 def is_finite(array: np.ndarray) -> bool:
-    """Whether all of it is. A finite sum of squares proves that in one pass; only its overflow needs the exact test."""
+    """Whether every element is finite.
+
+    A finite sum of squares proves it in one pass; only if that overflows is each element tested.
+    """
     return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
 
 
 def called(name: str) -> str:
-    """A part of an observation, in errors."""
+    """The name of a part of an observation in errors."""
     return name if name == "observation" else f'observation "{name}"'
 
 
 def cast(array: np.ndarray, dtype: np.dtype, what: str) -> np.ndarray:
-    """The same numbers in another type; raises Breach where it can't hold them, or holds no such kind."""
+    """Converts an array to another dtype.
+
+    Raises Breach if the dtype can't hold one of the numbers, or if the array has floats and the dtype none.
+    """
     if array.dtype.kind == "f" and dtype.kind != "f":
         raise Breach(what, f"is {array.dtype} ({shown(array)}), but its space holds {dtype}")
     if dtype.kind == "f":
         if array.dtype.kind == "f" and np.vdot(array, array) < _LARGEST_SQUARE.get(dtype, 0.0):
-            return array.astype(dtype)  # a sum of squares proves in one pass that each of them fits
+            return array.astype(dtype)  # the sum of squares proves in one pass that every number fits
         try:
             with np.errstate(over="raise"):
                 return array.astype(dtype)
@@ -224,7 +260,7 @@ def cast(array: np.ndarray, dtype: np.dtype, what: str) -> np.ndarray:
 
 
 def shown(value: Any) -> str:
-    """A value on one line of bounded length, its type where it has many values."""
+    """A value on one line of at most 60 characters; a large array or a list of objects by its type and size."""
     if isinstance(value, tuple | list) and not all(isinstance(each, int | float) for each in value):
         return f"a {type(value).__name__} of {len(value)}"
     if isinstance(value, np.ndarray) and value.size > 8:
@@ -234,11 +270,15 @@ def shown(value: Any) -> str:
 
 
 def _limits(dtype: np.dtype) -> tuple[int, int]:
+    """The lowest and highest number of a dtype of bits or whole numbers."""
     return (0, 1) if dtype.kind == "b" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
 
 
 def _bounds(space: Any) -> tuple[Any, Any]:
-    """Lowest and highest, each one number where all elements are alike, else an array; floats may be rounded."""
+    """The lowest and highest values of a space: numbers if all elements are alike, else arrays.
+
+    Those of floats are a little wider than the space's, by `_ROUNDING`.
+    """
     if isinstance(space, spaces.MultiBinary):
         return 0, 1
     if isinstance(space, spaces.Box):
@@ -253,9 +293,11 @@ def _bounds(space: Any) -> tuple[Any, Any]:
 
 
 def _alike(bound: Any) -> Any:
+    """One number if all elements are equal, else the array."""
     bound = np.asarray(bound)
     return bound.flat[0].item() if (bound == bound.flat[0]).all() else bound
 
 
 def _first(mask: np.ndarray) -> tuple[int, ...]:
+    """The index of the first true element."""
     return tuple(int(each) for each in np.argwhere(mask)[0])

@@ -1,4 +1,4 @@
-"""gymnasium's spaces, read into the arrays of a `TaskSpec` and into flat dicts of named arrays."""
+"""gymnasium's observation spaces → the arrays of a `TaskSpec`, by flat names."""
 
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -11,18 +11,23 @@ from tfdqn.task_spec import ArraySpec, flat_name
 from tfdqn.tasks.adapters.frames import stacked_spec
 
 ALLOWED_OBSERVATIONS = "allowed are Box, Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of them"
-MAX_CATEGORIES = 1_000_000  # one-hot rows beyond this do not fit any machine's memory as a batch
-MAX_LISTED_BOUNDS = 64  # of an observation's elements; of more, the range that covers them all
-MAX_PIXEL = 65_535  # of sixteen bits; a higher bound of an image (float32's largest number, say) bounds nothing
+MAX_CATEGORIES = 1_000_000  # a batch of longer one-hot vectors fits no machine's memory
+MAX_LISTED_BOUNDS = 64  # an observation with more elements has one range that covers them all
+MAX_PIXEL = 65_535  # of 16 bits; an image with a higher bound (float32's largest number, say) has no known scale
 INT32 = np.iinfo(np.int32)
 
 
 def observation_specs(space: Space[Any], frame_stack: int = 1) -> dict[str, ArraySpec]:
-    """One `ArraySpec` per array of `space`, which is the space before frames are stacked.
+    """The `ArraySpec` of each array in `space`, by flat name.
 
-    Floats of any width become float32; bits become uint8; integers other than uint8 become int32, which must
-    hold their bounds (TF-Agents can't build a network for narrower ones). Raises `TaskError` naming the key,
-    the space and what is allowed.
+    Floats of any width become float32, bits uint8, and integers other than uint8 int32, which must hold their bounds
+    (TF-Agents can't build a network for narrower ones).
+
+    Args:
+      space: of one observation, before frames are stacked.
+      frame_stack: how many observations are stacked; 1: none.
+
+    Raises TaskError, with the array's name, its space and what is allowed, for a space that can't be learned from.
     """
     specs: dict[str, ArraySpec] = {}
     for name, _, leaf in leaves(space):
@@ -35,7 +40,10 @@ def observation_specs(space: Space[Any], frame_stack: int = 1) -> dict[str, Arra
 def leaves(
     space: Space[Any], name: str = "", path: tuple[Any, ...] = ()
 ) -> Iterator[tuple[str, tuple[Any, ...], Space[Any]]]:
-    """(flat name, keys that lead to it, space) of each array in `space`."""
+    """Yields (flat name, the keys that lead to it, space) for each array in `space`.
+
+    `name` and `path` are those of `space` itself inside a larger space. Raises TaskError for an empty Dict or Tuple.
+    """
     if not isinstance(space, spaces.Dict | spaces.Tuple):
         yield name or "observation", path, space
         return
@@ -46,14 +54,14 @@ def leaves(
 
 
 def observation_bytes(space: Space[Any]) -> int:
-    """Of one observation as the space has it: int64 and float64 are wider than what a `TaskSpec` has for them."""
+    """The size of one observation in the space's own dtypes, which may be wider than those of the `TaskSpec`."""
     return sum(
         int(np.prod(leaf.shape or (), dtype=int)) * np.dtype(leaf.dtype).itemsize for _, _, leaf in leaves(space)
     )
 
 
 def show(space: Space[Any]) -> str:
-    """It on one line of bounded length."""
+    """The space on one line of at most 120 characters, for errors."""
     text = " ".join(str(space).split())
     return text if len(text) <= 120 else f"{text[:117]}..."
 
@@ -71,7 +79,7 @@ def _array_spec(name: str, space: Space[Any]) -> ArraySpec:
 
 
 def _categorical(name: str, space: Space[Any], start: Any, count: Any) -> ArraySpec:
-    """Integers start … start + count - 1; where elements differ, the range that covers them all."""
+    """Integers from start to start + count - 1; if elements differ, the range that covers them all."""
     shape = _shape(name, space)
     first, end = int(np.min(start)), int(np.max(start + count))
     if first < INT32.min or end > INT32.max or end - first > MAX_CATEGORIES:
@@ -95,10 +103,9 @@ def _box(name: str, space: spaces.Box) -> ArraySpec:
 
 
 def _pixel_bounds(space: spaces.Box) -> tuple[float, ...]:
-    """What an image's numbers may be at most, up to their sign: one number, or one for each channel.
+    """The largest absolute value of an image's numbers, as one number or one for each channel.
 
-    None if that is 1 or less, differs from pixel to pixel, or is not known; and of what is no image, [H, W] or
-    [H, W, C]: a vector's numbers are taken as they are.
+    () if the space is no image ([H, W] or [H, W, C]), or the bound is at most 1, unknown, or not that of all pixels.
     """
     if len(space.shape) not in (2, 3):
         return ()
@@ -111,7 +118,10 @@ def _pixel_bounds(space: spaces.Box) -> tuple[float, ...]:
 
 
 def _bounds(space: spaces.Box) -> tuple[tuple[float | None, float | None], ...]:
-    """A pair for all elements where they are alike or very many, else a pair for each, row by row."""
+    """(lowest, highest) of each element in row-major order, or one pair for all that are alike or very many.
+
+    None stands for an infinite bound.
+    """
     low, high = space.low.astype(np.float64).ravel(), space.high.astype(np.float64).ravel()
     if ((low == low[0]).all() and (high == high[0]).all()) or low.size > MAX_LISTED_BOUNDS:
         low, high = low.min(keepdims=True), high.max(keepdims=True)
@@ -123,6 +133,7 @@ def _bounds(space: spaces.Box) -> tuple[tuple[float | None, float | None], ...]:
 
 
 def _shape(name: str, space: Space[Any]) -> tuple[int, ...]:
+    """The space's shape. Raises TaskError if an axis is empty."""
     shape = space.shape
     if shape is None or 0 in shape:
         _refuse(name, space, f"its shape {shape} holds no number; every axis must be at least 1 long")

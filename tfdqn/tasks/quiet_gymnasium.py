@@ -1,4 +1,4 @@
-"""Keeps the notices of environments' libraries off the user's terminal, and their hands off the run's signals."""
+"""`quiet_gymnasium`: keeps environment packages from printing notices and from replacing the run's signal handlers."""
 
 import contextlib
 import os
@@ -10,31 +10,32 @@ import gymnasium
 
 from tfdqn.system.signals import signals_kept
 
-# pygame greets on standard output when an environment that draws is imported.
+# pygame prints a greeting to standard output when it is imported.
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-# It opens a sound card too, and ALSA complains in C where there is none; no task is heard.
+# It also opens a sound card, and ALSA prints errors where there is none.
 os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
 
-_being_quiet = threading.RLock()
+_lock = threading.RLock()
 
 
-def _forget_other_threads() -> None:
-    global _being_quiet
-    _being_quiet = threading.RLock()
+def _new_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
 
 
-# A forked environment has none of the threads that may have held it.
-os.register_at_fork(after_in_child=_forget_other_threads)
+# In a forked process, the thread that held the lock does not exist and would never release it.
+os.register_at_fork(after_in_child=_new_lock)
 
 
 @contextlib.contextmanager
 def quiet_gymnasium() -> Iterator[None]:
-    """Keeps gymnasium's and pygame's notices off the user's terminal, and other warnings on it.
+    """Silences the notices of gymnasium and pygame in the block; other warnings are still shown.
 
-    A library that takes signals for itself, as graph-jsp-env does, loses them again: a Ctrl-C would not save the run.
-    One thread at a time: what is changed is the process's, and two that overlap would each put back the other's.
+    Signal handlers that a package installs in the block, as graph-jsp-env does, are replaced by the run's own when it
+    ends: else Ctrl-C would no longer save the run. Only one thread is in such a block at a time, since what it
+    changes and restores belongs to the whole process.
     """
-    with _being_quiet:
+    with _lock:
         level = gymnasium.logger.min_level
         gymnasium.logger.min_level = gymnasium.logger.ERROR + 1
         try:

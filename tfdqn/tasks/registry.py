@@ -1,4 +1,4 @@
-"""Tasks by id: which suite has it, and the task made by that suite; every way in which that can fail is one line."""
+"""Tasks by id: finds the suite that has a task, and has it make the task; every failure is an error of one line."""
 
 from contextlib import suppress
 
@@ -17,19 +17,19 @@ from tfdqn.tasks.suites.envpool import EnvPoolSuite
 from tfdqn.tasks.suites.gymnasium import GymnasiumSuite
 from tfdqn.tasks.suites.suite import Suite, TaskEntry
 
-_GYMNASIUM = "gymnasium"  # has every id that no other has
+_GYMNASIUM = "gymnasium"  # the suite of every id that belongs to no other
 SUITES: dict[str, Suite] = {_GYMNASIUM: GymnasiumSuite(), "ALE": AtariSuite(), "envpool": EnvPoolSuite()}
 
 
 def register_suite(name: str, suite: Suite) -> None:
-    """Ids that begin with "name/" are the suite's from now on, and those with `task.suite = "name"`."""
+    """Adds a suite, which has the ids that begin with "name/" and all tasks with `task.suite = "name"`."""
     SUITES[name] = suite
 
 
 def check_task(config: configuration.Task) -> None:
-    """Raises `TaskError` if the task is not registered or takes no such keyword arguments; makes nothing.
+    """Raises TaskError if there is no such task or it doesn't take these keyword arguments; makes no environment.
 
-    PackageMissingError where that can't be known here.
+    Raises PackageMissingError, a TaskError, if its package is not installed, so that this can't be known here.
     """
     suite_of(config).check(config)
 
@@ -51,15 +51,16 @@ def make_task(
     render_mode: str | None = None,
     restarts: Restarts | None = None,
 ) -> BatchedTask:
-    """The task, ready to be reset. With a `render_mode`, one environment in this process unless told.
+    """Makes the task, ready to be reset.
 
     Args:
-      config: of the task.
-      num_envs: None: as the configuration says.
-      render_mode: as gymnasium has it; None: it will not be rendered.
-      restarts: says whether environments that fail are made anew; None: a failure is raised.
+      config: the section `task` of the configuration.
+      num_envs: how many environments; None: `config.num_envs`, or one where there is a render mode.
+      render_mode: one of gymnasium's, such as "rgb_array", whose environments are all in this process; None: the task
+        will not be rendered.
+      restarts: counts and limits how often environments that fail are made anew; None: never.
 
-    Raises `TaskError`, one line, for all that can be wrong with the task or its keys.
+    Raises TaskError, one line, for anything that is wrong with the task or its keys.
     """
     if render_mode is not None:
         config = structs.replace(config, vectorization="sync", num_envs=num_envs or 1)
@@ -70,17 +71,20 @@ def make_task(
 
 
 def resolve_spec(config: configuration.Task) -> TaskSpec:
-    """What the task looks like, from one environment that is made and closed. Raises `TaskError`."""
+    """The task's `TaskSpec`. One environment may be made for that, and is closed. Raises TaskError."""
     return suite_of(config).describe(config)
 
 
 def installed_tasks() -> list[TaskEntry]:
-    """The tasks of all suites that are installed here, by id."""
+    """The tasks of all suites whose packages are installed, sorted by id."""
     return sorted(entry for suite in SUITES.values() for entry in suite.installed())
 
 
 def suite_of(config: configuration.Task) -> Suite:
-    """Whose the id is; a module before its colon is imported first, which may register a suite or a task."""
+    """The suite that has the task. Raises TaskError for an unknown `task.suite`, or a module that can't be imported.
+
+    A module before the id's colon is imported first, since it may register the suite or the task.
+    """
     module, _, name = config.id.rpartition(":")
     if module:
         with quiet_gymnasium():

@@ -1,4 +1,4 @@
-"""The exact state of the tasks that can give it, as arrays, so that a resumed run repeats bit for bit."""
+"""Reads and writes the exact state of environments, as arrays, so that a resumed run repeats bit for bit."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from tfdqn.tasks.adapters.frames import is_restorable, restore_frames
 from tfdqn.tasks.adapters.restarts import GuardedEnv
 from tfdqn.tasks.checked_env import CheckedEnv
 
-# All that decides the future of these classes besides their generator; a subclass may hold more.
+# The attributes that, with the random generator, determine these environments' future. A subclass may have more.
 _ATTRIBUTES = {
     "gymnasium.envs.classic_control.cartpole:CartPoleVectorEnv": ("state", "steps", "prev_done"),
     "gymnasium.envs.classic_control.cartpole:CartPoleEnv": ("state",),
@@ -29,18 +29,18 @@ State = dict[str, np.ndarray]
 
 
 def gives_state(envs: VectorEnv) -> bool:
-    """Whether `read` can keep everything that decides the future of `envs`."""
+    """Whether `read` gets everything that determines the future of `envs`."""
     if type(envs) is not SyncVectorEnv:
         return _class_name(envs) in _ATTRIBUTES
     return all(_single_gives_state(env) for env in envs.envs)
 
 
 def read(envs: VectorEnv) -> State:
-    """The state of `envs` after a reset; names are "3/state" for environment 3's attribute `state`.
+    """The state of `envs`, which have been reset, by names such as "3/state/s" for attribute `s` of environment 3.
 
-    An environment of the user's gives its own with `get_state() -> dict of arrays and numbers` and takes
-    it back with `set_state(dict)`; its `np_random` and time limit are kept here. Raises `TaskError`
-    where such a dict holds anything else.
+    A user's environment gives its state by `get_state()`, a dict of arrays and numbers, and takes it back by
+    `set_state(dict)`; its `np_random` and its time limit are saved here. Raises TaskError if such a dict holds anything
+    else.
     """
     if not isinstance(envs, SyncVectorEnv):
         return _read_core(envs)
@@ -51,7 +51,13 @@ def read(envs: VectorEnv) -> State:
 
 
 def write(envs: VectorEnv, state: Mapping[str, np.ndarray], frames: Callable[[int], np.ndarray]) -> None:
-    """Puts `state` back into `envs`, which have been reset; `frames(i)`: environment i's stacked frames."""
+    """Restores what `read` returned.
+
+    Args:
+      envs: environments that have been reset.
+      state: what `read` returned.
+      frames: gives the stacked frames of environment i, [frame_stack, …].
+    """
     if not isinstance(envs, SyncVectorEnv):
         _write_core(envs, state)
         return
@@ -88,7 +94,7 @@ def _read_single(env: gymnasium.Env) -> State:
 
 
 def _read_core(env: Any) -> State:
-    """Attributes (or what `get_state` returns) and generator of an environment without its wrappers."""
+    """The attributes, or the `get_state()`, and the generator of an environment without its wrappers."""
     values = env.get_state() if _has_methods(env) else {name: getattr(env, name) for name in _attributes(env)}
     if not isinstance(values, Mapping):
         raise TaskError(f"{_class_name(env)}.get_state() gave a {type(values).__name__}, not a dict")
@@ -110,7 +116,7 @@ def _write_core(env: Any, state: Mapping[str, np.ndarray]) -> None:
 
 
 def _value(array: np.ndarray) -> Any:
-    """A number comes back as the Python number that it was saved from, an array as a fresh array."""
+    """An array of no axes as the Python or NumPy number that it was saved from, any other as a copy."""
     if array.ndim > 0:
         return np.array(array)
     return array.item() if array.dtype in (np.bool_, np.int64, np.float64) else array[()]

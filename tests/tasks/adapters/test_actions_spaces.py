@@ -176,7 +176,7 @@ UNUSABLE = [
         "1,200,000 in all dimensions, more than 1,000,000",
     ),
     (spaces.MultiDiscrete([2_000_000_000]), Task(), "2,000,000,000 in all dimensions, more than 1,000,000"),
-    (spaces.Box(0.0, 1.0, (0,)), Task(action_bins=3), "there is nothing to choose"),
+    (spaces.Box(0.0, 1.0, (0,)), Task(action_bins=3), "an array without elements leaves nothing to choose"),
     (spaces.Box(0.0, 1.0, (2,)), Task(action_bins=1), "task.action_bins leaves a single action: take at least 2"),
     (spaces.Box(0.0, 1.0, (2,)), Task(action_bins=(1, 1)), "task.action_bins leaves a single action"),
 ]
@@ -224,7 +224,7 @@ def test_the_users_names_are_of_a_product_alone() -> None:
     dials = Task(id="tests.support.dials:Dials-v0", kwargs={"dials": 2, "positions": 2}, action_names=("a", "b"))
     with pytest.raises(TaskError, match="it has 2, and the task 4"):
         resolve_spec(dials)
-    with pytest.raises(TaskError, match=r"task\.action_names are of one number"):
+    with pytest.raises(TaskError, match=r"task\.action_names: not with several action dimensions"):
         resolve_spec(msgspec.structs.replace(dials, action_form="branches"))
 
 

@@ -86,7 +86,7 @@ def test_an_environment_is_made_anew_as_often_as_is_allowed_and_each_time_it_is_
     # Two fail together at the fifth step, and again together when each has begun anew.
     assert said == [
         f"warning: {FAILS}, step {step}, environment {environment}: {GONE}: "
-        f"it is restarted ({count} of task.restarts = 3)"
+        f"the environment is restarted ({count} of task.restarts = 3)"
         for count, (step, environment) in enumerate([(5, 0), (5, 1), (11, 0)], start=1)
     ]
     assert all("Traceback" in each for each in kept)

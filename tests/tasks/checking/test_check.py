@@ -14,6 +14,7 @@ from tfdqn.errors import TaskError
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec, discrete
 from tfdqn.tasks.checking.check import TaskCheck, check, transition_bytes
+from tfdqn.tasks.checking.random_play import Play, RandomPlay
 from tfdqn.tasks.registry import resolve_spec
 
 TWO = np.array([0.5, 1.5], np.float32)
@@ -245,3 +246,17 @@ def test_a_transitions_bytes_are_those_of_the_replays_rows(masks: bool, actions:
         action_masks=masks,
     )
     assert transition_bytes(spec) == TransitionCodec(spec).row_bytes
+
+
+def test_plays_that_fail_say_nothing_of_other_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = RandomPlay.play
+
+    def fails_by_its_seed(self: RandomPlay, seed: int) -> Play:
+        if seed:
+            raise TaskError("failed")
+        return play(self, seed)
+
+    monkeypatch.setattr(RandomPlay, "play", fails_by_its_seed)
+    found = found_of("CartPole-v1")
+    assert [each.verdict for each in found.findings if each.about == "another seed"] == ["no", "no", "no"]
+    assert found.failures == ["failed"]

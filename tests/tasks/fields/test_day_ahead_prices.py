@@ -30,12 +30,12 @@ def test_other_columns_and_offsets_do_not_matter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "row, changed, said",
     [
-        (5, "2026-01-01T03:00,", "row 5, column price: '' is no price"),
-        (5, "2026-01-01T03:00", "row 5, column price: '' is no price"),
-        (5, "2026-01-01T03:00,24,9", "row 5: it has more cells than the header has columns"),
-        (7, "2026-01-01T05:00,nan", "row 7, column price: 'nan' is no price"),
-        (7, "2026-01-01T05:00,n/a", "row 7, column price: 'n/a' is no price"),
-        (9, "yesterday,1.0", "row 9, column time: 'yesterday' is no time"),
+        (5, "2026-01-01T03:00,", "row 5, column price: '' is not a price"),
+        (5, "2026-01-01T03:00", "row 5, column price: '' is not a price"),
+        (5, "2026-01-01T03:00,24,9", "row 5: more cells than the header has columns"),
+        (7, "2026-01-01T05:00,nan", "row 7, column price: 'nan' is not a price"),
+        (7, "2026-01-01T05:00,n/a", "row 7, column price: 'n/a' is not a price"),
+        (9, "yesterday,1.0", "row 9, column time: 'yesterday' is not a time"),
         (9, "2026-01-01T06:00,1.0", "row 9, column time: 2026-01-01T06:00 follows 2026-01-01T06:00:00"),
         (9, "2026-01-01T08:00,1.0", "row 9, column time: 2026-01-01T08:00 follows 2026-01-01T06:00:00"),
         (9, "2026-01-01T07:00+01:00,1.0", "row 9, column time: 2026-01-01T07:00+01:00 follows"),

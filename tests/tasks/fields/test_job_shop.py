@@ -16,7 +16,7 @@ KEYS = {"id": "tfdqn/JobShop-v0", "action_masks": True, "action_mask_source": "m
 
 
 def test_a_shop_that_is_none_is_one_line() -> None:
-    with pytest.raises(TaskError, match="ft07 is none of ft06, la01, nor a file") as caught:
+    with pytest.raises(TaskError, match="ft07 is neither one of ft06, la01 nor a file") as caught:
         resolve_spec(Task(**KEYS, kwargs={"instance": "ft07"}))
     assert "\n" not in str(caught.value)
 

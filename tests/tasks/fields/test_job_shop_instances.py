@@ -36,14 +36,14 @@ def test_a_file_is_read_with_and_without_its_head(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text, said",
     [
-        ("", "no job in it"),
-        ("0 3 1 x\n0 1 1 1", "row 1, column 4: 'x' is no whole number"),
-        ("0 3 1 4\n0 1.5 1 1", "row 2, column 2: '1.5' is no whole number"),
-        ("0 3 1 4\n0 -1 1 1", "row 2, column 2: '-1' is no whole number"),
-        ("# shop\n2 2\n0 3 1 4\n0 1 0 1", "row 4: each machine once, from 0 to 1"),
-        ("0 3 1 4\n0 1", "row 2: each machine once"),
-        ("0 3 1 4\n0 1 1", "row 2: each machine once"),
-        ("7", "row 1: each machine once"),
+        ("", "there is no job in it"),
+        ("0 3 1 x\n0 1 1 1", "row 1, column 4: 'x' is not a whole number"),
+        ("0 3 1 4\n0 1.5 1 1", "row 2, column 2: '1.5' is not a whole number"),
+        ("0 3 1 4\n0 -1 1 1", "row 2, column 2: '-1' is not a whole number"),
+        ("# shop\n2 2\n0 3 1 4\n0 1 0 1", "row 4: a job needs each machine from 0 to 1 once"),
+        ("0 3 1 4\n0 1", "row 2: a job needs each machine"),
+        ("0 3 1 4\n0 1 1", "row 2: a job needs each machine"),
+        ("7", "row 1: a job needs each machine"),
         ("0 3 1 4\n0 2 1 0", "row 2, column 4: a time above 0"),
     ],
 )
@@ -56,5 +56,5 @@ def test_what_is_no_job_shop_is_one_line(tmp_path: Path, text: str, said: str) -
 
 
 def test_an_unknown_name_says_what_is_known() -> None:
-    with pytest.raises(TaskError, match="ft07 is none of ft06, la01, nor a file"):
+    with pytest.raises(TaskError, match="ft07 is neither one of ft06, la01 nor a file"):
         read_instance("ft07")

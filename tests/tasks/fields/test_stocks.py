@@ -121,9 +121,9 @@ def test_the_data_that_the_package_ships_are_a_task() -> None:
 @pytest.mark.parametrize(
     "row, text, said",
     [
-        (9, "2020-01-08,", "row 9, column close: '' is no price"),
-        (9, "2020-01-08,-3.0", "row 9, column close: -3.0 is no price above 0"),
-        (9, ",3.0", "row 9, column date: '' is no day"),
+        (9, "2020-01-08,", "row 9, column close: '' is not a price"),
+        (9, "2020-01-08,-3.0", "row 9, column close: -3.0 is not a price above 0"),
+        (9, ",3.0", "row 9, column date: '' is not a date"),
         (9, "2020-01-07,3.0", "row 9, column date: 2020-01-07 follows 2020-01-07"),
     ],
 )
@@ -154,7 +154,7 @@ def test_a_package_that_is_missing_is_one_line_with_its_extra(missing: str, monk
             {"first_day": "2021-01-01"},
             "0 trading days from 2021-01-01 to 2030-01-01; prices from 2020-01-01 to 2020-04-",
         ),
-        ({"first_day": "soon"}, "task.kwargs.first_day = 'soon': it is no day as in 2026-01-31"),
+        ({"first_day": "soon"}, "task.kwargs.first_day = 'soon': not a date such as 2026-01-31"),
         ({"fee": 1.0}, "task.kwargs.fee = 1.0"),
     ],
 )

@@ -53,7 +53,7 @@ def test_what_is_no_game_is_not_of_this_suite(is_installed, monkeypatch):
         with pytest.raises(TaskError) as caught:
             check_task(Task(id=task_id, suite="ALE"))
         assert str(caught.value) == (
-            f'task.suite = "ALE": {task_id} is none of its games, such as ALE/Pong-v5; "auto" goes by the id, and '
+            f'task.suite = "ALE": {task_id} is not one of its games, such as ALE/Pong-v5; "auto" goes by the id, and '
             'others are "gymnasium" and "envpool"'
         )
 

@@ -44,17 +44,17 @@ class TestWithEnvPool:
             ({"kwargs": {"seed": 3}}, "task.kwargs: CartPole-v1 takes no seed; it takes num_threads, "),
             ({"kwargs": {"num_envs": 3}}, "task.kwargs.num_envs: set task.num_envs instead"),
             ({"id": "Pong-v5", "kwargs": {"stack_num": 3}}, "task.kwargs.stack_num: set task.frame_stack instead"),
-            ({"frame_stack": 2}, "CartPole-v1: task.frame_stack = 2: EnvPool stacks only the grey frames of games"),
+            ({"frame_stack": 2}, "CartPole-v1: task.frame_stack = 2: EnvPool only stacks games' grey frames"),
             (
                 {"kwargs": {"num_threads": "x"}},
-                'CartPole-v1 could not be made: task.kwargs.num_threads = "x", and its default, 0, is a whole number',
+                'CartPole-v1 could not be made: task.kwargs.num_threads = "x", but its default, 0, is a whole number',
             ),
             (
                 {"id": "Pong-v5", "kwargs": {"img_height": 2.5}},
-                "Pong-v5 could not be made: task.kwargs.img_height = 2.5, and its default, 84, is a whole number",
+                "Pong-v5 could not be made: task.kwargs.img_height = 2.5, but its default, 84, is a whole number",
             ),
-            ({"id": "FishSwim-v1"}, "FishSwim-v1: EnvPool 1.2.5 fails on its own description of what is observed"),
-            ({"id": "Go9x9-v1"}, "Go9x9-v1 has 2 players, and one learns"),
+            ({"id": "FishSwim-v1"}, "FishSwim-v1: EnvPool 1.2.5 can't derive this task's observation space"),
+            ({"id": "Go9x9-v1"}, "Go9x9-v1 has 2 players; only tasks with one player can be learned"),
         ],
     )
     def test_what_is_wrong_with_a_task_is_one_line(self, keys, line):

@@ -60,7 +60,7 @@ def test_an_id_like_no_other_is_sent_to_the_list():
     ("task_id", "install"),
     [
         ("Hopper-v5", install_extra("mujoco")),
-        ("phys2d/CartPole-v1", "JAX, of which no version goes with TensorFlow 2.15"),
+        ("phys2d/CartPole-v1", "JAX, of which no version can be installed beside TensorFlow 2.15"),
         ("ALE/Breakout-v5", install_extra("atari")),
         ("BreakoutNoFrameskip-v4", install_extra("atari")),
         ("MinAtar/Breakout-v0", install_extra("minatar")),
@@ -115,9 +115,9 @@ def test_a_wrong_value_shows_the_keywords():
 @pytest.mark.parametrize(
     ("task_id", "kwargs", "line"),
     [
-        ("FrozenLake-v1", {"map_name": 3}, 'task.kwargs.map_name = 3, and its default, "4x4", is a string'),
-        ("LunarLander-v3", {"gravity": "x"}, 'task.kwargs.gravity = "x", and its default, -10.0, is a number'),
-        ("tfdqn/Battery-v0", {"power_mw": [1]}, "task.kwargs.power_mw = [1], and its default, 1.0, is a number"),
+        ("FrozenLake-v1", {"map_name": 3}, 'task.kwargs.map_name = 3, but its default, "4x4", is a string'),
+        ("LunarLander-v3", {"gravity": "x"}, 'task.kwargs.gravity = "x", but its default, -10.0, is a number'),
+        ("tfdqn/Battery-v0", {"power_mw": [1]}, "task.kwargs.power_mw = [1], but its default, 1.0, is a number"),
     ],
 )
 def test_a_value_of_another_kind_is_named_where_the_constructor_fails(task_id, kwargs, line):
@@ -129,7 +129,7 @@ def test_a_value_of_another_kind_is_warned_of_where_the_constructor_takes_it(cap
     for _ in range(2):
         make_task(Task(id="MountainCar-v0", num_envs=1, kwargs={"goal_velocity": "fast"})).close()
     assert [record.getMessage() for record in caplog.records] == [
-        'MountainCar-v0: task.kwargs.goal_velocity = "fast", and its default, 0, is a number'
+        'MountainCar-v0: task.kwargs.goal_velocity = "fast", but its default, 0, is a number'
     ]
     make_task(Task(id="MountainCar-v0", num_envs=1, kwargs={"goal_velocity": 0.01})).close()
     assert len(caplog.records) == 1

@@ -50,5 +50,5 @@ def test_of_another_kind_the_default_is_named(name: str, value: object, kind: st
 
 def test_where_whole_numbers_stay_so_a_fraction_is_of_another_kind() -> None:
     assert unlike_defaults({"count": 2.5, "width": 2}, DEFAULTS, whole_stay_whole=True) == (
-        "task.kwargs.count = 2.5, and its default, 3, is a whole number"
+        "task.kwargs.count = 2.5, but its default, 3, is a whole number"
     )

@@ -1,7 +1,7 @@
-"""Actions: what a task's action space says, and how a step turns actions into the environment's own.
+"""Actions: an action space → its `ActionSpec`, and actions counted from 0 → the environment's own.
 
-They count from 0 everywhere in tfdqn. MultiDiscrete, MultiBinary and Box, each of whose elements takes
-`task.action_bins` values, are one number (`task.action_form = "product"`), or one for each element ("branches").
+Actions count from 0 everywhere in tfdqn. One of a MultiDiscrete, a MultiBinary or a Box, whose elements take
+`task.action_bins` values each, is one number (`task.action_form = "product"`) or one for each element ("branches").
 """
 
 import math
@@ -18,11 +18,14 @@ from tfdqn.errors import TaskError
 from tfdqn.task_spec import ActionSpec, OwnActions, TaskSpec, discrete
 from tfdqn.tasks.observations import show
 
-MAX_ACTIONS = 1_000_000  # Q-values of one state, of a product or of all branches together
+MAX_ACTIONS = 1_000_000  # the most Q-values of one state, for a product or for all branches together
 
 
 def action_spec(space: Space[Any], task: Task) -> ActionSpec:
-    """The actions of a space as the task's keys say. Raises `TaskError` for one that has none such, or too many."""
+    """The actions of a space, by `task.action_bins` and `task.action_form`.
+
+    Raises TaskError for a space that has no finite number of actions by these keys, or too many.
+    """
     if isinstance(space, spaces.Discrete):
         spec = structs.replace(
             discrete(int(np.asarray(space.n)), int(np.asarray(space.start))), dtype=str(np.dtype(space.dtype))
@@ -45,12 +48,12 @@ def action_spec(space: Space[Any], task: Task) -> ActionSpec:
 
 
 def to_environment(spec: TaskSpec) -> Callable[[np.ndarray], np.ndarray] | None:
-    """int32[E], or [E, D], from 0 → the task's own actions; None if they are the same."""
+    """A function from actions int32[E] or [E, D], counted from 0, to the environment's own; None if they are equal."""
     return None if spec.actions.counts_from_zero else OwnActions(spec.actions)
 
 
 def action_names(env: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
-    """The names that a task gives by `get_action_meanings()`, as Atari's do; () where it gives none."""
+    """The actions' names by the environment's `get_action_meanings()`, which Atari's have; () if it has no such."""
     meanings = getattr(env.unwrapped, "get_action_meanings", None)
     return tuple(str(each) for each in meanings()) if callable(meanings) else ()
 
@@ -58,7 +61,7 @@ def action_names(env: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
 def check_action_names(names: Sequence[str], num_actions: tuple[int, ...]) -> None:
     """Raises TaskError if the user's names are not one for each action."""
     if names and len(num_actions) > 1:
-        raise TaskError('task.action_names are of one number, and there are several by task.action_form = "branches"')
+        raise TaskError('task.action_names: not with several action dimensions by task.action_form = "branches"')
     if names and len(names) != num_actions[0]:
         raise TaskError(
             f"task.action_names must have one name for each action: it has {len(names)}, and the task {num_actions[0]}"
@@ -68,10 +71,13 @@ def check_action_names(names: Sequence[str], num_actions: tuple[int, ...]) -> No
 
 
 def _grid(space: Space[Any], low: np.ndarray, high: np.ndarray, counts: np.ndarray, task: Task) -> ActionSpec:
-    """Elements row by row; of whole numbers there are at most those between the bounds, and one value is the middle."""
+    """The spec of an array of elements that each take `counts` evenly spaced values from `low` to `high`.
+
+    An element of whole numbers takes no more values than lie between its bounds; a single value is the middle.
+    """
     shape, dtype = tuple(int(length) for length in space.shape or ()), np.dtype(space.dtype)
     if 0 in shape:
-        raise TaskError(f"actions are {show(space)}: there is nothing to choose")
+        raise TaskError(f"actions are {show(space)}: an array without elements leaves nothing to choose")
     rows = (np.asarray(each).flat for each in (low, high, counts))
     elements = [_element(first, last, most, dtype.kind == "f") for first, last, most in zip(*rows, strict=True)]
     lows, highs, numbers = zip(*elements, strict=True)
@@ -96,11 +102,11 @@ def _element(low: Any, high: Any, count: Any, is_float: bool) -> tuple[float, fl
 
 def _check_bounded(space: spaces.Box) -> None:
     if not space.is_bounded("both"):
-        raise TaskError(f"actions are {show(space)}: it is unbounded, and no number of task.action_bins divides it")
+        raise TaskError(f"actions are {show(space)}: task.action_bins needs bounds, and it is unbounded")
 
 
 def _bins(space: spaces.Box, bins: int | tuple[int, ...]) -> np.ndarray:
-    """int[*shape]: into how many values each element is divided."""
+    """int[*shape]: how many values each element takes. Raises TaskError if `task.action_bins` doesn't say it."""
     if not bins:
         raise TaskError(
             f"actions are {show(space)}: task.action_bins must say how many values each dimension takes, such as "
@@ -127,5 +133,5 @@ def _check_size(space: Space[Any], spec: ActionSpec) -> None:
 
 
 def _rough(count: int) -> str:
-    """In full while it can be read."""
+    """A count in full, or as a power of ten if it has more than 15 digits."""
     return f"{count:,}" if count < 10**15 else f"10^{math.log10(count):.0f}"

@@ -1,4 +1,4 @@
-"""Consecutive observations stacked into one, oldest first, on a new leading axis."""
+"""Frame stacking: the last observations as one array, oldest first, on a new leading axis."""
 
 from typing import Literal
 
@@ -9,26 +9,26 @@ from msgspec import structs
 
 from tfdqn.task_spec import ArraySpec
 
-Padding = Literal["reset", "zero"]  # what stands before an episode's first frame: that frame again, or zeros
+Padding = Literal["reset", "zero"]  # how a stack is filled up when an episode begins: with its first frame, or zeros
 
 
 def stack_frames(env: gymnasium.Env, frame_stack: int, padding: Padding) -> gymnasium.Env:
-    """`env`, its last `frame_stack` observations as one."""
+    """Wraps `env` so that an observation is its last `frame_stack` observations, [frame_stack, …]."""
     return env if frame_stack == 1 else FrameStackObservation(env, frame_stack, padding_type=padding)
 
 
 def stacked_spec(spec: ArraySpec, frame_stack: int) -> ArraySpec:
-    """What `stack_frames` makes of one array."""
+    """The spec of an array after `stack_frames`."""
     if frame_stack == 1:
         return spec
     return structs.replace(spec, shape=(frame_stack, *spec.shape), frame_stack=frame_stack)
 
 
 def is_restorable(wrapper: FrameStackObservation) -> bool:
-    """Whether an observation tells its frames: where it is a plain array."""
+    """Whether the stack can be restored from its observation, which must be a single array."""
     return wrapper.observation_space.shape is not None
 
 
 def restore_frames(wrapper: FrameStackObservation, frames: np.ndarray) -> None:
-    """Puts back the frames of the present observation, [frame_stack, …]."""
+    """Restores a stack from its observation, [frame_stack, …]."""
     wrapper.obs_queue.extend(frames)

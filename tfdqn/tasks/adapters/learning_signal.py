@@ -1,4 +1,4 @@
-"""What is learned from at a step, where that is not what the task gave: other rewards, lost lives as ends."""
+"""`LearningSignal`: changes a task's steps for learning: other rewards, and lost lives as ends of episodes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +12,11 @@ from tfdqn.types import Arrays, Step
 
 
 class LearningSignal:
-    """Steps as they are learned from; what the task gave stands beside it.
+    """Changes steps for learning; the task's own rewards and ends are kept in the step beside the changed ones.
 
     Args:
-      lives: where lost ones are ends; None: nowhere.
-      rewards: what rewards become; None: they are the task's own.
+      lives: makes a lost life an end; None: lives don't matter.
+      rewards: changes rewards; None: the task's own are learned from.
     """
 
     def __init__(self, lives: Lives | None, rewards: Rewards | None) -> None:
@@ -24,14 +24,14 @@ class LearningSignal:
         self._scale = None if rewards is None else rewards.scale
 
     def reset(self, info: Mapping[str, Any]) -> None:
-        """Fresh episodes begin everywhere. Raises TaskError as `Lives.reset`."""
+        """Begins an episode in every environment. Raises TaskError as `Lives.reset`."""
         if self._lives is not None:
             self._lives.reset(info)
         if self._scale is not None:
             self._scale.reset()
 
     def step(self, step: Step, info: Mapping[str, Any]) -> Step:
-        """The step as it is learned from. Raises TaskError as `Lives.step`."""
+        """The changed step. Raises TaskError as `Lives.step`."""
         if self._lives is not None:
             step = self._lives.step(step, info)
         if self._rewards is not None:
@@ -39,7 +39,7 @@ class LearningSignal:
         return step
 
     def state(self) -> dict[str, np.ndarray]:
-        """What is known of the episodes under way."""
+        """The state of the episodes under way: lives left, and returns so far."""
         return {
             name: array
             for part in (self._lives, self._scale)
@@ -54,7 +54,7 @@ class LearningSignal:
                 part.load_state(arrays)
 
     def lasting_state(self) -> dict[str, np.ndarray]:
-        """What outlives the episodes: the moments of returns, by which rewards are scaled."""
+        """The state that outlasts episodes: the moments of returns, by which rewards are scaled."""
         return {} if self._scale is None else {"moments": self._scale.moments()}
 
     def load_lasting_state(self, arrays: Arrays) -> None:
@@ -64,7 +64,7 @@ class LearningSignal:
 
 
 def learning_signal(task: Task) -> LearningSignal | None:
-    """None if what the task gives is learned from as it is."""
+    """What the task's keys change for learning; None if they change nothing."""
     has_rewards = task.reward_clip or task.reward_sign or task.reward_normalization
     if not has_rewards and not task.end_on_life_loss:
         return None

@@ -1,4 +1,4 @@
-"""Legal actions: where a task's masks are found, which forms they may have, and how a batch's are put together."""
+"""Legal actions: finds a task's masks, reads them in any of their forms, and makes a batch of them."""
 
 import inspect
 import logging
@@ -16,33 +16,36 @@ from tfdqn.tasks.contract import Breach, shown
 
 log = logging.getLogger(__name__)
 
-MASK = "action_mask"  # in `info`, and in a Dict observation
-METHODS = ("action_masks", "action_mask")  # that "auto" looks for
-ILLEGAL_LOGIT = -100.0  # of logits at most this is illegal: float32's exp of it is 0 beside any that is legal
-_said: set[tuple[str, str]] = set()  # (task, source): once in a process, however often the task is made
+MASK = "action_mask"  # the mask's key in `info` and in a Dict observation
+METHODS = ("action_masks", "action_mask")  # the methods that "auto" looks for
+ILLEGAL_LOGIT = -100.0  # a logit of at most this is illegal: its exp vanishes in float32 beside that of a legal one
+_reported: set[tuple[str, str]] = set()  # (task, source) that this process has logged, however often a task is made
 
-Read = Callable[[Any, Mapping[str, Any]], Any]  # (observation, info) → the mask as it was given; None: there is none
+Read = Callable[[Any, Mapping[str, Any]], Any]  # (observation, info) → the mask as the environment has it, or None
 
 
 class MaskSource(NamedTuple):
-    """Where each state's mask is, and how it is read; plain values, which are sent to other processes."""
+    """Where each state's mask is, and how to read it. It can be pickled, for environments in other processes."""
 
     place: str  # "info", "observation" or "method:NAME"
     actions: ActionSpec
-    form: str  # "boolean" or "logits"; "auto": each mask's own numbers say it
+    form: str  # "boolean" or "logits"; "auto": decided by each mask's numbers
 
     @property
     def called(self) -> str:
-        """The mask, in errors."""
+        """The mask's name in errors."""
         by_place = {"info": f'info["{MASK}"]', "observation": f'observation "{MASK}"'}
         return by_place.get(self.place, f"{self.place.partition(':')[2]}()")
 
 
 def find_masks(task: Task, env: gymnasium.Env) -> str | None:
-    """The place of the task's masks; None if it has none. Raises TaskError if the key names one that has none.
+    """The place of the task's masks, as in `MaskSource`; None if `task.action_masks` is false.
 
     Args:
-      env: one environment, in none of the project's wrappers; "auto" resets it.
+      task: the section of the configuration.
+      env: one environment without tfdqn's wrappers; for "auto" it is reset.
+
+    Raises TaskError if `task.action_mask_source` names a place that the environment doesn't have.
     """
     if not task.action_masks:
         return None
@@ -60,18 +63,22 @@ def find_masks(task: Task, env: gymnasium.Env) -> str | None:
 
 
 def without_masks(space: Space[Any], place: str | None) -> Space[Any]:
-    """An observation's space as it is learned from: a mask in it is no input of the network."""
+    """The observation space without its mask, if `place` is "observation": a mask is no input of the network."""
     if place != "observation" or not isinstance(space, spaces.Dict):
         return space
     return spaces.Dict({key: part for key, part in space.spaces.items() if key != MASK})
 
 
 def mask_source(task: Task, place: str | None, space: Space[Any], actions: ActionSpec) -> MaskSource | None:
-    """How the masks in the place that `find_masks` gave are read; None if there are none.
+    """How to read the masks in the place that `find_masks` found; None if there are none.
 
     Args:
-      space: of the whole observation. TaskError is raised for a mask in it of another shape.
+      task: the section of the configuration.
+      place: what `find_masks` returned.
+      space: of the whole observation, with its mask.
       actions: of the task.
+
+    Raises TaskError for a mask in the observation whose shape isn't one of `MaskForms`.
     """
     if place is None:
         return None
@@ -87,11 +94,11 @@ def mask_source(task: Task, place: str | None, space: Space[Any], actions: Actio
 
 
 class MaskReader:
-    """Takes each state's mask from where it is, and checks it.
+    """Reads each state's mask, and checks it.
 
     Args:
-      source: where that is.
-      env: the environment, or a vector version, whose method may give it.
+      source: where the masks are.
+      env: the environment, or a task's own vectorised version, whose method may give the masks.
       task_id: for errors.
     """
 
@@ -101,9 +108,10 @@ class MaskReader:
         self._forms = MaskForms(source.actions)
 
     def one(self, observation: Any, info: Mapping[str, Any], is_over: bool) -> dict[str, Any]:
-        """{"action_mask": bool[A], or [D, A] of branches} of what one environment gave; raises Breach.
+        """{"action_mask": bool[A], or [D, A] of branches} of one environment; {} if a terminal state has no mask.
 
-        What follows a termination is never asked: no mask is needed there.
+        A method is not called after a termination (`is_over`), where no mask is needed. Raises Breach for a mask that
+        is missing, malformed or, except in a terminal state, without a legal action.
         """
         if is_over and self._source.place.startswith("method:"):
             return {}
@@ -116,7 +124,7 @@ class MaskReader:
         return {MASK: legal}
 
     def many(self, observation: Any, info: Mapping[str, Any], is_over: np.ndarray) -> dict[str, Any]:
-        """{"action_mask": bool[E, A]} of what a task's own vector version gave; raises Breach."""
+        """{"action_mask": bool[E, A], or [E, D, A]} of a task's own vectorised version. Raises Breach as `one`."""
         given = self._read(observation, info)
         legal = self._legal(given, (len(is_over),))
         is_empty = ~(legal.any(axis=-1).reshape(len(is_over), -1).all(axis=1) | is_over)
@@ -125,7 +133,7 @@ class MaskReader:
         return {MASK: legal}
 
     def _legal(self, given: Any, leading: tuple[int, ...]) -> np.ndarray:
-        """bool[*leading, A], or [*leading, D, A]."""
+        """A mask, or a batch of them, as bool[*leading, A], or [*leading, D, A] of branches. Raises Breach."""
         if given is None:
             raise Breach(
                 "task.action_masks",
@@ -152,9 +160,10 @@ class MaskReader:
 
 
 def legal_of(mask: np.ndarray, source: MaskSource) -> np.ndarray:
-    """Numbers, none of them NaN → booleans of the same shape; raises Breach.
+    """Converts a mask of numbers, none of them NaN, to booleans of the same shape.
 
-    Of 0 and 1, what is not 0 is legal. Of logits 0 is legal, and what is at most `ILLEGAL_LOGIT` is not.
+    In the form "boolean", 0 is illegal and everything else legal. Of logits, 0 is legal and anything up to
+    `ILLEGAL_LOGIT` illegal. By "auto", a mask with a number below 0 is one of logits. Raises Breach for other numbers.
     """
     has_negative = mask.dtype.kind != "u" and bool(mask.min() < 0)
     if not has_negative and source.form != "logits":
@@ -172,16 +181,18 @@ def legal_of(mask: np.ndarray, source: MaskSource) -> np.ndarray:
 
 
 def batched_masks(info: Mapping[str, Any], num_envs: int, everything: np.ndarray) -> np.ndarray:
-    """bool[E, A], or [E, D, A], of what `MaskReader` let pass; `everything`, bool[A] or [D, A], where nothing is legal.
+    """The masks bool[E, A], or [E, D, A], in the `info` of a batch whose environments `MaskReader` has checked.
 
-    That is so where an environment gave no mask, of which gymnasium makes False, and where a terminal state's is empty,
-    in one branch or in all: nothing is done there, but a maximum over no action would be the lowest float.
+    `everything`, bool[A] or [D, A], takes the place of a mask with nothing legal, in one branch or in all. Terminal
+    states may have such masks, as may environments that gave none, for which gymnasium fills in False. No action is
+    taken there, but a maximum over no action would be float32's lowest number.
     """
     legal = np.array(info.get(MASK, np.zeros((num_envs, *everything.shape))), np.bool_)
     return np.where(legal.any(axis=-1, keepdims=True), legal, everything)
 
 
 def _reader(source: MaskSource, env: Any) -> Read:
+    """A function that takes a mask from its place."""
     if source.place == "info":
         return lambda observation, info: info.get(MASK)
     if source.place == "observation":
@@ -192,21 +203,21 @@ def _reader(source: MaskSource, env: Any) -> Read:
 
 
 def _found(task_id: str, env: gymnasium.Env) -> str:
-    """The first place that has masks; "info", whose absence is an error at the first reset, where none has."""
+    """The first place that has masks. If none has, "info": its missing mask is reported at the first reset."""
     places = [
         *(["info"] if _has_mask_in_info(env) else []),
         *(["observation"] if _has_mask(env.observation_space) else []),
         *(f"method:{name}" for name in METHODS if takes_no_arguments(env, name)),
     ]
-    if places and places != ["info"] and (task_id, places[0]) not in _said:
-        _said.add((task_id, places[0]))
+    if places and places != ["info"] and (task_id, places[0]) not in _reported:
+        _reported.add((task_id, places[0]))
         others = f"; {', '.join(places[1:])} could be named as well" if places[1:] else ""
         log.warning('%s: task.action_mask_source = "auto" found masks by "%s"%s', task_id, places[0], others)
     return places[0] if places else "info"
 
 
 def _has_mask_in_info(env: gymnasium.Env) -> bool:
-    """False as well where it fails: what an environment's failure means is decided where it is stepped."""
+    """Whether a reset gives a mask in `info`; False if it fails, which is reported when the environment is used."""
     try:
         answer = env.reset(seed=0)
         return answer[1].get(MASK) is not None
@@ -219,7 +230,7 @@ def _has_mask(space: Space[Any]) -> bool:
 
 
 def _form_of(space: Space[Any], form: str) -> str:
-    """What the bounds of a mask's space tell, where the key does not."""
+    """The form of an observation's mask: `form`, or if that is "auto", what the bounds of the mask's space say."""
     if form != "auto" or not isinstance(space, spaces.Box):
         return form
     if (space.low >= 0).all():
@@ -228,7 +239,7 @@ def _form_of(space: Space[Any], form: str) -> str:
 
 
 def takes_no_arguments(env: gymnasium.Env, name: str) -> bool:
-    """Whether it has such a method, and that takes none; Taxi's action_mask(state), say, does."""
+    """Whether the environment has such a method, callable without arguments (unlike Taxi's `action_mask(state)`)."""
     try:
         inspect.signature(env.get_wrapper_attr(name)).bind()
     except (AttributeError, TypeError, ValueError):

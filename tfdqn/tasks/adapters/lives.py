@@ -1,4 +1,4 @@
-"""Lost lives that end an episode to learn from, while the task's own goes on."""
+"""`Lives`: a lost life ends the episode for learning, while the task's own episode goes on."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,14 +8,14 @@ import numpy as np
 from tfdqn.errors import TaskError
 from tfdqn.types import Arrays, Step
 
-LIVES = "lives"  # in `info`
+LIVES = "lives"  # the key in `info`
 
 
 class Lives:
-    """Mnih et al. 2015, Methods: no value beyond the loss of a life.
+    """Marks the loss of a life as a termination (Mnih et al. 2015, Methods), so that no value lies beyond it.
 
-    A life that goes in the very step that truncates the episode is no end: the row stays truncated.
-    The game itself goes on: the next step is one of the same episode.
+    The task's own episode goes on with the next step. A life that is lost in the step that truncates the episode
+    changes nothing: the step stays truncated.
 
     Args:
       task_id: for errors.
@@ -26,7 +26,7 @@ class Lives:
         self._lives = np.zeros(0, int)
 
     def state(self) -> dict[str, np.ndarray]:
-        """The lives that are left."""
+        """The lives left in each environment, int[E]."""
         return {LIVES: self._lives}
 
     def load_state(self, arrays: Arrays) -> None:
@@ -34,13 +34,13 @@ class Lives:
         self._lives = np.array(arrays[LIVES])
 
     def reset(self, info: Mapping[str, Any]) -> None:
-        """Takes the lives at the start. Raises TaskError if the task tells of none."""
+        """Takes `info["lives"]`, int[E], at an episode's start. Raises TaskError if there is none."""
         self._lives = self._read(info)
 
     def step(self, step: Step, info: Mapping[str, Any]) -> Step:
-        """The step as it is learned from, by `info["lives"]`, int[E]. Raises TaskError as `reset`."""
+        """The step with lost lives marked, by `info["lives"]`, int[E]. Raises TaskError as `reset`."""
         if LIVES not in info and step.is_reset.all():
-            return step  # every environment has failed: the next row has the lives of those made anew
+            return step  # every environment has failed; after the next step, `info` has the lives of the new ones
         before, self._lives = self._lives, self._read(info)
         is_within_episode = ~(step.terminated | step.truncated | step.is_reset)
         is_life_lost = is_within_episode & (self._lives < before)

@@ -1,4 +1,4 @@
-"""Environments that fail are made anew: `GuardedEnv` tells of a failure, `Restarts` counts how many are allowed."""
+"""Restarts of environments that fail: `GuardedEnv` reports a failure, `Restarts` counts them up to a limit."""
 
 import contextlib
 import logging
@@ -15,18 +15,21 @@ from tfdqn.randomness import derived_seed
 
 log = logging.getLogger(__name__)
 
-# In `info`, where an environment has failed: what it said, on one line, and the traceback. CheckedEnv lets nothing of
-# an environment's own through under these names.
+# The keys in `info` of an environment that has failed: its error on one line, and the traceback. They always come from
+# `GuardedEnv`, since `CheckedEnv` passes on none of an environment's own `info` under these names.
 FAILURE, TRACEBACK = "tfdqn.failure", "tfdqn.traceback"
 
 
 class Restarts:
-    """Shared by all tasks of a process, whose threads may fail at the same time.
+    """Counts the restarts of environments in all tasks of a process; it is safe to use from several threads.
 
     Args:
-      most: `task.restarts`.
+      most: how many are allowed: `task.restarts`.
       say: shows one line to the user.
       keep: takes a failure's traceback.
+
+    Attributes:
+      count: how many there have been.
     """
 
     def __init__(
@@ -40,34 +43,34 @@ class Restarts:
         self._lock = threading.Lock()
 
     def use(self, failure: EnvironmentFailedError) -> None:
-        """Counts one more, and says so; raises the failure where there are none left."""
+        """Counts a restart and tells the user; raises `failure` if no restart is left."""
         with self._lock:
             if self.count >= self._most:
                 raise failure
             self.count += 1
             count = self.count
-        self._say(f"warning: {failure}: it is restarted ({count} of task.restarts = {self._most})")
+        self._say(f"warning: {failure}: the environment is restarted ({count} of task.restarts = {self._most})")
         self._keep(failure.traceback)
 
 
 class GuardedEnv(gymnasium.Wrapper):
-    """Steps and resets one environment, which may raise whatever it likes, or call `sys.exit`.
+    """Reports the failure of an environment (any exception, or `sys.exit`) in `info` instead of raising it.
 
-    A call that fails gives the last observation, reward 0, and the failure in `info`, so that the batch's other
-    environments go on. The next call then makes the environment anew and begins an episode.
-    What breaks tfdqn's contract with environments (a UserError) is raised.
+    A call that fails returns the last observation, reward 0, and the failure in `info`, so that the other
+    environments of the batch go on. The next call makes the environment anew and begins an episode. A UserError, by
+    which tfdqn's own checks report an answer that gymnasium's API doesn't allow, is raised.
 
     Args:
-      make: makes the environment, its frames stacked.
+      make: makes the environment, with its frames stacked.
     """
 
     def __init__(self, make: Callable[[], gymnasium.Env]):
         super().__init__(make())
         self._make = make
         self._is_broken = False
-        self._lives, self._seed = 0, 0
-        self._last: Any = None  # observation
-        # A worker's SIGINT is ignored: a KeyboardInterrupt there is the environment's own.
+        self._restarts, self._seed = 0, 0
+        self._last: Any = None  # the last observation
+        # SIGINT is ignored in an environment's process, so a KeyboardInterrupt there comes from the environment.
         in_worker = multiprocessing.parent_process() is not None
         self._failures = (Exception, SystemExit, *((KeyboardInterrupt,) if in_worker else ()))
 
@@ -99,20 +102,21 @@ class GuardedEnv(gymnasium.Wrapper):
         return answer
 
     def close(self) -> None:
-        """Ends the environment; nothing depends on how well that goes any more."""
+        """Closes the environment; its errors are ignored."""
         with contextlib.suppress(*self._failures):
             self.env.close()
 
     def _begin_anew(self) -> int:
-        """Makes the environment; returns the seed of its first episode, which is not one that it may have failed by."""
+        """Makes the environment anew; returns a new seed, since it might fail again by the one that it had."""
         self.close()
         self.env = self._make()
         self._is_broken = False
-        self._lives += 1
-        return derived_seed(self._seed, "environment made anew", self._lives)
+        self._restarts += 1
+        return derived_seed(self._seed, "environment made anew", self._restarts)
 
     def _after(self, error: BaseException) -> tuple[Any, dict[str, Any]]:
+        """(the last observation, the failure as `info`) after a call that has failed."""
         self._is_broken = True
-        if self._last is None:  # it has never begun: any observation of the space, which is not used
+        if self._last is None:  # the first reset has failed; the batch needs an observation, which nobody uses
             self._last = self.observation_space.sample()
         return self._last, {FAILURE: one_line(error), TRACEBACK: "".join(traceback.format_exception(error))}

@@ -1,4 +1,4 @@
-"""Rewards as they are learned from: their signs, or divided by a running deviation, and clipped."""
+"""`Rewards`: changes rewards for learning: to their signs, or divided by a running deviation, and clipped."""
 
 import numpy as np
 from gymnasium.wrappers.utils import RunningMeanStd
@@ -10,10 +10,10 @@ _EPSILON = 1e-8  # added to the variance, as gymnasium's NormalizeReward does
 
 
 class RunningScale:
-    """Divides rewards by the deviation of their discounted return so far: Engstrom et al. 2020, section 3, item 2.
+    """Divides rewards by the running deviation of discounted returns: Engstrom et al. 2020, section 3, item 2.
 
-    R_t = γ R_{t-1} + r_t in each environment, from 0 in each episode; the variance is that of all R_t of all E
-    environments up to now, merged batch by batch (Chan et al. 1979). The mean is not taken off.
+    R_t = γ R_{t-1} + r_t in each environment, from 0 in each episode. The variance is that of all R_t of all E
+    environments so far, merged batch by batch (Chan et al. 1979). The mean is not subtracted from the rewards.
 
     Args:
       discount: γ.
@@ -26,7 +26,7 @@ class RunningScale:
         self._moments = RunningMeanStd()
 
     def __call__(self, step: Step) -> np.ndarray:
-        """float32[E]: the step's rewards, divided; its own are counted first."""
+        """The step's rewards, float32[E], divided by the deviation, which already includes this step."""
         self._returns = self._discount * self._returns + step.reward
         taken = self._returns[~step.is_reset]
         if taken.size:
@@ -35,11 +35,11 @@ class RunningScale:
         return (step.reward / np.sqrt(self._moments.var + _EPSILON)).astype(np.float32)
 
     def reset(self) -> None:
-        """Fresh episodes begin everywhere."""
+        """Begins an episode in every environment."""
         self._returns[:] = 0.0
 
     def state(self) -> dict[str, np.ndarray]:
-        """The returns of the episodes under way."""
+        """The discounted returns of the episodes under way, float64[E]."""
         return {"returns": self._returns.copy()}
 
     def load_state(self, arrays: Arrays) -> None:
@@ -56,10 +56,13 @@ class RunningScale:
 
 
 class Rewards:
-    """clip(f(r), ±c), where f is the sign, the division by a running deviation, or nothing; c = 0: not clipped.
+    """clip(f(r), -c, c), where f is the sign, the division by a running deviation, or nothing; c = 0: not clipped.
 
     Args:
-      task: says which.
+      task: its `reward_sign`, `reward_normalization` and `reward_clip` say what is done.
+
+    Attributes:
+      scale: the running deviation; None if rewards are not divided.
     """
 
     def __init__(self, task: Task):
@@ -68,7 +71,7 @@ class Rewards:
         self.scale = RunningScale(task.reward_normalization, task.num_envs) if has_scale else None
 
     def __call__(self, step: Step) -> np.ndarray:
-        """float32[E]: what is learned from instead of the step's own rewards."""
+        """The changed rewards of a step, float32[E]."""
         reward = np.sign(step.reward) if self._sign else step.reward
         if self.scale is not None:
             reward = self.scale(step)

@@ -1,4 +1,4 @@
-"""Masks of a task's own vector version: taken from where they are, checked, and left where the others are."""
+"""`VectorMasks`: reads and checks the masks of a task's own vectorised version, and puts them into `info`."""
 
 from typing import Any
 
@@ -12,12 +12,14 @@ from tfdqn.tasks.contract import STEP, Breach, unpacked
 
 
 class VectorMasks(VectorWrapper):
-    """Gives `info["action_mask"]`, bool[E, A], wherever its environments give their masks.
+    """Puts the masks of its environments into `info["action_mask"]`, bool[E, A] or [E, D, A].
 
     Args:
-      env: which `gives_masks`.
-      source: where they are.
+      env: a vectorised version for which `gives_masks` is true.
+      source: where its masks are.
       task_id: for errors.
+
+    `reset` and `step` raise FaultyTaskError for a mask that is missing, malformed or without a legal action.
     """
 
     def __init__(self, env: VectorEnv, source: MaskSource, task_id: str):
@@ -48,7 +50,7 @@ class VectorMasks(VectorWrapper):
 
 
 def gives_masks(env: VectorEnv, source: MaskSource) -> bool:
-    """Whether a task's own vector version gives its masks where one environment does. It is reset to see that."""
+    """Whether a task's own vectorised version gives masks where a single environment does; it may be reset."""
     if source.place == "observation":
         space = env.single_observation_space
         return isinstance(space, spaces.Dict) and MASK in space.spaces

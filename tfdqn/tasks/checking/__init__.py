@@ -1,9 +1,9 @@
-"""Whether a task can be trained on, before an hour is lost: `tfdqn tasks --check`.
+"""`tfdqn tasks --check`: finds out whether a task can be trained on.
 
-The section `task` flows in; a `TaskCheck` flows out, of findings that `tfdqn.cli.task_check_view` shows. The task is
-made, reset and stepped as training does it, through `registry.make_task`, so that what is found is what training meets.
+In: the section `task` of the configuration. Out: a `TaskCheck`, whose findings `tfdqn.cli.task_check_view` shows. The
+task is made, reset and stepped by `registry.make_task`, as in training.
 
-    check → random_play (the steps), info_keys (what adapters leave out), suggestions (keys that suit what was seen)
+    check → random_play (the steps), info_keys (what adapters leave out), suggestions (keys that suit the task)
 
-To add a finding: a line in `check`, or what `random_play` must keep for it; a key that it suggests in `suggestions`.
+To add a finding: a line in `check`, and what it needs of a play in `random_play`; a suggested key in `suggestions`.
 """

@@ -1,4 +1,4 @@
-"""`tfdqn tasks --check`: what of all that training needs holds of a task, seen by playing it at random."""
+"""`check`: plays a task at random, and finds what of training's needs it meets."""
 
 import logging
 import math
@@ -19,44 +19,50 @@ from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, RandomPlay
 from tfdqn.tasks.checking.suggestions import ENDLESS_STEPS, Suggestion, may_be_faster_in_processes, suggestions
 from tfdqn.tasks.registry import resolve_spec
 
-ENV_STEPS = 1_000  # of each environment
-SECONDS = 20.0  # of stepping, after which a play is ended
-_SEEDS = (1, 2, 3)  # whose first observations are compared
-_A_MILLION = 1_000_000
+ENV_STEPS = 1_000  # of each environment in a play
+SECONDS = 20.0  # of stepping, after which a play ends
+_SEEDS = (1, 2, 3)  # the seeds whose first observations are compared
+_MILLION = 1_000_000
 
-Tell = Callable[[str, int, int], None]  # (what is played, steps so far of each environment, of how many)
+Tell = Callable[[str, int, int], None]  # (the play, steps taken in each environment, steps to be taken in each)
 
 
 class Finding(Struct, frozen=True):
-    """One line of the table."""
+    """One line of the table that the check shows."""
 
     about: str
-    verdict: Literal["yes", "note", "no"]  # no: training can't run
+    verdict: Literal["yes", "note", "no"]  # "no": the task can't be trained on
     found: str
 
 
 class TaskCheck(Struct, frozen=True, kw_only=True):
-    """What was found. A play is of one environment, of many, or of many in processes."""
+    """The result of a check, whose plays are of one environment, of many, or of many in processes."""
 
     task: str
     can_train: bool
     findings: tuple[Finding, ...]
-    suggestions: dict[str, str] = {}  # "key=value": why
+    suggestions: dict[str, str] = {}  # the reason for each "key=value"
     steps_per_second: dict[str, float] = {}  # by play
-    episode_lengths: tuple[int, ...] = ()
+    episode_lengths: tuple[int, ...] = ()  # of the episodes that ended
     episode_returns: tuple[float, ...] = ()
-    transition_bytes: int | None = None
+    transition_bytes: int | None = None  # None if nothing is known of the task
 
     @property
     def failures(self) -> list[str]:
-        """One line each."""
+        """What the task can't be trained on for, one line each, without repetitions."""
         return list(dict.fromkeys(each.found for each in self.findings if each.verdict == "no"))
 
 
 def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = SECONDS) -> TaskCheck:
-    """Plays it: `env_steps` steps of one environment and of `task.num_envs`, each for `seconds` at most.
+    """Checks a task by random plays of one environment and of `task.num_envs`.
 
-    What is wrong with the task is in what is returned, never raised; only a KeyboardInterrupt is.
+    Args:
+      task: the section of the configuration.
+      tell: is called after each step.
+      env_steps: to take in each environment of a play.
+      seconds: of stepping, after which a play ends.
+
+    What is wrong with the task is in the result, and not raised.
     """
     with _warnings() as warned:
         try:
@@ -89,7 +95,7 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
 
 
 def transition_bytes(spec: TaskSpec) -> int:
-    """Of a transition as replay keeps it: two observations and masks, an action, a reward and a discount."""
+    """The size of a transition in replay: two observations, two masks, an action, a reward and a discount."""
     state = [(each.dtype, each.shape) for each in spec.observation.values()]
     if spec.action_masks:
         state.append(("bool", spec.mask_shape))
@@ -100,7 +106,7 @@ def transition_bytes(spec: TaskSpec) -> int:
 
 
 def _possible(task: Task, suggested: Iterable[Suggestion]) -> dict[str, str]:
-    """Settings, with their reasons, without those of the task that it can't have: its frames can't be stacked, say."""
+    """The suggestions' reasons by setting, without settings that the task refuses, such as a stack of dict frames."""
     kept: dict[str, str] = {}
     for each in suggested:
         changes = [key for key in (*kept, each.setting) if key.startswith("task.")]
@@ -114,7 +120,7 @@ def _possible(task: Task, suggested: Iterable[Suggestion]) -> dict[str, str]:
 
 
 class _Trial:
-    """The plays of a check, and what failed in them."""
+    """The plays of a check, and the findings in them."""
 
     def __init__(self, task: Task, tell: Tell, env_steps: int, seconds: float):
         self._task, self._tell, self._env_steps, self._seconds = task, tell, env_steps, seconds
@@ -122,7 +128,7 @@ class _Trial:
         self.steps_per_second: dict[str, float] = {}
 
     def play(self, about: str, **keys: object) -> Play | None:
-        """None if it fails."""
+        """Plays the task with some keys replaced; None if that fails."""
         task = structs.replace(self._task, **keys)
         found = self._play(about, task, self._env_steps, self._seconds, seed=0)
         if found is not None:
@@ -131,17 +137,17 @@ class _Trial:
         return found
 
     def play_in_processes(self, together: Play | None) -> Play | None:
-        """Where that may be worth while, and nothing else was asked for."""
+        """A play with a process for each environment; None if it fails, or if the task would not gain by it."""
         if self._task.vectorization != "auto" or together is None or not may_be_faster_in_processes(together):
             return None
         count = min(self._task.num_envs, available_cores())
         found = self.play(f"{count} environments in processes", num_envs=count, vectorization="async")
-        if found is None:  # training does not need them
+        if found is None:  # only a note, since training doesn't need processes
             self.findings[-1] = structs.replace(self.findings[-1], verdict="note")
         return found
 
     def play_to_an_end(self, alone: Play, together: Play) -> Play:
-        """`together`; where no episode has ended and none is cut, with one environment's, which goes on for longer."""
+        """`together`; if no episode has ended and there is no limit, with the episodes of a longer play instead."""
         if alone.lengths or together.lengths or alone.spec.max_episode_steps is not None:
             return together
         task = structs.replace(self._task, num_envs=1, vectorization="sync")
@@ -151,9 +157,9 @@ class _Trial:
         return together._replace(lengths=longer.lengths, returns=longer.returns, steps=longer.steps)
 
     def compare_seeds(self, alone: Play, together: Play) -> None:
-        """Whether a seed gives the same again, and another seed something else."""
+        """Finds whether a seed gives the same episodes again, and other seeds give others."""
         task = structs.replace(self._task, num_envs=1, vectorization="sync")
-        # As many steps, however long they take this time.
+        # Without a limit of time, so that it has as many steps as `alone`.
         again = self._play("same seed", task, min(alone.steps, REMEMBERED_STEPS), math.inf, seed=0)
         others = [self._play("another seed", task, 0, math.inf, seed) for seed in _SEEDS]
         if again is not None and again.digest == alone.digest:
@@ -162,12 +168,14 @@ class _Trial:
             self.findings.append(Finding("same seed", "note", "other episodes: a run can't be repeated"))
         firsts = {_bytes(each.first, 0) for each in others if each is not None}
         begun = {_bytes(together.first, index) for index in range(self._task.num_envs)}
+        if None in others:  # the failure is a finding by itself
+            return
         if len(firsts) == 1:
             self.findings.append(Finding("another seed", "note", "every episode begins with the same observation"))
             return
         self.findings.append(Finding("another seed", "yes", "another first observation"))
         if len(begun) == 1 < self._task.num_envs:
-            line = f"all {self._task.num_envs} begin alike: they gather the same again and again"
+            line = f"all {self._task.num_envs} begin with the same observation, and gather much the same experience"
             self.findings.append(Finding("environments of a batch", "note", line))
 
     def _play(
@@ -189,6 +197,7 @@ def _speed(task: Task, play: Play, env_steps: int) -> str:
 
 
 def _of_shapes(spec: TaskSpec) -> list[Finding]:
+    """What a `TaskSpec` tells without a play."""
     shown = [
         f"{'' if name == 'observation' else f'{name} '}{each.dtype}{list(each.shape)}"
         + (f" of {each.categories:,} categories" if each.categories else "")
@@ -198,9 +207,7 @@ def _of_shapes(spec: TaskSpec) -> list[Finding]:
     return [
         Finding("observation", "yes", ", ".join(shown)),
         Finding("actions", "yes", _shown_actions(spec)),
-        Finding(
-            "a transition", "yes", f"{size:,} bytes in replay; a million of them {size * _A_MILLION / 1e9:,.3g} GB"
-        ),
+        Finding("a transition", "yes", f"{size:,} bytes in replay; a million of them {size * _MILLION / 1e9:,.3g} GB"),
     ]
 
 
@@ -212,6 +219,7 @@ def _shown_actions(spec: TaskSpec) -> str:
 
 
 def _of_play(alone: Play, together: Play, info: frozenset[str]) -> list[Finding]:
+    """What the plays of one environment and of many show; `info` has the keys of the environment's own."""
     steps = alone.env_steps + together.env_steps
     rewards = (*alone.rewards, *together.rewards)
     return [
@@ -238,12 +246,13 @@ def _of_episodes(alone: Play, together: Play) -> Finding:
 
 
 def _bytes(observation: dict[str, np.ndarray], index: int) -> bytes:
+    """Environment `index`'s observation, to compare it with others."""
     return b"".join(array[index].tobytes() for array in observation.values())
 
 
 @contextmanager
 def _warnings() -> Iterator[list[str]]:
-    """What tasks warn of meanwhile, instead of on the terminal."""
+    """Collects the warnings that `tfdqn.tasks` logs in the block, and keeps them off the terminal."""
     said: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]

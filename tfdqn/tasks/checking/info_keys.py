@@ -1,4 +1,4 @@
-"""What one environment tells that no adapter has touched: in `info`, and by its methods."""
+"""`told_by`: what one environment says in its own `info` and by its methods, before adapters drop it."""
 
 import contextlib
 import re
@@ -20,18 +20,18 @@ _MASK_METHOD = re.compile(r"[a-z]\w*masks?|masks?")
 
 
 class Told(NamedTuple):
-    """Of the first steps of one environment; of those until it fails, where it does."""
+    """What the first 20 steps of one environment tell, or those until it fails."""
 
-    info: frozenset[str] = frozenset()  # keys
-    most_lives: int = 0  # in info["lives"]
-    mask_methods: tuple[str, ...] = ()  # that give a truth for each action
+    info: frozenset[str] = frozenset()  # the keys of `info`
+    most_lives: int = 0  # the highest number in info["lives"]
+    mask_methods: tuple[str, ...] = ()  # methods that return a boolean for each action
 
 
 def told_by(config: Task) -> Told:
-    """What a task's first environment tells in its first steps."""
+    """Makes the task's first environment and takes a few random steps in it."""
     keys: set[str] = set()
     lives, methods = 0, tuple[str, ...]()
-    with contextlib.suppress(Exception, SystemExit), quiet_gymnasium():  # a failure is found where it is played
+    with contextlib.suppress(Exception, SystemExit), quiet_gymnasium():  # the check's plays report a failure
         spec, make = suite_of(config).environments(structs.replace(config, num_envs=1, vectorization="auto"), None)
         with contextlib.closing(make()) as envs:
             for info in _infos(envs):
@@ -43,6 +43,7 @@ def told_by(config: Task) -> Told:
 
 
 def _infos(envs: Any) -> Any:
+    """Yields the `info` of a reset and of each random step, from the first environment or a vectorised version."""
     env: Any = bare(envs.envs[0]) if isinstance(envs, SyncVectorEnv) else envs
     space = env.action_space if isinstance(envs, SyncVectorEnv) else envs.single_action_space
     space.seed(0)
@@ -61,7 +62,7 @@ def _lives(info: dict[str, Any]) -> int:
 
 
 def _mask_methods(env: Any, forms: MaskForms) -> tuple[str, ...]:
-    """Methods whose names speak of a mask, and which give one now."""
+    """The methods whose names end in "mask" or "masks", and which now return a mask in one of its forms."""
     found = []
     for name in filter(_MASK_METHOD.fullmatch, dir(env)):
         with contextlib.suppress(Exception, SystemExit):

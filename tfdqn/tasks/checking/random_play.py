@@ -1,4 +1,4 @@
-"""A task played at random for a while: what it gave, how fast, and whether it repeats."""
+"""`RandomPlay`: plays a task at random, and keeps what it gave and how fast it was."""
 
 import hashlib
 import time
@@ -12,39 +12,40 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import make_task
 from tfdqn.types import Observation, Step
 
-REMEMBERED_STEPS = 100  # by which two plays are compared
+REMEMBERED_STEPS = 100  # the first steps, by whose digest two plays are compared
 
 
 class Play(NamedTuple):
-    """The outcome of a play. Returns and rewards are the task's own."""
+    """The result of a play. Returns and rewards are the task's own."""
 
     spec: TaskSpec
     is_own_vector_version: bool
     gives_state: bool
-    first: Observation  # of the first episodes, [E, …]
-    steps: int  # of the batch, those that only reset among them
+    first: Observation  # after the first reset, [E, …]
+    steps: int  # of the batch, those that only reset included
     env_steps: int  # of all environments together
-    seconds: float  # of stepping alone
+    seconds: float  # spent in stepping
     lengths: tuple[int, ...]  # of the episodes that ended
     returns: tuple[float, ...]
     rewards: tuple[float, float]  # lowest and highest
-    largest: float  # absolute number that was observed, of those whose scale is not known
-    digest: str  # of all that the first hundred steps gave
+    largest: float  # the largest absolute value in observed arrays of unknown scale
+    digest: str  # SHA-256 of what the first `REMEMBERED_STEPS` steps gave
 
     @property
     def steps_per_second(self) -> float:
+        """Environment steps for each second spent in stepping."""
         return self.env_steps / max(self.seconds, 1e-9)
 
 
 class RandomPlay:
-    """Plays random legal actions.
+    """Plays a task by random legal actions.
 
     Args:
-      config: of the task.
-      env_steps: to be taken in each environment.
-      seconds: of stepping, after which a play ends all the same.
-      tell: is given the steps taken so far in each environment, after each.
-      to_an_end: whether the first end of an episode ends a play.
+      config: the section `task` of the configuration.
+      env_steps: how many steps to take in each environment.
+      seconds: of stepping, after which a play ends early.
+      tell: is called after each step with the number of steps taken in each environment.
+      to_an_end: whether a play also ends with the first episode that ends.
     """
 
     def __init__(
@@ -54,11 +55,11 @@ class RandomPlay:
         self._to_an_end = to_an_end
 
     def play(self, seed: int) -> Play:
-        """From `seed`. Raises UserError for all that is wrong with the task."""
+        """Plays once, with environments and actions seeded by `seed`. Raises UserError if the task fails."""
         task = make_task(self._config)
         try:
             observation, legal = task.reset(seed)
-            diary = _Diary(task.spec, observation, task.num_envs)
+            recorder = _Recorder(task.spec, observation, task.num_envs)
             rng, seconds = np.random.default_rng(seed), 0.0
             for done in range(1, self._env_steps + 1):
                 actions = random_actions(task.spec, legal, task.num_envs, rng)
@@ -66,24 +67,31 @@ class RandomPlay:
                 step = task.step(actions)
                 seconds += time.perf_counter() - began
                 legal = step.legal_actions
-                diary.add(step)
+                recorder.add(step)
                 self._tell(done)
                 if seconds > self._seconds or (self._to_an_end and step.ended.any()):
                     break
-            return diary.play(task.is_own_vector_version, task.state() is not None, seconds)
+            return recorder.play(task.is_own_vector_version, task.state() is not None, seconds)
         finally:
             task.close()
 
 
 def random_actions(spec: TaskSpec, legal: np.ndarray | None, num_envs: int, rng: np.random.Generator) -> np.ndarray:
-    """int32[E], or int32[E, D] of D branches, evenly among those that are legal: bool[E, A], or bool[E, D, max A]."""
+    """Legal actions, drawn uniformly: int32[E], or int32[E, D] of D branches.
+
+    Args:
+      spec: of the task.
+      legal: masks bool[E, A], or bool[E, D, A] of branches; None: all actions are legal.
+      num_envs: E.
+      rng: draws the actions.
+    """
     shape = (num_envs, *spec.mask_shape)
     chances = np.where(spec.all_legal if legal is None else legal & spec.all_legal, rng.random(shape), -1.0)
     return chances.argmax(axis=-1).astype(np.int32)
 
 
-class _Diary:
-    """What is kept of a play's steps."""
+class _Recorder:
+    """Gathers the result of a play from its steps."""
 
     def __init__(self, spec: TaskSpec, first: Observation, num_envs: int):
         self._spec = spec
@@ -93,9 +101,10 @@ class _Diary:
         self._lengths: list[int] = []
         self._returns: list[float] = []
         self._low, self._high, self._largest = np.inf, -np.inf, 0.0
-        self._look_at(first)
+        self._add_observation(first)
 
     def add(self, step: Step) -> None:
+        """Adds one step of the batch."""
         self._steps += 1
         is_step = ~step.is_reset
         self._env_steps += int(is_step.sum())
@@ -108,12 +117,13 @@ class _Diary:
             self._lengths.append(int(self._length[index]))
             self._returns.append(float(self._return[index]))
             self._length[index] = self._return[index] = 0
-        self._look_at(step.observation)
+        self._add_observation(step.observation)
         if self._steps <= REMEMBERED_STEPS:
             for array in (*step.observation.values(), step.score, step.terminated, step.truncated):
                 self._hash.update(np.ascontiguousarray(array).tobytes())
 
     def play(self, is_own: bool, gives_state: bool, seconds: float) -> Play:
+        """The result so far."""
         return Play(
             spec=self._spec,
             is_own_vector_version=is_own,
@@ -129,7 +139,7 @@ class _Diary:
             digest=self._hash.hexdigest(),
         )
 
-    def _look_at(self, observation: Observation) -> None:
+    def _add_observation(self, observation: Observation) -> None:
         specs = self._spec.observation
         numbers = [array for name, array in observation.items() if specs[name].is_of_unknown_scale]
         self._largest = max(self._largest, *(float(np.abs(array).max()) for array in numbers), 0.0)

@@ -1,4 +1,4 @@
-"""Keys of the configuration that suit a task, each with the reason, as far as random play tells them."""
+"""`suggestions`: keys of the configuration that suit a task, by what random plays have shown, each with its reason."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,27 +10,27 @@ from tfdqn.tasks.adapters.legal_actions import MASK, METHODS
 from tfdqn.tasks.checking.info_keys import Told
 from tfdqn.tasks.checking.random_play import Play
 
-_NATURE_CNN_PIXELS = 36  # the least height and width that its convolutions take
-_SLOW_STEPS_PER_SECOND = 1_000.0  # below, what several processes cost is little beside a step
-ENDLESS_STEPS = 10_000  # of an episode: fewer say nothing
-_LARGE = 10.0  # of a reward or an observed number: DQN's usual step sizes suit numbers near 1
+_NATURE_CNN_PIXELS = 36  # the least height and width that the convolutions of `nature_cnn` take
+_SLOW_STEPS_PER_SECOND = 1_000.0  # below this, the cost of processes is small beside that of a step
+ENDLESS_STEPS = 10_000  # without an end, after which an episode is taken for endless
+_LARGE = 10.0  # a reward or an observed number above this is large: DQN's usual step sizes suit numbers near 1
 
 
 class Suggestion(NamedTuple):
-    """One "key=value", as the command line takes it."""
+    """A key to set, and why."""
 
-    setting: str
+    setting: str  # "key=value", as the command line takes it
     reason: str
 
 
 def suggestions(task: Task, play: Play | None, in_processes: Play | None, told: Told) -> list[Suggestion]:
-    """What to set beside the keys that `task` has, and beside all others' defaults.
+    """The keys to set besides those of `task`, with all others at their defaults.
 
     Args:
-      task: as it was played.
-      play: None if that failed: nothing is known.
-      in_processes: one environment for each core, each in a process; None if that was not tried.
-      told: what an environment tells.
+      task: the section of the configuration that was played.
+      play: its play; None if that failed, and nothing is suggested.
+      in_processes: a play of a process for each core; None if that was not tried.
+      told: what one environment tells by itself.
     """
     if play is None:
         return []
@@ -47,7 +47,7 @@ def _of_observations(task: Task, play: Play) -> Iterator[Suggestion]:
     if least < _NATURE_CNN_PIXELS:
         yield Suggestion("network.kind=small_cnn", f"nature_cnn needs {_NATURE_CNN_PIXELS} cells each way, not {least}")
         return
-    yield Suggestion("network.kind=nature_cnn", "what is observed are images")
+    yield Suggestion("network.kind=nature_cnn", "observations are images")
     if task.frame_stack == 1:
         yield Suggestion("task.frame_stack=4", "one image does not show how things move")
     yield Suggestion("replay.item=frames", "each frame of a stack is then stored once, compressed")
@@ -63,7 +63,7 @@ def _of_signals(task: Task, play: Play, told: Told) -> Iterator[Suggestion]:
     if largest > _LARGE and not (task.reward_clip or task.reward_sign or task.reward_normalization):
         is_game = all(map(is_picture, play.spec.observation.values()))
         setting = "task.reward_clip=1.0" if is_game else "task.reward_normalization=0.99"
-        yield Suggestion(setting, f"rewards reach {largest:g}: learned from as they are, Q is as large")
+        yield Suggestion(setting, f"rewards reach {largest:g}, and unchanged they make Q-values as large")
     if not play.lengths and play.spec.max_episode_steps is None and play.steps >= ENDLESS_STEPS:
         why = f"no episode ended in {play.steps:,} steps, and the task has no limit of its own"
         yield Suggestion("task.max_episode_steps=1000", why)
@@ -86,15 +86,15 @@ def _of_speed(task: Task, play: Play, in_processes: Play | None) -> Iterator[Sug
     if (factor := in_processes.steps_per_second / play.steps_per_second) > 1:
         yield Suggestion("task.vectorization=async", f"{factor:.1f} times as fast here, a process for each environment")
         if task.num_envs > (cores := available_cores()):
-            yield Suggestion(f"task.num_envs={cores}", "so many cores are there")
+            yield Suggestion(f"task.num_envs={cores}", f"this machine has {cores} cores for their processes")
 
 
 def may_be_faster_in_processes(play: Play) -> bool:
-    """Whether processes are worth a try: the task's steps take long, and are taken in turn."""
+    """Whether processes are worth a try: environments are stepped in turn, and their steps are slow."""
     return not play.is_own_vector_version and play.steps_per_second < _SLOW_STEPS_PER_SECOND
 
 
 def is_picture(spec: ArraySpec) -> bool:
-    """Whether its neighbours are neighbours in a plane: [H, W, C], or [H, W] of bytes."""
+    """Whether a frame is an image: [H, W, C], or [H, W] of bytes."""
     rank = len(spec.frame_shape)
     return not spec.categories and (rank == 3 or (rank == 2 and spec.dtype == "uint8"))

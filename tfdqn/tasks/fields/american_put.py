@@ -1,4 +1,4 @@
-"""`AmericanPut`: when to exercise an option to sell a stock whose price is a geometric Brownian motion."""
+"""`AmericanPut`: when to exercise a put option on a stock whose price follows a geometric Brownian motion."""
 
 import math
 from typing import Any
@@ -13,18 +13,18 @@ HOLD, EXERCISE = range(2)
 
 
 class AmericanPut(gymnasium.Env[np.ndarray, int]):
-    """The holder of a put may exercise it on any of a number of dates, evenly spaced, or let it expire.
+    """A put option that may be exercised on any of M + 1 evenly spaced dates, the start included, or left to expire.
 
-    With strike K, rate r, volatility σ, maturity T and M dates, dt = T / M, the stock starts at S and
+    With strike K, rate r, volatility σ, maturity T, M periods of dt = T / M, and the stock at S:
 
         hold        S *= exp((r - σ² / 2) dt + σ sqrt(dt) N(0, 1))   reward = 0
         exercise    ends the episode at date i = 0 … M               reward = exp(-r i dt) (K - S)
 
-    To hold at date M lets the option expire. The measure is the risk-neutral one and payoffs are discounted to the
-    start, so that the mean return, undiscounted, is the value of the option under the policy. To exercise where S > K
-    costs S - K.
+    Holding at date M lets the option expire. Prices follow the risk-neutral measure and payoffs are discounted to the
+    start, so the mean of the undiscounted return is the option's value under the policy. Exercising where S > K costs
+    S - K.
 
-    Observation float32[2]: the part of the time that is left, and S / K - 1.
+    Observation float32[2]: the fraction of the time that is left, and S / K - 1.
 
     Args:
       spot: S at the start, above 0.
@@ -77,15 +77,15 @@ class AmericanPut(gymnasium.Env[np.ndarray, int]):
         return self._observation(), 0.0, False, False, {}
 
     def get_state(self) -> dict[str, Any]:
-        """All that decides the option's future."""
+        """The state that determines the coming steps, besides `np_random`."""
         return {"spot": self._spot, "date": self._date}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on where `get_state` was called."""
+        """Restores what `get_state` returned."""
         self._spot, self._date = float(state["spot"]), int(state["date"])
 
     def observed(self, date: int, spots: Any) -> np.ndarray:
-        """Observations float32[…, 2] of spots […] at a date."""
+        """The observations, float32[…, 2], of stock prices […] at a date from 0 to M."""
         moneyness = np.asarray(spots) / self.strike - 1
         left = np.full(moneyness.shape, 1 - date / self.exercise_dates)
         return np.stack([left, moneyness], axis=-1).astype(np.float32)

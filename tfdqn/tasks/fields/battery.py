@@ -1,4 +1,4 @@
-"""`Battery`: a store of energy that buys and sells in a day-ahead market, an hour at a time."""
+"""`Battery`: a battery that buys and sells energy in a day-ahead market, hour by hour."""
 
 from typing import Any
 
@@ -14,29 +14,31 @@ _PRICE_UNIT = 100.0  # EUR/MWh
 
 
 class Battery(gymnasium.Env[np.ndarray, int]):
-    """An episode is a day that begins with an empty battery; what is left in it at midnight is worth nothing.
+    """A day of trading that begins with an empty battery; energy left at midnight is worth nothing.
 
-    With power limit P (MW), capacity C (MWh), round-trip efficiency η and the energy stored s (MWh), hour h at price
-    p (EUR/MWh) gives
+    With power limit P (MW), capacity C (MWh), round-trip efficiency η, energy stored s (MWh) and price p (EUR/MWh), an
+    hour gives
 
         charge      buys  x = min(P, (C - s) / √η)   s += √η x   reward = -p x
         discharge   sells x = min(P, √η s)           s -= x / √η   reward = (p - degradation cost) x
         idle                                                     reward = 0
 
-    so that a return is the day's profit in EUR. All 24 prices are known when the day begins.
+    so that the return is the day's profit in EUR. All 24 prices are known when the day begins.
 
-    Observation float32[26]: s / C, the part of the day that is left, and the prices of this hour and of those to come,
-    in units of 100 EUR/MWh, 0 beyond midnight.
+    Observation float32[26]: s / C, the fraction of the day that is left, and the prices of this hour and the following
+    ones, in units of 100 EUR/MWh, 0 beyond midnight.
 
     Args:
       capacity_mwh: C, above 0.
       power_mw: P at the meter, above 0.
-      efficiency: η, in (0, 1], half of whose loss is at charging and half at discharging.
-      degradation_cost: EUR for each MWh that is sold, at least 0.
-      prices_file: days as `read_days` reads them, one of which each episode draws; "": as `draw_day` draws them.
+      efficiency: η, in (0, 1]; charging and discharging have √η each.
+      degradation_cost: EUR for each MWh sold, at least 0.
+      prices_file: a file for `read_days`, of whose days each episode draws one; "": `draw_day` makes the prices.
 
     Attributes:
-      prices: the day's, float64[24], in EUR/MWh; the others are the arguments.
+      prices: the day's prices, float64[24], in EUR/MWh. The other attributes are the arguments.
+
+    Raises TaskError for an argument out of these bounds or a file that can't be read.
     """
 
     def __init__(
@@ -90,11 +92,11 @@ class Battery(gymnasium.Env[np.ndarray, int]):
         return self._observation(), reward, self._hour == HOURS, False, {}
 
     def get_state(self) -> dict[str, Any]:
-        """All that decides the day's future."""
+        """The state that determines the coming steps, besides `np_random`."""
         return {"prices": self.prices, "hour": self._hour, "stored": self._stored}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on where `get_state` was called."""
+        """Restores what `get_state` returned."""
         self.prices, self._hour, self._stored = state["prices"], int(state["hour"]), float(state["stored"])
 
     def _observation(self) -> np.ndarray:

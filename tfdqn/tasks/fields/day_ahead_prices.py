@@ -1,4 +1,4 @@
-"""Prices of electricity by the hour, a day ahead: drawn at random, or read from a file."""
+"""Hourly day-ahead prices of electricity: drawn at random, or read from a file."""
 
 from datetime import datetime, timedelta
 
@@ -10,16 +10,17 @@ HOURS = 24
 
 
 def draw_day(rng: np.random.Generator) -> np.ndarray:
-    """A day's prices, float64[24], in EUR/MWh.
+    """Draws a day's prices, float64[24], in EUR/MWh.
 
-    With U the uniform and N the normal distribution, and every draw anew each day, hour h costs
+    With U the uniform distribution and N(mean, standard deviation) the normal one, all drawn anew each day, the price
+    of hour h is
 
         level + a·bump(h, 8 + N(0, 1), 2) + b·bump(h, 19 + N(0, 1), 2) - c·bump(h, 13 + N(0, 1), 3) + noise(h)
 
-    level ~ N(60, 15), the morning's peak a ~ U(10, 40), the evening's b ~ U(20, 70), the trough of the sun at noon
-    c ~ U(0, 80); bump(h, centre, width) = exp(-(h - centre)² / (2 width²)); noise(h) = 0.7 noise(h - 1) + N(0, 6).
-    The shape is that of a market with much solar power, whose prices are below zero now and then; the numbers are
-    estimated from none.
+    with level ~ N(60, 15), the morning's peak a ~ U(10, 40), the evening's b ~ U(20, 70), the trough of solar power
+    around noon c ~ U(0, 80); bump(h, centre, width) = exp(-(h - centre)² / (2 width²));
+    noise(h) = 0.7 noise(h - 1) + N(0, 6). The shape is that of a market with much solar power, where prices are
+    sometimes negative; the numbers are made up, not estimated from a market.
     """
     hours = np.arange(HOURS)
     prices = np.full(HOURS, rng.normal(60.0, 15.0))
@@ -34,10 +35,13 @@ def draw_day(rng: np.random.Generator) -> np.ndarray:
 
 
 def read_days(file: str) -> np.ndarray:
-    """The prices float64[days, 24] of a CSV file with the columns `time` (ISO 8601) and `price`, a row for each hour.
+    """Reads the prices, float64[days, 24], of a CSV file with the columns `time` (ISO 8601) and `price` (EUR/MWh).
 
-    Raises TaskError, with row and column, for a gap: an hour that is missing, twice or not whole, a price that is empty
-    or no number, a first or last day that is not whole. Days have 24 hours, so times must be in one offset from UTC.
+    There must be a row for each hour, in order, from 00:00 of the first day to 23:00 of the last, all at the same
+    offset from UTC, so that each day has 24 hours.
+
+    Raises TaskError, with row and column, for an hour that is missing, repeated or not a full hour, a price that is
+    empty or no number, or an incomplete first or last day.
     """
     before: datetime | None = None
     prices = []
@@ -53,7 +57,7 @@ def _following_hour(cell: Cell, before: datetime | None) -> datetime:
     try:
         time = datetime.fromisoformat(cell.text.strip())
     except ValueError:
-        raise cell.error(f"{cell.text!r} is no time as in 2026-01-31T23:00") from None
+        raise cell.error(f"{cell.text!r} is not a time such as 2026-01-31T23:00") from None
     if before is None and (time.hour, time.minute, time.second) != (0, 0, 0):
         raise cell.error(f"the first day begins at {cell.text}, not at 00:00")
     if before is not None and _is_other_than_next(time, before):

@@ -1,4 +1,4 @@
-"""`Inventory`: how much of a product to order in each period, at a fixed cost for each order."""
+"""`Inventory`: how much of a product to order in each period, where each order has a fixed cost."""
 
 from typing import Any
 
@@ -10,22 +10,22 @@ from tfdqn.errors import TaskError
 
 
 class Inventory(gymnasium.Env[np.ndarray, int]):
-    """One product under periodic review, with backlogged demand and a supplier who delivers at once.
+    """A product under periodic review, with backlogged demand and a supplier who delivers at once.
 
-    With x units in stock, below 0 those that customers wait for, and an order of a units, a period costs
+    With x units in stock (below 0: units that customers wait for) and an order of a units, a period costs
 
         y = x + a, demand d ~ Poisson(λ)   cost = K [a > 0] + h max(y - d, 0) + p max(d - y, 0)   x = y - d
 
-    and its reward is -cost. The best policy is an (s, S) policy (Scarf 1960): where x ≤ s, order up to S. Stock is kept
-    within -C … C: orders beyond C are not legal (`info["action_mask"]`), and customers beyond C do not wait.
-    Periods go on without an end, so a time limit is needed.
+    and its reward is -cost. The best policy is an (s, S) policy (Scarf 1960): if x ≤ s, order up to S. Stock stays
+    within -C … C: orders that would exceed C are illegal (`info["action_mask"]`), and no more than C customers wait.
+    Episodes have no end of their own, so the task needs a time limit.
 
     Observation float32[1]: x in units of λ.
 
     Args:
-      fixed_cost: K of each order, at least 0.
-      holding_cost: h of each unit left over at a period's end, at least 0.
-      stockout_cost: p of each unit that is waited for at a period's end, above 0.
+      fixed_cost: K for each order, at least 0.
+      holding_cost: h for each unit left at a period's end, at least 0.
+      stockout_cost: p for each unit that a customer waits for at a period's end, above 0.
       demand_mean: λ, above 0.
       capacity: C, at least 1, which is also the largest order.
     """
@@ -63,19 +63,19 @@ class Inventory(gymnasium.Env[np.ndarray, int]):
         return self._observation(), -float(cost), False, False, self._info()
 
     def get_state(self) -> dict[str, Any]:
-        """All that decides the future."""
+        """The state that determines the coming steps, besides `np_random`."""
         return {"stock": self._stock}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on where `get_state` was called."""
+        """Restores what `get_state` returned."""
         self._stock = int(state["stock"])
 
     def observed(self, stocks: Any) -> np.ndarray:
-        """Observations float32[…, 1] of units in stock […]."""
+        """The observations, float32[…, 1], of units in stock […]."""
         return (np.asarray(stocks)[..., np.newaxis] / self.demand_mean).astype(np.float32)
 
     def legal(self, stocks: Any) -> np.ndarray:
-        """The orders that keep within the capacity, bool[…, capacity + 1], of units in stock […]."""
+        """The orders that the capacity allows, bool[…, capacity + 1], for units in stock […]."""
         return np.arange(self.capacity + 1) <= self.capacity - np.asarray(stocks)[..., np.newaxis]
 
     def _observation(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""`make_job_shop`: graph-jsp-env's job shop, whose schedule is built by one operation after another."""
+"""`make_job_shop`: graph-jsp-env's job shop, where each action adds one operation to the schedule."""
 
 import contextlib
 import io
@@ -13,23 +13,25 @@ from tfdqn.tasks.fields.job_shop_instances import read_instance
 
 
 def make_job_shop(instance: str = "ft06") -> gymnasium.Env[np.ndarray, int]:
-    """An environment whose episode is a schedule of every operation of the instance.
+    """Makes an environment in which an episode schedules all operations of an instance.
 
-    Action j schedules the next operation of job j as early as its machine is free for as long as it takes, be that
-    between others that are scheduled already. The reward is that of Zhang et al. 2020: minus what the longest path
-    through the schedule's graph has grown by. So a return is the longest job's length less the makespan.
-    `valid_action_mask()` says which jobs have operations left. Observation float32[n (n + m + 1)], of n operations and
-    m machines: the graph's weights, machines one-hot and times, all between 0 and 1.
+    Action j schedules the next operation of job j at the earliest time when its machine is free for long enough, also
+    between operations that are scheduled already. The reward is that of Zhang et al. 2020: minus the growth of the
+    longest path through the schedule's graph, so that a return is the length of the longest job minus the makespan.
+    `valid_action_mask()` says which jobs have operations left. Observation float32[n (n + m + 1)] for n operations and
+    m machines: the graph's weights, the machines one-hot, and the times, all between 0 and 1.
 
     Args:
-      instance: "ft06", "la01", or a file in the same form: see `read_instance`.
+      instance: "ft06", "la01", or a file as `read_instance` reads it.
+
+    Raises TaskError if the instance can't be read, PackageMissingError without graph-jsp-env.
     """
     shop = read_instance(instance)
     return _graph_env(np.stack([shop.machines, shop.times]), int(shop.times.sum(axis=1).max()))
 
 
 def _growth(observation: Any, done: Any, info: Any, graph: Any, now: float, before: float, longest_job: int) -> float:
-    """The reward. The first step counts from the longest job; the package's own counts from the last makespan."""
+    """The reward. In the first step the growth is from the longest job; the package would take the last makespan."""
     is_first = sum(scheduled for _, scheduled in graph.nodes(data="scheduled")) == 3  # start, end, and one operation
     return float((longest_job if is_first else before) - now)
 

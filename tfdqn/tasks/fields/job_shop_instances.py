@@ -1,4 +1,4 @@
-"""Job shops: which machine each job needs next, and for how long; the best known ones, and those of a user's file."""
+"""Job shop instances: two well-known ones, and those in a user's file."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,13 +9,18 @@ from tfdqn.errors import TaskError
 
 
 class JobShop(NamedTuple):
-    """Each job's operations in their order, int[jobs, machines]: the machine, from 0, and the time that it takes."""
+    """An instance, in which each job needs every machine once.
+
+    Attributes:
+      machines: int[jobs, machines]: the machine of each of a job's operations in order, from 0.
+      times: int[jobs, machines]: how long each operation takes.
+    """
 
     machines: np.ndarray
     times: np.ndarray
 
 
-# As JSPLIB has them; the least makespan that there is beside each.
+# As in JSPLIB, with the optimal makespan beside each.
 FT06 = """
 2 1 0 3 1 6 3 7 5 3 4 6
 1 8 2 5 4 10 5 10 0 10 3 4
@@ -40,10 +45,13 @@ INSTANCES, OPTIMA = {"ft06": FT06, "la01": LA01}, {"ft06": 55, "la01": 666}
 
 
 def read_instance(name: str) -> JobShop:
-    """A known instance, or one in a file: a line for each job, with a pair "machine time" for each operation in order.
+    """Reads a known instance ("ft06", "la01") or a file.
 
-    Lines that begin with # are left out, and so is a first line "jobs machines". Raises TaskError with row and column
-    for a job that does not need every machine once, or a time that is no whole number above 0.
+    A file has a line for each job, with a pair "machine time" for each of its operations in order. Lines that begin
+    with # are skipped, as is a first line "jobs machines".
+
+    Raises TaskError if the file can't be read; with row and column, if a job does not need every machine once, or a
+    time is not a whole number above 0.
     """
     if name in INSTANCES:
         return _parsed(name, list(enumerate(INSTANCES[name].splitlines(), start=1)))
@@ -51,7 +59,7 @@ def read_instance(name: str) -> JobShop:
         lines = Path(name).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(INSTANCES)
-        raise TaskError(f"task.kwargs.instance: {name} is none of {known}, nor a file: {error}") from error
+        raise TaskError(f"task.kwargs.instance: {name} is neither one of {known} nor a file: {error}") from error
     return _parsed(name, list(enumerate(lines, start=1)))
 
 
@@ -60,7 +68,7 @@ def _parsed(name: str, lines: list[tuple[int, str]]) -> JobShop:
     if len(rows) > 1 and len(rows[0][1]) == 2 != len(rows[1][1]):
         rows = rows[1:]
     if not rows:
-        raise TaskError(f"{name}: no job in it")
+        raise TaskError(f"{name}: there is no job in it")
     jobs = [
         [_whole(f"{name}, row {number}, column {column}", text) for column, text in enumerate(row, start=1)]
         for number, row in rows
@@ -68,7 +76,9 @@ def _parsed(name: str, lines: list[tuple[int, str]]) -> JobShop:
     needed = list(range(max(len(jobs[0]) // 2, 1)))
     for (number, _), job in zip(rows, jobs, strict=True):
         if sorted(job[::2]) != needed or len(job) != 2 * len(needed):
-            raise TaskError(f"{name}, row {number}: each machine once, from 0 to {needed[-1]}, and its time are needed")
+            raise TaskError(
+                f"{name}, row {number}: a job needs each machine from 0 to {needed[-1]} once, with its time"
+            )
         if 0 in job[1::2]:
             raise TaskError(f"{name}, row {number}, column {2 * job[1::2].index(0) + 2}: a time above 0 is needed")
     pairs = np.array(jobs).reshape(len(jobs), -1, 2)
@@ -77,5 +87,5 @@ def _parsed(name: str, lines: list[tuple[int, str]]) -> JobShop:
 
 def _whole(where: str, text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise TaskError(f"{where}: {text!r} is no whole number")
+        raise TaskError(f"{where}: {text!r} is not a whole number")
     return int(text)

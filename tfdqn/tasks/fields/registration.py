@@ -12,7 +12,7 @@ ENTRY_POINTS = {
 
 
 def register() -> None:
-    """Makes the ids known to gymnasium, however often it is called."""
+    """Registers the ids with gymnasium; calling it again changes nothing."""
     for task_id, entry_point in ENTRY_POINTS.items():
         if task_id not in gymnasium.registry:
             gymnasium.register(task_id, entry_point)

@@ -1,4 +1,4 @@
-"""`make_stocks`: gym-trading-env's market of one stock, in a period of its own, with fees and without a look ahead."""
+"""`make_stocks`: gym-trading-env's market of one stock over a given period, with fees and without look-ahead."""
 
 import warnings
 from datetime import date
@@ -11,28 +11,30 @@ from tfdqn.errors import PackageMissingError, TaskError
 from tfdqn.system.shell_commands import install_extra
 from tfdqn.tasks.fields.csv_columns import Cell, read_rows
 
-RETURN_DAYS = (1, 5, 20, 60)  # over which past returns are observed
+RETURN_DAYS = (1, 5, 20, 60)  # the numbers of days of the returns that are observed
 VOLATILITY_DAYS = 20
-WARM_UP_DAYS = max(RETURN_DAYS) + 1  # before the first observation
+WARM_UP_DAYS = max(RETURN_DAYS) + 1  # the days of prices that the first observation needs
 
 
 def make_stocks(
     first_day: str = "2009-01-01", last_day: str = "2018-12-31", fee: float = 0.001, prices_file: str = ""
 ) -> gymnasium.Env[np.ndarray, int]:
-    """An environment whose episode is a period, from its first trading day to its last.
+    """Makes an environment in which an episode is a period, from its first trading day to its last.
 
-    Action 0 holds cash, action 1 stock, traded at the day's closing price; the reward is the logarithm of what the
-    portfolio has grown by at the next close, fees paid. Observation float32[6]: the logarithmic returns over 1, 5, 20
-    and 60 days and the daily volatility over 20, all up to the *previous* day's close, each divided by what its
-    standard deviation would be if a day's were 1 %; and the position held. So a decision needs only prices that are
-    known the evening before.
+    Action 0 holds cash, action 1 stock, traded at the day's closing price. The reward is the portfolio's logarithmic
+    return until the next close, after fees. Observation float32[6]: the logarithmic returns over 1, 5, 20 and 60 days
+    and the daily volatility over 20 days, all up to the *previous* day's close, and the position held. Each of the
+    first five is divided by the standard deviation that it would have if a daily return's were 1 %. So a decision only
+    needs prices that are known the evening before.
 
     Args:
-      first_day: of the period, as in 2015-01-01; the first 61 days of the prices are only observed.
-      last_day: of the period.
-      fee: part of the traded value, for a purchase as for a sale.
-      prices_file: a CSV file with the columns `date` and `close`; "": Alphabet's, 2009-05-22 to 2018-08-29, which
-        gym-anytrading ships.
+      first_day: of the period, such as "2015-01-01"; no trading is possible on the first 61 days of the prices.
+      last_day: of the period, included.
+      fee: the part of the traded value that a purchase or a sale costs, from 0 to below 1.
+      prices_file: a CSV file with the columns `date` and `close`; "": Alphabet's prices from 2009-05-22 to 2018-08-29,
+        which gym-anytrading ships.
+
+    Raises TaskError for wrong arguments or prices, PackageMissingError without the packages of the extra `trading`.
     """
     days, closes = _read(prices_file) if prices_file else _alphabet()
     start, end = (
@@ -43,7 +45,7 @@ def make_stocks(
     if end - start < 2:
         raise TaskError(
             f"task.kwargs: {max(end - start, 0)} trading days from {first_day} to {last_day}; prices from {days[0]} to "
-            f"{days[-1]} are there, of which the first {WARM_UP_DAYS} can only be observed"
+            f"{days[-1]} are there, of which the first {WARM_UP_DAYS} can't be traded on; at least 2 days are needed"
         )
     if not 0 <= fee < 1:
         raise TaskError(f"task.kwargs.fee = {fee}: a part of the traded value is needed, from 0 to below 1")
@@ -51,9 +53,9 @@ def make_stocks(
 
 
 def features(closes: np.ndarray) -> np.ndarray:
-    """What is observed of closing prices [days], float64[days, 5]; the first WARM_UP_DAYS rows are NaN in part.
+    """The observed returns and volatility, float64[days, 5], of closing prices [days].
 
-    Row t is a function of the closes before day t.
+    Row t depends only on the closes before day t; the first `WARM_UP_DAYS` rows have NaN where too few are known.
     """
     logs, day_deviation = np.log(closes), 0.01
     found = np.full((len(closes), len(RETURN_DAYS) + 1), np.nan)
@@ -68,7 +70,7 @@ def _trading_env(days: np.ndarray, closes: np.ndarray, observed: np.ndarray, fee
     try:
         import pandas as pd
 
-        with warnings.catch_warnings():  # its import makes an error of every warning of the process
+        with warnings.catch_warnings():  # on import it turns all warnings of the process into errors
             from gym_trading_env.environments import TradingEnv, dynamic_feature_last_position_taken
     except ImportError as error:
         raise _missing(error) from error
@@ -79,7 +81,7 @@ def _trading_env(days: np.ndarray, closes: np.ndarray, observed: np.ndarray, fee
         positions=[0, 1],
         dynamic_feature_functions=[dynamic_feature_last_position_taken],
         trading_fees=fee,
-        initial_position=0,  # a random one would be drawn from NumPy's own stream, whatever the seed
+        initial_position=0,  # a random one would come from NumPy's global generator, whatever the seed
         verbose=0,
         render_mode=None,
     )
@@ -99,14 +101,14 @@ def _missing(error: ImportError) -> PackageMissingError:
 
 
 def _read(file: str) -> tuple[np.ndarray, np.ndarray]:
-    """Days datetime64[D] and closes float64; raises TaskError for a gap."""
+    """(days datetime64[D], closes float64) of a CSV file. Raises TaskError for a wrong cell or days out of order."""
     days: list[np.datetime64] = []
     closes = []
     for day, close in read_rows(file, ("date", "close")):
         days.append(_later_day(day, days[-1] if days else None))
         closes.append(close.number("price"))
         if closes[-1] <= 0:
-            raise close.error(f"{close.text} is no price above 0")
+            raise close.error(f"{close.text} is not a price above 0")
     return np.array(days), np.array(closes)
 
 
@@ -114,7 +116,7 @@ def _later_day(cell: Cell, before: np.datetime64 | None) -> np.datetime64:
     try:
         day = np.datetime64(date.fromisoformat(cell.text.strip()), "D")
     except ValueError:
-        raise cell.error(f"{cell.text!r} is no day as in 2026-01-31") from None
+        raise cell.error(f"{cell.text!r} is not a date such as 2026-01-31") from None
     if before is not None and day <= before:
         raise cell.error(f"{day} follows {before}: days must be in order")
     return day
@@ -124,4 +126,4 @@ def _day(argument: str, text: str) -> np.datetime64:
     try:
         return np.datetime64(date.fromisoformat(text), "D")
     except ValueError:
-        raise TaskError(f"task.kwargs.{argument} = {text!r}: it is no day as in 2026-01-31") from None
+        raise TaskError(f"task.kwargs.{argument} = {text!r}: not a date such as 2026-01-31") from None

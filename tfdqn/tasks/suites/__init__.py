@@ -1,20 +1,20 @@
-"""Suites: where environments come from, one file for each source.
+"""Suites: the sources of environments, one file for each.
 
-In flows the section `task` of the configuration; out flow a `TaskSpec` and environments with gymnasium's vector
-interface, which `BatchedTask` steps. A suite imports what lies below `tasks`, the adapters and the contract.
+In: the section `task` of the configuration. Out: a `TaskSpec`, and environments with gymnasium's vector interface,
+which `BatchedTask` steps. A suite imports the storeys below `tasks`, the adapters and the contract.
 
 To add one (`atari` and `envpool` are examples):
-1. A file here with a class that is a `Suite` (`suite.py`): `check`, `describe`, `environments`, `installed`. What a
-   task looks like, `description.describe` makes of its spaces. One by one, `gymnasium_envs` adapts, checks and batches
-   environments; a vector version of its own is given as it is, in `VectorMasks` where it gives masks.
-2. Its name in `registry.SUITES`: the ids that begin with "name/" are then its own, and those with `task.suite =
-   "name"`; all others are gymnasium's. Outside the package `registry.register_suite(name, suite)` does the same, in a
-   module that a task's id begins with ("my_package.my_suite:name/Task-v0"), so that every process of a job imports it.
-3. What it needs as an extra of setup.cfg, its tested versions in constraints.txt, and where it is missing one line with
-   `install_extra`. Its tests are marked `tasks` where the extra is not among those of `dev`.
-4. What decides its environments' future, if they can give it, in `state_capture.py`.
+1. A file here with a class that is a `Suite` (`suite.py`): `check`, `describe`, `environments`, `installed`.
+   `description.describe` makes a `TaskSpec` of a task's spaces. Single environments are adapted, checked and batched by
+   `gymnasium_envs`; a vectorised version is used as it is, inside `VectorMasks` if it gives masks.
+2. Its name in `registry.SUITES`: it then has the ids that begin with "name/", and tasks with `task.suite = "name"`.
+   Outside the package, `registry.register_suite(name, suite)` does the same, in a module that is named before the colon
+   of a task's id ("my_package.my_suite:name/Task-v0"), so that every process of a job imports it.
+3. Its packages as an extra of setup.cfg, their tested versions in constraints.txt, and an error with `install_extra`
+   where they are missing. Its tests are marked `tasks` if that extra is not among those of `dev`.
+4. The state of its environments, if they can give it, in `state_capture.py`.
 5. A row in docs/tasks.md.
 
-A package whose environments gymnasium knows once it is imported needs no suite, but a line in `packages.PACKAGES`, with
-its extra; it is imported by `packages.register`, which keeps its banner from the terminal.
+A package that registers its environments with gymnasium when it is imported needs no suite, only a line in
+`packages.PACKAGES` with its extra; `packages.register` imports it and keeps its banner off the terminal.
 """

@@ -1,7 +1,8 @@
-"""Atari's games by the Arcade Learning Environment: Mnih et al. 2015's preprocessing, Machado et al. 2018's episodes.
+"""Atari games of the Arcade Learning Environment, with Mnih et al. 2015's preprocessing, Machado et al. 2018's rules.
 
-A step repeats an action for four frames, each with probability 0.25 the one before instead; what is seen is the
-pixelwise maximum of the last two, in grey, 84 x 84, the last `task.frame_stack` of them stacked.
+A step repeats an action for four frames; in each frame the previous action is repeated instead with probability 0.25
+(sticky actions). A picture is the pixelwise maximum of the last two frames, in grey, 84 x 84; an observation is the
+stack of the last `task.frame_stack` pictures.
 """
 
 import functools
@@ -39,25 +40,25 @@ _SET_ELSEWHERE = {
     "episodic_life": "task.end_on_life_loss",
     "terminal_on_life_loss": "task.end_on_life_loss",
 }
-_MAX_FRAMES = 108_000  # of a game: half an hour, Machado et al. 2018, table 5
+_MAX_FRAMES = 108_000  # of an episode, half an hour at 60 frames a second: Machado et al. 2018, table 5
 
 Count = Annotated[int, Meta(ge=1, le=1024)]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`task.kwargs`, by the names that ale-py has for them."""
+    """The arguments in `task.kwargs`, named as in ale-py."""
 
     repeat_action_probability: Annotated[float, Meta(ge=0, le=1)] = 0.25
-    full_action_space: bool = False  # all 18 actions, also those that do nothing in the game
+    full_action_space: bool = False  # all 18 actions, not only those that do something in the game
     frameskip: Count = 4
-    noop_max: Annotated[int, Meta(ge=0, le=1000)] = 0  # a game begins with up to so many frames without an action
+    noop_max: Annotated[int, Meta(ge=0, le=1000)] = 0  # the most frames without an action at an episode's start
     img_height: Count = 84
     img_width: Count = 84
-    num_threads: Annotated[int, Meta(ge=0, le=1024)] = 0  # that step the environments; 0: one for each core
+    num_threads: Annotated[int, Meta(ge=0, le=1024)] = 0  # threads that step the environments; 0: one for each core
 
 
 class AtariSuite:
-    """ "ALE/Breakout-v5" and so on: many games in ale-py's own threads, or gymnasium's wrappers around each."""
+    """The games "ALE/Breakout-v5" and so on: stepped by ale-py's threads, or one by one in gymnasium's wrappers."""
 
     def check(self, task: configuration.Task) -> None:
         """As `Suite`."""
@@ -91,7 +92,7 @@ class AtariSuite:
         return spec, functools.partial(_one_by_one, task, settings, render_mode)
 
     def installed(self) -> list[TaskEntry]:
-        """As `Suite`; none is made: there are a hundred."""
+        """As `Suite`; none of the hundred games is made."""
         if not packages.is_installed(_PACKAGE):
             return []
         packages.register(_PACKAGE)
@@ -99,10 +100,10 @@ class AtariSuite:
 
 
 def _game(task: configuration.Task) -> str:
-    """ale-py's name of it, such as "space_invaders"."""
+    """ale-py's name of the game, such as "space_invaders". Raises TaskError if it is none, or ale-py is missing."""
     if packages.package_of(task.id.rpartition(":")[2]) != _PACKAGE:
         others = '"auto" goes by the id, and others are "gymnasium" and "envpool"'
-        raise TaskError(f'task.suite = "ALE": {task.id} is none of its games, such as ALE/Pong-v5; {others}')
+        raise TaskError(f'task.suite = "ALE": {task.id} is not one of its games, such as ALE/Pong-v5; {others}')
     if not packages.is_installed(_PACKAGE):
         raise PackageMissingError(f"{task.id} needs a package: {install_extra(_PACKAGE.extra)}")
     return str(find_env_spec(task.id).kwargs["game"])
@@ -154,5 +155,5 @@ def _one_by_one(task: configuration.Task, settings: Settings, render_mode: str |
         return gymnasium_envs.make_vector(recipe, task.num_envs, "async" if task.vectorization == "async" else "sync")
     except DependencyNotInstalled as error:
         raise TaskError(
-            f"{task.id}, one environment by one, needs a package: {install_extra(_PACKAGE.extra)}"
+            f"{task.id}, stepped one environment at a time, needs a package: {install_extra(_PACKAGE.extra)}"
         ) from error

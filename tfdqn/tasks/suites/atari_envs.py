@@ -1,4 +1,4 @@
-"""Atari's environments: one, by gymnasium's wrappers; many, by ale-py's own threads. Both give the same frames."""
+"""Makes Atari environments: one in gymnasium's wrappers, or many in ale-py's threads; both give the same frames."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from tfdqn.randomness import seeds_of_environments
 
 
 def action_names(game: str, full_action_space: bool) -> tuple[str, ...]:
-    """Of the actions that do something in the game, or of all 18."""
+    """The names of the actions that do something in the game, or of all 18."""
     ale_py = _ale_py()
     ale = ale_py.ALEInterface()
     ale.loadROM(ale_py.roms.get_rom_path(game))
@@ -30,9 +30,10 @@ def make_single(
     render_mode: str | None = None,
     **kwargs: Any,
 ) -> gymnasium.Env:
-    """One game without its stack; `kwargs` are `ale_py.AtariEnv`'s.
+    """One environment, its frames not stacked; `kwargs` are those of `ale_py.AtariEnv`.
 
-    Where there are no-ops, they are 1 to `noop_max` frames, and count for the limit of an episode.
+    With `noop_max` above 0, an episode begins with 1 to `noop_max` frames without an action, which count towards its
+    limit.
     """
     env = _ale_py().AtariEnv(game, frameskip=1, render_mode=render_mode, **kwargs)
     return AtariPreprocessing(env, noop_max=noop_max, frame_skip=frameskip, screen_size=(img_width, img_height))
@@ -41,9 +42,9 @@ def make_single(
 def make_vector(
     game: str, num_envs: int, frame_stack: int, max_num_frames_per_episode: int, kwargs: Mapping[str, Any]
 ) -> VectorEnv:
-    """Many games, stepped by threads of C++; `kwargs` are `ale_py.vector_env.AtariVectorEnv`'s.
+    """Many environments, stepped by threads of C++; `kwargs` are those of `ale_py.vector_env.AtariVectorEnv`.
 
-    Where there are no-ops, they are 0 to `noop_max` frames, before an episode's first step.
+    An episode begins with 0 to `noop_max` frames without an action, which don't count towards its limit.
     """
     _ale_py()
     from ale_py.vector_env import AtariVectorEnv
@@ -53,17 +54,17 @@ def make_vector(
         num_envs,
         stack_num=frame_stack,
         max_num_frames_per_episode=max_num_frames_per_episode,
-        # A lost life would begin a new game in it: `Lives` makes an end of it alone.
+        # With `episodic_life` a lost life would begin a new game. `Lives` marks the loss instead.
         episodic_life=False,
         reward_clipping=False,
         use_fire_reset=False,
-        **{**kwargs, "noop_max": kwargs["noop_max"] + 1},  # it draws one less
+        **{**kwargs, "noop_max": kwargs["noop_max"] + 1},  # it draws from 0 to noop_max - 1
     )
     return AtariBatch(envs)
 
 
 class AtariBatch(VectorWrapper):
-    """`AtariVectorEnv`, each game with a seed drawn from the batch's, and one frame without an axis of its own."""
+    """`AtariVectorEnv` with a seed for each environment, derived from the batch's, and no axis for a stack of one."""
 
     def __init__(self, env: Any) -> None:
         super().__init__(env)
@@ -87,7 +88,7 @@ class AtariBatch(VectorWrapper):
 
 
 def _ale_py() -> Any:
-    """The package, its banner turned off."""
+    """Imports ale_py and turns off its banner."""
     import ale_py
 
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)

@@ -1,4 +1,4 @@
-"""A task's spaces → its `TaskSpec`, as the configuration wants them: the one place where any suite has that done."""
+"""`describe`: a task's spaces and its section of the configuration → its `TaskSpec`, for every suite."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.actions import action_spec, check_action_names
 from tfdqn.tasks.observations import observation_specs
 
-_BINS: dict[str, Any] = {"action_bins": 3}  # the fewest that are of any use
+_BINS: dict[str, Any] = {"action_bins": 3}  # the lowest, the middle and the highest value
 _BRANCHES: dict[str, Any] = {"action_form": "branches"}
-# What may be needed, the least first.
+# The keys that a task may need, the fewest first.
 _KEYS = {
     "": {},
     "task.action_bins": _BINS,
@@ -30,16 +30,16 @@ def describe(
     action_names: tuple[str, ...] = (),
     max_episode_steps: int | None,
 ) -> TaskSpec:
-    """What the task looks like from outside.
+    """The `TaskSpec` of a task with these spaces.
 
     Args:
-      task: section of the configuration.
-      observation_space: of one environment, before its frames are stacked.
+      task: the section of the configuration.
+      observation_space: of one environment, before frames are stacked, without a mask.
       action_space: of one environment.
-      action_names: that the task itself gives; used where there is one for each action.
-      max_episode_steps: after which episodes are truncated; None: never.
+      action_names: the task's own names; dropped unless there is one for each action.
+      max_episode_steps: the limit after which episodes are truncated; None: there is none.
 
-    Raises TaskError, which names the task, for spaces that can't be learned.
+    Raises TaskError, which names the task, for spaces that can't be learned from.
     """
     try:
         actions = action_spec(action_space, task)
@@ -58,9 +58,9 @@ def describe(
 
 
 def needed_keys(task: Task, observation_space: Space[Any], action_space: Space[Any]) -> str:
-    """The keys beside its own without which a task can't be learned, in words; "" where it needs none.
+    """The keys that must be set for the task to be learned, in words; "" if it needs none.
 
-    Raises TaskError if none would do.
+    Raises TaskError if it can't be learned by any.
     """
     failures = []
     for needed, keys in _KEYS.items():

@@ -1,6 +1,7 @@
-"""EnvPool's environments: games, physics, driving and more, each batch stepped by C++ threads.
+"""EnvPool's environments: games, physics, driving and more, whose batches are stepped by C++ threads.
 
-Ids are EnvPool's own, with `task.suite = "envpool"`. Many are those of gymnasium's tasks, written anew.
+They are found with `task.suite = "envpool"` by EnvPool's ids, many of which are also gymnasium's: EnvPool has
+implementations of its own of these tasks.
 """
 
 import difflib
@@ -33,7 +34,7 @@ _SET_ELSEWHERE = {
     "reward_clip": "task.reward_clip",
     "episodic_life": "task.end_on_life_loss",
 }
-# EnvPool's own keys that would change how a batch is stepped, or what is known of it.
+# Arguments of EnvPool's that would change how a batch is stepped, or what `PoolSpec` says of it.
 _REFUSED = (
     "batch_size",
     "seed",
@@ -47,35 +48,35 @@ _REFUSED = (
 
 
 class EnvPoolSuite:
-    """What EnvPool has registered."""
+    """All tasks of EnvPool."""
 
     def check(self, task: Task) -> None:
         """As `Suite`."""
-        _look_at(task)
+        _checked_spec(task)
 
     def describe(self, task: Task) -> TaskSpec:
         """As `Suite`; no environment is made for it."""
-        return _described(task, _look_at(task))[0]
+        return _description(task, _checked_spec(task))[0]
 
     def environments(self, task: Task, render_mode: str | None) -> tuple[TaskSpec, Callable[[], VectorEnv]]:
-        """As `Suite`; where `task.vectorization` is "sync", by one thread."""
+        """As `Suite`; with `task.vectorization = "sync"` one thread steps them."""
         if task.vectorization == "async":
             raise TaskError(f'{task.id}: EnvPool has threads for its environments, not processes: set "own"')
-        found = _look_at(task)
-        spec, masks = _described(task, found)
+        pool_spec = _checked_spec(task)
+        spec, masks = _description(task, pool_spec)
         kwargs = _kwargs(task) if render_mode is None else {**_kwargs(task), "render_mode": render_mode}
         make = functools.partial(_make, task, kwargs)
         if render_mode is not None:
             require_rendering(task.id, make)
 
         def batch() -> VectorEnv:
-            pool = Pool(make, task.num_envs, found, render_mode)
+            pool = Pool(make, task.num_envs, pool_spec, render_mode)
             return pool if masks is None else VectorMasks(pool, masks, task.id)
 
         return spec, batch
 
     def installed(self) -> list[TaskEntry]:
-        """All of EnvPool's ids; none is looked at: there are more than a thousand."""
+        """As `Suite`; only the ids are listed, since there are more than a thousand."""
         if not envpool_envs.is_installed():
             return []
         return [
@@ -83,22 +84,22 @@ class EnvPoolSuite:
         ]
 
 
-def _look_at(task: Task) -> PoolSpec:
-    """Raises TaskError for all that is wrong with the task's id and keys."""
+def _checked_spec(task: Task) -> PoolSpec:
+    """What EnvPool says of the task. Raises TaskError if anything is wrong with its id or its keys."""
     if not envpool_envs.is_installed():
         raise PackageMissingError(f"{task.id} needs a package: {install_extra('envpool')}")
     if task.id not in (ids := envpool_envs.ids()):
         raise TaskError(f'EnvPool has no task "{task.id}"; {_nearest(task.id, ids)}')
     try:
         _check_kwargs(task)
-        found = envpool_envs.look_at(task.id, _kwargs(task), task.frame_stack)
+        spec = envpool_envs.pool_spec(task.id, _kwargs(task), task.frame_stack)
     except TaskError:
         raise
     except Exception as error:
         raise _cannot_be_made(task, error) from error
-    if found.players > 1:
-        raise TaskError(f"{task.id} has {found.players} players, and one learns")
-    return found
+    if spec.players > 1:
+        raise TaskError(f"{task.id} has {spec.players} players; only tasks with one player can be learned")
+    return spec
 
 
 def _nearest(task_id: str, ids: list[str]) -> str:
@@ -108,16 +109,17 @@ def _nearest(task_id: str, ids: list[str]) -> str:
     return f"the nearest are {', '.join(near)}" if near else f"`{own_command(['tasks'])}` lists them"
 
 
-def _described(task: Task, found: PoolSpec) -> tuple[TaskSpec, MaskSource | None]:
+def _description(task: Task, pool_spec: PoolSpec) -> tuple[TaskSpec, MaskSource | None]:
+    """(the task's `TaskSpec`, where its masks are)."""
     place = task.action_mask_source if task.action_masks else None
     if place == "auto":
-        is_observed = isinstance(found.frame, spaces.Dict) and MASK in found.frame.spaces
+        is_observed = isinstance(pool_spec.frame, spaces.Dict) and MASK in pool_spec.frame.spaces
         place = "observation" if is_observed else "info"
     if place is not None and place.startswith("method:"):
         raise TaskError(f'{task.id}: task.action_mask_source = "{place}", but EnvPool\'s environments have no methods')
-    space = without_masks(found.frame, place)
-    spec = describe(task, space, found.action, max_episode_steps=found.max_episode_steps)
-    return spec, mask_source(task, place, found.frame, spec.actions)
+    space = without_masks(pool_spec.frame, place)
+    spec = describe(task, space, pool_spec.action, max_episode_steps=pool_spec.max_episode_steps)
+    return spec, mask_source(task, place, pool_spec.frame, spec.actions)
 
 
 def _check_kwargs(task: Task) -> None:
@@ -128,8 +130,8 @@ def _check_kwargs(task: Task) -> None:
 
 def _kwargs(task: Task) -> dict[str, Any]:
     limit = {"max_episode_steps": task.max_episode_steps} if task.max_episode_steps else {}
-    in_turn = {"num_threads": 1} if task.vectorization == "sync" else {}
-    return {**in_turn, **task.kwargs, **limit}
+    one_thread = {"num_threads": 1} if task.vectorization == "sync" else {}
+    return {**one_thread, **task.kwargs, **limit}
 
 
 def _make(task: Task, kwargs: dict[str, Any], seeds: list[int]) -> Any:

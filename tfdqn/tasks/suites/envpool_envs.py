@@ -1,4 +1,4 @@
-"""EnvPool's environments as gymnasium's vector environments are: spaces of one, and seeds that are given to `reset`."""
+"""`Pool`: EnvPool's environments with gymnasium's vector interface, by which `reset` is given the seeds."""
 
 import importlib.util
 from collections.abc import Callable, Mapping
@@ -13,50 +13,55 @@ from tfdqn.errors import TaskError
 from tfdqn.randomness import seeds_of_environments
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 
-STACK = "stack_num"  # EnvPool's key, where it can stack frames
+STACK = "stack_num"  # the argument of EnvPool's tasks that can stack frames
 _NO_LIMIT = (0, np.iinfo(np.int32).max)
 
 
 class PoolSpec(NamedTuple):
-    """What EnvPool knows of a task before an environment is made."""
+    """What EnvPool says of a task before an environment is made."""
 
-    frame: Space[Any]  # an observation before frames are stacked
-    observation: Space[Any]
-    arrange: Callable[[np.ndarray], np.ndarray] | None  # what it gives → `observation`, both [E, …]; None: the same
+    frame: Space[Any]  # of one environment, before frames are stacked
+    observation: Space[Any]  # of one environment, after frames are stacked
+    arrange: Callable[[np.ndarray], np.ndarray] | None  # EnvPool's array → `observation`, both [E, …]; None: no change
     action: Space[Any]
     players: int
     max_episode_steps: int | None
 
 
 def is_installed() -> bool:
+    """Whether EnvPool is installed."""
     return importlib.util.find_spec("envpool") is not None
 
 
 def ids() -> list[str]:
+    """The ids of EnvPool's tasks."""
     return list(_envpool().list_all_envs())
 
 
 def defaults(task_id: str) -> dict[str, Any]:
-    """Of the keyword arguments that EnvPool takes. Raises what importing the task's part of the package raises."""
+    """A task's keyword arguments and their defaults. Raises what importing the task's part of EnvPool raises."""
     config: dict[str, Any] = _envpool().make_spec(task_id).config._asdict()
     return config
 
 
-def look_at(task_id: str, kwargs: Mapping[str, Any], frame_stack: int) -> PoolSpec:
-    """Raises TaskError if frames can't be stacked, and whatever EnvPool does for `kwargs`."""
+def pool_spec(task_id: str, kwargs: Mapping[str, Any], frame_stack: int) -> PoolSpec:
+    """What EnvPool says of a task with these arguments.
+
+    Raises TaskError if its frames can't be stacked, and what EnvPool raises for `kwargs`.
+    """
     with quiet_gymnasium():
         has_stack = STACK in defaults(task_id)
         spec = _envpool().make_spec(task_id, **kwargs, **({STACK: 1} if has_stack else {}))
         frame, action = _spaces(task_id, spec)
     arrange = None
-    channels, *plane = frame.shape if has_stack and frame.shape else (0,)
+    channels, *height_and_width = frame.shape if has_stack and frame.shape else (0,)
     if channels == 1:  # grey
-        frame = spaces.Box(0, 255, tuple(plane), np.uint8)
+        frame = spaces.Box(0, 255, tuple(height_and_width), np.uint8)
         arrange = None if frame_stack > 1 else _without_channel
     elif channels and frame_stack == 1:
-        frame, arrange = spaces.Box(0, 255, (*plane, channels), np.uint8), _with_channels_last
+        frame, arrange = spaces.Box(0, 255, (*height_and_width, channels), np.uint8), _with_channels_last
     elif frame_stack > 1:
-        raise TaskError(f"{task_id}: task.frame_stack = {frame_stack}: EnvPool stacks only the grey frames of games")
+        raise TaskError(f"{task_id}: task.frame_stack = {frame_stack}: EnvPool only stacks games' grey frames")
     is_stack = frame_stack > 1
     observation = spaces.Box(0, 255, (frame_stack, *(frame.shape or ())), np.uint8) if is_stack else frame
     limit = spec.config.max_episode_steps
@@ -71,20 +76,20 @@ def look_at(task_id: str, kwargs: Mapping[str, Any], frame_stack: int) -> PoolSp
 
 
 def make_pool(task_id: str, kwargs: Mapping[str, Any], frame_stack: int, seeds: list[int]) -> Any:
-    """One environment for each seed, stepped together: a row is that of the environment that its index says."""
+    """EnvPool's environments, one for each seed, which are stepped together; row i belongs to environment i."""
     with quiet_gymnasium():
         stack = {STACK: frame_stack} if STACK in defaults(task_id) else {}
         return _envpool().make_gymnasium(task_id, num_envs=len(seeds), seed=seeds, **stack, **kwargs)
 
 
 class Pool(VectorEnv):
-    """Environments that are made when they are reset with a seed, which EnvPool wants to know before.
+    """EnvPool's environments, made anew whenever they are reset with a seed, which EnvPool takes only at that time.
 
     Args:
-      make: makes EnvPool's, from a seed for each.
+      make: makes EnvPool's environments, one for each seed.
       num_envs: E.
-      spec: of one.
-      render_mode: as `make` has it; None: they are not to be rendered.
+      spec: of the task.
+      render_mode: the one that `make` gives them; None: they can't be rendered.
     """
 
     def __init__(self, make: Callable[[list[int]], Any], num_envs: int, spec: PoolSpec, render_mode: str | None):
@@ -133,18 +138,21 @@ def _with_channels_last(frames: np.ndarray) -> np.ndarray:
 
 
 def _spaces(task_id: str, spec: Any) -> tuple[Space[Any], Space[Any]]:
-    """Of an observation and of an action, as EnvPool derives them, which it does again where it makes the task."""
+    """The spaces of an observation and an action, as EnvPool derives them.
+
+    Raises TaskError if EnvPool fails in that, as it would again when it makes the task.
+    """
     try:
-        return _with_its_own_bounds(spec.gymnasium_observation_space), spec.gymnasium_action_space
+        return _with_infinite_bounds(spec.gymnasium_observation_space), spec.gymnasium_action_space
     except TypeError as error:
         version = metadata.version("envpool")
-        raise TaskError(f"{task_id}: EnvPool {version} fails on its own description of what is observed") from error
+        raise TaskError(f"{task_id}: EnvPool {version} can't derive this task's observation space") from error
 
 
-def _with_its_own_bounds(space: Space[Any]) -> Space[Any]:
-    """Unbounded where EnvPool has C++'s smallest positive and largest number of a type for that."""
+def _with_infinite_bounds(space: Space[Any]) -> Space[Any]:
+    """The space with infinite bounds where EnvPool has a C++ type's smallest positive and largest number for them."""
     if isinstance(space, spaces.Dict):
-        return spaces.Dict({key: _with_its_own_bounds(part) for key, part in space.spaces.items()})
+        return spaces.Dict({key: _with_infinite_bounds(part) for key, part in space.spaces.items()})
     if not isinstance(space, spaces.Box) or not np.issubdtype(space.dtype, np.floating):
         return space
     limits = np.finfo(space.low.dtype)

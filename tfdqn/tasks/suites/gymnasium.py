@@ -1,4 +1,4 @@
-"""gymnasium's tasks: found by id, described, made; every way in which that can fail is one line."""
+"""gymnasium's tasks: finds them by id, describes and makes them; every failure is an error of one line."""
 
 import contextlib
 import difflib
@@ -39,15 +39,15 @@ _SET_ELSEWHERE = {"max_episode_steps": "task.max_episode_steps", "num_envs": "ta
 
 
 class _EnvDescription(NamedTuple):
-    """What one environment tells, before its frames are stacked."""
+    """What one environment says of its task."""
 
     spec: TaskSpec
-    frame_bytes: int  # of one observation in the types of its space
+    frame_bytes: int  # of one observation in the space's dtypes, before frames are stacked
     masks: MaskSource | None
 
 
 class GymnasiumSuite:
-    """What gymnasium has registered, or a known package registers with it."""
+    """All tasks in gymnasium's registry, and those that known packages register there."""
 
     def check(self, task: configuration.Task) -> None:
         """As `Suite`."""
@@ -63,15 +63,15 @@ class GymnasiumSuite:
         """As `Suite`."""
         recipe = _recipe(task, render_mode)
         _warn_if_out_of_date(recipe.env_spec.id)
-        described = _describe_env(task, recipe)
+        description = _describe_env(task, recipe)
         if unlike := unlike_defaults(recipe.kwargs, _defaults(recipe)):
             _warn_once(f"{task.id}: {unlike}")
         if task.vectorization == "async":
-            require_room(task.id, recipe.frame_stack * described.frame_bytes, task.num_envs)
-        return described.spec, functools.partial(_make_vector, task, recipe._replace(masks=described.masks))
+            require_room(task.id, recipe.frame_stack * description.frame_bytes, task.num_envs)
+        return description.spec, functools.partial(_make_vector, task, recipe._replace(masks=description.masks))
 
     def installed(self) -> list[TaskEntry]:
-        """The latest version, or every variant, of each task that is registered here or by a known package."""
+        """The latest version of each task in the registry; all versions where they are variants, as MinAtar's are."""
         for package in packages.PACKAGES:
             if packages.is_installed(package):
                 try:
@@ -117,14 +117,17 @@ def _recipe(config: configuration.Task, render_mode: str | None) -> Recipe:
         kwargs=config.kwargs,
         max_episode_steps=config.max_episode_steps or None,
         frame_stack=config.frame_stack,
-        masks=None,  # where they are, one environment tells
+        masks=None,  # found by looking at one environment, in `_describe_env`
         render_mode=render_mode,
         lives=config.end_on_life_loss,
     )
 
 
 def find_env_spec(task_id: str) -> EnvSpec:
-    """The registered task; a known package is imported first. A module before a colon has been."""
+    """The registered task of an id, or its latest version where the id has none; a known package is imported first.
+
+    A user's module before a colon must have been imported. Raises TaskError if there is no such task.
+    """
     name = task_id.rpartition(":")[2]
     found = _registered(name)
     package = packages.package_of(name)
@@ -143,7 +146,7 @@ def find_env_spec(task_id: str) -> EnvSpec:
 
 @functools.cache
 def _warn_once(line: str) -> None:
-    """In a process, however often the task is made."""
+    """Logs a warning once in a process, however often the task is made."""
     log.warning("%s", line)
 
 
@@ -158,18 +161,19 @@ def _warn_if_out_of_date(registered_id: str) -> None:
 
 
 def _registered(name: str) -> EnvSpec | None:
-    """The task of that id, or its latest version where the id has none."""
+    """The registered task of that id, or its latest version where the id has none; None if there is no such."""
     if name in gymnasium.registry:
         return gymnasium.registry[name]
     try:
-        namespace, bare, version = parse_env_id(name)
+        namespace, base_name, version = parse_env_id(name)
     except gymnasium.error.Error:
         return None
-    latest = find_highest_version(namespace, bare) if version is None else None
-    return None if latest is None else gymnasium.registry[get_env_id(namespace, bare, latest)]
+    latest = find_highest_version(namespace, base_name) if version is None else None
+    return None if latest is None else gymnasium.registry[get_env_id(namespace, base_name, latest)]
 
 
 def _nearest(name: str) -> str:
+    """What to try instead of an unknown id."""
     by_lower_case = {known.lower(): known for known in gymnasium.registry}
     near = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.6)
     found = [f"the nearest are {', '.join(by_lower_case[known] for known in near)}"] if near else []
@@ -179,6 +183,7 @@ def _nearest(name: str) -> str:
 
 
 def _describe_env(config: configuration.Task, recipe: Recipe) -> _EnvDescription:
+    """Makes one environment, looks at it, and closes it. Raises TaskError if it can't be made or learned from."""
     env = _probe(recipe._replace(frame_stack=1))
     try:
         place = find_masks(config, bare(env))
@@ -197,7 +202,7 @@ def _describe_env(config: configuration.Task, recipe: Recipe) -> _EnvDescription
 
 
 def _probe(recipe: Recipe) -> Any:
-    """One environment, every failure to make it turned into one line."""
+    """Makes one environment. Raises TaskError, one line, if it can't be made or rendered."""
     env_spec = recipe.env_spec
     if env_spec.entry_point is None:
         raise TaskError(f"{env_spec.id} registers no single environment, only a vector version")
@@ -216,7 +221,7 @@ def _probe(recipe: Recipe) -> Any:
 
 
 def _check_kwargs(recipe: Recipe) -> None:
-    """Before the constructor is called, whose own complaint would not say what it does take."""
+    """Raises TaskError for an argument that the constructor doesn't take; its own error wouldn't say what it takes."""
     entry_point = recipe.env_spec.entry_point
     taken = gymnasium_envs.constructor_parameters(entry_point)
     if taken is not None:

@@ -1,4 +1,4 @@
-"""gymnasium's environments: one, checked and adapted; many, in a vector version, in turn, or a process each."""
+"""Makes gymnasium's environments: one, checked and adapted, or a batch: vectorised, in turn, or in processes."""
 
 import functools
 import inspect
@@ -23,7 +23,7 @@ from tfdqn.tasks.suites.processes import Processes, leave_signals_to_the_run, st
 
 
 class Recipe(NamedTuple):
-    """All that is needed to make one environment, here or in another process."""
+    """What is needed to make one environment, in this or another process."""
 
     env_spec: EnvSpec
     kwargs: dict[str, Any]
@@ -36,12 +36,12 @@ class Recipe(NamedTuple):
 
 
 def make_guarded(recipe: Recipe, index: int) -> gymnasium.Env:
-    """As `make_single`, and its later errors are told of instead of raised."""
+    """As `make_single`, in a `GuardedEnv`, which reports later failures instead of raising them."""
     return GuardedEnv(functools.partial(make_single, recipe, index))
 
 
 def make_single(recipe: Recipe, index: int = 0) -> gymnasium.Env:
-    """Environment `index` of the task, its answers checked, frames stacked; its own errors pass through."""
+    """Makes environment `index` of a batch, its answers checked, its frames stacked. Raises what its package raises."""
     if multiprocessing.parent_process() is not None:
         leave_signals_to_the_run()
     import_without_banner(recipe.env_spec.id)
@@ -52,14 +52,14 @@ def make_single(recipe: Recipe, index: int = 0) -> gymnasium.Env:
         env = gymnasium.make(
             recipe.env_spec,
             max_episode_steps=recipe.max_episode_steps,
-            disable_env_checker=True,  # it warns on the terminal, of one step; `CheckedEnv` looks at each
+            disable_env_checker=True,  # it checks a single step and prints warnings; `CheckedEnv` checks every step
             **kwargs,
         )
     return stack_frames(_checked(env, recipe, index), recipe.frame_stack, recipe.padding)
 
 
 def _checked(env: gymnasium.Env, recipe: Recipe, index: int) -> gymnasium.Env:
-    """Checked inside gymnasium's own wrappers, which change no observation but take an answer's form for granted."""
+    """Puts `CheckedEnv` inside gymnasium's outermost wrappers, which would fail on an answer of a wrong form."""
     if isinstance(env, OrderEnforcing | TimeLimit):
         env.env = _checked(env.env, recipe, index)
         return env
@@ -67,7 +67,15 @@ def _checked(env: gymnasium.Env, recipe: Recipe, index: int) -> gymnasium.Env:
 
 
 def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
-    """`vectorization`: auto, own, sync or async. Every kind resets on the step after an episode's end."""
+    """Makes a batch of environments, each of which resets on the step after its episode's end.
+
+    Args:
+      recipe: of each.
+      num_envs: how many.
+      vectorization: "auto", "own", "sync" or "async", as `task.vectorization`.
+
+    Raises TaskError if "own" is not possible, and what the environments' package raises.
+    """
     if vectorization in ("auto", "own"):
         own, reason = _own_or_why_not(recipe, num_envs)
         if own is not None:
@@ -77,16 +85,17 @@ def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
     makers: list[Callable[[], gymnasium.Env]] = [
         functools.partial(make_guarded, recipe, index) for index in range(num_envs)
     ]
-    # BatchedTask copies observations once, so gymnasium need not.
+    # copy=False: `BatchedTask` copies every observation anyway.
     if vectorization == "async":
-        # A fork server's children inherit neither this process's signal handlers nor the locks that
-        # TensorFlow's threads may hold; when this process is killed, they read the end of a pipe and go.
+        # Processes of a fork server inherit neither this process's signal handlers nor locks that TensorFlow's threads
+        # may hold; if this process is killed, they read the end of a pipe and exit.
         start_fork_server()
         return Processes(makers, copy=False, context="forkserver")
     return SyncVectorEnv(makers, copy=False)
 
 
 def _own_or_why_not(recipe: Recipe, num_envs: int) -> tuple[VectorEnv | None, str | None]:
+    """(the task's own vectorised version, None), or (None, why it can't be used)."""
     reason = why_not_own(recipe)
     if reason is not None:
         return None, reason
@@ -94,7 +103,7 @@ def _own_or_why_not(recipe: Recipe, num_envs: int) -> tuple[VectorEnv | None, st
     if own.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
         reason = "it does not reset on the step after an episode's end"
     elif recipe.masks is not None and not gives_masks(own, recipe.masks):
-        reason = f"its own vector version gives no action masks by {recipe.masks.called}"
+        reason = f"its own vectorised version gives no action masks in {recipe.masks.called}"
     if reason is not None:
         own.close()
         return None, reason
@@ -102,23 +111,23 @@ def _own_or_why_not(recipe: Recipe, num_envs: int) -> tuple[VectorEnv | None, st
 
 
 def why_not_own(recipe: Recipe) -> str | None:
-    """Why the task's own vector version can't serve `recipe`; None if it can."""
+    """Why the task's own vectorised version can't be used for `recipe`; None if it can, as far as is known here."""
     env_spec = recipe.env_spec
     if env_spec.vector_entry_point is None:
-        return "it registers no vector version of its own"
+        return "it has no vectorised version of its own"
     if recipe.frame_stack > 1:
-        return "its own vector version can't stack frames"
+        return "its own vectorised version can't stack frames"
     if recipe.lives:
-        return "its own vector version tells of no lives"
+        return "its own vectorised version gives no numbers of lives"
     if recipe.render_mode is not None:
-        return "its own vector version does not render one environment"
+        return "its own vectorised version can't render a single environment"
     if env_spec.additional_wrappers:
-        return "its own vector version leaves out the wrappers that it registers"
+        return "its own vectorised version leaves out the wrappers that it is registered with"
     needed = {**env_spec.kwargs, **recipe.kwargs}
     if (recipe.max_episode_steps or env_spec.max_episode_steps) is not None:
         needed["max_episode_steps"] = recipe.max_episode_steps
     unknown = unknown_kwargs(env_spec.vector_entry_point, needed)
-    return f"its own vector version takes no {', '.join(sorted(unknown))}" if unknown else None
+    return f"its own vectorised version takes no {', '.join(sorted(unknown))}" if unknown else None
 
 
 def unknown_kwargs(entry_point: Any, kwargs: dict[str, Any]) -> set[str]:
@@ -136,7 +145,7 @@ def constructor_parameters(entry_point: Any) -> list[str] | None:
 
 
 def constructor_defaults(entry_point: Any) -> dict[str, Any]:
-    """Of those keyword arguments that have one."""
+    """The defaults of the constructor's keyword arguments that have one, by name."""
     return {each.name: each.default for each in _parameters(entry_point) if each.default is not each.empty}
 
 

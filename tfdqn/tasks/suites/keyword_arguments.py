@@ -1,4 +1,4 @@
-"""`task.kwargs`: what is wrong with them, in one line."""
+"""Checks of `task.kwargs`, and errors that name the wrong argument in one line."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,11 +19,11 @@ _KINDS: dict[type, str] = {
 
 
 def refuse_set_elsewhere(kwargs: Mapping[str, Any], keys: Mapping[str, str]) -> None:
-    """Raises TaskError for an argument that a key of its own sets.
+    """Raises TaskError for an argument that is set by another key.
 
     Args:
       kwargs: `task.kwargs`.
-      keys: by the names of such arguments.
+      keys: the key that sets each such argument, by the argument's name.
     """
     for name, key in keys.items():
         if name in kwargs:
@@ -31,7 +31,7 @@ def refuse_set_elsewhere(kwargs: Mapping[str, Any], keys: Mapping[str, str]) -> 
 
 
 def refuse_unknown(task_id: str, kwargs: Mapping[str, Any], taken: Sequence[str]) -> None:
-    """Raises TaskError for an argument that is none of those that the task takes."""
+    """Raises TaskError for an argument in `kwargs` that is not among those that the task takes."""
     if unknown := sorted(set(kwargs) - set(taken)):
         raise TaskError(f"task.kwargs: {task_id} takes no {', '.join(unknown)}; it takes {', '.join(taken) or 'none'}")
 
@@ -39,14 +39,14 @@ def refuse_unknown(task_id: str, kwargs: Mapping[str, Any], taken: Sequence[str]
 def could_not_be_made(
     task_id: str, kwargs: Mapping[str, Any], defaults: Mapping[str, Any], said: str, whole_stay_whole: bool = False
 ) -> str:
-    """The line for a constructor that has failed; it names arguments of another kind than their defaults, if any.
+    """The error, one line, for a constructor that has failed. It names arguments of the wrong kind, if there are any.
 
     Args:
       task_id: of the task.
       kwargs: `task.kwargs`.
-      defaults: of arguments, as far as they have any.
-      said: what it has said.
-      whole_stay_whole: as `unlike_defaults`.
+      defaults: the arguments' defaults, by name, where they have any.
+      said: the constructor's own error; shown if no argument is of the wrong kind.
+      whole_stay_whole: as in `unlike_defaults`.
     """
     if unlike := unlike_defaults(kwargs, defaults, whole_stay_whole):
         return f"{task_id} could not be made: {unlike}"
@@ -54,20 +54,20 @@ def could_not_be_made(
 
 
 def unlike_defaults(kwargs: Mapping[str, Any], defaults: Mapping[str, Any], whole_stay_whole: bool = False) -> str:
-    """Which arguments are of another kind than their defaults, in words; "" where none is.
+    """The arguments that are of another kind than their defaults, in words; "" if there are none.
 
-    "task.kwargs.fee = "a", and its default, 0.1, is a number". With `whole_stay_whole`, no fraction may stand where a
-    default is a whole number.
+    For example 'task.kwargs.fee = "a", but its default, 0.1, is a number'. With `whole_stay_whole`, a fraction is of
+    another kind than a default that is a whole number.
     """
     return "; ".join(
-        f"task.kwargs.{name} = {shown(value)}, and its default, {shown(defaults[name])}, is {_KINDS[kind]}"
+        f"task.kwargs.{name} = {shown(value)}, but its default, {shown(defaults[name])}, is {_KINDS[kind]}"
         for name, value in kwargs.items()
         if (kind := _kind(defaults.get(name), whole_stay_whole)) and not _is_of(kind, value)
     )
 
 
 def _kind(default: Any, whole_stays_whole: bool) -> type | None:
-    """One of `_KINDS`; None if a default tells none."""
+    """The kind of a default, one of `_KINDS`; None if it has none of these, as None has."""
     if isinstance(default, tuple | np.ndarray):
         return list
     if isinstance(default, np.generic):

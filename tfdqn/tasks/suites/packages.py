@@ -1,4 +1,4 @@
-"""Which package a task comes from: how to install it, and how to have it register its tasks."""
+"""The packages that tasks come from: how to install them, and how to have them register their tasks."""
 
 import contextlib
 import importlib
@@ -16,14 +16,14 @@ from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 
 
 class Package(NamedTuple):
-    """A package whose tasks gymnasium knows only once it has been imported."""
+    """A package that registers its tasks with gymnasium when it is imported."""
 
     module: str
-    extra: str  # of setup.cfg, which has its tested version
-    ids: str  # a regular expression that its ids match from the start
-    register: str = ""  # "module:function" to call, where importing is not enough
-    has_own_suite: bool = False  # which lists its tasks
-    has_variants: bool = False  # its versions differ in what one can do: none is newer than another
+    extra: str  # the extra of setup.cfg that installs it
+    ids: str  # a regular expression that matches the beginning of its tasks' ids
+    register: str = ""  # "module:function" to call, where importing the package is not enough
+    has_own_suite: bool = False  # whether a suite other than gymnasium's lists its tasks
+    has_variants: bool = False  # whether versions of a task are variants, of which none replaces another
 
 
 PACKAGES = (
@@ -43,37 +43,38 @@ PACKAGES = (
     Package("or_gym_inventory", "scheduling", r"or_gym_inventory/"),
 )
 
-# gymnasium's own extras, by the folder of `gymnasium.envs` whose tasks need them.
+# gymnasium's extras, by the folder of `gymnasium.envs` whose tasks need them.
 _GYMNASIUM_EXTRAS = {"box2d": "box2d", "classic_control": "classic-control", "toy_text": "toy-text"}
 _OF_JAX = ("phys2d", "tabular")
 
 
 def package_of(task_id: str) -> Package | None:
-    """The known package that registers `task_id`."""
+    """The known package whose ids `task_id` matches; None if there is none."""
     return next((package for package in PACKAGES if re.match(package.ids, task_id)), None)
 
 
 def has_own_suite(env_spec: EnvSpec) -> bool:
-    """Whether a suite other than gymnasium's lists the task, whatever its id."""
+    """Whether a suite other than gymnasium's lists the task, by the package that it comes from."""
     return any(
         package.has_own_suite and str(env_spec.entry_point).startswith(f"{package.module}.") for package in PACKAGES
     )
 
 
 def has_variants(task_id: str) -> bool:
-    """Whether versions of the task are variants of it, such as MinAtar's with six actions and with the fewest."""
+    """Whether versions of the task are variants, such as MinAtar's with all six actions and with the fewest."""
     package = package_of(task_id)
     return package is not None and package.has_variants
 
 
 def is_installed(package: Package) -> bool:
+    """Whether the package can be imported, as far as is known without importing it."""
     return importlib.util.find_spec(package.module) is not None
 
 
 def register(package: Package) -> None:
-    """Imports an installed package so that its tasks are registered; its own errors pass through, but no banner."""
-    nowhere = io.StringIO()
-    with quiet_gymnasium(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+    """Imports an installed package, which registers its tasks, without its banner. Raises what the package raises."""
+    discarded = io.StringIO()
+    with quiet_gymnasium(), contextlib.redirect_stdout(discarded), contextlib.redirect_stderr(discarded):
         importlib.import_module(package.module)
         if package.register:
             module, _, function = package.register.partition(":")
@@ -81,7 +82,7 @@ def register(package: Package) -> None:
 
 
 def import_without_banner(task_id: str) -> None:
-    """Imports the known package of a task, where this process has not: one that steps environments, say."""
+    """Imports the known package of a task if this process has not yet, as one that steps environments has not."""
     package = package_of(task_id)
     if package is not None and package.module not in sys.modules:
         register(package)
@@ -95,7 +96,7 @@ def install_hint(env_spec: EnvSpec, error: ImportError | Exception) -> str:
     if folder == "mujoco":
         return install_extra("mujoco")
     if folder in _OF_JAX:
-        return "JAX, of which no version goes with TensorFlow 2.15"
+        return "JAX, of which no version can be installed beside TensorFlow 2.15"
     if folder in _GYMNASIUM_EXTRAS:
         return pip_install(f"gymnasium[{_GYMNASIUM_EXTRAS[folder]}]")
     if known is not None and not is_installed(known):

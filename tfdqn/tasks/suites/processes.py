@@ -1,7 +1,7 @@
-"""Environments in processes of their own: how they start, what signals they answer, how they end.
+"""`Processes`: environments in processes of their own: how they start, which signals they handle, how they end.
 
-They hand over observations in shared memory. Where a memory's file system is full, the process that first writes there
-is ended by SIGBUS, with no error to catch: so its room is asked for before. Docker gives a container 64 MB.
+They pass observations in shared memory. If its file system is full, the process that writes there is killed by SIGBUS,
+with no exception to catch, so `require_room` checks the space in advance. Docker gives a container 64 MB of it.
 """
 
 import contextlib
@@ -19,19 +19,20 @@ from tfdqn.errors import TaskError
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 
 SHARED_MEMORY = Path("/dev/shm")
-_SEMAPHORES_BYTES = 1 << 16  # which are nowhere else
+_SEMAPHORES_BYTES = 1 << 16  # for semaphores, which can only be in SHARED_MEMORY
 _MEGABYTE = 1_000_000
-_ENDS_SECONDS = 2.0  # in which an environment's process ends by itself
-# What a terminal or a scheduler may send to a whole process group: the run alone answers, and ends its environments.
+_ENDS_SECONDS = 2.0  # that an environment's process has to end by itself
+# Signals that a terminal or a scheduler may send to the whole process group. Only the run handles them, and ends its
+# environments' processes itself.
 _FOR_THE_RUN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Processes(AsyncVectorEnv):
-    """An environment in each process; an error of one is raised here, and its traceback printed nowhere."""
+    """A process for each environment. An environment's error is raised here, without gymnasium printing it as well."""
 
     def ended(self) -> list[str]:
-        """Which processes have ended, and how, in words: what stands behind a pipe that breaks."""
-        deadline = time.monotonic() + _ENDS_SECONDS  # the pipe breaks a moment earlier
+        """The processes that have ended, and how, in words: the reason for a broken pipe."""
+        deadline = time.monotonic() + _ENDS_SECONDS  # a process's pipe breaks a moment before it has ended
         while not any(process.exitcode is not None for process in self.processes):
             if time.monotonic() > deadline:
                 break
@@ -43,13 +44,13 @@ class Processes(AsyncVectorEnv):
         ]
 
     def close_extras(self, timeout: float | None = None, terminate: bool = False, **_: Any) -> None:
-        """Asks every process to end, and ends those that do not: one may hang, another be in the midst of a step.
+        """Asks every process to end, and kills those that don't within 2 s, because they hang or are still stepping.
 
-        With `terminate`, as gymnasium has it where nobody closed it, waits for none.
+        With `terminate`, which gymnasium's finaliser sets, they are killed at once.
         """
         pipes = [pipe for pipe in self.parent_pipes if pipe is not None and not pipe.closed]
         for pipe in pipes:
-            with contextlib.suppress(OSError):  # of one that has ended
+            with contextlib.suppress(OSError):  # the process has ended
                 pipe.send(("close", None))
         deadline = time.monotonic() + (0.0 if terminate else _ENDS_SECONDS)
         for process in self.processes:
@@ -66,7 +67,10 @@ class Processes(AsyncVectorEnv):
 
 
 def start_fork_server() -> None:
-    """With the group's signals blocked, as they are then in its children until they can handle them."""
+    """Starts multiprocessing's fork server with `_FOR_THE_RUN` blocked.
+
+    Its children inherit that, so that no such signal ends them before `leave_signals_to_the_run`.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_RUN)
     try:
         forkserver.ensure_running()
@@ -75,22 +79,22 @@ def start_fork_server() -> None:
 
 
 def leave_signals_to_the_run() -> None:
-    """In an environment's process."""
+    """Makes an environment's process do nothing on the signals of `_FOR_THE_RUN`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        # Not ignored: a simulator that the environment starts would inherit that, and could not be ended.
+        # Not SIG_IGN: a simulator that the environment starts would inherit that, and could not be ended by them.
         signal.signal(number, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _FOR_THE_RUN)
 
 
 def require_room(task_id: str, observation_bytes: int, num_envs: int) -> None:
-    """Raises TaskError if `num_envs` environments' observations don't fit, of one step each.
+    """Raises TaskError if there is no room for the processes' shared memory: one observation for each environment.
 
-    They lie in shared memory, or where that has less room in the system's temporary folder, as Python takes it.
+    Python puts it in /dev/shm, or if that has less room in the temporary folder.
 
     Args:
       task_id: for the error.
-      observation_bytes: of one environment, in the types of its space: what networks see may be narrower.
+      observation_bytes: of one environment, in the dtypes of its own space.
       num_envs: E.
     """
     needed = num_envs * observation_bytes
@@ -110,7 +114,7 @@ def _how(exit_code: int) -> str:
 
 
 def _has_room(folder: Path, needed_bytes: int) -> bool:
-    """By taking it for a moment: what a file system says to have free may be less or more than it gives."""
+    """Whether a folder has room for a file of this size, by allocating it: the free space reported may be wrong."""
     with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=folder) as file:
         os.posix_fallocate(file.fileno(), 0, max(needed_bytes, 1))
         return True

@@ -1,4 +1,4 @@
-"""`Suite`: what the registry needs of a source of environments."""
+"""`Suite`: the interface of a source of environments."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -10,34 +10,35 @@ from tfdqn.task_spec import TaskSpec
 
 
 class TaskEntry(NamedTuple):
-    """One line of `tfdqn tasks`."""
+    """A task as `tfdqn tasks` lists it."""
 
     id: str
-    reason: str  # why it can't be used; empty: it can
+    reason: str  # why it can't be used; "": it can
     own_vector_version: bool
-    suite: str = "auto"  # the value of `task.suite` by which it is found
-    needs: str = ""  # keys without which it can't be used
-    is_tried: bool = True  # whether anything but its id was looked at
+    suite: str = "auto"  # the value that `task.suite` must have for it
+    needs: str = ""  # the keys that it can't be used without, in words
+    is_tried: bool = True  # whether an environment was made, or its spaces read, to find this out
 
 
 class Suite(Protocol):
-    """A source of environments. Whatever can be wrong with a task or its keys is a TaskError, one line.
+    """A source of environments. Its methods raise TaskError, one line, for anything wrong with a task or its keys.
 
-    `task.id` may begin with a module of the user's, "my_package.my_envs:…", which has been imported.
+    `task.id` may begin with a user's module and a colon, "my_package.my_envs:…"; it has been imported.
     """
 
     def check(self, task: Task) -> None:
-        """Raises TaskError if there is no such task, or it can't have what `task` says; makes nothing."""
+        """Raises TaskError if there is no such task, or it can't have the keys of `task`; makes no environment."""
 
     def describe(self, task: Task) -> TaskSpec:
-        """What it looks like: an environment may be made for that, and is closed."""
+        """The task's `TaskSpec`; an environment may be made for that, and is closed."""
 
     def environments(self, task: Task, render_mode: str | None) -> tuple[TaskSpec, Callable[[], VectorEnv]]:
-        """What it looks like, and a function that makes `task.num_envs` environments, again where they have failed.
+        """(the task's `TaskSpec`, a function that makes `task.num_envs` environments, at every call new ones).
 
-        They reset on the step after an episode's end, and give their masks, where the task has them, in
-        `info["action_mask"]`, bool[E, A]. With a `render_mode`, as gymnasium has it, the first can be rendered.
+        They reset on the step after an episode's end, and give their masks, if the task has such, in
+        `info["action_mask"]`, bool[E, A] or [E, D, A]. With a `render_mode`, one of gymnasium's, environment 0 can be
+        rendered.
         """
 
     def installed(self) -> list[TaskEntry]:
-        """All that can be named here, with the reason why not where one can't be learned."""
+        """All tasks of this source whose packages are installed; [] if they are not."""
