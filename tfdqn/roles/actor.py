@@ -1,4 +1,4 @@
-"""An actor: environments of its own, weights from the learner, transitions to the replay servers."""
+"""The actor: steps its own environments, by weights from the learner, and sends transitions to the replay servers."""
 
 import time
 from contextlib import ExitStack, closing, suppress
@@ -28,9 +28,9 @@ _FLUSH_SECONDS = 3.0
 
 
 def run(context: RoleContext, membership: Membership) -> bool:
-    """Acts while the job trains, and stays until it is over, or False: until the user has asked to stop.
+    """Acts while the job trains, and waits until it is over; False if the user has asked to stop before.
 
-    Raises UserError for what a user can mend, PeerLostError where it must be started again.
+    Raises UserError for what a user can mend, PeerLostError if this process must be started again.
     """
     config = context.config
     membership.set_state("creating its environments")
@@ -51,6 +51,8 @@ def run(context: RoleContext, membership: Membership) -> bool:
 
 
 class _ActorLoop:
+    """Acts while the learner trains. `parts` closes what the loop opens."""
+
     def __init__(
         self, context: RoleContext, membership: Membership, task: BatchedTask, restarts: Restarts, parts: ExitStack
     ):
@@ -59,7 +61,7 @@ class _ActorLoop:
         self._rate = Rate()
 
     def run_until_over(self) -> None:
-        with suppress(GivenUpError):  # it must not write any longer, or the servers never came
+        with suppress(GivenUpError):  # training has ended while the actor was waiting
             self._act_while_it_trains()
         self._membership.set_state("done acting")
         while (phase := self._phase()) not in (Phase.OVER, None):
@@ -74,7 +76,7 @@ class _ActorLoop:
         weights, values = self._central() if config.acting.inference == "central" else self._fetched()
         addresses, index = context.topology.replay_server, context.process_id.index
         writer = remote_writer(config, self._task.spec, addresses, self._task.num_envs, index, self._keep_waiting)
-        # A restarted actor must not draw the same again.
+        # A restarted actor must not repeat the same random numbers.
         seed = derived_seed(config.seed, self._membership.life)
         actor = make_actor(config, self._task, writer, weights, index, seed, values)
         actor.refresh_weights()
@@ -82,14 +84,14 @@ class _ActorLoop:
         self._membership.report_with(lambda: self._figures(actor))
         question = IntervalTrigger(seconds_between_calls(_POLL_SECONDS, config))
         while self._phase() == Phase.TRAINING:
-            # The others have taken about as many since they were last heard; where it was fewer, all act on.
+            # Assumes that the other actors have taken as many steps as this one since the learner's last answer.
             if self._membership.env_steps(actor.env_steps, config.acting.actors) < config.stop.env_steps:
                 self._membership.set_state("acting")
                 if config.priorities.are_used:
                     writer.raise_largest_priority(self._membership.largest_priority)
                 actor.step(self._membership.env_steps(actor.env_steps))
                 continue
-            # Its share is taken, but not all are, as last heard: it asks what is left, to take a share of that.
+            # By the last answer alone, steps are left: asks the learner how many, to take a share of these as well.
             if self._membership.env_steps(actor.env_steps, 0) < config.stop.env_steps and question.is_due():
                 self._membership.send_heartbeat()
                 question.done()
@@ -97,7 +99,7 @@ class _ActorLoop:
         writer.flush(_FLUSH_SECONDS)
 
     def _fetched(self) -> tuple[WeightsSource, None]:
-        """Weights of its own, brought by a thread."""
+        """(the weights, which a thread fetches from the learner; None)."""
         config = self._context.config
         interval = seconds_between_calls(config.acting.fetch_interval_seconds, config)
         wanted = weight_specs(config, self._task.spec)
@@ -107,17 +109,18 @@ class _ActorLoop:
         return weights, None
 
     def _central(self) -> tuple[WeightsSource, ActionValues]:
-        """No weights: the learner computes."""
+        """(the versions of the learner's weights, the learner's computation of Q-values), for central inference."""
         values = CentralValues(self._membership.call, self._keep_waiting)
         return values, values
 
     def _wait_because(self, reason: str) -> None:
-        """Raises GivenUpError if there is nothing to wait for."""
+        """Waits for a moment, with `reason` as its state. Raises GivenUpError if the learner no longer trains."""
         if not self._keep_waiting(reason):
             raise GivenUpError(reason)
         time.sleep(_POLL_SECONDS)
 
     def _keep_waiting(self, reason: str) -> bool:
+        """Whether the learner still trains; `reason` becomes the process's state."""
         self._membership.set_state(reason)
         return self._phase() == Phase.TRAINING
 
@@ -126,6 +129,7 @@ class _ActorLoop:
         return self._membership.phase_now(self._context.interrupted)
 
     def _figures(self, actor: Actor) -> dict[str, Any]:
+        """What each heartbeat tells the learner."""
         statistics = actor.statistics
         return {
             "counts": Counts(

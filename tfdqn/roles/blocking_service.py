@@ -1,7 +1,7 @@
-"""What a worker and a parameter server have in common: they serve in calls below Python that never return.
+"""`serve`: runs a service that is a call into C++ which never returns, as a worker's and a parameter server's are.
 
-A thread watches instead, and ends the process: with 0 when the job is over, with the status for a stop when the user
-has asked for one, and with the status for a restart where the learner has started again.
+A thread watches the job meanwhile, and ends the process by itself: with status 0 when the job is over, with
+`stopped_status` when the user has asked to stop, and with the status for a restart when the learner has restarted.
 """
 
 import os
@@ -22,10 +22,15 @@ _LEARNER_SAVES_SECONDS = 8.0
 
 
 def serve(context: RoleContext, membership: Membership, service: Callable[[], None]) -> bool:
-    """Joins the learner, then runs a service until the job is over, and ends the process.
+    """Joins the learner, runs the service until the job is over, and ends the process.
 
-    A service that returns leaves the process waiting for what the learner says. Returns False if the user has asked
-    to stop before the learner was there.
+    If the service returns, the process waits for the job's end. Returns only if the user has asked to stop before the
+    learner was reached, and then False.
+
+    Args:
+      context: of this process.
+      membership: in the job, which has not joined the learner yet.
+      service: does the role's work; it need never return.
     """
     if membership.join(context.interrupted) is None:
         return False
@@ -34,35 +39,38 @@ def serve(context: RoleContext, membership: Membership, service: Callable[[], No
     try:
         service()
     except Exception as error:
-        # Others end abruptly, too: let the learner say why, where it does.
+        # Often because another process was lost; the learner reports that one, and this one is just started again.
         print(f"tfdqn: {_in_one_line(context, error)}", file=sys.stderr, flush=True)
         _end(membership, RESTART_STATUS)
     membership.set_state("done")
-    return threading.Event().wait()  # no limit: the thread ends the process
+    return threading.Event().wait()  # without a limit, since the thread ends the process
 
 
 def _in_one_line(context: RoleContext, error: Exception) -> str:
+    """A service's error in one line, which names the lost process if TensorFlow's error tells it."""
     cluster = context.topology.sub_cluster(context.config, context.process_id)
-    is_of_tensorflow = type(error).__module__.startswith("tensorflow.")  # asked without importing it
+    is_of_tensorflow = type(error).__module__.startswith("tensorflow.")  # known without importing it
     said = in_one_line(error, cluster, str(context.process_id)) if cluster is not None and is_of_tensorflow else None
     return said or f"{context.process_id}: {first_line(error)}"
 
 
 def _watch(context: RoleContext, membership: Membership) -> None:
+    """Waits until the job is over or the user has asked to stop, and ends the process."""
     is_over = False
     try:
         while not is_over and not context.interrupted():
             time.sleep(_WATCH_SECONDS)
             is_over = membership.phase() == Phase.OVER
-        if not is_over:  # where all are asked to end at once, the learner saves with this process's help
+        if not is_over:  # if all were asked to end at once, the learner needs this process to save
             membership.wait_while_heard(_LEARNER_SAVES_SECONDS)
-    except Exception as why:  # of any kind: nothing else would end the process
-        print(f"tfdqn: {why}", file=sys.stderr, flush=True)
+    except Exception as error:  # any, since nothing but this thread ends the process
+        print(f"tfdqn: {error}", file=sys.stderr, flush=True)
         _end(membership, RESTART_STATUS)
     _end(membership, 0 if membership.is_over else context.stopped_status)
 
 
 def _end(membership: Membership, status: int) -> None:
+    """Ends the process with `status`, after at most five seconds to tell the learner."""
     closing = threading.Thread(target=membership.close, daemon=True)
     closing.start()
     closing.join(_END_SECONDS)

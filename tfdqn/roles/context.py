@@ -1,4 +1,4 @@
-"""`RoleContext`: what every role is given for its part in a job."""
+"""`RoleContext`: what a role's `run` is given, and what all roles do with it."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -16,19 +16,19 @@ from tfdqn.task_spec import TaskSpec, differences
 
 
 class RoleContext(NamedTuple):
-    """Of one process."""
+    """The configuration, topology and surroundings of one process of a job."""
 
     config: Config
     topology: Topology
     process_id: ProcessId  # which process this is
-    run_dir: Path  # the run's, of roles that keep something
+    run_dir: Path  # the run's directory, for roles that keep files
     say: Callable[[str], None]  # shows one line to the user
     interrupted: Callable[[], bool]  # whether the user has asked to stop
-    stopped_status: int = 0  # with which the process ends where that was before the job is over
+    stopped_status: int = 0  # the exit status if the user stops the process before the job is over
 
 
 def say_if_open(context: RoleContext) -> None:
-    """Says what it means that this process is to be reached from other hosts, where it is."""
+    """Warns the user if other hosts can reach this process, and says what they can do by that."""
     process_id = context.process_id
     addresses = context.topology.addresses(process_id)
     if not addresses or is_loopback(host_and_port(addresses[0])[0]):
@@ -42,7 +42,7 @@ def say_if_open(context: RoleContext) -> None:
 
 @contextmanager
 def log_own_failures() -> Iterator[None]:
-    """As `own_failures_are_one_line`; the traceback is printed, into the process's log."""
+    """As `own_failures_are_one_line`, and prints the traceback, which goes to the process's log."""
     try:
         with own_failures_are_one_line():
             yield
@@ -53,15 +53,15 @@ def log_own_failures() -> Iterator[None]:
 
 @contextmanager
 def convert_environment_failures() -> Iterator[None]:
-    """Raises ProcessFailedError for an environment that has failed: one in another process may do better."""
+    """Raises ProcessFailedError instead of EnvironmentFailedError: in a new process the environment may not fail."""
     try:
         yield
     except EnvironmentFailedError as error:
-        print(error.traceback, file=sys.stderr, end="")  # its log
+        print(error.traceback, file=sys.stderr, end="")  # to the process's log
         raise ProcessFailedError(str(error)) from error
 
 
-def check_same_task(process_id: ProcessId, learners: TaskSpec, own: TaskSpec) -> None:
-    """Raises TaskError if a task is not what the learner has: another version of its package, say."""
-    if changed := differences(learners, own):
-        raise TaskError(f"{process_id}: the task is not what the learner has: {listed(changed)}")
+def check_same_task(process_id: ProcessId, learner_spec: TaskSpec, own_spec: TaskSpec) -> None:
+    """Raises TaskError if this process's task differs from the learner's, as by another version of its package."""
+    if changed := differences(learner_spec, own_spec):
+        raise TaskError(f"{process_id}: the task is not the learner's: {listed(changed)}")

@@ -1,4 +1,7 @@
-"""Where a process begins its part: heartbeats first, then what is heavy, of which each role needs its own alone."""
+"""`run_role`: starts a process's heartbeat, then imports and runs its role; `serve_chief`: a cluster's other processes.
+
+The heartbeat comes first since TensorFlow's import takes seconds. Each process imports its own role's module only.
+"""
 
 import signal
 from collections.abc import Callable
@@ -18,33 +21,40 @@ from tfdqn.system.addresses import require_free
 
 
 def run_role(context: RoleContext) -> bool:
-    """A role's part in a job. Returns, or ends the process, when it has done: whether the job is over, or False: it
-    was told to stop before.
+    """Runs the role of this process; returns, or ends the process, when it has finished.
+
+    Returns whether the job is over; False if the process was told to stop before.
+
+    Raises UserError for what a user can mend, PeerLostError or ProcessFailedError if it must be started again.
     """
     say_if_open(context)
     if context.process_id == LEARNER:
-        require_free(context.topology.learner)  # its own server would say so only after TensorFlow's import
+        require_free(context.topology.learner)  # before TensorFlow's import, which takes seconds
         from tfdqn.roles import learner
 
         return learner.run(context)
-    member = Membership(context.process_id, context.topology, context.config, context.say)
-    with closing(member) as membership, log_own_failures():
-        # TensorFlow and Reverb take seconds, in which the process gives heartbeats already.
+    with (
+        closing(Membership(context.process_id, context.topology, context.config, context.say)) as membership,
+        log_own_failures(),
+    ):
         role = import_module(f"tfdqn.roles.{context.process_id.role}")
         return bool(role.run(context, membership))
 
 
 def serve_chief(config: Config, cluster: Cluster, say: Callable[[str], None]) -> None:
-    """What the cluster's process does that is not the chief. Returns, or ends, when the chief has done.
+    """Serves the chief of a `tf.distribute` cluster; returns, or ends the process, when the chief has finished.
 
-    It has nothing to save: a signal ends it at once, and so does the chief's silence beyond `health.patience_seconds`.
+    The process has nothing to save. A signal ends it at once, as does the chief's silence for longer than
+    `health.patience_seconds`.
 
     Args:
+      config: the whole configuration.
+      cluster: the cluster, in which this process is not the chief.
       say: shows one line to the user.
 
-    Raises ClusterError if it can't serve, or loses the others.
+    Raises ClusterError if it can't serve or loses the others.
     """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # as SIGTERM
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends the process at once, as SIGTERM does
     import tensorflow as tf
 
     try:
@@ -66,7 +76,7 @@ def serve_chief(config: Config, cluster: Cluster, say: Callable[[str], None]) ->
 
 
 def _chief(cluster: Cluster, config: Config) -> Peers:
-    """Where the chief has ended, workers that learn in step and wait for it get an error instead."""
+    """The chief as a peer to watch; at its end, a lockstep worker that waits for it in a collective gets an error."""
 
     def abort(_: str) -> None:
         if config.learner.strategy != "parameter_server":

@@ -1,7 +1,7 @@
-"""The evaluator: greedy episodes with the newest weights as the job goes on; it keeps the best on disk.
+"""The evaluator: plays greedy episodes with the newest weights during training, and keeps the best policy on disk.
 
-The learner, to which it reports, may be gone for a while or start again: what it has not heard, or has forgotten, is
-reported then.
+It reports to the learner, which may be unreachable for a while or start again. A report that the learner has not
+received, or has lost by a restart, is sent again.
 """
 
 import time
@@ -37,9 +37,9 @@ _REPLY_SECONDS = 5.0
 
 
 def run(context: RoleContext, membership: Membership) -> bool:
-    """Evaluates until the job is over, or False: until the user has asked to stop.
+    """Evaluates until the job is over; False if the user has asked to stop before.
 
-    Raises UserError for what a user can mend, PeerLostError where it must be started again.
+    Raises UserError for what a user can mend, PeerLostError if this process must be started again.
     """
     config, run = context.config, RunDir(context.run_dir)
     require_writable(run.path)
@@ -50,16 +50,16 @@ def run(context: RoleContext, membership: Membership) -> bool:
         parts.enter_context(convert_environment_failures())
         restarts = Restarts(config.task.restarts, context.say, print)
         with closing(make_task(config.task, num_envs=1)) as one:
-            spec, is_wide = one.spec, one.is_own_vector_version
-        task = parts.enter_context(closing(make_evaluation_task(config, spec, is_wide, context.say, restarts)))
+            spec, is_own = one.spec, one.is_own_vector_version
+        task = parts.enter_context(closing(make_evaluation_task(config, spec, is_own, context.say, restarts)))
         welcome = membership.join(context.interrupted)
         if welcome is None:
             return False
         check_same_task(context.process_id, welcome.task_spec, spec)
         task.spec = welcome.task_spec
         fetched_seconds = config.acting.fetch_interval_seconds
-        wanted = weight_specs(config, task.spec)
-        weights = parts.enter_context(closing(RemoteWeights(membership.call, fetched_seconds, wanted)))
+        specs = weight_specs(config, task.spec)
+        weights = parts.enter_context(closing(RemoteWeights(membership.call, fetched_seconds, specs)))
         tracker = parts.enter_context(closing(make_trackers(config, run, "evaluator", context.say)))
         exports = parts.enter_context(closing(BestExports(config, run, task.spec, context.say)))
         try:
@@ -67,11 +67,13 @@ def run(context: RoleContext, membership: Membership) -> bool:
         except Interruption:
             pass  # the job is over, or the user has asked to stop
         finally:
-            membership.work.finish()  # exports that are under way may take longer
+            membership.work.finish()  # no longer watched for progress: an export may still take minutes
     return membership.is_over
 
 
 class _EvaluatorLoop:
+    """Evaluates whenever that is due, and reports to the learner."""
+
     def __init__(
         self,
         context: RoleContext,
@@ -91,7 +93,7 @@ class _EvaluatorLoop:
         self._evaluator.evaluations_without_best = standing.without_best
         next_env_steps = self._evaluator.due_after(standing.env_steps)
         self._evaluations = Evaluations(self._evaluator, exports, run, next_env_steps)
-        self._seconds, self._asked_seconds = 0.0, time.monotonic()  # of training, and when that was heard
+        self._seconds, self._asked_seconds = 0.0, time.monotonic()  # training time by the learner, and when it said so
         self._report, self._is_heard, self._reports_to = EvaluatorReport(), True, ""
         membership.report_with(
             lambda: {
@@ -118,13 +120,13 @@ class _EvaluatorLoop:
             time.sleep(_POLL_SECONDS)
 
     def _begin_with_learner(self) -> None:
-        """It may have gone back to an earlier checkpoint, and knows nothing of what others were told."""
+        """Begins with a new learner process, which may have resumed an earlier checkpoint and has had no reports."""
         self._reports_to = self._membership.joined
         self._evaluator.forget_versions()
         self._set_report(None)
 
     def _evaluate(self) -> None:
-        """Plays, and keeps the result; a new best is on disk before it is reported."""
+        """Evaluates the newest weights and keeps the result; a new best policy is on disk before it is reported."""
         self._membership.set_state("evaluating")
         env_steps, seconds = self._membership.env_steps(0), self._training_seconds()
         evaluation = self._evaluations.evaluate(env_steps)
@@ -134,11 +136,11 @@ class _EvaluatorLoop:
         self._context.say(f"return {evaluation.scores.mean_return:g} at {env_steps:,} environment steps{best}")
 
     def _finish(self) -> None:
-        """Evaluates what was learned last, and the best on fresh episodes."""
+        """Makes the last evaluation of training, and evaluates the best policy on fresh episodes."""
         try:
             self._weights.fetch()
         except (UnreachableError, RefusedError):
-            return  # again, when the learner answers
+            return  # tried again when the learner answers
         if self._evaluator.evaluated_train_steps != self._weights.version():
             self._evaluate()
         self._membership.set_state("evaluating the best")
@@ -159,7 +161,7 @@ class _EvaluatorLoop:
             self._is_heard = True
 
     def _training_seconds(self) -> float:
-        """Wall time of the whole training; counted on from the last answer where the learner gives none."""
+        """Seconds of the whole training, by the learner, or estimated from its last answer if it doesn't answer."""
         with suppress(UnreachableError, RefusedError):
             found: Inspection = self._membership.call("inspect", Nothing(), Inspection, _REPLY_SECONDS)
             self._seconds, self._asked_seconds = found.seconds, time.monotonic()

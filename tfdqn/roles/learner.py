@@ -1,4 +1,4 @@
-"""The learner: updates, checkpoints, curves; and where every other process of the job is answered."""
+"""The learner: makes the updates, checkpoints and curves, and serves every other process of the job."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -45,10 +45,11 @@ _LINE_SECONDS = 10.0
 
 
 def run(context: RoleContext) -> bool:
-    """Trains what the configuration describes with the processes of the topology, until it says stop, or False: until
-    the user has, and what was learned is saved.
+    """Trains with the other processes of the topology until the configuration says stop.
 
-    Raises UserError for what a user can mend, PeerLostError where it has lost a process that it can't go on without.
+    Returns False if the user has asked to stop before; the run is saved then, if it had begun.
+
+    Raises UserError for what a user can mend, PeerLostError if it has lost a process that it can't go on without.
     """
     config, run_dir = context.config, RunDir(context.run_dir)
     check_task(config.task)
@@ -86,7 +87,7 @@ def _learn(
     board: WeightsBoard,
     watchdog: LearnerWatchdog,
 ) -> bool:
-    """From the rendezvous of all that learn to the end of the job; as `run`."""
+    """From the rendezvous of all processes that learn to the end of the job; returns and raises as `run`."""
     config = context.config
     watchdog.state = "building"
     with _losses_are_restarts():
@@ -99,7 +100,7 @@ def _learn(
         with chief.losses_are_one_line():
             session = distributed_session(config, run_dir, chief, service, replay, board, context.say, watchdog.work)
             is_over = _train_to_end(context, service, session, watchdog)
-    session.close()  # watched: it waits for the processes that learn in step
+    session.close()  # still watched by the watchdog, since it waits for the processes that learn in lockstep
     if is_over:
         watchdog.release_peers()
         chief.close()
@@ -143,14 +144,17 @@ def _in_words(summary: Summary) -> str:
 
 
 def _final_scores(context: RoleContext, service: LearnerService, session: Session[RemoteParts]) -> EpisodeScores | None:
-    """The evaluator's last say; None if it has been away for longer than patience. Raises Interruption."""
-    there_seconds = time.monotonic()
+    """Waits for the evaluator's final scores; None if it is away for longer than `health.patience_seconds`.
+
+    Raises Interruption if the user has asked to stop.
+    """
+    present_seconds = time.monotonic()
     while not session.parts.evaluations.report.is_done:
         if context.interrupted():
             raise Interruption
         if service.roster.present(Role.EVALUATOR):
-            there_seconds = time.monotonic()
-        elif time.monotonic() - there_seconds > context.config.health.patience_seconds:
+            present_seconds = time.monotonic()
+        elif time.monotonic() - present_seconds > context.config.health.patience_seconds:
             context.say("warning: there is no evaluator: the best policy was not evaluated on fresh episodes")
             break
         time.sleep(_POLL_SECONDS)
@@ -159,8 +163,9 @@ def _final_scores(context: RoleContext, service: LearnerService, session: Sessio
 
 @contextmanager
 def _inference(context: RoleContext, service: LearnerService, board: WeightsBoard) -> Iterator[None]:
-    """Computes the actors' Q-values while the block runs, where they ask for it; its network comes after the chief's
-    devices.
+    """Computes the actors' Q-values while the block runs, with `acting.inference = "central"`.
+
+    Its network is made here, because the chief must have configured the devices before.
     """
     acting = context.config.acting
     with ExitStack() as stack:
@@ -173,7 +178,7 @@ def _inference(context: RoleContext, service: LearnerService, board: WeightsBoar
 
 
 def _task_spec(context: RoleContext, run_dir: RunDir) -> TaskSpec:
-    """As the run has it, or else as the task is."""
+    """The run's task specification; in a new run that of the task, which is kept in the run."""
     if run_dir.task_file.exists():
         return run_dir.task_spec()
     with closing(make_task(context.config.task, num_envs=1)) as task:
@@ -181,13 +186,16 @@ def _task_spec(context: RoleContext, run_dir: RunDir) -> TaskSpec:
 
 
 def _others_are_there(context: RoleContext, service: LearnerService) -> bool:
-    """Waits for those that learn with this process; False if the user has asked to stop meanwhile."""
+    """Waits for the workers and parameter servers; False if the user has asked to stop meanwhile."""
     learning = context.topology.process_ids(Role.PARAMETER_SERVER, Role.WORKER)
     return service.roster.wait_for(learning, context.config.health.patience_seconds, context.say, context.interrupted)
 
 
 def _replay(context: RoleContext, task_spec: TaskSpec) -> RemoteReplay | None:
-    """Waits for every replay server, likewise. Raises PeerLostError at the end of patience."""
+    """Waits for every replay server; None if the user has asked to stop meanwhile.
+
+    Raises PeerLostError if one does not answer within `health.patience_seconds`.
+    """
     replay = RemoteReplay(context.config, task_spec, context.topology.replay_server)
     began, line = time.monotonic(), IntervalTrigger(_SAY_AGAIN_SECONDS, is_due=True)
     while not replay.poll():
@@ -205,7 +213,10 @@ def _replay(context: RoleContext, task_spec: TaskSpec) -> RemoteReplay | None:
 
 
 def _meet(context: RoleContext, service: LearnerService, watchdog: LearnerWatchdog) -> None:
-    """Calls the workers that learn in step with this process, and goes when they have said that they come."""
+    """Calls the lockstep workers to the rendezvous, and waits until each has said that it enters it.
+
+    Raises PeerLostError if one has not within `health.dead_after_seconds`.
+    """
     service.may_meet = True
     workers = context.topology.process_ids(Role.WORKER)
     deadline = time.monotonic() + context.config.health.dead_after_seconds
@@ -219,7 +230,7 @@ def _meet(context: RoleContext, service: LearnerService, watchdog: LearnerWatchd
 
 @contextmanager
 def _losses_are_restarts() -> Iterator[None]:
-    """Raises PeerLostError for the loss of a process that learns with this one."""
+    """Raises PeerLostError instead of ClusterError, for the loss of a process that learns with this one."""
     try:
         yield
     except ClusterError as error:
@@ -229,7 +240,7 @@ def _losses_are_restarts() -> Iterator[None]:
 def _inspection(
     service: LearnerService, session: Session[RemoteParts], monitor: TrainingMonitor, watchdog: LearnerWatchdog
 ) -> Inspection:
-    """How the job stands."""
+    """How the job stands, for `tfdqn inspect` and the supervisor."""
     progress = monitor.progress(watchdog.doing)
     return Inspection(
         phase=service.phase,
@@ -249,7 +260,7 @@ def _inspection(
 
 
 class _Lines:
-    """A line of figures every ten seconds; and what the learner's heartbeat says."""
+    """Shows a line of figures every ten seconds, and passes progress on to the learner's heartbeat."""
 
     def __init__(self, say: Callable[[str], None], watchdog: LearnerWatchdog):
         self._say, self._watchdog = say, watchdog

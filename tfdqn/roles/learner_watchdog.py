@@ -1,4 +1,4 @@
-"""`LearnerWatchdog`: what a job's learner is watched for, and its heartbeat."""
+"""`LearnerWatchdog`: the watchdog of a job's learner, which also writes its heartbeat."""
 
 from tfdqn.cluster.roles import Role
 from tfdqn.coordination.heartbeat_files import MEETING, HeartbeatFile, heartbeat_file
@@ -9,13 +9,21 @@ from tfdqn.roles.context import RoleContext
 from tfdqn.system.interval import IntervalTrigger
 from tfdqn.system.peer_connections import ConnectionGuard
 
-_SAID_AFTER_SECONDS = 4.0  # two questions
+_SAID_AFTER_SECONDS = 4.0  # time for two unanswered questions
 
 
 class LearnerWatchdog(Watchdog):
-    """Ends the process where it has lost another that it needs; the last checkpoint stands.
+    """Ends the learner if it has lost a process that it needs; it is then resumed from the last checkpoint.
 
-    Of one that it can do without, it only breaks the connections.
+    If it has lost one that it can do without (an asynchronous worker), it only breaks the connections to it, so that
+    calls to it fail instead of waiting.
+
+    Args:
+      context: of the learner.
+      service: knows the other processes by their heartbeats.
+
+    Attributes:
+      updates_per_second: shown in the heartbeat.
     """
 
     def __init__(self, context: RoleContext, service: LearnerService):
@@ -28,7 +36,7 @@ class LearnerWatchdog(Watchdog):
         may_go = workers if context.config.learner.strategy == "parameter_server" else []
         self._watched = topology.process_ids(Role.PARAMETER_SERVER) + (workers if not may_go else [])
         self._guards = {worker: ConnectionGuard(topology.address(worker)) for worker in may_go}
-        self._unheard = 0  # how many helpers are
+        self._unheard = 0  # how many of the workers in `_guards` are unheard
         self._is_learning = False
         self.updates_per_second = 0.0
 
@@ -37,27 +45,28 @@ class LearnerWatchdog(Watchdog):
         self._heartbeat.remove()
 
     def begin(self, replay: RemoteReplay) -> None:
-        """From now on every process that learns must stay, and no replay server be silent beyond patience."""
+        """Begins to watch the processes that learn, and the replay servers: none may be lost from now on."""
         self._service.roster.hold(self._watched)
         self._is_learning = True
         self.require(replay, "all replay servers answer", _SAID_AFTER_SECONDS)
 
     def say_waiting(self, line: str) -> None:
-        """Shows what it waits for, in the heartbeat, too."""
+        """Shows what the learner waits for to the user, and in the heartbeat."""
         self.state = line
         self._context.say(line)
 
     def enter_rendezvous(self) -> None:
-        """Tells at once that the next moments may pass without a heartbeat."""
+        """Writes at once that the learner enters the rendezvous, during which heartbeats may stay away."""
         self.state = MEETING
         self._write_heartbeat()
 
     @property
     def doing(self) -> str:
-        """What the heartbeat says."""
+        """What the learner is doing, as the heartbeat says it."""
         return self.state if self.state == MEETING else super().doing
 
     def release_peers(self) -> None:
+        """Stops watching the other processes, which end now."""
         super().release_peers()
         self._is_learning = False
 
@@ -68,13 +77,13 @@ class LearnerWatchdog(Watchdog):
         if self._is_learning and (lost := self._service.roster.lost(self._watched)):
             self._end_for(lost)
         unheard = self._service.roster.unheard(self._guards)
-        for helper in unheard:
-            self._guards[helper].check()
+        for worker in unheard:
+            self._guards[worker].check()
         self._unheard = len(unheard)
         super()._check()
 
     def _is_excused(self) -> bool:
-        """Without a replay server, or without any worker, it can only wait."""
+        """Whether it can make no progress by no fault of its own: a replay server, or every worker, is missing."""
         return super()._is_excused() or 0 < len(self._guards) == self._unheard
 
     def _end_for(self, lost: list[str]) -> None:

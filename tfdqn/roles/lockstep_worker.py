@@ -1,6 +1,6 @@
-"""A learning process that follows the chief: it samples the chief's replay and makes every update with it.
+"""A process that learns in lockstep with the chief: it samples the chief's replay and takes part in every update.
 
-It needs no environment: the chief sends the task's specification, and where replay is served.
+It needs no environment, since the chief sends it the task's specification and the addresses of replay.
 """
 
 import time
@@ -23,31 +23,35 @@ from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
 from tfdqn.replay.rollout import Rollout
 from tfdqn.system.peer_connections import is_reachable
 
-# How many learn; a chief that has started the others itself knows it by other keys.
+# Keys in which its configuration may differ from the chief's: the cluster already says how many processes learn.
 _DECIDED_BY_THE_CLUSTER = ("learner.workers", "learner.parameter_servers")
 _REACHED_WITHIN_SECONDS = 20.0
 _RETRY_SECONDS = 0.2
 
 
 def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: None) -> None:
-    """Takes part until the chief says stop; calls `on_met` when all processes have met.
+    """Takes part in updates until the chief says stop.
 
-    Raises ConfigError if its configuration is not the chief's, ClusterError where it can't reach the replay that it
-    is to learn from.
+    Args:
+      config: the whole configuration; it must be the chief's.
+      cluster: the `tf.distribute` cluster, and which process of it this is.
+      on_met: is called when all processes have met at the rendezvous.
+
+    Raises ConfigError if its configuration differs from the chief's, ClusterError if it can't reach its replay.
     """
     devices = learning_devices(config)
     strategy = make_strategy(config, cluster, devices)
     assert strategy is not None
     on_met()
     broadcast = Broadcast(strategy)
-    invitation = msgspec.json.decode(broadcast.content(), type=Handshake)
-    _require_same(config, invitation.config, cluster.name)
-    addresses = invitation.replay_addresses
+    handshake = msgspec.json.decode(broadcast.content(), type=Handshake)
+    _require_same(config, handshake.config, cluster.name)
+    addresses = handshake.replay_addresses
     if config.ensemble.in_processes:
-        addresses = [addresses[cluster.index]]  # of the replay that is this member's own
+        addresses = [addresses[cluster.index]]  # each ensemble member has a replay of its own
     _require_reachable(addresses, cluster.name)
-    kind = make_item_kind(config, invitation.task_spec)
-    rollout = None if config.agent.has_replay else Rollout(config, invitation.task_spec)
+    kind = make_item_kind(config, handshake.task_spec)
+    rollout = None if config.agent.has_replay else Rollout(config, handshake.task_spec)
 
     def sampler(num_transitions: int, device: str | None = None) -> Sampler:
         if rollout is not None:
@@ -56,34 +60,34 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
 
     updater = make_updater(
         config,
-        invitation.task_spec,
+        handshake.task_spec,
         strategy,
         cluster,
         devices,
         sampler=sampler,
         make_dataset=lambda size: sample_dataset(addresses, kind, size, config.priorities),
     )
-    # Each tells the servers of what it has sampled itself; new items get the largest priority that the chief knows of.
+    # Each process updates the priorities of what it has sampled; the largest one, for new items, is the chief's alone.
     update_priorities = PriorityUpdates(addresses, PriorityScale(config.priorities))
-    follows = updater if rollout is None else SharedRolloutUpdater(updater, rollout, broadcast)
-    follow(follows, broadcast, update_priorities)
+    follower = updater if rollout is None else SharedRolloutUpdater(updater, rollout, broadcast)
+    follow(follower, broadcast, update_priorities)
 
 
-def _require_same(config: Config, chiefs: str, name: str) -> None:
-    """Else each would make another update, unnoticed."""
-    found = deviations(config, parse(chiefs.encode(), unused={}), "the chief", besides=_DECIDED_BY_THE_CLUSTER)
+def _require_same(config: Config, chief_toml: str, name: str) -> None:
+    """Raises ConfigError unless the chief's configuration is this process's; the two would make different updates."""
+    found = deviations(config, parse(chief_toml.encode(), unused={}), "the chief", besides=_DECIDED_BY_THE_CLUSTER)
     if found:
         raise ConfigError(f"{name}'s configuration is not the chief's: {listed(found)}")
 
 
 def _require_reachable(addresses: Sequence[str], name: str) -> None:
-    """Else sampling would wait without end, and all others with it."""
+    """Raises ClusterError if an address can't be reached: sampling, and with it all others, would wait for ever."""
     deadline = time.monotonic() + _REACHED_WITHIN_SECONDS
     for address in addresses:
         while not is_reachable(address):
             if time.monotonic() > deadline:
                 raise ClusterError(
-                    f"{name} can't reach replay at {address}, where the chief says it is: is a firewall in the way, "
-                    "or does this host know the name as another's?"
+                    f"{name} can't reach replay at {address}, the chief's address for it: is a firewall in the way, "
+                    "or does the name lead to another host from here?"
                 )
             time.sleep(_RETRY_SECONDS)

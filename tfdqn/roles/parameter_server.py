@@ -1,4 +1,4 @@
-"""A parameter server: it holds a shard of weights, targets and moments, and applies gradients to it."""
+"""The parameter server: holds a part of the weights, target weights and optimiser slots, and updates it."""
 
 import tensorflow as tf
 
@@ -9,11 +9,11 @@ from tfdqn.learning.devices import prepare_gpus
 from tfdqn.roles.blocking_service import serve
 from tfdqn.roles.context import RoleContext
 
-_THREADS_BETWEEN_OPERATIONS = 4  # several calls are served at once
+_INTER_OP_THREADS = 4  # so that several workers' calls are served at once
 
 
 def run(context: RoleContext, membership: Membership) -> bool:
-    """Serves until the job is over, and ends the process; False if the user stops it before that begins."""
+    """Serves until the job is over, and ends the process; False if the user stops it before it joins the learner."""
     cluster = context.topology.sub_cluster(context.config, context.process_id)
     assert cluster is not None
 
@@ -25,16 +25,15 @@ def run(context: RoleContext, membership: Membership) -> bool:
 
 
 def serve_device(cluster: Cluster, learner: Learner) -> None:
-    """Serves this process's device to the chief, which says what runs there, until the process is ended.
+    """Serves this process's device, on which the chief runs operations, until the process is ended.
 
-    An asynchronous worker does so, too. Raises ConfigError if a worker has fewer GPUs than `learner` says.
+    Asynchronous workers do so, as well as parameter servers. Raises ConfigError if a worker has fewer GPUs than
+    `learner.min_gpus`.
     """
     if cluster.job == WORKER:
         prepare_gpus(learner)
-        import reverb  # noqa: F401  (registers the operations that sample; without them a closure is refused)
-    settings = tf.compat.v1.ConfigProto(
-        inter_op_parallelism_threads=_THREADS_BETWEEN_OPERATIONS, intra_op_parallelism_threads=1
-    )
+        import reverb  # noqa: F401  (registers the operations that sample replay, which the chief's closures need)
+    settings = tf.compat.v1.ConfigProto(inter_op_parallelism_threads=_INTER_OP_THREADS, intra_op_parallelism_threads=1)
     server = tf.distribute.Server(
         tf.train.ClusterSpec({job: list(addresses) for job, addresses in cluster.jobs.items()}),
         job_name=cluster.job,
@@ -42,4 +41,4 @@ def serve_device(cluster: Cluster, learner: Learner) -> None:
         protocol="grpc",
         config=settings,
     )
-    server.join()  # no limit: a thread ends the process when the chief has ended, or is silent beyond patience
+    server.join()  # without a limit: a thread ends the process when the chief has ended or been silent for too long

@@ -1,4 +1,4 @@
-"""A replay server: keeps a part of the transitions for all others, and comes back with them when it was killed."""
+"""The replay server: keeps a part of the transitions for all other processes, and restores them after a restart."""
 
 import time
 from contextlib import closing
@@ -17,12 +17,14 @@ _WATCH_SECONDS = 0.25
 
 
 def run(context: RoleContext, membership: Membership) -> bool:
-    """Serves until the job is over, or False: until the user has said stop; then with a checkpoint.
+    """Serves until the job is over; False if the user has asked to stop before, after a checkpoint.
 
-    It needs the learner only where it has never heard of the task. Raises UserError for what a user can mend.
+    It begins to serve without the learner, unless it is new and does not know the task's specification yet.
+
+    Raises UserError for what a user can mend.
     """
     address = context.topology.address(context.process_id)
-    require_free_port(address)  # before it waits for the learner, which may be long
+    require_free_port(address)  # before a wait for the learner, which may be long
     folder = ShardDir(RunDir(context.run_dir).replay / str(context.process_id.index))
     with folder.claim():
         for damage in folder.open(context.config):
@@ -42,6 +44,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
 
 
 def _serve(context: RoleContext, membership: Membership, shard: ShardServer) -> bool:
+    """Waits while Reverb's threads serve; returns whether the job is over. Saves if it isn't."""
     has_joined = is_over = False
     try:
         while not context.interrupted() and not is_over:
@@ -72,6 +75,7 @@ def _save(context: RoleContext, membership: Membership, shard: ShardServer) -> N
 
 
 def _say_how_it_starts(context: RoleContext, address: str, shard: ShardServer) -> None:
+    """Tells the user what was restored."""
     if shard.damage:
         context.say(f"warning: {context.process_id}: {shard.damage}")
     size = shard.size()

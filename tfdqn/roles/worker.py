@@ -1,4 +1,4 @@
-"""A worker: it computes gradients, asynchronously at the learner's word, or in step with it."""
+"""The worker: computes gradients, asynchronously as the learner asks for them, or in lockstep with it."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from tfdqn.system.peer_connections import guard_connections
 
 
 def run(context: RoleContext, membership: Membership) -> bool:
-    """Takes part until the job is over, and ends the process; False if the user stops it before that begins."""
+    """Works until the job is over, and ends the process; False if the user stops it before it joins the learner."""
     cluster = context.topology.sub_cluster(context.config, context.process_id)
     assert cluster is not None
     is_asynchronous = context.config.learner.strategy == "parameter_server"
@@ -19,7 +19,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
 
 
 def _asynchronous(context: RoleContext, membership: Membership, cluster: Cluster) -> Callable[[], None]:
-    import reverb  # noqa: F401  (while it serves, the import would hold calls up for seconds)
+    import reverb  # noqa: F401  (here, since it takes seconds, in which calls would have to wait)
 
     from tfdqn.roles.parameter_server import serve_device
 
@@ -32,7 +32,7 @@ def _asynchronous(context: RoleContext, membership: Membership, cluster: Cluster
 
 
 def _lockstep(context: RoleContext, membership: Membership, cluster: Cluster) -> Callable[[], None]:
-    from tfdqn.roles import lockstep_worker  # with TF-Agents, which an asynchronous worker does without
+    from tfdqn.roles import lockstep_worker  # it imports TF-Agents, which an asynchronous worker doesn't need
 
     def service() -> None:
         membership.rendezvous()
