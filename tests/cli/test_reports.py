@@ -119,13 +119,13 @@ def test_each_side_may_be_several(tmp_path: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["report", "{}/none"], "tfdqn: {}/none is no directory\n"),
+        (["report", "{}/none"], "tfdqn: {}/none is not a directory\n"),
         (["report", "{}/a", "--html", "{}/page.txt"], "page.txt is not an HTML page's name"),
         (["report", "{}/a", "--csv", "."], "tfdqn: . couldn't be written: it is a directory\n"),
         (["report", "{}/a", "--parquet", "{}/a"], "tfdqn: {}/a couldn't be written: it is a directory\n"),
         (["report", "{}/a", "--threshold", "nan"], "tfdqn: --threshold nan: must be a finite number\n"),
         (["report", "{}/a", "--threshold", "-inf"], "tfdqn: --threshold -inf: must be a finite number\n"),
-        (["compare", "{}/a", "{}/a/seed-1"], "tfdqn: B is one run: a comparison needs two seeds of each"),
+        (["compare", "{}/a", "{}/a/seed-1"], "tfdqn: B is a single run: a comparison needs at least two seeds"),
         (["compare", "{}/a"], "Missing argument 'B'"),
     ],
 )

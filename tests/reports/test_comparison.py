@@ -69,7 +69,7 @@ def test_what_can_t_be_compared_is_one_line(tmp_path: Path) -> None:
     task = seeds(tmp_path / "t", [5, 6], ["task.id=Acrobot-v1"])
     refused = {
         "B holds runs of different configurations: they differ in agent.n_step, learner.batch_size": ([a], [a, other]),
-        "A is one run: a comparison needs two seeds of each at least": ([a / "seed-1"], [other]),
+        "A is a single run: a comparison needs at least two seeds on each side": ([a / "seed-1"], [other]),
         "seed-1 is on both sides": ([a], [a]),
         "the runs are of different tasks": ([a], [task]),
     }

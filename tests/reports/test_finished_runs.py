@@ -93,7 +93,7 @@ def final_nan(run: Path) -> None:
         (unknown_key, "config.toml: .*mood"),
         (empty, "run is not a run directory, and has none in it"),
         (never_begun, "run is not a run directory, and has none in it"),
-        (gone, "run is no directory"),
+        (gone, "run is not a directory"),
         (no_evaluation, "run has no evaluation in evaluations.jsonl"),
         (nan, "evaluations.jsonl, at 12,300 environment steps: the return is not finite"),
         (null, "evaluations.jsonl, at 12,300 environment steps: the return is not finite"),

@@ -1,9 +1,9 @@
-"""`compare`: whether the runs of B score higher than those of A, by how much, and how many more would settle it.
+"""`compare`: whether the runs of B score higher than those of A, by how much, and how many runs would settle it.
 
-The difference of mean scores has Welch's interval, which keeps its promise with few runs, where bootstrap intervals are
-too narrow: Colas et al. 2019, "A hitchhiker's guide to statistical comparisons of reinforcement learning algorithms"
-(arXiv:1904.06979), sections 4 and 5, recommend it. How many runs would settle it is the power analysis of Colas et al.
-2018, "How many random seeds?" (arXiv:1806.08295), section 4.
+The difference of mean scores has Welch's confidence interval, recommended by Colas et al. 2019, "A hitchhiker's guide
+to statistical comparisons of reinforcement learning algorithms" (arXiv:1904.06979), sections 4 and 5: with few runs its
+coverage is right, whereas bootstrap intervals are too narrow. The number of runs that would settle it comes from the
+power analysis of Colas et al. 2018, "How many random seeds?" (arXiv:1806.08295), section 4.
 """
 
 import math
@@ -25,15 +25,15 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 
 class Comparison(NamedTuple):
-    """What B's scores are beside A's."""
+    """The scores of B compared with those of A."""
 
-    runs: tuple[int, int]  # A's, B's
-    means: tuple[float, float]
-    difference: float  # of B's mean from A's
+    runs: tuple[int, int]  # how many A and B have
+    means: tuple[float, float]  # A's and B's
+    difference: float  # B's mean minus A's
     interval: Interval  # of the difference: 95 %, Welch's
     improvement: float  # P(B > A)
     improvement_interval: Interval  # 95 %, by stratified bootstrap
-    runs_to_settle: int | None  # of each, those that there are among them; None: more than a thousand
+    runs_to_settle: int | None  # runs that each side would need in all; None: more than a thousand
 
     @property
     def is_settled(self) -> bool:
@@ -42,10 +42,14 @@ class Comparison(NamedTuple):
 
 
 def compare_runs(ours: Sequence[Path | str], theirs: Sequence[Path | str]) -> Comparison:
-    """A's runs and B's, each a run, or a folder of runs that differ in their seed alone.
+    """Compares two sets of runs by their scores.
 
-    Raises RunDirError for what is no finished run, and UserError where a side has one run only or several
-    configurations, where a run is on both sides, or the two are of different tasks.
+    Args:
+      ours: A's run directories, or folders of runs; they may differ in their seed alone.
+      theirs: B's, likewise.
+
+    Raises RunDirError for a run that has not finished or can't be read, and UserError if a side has a single run or
+    several configurations, if a run is on both sides, or if the two are of different tasks.
     """
     sides = {"A": read_runs(ours), "B": read_runs(theirs)}
     require_one_task([run for runs in sides.values() for run in runs])
@@ -53,14 +57,14 @@ def compare_runs(ours: Sequence[Path | str], theirs: Sequence[Path | str]) -> Co
         if keys := differing_keys([run.configuration for run in runs]):
             raise UserError(f"{name} holds runs of different configurations: they differ in {', '.join(keys)}")
         if len(runs) < 2:
-            raise UserError(f"{name} is one run: a comparison needs two seeds of each at least, better five")
+            raise UserError(f"{name} is a single run: a comparison needs at least two seeds on each side, better five")
     if both := {run.path.resolve() for run in sides["A"]} & {run.path.resolve() for run in sides["B"]}:
         raise UserError(f"{min(both)} is on both sides")
     return compare(_scores(sides["A"]), _scores(sides["B"]))
 
 
 def compare(ours: np.ndarray, theirs: np.ndarray) -> Comparison:
-    """The scores float64[N] of A and float64[M] of B; N and M are two at least."""
+    """Compares the scores float64[N] of A with float64[M] of B; N and M must be at least 2."""
     difference = float(theirs.mean() - ours.mean())
     error, freedom = _welch(_variances(ours, theirs), (len(ours), len(theirs)))
     margin = error * student_t_quantile(freedom) if error else 0.0
@@ -76,13 +80,15 @@ def compare(ours: np.ndarray, theirs: np.ndarray) -> Comparison:
 
 
 def runs_to_settle(ours: np.ndarray, theirs: np.ndarray) -> int | None:
-    """The fewest runs of each with which Welch's test finds, four times of five, the difference that there seems to be.
+    """The fewest runs on each side with which Welch's test finds the present difference with probability 0.8.
 
-    It takes the difference of the means and the standard deviations to be as they are now, which of few runs is a rough
-    guess. Simulated with normal scores, and with scores of which a third fail, the difference was found with the runs
-    advised 84 % to 100 % of the time where it was as large as a run's standard deviation or larger (79 % of the latter
-    scores with three runs), and half as large 54 % to 83 %: the more, the more runs the advice came from. Returns None
-    where more than a thousand are needed.
+    It assumes that the true difference and standard deviations are the present ones, which is a rough guess if there
+    are few runs. In simulations with normal scores, and with scores of which a third are failures, the advised number
+    of runs found the difference 84 % to 100 % of the time if that was at least a run's standard deviation (79 % with
+    the latter scores and three runs), and 54 % to 83 % if it was half of that: more often, the more runs the advice
+    came from.
+
+    Returns None if more than a thousand are needed.
     """
     difference = abs(theirs.mean() - ours.mean())
     for runs in range(max(len(ours), len(theirs)), _MOST_RUNS + 1):
@@ -108,7 +114,7 @@ def _welch(variances: tuple[float, float], runs: tuple[int, int]) -> tuple[float
 
 
 def student_t_quantile(freedom: float) -> float:
-    """t with which Student's distribution has 95 % between -t and t."""
+    """The t between whose negative and itself Student's distribution with `freedom` degrees of freedom has 95 %."""
     low, high = 0.0, 1e3
     for _ in range(60):
         middle = (low + high) / 2
@@ -118,7 +124,10 @@ def student_t_quantile(freedom: float) -> float:
 
 
 def student_t_cdf(t: float, freedom: float) -> float:
-    """Its distribution function: with x = sqrt(freedom) tan(a) the density becomes cos(a)^(freedom - 1)."""
+    """The cumulative distribution function of Student's t with `freedom` degrees of freedom.
+
+    Integrated numerically: with x = sqrt(freedom) tan(a), the density becomes a multiple of cos(a)^(freedom - 1).
+    """
     scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(math.pi)
     end = math.atan(t / math.sqrt(freedom))
     return 0.5 + scale * end / 2 * float(_WEIGHTS @ np.cos(end / 2 * (_NODES + 1)) ** (freedom - 1))

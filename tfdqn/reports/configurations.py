@@ -1,4 +1,4 @@
-"""Runs grouped by their configurations, and labels that say in what these differ."""
+"""Groups runs by their configurations, and labels the groups by the keys in which they differ."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,12 +9,12 @@ from tfdqn.config import Config, toml
 _KEYS_IN_LABEL = 3
 _CHANGE_NO_RESULT = ("tracking.", "checkpoint.", "logging.", "health.", "export.")
 
-Configuration = Mapping[str, Any]  # the path and value of each key by which runs are compared
+Configuration = Mapping[str, Any]  # the values of the keys by which runs are compared, by path such as "task.id"
 Run = TypeVar("Run")
 
 
 def compared(config: Config) -> Configuration:
-    """{"task.id": "CartPole-v1", …}: all but the seed, and what is kept and shown of a run and how it is watched."""
+    """The keys by which runs are compared: all except the seed and the sections that change no result."""
     return {
         key: value
         for key, value in toml.flat(config).items()
@@ -32,13 +32,18 @@ def grouped(runs: Iterable[tuple[Configuration, Run]]) -> list[tuple[Configurati
 
 
 def differing_keys(configurations: Sequence[Configuration]) -> list[str]:
-    """The keys that not all have, or have with the same value, in order."""
+    """The keys that some configurations lack, or that have different values in them, in the configurations' order."""
     every = {key: None for each in configurations for key in each}
     return [key for key in every if len({_shown(each, key) for each in configurations}) > 1]
 
 
 def labels(configurations: Sequence[Configuration], names: Sequence[str]) -> list[str]:
-    """Each configuration by its name; where several share that, also by keys in which they differ, all labels apart."""
+    """A label for each configuration: its name, and if others have that too, keys that tell these apart.
+
+    Args:
+      configurations: all different.
+      names: a name for each, which need not be unique.
+    """
     found = []
     for each, name in zip(configurations, names, strict=True):
         alike = [other for other, its_name in zip(configurations, names, strict=True) if its_name == name]
@@ -50,7 +55,7 @@ def labels(configurations: Sequence[Configuration], names: Sequence[str]) -> lis
 
 
 def _telling(alike: Sequence[Configuration], keys: Sequence[str]) -> int:
-    """How many of the keys, three or more, tell the configurations apart."""
+    """How many of the keys, three or more if there are as many, it takes to tell the configurations apart."""
     count = min(_KEYS_IN_LABEL, len(keys))
     while count < len(keys) and len({tuple(_shown(each, key) for key in keys[:count]) for each in alike}) < len(alike):
         count += 1

@@ -1,4 +1,4 @@
-"""Curves over environment steps, and those of several runs on the steps that all have reached."""
+"""Curves over environment steps: of one run, and of several runs on common steps."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -14,7 +14,10 @@ class Curve(NamedTuple):
 
 
 def curve(points: Iterable[tuple[int | None, float | None]]) -> Curve:
-    """A quantity over environment steps; a resumed run's points replace those that it went back behind."""
+    """The curve of points (environment steps, value), as they were written; those that lack either are dropped.
+
+    Where a resumed run has gone back to an earlier step, its points replace those from there on.
+    """
     kept: list[tuple[int, float]] = []
     for env_steps, value in points:
         if env_steps is None or value is None:
@@ -26,7 +29,7 @@ def curve(points: Iterable[tuple[int | None, float | None]]) -> Curve:
 
 
 def on_common_steps(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:
-    """(steps int64[N], values float64[runs, N]) on the steps that every run has reached, by interpolation."""
+    """(steps int64[N], values float64[runs, N]) of curves, interpolated on the steps that all of them cover."""
     if len(curves) == 1:
         return curves[0].env_steps, curves[0].values[np.newaxis]
     first, last = max(c.env_steps[0] for c in curves), min(c.env_steps[-1] for c in curves)
@@ -36,11 +39,11 @@ def on_common_steps(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def averaged(found: Curve, most: int) -> Curve:
-    """A curve of more than `most` points as at most as many: the means of equal stretches of the steps."""
+    """The curve with at most `most` points: if it has more, the means over intervals of equally many steps."""
     if len(found.env_steps) <= most:
         return found
     first, last = found.env_steps[0], found.env_steps[-1]
-    stretch = np.minimum((found.env_steps - first) * most // (last - first), most - 1)
-    starts = np.flatnonzero(np.diff(stretch, prepend=-1))
-    counts = np.diff(starts, append=len(stretch))
+    interval = np.minimum((found.env_steps - first) * most // (last - first), most - 1)
+    starts = np.flatnonzero(np.diff(interval, prepend=-1))
+    counts = np.diff(starts, append=len(interval))
     return Curve(np.add.reduceat(found.env_steps, starts) // counts, np.add.reduceat(found.values, starts) / counts)

@@ -1,4 +1,4 @@
-"""Finished runs as reports read them; of what can't be read, one line that says why."""
+"""Reads finished runs for reports; for each run that can't be read, an error line says why."""
 
 import math
 import re
@@ -14,55 +14,61 @@ from tfdqn.reports.curves import Curve, curve
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import EvaluationLine, read_evaluations, read_summary, trouble_with_summary
 
-_DEPTH = 3  # of folders in which runs are looked for
+_DEPTH = 3  # how many levels below a folder are searched for runs
 _FILMS = (".mp4", ".gif")
-_MOST_LIKEWISE = 2  # runs that are named after the first for the same reason
+_MOST_LIKEWISE = 2  # the most runs that are named besides the first for the same reason
 
 
 class FinishedRun(NamedTuple):
-    """What a run has left."""
+    """A finished run and its results."""
 
     path: Path
     config: Config
-    configuration: Configuration
+    configuration: Configuration  # the keys by which it is grouped
     summary: Summary
     final: EpisodeScores  # of the best policy on fresh episodes
-    lines: list[EvaluationLine]  # evaluations during training, as they were written
-    evaluation: Curve  # their mean returns
+    lines: list[EvaluationLine]  # the evaluations during training, as they were written
+    evaluation: Curve  # the mean returns of these evaluations
     films: list[Path]  # the newest first
 
     @property
     def score(self) -> float:
-        """What runs are compared by: the mean return of the best policy on fresh episodes."""
+        """The number by which runs are compared: the mean return of the best policy on fresh episodes."""
         return self.final.mean_return
 
     @property
     def env_steps_per_second(self) -> float:
+        """Environment steps for each second of the whole training; NaN if no time was kept."""
         return self.summary.env_steps / self.summary.seconds if self.summary.seconds else math.nan
 
     def steps_to(self, threshold: float) -> float:
-        """Environment steps at the first evaluation whose mean return reached it; infinite: none has."""
+        """Environment steps at the first evaluation whose mean return reached `threshold`; infinite if none has."""
         reached = self.evaluation.env_steps[self.evaluation.values >= threshold]
         return float(reached[0]) if reached.size else math.inf
 
 
 class _RefusedError(Exception):
-    """A run that can't be taken: what is the matter, and with which file or folder ("": the reason says that)."""
+    """A run that can't be used.
+
+    Args:
+      what: the file or folder that is wrong; "" if the reason names it.
+      reason: what is wrong with it.
+    """
 
     def __init__(self, what: Path | str, reason: str):
         self.what, self.reason = str(what), reason
 
 
 def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = None) -> list[FinishedRun]:
-    """The runs at these paths, of a folder all that lie below it; one that is named twice counts once.
+    """Reads the finished runs at these paths; a run that is named twice counts once.
 
     Args:
-      paths: run directories, or folders with runs in them.
-      say: gets one line on the runs below a folder that can't be taken and are left out, while others there can be;
-        None: they are refused.
+      paths: run directories, or folders, up to three levels below which runs are searched for.
+      say: shows one line. If it is given, runs below a folder that can't be used are left out, and named in that line,
+        as long as another run there can be used. None: they are errors.
 
-    Raises RunDirError, which names each that has not finished, is of another version or has a return that is not
-    finite, a path without runs, and a run that is another's copy.
+    Raises RunDirError for each path without runs, each run that has not finished, can't be read by this version or has
+    a return that is not finite, and each run that is a copy of another; one line names them all.
     """
     runs: dict[Path, FinishedRun] = {}
     refused: list[_RefusedError] = []
@@ -70,7 +76,7 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
     for path in paths:
         found = list(_runs_below(Path(path)))
         if not found:
-            reason = "is not a run directory, and has none in it" if Path(path).is_dir() else "is no directory"
+            reason = "is not a run directory, and has none in it" if Path(path).is_dir() else "is not a directory"
             refused.append(_RefusedError(path, reason))
         troubles = list(_take(found, runs))
         (left_out if say is not None and len(troubles) < len(found) else refused).extend(troubles)
@@ -83,7 +89,7 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
 
 
 def _take(found: Iterable[Path], runs: dict[Path, FinishedRun]) -> Iterator[_RefusedError]:
-    """Adds to `runs` what is not among them yet. Yields what is the matter with each that can't be taken."""
+    """Adds each run to `runs` if it is not there yet. Yields the error of each that can't be used."""
     for each in found:
         try:
             if each.resolve() not in runs:
@@ -95,7 +101,7 @@ def _take(found: Iterable[Path], runs: dict[Path, FinishedRun]) -> Iterator[_Ref
 
 
 def _copies(runs: Iterable[FinishedRun]) -> Iterator[_RefusedError]:
-    """Those that would count twice: no two runs have the same files, as their times are in them."""
+    """Yields an error for each copy of another run: its files are equal, and they contain times."""
     first: dict[tuple[bytes, ...], Path] = {}
     for path in (run.path for run in runs):
         run = RunDir(path)
@@ -105,7 +111,7 @@ def _copies(runs: Iterable[FinishedRun]) -> Iterator[_RefusedError]:
 
 
 def _listed(refused: Iterable[_RefusedError]) -> str:
-    """Each reason once, however many share it."""
+    """The errors in words, each reason once for all runs that share it."""
     by_reason: dict[str, dict[str, None]] = {}
     for each in refused:
         by_reason.setdefault(each.reason, {})[each.what] = None
@@ -118,7 +124,7 @@ def _listed(refused: Iterable[_RefusedError]) -> str:
 
 
 def require_one_task(runs: Sequence[FinishedRun]) -> str:
-    """The id of the task of all. Raises UserError if there are several: their returns can't be compared."""
+    """The id of the runs' task. Raises UserError if there are several tasks, whose returns can't be compared."""
     tasks = {run.config.task.id: run.path for run in runs}
     if len(tasks) > 1:
         which = listed([f"{task} ({path})" for task, path in tasks.items()])
@@ -127,6 +133,7 @@ def require_one_task(runs: Sequence[FinishedRun]) -> str:
 
 
 def _runs_below(path: Path, depth: int = _DEPTH) -> Iterator[Path]:
+    """Yields `path` if it is a run directory, else the run directories up to `depth` levels below it, in order."""
     if (path / "config.toml").is_file():
         yield path
     elif depth and path.is_dir():
@@ -135,7 +142,7 @@ def _runs_below(path: Path, depth: int = _DEPTH) -> Iterator[Path]:
 
 
 def _in_order(path: Path) -> list[str]:
-    """seed-2 before seed-10."""
+    """A sorting key by which seed-2 comes before seed-10."""
     return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
 
 

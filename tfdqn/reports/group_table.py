@@ -1,4 +1,4 @@
-"""The numbers of a report's groups, and the table that a reader sees of them, on a terminal and on a page alike."""
+"""The statistics of a report's groups, and its tables of text, for a terminal and for a page."""
 
 import math
 from collections.abc import Sequence
@@ -13,28 +13,28 @@ from tfdqn.system.durations import duration
 
 
 class GroupStatistics(NamedTuple):
-    """Of the scores of a group's runs, and of what they took."""
+    """Statistics of the scores of a group's runs, and of the steps and time that they took."""
 
     interquartile_mean: float
-    interval: Interval | None  # of that: 95 %, by stratified bootstrap; None of a single run
+    interval: Interval | None  # of the interquartile mean: 95 %, by stratified bootstrap; None for a single run
     mean: float
     median: float
-    optimality_gap: float | None  # None: without a threshold
-    reached: int  # runs of which an evaluation has reached the threshold
-    steps_to_threshold: float  # the median of all runs; infinite: half of them have not reached it
-    seconds: float  # of training; median
-    env_steps_per_second: float  # median
+    optimality_gap: float | None  # None without a threshold
+    reached: int  # how many runs have an evaluation that reached the threshold
+    steps_to_threshold: float  # the median over runs; infinite if half of them have not reached it
+    seconds: float  # of training; the median
+    env_steps_per_second: float  # the median
 
 
 class Table(NamedTuple):
-    """Columns of text; the first is what its row is about."""
+    """A table of text; the first column names what a row is about."""
 
     columns: list[str]
     rows: list[list[str]]
 
 
 def statistics(group: Group, threshold: float | None) -> GroupStatistics:
-    """The numbers of one group."""
+    """The statistics of one group. `threshold` is a return; None: those that need one are left out."""
     scores = group.scores
     steps = [math.inf if threshold is None else run.steps_to(threshold) for run in group.runs]
     return GroupStatistics(
@@ -51,7 +51,7 @@ def statistics(group: Group, threshold: float | None) -> GroupStatistics:
 
 
 def group_table(report: Report) -> Table:
-    """A row for each group, the best first; what is of a threshold is left out where there is none."""
+    """A row for each group, the best first; without a threshold, the columns that need one are left out."""
     columns = ["group", "runs", "IQM", "95 % interval", "mean", "median"]
     columns += [] if report.threshold is None else ["gap", f"steps to {report.threshold:g}", "reached"]
     rows = []
@@ -85,7 +85,7 @@ def run_table(report: Report) -> Table:
 
 
 def improvement_table(found: Sequence[Improvement]) -> Table:
-    """A row for each two groups."""
+    """A row for each pair of groups."""
     columns = ["X", "Y", "P(X > Y)", "95 % interval"]
     rows = []
     for each in found:
@@ -95,7 +95,7 @@ def improvement_table(found: Sequence[Improvement]) -> Table:
 
 
 def key_table(report: Report) -> Table:
-    """A row for each key in which the groups differ."""
+    """A row for each key in which the groups differ, with its value in each group."""
     rows = [
         [key, *(str(group.configuration.get(key, "–")) for group in report.groups)] for key in report.differing_keys
     ]
@@ -103,16 +103,18 @@ def key_table(report: Report) -> Table:
 
 
 def number(value: float) -> str:
-    """Four digits, and no exponent below ten million."""
+    """A number with four digits, or all of a whole number below ten million: 0.1235, 12.35, 12,346."""
     return f"{value:,.0f}" if 9_999.5 <= abs(value) < 1e7 else f"{value:.4g}"
 
 
 def span(interval: Interval, form: str = "") -> str:
+    """An interval in words: "1.5 to 2". `form` is a format specification; "": as `number`."""
     low, high = (format(float(each), form) if form else number(float(each)) for each in interval)
     return f"{low} to {high}"
 
 
 def steps(count: float) -> str:
+    """A number of environment steps, or "never" if it is infinite."""
     return f"{count:,.0f}" if math.isfinite(count) else "never"
 
 

@@ -1,4 +1,4 @@
-"""A report's groups: runs that differ in their seed alone, what they scored together, and each group beside another."""
+"""`read_report`: groups runs that differ in their seed alone; `improvements`: compares each two groups."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
@@ -20,53 +20,56 @@ from tfdqn.reports.statistics import (
 class Group(NamedTuple):
     """Runs of one configuration."""
 
-    number: int  # 1: the best, by its IQM
-    label: str  # says in what it differs from the other groups
+    number: int  # from 1, for the group with the highest interquartile mean
+    label: str  # the algorithm, and the keys in which the group differs from others of that algorithm
     configuration: Configuration
     runs: list[FinishedRun]
 
     @property
     def name(self) -> str:
+        """The number and the label."""
         return f"{self.number}. {self.label}"
 
     @property
     def scores(self) -> np.ndarray:
-        """float64[runs]."""
+        """The runs' scores, float64[runs]."""
         return np.array([run.score for run in self.runs])
 
 
 class Improvement(NamedTuple):
-    """That a run of one group scores higher than one of another."""
+    """The probability that a run of one group scores higher than a run of another."""
 
-    better: Group  # by its IQM
+    better: Group  # the one with the higher interquartile mean
     other: Group
     probability: float
-    interval: Interval | None  # 95 %, by stratified bootstrap; None where a group has one run
+    interval: Interval | None  # 95 %, by stratified bootstrap; None if a group has a single run
 
 
 class Report(NamedTuple):
-    """What is reported of."""
+    """The groups of a task's runs."""
 
-    task: str
+    task: str  # its id
     threshold: float | None  # the return from which the task counts as learned
-    groups: list[Group]
+    groups: list[Group]  # by their numbers
 
     @property
     def differing_keys(self) -> list[str]:
+        """The keys of the configuration in which the groups differ."""
         return differing_keys([group.configuration for group in self.groups])
 
 
 def read_report(
     paths: Sequence[Path | str], threshold: float | None = None, say: Callable[[str], None] | None = None
 ) -> Report:
-    """The runs at these paths, or in folders there, grouped by whatever their configurations differ in but the seed.
+    """Reads finished runs and groups those that differ in their seed alone.
 
     Args:
       paths: run directories, or folders with runs in them.
-      threshold: by default `stop.return_at_least`, where all have the same.
-      say: as that of `read_runs`.
+      threshold: the return from which the task counts as learned; None: `stop.return_at_least`, if all runs have the
+        same.
+      say: as in `read_runs`.
 
-    Raises RunDirError for what is no finished run, UserError where the runs are of different tasks.
+    Raises RunDirError as `read_runs`, UserError if the runs are of different tasks.
     """
     runs = read_runs(paths, say)
     task = require_one_task(runs)
@@ -82,7 +85,7 @@ def read_report(
 
 
 def improvements(report: Report) -> list[Improvement]:
-    """Each two groups beside one another, first the best beside all others."""
+    """Compares each two groups, beginning with the best and each other one."""
     return [_improvement(better, other) for better, other in combinations(report.groups, 2)]
 
 

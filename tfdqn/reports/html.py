@@ -1,4 +1,4 @@
-"""HTML documents that need no other file, readable in light and dark, on a wide screen and on a telephone's."""
+"""Self-contained HTML documents, for light and dark screens, wide or as narrow as a telephone's."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -35,12 +35,12 @@ pre { background: var(--box); border: 1px solid var(--line); border-radius: 6px;
 
 
 def document(title: str, body: Iterable[str], style: str = "") -> str:
-    """A whole document.
+    """A whole HTML document.
 
     Args:
-      title: text, its heading too.
-      body: HTML, a part each.
-      style: CSS besides what all documents have.
+      title: plain text, which is also the heading.
+      body: the parts of the body, as HTML.
+      style: CSS in addition to that of all documents.
     """
     head = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -51,7 +51,7 @@ def document(title: str, body: Iterable[str], style: str = "") -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], id: str) -> str:
-    """A table of texts. Where the page is narrow, each row becomes a list of what its columns say."""
+    """An HTML table of plain texts; on a narrow screen, each row is shown as a list of its columns."""
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     body = "".join(
         f"<tr>{''.join(_cell(column, text) for column, text in zip(columns, row, strict=True))}</tr>\n" for row in rows

@@ -1,4 +1,4 @@
-"""Learning curves as pictures: what runs left in `evaluations.jsonl` and `metrics.jsonl`, drawn to PNG."""
+"""`plot`: draws the learning curves of runs, from their `evaluations.jsonl` and `metrics.jsonl`, to a PNG."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -17,7 +17,7 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_evaluations
 from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder
 
-_MOST_ACTING_POINTS = 100  # a dotted line of thousands hides the evaluations, and makes a picture of 250 KB
+_MOST_ACTING_POINTS = 100  # a dotted line through thousands of points would hide the evaluations
 
 
 class RunCurves(NamedTuple):
@@ -29,14 +29,16 @@ class RunCurves(NamedTuple):
 
 
 def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = None) -> Path:
-    """Draws the runs' learning curves; runs that differ in the seed alone become one mean with a band.
+    """Draws the runs' learning curves; runs that differ in the seed alone are drawn as their mean with a band.
 
     Args:
       run_dirs: one or more runs, or folders of seeds.
-      output: the PNG; by default the learning curve of the first run.
+      output: the PNG to write; None: `learning_curve` of the first run.
 
-    Raises RunDirError if a run has nothing to draw yet, or the picture can't be written, and UserError where
-    `output` can't be a PNG's name.
+    Returns the path of the PNG.
+
+    Raises RunDirError if a run has nothing to draw yet or the picture can't be written, UserError if `output` is not a
+    PNG's name.
     """
     path = RunDir.at(run_dirs[0]).learning_curve if output is None else Path(output)
     if path.is_dir() or path.suffix.lower() != ".png":
@@ -62,7 +64,7 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
 
 
 def _read_all(path: RunDir | Path | str) -> Iterator[RunCurves]:
-    """Of a run, or of all in a folder of seeds that have something to draw."""
+    """Yields the curves of a run, or of all runs in a folder of seeds that have something to draw."""
     if isinstance(path, RunDir) or not is_seeds_folder(path):
         yield _read(RunDir.at(path))
         return
@@ -76,6 +78,7 @@ def _read_all(path: RunDir | Path | str) -> Iterator[RunCurves]:
 
 
 def _read(run: RunDir) -> RunCurves:
+    """One run's curves. Raises RunDirError if both are empty."""
     curves = RunCurves(
         configuration=compared(run.config()),
         evaluation=curve((each.env_steps, each.mean_return) for each in read_evaluations(run.evaluations_file)),
@@ -87,7 +90,10 @@ def _read(run: RunDir) -> RunCurves:
 
 
 def _draw(axes: Any, label: str, runs: list[RunCurves], colour: str) -> None:
-    """Greedy evaluations as a line (several seeds: their mean, and a band from minimum to maximum); training thin."""
+    """Draws a group's greedy evaluations as a line and the returns while exploring as a thin dotted one.
+
+    With several seeds, lines are means, and a band goes from the lowest to the highest evaluation.
+    """
     evaluations = [run.evaluation for run in runs if run.evaluation.values.size]
     acting = [averaged(run.acting, _MOST_ACTING_POINTS) for run in runs if run.acting.values.size]
     seeds = "" if len(runs) == 1 else f" of {len(runs)} seeds"

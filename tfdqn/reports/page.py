@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else: no network, no script; pictures and films lie in it."""
+"""`write_page`: a report as one self-contained HTML page, without scripts, with its pictures and films inside."""
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
@@ -14,11 +14,11 @@ from tfdqn.reports.pictures import MOST_PAIRS, Picture, colours, pictures, png, 
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.system.shell_commands import own_command
 
-FILM_BYTES, FILMS_BYTES = 4_000_000, 16_000_000  # the most of one film, and of all
+FILM_BYTES, FILMS_BYTES = 4_000_000, 16_000_000  # the most that one film, and all of a page, may have
 _EXPLANATIONS = {
-    "curves": "Greedy evaluations during training: mean of a group's runs, and a band from the least to the greatest.",
-    "profile": "Performance profile: for each return, the part of a group's runs whose score is higher.",
-    "improvement": "Probability of improvement: that a run of the first group scores more than one of the second.",
+    "curves": "Greedy evaluations during training: the mean of a group's runs, and a band from lowest to highest.",
+    "profile": "Performance profile: for each return, the fraction of a group's runs whose score is higher.",
+    "improvement": "Probability of improvement: that a run of the first group scores higher than one of the second.",
 }
 _SCORES = (
     "A run's score is the mean return of its best policy over fresh episodes. IQM: the mean of the middle half of a "
@@ -32,15 +32,16 @@ _THRESHOLD = (
 
 
 def write_page(report: Report, file: Path, command: str) -> list[Path]:
-    """Writes the page, and its pictures beside it as PNGs: `report-curves.png` for `report.html`.
+    """Writes the page, and beside it its pictures as PNGs, such as `report-curves.png` for `report.html`.
 
     Args:
-      report: what is reported of.
-      file: ends in .html.
-      command: that makes the page, to be shown in it.
+      report: the groups to report on.
+      file: the page; its name ends in .html or .htm.
+      command: the command that makes the page, which is shown on it.
 
-    Returns all files, the page first. Raises UserError if `file` can't be a page's name, RunDirError where one can't
-    be written.
+    Returns the paths of all files, the page first.
+
+    Raises UserError if `file` is not a page's name, RunDirError if a file can't be written.
     """
     if file.is_dir() or file.suffix.lower() not in (".html", ".htm"):
         kind = "a directory" if file.is_dir() else "not an HTML page's name"
@@ -66,8 +67,8 @@ def _parts(report: Report, pairs: Sequence[Improvement], drawn: dict[str, Pictur
     if pairs:
         yield table(*group_table.improvement_table(pairs), "improvements-table")
         if len(pairs) > MOST_PAIRS:
-            yield f"<p>The picture has the first {MOST_PAIRS} pairs.</p>"
-        yield "<h2>In what the groups differ</h2>" + table(*group_table.key_table(report), "keys-table")
+            yield f"<p>The picture shows the first {MOST_PAIRS} pairs.</p>"
+        yield "<h2>Differences between the groups</h2>" + table(*group_table.key_table(report), "keys-table")
     yield "<h2>Runs</h2>" + table(*group_table.run_table(report), "runs-table")
     yield from _films(report)
     yield from _commands(report, command)
@@ -82,7 +83,7 @@ def _legend(groups: Sequence[Group]) -> str:
 
 
 def _films(report: Report) -> Iterator[str]:
-    """The newest film of each run, as far as they are small enough."""
+    """The newest film of each run, except those that are too large."""
     films = [(run, run.films[0]) for group in report.groups for run in group.runs if run.films]
     if films:
         yield "<h2>Films</h2>"
@@ -91,8 +92,8 @@ def _films(report: Report) -> Iterator[str]:
         size = film.stat().st_size
         caption = f"<figcaption>{escape(str(run.path))}, seed {run.config.seed}</figcaption>"
         if size > min(FILM_BYTES, room):
-            which = f"the limit of {FILM_BYTES / 1e6:.0f} MB a film, {FILMS_BYTES / 1e6:.0f} MB a page"
-            yield f"<p>{escape(str(film))} is left out: with {size / 1e6:.1f} MB it is beyond {which}.</p>"
+            limits = f"{FILM_BYTES / 1e6:.0f} MB for a film and {FILMS_BYTES / 1e6:.0f} MB for a page"
+            yield f"<p>{escape(str(film))} is left out: its {size / 1e6:.1f} MB exceed the limits of {limits}.</p>"
             continue
         room -= size
         yield f'<figure class="film">{_film(film)}{caption}</figure>'
@@ -106,7 +107,7 @@ def _film(film: Path) -> str:
 
 
 def _commands(report: Report, command: str) -> Iterator[str]:
-    yield f"<h2>Commands</h2>\n<p>This page:</p>\n<pre>{escape(command)}</pre>\n<p>Its runs, once more:</p>"
+    yield f"<h2>Commands</h2>\n<p>This page:</p>\n<pre>{escape(command)}</pre>\n<p>To repeat its runs:</p>"
     runs = [run for group in report.groups for run in group.runs]
     commands = [own_command(["train", str(run.path / "config.toml"), "--run-dir", f"{run.path}-again"]) for run in runs]
     yield f"<pre>{escape(chr(10).join(commands))}</pre>"

@@ -1,7 +1,7 @@
 """A report's pictures: learning curves, performance profile, probability of improvement; as PNG, and as SVG for a page.
 
-In an SVG, text and axes have the colour of the page's text, so that one picture serves light and dark pages; its lines
-have an id, `curve-0` for the first group's. Groups go by their number, from 1.
+In an SVG, text and axes have the colour of the page's text, so that it suits light and dark pages alike, and lines have
+ids, such as `curve-0` for the first group. Labels name groups by their numbers, which count from 1.
 """
 
 import logging
@@ -19,24 +19,23 @@ from tfdqn.reports.curves import on_common_steps
 from tfdqn.reports.groups import Group, Improvement, Report
 from tfdqn.reports.statistics import performance_profile, stratified_bootstrap_interval
 
-# Okabe and Ito's palette, told apart by colour-blind readers too (jfly.uni-koeln.de/color), but for its black.
+# Okabe and Ito's palette for colour-blind readers (jfly.uni-koeln.de/color), with grey instead of black and yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#888888")
-MOST_PAIRS = 20  # that are drawn
-_INK = "#010203"  # in an SVG it becomes the text's colour
+MOST_PAIRS = 20  # the most pairs of groups that are drawn
+_INK = "#010203"  # replaced by the text's colour in an SVG
 _PROFILE_POINTS = 201
 
 
 class Picture(NamedTuple):
-    """What is drawn, and its size."""
+    """A function that draws, and the size of what it draws."""
 
-    draw: Callable[[Any], None]  # on Matplotlib's axes
+    draw: Callable[[Any], None]  # takes Matplotlib's axes
     height: float = 3.4  # inches
-    # Small: a page scales it down to a telephone's width, and its text is to be read there.
-    width: float = 5.0
+    width: float = 5.0  # inches: small, so that text can be read where a page is scaled to a telephone's width
 
 
 def pictures(report: Report, improvements: Sequence[Improvement]) -> dict[str, Picture]:
-    """By name, with which their files' end; without improvements where there is one group."""
+    """A report's pictures by name ("curves", "profile", "improvement"); without improvements, the first two."""
     found = {"curves": Picture(partial(_draw_curves, report)), "profile": Picture(partial(_draw_profile, report))}
     if improvements:
         drawn = improvements[:MOST_PAIRS]
@@ -45,12 +44,12 @@ def pictures(report: Report, improvements: Sequence[Improvement]) -> dict[str, P
 
 
 def colours(groups: Sequence[Group]) -> list[str]:
-    """One for each; they begin anew after the seventh."""
+    """A colour for each group; the eighth has the first colour again."""
     return list(islice(cycle(COLOURS), len(groups)))
 
 
 def png(picture: Picture) -> bytes:
-    """On white, with a legend."""
+    """The picture as a PNG on white, with a legend."""
     with _figure("#24292f", picture) as figure:
         axes = figure.add_subplot()
         picture.draw(axes)
@@ -61,26 +60,26 @@ def png(picture: Picture) -> bytes:
 
 
 def svg(picture: Picture, name: str) -> str:
-    """An element for an HTML page, without a legend; `name` begins its ids."""
+    """The picture as an SVG element for an HTML page, without a legend; its ids begin with `name`."""
     with _figure(_INK, picture) as figure:
         picture.draw(figure.add_subplot())
         text = _saved(figure, format="svg", transparent=True, metadata={"Date": None}).decode()
     text = text[text.index("<svg") :].replace(_INK, "currentColor").replace("xlink:", "")
-    # What a page doesn't need: names of XML's, and styles that would be the whole page's.
+    # Removes XML's namespaces and metadata, which HTML doesn't need, and styles, which would apply to the whole page.
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|\sxmlns(:\w+)?=\"[^\"]*\"", "", text, flags=re.DOTALL)
     return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text).replace("<svg", '<svg role="img"', 1)
 
 
 def import_matplotlib() -> Any:
-    """With its figures; that costs most of a second."""
-    logging.getLogger("matplotlib").addFilter(_is_worth_saying)
+    """Matplotlib with its module `figure`, imported here because that takes most of a second."""
+    logging.getLogger("matplotlib").addFilter(_is_relevant)
     import matplotlib.figure
 
     return matplotlib
 
 
-def _is_worth_saying(record: logging.LogRecord) -> bool:
-    """Not where it keeps its cache if the usual place can't be written."""
+def _is_relevant(record: logging.LogRecord) -> bool:
+    """False for the warning that Matplotlib keeps its cache elsewhere because the usual place can't be written."""
     return record.funcName != "_get_config_or_cache_dir"
 
 
@@ -103,7 +102,7 @@ def _saved(figure: Any, **options: Any) -> bytes:
 
 
 def _draw_curves(report: Report, axes: Any) -> None:
-    """Mean of the greedy evaluations of each group's runs, and the range from the least to the greatest."""
+    """Draws the mean of each group's greedy evaluations, and a band from the lowest to the highest."""
     for i, (group, colour) in enumerate(zip(report.groups, colours(report.groups), strict=True)):
         steps, values = on_common_steps([run.evaluation for run in group.runs])
         style = {"color": colour, "label": group.name, "gid": f"curve-{i}"}
@@ -118,7 +117,7 @@ def _draw_curves(report: Report, axes: Any) -> None:
 
 
 def _draw_profile(report: Report, axes: Any) -> None:
-    """For each return, the part of a group's runs that score more, with its interval."""
+    """Draws for each return the fraction of a group's runs that score higher, with its interval."""
     every = np.concatenate([group.scores for group in report.groups])
     margin = 0.05 * np.ptp(every) or 1.0
     thresholds = np.linspace(every.min() - margin, every.max() + margin, _PROFILE_POINTS)
@@ -131,12 +130,12 @@ def _draw_profile(report: Report, axes: Any) -> None:
                 thresholds, *stratified_bootstrap_interval(profile, group.scores), color=colour, alpha=0.2, lw=0
             )
     axes.set_xlabel("return")
-    axes.set_ylabel("part of the runs that score more")
+    axes.set_ylabel("fraction of runs that score higher")
     axes.set_ylim(-0.03, 1.03)
 
 
 def _draw_improvements(improvements: Sequence[Improvement], axes: Any) -> None:
-    """P(X > Y) of each two groups, with its interval, one below the other."""
+    """Draws P(X > Y) of each pair of groups, with its interval, one below the other."""
     names = [f"{each.better.number} > {each.other.number}" for each in improvements]
     for row, each in enumerate(improvements):
         if each.interval is not None:
@@ -150,12 +149,12 @@ def _draw_improvements(improvements: Sequence[Improvement], axes: Any) -> None:
 
 
 def marker(steps: np.ndarray, shape: str = "o") -> str | None:
-    """Of a curve's points: none, but of a single one, for a line through that is invisible."""
+    """The marker of a curve's points: `shape` for a single point, which a line would not show, else None."""
     return shape if len(steps) == 1 else None
 
 
 def thousands(steps: float) -> str:
-    """20k, 1.5M."""
+    """A number of steps in thousands or millions, such as 20k or 1.5M."""
     if steps >= 1e6:
         return f"{steps / 1e6:g}M"
     return f"{steps / 1e3:g}k" if steps >= 1e3 else f"{steps:g}"

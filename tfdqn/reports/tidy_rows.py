@@ -1,7 +1,7 @@
-"""Evaluations as tidy rows, for those who plot themselves: CSV and Parquet.
+"""Writes evaluations as tidy rows, to CSV or Parquet, for plotting with other tools.
 
-One row is one evaluation of one run. Its columns are those of `COLUMNS`, then one for each key of the configuration in
-which the groups differ, by its name (`agent.n_step`).
+A row is one evaluation of one run. The columns are those of `COLUMNS`, and one for each key of the configuration in
+which the groups differ, by the key's path (`agent.n_step`).
 """
 
 import csv
@@ -16,17 +16,17 @@ from tfdqn.reports.groups import Report
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.system.shell_commands import install_extra
 
-# What each means. Empty, or null: not known, as of runs that an older version has trained.
+# The columns and what they mean. A value is empty, or null, if it is unknown, as in runs of an older version.
 COLUMNS = {
     "task": "the task's id",
     "group": "the label of the group, which says in what its configuration differs",
     "run": "the run directory",
     "seed": "the run's seed",
-    "kind": "`training`: an evaluation during training; `final`: of the best policy on fresh episodes, the score",
-    "env_steps": "environment steps taken when it began; of a final one, by the whole run",
-    "train_steps": "updates of the weights evaluated; of a final one, by the whole run",
-    "seconds": "of training until then",
-    "episodes": "that were played",
+    "kind": "`training`: an evaluation during training; `final`: that of the best policy on fresh episodes, the score",
+    "env_steps": "environment steps taken when it began; for a final one, by the whole run",
+    "train_steps": "updates of the weights evaluated; for a final one, by the whole run",
+    "seconds": "seconds of training until then",
+    "episodes": "episodes played",
     "mean_return": "mean of their returns",
     "std_return": "standard deviation of their returns",
     "mean_length": "mean of their lengths, in environment steps",
@@ -34,7 +34,7 @@ COLUMNS = {
 
 
 def write_csv(report: Report, file: Path) -> None:
-    """Raises RunDirError if it can't be written."""
+    """Writes a report's evaluations as CSV. Raises RunDirError if the file can't be written."""
     text = StringIO()
     writer = csv.DictWriter(text, fieldnames=[*COLUMNS, *report.differing_keys], lineterminator="\n")
     writer.writeheader()
@@ -43,7 +43,10 @@ def write_csv(report: Report, file: Path) -> None:
 
 
 def write_parquet(report: Report, file: Path) -> None:
-    """Raises UserError if there is no pyarrow, RunDirError where it can't be written."""
+    """Writes a report's evaluations as Parquet.
+
+    Raises UserError if pyarrow is not installed, RunDirError if the file can't be written.
+    """
     try:
         import pyarrow
         import pyarrow.parquet
@@ -77,7 +80,7 @@ def _evaluations(run: FinishedRun) -> Iterator[Mapping[str, Any]]:
 
 
 def _of_one_type(values: list[Any]) -> list[Any]:
-    """As they are, where all are numbers, all texts or all truths; else as texts."""
+    """The values as they are if all are numbers, all strings or all booleans, else as strings."""
     kinds = {float if type(each) is int else type(each) for each in values if each is not None}
     if len(kinds) <= 1 and kinds <= {float, str, bool}:
         return values
