@@ -52,7 +52,7 @@ def test_the_learner_s_machine_runs_its_share_and_ends_with_it(tmp_path: Path) -
     assert [file.stem for file in tmp_path.glob("*.lives")] == ["learner-0"]
     first = process.out.splitlines()[0]
     assert first == (
-        "chief-0, a machine of the job's, starts learner 0; "
+        "chief-0, one of the job's machines, starts learner 0; "
         "the addresses of all processes are in run/processes/chief-0/cluster.json"
     )
     assert "learner 0 | == learner 0 starts" in process.out
@@ -98,7 +98,7 @@ def test_a_process_that_can_t_go_on_ends_the_machine_with_status_2_and_one_line(
         (
             tf_config("worker", MACHINES | {"worker": ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]}, index=2),
             POOLS,
-            "environment variable TF_CONFIG: no process is left to run on worker-2: there are too many machines",
+            "environment variable TF_CONFIG: there are too many machines: no process is left to run on worker-2",
         ),
     ],
 )

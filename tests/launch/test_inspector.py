@@ -174,7 +174,7 @@ def test_what_is_no_job_is_one_line(
         "127.0.0.1:0": "127.0.0.1:0 is neither a run directory nor the host:port of a job's learner",
         ".": ". is not a run directory: no config.toml in it",
         nobody: f"no learner answers at {nobody}\n",
-        "no-such-host.invalid:2222": "no-such-host.invalid is not a host that is known here",
+        "no-such-host.invalid:2222": "this machine doesn't know the host no-such-host.invalid",
     }.items():
         assert main.main(["inspect", target]) == 2
         assert said in capsys.readouterr().err

@@ -39,7 +39,7 @@ class FarLearner:
 @pytest.fixture
 def far_learner(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tfdqn.launch.supervisor.LearnerPoller", FarLearner)
-    monkeypatch.setattr("tfdqn.launch.supervisor._BEYOND_DOUBT_SECONDS", 0.2)
+    monkeypatch.setattr("tfdqn.launch.supervisor._MISSED_AFTER_SECONDS", 0.2)
 
 
 ACTORS = (ProcessId(Role.ACTOR, 0), ProcessId(Role.ACTOR, 1))

@@ -1,8 +1,9 @@
-"""Jobs of many processes, run and looked at: the supervisor, this host's GPUs, what a job reports, manifests.
+"""Launching: starts and supervises a job's processes, shares out GPUs, inspects jobs, writes manifests.
 
-In: a configuration and a run's directory. Out: processes that are started, watched, started again and ended in order,
-or (`manifests`) the files by which a platform does so. It uses `cluster` and `coordination`, and none of TensorFlow:
-what is started imports that itself.
+In: a configuration and a run's directory. Out: processes that are started, watched, restarted and ended in order, or
+(`manifests`) the files by which a platform does so. It uses `cluster` and `coordination`, and never imports TensorFlow,
+which the processes that it starts import themselves.
 
-Another way to start a job: its topology by `cluster.program`, then `Supervisor`. Another platform: see `manifests`.
+To add another way to start a job: make its topology by `cluster.program`, then use `Supervisor`. To add a platform: see
+`manifests`.
 """

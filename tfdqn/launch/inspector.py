@@ -1,4 +1,4 @@
-"""How a job stands: `LearnerPoller` asks its learner again and again, `Inspector` also reads the run's directory."""
+"""`Inspector`: how a job stands, by its learner and its run's directory; `LearnerPoller`: polls the learner alone."""
 
 import socket
 import threading
@@ -26,20 +26,25 @@ _POLL_SECONDS = 1.0
 
 
 class LearnerPoller:
-    """The learner's newest answer, asked for once a second in a thread of its own, until it is closed.
+    """Asks a job's learner how it stands, once a second in a background thread, until it is closed.
 
     Args:
-      address: of the learner, which may come and go.
+      address: of the learner, which need not be running.
+
+    Attributes:
+      newest: the newest answer; None: there has been none.
+      heard_seconds: the time, by `time.monotonic`, at which that was asked for.
     """
 
     def __init__(self, address: str):
         self.newest: Inspection | None = None
-        self.heard_seconds = float("-inf")  # when the newest was asked for, as `time.monotonic` counts
+        self.heard_seconds = float("-inf")
         self._caller = Caller(address)
         self._closed = threading.Event()
         threading.Thread(target=self._ask_until_closed, name="learner poller", daemon=True).start()
 
     def close(self) -> None:
+        """Ends the thread."""
         self._closed.set()
         self._caller.close()
 
@@ -54,7 +59,7 @@ class LearnerPoller:
 
 
 class CheckpointReport(Struct, frozen=True, kw_only=True):
-    """What the run would be resumed from."""
+    """The checkpoint from which the run would be resumed."""
 
     path: str
     seconds_ago: float
@@ -64,7 +69,7 @@ class CheckpointReport(Struct, frozen=True, kw_only=True):
 
 
 class EvaluationsReport(Struct, frozen=True, kw_only=True):
-    """What was evaluated so far: mean returns of greedy episodes."""
+    """The evaluations so far: mean returns of greedy episodes."""
 
     count: int
     last_return: float
@@ -73,28 +78,28 @@ class EvaluationsReport(Struct, frozen=True, kw_only=True):
 
 
 class RunReport(Struct, frozen=True, kw_only=True):
-    """What a run's directory says."""
+    """What a run's directory says about it."""
 
     path: str
     total_env_steps: int
-    reason: str  # why it has finished; empty: it hasn't, or has been trained further since
+    reason: str  # why it has finished; "": it hasn't, or has been trained further since
     checkpoint: CheckpointReport | None
     evaluations: EvaluationsReport | None
-    signs: tuple[HeartbeatRecord, ...]  # the newest of each process of this host that has not ended well
+    signs: tuple[HeartbeatRecord, ...]  # the newest heartbeat of each process of this host that has not ended well
 
 
 class Report(Struct, frozen=True, kw_only=True):
     """How a job stands; `tfdqn inspect --json` prints it."""
 
-    learner: str  # its address; empty: none is known
+    learner: str  # the learner's address; "": none is known
     topology: Topology | None
-    inspection: Inspection | None  # None: the learner does not answer so
-    problem: str  # why there is none: of a run that no job trains, how it stands
+    inspection: Inspection | None  # the learner's answer; None: it gives none
+    problem: str  # why there is no inspection; for a run that no job trains, how it stands
     run: RunReport | None  # None: only an address was given
 
 
 class Inspector:
-    """How a job stands whenever it is asked.
+    """Finds out how a job stands.
 
     Args:
       target: a run's directory, or the learner's "host:port".
@@ -111,12 +116,12 @@ class Inspector:
             self._run = RunDir(target)
             if not Path(target).exists():
                 raise RunDirError(f"{target} is neither a run directory nor the host:port of a job's learner")
-            self._run.config()  # it is one
+            self._run.config()  # raises if it is no run directory
         else:
             self._caller = Caller(target)
 
     def report(self) -> Report:
-        """How the job stands now. Raises ClusterError if an address was given at which no learner ever answered."""
+        """How the job stands now. Raises ClusterError if only an address was given and no learner ever answered."""
         inspection, problem = self._ask()
         if self._run is None and not self._has_answered:
             raise ClusterError(problem)
@@ -137,6 +142,7 @@ class Inspector:
         )
 
     def _ask(self) -> tuple[Inspection | None, str]:
+        """(the learner's answer, why there is none)."""
         self._find_learner()
         if self._caller is None:
             return None, ""  # no job was launched in this directory
@@ -151,14 +157,17 @@ class Inspector:
             return None, _why_unanswered(self._caller.address)
 
     def _trainer(self) -> Owner | None:
-        """Who trains it by `train`, which holds both locks: those of a job are its supervisor's and its learner's."""
+        """The process of `tfdqn train` that trains the run; None: there is none.
+
+        It holds both of the run's locks, whereas in a job the supervisor has one and the learner the other.
+        """
         if self._run is None:
             return None
         holder = holder_of(self._run.lock_file)
         return holder if holder == holder_of(self._run.supervisor_lock_file) else None
 
     def _find_learner(self) -> None:
-        """Where the run's directory says that it is, which a new launch may change."""
+        """Takes the learner's address from the run's directory, which another launch may have changed."""
         if self._run is None or not self._run.cluster_file.exists():
             return
         self._topology = read_topology(self._run.cluster_file)
@@ -169,7 +178,7 @@ class Inspector:
 
 
 def _without_job(run: RunDir, report: RunReport) -> str:
-    """How a run stands in whose directory no job was launched, and that `train` is not training."""
+    """How a run stands that no job was launched for and `tfdqn train` is not training, and how to go on with it."""
     if (learner := holder_of(run.lock_file)) is not None:
         return f"a learner is training it: {learner}"
     if report.reason:
@@ -179,17 +188,18 @@ def _without_job(run: RunDir, report: RunReport) -> str:
 
 
 def _why_unanswered(address: str) -> str:
+    """Why a learner does not answer, as far as it can be known from here."""
     host, port = host_and_port(address)
     try:
         socket.getaddrinfo(host, port)
     except OSError as error:
-        return f"{host} is not a host that is known here ({error.strerror})"
+        return f"this machine doesn't know the host {host} ({error.strerror})"
     firewall = "" if is_loopback(host) else ", or a firewall is in the way"
     return f"no learner answers at {address}{firewall}"
 
 
 def run_report(run: RunDir) -> RunReport:
-    """What the directory says; raises RunDirError where it is no run's."""
+    """What a run's directory says. Raises RunDirError if it is not a run's."""
     signs = filter(None, map(read_heartbeat, run.heartbeats.glob("*.json")))
     newest = _newest(run)
     return RunReport(
@@ -203,6 +213,7 @@ def run_report(run: RunDir) -> RunReport:
 
 
 def _reason(run: RunDir, newest: Checkpoint | None) -> str:
+    """Why the run has finished; "" if it hasn't."""
     summary = read_summary(run.summary_file)
     if summary is None:
         return ""
@@ -212,7 +223,7 @@ def _reason(run: RunDir, newest: Checkpoint | None) -> str:
 
 def _newest(run: RunDir) -> Checkpoint | None:
     try:
-        return CheckpointManager(run.checkpoints).latest(names=())  # the files' contents are not checked
+        return CheckpointManager(run.checkpoints).latest(names=())  # reads no arrays
     except CheckpointError:
         return None
 

@@ -1,6 +1,4 @@
-"""`launch`: a whole job on this host, in as many processes as its configuration asks for; `launch_share`: what of a job
-on many machines is this one's.
-"""
+"""`launch`: runs a whole job on this host; `launch_share`: runs this machine's processes of a job on many machines."""
 
 from typing import NamedTuple
 
@@ -24,22 +22,27 @@ from tfdqn.training.stopping import finished_summary
 
 
 class Outcome(NamedTuple):
-    """How a job came to its end."""
+    """The result of a job."""
 
-    summary: Summary | None  # of a run that has finished
-    is_saved: bool  # whether the learner has ended as it should
+    summary: Summary | None  # None: the run has not finished
+    is_saved: bool  # whether the learner has ended in order, so that the run is saved
 
 
 def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = True) -> Outcome:
-    """Runs a job until it is over or the user stops it; whatever ends it, none of its processes is left. A run that has
-    finished already is told again, and no process is started.
+    """Runs a job until it is over or the user stops it, and leaves none of its processes behind.
+
+    If the run has finished already, no process is started and its summary is returned.
 
     Args:
-      config: the whole configuration; it says how many processes there are.
-      run: made if need be; resumed if it was begun.
-      view: what the user sees of it.
+      config: the whole configuration, which says how many processes there are.
+      run: the run's directory, which is made or resumed.
+      view: shows the job to the user.
+      has_evaluator: whether the job has an evaluator.
 
-    Raises UserError: RunDirError where the directory is in use or another's, ClusterError where a process can't go on.
+    Raises:
+      RunDirError: if the directory is in use, or belongs to another configuration.
+      ConfigError: if the GPUs here don't suit the configuration.
+      ClusterError: if a process can't go on.
     """
     with run.supervise(config):
         if (finished := finished_summary(run, config, has_evaluator=has_evaluator)) is not None:
@@ -53,7 +56,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
             f"their addresses in {run.cluster_file}"
         )
         _run(supervisor)
-        # A learner that was told to end by itself leaves an earlier summary, which may stand no longer.
+        # If the learner was stopped, the summary may be that of an earlier session, which may no longer hold.
         is_new = _written(run) != before
         summary = (
             read_summary(run.summary_file) if is_new else finished_summary(run, config, has_evaluator=has_evaluator)
@@ -62,24 +65,25 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
 
 
 def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines: Machines) -> bool:
-    """Runs this machine's processes until the job is over, or False: until the user has stopped them and those that
-    keep something have saved it.
+    """Runs this machine's processes until the job is over; False if the user has stopped them before, in order.
 
     Args:
-      config: the whole job's.
-      run: what it holds of this machine's processes is in a folder of the machine's own.
-      view: what the user sees of it.
+      config: the configuration of the whole job.
+      run: the run's directory, which has a folder for each machine's processes.
+      view: shows the processes to the user.
       pools: the roles of each pool's machines.
-      machines: where these are, and which is this one.
+      machines: the addresses of all machines, and which of them this is.
 
-    Raises UserError: ConfigError where the machines don't suit the configuration, RunDirError where this machine's
-    processes are run already, else as `launch`.
+    Raises:
+      ConfigError: if the machines or their GPUs don't suit the configuration.
+      RunDirError: if this machine's processes are running already.
+      ClusterError: if a process can't go on.
     """
     placed = place(config, pools, machines.sizes(pools))
     topology, here = topology_on_machines(config, placed, machines), placed[machines.this]
     if not here:
         raise ConfigError(
-            f"{machines.origin}: no process is left to run on {machines.this}: there are too many machines"
+            f"{machines.origin}: there are too many machines: no process is left to run on {machines.this}"
         )
     folder = run.machine(str(machines.this))
     program = _program(config, topology, folder, run)
@@ -88,7 +92,7 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
         for file in (folder.cluster_file, *([run.cluster_file] if LEARNER in here else [])):
             write_atomically(file, topology.to_json())
         view.say(
-            f"{machines.this}, a machine of the job's, starts {', '.join(map(str, here))}; "
+            f"{machines.this}, one of the job's machines, starts {', '.join(map(str, here))}; "
             f"the addresses of all processes are in {folder.cluster_file}"
         )
         program = deal_gpus(config, program.share(here), visible_gpus(), view.say)
@@ -96,7 +100,7 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
 
 
 def program_for(config: Config, run: RunDir, has_evaluator: bool) -> Program:
-    """What is to be run on this host; the addresses are kept in the run."""
+    """The processes to run on this host; writes their addresses to the run, and keeps those that it has already."""
     topology = local_topology(config, has_evaluator=has_evaluator, kept=_kept(run))
     write_atomically(run.cluster_file, topology.to_json())
     return _program(config, topology, run, run)
@@ -108,7 +112,7 @@ def _program(config: Config, topology: Topology, folder: RunDir | MachineDir, ru
 
 
 def _run(supervisor: Supervisor) -> bool:
-    """As `Supervisor.run`; a signal to this process asks to stop."""
+    """As `Supervisor.run`; a signal to this process asks it to stop, a second one ends everything at once."""
 
     def at_once() -> None:
         supervisor.kill()
@@ -119,14 +123,15 @@ def _run(supervisor: Supervisor) -> bool:
 
 
 def _kept(run: RunDir) -> Topology | None:
+    """The topology of an earlier launch, whose addresses are used again; None if there is none that can be read."""
     if not run.cluster_file.exists():
         return None
     try:
         return read_topology(run.cluster_file)
     except ConfigError:
-        return None  # only addresses are lost
+        return None
 
 
 def _written(run: RunDir) -> float | None:
-    """When the summary was."""
+    """When the run's summary was written; None: there is none."""
     return run.summary_file.stat().st_mtime if run.summary_file.exists() else None

@@ -1,4 +1,4 @@
-"""`SupervisedProcess`: one process of a program through all its lives: start, heartbeat, end, and the next start."""
+"""`SupervisedProcess`: one process of a program, over all its restarts: its start, heartbeats, end, and next start."""
 
 import os
 import signal
@@ -22,33 +22,46 @@ from tfdqn.errors import ClusterError
 from tfdqn.system.subprocesses import last_line, start_process, status_when_ended
 
 TFDQN = (sys.executable, "-m", "tfdqn")
-STARTING, WAITING = "starting", "waiting for"  # as the processes themselves say; any other state is work
-_MOST_SECONDS_BETWEEN_LOOKS = 1.0  # counted as silence: the supervisor may have been stopped itself
-_STEADY_SECONDS = 60.0
-_PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 0.5, 10.0
-_FROM_OUTSIDE = tuple(-number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+STARTING, WAITING = "starting", "waiting for"  # how states before work begin, in heartbeats; any other means work
+_MOST_SECONDS_BETWEEN_LOOKS = 1.0  # more is not counted as silence, since the supervisor itself was stopped then
+_STEADY_SECONDS = 60.0  # after which a process that ends has not failed at its start
+_PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 0.5, 10.0  # before a restart: the first pause, which doubles, and the longest
+_KILLED_FROM_OUTSIDE = tuple(-number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 
 
 class SupervisedProcess:
-    """Looked at a few times a second, by one thread.
+    """A process of the operating system that is started, watched by `look`, and started again.
+
+    It is not thread-safe: the supervisor's thread calls `look` a few times a second.
 
     Args:
-      process: what is run.
-      command: what stands before its arguments.
-      logs: a folder for what it prints.
+      process: the arguments, environment and restart rule.
+      command: the command before the arguments.
+      logs: a folder for its output.
       heartbeats: a folder for its heartbeats.
-      health: when silence is death.
+      health: says for how long it may be silent.
+
+    Attributes:
+      process: as given.
+      process_id: of the process, such as `actor 3`.
+      log: the file with its output, over all restarts.
+      restarts: how many times it was started again; -1: it was never started.
+      heartbeat: the newest since its last start; None: there is none yet.
+      silent_seconds: how long ago that, or else the start, was.
+      status: its exit status, negative for a signal; None: it is running or was never started.
+      ended_seconds: the time, by `time.monotonic`, at which it was seen to have ended.
+      failures: how many times in a row it has ended within a minute of its start.
     """
 
     def __init__(self, process: Process, command: tuple[str, ...], logs: Path, heartbeats: Path, health: Health):
         self.process, self.process_id = process, process.id
         self.log = logs / f"{process.id.file_stem}.log"
         self.restarts = -1
-        self.heartbeat: HeartbeatRecord | None = None  # of this life
+        self.heartbeat: HeartbeatRecord | None = None
         self.silent_seconds = 0.0
-        self.status: int | None = None  # of the life that has ended; None: it lives
-        self.ended_seconds = 0.0  # when it was seen to have ended
-        self.failures = 0  # lives in a row that ended within a minute
+        self.status: int | None = None
+        self.ended_seconds = 0.0
+        self.failures = 0
         self._start_due_seconds: float | None = None
         self._command, self._health = command, health
         self._heartbeats = heartbeats.resolve()
@@ -60,15 +73,17 @@ class SupervisedProcess:
 
     @property
     def pid(self) -> int | None:
+        """Its process id; None: it is not running."""
         return None if self._popen is None or self.status is not None else self._popen.pid
 
     @property
     def is_alive(self) -> bool:
+        """Whether it is running."""
         return self.pid is not None
 
     @property
     def is_silent(self) -> bool:
-        """Whether it has been silent for so long that it counts as dead."""
+        """Whether it has been silent for so long that it counts as lost."""
         health = self._health
         limit = health.patience_seconds
         if self.heartbeat is not None:
@@ -77,11 +92,12 @@ class SupervisedProcess:
 
     @property
     def is_given_up(self) -> bool:
+        """Whether it has failed so often in a row that it is not to be started again."""
         return self.failures >= self.process.restart.failures_in_a_row
 
     @property
     def starts_in_seconds(self) -> float | None:
-        """Until it is started again; None: it isn't to be."""
+        """The seconds until its restart is due, negative if it is overdue; None: none is planned."""
         return None if self._start_due_seconds is None else self._start_due_seconds - time.monotonic()
 
     @property
@@ -94,7 +110,7 @@ class SupervisedProcess:
         return "ended" if self.status is not None else ""
 
     def start(self) -> None:
-        """Begins a life. Raises ClusterError if it can't be executed, or the system has no room for it."""
+        """Starts it, for the first time or again. Raises ClusterError if the operating system can't start it."""
         try:
             self._start()
         except OSError as error:
@@ -114,7 +130,7 @@ class SupervisedProcess:
         self._started_seconds = self._looked_seconds = time.monotonic()
 
     def look(self) -> bool:
-        """Takes its newest heartbeat; whether it has ended since the last look."""
+        """Reads its newest heartbeat; returns whether it has ended since the last call."""
         if self._popen is None or not self.is_alive:
             return False
         now = time.monotonic()
@@ -131,11 +147,11 @@ class SupervisedProcess:
         return True
 
     def plan_restart(self) -> None:
-        """After its end: says when the next life begins."""
+        """Plans its restart after it has ended: at once if it didn't fail, else after a pause that grows."""
         assert self.status is not None
         now = time.monotonic()
-        is_innocent = self.status in (0, *_FROM_OUTSIDE, *self.process.restart.at_once)
-        if now - self._started_seconds > _STEADY_SECONDS or (is_innocent and self._has_worked):
+        is_no_failure = self.status in (0, *_KILLED_FROM_OUTSIDE, *self.process.restart.at_once)
+        if now - self._started_seconds > _STEADY_SECONDS or (is_no_failure and self._has_worked):
             self.failures = 0
         else:
             self.failures += 1
@@ -144,20 +160,20 @@ class SupervisedProcess:
         self._start_due_seconds = now + pause
 
     def send(self, number: signal.Signals) -> None:
-        """To the process alone; where it has ended, nothing happens."""
+        """Sends a signal to the process, but not to those that it has started; does nothing if it has ended."""
         if self.pid is not None:
-            os.kill(self.pid, number)  # it hasn't been reaped, so its number is still its own
+            os.kill(self.pid, number)  # safe: as long as it isn't reaped, no other process has its id
 
     def kill(self) -> None:
-        """With all that it has started."""
+        """Kills the process and all that it has started."""
         if self.pid is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
 
     def stay_ended(self) -> None:
-        """Forgets that it was to be started again."""
+        """Cancels a planned restart."""
         self._start_due_seconds = None
 
     def last_line(self, beginning: str = "") -> str:
-        """The last line that this life has printed, of those that begin so."""
+        """The last line since its last start that begins with `beginning`; "" if there is none."""
         return last_line(self.log, self._log_start_bytes, beginning)

@@ -1,8 +1,9 @@
-"""`Supervisor`: runs a program on this host: starts its processes, restarts those that are lost, ends all in order.
+"""`Supervisor`: runs a program's processes on this host: starts them, restarts lost ones, and ends all in order.
 
-A process that ends is started again by its restart rule; one without heartbeats is killed first. The job is over when
-the learner has ended well; where that is another supervisor's, when all processes here have, unless the learner goes on
-without them. Nothing is left of the job when `run` returns, or when this process is killed.
+A process that ends is started again by its restart rule; one whose heartbeats stay away is killed first. The job is
+over when the learner has ended with status 0. If another host has the learner, it is over when all processes here have
+ended with status 0, unless the learner goes on without them. No process is left when `run` returns, or when the
+supervisor itself is killed.
 """
 
 import signal
@@ -22,49 +23,53 @@ from tfdqn.system.signals import stopping_line
 from tfdqn.system.subprocesses import how_it_ended
 
 _LOOK_SECONDS = 0.2
-_KILLED_SECONDS = 10.0  # in which the system ends what was killed
-_LEAVING_SECONDS = 15.0  # in which the others end by themselves when the learner has
-_BEYOND_DOUBT_SECONDS = 3.0
-_SHOWN_CHARACTERS = 300
+_KILLED_SECONDS = 10.0  # the longest wait for the operating system to end what was killed
+_LEAVING_SECONDS = 15.0  # that the other processes have to end by themselves after the learner
+_MISSED_AFTER_SECONDS = 3.0  # of training after a process has ended well, before it is started again
+_SHOWN_CHARACTERS = 300  # the most of a process's last line that is shown
 
 
 class Row(NamedTuple):
-    """How one process stands."""
+    """The status of one process."""
 
     process_id: ProcessId
     state: str
-    pid: int | None
+    pid: int | None  # None: it is not running
     steps_per_second: float
-    seconds_since_heartbeat: float | None  # None: there is none yet, or it doesn't live
+    seconds_since_heartbeat: float | None  # None: there is no heartbeat yet, or it is not running
     restarts: int
     log: Path
 
 
 class JobStatus(NamedTuple):
-    """How the whole job stands."""
+    """The status of the whole job."""
 
-    rows: list[Row]
-    inspection: Inspection | None  # as the learner said last
+    rows: list[Row]  # one for each process of this host
+    inspection: Inspection | None  # the learner's last answer
 
 
 class View(Protocol):
-    """What a person sees of it."""
+    """Shows a job to the user."""
 
-    def say(self, line: str) -> None: ...
+    def say(self, line: str) -> None:
+        """Shows one line."""
 
-    def show(self, status: JobStatus) -> None: ...
+    def show(self, status: JobStatus) -> None:
+        """Shows the job's status; called several times a second."""
 
 
 class Supervisor:
-    """Made and run by the main thread: processes die with the thread that started them.
+    """Runs the processes of a program.
+
+    It must be used in the main thread, since processes die with the thread that has started them.
 
     Args:
-      program: what is run.
-      logs: a folder for what each process prints.
-      heartbeats: a folder for their heartbeats.
-      health: when silence is death.
-      view: told what happens, and shown how it stands a few times a second.
-      command: what stands before a process's arguments.
+      program: the processes of this host, and the job's topology.
+      logs: a folder for each process's output.
+      heartbeats: a folder for the processes' heartbeats.
+      health: says for how long a process may be silent.
+      view: shows what happens and how the job stands.
+      command: the command before a process's arguments.
     """
 
     def __init__(
@@ -77,13 +82,16 @@ class Supervisor:
         }
         self._learner = LearnerPoller(program.topology.learner)
         self._stopping: set[ProcessId] = set()
-        self._told_life = ""  # the learner's, whose beginning was said last
+        self._shown_life = ""  # the last life of the learner whose beginning was shown
 
     def run(self, interrupted: Callable[[], bool]) -> bool:
-        """Until the job is over, or False: until the user has asked to stop and every process has.
+        """Runs until the job is over; False if the user has asked to stop before, and every process has ended.
 
-        Raises ClusterError if a process refuses to go on by what only the user can mend, or is given up; then
-        every process was stopped.
+        Args:
+          interrupted: whether the user has asked to stop.
+
+        Raises ClusterError, after every process was stopped, if one can't be started, ends with a status that only the
+        user can mend, or fails too often in a row.
         """
         try:
             for each in self._all.values():
@@ -107,13 +115,13 @@ class Supervisor:
             self._learner.close()
 
     def kill(self) -> None:
-        """Kills every live process, with all that it has started; waits for nothing."""
+        """Kills every running process and all that it has started, without waiting for their end."""
         for each in self._all.values():
             each.kill()
 
     @property
     def has_saved(self) -> bool:
-        """Whether the learner has ended as it should, having saved what it had."""
+        """Whether the learner, if it is on this host, has ended with status 0, and so has saved the run."""
         return LEARNER in self._all and self._all[LEARNER].status == 0
 
     def _is_over(self) -> bool:
@@ -125,9 +133,10 @@ class Supervisor:
         newest = self._learner.newest
         if newest is not None and self._learner.heard_seconds > ended_seconds:
             return newest.phase != Phase.TRAINING
-        return time.monotonic() - ended_seconds > self._health.dead_after_seconds  # the learner has gone, too
+        return time.monotonic() - ended_seconds > self._health.dead_after_seconds  # the learner doesn't answer any more
 
     def _end(self) -> None:
+        """Kills what is still running, and waits until it has ended."""
         self.kill()
         deadline = time.monotonic() + _KILLED_SECONDS
         while any(each.is_alive for each in self._all.values()) and time.monotonic() < deadline:
@@ -136,6 +145,7 @@ class Supervisor:
             time.sleep(0.01)
 
     def _look_after_all(self) -> None:
+        """Looks at every process once; kills silent ones and starts those whose restart is due."""
         for each in self._all.values():
             if each.look():
                 self._handle_end(each)
@@ -148,6 +158,7 @@ class Supervisor:
                 self._view.say(f"{each.process_id} has ended, but the job goes on: it is started again")
 
     def _handle_end(self, each: SupervisedProcess) -> None:
+        """Plans the restart of a process that has failed. Raises ClusterError if it is not to be started again."""
         status, restart = each.status, each.process.restart
         assert status is not None
         if status == 0:
@@ -173,13 +184,13 @@ class Supervisor:
         each.kill()
 
     def _is_missed(self, each: SupervisedProcess) -> bool:
-        """Whether the learner goes on training without a process that has ended well."""
+        """Whether the learner still trains although the process has ended with status 0."""
         newest, asked = self._learner.newest, self._learner.heard_seconds
         is_training = newest is not None and newest.phase == Phase.TRAINING
-        return is_training and asked > each.ended_seconds + _BEYOND_DOUBT_SECONDS
+        return is_training and asked > each.ended_seconds + _MISSED_AFTER_SECONDS
 
     def _stop(self) -> None:
-        """Asks every process to end: first those that no other needs."""
+        """Asks every process to end, those first that no other needs; kills what does not in time."""
         for each in self._all.values():
             each.stay_ended()
         for group in self._program.stop_order():
@@ -195,6 +206,7 @@ class Supervisor:
                     each.kill()
 
     def _wait_while_alive(self, ending: Collection[SupervisedProcess], seconds: float) -> None:
+        """Waits until all of these have ended, at most for so many seconds; silent ones are killed."""
         deadline = time.monotonic() + seconds
         while any(each.is_alive for each in ending) and time.monotonic() < deadline:
             for each in self._all.values():
@@ -207,8 +219,8 @@ class Supervisor:
 
     def _show(self) -> None:
         newest = self._learner.newest
-        if newest is not None and newest.life != self._told_life:
-            self._told_life = newest.life
+        if newest is not None and newest.life != self._shown_life:
+            self._shown_life = newest.life
             if newest.resumed:
                 self._view.say(f"{LEARNER}: {newest.resumed}")
         self._view.show(JobStatus([self._row(each) for each in self._all.values()], newest))

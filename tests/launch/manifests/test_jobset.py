@@ -202,7 +202,7 @@ def test_a_queue_admits_it_as_a_whole() -> None:
     [
         ("jobset", "Team_A", 'tfdqn: --queue "Team_A": a queue has a name of at most 63 lower-case letters, digits'),
         ("jobset", "a" * 64, f'tfdqn: --queue "{"a" * 64}": a queue has a name of at most 63 '),
-        ("kubernetes", "team", "tfdqn: --queue team: Kueue admits a job as a whole only as a JobSet: use "),
+        ("kubernetes", "team", "tfdqn: --queue team: Kueue can admit a whole job only if it is a JobSet: use "),
     ],
 )
 def test_what_can_t_be_queued_is_one_line(

@@ -117,7 +117,10 @@ def test_the_page_s_commands_for_one_host_are_run(tmp_path: Path) -> None:
         ),
         (["compose", str(CONFIG), "--actors", "0"], "tfdqn: Invalid value for '--actors': 0 is not in the range"),
         *(
-            (["vertex", str(CONFIG), "--gpus", count], f"tfdqn: --gpus {count}: Vertex AI gives a machine 1, 2, 4 ")
+            (
+                ["vertex", str(CONFIG), "--gpus", count],
+                f"tfdqn: --gpus {count}: on Vertex AI a machine can have 1, 2, 4 ",
+            )
             for count in ("3", "8")
         ),
         *(

@@ -70,7 +70,7 @@ def test_numbers_that_are_of_no_form_are_refused(numbers, form, says):
     ],
 )
 def test_masks_are_found_by_themselves_and_the_log_says_where(places, place, form, caplog, monkeypatch):
-    monkeypatch.setattr(legal_actions, "_said", set())
+    monkeypatch.setattr(legal_actions, "_reported", set())
     with caplog.at_level(logging.WARNING):
         assert found(Masked(places=places)) == MaskSource(place, discrete(3), form)
         found(Masked(places=places))

@@ -69,5 +69,5 @@ def test_a_task_that_stops_telling_its_lives_is_refused_in_one_line(num_envs, li
 def test_a_task_without_lives_is_refused_in_one_line():
     with pytest.raises(TaskError, match=r'NoLives-v0, environment 0.*info\["lives"\] is missing'):
         make_task(Task(id="NoLives-v0", num_envs=1, end_on_life_loss=True)).reset(0)
-    with pytest.raises(TaskError, match="tells of no lives"):
+    with pytest.raises(TaskError, match="gives no numbers of lives"):
         make_task(Task(id="CartPole-v1", num_envs=1, vectorization="own", end_on_life_loss=True))

@@ -1,6 +1,6 @@
-"""A job in containers on one host, as a Compose file: each process a service, on a network of their own.
+"""A job in containers on one host, as a Compose file: a service for each process, on an internal network.
 
-Beside it, on another: TensorBoard, and on request TensorFlow Serving; both only read the run.
+TensorBoard and, on request, TensorFlow Serving run beside it on another network; both only read the run.
 """
 
 from typing import Any
@@ -27,19 +27,19 @@ from tfdqn.storage.run_directory import RunDir
 _STORAGE_SERVICE = "storage"
 _AFTER_STORAGE = {_STORAGE_SERVICE: {"condition": "service_completed_successfully"}}
 _NETWORK, _VIEW_NETWORK, _VOLUME = "job", "view", "run"
-# Actors are one service, as many as you say: each finds out which it is.
+# Actors are one service, which can be scaled: each claims an index by a lock in a volume that all share.
 _ACTOR_SERVICE, _PLACES_VOLUME, _PLACES = "actor", "places", "/var/lib/tfdqn-places"
-# What the driver compiles for the GPUs, which all share.
+# The cache of what the driver compiles for the GPUs; all processes share it.
 _CACHE_VOLUME, _CACHE = "cuda", "/var/lib/tfdqn-cuda"
-_SERVING_IMAGE = "tensorflow/serving:2.15.1"  # of the TensorFlow that made the models
+_SERVING_IMAGE = "tensorflow/serving:2.15.1"  # of the TensorFlow version that exports the models
 _GRPC_PORT, _REST_PORT = 8500, 8501
 _SERVING_FILES = {name: f"/etc/tfdqn/{name}" for name in (MODELS_FILE, BATCHING_FILE)}
 
 
 def render(spec: JobSpec) -> dict[str, str]:
-    """compose.yaml and the files that it brings into containers. Raises ConfigError.
+    """compose.yaml, and the files that it mounts in containers, by name. Raises ConfigError.
 
-    They stand beside it since Compose can't put content of its own into a container whose root is read-only.
+    The files are separate because Compose can't write inline content into a container with a read-only root.
     """
     program = spec.program(_service_name)
     compose = {
@@ -50,7 +50,7 @@ def render(spec: JobSpec) -> dict[str, str]:
             "cluster": {"file": "./cluster.json"},
             **{name: {"file": f"./{name}"} for name in _SERVING_FILES},
         },
-        # No way in or out of the job's network; what only reads the run is on another.
+        # No traffic enters or leaves the job's network; services that only read the run are on another.
         "networks": {_NETWORK: {"internal": True}, _VIEW_NETWORK: {}},
         "volumes": {name: {} for name in (_VOLUME, _PLACES_VOLUME, *([_CACHE_VOLUME] if spec.gpus else []))},
     }
@@ -71,11 +71,11 @@ def _services(spec: JobSpec, program: Program) -> dict[str, Any]:
             continue
         service = _service(spec, program, process)
         if count := spec.gpus_of(process.id.role):
-            devices = [str(gpu + i) for i in range(count)]  # no two processes have one in common
+            devices = [str(gpu + i) for i in range(count)]  # no GPU belongs to two processes
             reserved = {"driver": "nvidia", "device_ids": devices, "capabilities": ["gpu"]}
             service["deploy"] = {"resources": {"reservations": {"devices": [reserved]}}}
             service["environment"] = environment(count, _CACHE)
-            service["ulimits"] = {"memlock": -1}  # NCCL locks pages
+            service["ulimits"] = {"memlock": -1}  # NCCL locks memory
             service["volumes"] = [*service.get("volumes", ()), f"{_CACHE_VOLUME}:{_CACHE}"]
             service["depends_on"] = {**_AFTER_STORAGE, **service.get("depends_on", {})}
             gpu += count
@@ -109,7 +109,7 @@ def _service(spec: JobSpec, program: Program, process: Process) -> dict[str, Any
         },
         "restart": "on-failure",
         "stop_grace_period": f"{grace_seconds(process_id.role)}s",
-        "shm_size": "1gb",  # environments in processes of their own hand observations over in it
+        "shm_size": "1gb",  # environments in processes of their own pass observations in shared memory
     }
     if TRAITS[process_id.role].keeps_files:
         service["depends_on"] = {**_AFTER_STORAGE, **depends_on}
@@ -125,11 +125,10 @@ def _actors(spec: JobSpec, program: Program) -> dict[str, Any]:
     words = list(first.arguments)
     at = words.index("--task")
     words[at : at + 2] = ["--places", _PLACES]
-    completed = {_STORAGE_SERVICE: {"condition": "service_completed_successfully"}}
     return service | {
         "command": words,
         "scale": 1 + len(others),
-        "depends_on": completed | service["depends_on"],
+        "depends_on": _AFTER_STORAGE | service["depends_on"],
         "healthcheck": service["healthcheck"] | {"test": ["CMD", "tfdqn", *spec.health_arguments()]},
         "volumes": [f"{_PLACES_VOLUME}:{_PLACES}"],
     }
@@ -138,7 +137,7 @@ def _actors(spec: JobSpec, program: Program) -> dict[str, Any]:
 def _hardened(spec: JobSpec) -> dict[str, Any]:
     return {
         "image": spec.container_image,
-        "init": True,  # process 1 is the engine's, which hands on signals and reaps orphans
+        "init": True,  # the engine's process 1 forwards signals and reaps orphans
         "user": f"{USER}:{USER}",
         "read_only": True,
         "tmpfs": ["/tmp:mode=1777"],
@@ -148,7 +147,7 @@ def _hardened(spec: JobSpec) -> dict[str, Any]:
 
 
 def _storage(spec: JobSpec) -> dict[str, Any]:
-    """Gives the volumes, which Docker makes as root's, to the user; then it has done."""
+    """A service that makes the volumes, which Docker creates for root, the user's own, and ends."""
     owned = {_VOLUME: STORAGE, _PLACES_VOLUME: _PLACES} | ({_CACHE_VOLUME: _CACHE} if spec.gpus else {})
     return {
         **_hardened(spec),
@@ -172,7 +171,7 @@ def _tensorboard(spec: JobSpec) -> dict[str, Any]:
 
 
 def _serving(spec: JobSpec) -> dict[str, Any]:
-    """The newest policy that the run has exported; it waits for the first."""
+    """TensorFlow Serving of the newest policy that the run has exported; it waits for the first."""
     return {
         **_reader(spec, _REST_PORT, _GRPC_PORT),
         "image": _SERVING_IMAGE,
@@ -190,7 +189,7 @@ def _serving(spec: JobSpec) -> dict[str, Any]:
 
 
 def _reader(spec: JobSpec, *ports: int) -> dict[str, Any]:
-    """A service that only reads the run, for people and programs on this host."""
+    """The common part of services that only read the run, with ports for people and programs on this host."""
     return {
         **_hardened(spec),
         "depends_on": dict(_AFTER_STORAGE),

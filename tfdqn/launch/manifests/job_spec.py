@@ -1,4 +1,4 @@
-"""`JobSpec`: what a manifest is made of, and what every container of a job has in common on all platforms."""
+"""`JobSpec`: the job that a manifest describes; and what its containers have in common on all platforms."""
 
 import re
 from collections.abc import Callable
@@ -15,14 +15,13 @@ from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError
 from tfdqn.storage.run_directory import RunDir
 
-USER = 10001  # of every process, and its group
-# A container's: as its process 1 tini hands signals on at any moment, and reaps orphans.
-COMMAND = ("tini", "--", "tfdqn")
+USER = 10001  # the user and the group of every process
+COMMAND = ("tini", "--", "tfdqn")  # a container's command: tini as process 1 forwards signals and reaps orphans
 CONFIG_FILE = "/etc/tfdqn/config.toml"
 CLUSTER_FILE = "/etc/tfdqn/cluster.json"
 STORAGE = "/var/lib/tfdqn"  # where a volume is mounted
 RUN_DIR = f"{STORAGE}/run"
-# The root is read-only: what libraries write besides goes to /tmp, in memory.
+# The root is read-only, so what libraries write goes to /tmp, which is in memory.
 ENVIRONMENT = {"HOME": "/tmp", "TFDQN_BEATS": "/tmp/beats"}
 CUDA_CACHE = f"{STORAGE}/cuda"
 TENSORBOARD_PORT = 6006
@@ -30,12 +29,12 @@ TENSORBOARD_ARGUMENTS = (
     *("--logdir", str(RunDir(RUN_DIR).logs)),
     *("--host", "0.0.0.0", "--port", str(TENSORBOARD_PORT)),
 )
-READER_GRACE_SECONDS = 30  # of what only shows the run
-# A platform counts its own pauses and hooks, too.
-_GRACE_MARGIN_SECONDS = 20
-# Of a job's name. The longest label made of it has 63 at most: NAME-ROLE and a StatefulSet's revision, of ten digits.
+READER_GRACE_SECONDS = 30  # the grace period of what only shows the run
+_GRACE_MARGIN_SECONDS = 20  # for the platform's own pauses and hooks, which count towards a grace period
+# The longest name of a job. Labels have at most 63 characters; the longest is NAME-ROLE with a StatefulSet's revision,
+# of ten digits.
 _LABEL_CHARACTERS = 32
-# What YAML 1.2, or Go's reader of 1.1, takes for a number or a truth, and PyYAML writes without quotes.
+# Text that YAML 1.2, or Go's reader of 1.1, takes for a number or a boolean although PyYAML writes it without quotes.
 _NOT_TEXT = r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|0o[0-7]+|[yYnN]"
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:localhost|[\w-]+(?:\.[\w-]+)+|[\w-]+(?=:))(?::\d+)?"
@@ -44,12 +43,12 @@ HEADER = "# Written by `tfdqn manifest`. To change the number of processes or th
 
 
 def environment(gpus: int, cache: str = CUDA_CACHE) -> dict[str, str]:
-    """A container's variables. What the driver compiles for its GPUs goes to `cache`, which is no memory."""
+    """A container's environment variables; with GPUs, the driver caches what it compiles in the folder `cache`."""
     return ENVIRONMENT | ({"CUDA_CACHE_PATH": cache} if gpus else {})
 
 
 class Scale(Struct, frozen=True, kw_only=True):
-    """How many times what a small task needs."""
+    """The factors by which a job gets more than the resources in `cluster.roles.TRAITS`."""
 
     cpus: float = 1
     memory: float = 1
@@ -57,16 +56,17 @@ class Scale(Struct, frozen=True, kw_only=True):
 
 
 class JobSpec(Struct, frozen=True, kw_only=True):
-    """What is to be run.
+    """The job to run.
 
     Args:
-      name: of the job: a DNS label.
-      config: the whole configuration; it says how many processes there are.
-      image: that every container is made from.
-      cuda_image: that it is where there are GPUs, if another.
-      gpus: for each process that computes gradients.
-      scale: of what processes and volumes are given.
-      queue: of Kueue, which decides when the job begins.
+      name: of the job, a DNS label.
+      config: the whole configuration, which says how many processes there are.
+      image: the image of every container.
+      cuda_image: the image of every container if there are GPUs; "": `image`.
+      has_evaluator: whether the job has an evaluator.
+      gpus: how many each process that computes gradients gets.
+      queue: the local queue of Kueue that admits the job; "": the job begins at once.
+      scale: of the resources of processes and volumes.
     """
 
     name: str
@@ -80,19 +80,21 @@ class JobSpec(Struct, frozen=True, kw_only=True):
 
     @property
     def container_image(self) -> str:
-        """Of every container."""
+        """The image of every container."""
         return (self.cuda_image if self.gpus else "") or self.image
 
     @property
     def config_toml(self) -> str:
-        """The configuration, overrides and all: no process needs further ones."""
+        """The whole configuration as TOML, with the overrides of the command line."""
         return dump(self.config)
 
     def program(self, host: Callable[[ProcessId], str]) -> Program:
-        """Every process, where each that serves has a host of its own. Raises ConfigError.
+        """The processes of the job, where each that serves has a host of its own.
 
         Args:
-          host: the name by which the others find a process's host.
+          host: the name by which the other processes find a process's host.
+
+        Raises ConfigError if the configuration can't be run by many processes.
         """
         topology = topology_on_hosts(self.config, host, has_evaluator=self.has_evaluator)
         files = {"config_file": CONFIG_FILE, "cluster_file": CLUSTER_FILE}
@@ -100,32 +102,32 @@ class JobSpec(Struct, frozen=True, kw_only=True):
 
     @property
     def has_chief(self) -> bool:
-        """Whether the learner serves `tf.distribute`, too: where there are workers."""
+        """Whether the learner is also the chief of a `tf.distribute` cluster, as it is if there are workers."""
         return process_counts(self.config)[Role.WORKER] > 0
 
     def gpus_of(self, role: Role) -> int:
-        """For each process of a role."""
+        """How many GPUs each process of a role gets."""
         return self.gpus if TRAITS[role].computes_gradients(self.config) else 0
 
     def health_arguments(self, role: Role | None = None, index: int | str = 0) -> tuple[str, ...]:
-        """After `tfdqn`: whether a process lives, or the only one of a container."""
+        """The arguments of `tfdqn` that check a process's heartbeat; None: that of the only one in the container."""
         which = () if role is None else (str(role), "--task", str(index))
         return ("health", *which, "--within", str(self.config.health.dead_after_seconds))
 
 
 def with_gpus(spec: JobSpec, gpus: int) -> JobSpec:
-    """With so many for each process that computes gradients, which refuses to learn without them."""
+    """The job with `gpus` for each process that computes gradients; these refuse to learn with fewer."""
     learner = replace(spec.config.learner, min_gpus=gpus)
     return replace(spec, gpus=gpus, config=replace(spec.config, learner=learner))
 
 
 def grace_seconds(role: Role) -> int:
-    """From being asked to end until a platform may kill a process."""
+    """The seconds that a platform must give a process between asking it to end and killing it."""
     return TRAITS[role].grace_seconds + _GRACE_MARGIN_SECONDS
 
 
 def check_image(name: str) -> None:
-    """Raises ConfigError for what can't be an image's name (the grammar of the OCI distribution's references)."""
+    """Raises ConfigError for what is no image's name, by the grammar of OCI references (distribution/reference)."""
     if not re.fullmatch(_IMAGE, name):
         raise ConfigError(
             f'--image "{name}": an image is HOST/PATH/NAME:TAG or NAME@sha256:…, its path in lower case, without spaces'
@@ -133,9 +135,10 @@ def check_image(name: str) -> None:
 
 
 def dns_label(text: str) -> str:
-    """`text` as a name that networks allow, short enough to have a role's name and an index added.
+    """`text` as a DNS label, short enough for a role's name and an index to be added.
 
-    Where letters of it had to go, a part of its hash tells it from others that are alike but for those.
+    If characters had to be dropped at its end or are not ASCII, a part of its hash is added, so that labels of
+    different texts differ.
     """
     label = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     if label[:1].isdigit():
@@ -147,14 +150,14 @@ def dns_label(text: str) -> str:
 
 
 def to_yaml(*documents: object, header: str = HEADER) -> str:
-    """YAML, keys in the order given, texts of several lines as such."""
+    """The documents as YAML, with keys in the order given, and strings of several lines as blocks."""
     return header + yaml.dump_all(
         documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False
     )
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes what occurs twice twice, and text of several lines as a block."""
+    """Writes without aliases, with indented lists, and strings of several lines as blocks."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True

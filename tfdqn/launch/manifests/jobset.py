@@ -1,10 +1,11 @@
 """A job as one Kubernetes JobSet: an Indexed Job for each role, which begin, fail and end together.
 
-The learner's good end is the job's: what is left then is told to end. A Job knows which exit statuses mean that a pod
-is to be made anew. Where one has failed by its policy, for status 2, the JobSet has failed: only its user can correct
-that. Where the pods of one crash too often, all Jobs begin again, from the last checkpoint, a few times.
+When the learner has completed, the job has, and the other pods are told to end. By its pod failure policy, a Job knows
+which exit statuses mean that a pod is to be replaced. A pod with status 2 fails its Job and the JobSet at once, since
+only the user can correct that. If a Job's pods crash too often, all Jobs start again from the last checkpoint, up to
+three times.
 
-Of the interface (`jobset.x-k8s.io/v1alpha2`) it uses what version 0.7 has, and each later one:
+It uses only what the API `jobset.x-k8s.io/v1alpha2` has since version 0.7:
 https://github.com/kubernetes-sigs/jobset/blob/v0.12.0/api/jobset/v1alpha2/jobset_types.go
 """
 
@@ -26,14 +27,14 @@ from tfdqn.launch.manifests.kubernetes_objects import (
 )
 from tfdqn.launch.manifests.sizes import Objects, in_sizes
 
-_CRASHES_OF_ONE = 5
-_RESTARTS = 3  # of all Jobs
+_CRASHES_OF_ONE = 5  # of one pod, after which its Job has failed
+_RESTARTS = 3  # of all Jobs together
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _QUEUE = r"(?=.{1,63}$)[a-z0-9]+([-.]+[a-z0-9]+)*"
 
 
 def render(spec: JobSpec) -> dict[str, str]:
-    """kustomization.yaml, the base that it names, and overlays of it. Raises ConfigError."""
+    """kustomization.yaml, the base that it names, and the overlays, by path. Raises ConfigError."""
     if spec.queue and not re.fullmatch(_QUEUE, spec.queue):
         raise ConfigError(
             f'--queue "{spec.queue}": a queue has a name of at most 63 lower-case letters, digits, - and .'
@@ -61,26 +62,26 @@ def _name(role: Role) -> str:
 
 
 def _host(spec: JobSpec, process_id: ProcessId) -> str:
-    """A pod's: the JobSet, the Job, which is the first of its kind, and the pod's index; then the JobSet's Service."""
+    """A pod's host name: JOBSET-ROLE-JOB-POD.SERVICE, where a role has one Job, 0, and the Service is the JobSet's."""
     return f"{spec.name}-{_name(process_id.role)}-0-{process_id.index}.{spec.name}"
 
 
 def _job_set(spec: JobSpec, counts: dict[Role, int]) -> dict[str, Any]:
     of_queue = {_QUEUE_LABEL: spec.queue} if spec.queue else {}
-    described = metadata(spec, spec.name)
+    common = metadata(spec, spec.name)
     return {
         "apiVersion": "jobset.x-k8s.io/v1alpha2",
         "kind": "JobSet",
-        "metadata": described | {"labels": described["labels"] | of_queue},
+        "metadata": common | {"labels": common["labels"] | of_queue},
         "spec": {
-            # Kueue lets it begin when it admits it.
+            # Kueue resumes it on admission.
             **({"suspend": True} if spec.queue else {}),
-            # Names before pods are ready, since each waits for the others.
+            # Pods have DNS names before they are ready, since each waits for the others.
             "network": {"enableDNSHostnames": True, "subdomain": spec.name, "publishNotReadyAddresses": True},
             "successPolicy": {"operator": "All", "targetReplicatedJobs": [_name(Role.LEARNER)]},
             "failurePolicy": {
                 "maxRestarts": _RESTARTS,
-                # No process of an earlier attempt meets one of the next.
+                # All pods of an attempt end before those of the next begin, so that they can't reach each other.
                 "restartStrategy": "BlockingRecreate",
                 "rules": [{"name": "mistake", "action": "FailJobSet", "onJobFailureReasons": ["PodFailurePolicy"]}],
             },
@@ -90,7 +91,7 @@ def _job_set(spec: JobSpec, counts: dict[Role, int]) -> dict[str, Any]:
 
 
 def _replicated_job(spec: JobSpec, role: Role, count: int) -> dict[str, Any]:
-    # A replay server keeps a folder of its own in the run's directory: a JobSet has no volume for each pod.
+    # Replay servers keep their files in the run's directory, since a JobSet makes no volume claim for each pod.
     storage = pods.run_volume(spec) if TRAITS[role].keeps_files else None
     template = pods.template(spec, role, pods.JOB_INDEX, "Never", storage=storage)
     return {

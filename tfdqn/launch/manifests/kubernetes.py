@@ -1,8 +1,8 @@
-"""A job in pods, as plain Kubernetes manifests: a controller for each role, by what becomes of it at its end.
+"""A job as plain Kubernetes manifests: a controller for each role.
 
-Replay servers and parameter servers are StatefulSets. Workers have stable names, too, but end by themselves when the
-job does: they are an Indexed Job, as the actors are, whose pods are named by their index. A Job knows which exit
-statuses mean that a pod is to be made anew.
+Replay servers and parameter servers are StatefulSets, which never complete. All other roles end by themselves with the
+job, and are Indexed Jobs, whose pods have stable names as well. By its pod failure policy, a Job knows which exit
+statuses mean that a pod is to be replaced.
 """
 
 from typing import Any
@@ -24,11 +24,11 @@ from tfdqn.launch.manifests.kubernetes_objects import (
 )
 from tfdqn.launch.manifests.sizes import Objects, in_sizes
 
-_CRASHES_OF_ONE = 20
+_CRASHES_OF_ONE = 20  # of one pod, after which its Job has failed
 
 
 def render(spec: JobSpec) -> dict[str, str]:
-    """kustomization.yaml, the base that it names, and overlays of it. Raises ConfigError."""
+    """kustomization.yaml, the base that it names, and the overlays, by path. Raises ConfigError."""
     return in_sizes(spec, _objects)
 
 
@@ -52,13 +52,13 @@ def _objects(spec: JobSpec) -> Objects:
 
 
 def _host(spec: JobSpec, process_id: ProcessId) -> str:
-    """A pod's name and its role's service: both kinds of controller name their pods so."""
+    """A pod's host name: ROLE-INDEX.SERVICE, for StatefulSets and Indexed Jobs alike."""
     of_role = name(spec, process_id.role)
     return f"{of_role}-{process_id.index}.{of_role}"
 
 
 def _service(spec: JobSpec, role: Role) -> dict[str, Any]:
-    """Names for a role's pods; before they are ready, since each waits for the others."""
+    """A headless Service that gives a role's pods DNS names, before they are ready, since each waits for the others."""
     ports = [{"name": "job", "port": PORT}]
     if role is Role.LEARNER and spec.has_chief:
         ports.append({"name": "chief", "port": CHIEF_PORT})
@@ -88,7 +88,7 @@ def _stateful_set(spec: JobSpec, role: Role, count: int) -> dict[str, Any]:
             "replicas": count,
             "podManagementPolicy": "Parallel",
             "selector": {"matchLabels": pods.labels(spec, role)},
-            # What a replay server keeps is its own: its volume is made by the StatefulSet.
+            # A replay server's volume is its own, by the claim template below.
             "template": pods.template(spec, role, pods.STATEFUL_SET_INDEX, "Always", storage=None),
             **({"volumeClaimTemplates": claims} if claims else {}),
         },

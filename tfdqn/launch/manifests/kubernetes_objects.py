@@ -1,4 +1,4 @@
-"""What a job on Kubernetes consists of besides its pods: files, volumes, Jobs, who may reach it, who looks at it."""
+"""The objects of a job on Kubernetes besides its pods: ConfigMap, volume claims, NetworkPolicy, Jobs, TensorBoard."""
 
 import math
 from typing import Any
@@ -18,18 +18,18 @@ _GI_OF_RUN, _GI_OF_REPLAY_SERVER = 20, 10
 
 
 def kustomization(resources: list[str], **more: object) -> str:
-    """A kustomization.yaml, which names files and folders, and says `more` of what is made of them."""
+    """A kustomization.yaml with these files and folders, and `more` fields, such as patches."""
     kind = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
     return to_yaml(kind | {"resources": resources} | more)
 
 
 def metadata(spec: JobSpec, name: str) -> dict[str, Any]:
-    """Of an object of a job."""
+    """The metadata of an object that belongs to a job."""
     return {"name": name, "labels": pods.labels(spec)}
 
 
 def config_map(spec: JobSpec, more: dict[str, str]) -> dict[str, Any]:
-    """The files that every container finds; `more` than the configuration: names and contents."""
+    """The files that every container has: the configuration, and `more` by name and content."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -39,10 +39,11 @@ def config_map(spec: JobSpec, more: dict[str, str]) -> dict[str, Any]:
 
 
 def run_claim(spec: JobSpec, *, replay_servers: int = 0) -> dict[str, Any]:
-    """The run's directory, which the learner and the evaluator have in common, be it on two nodes.
+    """The claim for the run's directory, which the learner and the evaluator share, even on different nodes.
 
     Args:
-      replay_servers: that keep what they hold there, too.
+      spec: the job.
+      replay_servers: how many replay servers keep their files there as well.
     """
     return {
         "apiVersion": "v1",
@@ -53,7 +54,7 @@ def run_claim(spec: JobSpec, *, replay_servers: int = 0) -> dict[str, Any]:
 
 
 def replay_claim(spec: JobSpec) -> dict[str, Any]:
-    """What is asked of a replay server's own volume."""
+    """The specification of the claim for a replay server's own volume."""
     return _claim(spec, "ReadWriteOnce", _GI_OF_REPLAY_SERVER)
 
 
@@ -62,8 +63,9 @@ def _claim(spec: JobSpec, mode: str, gi: int) -> dict[str, Any]:
 
 
 def network_policy(spec: JobSpec) -> dict[str, Any]:
-    """Anyone who reaches a port can read what is learned, and spoil it: only the job's own pods may, and of these not
-    those that only show it.
+    """Lets only the job's own pods reach its ports, and of these not TensorBoard's.
+
+    The ports have no authentication: anyone who reaches one can read and change what is learned.
     """
     own = {"matchLabels": pods.labels(spec)}
     taking_part = {"key": pods.COMPONENT, "operator": "NotIn", "values": [_TENSORBOARD]}
@@ -77,10 +79,13 @@ def network_policy(spec: JobSpec) -> dict[str, Any]:
 
 
 def budget(spec: JobSpec, role: Role, count: int, *, is_job: bool) -> dict[str, Any]:
-    """How many may be evicted at once: one replay server; of those that the learner needs to go on, none.
+    """A PodDisruptionBudget: how many pods of a role may be evicted at once, by its traits.
 
     Args:
-      is_job: whether a Job makes the pods: they can be counted in one way only, by how many must stay.
+      spec: the job.
+      role: of the pods.
+      count: how many pods the role has.
+      is_job: whether a Job makes the pods; the budget of these can only be given as the number that must stay.
     """
     evictable = TRAITS[role].evictable
     return {
@@ -90,23 +95,24 @@ def budget(spec: JobSpec, role: Role, count: int, *, is_job: bool) -> dict[str, 
         "spec": {
             **({"minAvailable": count - evictable} if is_job else {"maxUnavailable": evictable}),
             "selector": {"matchLabels": pods.labels(spec, role)},
-            # A pod that crashes over and over, or never starts, keeps no node from being drained.
+            # A pod that crashes again and again, or never starts, must not keep its node from being drained.
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }
 
 
 def name(spec: JobSpec, role: Role) -> str:
-    """Of a role's objects."""
+    """The name of a role's objects."""
     return f"{spec.name}-{role.replace('_', '-')}"
 
 
 def indexed_job(template: dict[str, Any], count: int, *, crashes: int) -> dict[str, Any]:
-    """Of a Job, whose pods have an index each: what it is to do.
+    """The specification of an Indexed Job.
 
     Args:
       template: of its pods.
-      crashes: of one pod, after which the Job has failed.
+      count: how many pods it has.
+      crashes: how many one pod may have on average before the Job has failed.
     """
     return {
         "completionMode": "Indexed",
@@ -119,7 +125,7 @@ def indexed_job(template: dict[str, Any], count: int, *, crashes: int) -> dict[s
 
 
 def tensorboard(spec: JobSpec) -> dict[str, list[dict[str, Any]]]:
-    """A Deployment that shows the run's logs to those who forward its port, where the run has logs for it."""
+    """A Deployment of TensorBoard, by file name; {} if the run has no logs for it. Its port must be forwarded."""
     if not spec.config.logging.tensorboard:
         return {}
     labels = pods.labels(spec, _TENSORBOARD)

@@ -1,10 +1,10 @@
-"""`Platform`: what a job's manifest can be written for; the command line reads it before any of their modules."""
+"""`Platform`: the platforms that manifests can be written for, by name, without their modules' imports."""
 
 from enum import StrEnum
 
 
 class Platform(StrEnum):
-    """What runs the job; each has the module of its name."""
+    """A platform that runs a job; the module of its name renders its files."""
 
     COMPOSE = "compose"
     KUBERNETES = "kubernetes"

@@ -1,4 +1,4 @@
-"""What runs in a pod of a job on Kubernetes: one container, which may do nothing but its part."""
+"""The pods of a job on Kubernetes: one container each, without privileges that it doesn't need."""
 
 from typing import Any
 
@@ -26,13 +26,17 @@ _GPU = "nvidia.com/gpu"
 
 
 def labels(spec: JobSpec, component: str = "") -> dict[str, str]:
-    """Of everything that belongs to a job, or to a component of it: a role, say."""
+    """The labels of everything that belongs to a job, or to one of its components, such as a role."""
     own = {"app.kubernetes.io/name": "tfdqn", "app.kubernetes.io/instance": spec.name}
     return own | {COMPONENT: component.replace("_", "-")} if component else own
 
 
 def failure_policy() -> dict[str, Any]:
-    """What a Job does by a pod's exit status: as the supervisor of one host would; what was stopped comes back."""
+    """A Job's pod failure policy, by exit statuses: what the supervisor of a single host does.
+
+    Status 2 fails the Job. After a status for a restart or a stop, or an eviction, the pod is replaced and no crash is
+    counted.
+    """
 
     def on_status(action: str, *statuses: int) -> dict[str, Any]:
         codes = {"containerName": _CONTAINER, "operator": "In", "values": list(statuses)}
@@ -45,15 +49,17 @@ def failure_policy() -> dict[str, Any]:
 def template(
     spec: JobSpec, role: Role, index_path: str, restart: str, *, storage: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """A pod of a role.
+    """The template of a role's pods.
 
     Args:
-      index_path: the field of the pod that holds its index.
-      restart: "Always", or "Never" where the controller makes another pod instead.
-      storage: the volume for the run's directory, if the pod itself names one.
+      spec: the job.
+      role: of the pods.
+      index_path: the field of a pod that holds its index.
+      restart: its restart policy: "Always", or "Never" if the controller makes another pod instead.
+      storage: the volume for the run's directory; None: there is none, or the controller adds it.
     """
     if spec.gpus_of(role) and not TRAITS[role].keeps_files:
-        storage = {"emptyDir": {"sizeLimit": "4Gi"}}  # of the driver's cache alone
+        storage = {"emptyDir": {"sizeLimit": "4Gi"}}  # for the driver's cache only
     container = _container(spec, role, index_path)
     pod = specification(spec, container, grace_seconds=grace_seconds(role), storage=storage)
     return {"metadata": {"labels": labels(spec, role)}, "spec": {"restartPolicy": restart, **pod}}
@@ -62,10 +68,13 @@ def template(
 def specification(
     spec: JobSpec, container: dict[str, Any], *, grace_seconds: int, storage: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """Of a pod of one container, which may do nothing but its part.
+    """The specification of a pod with one container.
 
     Args:
-      storage: the volume for the run's directory, if there is one.
+      spec: the job.
+      container: its specification.
+      grace_seconds: between asking it to end and killing it.
+      storage: the volume for the run's directory; None: there is none.
     """
     volumes: list[dict[str, Any]] = [
         {"name": "configuration", "configMap": {"name": spec.name}},
@@ -87,7 +96,7 @@ def specification(
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        # Nodes with GPUs are often kept for those that ask for them.
+        # Nodes with GPUs are often tainted, so that only pods that need GPUs are scheduled there.
         **({"tolerations": [{"key": _GPU, "operator": "Exists", "effect": "NoSchedule"}]} if has_gpus else {}),
         "containers": [container],
         "volumes": volumes,
@@ -95,14 +104,17 @@ def specification(
 
 
 def credentials(spec: JobSpec, *roles: Role) -> dict[str, Any]:
-    """Of a container that runs these roles: the Secret of the job's name as variables, where its user has made it."""
+    """The part of a container that gives it the Secret NAME-credentials as variables, if the user has made one.
+
+    {} if none of the roles that the container runs uses credentials.
+    """
     if not any(TRAITS[role].gets_credentials for role in roles):
         return {}
     return {"envFrom": [{"secretRef": {"name": f"{spec.name}-credentials", "optional": True}}]}
 
 
 def run_claim_name(spec: JobSpec) -> str:
-    """Of the claim that holds the run's directory."""
+    """The name of the claim for the run's directory."""
     return f"{spec.name}-run"
 
 
@@ -112,7 +124,13 @@ def run_volume(spec: JobSpec) -> dict[str, Any]:
 
 
 def confined(spec: JobSpec, *, has_storage: bool, only_reads: bool = False) -> dict[str, Any]:
-    """What every container has in common."""
+    """The common part of all containers: image, volume mounts, and no privileges.
+
+    Args:
+      spec: the job.
+      has_storage: whether the volume for the run's directory is mounted.
+      only_reads: whether it is mounted read-only.
+    """
     mounts = [
         {"name": "configuration", "mountPath": CONFIG_FILE.rpartition("/")[0], "readOnly": True},
         {"name": "tmp", "mountPath": "/tmp"},
@@ -128,21 +146,23 @@ def confined(spec: JobSpec, *, has_storage: bool, only_reads: bool = False) -> d
             "capabilities": {"drop": ["ALL"]},
         },
         "volumeMounts": mounts,
-        # The one line by which a process says what is wrong, in `kubectl describe pod`.
+        # So that `kubectl describe pod` shows the line in which a process says what is wrong.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
 
 def variables(gpus: int = 0) -> list[dict[str, Any]]:
-    """Of the environment of every container."""
+    """The environment variables of every container; `gpus`: how many it has."""
     return [{"name": name, "value": value} for name, value in environment(gpus).items()]
 
 
 def resources(spec: JobSpec, needed: Resources, gpus: int) -> dict[str, Any]:
-    """What a container is given: more memory than that ends it, idle processors it may use.
+    """A container's resources. Memory is limited to what is requested; idle processors may be used without limit.
 
     Args:
-      needed: for a small task; the job's scale is by how much more it is.
+      spec: the job, whose scale multiplies what is needed.
+      needed: what the container needs at scale 1.
+      gpus: how many it needs.
     """
     millicpus, mib = round(1000 * needed.cpus * spec.scale.cpus), round(1024 * needed.memory_gib * spec.scale.memory)
     memory = f"{mib}Mi" if mib % 1024 else f"{mib // 1024}Gi"
@@ -156,7 +176,7 @@ def _container(spec: JobSpec, role: Role, index_path: str) -> dict[str, Any]:
     arguments = run_arguments(role, "$(TASK)", config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR)
     gpus = spec.gpus_of(role)
     common = confined(spec, has_storage=TRAITS[role].keeps_files or gpus > 0)
-    # Of what was stopped and ends with 0, a Job would say that it is done; a StatefulSet does not ask.
+    # A status of its own for being stopped, since a Job would take 0 for completion. A StatefulSet ignores statuses.
     container: dict[str, Any] = {
         "name": _CONTAINER,
         "image": common.pop("image"),
@@ -175,7 +195,7 @@ def _container(spec: JobSpec, role: Role, index_path: str) -> dict[str, Any]:
 
 
 def _probes(spec: JobSpec, role: Role) -> dict[str, Any]:
-    """Whether it lives, by its heartbeat. A probe's command knows variables only through a shell."""
+    """Probes that check the heartbeat. Their command runs in a shell, which expands $TASK."""
     health = " ".join(("tfdqn", *spec.health_arguments(role, '"$TASK"')))
     asked = {"exec": {"command": ["sh", "-c", f"exec {health}"]}, "timeoutSeconds": 5}
     return {

@@ -1,4 +1,4 @@
-"""Pools of like machines, for platforms that know fewer kinds of them than a job has roles: roles share one."""
+"""`make_pools`: pools of equal machines that roles share, for platforms with fewer kinds of machines than roles."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,53 +10,55 @@ from tfdqn.cluster.program import PORT
 from tfdqn.cluster.roles import TRAITS, Role, process_counts
 from tfdqn.launch.manifests.job_spec import CONFIG_FILE, RUN_DIR, JobSpec, grace_seconds
 
-_MOST_CPUS = 16  # of a machine, if it can be helped
+_MOST_CPUS = 16  # of a machine, unless its processes need more
 
 
 class Pool(Struct, frozen=True, kw_only=True):
-    """How many machines a pool has, and what each must have room for: the fullest."""
+    """A pool, whose machines are all as large as the one that needs most."""
 
     name: str
-    roles: tuple[Role, ...]
-    size: int
-    cpus: int
+    roles: tuple[Role, ...]  # whose processes run there
+    size: int  # how many machines
+    cpus: int  # of each machine
     memory_gib: int
     gpus: int
 
     @property
     def keeps(self) -> bool:
-        """Whether something is kept there that must outlive the machine."""
+        """Whether its processes keep files that must outlive the machine."""
         return any(TRAITS[role].keeps_files for role in self.roles)
 
     @property
     def grace_seconds(self) -> int:
-        """Until all of a machine's processes have ended in order."""
+        """The time in which all processes of a machine end, one role after another."""
         return sum(map(grace_seconds, self.roles))
 
 
 def make_pools(spec: JobSpec, roles: Mapping[str, tuple[Role, ...]], *, is_spread: bool) -> list[Pool]:
-    """The pools that a job needs, without those that would be empty.
+    """The pools of a job, without those that would be empty.
 
     Args:
-      roles: that share a pool, by its name; the machines' processes are dealt out in this order.
-      is_spread: no pool has fewer machines than there are processes of its rarest role; else as few as there can be.
+      spec: the job.
+      roles: the roles of each pool by its name, in the order in which processes are assigned to machines.
+      is_spread: whether a pool has at least as many machines as its rarest role has processes; False: as few machines
+        as possible.
 
     Raises ConfigError if the configuration can't be run by many processes.
     """
     counts = process_counts(spec.config, has_evaluator=spec.has_evaluator)
-    there = {
+    present = {
         pool: tuple(role for role in every if counts[role])
         for pool, every in roles.items()
         if any(counts[role] for role in every)
     }
-    sizes = {pool: _size(spec, {role: counts[role] for role in each}, is_spread) for pool, each in there.items()}
-    placed = place(spec.config, there, sizes)
+    sizes = {pool: _size(spec, {role: counts[role] for role in each}, is_spread) for pool, each in present.items()}
+    placed = place(spec.config, present, sizes)
     addresses = {pool: tuple(f"{pool}-{i}:{PORT}" for i in range(size)) for pool, size in sizes.items()}
-    machines = Machines(addresses=addresses, this=Machine(next(iter(there)), 0), origin="")
+    machines = Machines(addresses=addresses, this=Machine(next(iter(present)), 0), origin="")
     check_topology(spec.config, topology_on_machines(spec.config, placed, machines))
 
     def fullest(pool: str, need: Callable[[Role], int]) -> int:
-        """What the machine of the pool that needs most of it needs."""
+        """The largest need of any machine of the pool."""
         return max(sum(need(each.role) for each in placed[machine]) for machine in placed if machine.pool == pool)
 
     return [
@@ -68,18 +70,18 @@ def make_pools(spec: JobSpec, roles: Mapping[str, tuple[Role, ...]], *, is_sprea
             memory_gib=fullest(pool, lambda role: TRAITS[role].resources.memory_gib),
             gpus=fullest(pool, spec.gpus_of),
         )
-        for pool, each in there.items()
+        for pool, each in present.items()
     ]
 
 
 def host_arguments(pools: list[Pool], config_file: str = CONFIG_FILE, run_dir: str = RUN_DIR) -> tuple[str, ...]:
-    """After `tfdqn`: what every machine runs."""
+    """The arguments of `tfdqn` with which every machine runs its share of the job."""
     of_pools = [("--pool", f"{pool.name}={','.join(pool.roles)}") for pool in pools]
     return ("host", config_file, "--run-dir", run_dir, *(word for each in of_pools for word in each))
 
 
 def _size(spec: JobSpec, counts: Mapping[Role, int], is_spread: bool) -> int:
-    """As many machines as there are processes that compute on GPUs; else so many that none need be very large."""
+    """How many machines a pool has: one for each process with GPUs, else enough for `_MOST_CPUS` to do for each."""
     computing = [counts[role] for role in counts if spec.gpus_of(role)]
     if computing:
         return max(computing)

@@ -1,4 +1,4 @@
-"""A job's files for a platform: rendered by the platform's own module, and written where containers can read them."""
+"""`render`: a job's files for a platform, by the platform's own module; `write_files`: writes them to a folder."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,26 +11,27 @@ from tfdqn.launch.manifests.platforms import Platform
 from tfdqn.storage.atomic_files import write_atomically
 
 _PATTERNS = ("*.yaml", "base/*.yaml", "overlays/*/*.yaml")
-_MODE = 0o644  # whatever the umask: containers read them as a user of their own
+_MODE = 0o644  # whatever the umask is, since containers read the files as another user
 
 
 def render(platform: Platform, spec: JobSpec) -> dict[str, str]:
-    """The files by which a platform runs a job: names and contents.
+    """The contents of the files by which a platform runs a job, by relative path.
 
-    Raises ConfigError if the configuration can't be run by many processes, or the platform knows no queue.
+    Raises ConfigError if the configuration can't be run by many processes, or if the job has a queue and the platform
+    none.
     """
     if spec.queue and platform is not Platform.JOBSET:
         raise ConfigError(
-            f"--queue {spec.queue}: Kueue admits a job as a whole only as a JobSet: use the platform jobset"
+            f"--queue {spec.queue}: Kueue can admit a whole job only if it is a JobSet: use the platform jobset"
         )
     files: dict[str, str] = import_module(f"tfdqn.launch.manifests.{platform}").render(spec)
     return files
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> list[Path]:
-    """Writes the files, removes others that an earlier call wrote, and returns their paths.
+    """Writes files to a folder, and removes others there that an earlier call has written.
 
-    Raises RunDirError if one can't be written.
+    Returns the paths of the files. Raises RunDirError if one can't be written.
     """
     for name, content in files.items():
         path = folder / name
@@ -44,6 +45,7 @@ def write_files(folder: Path, files: Mapping[str, str]) -> list[Path]:
 
 
 def _is_ours(path: Path) -> bool:
+    """Whether `tfdqn manifest` has written the file."""
     with suppress(OSError, UnicodeDecodeError):
         return path.read_text(encoding="utf-8").startswith(HEADER)
     return False

@@ -1,8 +1,8 @@
-"""Sizes of a job on Kubernetes: an overlay of Kustomize for each, which patches what differs from its base.
+"""Sizes of a job on Kubernetes: a Kustomize overlay for each, which patches what differs from the base.
 
-A size changes how many actors there are, which any run may go on with, and what pods and volumes are given. Replay
-servers, workers and parameter servers stay: their numbers change how it learns, and what a run can resume. All of a
-job's processes must know the same, so its ConfigMap is patched, too.
+A size changes the number of actors, which may change in any run, and the resources of pods and volumes. It keeps the
+numbers of replay servers, workers and parameter servers, which change how the job learns and what a run can resume. The
+ConfigMap is patched as well, since all processes of a job must have the same configuration.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,17 +22,17 @@ _MOST_ACTORS = 1024
 
 
 def _small(spec: JobSpec) -> JobSpec:
-    """For a cluster on a laptop, and to try things out: one actor, little of everything."""
+    """For trials, such as in a cluster on a laptop: one actor, a quarter of the processors, half of the memory."""
     return _with_actors(replace(spec, scale=Scale(cpus=0.25, memory=0.5)), 1)
 
 
 def _gpu(spec: JobSpec) -> JobSpec:
-    """As asked for, with a GPU, if no more are asked for, for each process that computes gradients."""
+    """The same job with at least one GPU for each process that computes gradients."""
     return with_gpus(spec, max(spec.gpus, 1))
 
 
 def _large(spec: JobSpec) -> JobSpec:
-    """For pictures and large networks: four times the actors, twice the processors, four times memory and volumes."""
+    """For images and large networks: four times the actors, memory and volumes, and twice the processors."""
     actors = min(4 * spec.config.acting.actors, _MOST_ACTORS)
     return _with_actors(replace(spec, scale=Scale(cpus=2, memory=4, storage=4)), actors)
 
@@ -41,10 +41,13 @@ SIZES = {"small": _small, "gpu": _gpu, "large": _large}
 
 
 def in_sizes(spec: JobSpec, objects: Callable[[JobSpec], Objects]) -> dict[str, str]:
-    """A kustomization's files: the base, which the folder itself names, and the overlays.
+    """The files of a kustomization by path: the base, which the top folder names, and the overlays.
 
     Args:
-      objects: of a job, by the file in which they stand. Raises ConfigError.
+      spec: the job.
+      objects: makes a job's objects, by the names of their files; it may raise ConfigError.
+
+    Raises ConfigError as `objects`.
     """
     base = objects(spec)
     files = {f"base/{name}": to_yaml(*documents) for name, documents in base.items()}
@@ -63,7 +66,7 @@ def in_sizes(spec: JobSpec, objects: Callable[[JobSpec], Objects]) -> dict[str, 
 
 
 def _with_actors(spec: JobSpec, actors: int) -> JobSpec:
-    """With as many as that, where the configuration can be learned with them."""
+    """The job with so many actors; unchanged if its configuration doesn't allow them."""
     with suppress(ConfigError):
         config: Config = parse(spec.config_toml.encode(), [f"acting.actors={actors}"])
         return replace(spec, config=config)
@@ -71,17 +74,17 @@ def _with_actors(spec: JobSpec, actors: int) -> JobSpec:
 
 
 def _patches(base: Objects, sized: Objects) -> Iterator[dict[str, Any]]:
-    """For each object that differs, the operations that make the one of the base that of the size (RFC 6902)."""
+    """A JSON patch (RFC 6902) for each object of the base that differs in the size."""
     for name, documents in base.items():
         for before, after in zip(documents, sized[name], strict=True):
             if operations := list(_operations("", before, after)):
                 target = {"kind": before["kind"], "name": before["metadata"]["name"]}
-                # With its end marked: Kustomize takes the white space at the end away, that of a last text, too.
+                # The end is marked because Kustomize strips trailing white space, which may belong to a block of text.
                 yield {"target": target, "patch": to_yaml(operations, header="") + "...\n"}
 
 
 def _operations(path: str, before: object, after: object) -> Iterator[dict[str, Any]]:
-    """A size adds to what there is, or gives it another value."""
+    """The operations that turn `before` into `after`, which has all its keys and at least as many list elements."""
     if isinstance(before, dict) and isinstance(after, dict) and before.keys() <= after.keys():
         for key, value in after.items():
             inner = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"

@@ -1,7 +1,7 @@
-"""A job under Slurm: one batch script of a heterogeneous job, with a component and a step for each role.
+"""A job under Slurm: a batch script for a heterogeneous job, with a component and a step for each role.
 
-Addresses are known only when the job begins: the script asks each component for its hosts, and writes the
-cluster file then. Several processes may share a node, so each has a port of its own.
+Addresses are only known when the job begins: then the script asks each component for its hosts and writes the cluster
+file. Since processes may share a node, each has a port of its own.
 """
 
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from tfdqn.cluster.topology import Topology
 from tfdqn.launch.manifests.job_spec import HEADER, JobSpec, grace_seconds
 from tfdqn.system.addresses import PORTS
 
-_QUICK_FAILURE_SECONDS = 60
-_SAVING_SECONDS = 2 * grace_seconds(Role.LEARNER)
+_QUICK_FAILURE_SECONDS = 60  # a task that fails within this time counts towards being given up
+_SAVING_SECONDS = 2 * grace_seconds(Role.LEARNER)  # before the time limit, at which the job is told to save
 
 
 def render(spec: JobSpec) -> dict[str, str]:
-    """job.sbatch. Raises ConfigError."""
+    """job.sbatch, the batch script. Raises ConfigError."""
     topology = spec.program(lambda process_id: process_id.file_stem).topology
     roles = [role for role in Role if topology.count(role)]
     lines = [
@@ -42,7 +42,7 @@ def render(spec: JobSpec) -> dict[str, str]:
 
 
 def _components(spec: JobSpec, roles: list[Role], topology: Topology) -> Iterator[str]:
-    """What is asked of Slurm; a comment has a line of its own."""
+    """The lines with options for sbatch, where a comment needs a line of its own."""
     yield f"#SBATCH --job-name={spec.name}"
     yield "# A signal before the time limit, so that the job can save."
     yield f"#SBATCH --signal=B:USR1@{_SAVING_SECONDS}"
@@ -55,17 +55,17 @@ def _components(spec: JobSpec, roles: list[Role], topology: Topology) -> Iterato
 
 
 def _tasks(spec: JobSpec, role: Role, topology: Topology) -> str:
-    """Of a component, and of its steps, for which Slurm must be told again."""
+    """The options for a component's tasks, which Slurm needs for each of its steps again."""
     gpus = f" --gpus-per-task={spec.gpus_of(role)}" if spec.gpus_of(role) else ""
     return f"--ntasks={topology.count(role)} --cpus-per-task={TRAITS[role].resources.cpus}{gpus}"
 
 
 def _cluster(roles: list[Role], topology: Topology) -> Iterator[str]:
-    """The cluster file, from the components' hosts."""
+    """The lines that write the cluster file, by the components' hosts."""
     servers = [role for role in serving(but=Role.LEARNER) if role in roles]
     used = 2 + sum(topology.count(role) for role in servers)  # the learner's two come first
     slots = len(PORTS) // used
-    yield "# No other job's on the same node."
+    yield "# Ports that no other job on the same node has."
     yield f"port=$(({PORTS.start} + SLURM_JOB_ID % {slots} * {used}))"
     yield "{"
     learner = f"addresses {roles.index(Role.LEARNER)}"
@@ -83,7 +83,7 @@ def _cluster(roles: list[Role], topology: Topology) -> Iterator[str]:
 _BEGINNING = """
 set -euo pipefail
 
-# RUN_DIR is on a file system that all nodes share, and so is what stands beside it.
+# RUN_DIR and the folders beside it must be on a file system that all nodes share.
 export run_dir=${{RUN_DIR:-$SLURM_SUBMIT_DIR/runs/{name}}}
 export job_dir=$run_dir-job-$SLURM_JOB_ID
 export TFDQN_BEATS=/tmp/tfdqn-beats-$SLURM_JOB_ID
@@ -98,16 +98,16 @@ declare -a tasks
 """
 
 _STEP = """
-# step GROUP OPTION...: in a component.
+# step GROUP OPTION...: runs a step in a component.
 step() {
   local group=$1
   shift
-  # Several options in one text.
+  # One string holds several options.
   # shellcheck disable=SC2086
   srun --het-group="$group" ${tasks[$group]} "$@"
 }
 
-# addresses GROUP PORT: of a component's tasks, in their order, as a JSON list; ports are counted up.
+# addresses GROUP PORT: the addresses of a component's tasks as a JSON list, with ports from PORT upwards.
 addresses() {
   step "$1" --label hostname | sort -n |
     awk -v port="$2" '{ printf "%s\\"%s:%d\\"", (NR > 1 ? ", " : "["), $2, port + NR - 1 } END { print "]" }'
@@ -116,10 +116,10 @@ addresses() {
 """
 
 _PLAY = """
-# play ROLE: one task's part, again and again as its exit status says.
+# play ROLE: runs one task's process, and starts it again as its exit status says.
 play() {{
   local status began failures=0 stopped=
-  trap 'stopped=yes' TERM # the process itself is told, too: Slurm tells all of a step
+  trap 'stopped=yes' TERM # Slurm signals every process of a step, so tfdqn gets it as well
   while true; do
     began=$SECONDS status=0
     tfdqn run "$1" "$job_dir/config.toml" --task "$SLURM_PROCID" \\
@@ -140,7 +140,7 @@ export -f play
 """
 
 _END = """
-# `scancel` tells the steps, and this script may be told as well: once is enough for who saves.
+# `scancel` signals all steps, and may signal this script as well; the steps are not signalled a second time.
 is_stopping=
 stop() { is_stopping=yes told=yes; scancel --signal=TERM "$SLURM_JOB_ID"; }
 trap stop USR1
@@ -153,7 +153,7 @@ while ((left > 0)); do
   left=$((left - 1))
   if ((status != 0)) && [[ -z $is_stopping ]]; then
     result=$status
-    stop # a role is given up, and the job with it
+    stop # a role was given up, which ends the job
   fi
 done
 exit "$result"

@@ -1,8 +1,9 @@
-"""A job as Kubeflow's TFJob: four kinds of pods, in which roles share a supervisor, on Kubernetes.
+"""A job as Kubeflow's TFJob on Kubernetes: four kinds of pods, in each of which roles share a supervisor.
 
-It is of the Training Operator 1, which Kubeflow calls legacy: https://www.kubeflow.org/docs/components/trainer/legacy-v1
-The operator tells each pod where the others are (`TF_CONFIG`). The chief's good end is the job's. A pod that ends with
-a status beyond 127 is made anew; with any other but 0 the job has failed.
+TFJob belongs to Training Operator 1, which Kubeflow calls legacy:
+https://www.kubeflow.org/docs/components/trainer/legacy-v1. The operator gives each pod the addresses of the others in
+`TF_CONFIG`. The job has succeeded when the chief ends with status 0. A pod that ends with a status above 127 is
+replaced; with any other status except 0, the job has failed.
 """
 
 from typing import Any
@@ -14,7 +15,7 @@ from tfdqn.launch.manifests.job_spec import COMMAND, JobSpec, to_yaml
 from tfdqn.launch.manifests.kubernetes_objects import config_map, kustomization, network_policy, run_claim, tensorboard
 from tfdqn.launch.manifests.pools import Pool, host_arguments, make_pools
 
-# As `TF_CONFIG` names them, and as the object does.
+# The roles of each kind of pod, by its name in `TF_CONFIG`; below, the kind's name in the object.
 _ROLES = {
     "chief": (Role.LEARNER,),
     "ps": (Role.REPLAY_SERVER, Role.PARAMETER_SERVER),
@@ -22,12 +23,12 @@ _ROLES = {
     "evaluator": (Role.EVALUATOR,),
 }
 _KINDS = {"chief": "Chief", "ps": "PS", "worker": "Worker", "evaluator": "Evaluator"}
-# By these names the operator finds what it gives `TF_CONFIG` to, and the port to put into it.
+# The names by which the operator finds the container that gets `TF_CONFIG`, and the port in it.
 _CONTAINER, _PORT_NAME = "tensorflow", "tfjob-port"
 
 
 def render(spec: JobSpec) -> dict[str, str]:
-    """kustomization.yaml and what it names. Raises ConfigError."""
+    """kustomization.yaml and the files that it names. Raises ConfigError."""
     pools = make_pools(spec, _ROLES, is_spread=True)
     files = {
         "configuration.yaml": [config_map(spec, {})],
@@ -46,7 +47,7 @@ def _job(spec: JobSpec, pools: list[Pool]) -> dict[str, Any]:
         "kind": "TFJob",
         "metadata": {"name": spec.name, "labels": pods.labels(spec)},
         "spec": {
-            "runPolicy": {"cleanPodPolicy": "Running"},  # pods that are left when the chief has ended are told to end
+            "runPolicy": {"cleanPodPolicy": "Running"},  # pods still running when the chief has ended are deleted
             "tfReplicaSpecs": {_KINDS[pool.name]: _replicas(spec, pool, pools) for pool in pools},
         },
     }
@@ -76,7 +77,7 @@ def _replicas(spec: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
         "template": {
             "metadata": {
                 "labels": pods.labels(spec, pool.name),
-                # A sidecar would neither end with the job nor let one pod call another by its address.
+                # A sidecar would not end with the job, and would keep pods from calling each other by address.
                 "annotations": {"sidecar.istio.io/inject": "false"},
             },
             "spec": pod,

@@ -103,7 +103,7 @@ def _own_or_why_not(recipe: Recipe, num_envs: int) -> tuple[VectorEnv | None, st
     if own.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
         reason = "it does not reset on the step after an episode's end"
     elif recipe.masks is not None and not gives_masks(own, recipe.masks):
-        reason = f"its own vectorised version gives no action masks in {recipe.masks.called}"
+        reason = f"its own vectorised version gives no action masks by {recipe.masks.called}"
     if reason is not None:
         own.close()
         return None, reason
