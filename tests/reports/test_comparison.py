@@ -39,7 +39,8 @@ def test_b_s_difference_is_from_a() -> None:
 def test_scores_that_are_all_alike_are_compared_as_they_are() -> None:
     found = compare(np.full(3, 500.0), np.full(3, 500.0))
     assert (found.difference, found.is_settled, found.runs_to_settle) == (0.0, False, None)
-    assert compare(np.full(3, 499.0), np.full(3, 500.0)).is_settled
+    found = compare(np.full(3, 499.0), np.full(4, 500.0))
+    assert (found.difference, found.is_settled, found.runs_to_settle) == (1.0, True, 4)
 
 
 def test_the_runs_that_settle_it_are_those_of_four_tests_in_five() -> None:

@@ -88,12 +88,14 @@ def runs_to_settle(ours: np.ndarray, theirs: np.ndarray) -> int | None:
     the latter scores and three runs), and 54 % to 83 % if it was half of that: more often, the more runs the advice
     came from.
 
-    Returns None if more than a thousand are needed.
+    Returns None if more than a thousand are needed, or if no score differs from any other.
     """
     difference = abs(theirs.mean() - ours.mean())
     for runs in range(max(len(ours), len(theirs)), _MOST_RUNS + 1):
         error, freedom = _welch(_variances(ours, theirs), (runs, runs))
-        if error and student_t_cdf(difference / error - student_t_quantile(freedom), freedom) >= _POWER:
+        if not error:  # all scores of a side are equal
+            return runs if difference else None
+        if student_t_cdf(difference / error - student_t_quantile(freedom), freedom) >= _POWER:
             return runs
     return None
 
