@@ -104,7 +104,7 @@ def test_other_tasks_give_no_state(settings):
     batched = make_task(settings)
     batched.reset(seed=0)
     assert batched.state() is None
-    with pytest.raises(TaskError, match="does not give its state"):
+    with pytest.raises(TaskError, match="its state can't be saved"):
         batched.load_state({})
 
 
@@ -121,7 +121,7 @@ def test_a_subclass_of_a_known_task_is_not_trusted_to_hold_no_more(monkeypatch):
 def test_a_state_of_another_task_or_size_is_refused():
     two, three = make_task(Task(num_envs=2)), make_task(Task(num_envs=3))
     two.reset(seed=0)
-    with pytest.raises(TaskError, match="this state belongs to another task: done is missing"):
+    with pytest.raises(TaskError, match=r"this state belongs to another task \(missing or of another shape: done, "):
         three.load_state(two.state())
 
 

@@ -142,8 +142,8 @@ class BatchedTask:
         )
         if wrong:
             raise TaskError(
-                f"{self.spec.id}: this state belongs to another task: {', '.join(wrong[:3])} is missing or of another "
-                "shape"
+                f"{self.spec.id}: this state belongs to another task (missing or of another shape: "
+                f"{', '.join(wrong[:3])})"
             )
         self._done = np.array(arrays["done"])
         self.observation = {name: np.array(arrays[f"observation/{name}"]) for name in self.observation}
