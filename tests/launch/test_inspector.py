@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -76,7 +77,7 @@ def test_a_job_that_lives_shows_its_processes_and_its_replay(
         "best evaluation 475.00",
     ]
     assert lines[5] == "evaluations 2: the last 9.50 at 1,000 environment steps, the best 20.00"
-    assert lines[6].endswith("000001: 1,100 environment steps, 250 updates, 0:00 ago")
+    assert re.search(r"000001: 1,100 environment steps, 250 updates, \d:\d\d ago$", lines[6])
     assert "actor 0 acting 4711 here 1,000 steps/s 100 updates 0 s" in lines
     assert "actor 1 not seen yet" in lines
     assert lines[-1] == "0 10.0.0.3:2222 900 of 1,000 4,000 16,000 4 0 s"

@@ -26,13 +26,9 @@ _warned: set[tuple[str, str]] = set()  # (task, array) that this process has war
 
 
 class Breach(Exception):
-    """A broken contract.
+    """A broken contract: `what`, an array or a call, `how` it is wrong, and the `index` of the wrong element, if any.
 
-    Args:
-      what: the name of the array, or of the call, that is wrong.
-      how: what is wrong with it.
-      index: of the wrong element, if it is one.
-      kind: the class of the error to raise.
+    `kind` is the class of the error that `error` makes.
     """
 
     def __init__(self, what: str, how: str, index: Sequence[int] = (), kind: type[FaultyTaskError] = FaultyTaskError):
@@ -221,10 +217,7 @@ def unpacked(call: str, answer: Any, parts: tuple[str, ...]) -> tuple[Any, ...]:
 
 
 def is_finite(array: np.ndarray) -> bool:
-    """Whether every element is finite.
-
-    A finite sum of squares proves it in one pass; only if that overflows is each element tested.
-    """
+    """Whether every element is finite: a finite sum of squares proves it in one pass, else each one is tested."""
     return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
 
 
@@ -275,10 +268,7 @@ def _limits(dtype: np.dtype) -> tuple[int, int]:
 
 
 def _bounds(space: Any) -> tuple[Any, Any]:
-    """The lowest and highest values of a space: numbers if all elements are alike, else arrays.
-
-    Those of floats are a little wider than the space's, by `_ROUNDING`.
-    """
+    """A space's lowest and highest values, numbers if all elements are alike, else arrays; floats' with `_ROUNDING`."""
     if isinstance(space, spaces.MultiBinary):
         return 0, 1
     if isinstance(space, spaces.Box):
