@@ -107,7 +107,7 @@ def test_who_cannot_reach_the_replay_that_it_is_told_of_says_so(
 ) -> None:
     address, config = free_address(), tiny(*WAYS["multi_worker"])
     monkeypatch.setattr(lockstep_worker, "_REACHED_WITHIN_SECONDS", 0.3)
-    with pytest.raises(ClusterError, match=rf"^worker 1 can't reach replay at {address}, where the chief says"):
+    with pytest.raises(ClusterError, match=rf"^worker 1 can't reach replay at {address}, the chief's address for it: "):
         follow(config, Handshake(VECTOR, [address], dump(config)))
 
 
