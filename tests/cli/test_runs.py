@@ -36,6 +36,17 @@ def summary(status: str) -> types.SimpleNamespace:
     )
 
 
+def test_a_terminal_closed_at_the_end_of_a_run_is_no_error(
+    behind: Callable[..., Recorder], config_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    behind("training.train", "train_checked", summary("interrupted"))
+    monkeypatch.setattr("typer.echo", closed)
+    assert main.main(["train", "small.toml"]) == 0
+
+
 def test_train_gets_the_resolved_configuration_and_a_directory_of_its_own(
     behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

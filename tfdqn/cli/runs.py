@@ -102,10 +102,12 @@ def _train_one(config: Path, overrides: Sequence[str], run_dir: Path | None, pro
     again = command_to_resume("train", config, overrides, path)
     summary = _trained(resolved, cluster, run, again, profile)
     if summary.status == "interrupted":
-        typer.echo(f"Saved. To resume:\n{again}")
+        last = f"Saved. To resume:\n{again}"
     else:
         further = command_to_resume("train", config, _further(overrides, summary, resolved, run), path)
-        typer.echo(f"To resume beyond this:\n{further}")
+        last = f"To resume beyond this:\n{further}"
+    with suppress(OSError):  # the terminal may have been closed
+        typer.echo(last)
 
 
 def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, profile: bool) -> Summary:

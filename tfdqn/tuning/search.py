@@ -40,7 +40,7 @@ def search(
     cores, gpus = available_cores(), visible_gpus()
     at_once = max(1, min(jobs or default_jobs(template.filled({}), cores, len(gpus)), wanted))
     of_cores = f"{cores} core{'s' if cores > 1 else ''}"
-    view.say(f"{wanted} trials in {study.folder.path}: {at_once} at a time on {of_cores}")
+    view.say(f"{wanted} trial{'s' if wanted > 1 else ''} in {study.folder.path}: {at_once} at a time on {of_cores}")
     trials = TrialRuns(study, template, wanted, view.say, view.show)
     return ChildRuns[ChildRun](slots(at_once, cores, gpus), view.say, command).run(trials, trials.look)
 

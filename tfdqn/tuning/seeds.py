@@ -134,7 +134,7 @@ def _train(
 def _say_beginning(view: View, left: int, count: int, how: str, cores: int, folder: SeedsFolder) -> None:
     finished = f" ({count - left} finished before)" if left < count else ""
     of_cores = f"{cores} core{'s' if cores > 1 else ''}"
-    view.say(f"{count} seeds in {folder.path}{finished}: {how} on {of_cores}")
+    view.say(f"{count} seed{'s' if count > 1 else ''} in {folder.path}{finished}: {how} on {of_cores}")
 
 
 def _end_message(run: ObservedRun) -> str:
