@@ -17,7 +17,8 @@ CONFIGS = sorted((ROOT / "configs" / "fields").glob("*.toml"))
 
 def commands(page: Path) -> list[list[str]]:
     blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    return [shlex.split(line, comments=True) for block in blocks for line in block.splitlines() if line]
+    lines = [re.sub(r"^MUJOCO_GL=egl ", "", line) for block in blocks for line in block.splitlines() if line]
+    return [shlex.split(line, comments=True) for line in lines]
 
 
 def check(command: list[str]) -> None:

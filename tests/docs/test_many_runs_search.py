@@ -49,7 +49,7 @@ def with_trials(arguments: list[str], count: int) -> list[str]:
 def test_the_command_leaves_what_the_table_says() -> None:
     few = ["stop.env_steps=20000", "evaluation.interval_env_steps=10000", "evaluation.final_episodes=4"]
     assert main.main([*with_trials(command(SEARCH, "tune"), 2), *few]) == 0
-    (folder,) = re.findall(r"in `(runs/[^`]+)/` or `--study-dir`", SEARCH)
+    (folder,) = re.findall(r"in `(runs/[^`]+)/`, or in the folder of `--study-dir`", SEARCH)
     rows = [
         row for cells in re.findall(r"^\| (`[^|]+) \|", SEARCH, re.MULTILINE) for row in re.findall(r"`([^`]+)`", cells)
     ]
