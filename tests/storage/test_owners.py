@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,10 +30,13 @@ sys.exit(subprocess.run([sys.executable, "-c", {HOLD!r}]).returncode)
 
 
 @contextmanager
-def a_holder(folder: Path, program: str, *arguments: str) -> Iterator[tuple[int, Owner]]:
-    """`tfdqn` with these arguments, which holds a lock itself or by a process of its own; its number, and the owner."""
+def a_holder(folder: Path, program: str, *arguments: str, started: Sequence[str] = ()) -> Iterator[tuple[int, Owner]]:
+    """`tfdqn` with these arguments, which holds a lock itself or by a process of its own; its number, and the owner.
+
+    With `started`, the command that starts it instead.
+    """
     (folder / "tfdqn").write_text(program)
-    command = [sys.executable, "./tfdqn", *arguments]
+    command = started or [sys.executable, "./tfdqn", *arguments]
     with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "held\n"
         owner = holder_of(folder / "lock")
@@ -52,6 +55,16 @@ def test_the_process_that_the_user_has_started_is_named_by_its_command(
     assert said == (
         f"process {pid} (tfdqn train 'a b.toml' --seeds 1-3): wait for it, or end it by `kill {pid}`, which has it save"
     )
+
+
+def test_a_program_that_only_has_tfdqn_among_its_arguments_is_not_to_be_killed(tmp_path: Path) -> None:
+    wrapper = "import subprocess, sys; sys.exit(subprocess.run([sys.executable, *sys.argv[1:]]).returncode)"
+    (tmp_path / "editor").write_text(wrapper)
+    for command in (["-c", wrapper], ["./editor"]):  # as a terminal's server, or an editor with a folder
+        started = [sys.executable, *command, "./tfdqn", "train"]
+        with a_holder(tmp_path, HOLD, started=started) as (pid, owner):
+            assert owner.pid != pid
+            assert in_words(owner).startswith(f"process {owner.pid} (tfdqn train): wait for it")
 
 
 def test_a_long_command_is_cut(tmp_path: Path) -> None:

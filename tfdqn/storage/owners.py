@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shlex
 import socket
 from functools import cache
@@ -10,6 +11,8 @@ from pathlib import Path
 from msgspec import Struct
 
 _SHOWN_CHARACTERS = 160
+# A command line of tfdqn, up to its first argument: not that of an editor, say, whose argument is tfdqn's folder.
+_PROGRAM = re.compile(r"(?:[^\0]*python[^\0/]*\0(?:-X\0[^\0]*\0|-[a-zA-Z]+\0)*)?(?:[^\0]*/)?tfdqn\0")
 
 
 class Owner(Struct, frozen=True):
@@ -68,11 +71,11 @@ def in_words(owner: Owner) -> str:
 def _command(pid: int) -> str:
     """A process's command line as its user gave it; empty if it is not tfdqn's, or can't be seen."""
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+        line = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     except OSError:
         return ""
-    programs = [i for i, word in enumerate(words[:4]) if os.path.basename(word) == "tfdqn"]
-    return shlex.join(["tfdqn", *words[programs[0] + 1 :]]) if programs else ""
+    program = _PROGRAM.match(line)
+    return shlex.join(["tfdqn", *line[program.end() :].split("\0")[:-1]]) if program else ""
 
 
 def _parent(pid: int) -> int:
