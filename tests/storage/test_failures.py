@@ -1,5 +1,7 @@
 """What a failed run says and keeps."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,32 @@ def test_of_a_new_run_that_is_refused_nothing_is_left(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     (tmp_path / "run").mkdir()
     assert refused(RunDir(tmp_path / "run"), TaskError("one action")) == [] and (tmp_path / "run").is_dir()
+
+
+def test_what_another_process_has_taken_over_is_left_to_it(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with pytest.raises(TaskError, match=r"^one action$"), claimed_to_train(run, tiny()):
+        run.lock_file.write_text("{}")  # as by a process that takes this one, stopped for a while, for dead
+        raise TaskError("one action")
+    assert run.config_file.exists()
+
+
+def test_where_there_are_folders_of_others_it_stays_a_run_directory(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with pytest.raises(TaskError), claimed_to_train(run, tiny()):
+        (run.path / "notes").mkdir()
+        raise TaskError("one action")
+    run.refuse_early(tiny())
+    assert run.config_file.exists()
+
+
+def test_what_can_t_be_removed_hides_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with pytest.raises(TaskError, match=r"^one action$"), claimed_to_train(RunDir(tmp_path / "run"), tiny()):
+        monkeypatch.setattr(Path, "unlink", refuse)
+        raise TaskError("one action")
 
 
 def test_a_run_directory_that_can_t_be_made_is_still_one_line() -> None:

@@ -7,7 +7,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tfdqn.config import Config
-from tfdqn.errors import ClusterError, FaultyTaskError, NotFiniteError, OwnCodeError, UserCodeError, UserError
+from tfdqn.errors import (
+    ClusterError,
+    FaultyTaskError,
+    NotFiniteError,
+    OwnCodeError,
+    RunDirError,
+    UserCodeError,
+    UserError,
+)
 from tfdqn.storage.run_directory import RunDir
 
 
@@ -45,7 +53,9 @@ def claimed_to_train(run: RunDir, config: Config) -> Iterator[None]:
             yield
         except UserError as error:
             if is_new and not getattr(error, "traceback", ""):
-                _remove(run, folders)
+                with suppress(RunDirError, OSError):
+                    run.confirm_claim()  # else what is there is another process's by now
+                    _remove(run, folders)
             raise
 
 
@@ -54,11 +64,10 @@ def _remove(run: RunDir, folders: Sequence[Path]) -> None:
     more, such as what another of its processes has printed.
     """
     ours = {run.config_file, run.task_file, run.native_log, run.lock_file, run.supervisor_lock_file}
-    found = {each for each in run.path.rglob("*") if not each.is_dir() and run.scratch not in each.parents}
-    if found <= ours:
+    found = {each for each in run.path.rglob("*") if run.scratch not in (each, *each.parents)}
+    if found <= ours | {run.process_logs}:
         shutil.rmtree(run.scratch, ignore_errors=True)
         for file in ours:
             file.unlink(missing_ok=True)
-        with suppress(OSError):  # a folder that has something in it by now
-            for folder in folders:
-                folder.rmdir()
+        for folder in folders:  # OSError: it has something in it by now
+            folder.rmdir()
