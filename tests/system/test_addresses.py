@@ -1,6 +1,7 @@
 """Addresses: taken apart, free or not, and never one handed to another host that leads that host to itself."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -140,6 +141,15 @@ def test_two_processes_that_ask_at_the_same_moment_get_addresses_of_their_own() 
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert [len(each) for each in both] == [100, 100]
     assert not both[0] & both[1]
+
+
+def test_a_child_that_was_forked_while_a_thread_asks_may_ask_too() -> None:
+    with addresses._giving_out:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)
+            os._exit(len(free_addresses(1)) != 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_where_others_have_every_block_their_ports_are_shared(first: int) -> None:

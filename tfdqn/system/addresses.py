@@ -144,7 +144,9 @@ def _hold(first_port: int) -> bool:
 
 
 def _forget_ports() -> None:
-    """In a forked child: its parent goes on giving them out."""
+    """In a forked child: its parent goes on giving them out, and a thread there may hold the lock at this moment."""
+    global _giving_out
+    _giving_out = threading.Lock()
     for holder in _blocks.values():
         holder.close()
     _blocks.clear()
