@@ -43,7 +43,7 @@ def serve(context: RoleContext, membership: Membership, service: Callable[[], No
         print(f"tfdqn: {_in_one_line(context, error)}", file=sys.stderr, flush=True)
         _end(membership, RESTART_STATUS)
     membership.set_state("done")
-    return threading.Event().wait()  # without a limit, since the thread ends the process
+    return threading.Event().wait()  # needs no timeout: the thread ends the process
 
 
 def _in_one_line(context: RoleContext, error: Exception) -> str:

@@ -41,4 +41,4 @@ def serve_device(cluster: Cluster, learner: Learner) -> None:
         protocol="grpc",
         config=settings,
     )
-    server.join()  # without a limit: a thread ends the process when the chief has ended or been silent for too long
+    server.join()  # no timeout: a thread ends the process when the chief has ended or been silent for long
