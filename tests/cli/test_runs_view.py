@@ -65,6 +65,17 @@ def test_in_a_small_terminal_those_under_way_come_first(runs: list[ChildRun]) ->
     assert [each.name for each in runs if each.name in shown] == ["seed 2", "seed 4"]
 
 
+@pytest.mark.parametrize("width", [24, 40, 60])
+def test_in_a_narrow_terminal_the_figures_below_the_table_stay_in_sight(runs: list[ChildRun], width: int) -> None:
+    more = [ChildRun(f"seed {i}", tiny(), runs[2].run) for i in range(5, 17)]
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, height=24)
+    with RunsView(console) as view:
+        view.show([*runs, *more])
+        shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.index("seed 2") < shown.index("1 of 16 finished")
+    assert "left" in shown
+
+
 def test_elsewhere_each_state_is_said_once_and_the_figures_now_and_then(
     runs: list[ChildRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:

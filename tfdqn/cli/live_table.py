@@ -72,7 +72,7 @@ class JobView(LiveView):
         self.draw(partial(self._rendered, status, figures), partial(self._say_what_changed, status, figures))
 
     def _rendered(self, status: JobStatus, figures: Progress | None) -> RenderableType:
-        table = process_table(status.rows, max(self.room, len(Role)))
+        table = self.fitting(partial(process_table, status.rows), len(Role))
         if figures is None:
             return table
         bar = ProgressBar(total=figures.total_env_steps, completed=figures.env_steps)

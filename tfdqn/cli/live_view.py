@@ -7,6 +7,7 @@ from typing import Self
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from tfdqn.cli.tables import WholeTable
 from tfdqn.cli.terminal import PLAIN_LINE_INTERVAL_SECONDS, make_console, write_if_there
 from tfdqn.system.interval import IntervalTrigger
 
@@ -38,10 +39,17 @@ class LiveView:
         """Prints one line, above the table if there is one."""
         self._shielded(lambda: self._console.print(line, markup=False, soft_wrap=True))
 
-    @property
-    def room(self) -> int:
-        """How many lines there are for the table."""
-        return self._console.height - _RESERVED_LINES
+    def fitting(self, table: Callable[[int], WholeTable], least: int = 1) -> WholeTable:
+        """A table that leaves the totals below it in sight: on a narrow terminal each of its rows may be several lines.
+
+        Args:
+          table: makes it of so many rows at most.
+          least: the fewest rows that `table` can make.
+        """
+        room = max(self._console.height - _RESERVED_LINES, least)
+        drawn = table(room)
+        lines = len(self._console.render_lines(drawn, pad=False)) - 1  # without the heads
+        return drawn if lines <= room else table(max(drawn.row_count * room // lines, least))
 
     def draw(self, table: Callable[[], RenderableType], say_what_changed: Callable[[], None]) -> None:
         """Redraws the table, or without a terminal prints what changed; does nothing if it did so just now."""

@@ -29,7 +29,8 @@ class RunsView(LiveView):
         done, total = _steps(runs)
         bar = ProgressBar(total=total, completed=done)
         # A padding of 0 ends the bar's line, which Rich doesn't.
-        return Group(runs_table(_most_relevant(runs, max(self.room, 1))), Padding(bar, 0), Text(figures(runs)))
+        table = self.fitting(lambda room: runs_table(_most_relevant(runs, room)))
+        return Group(table, Padding(bar, 0), Text(figures(runs)))
 
     def _say_what_changed(self, runs: Sequence[ObservedRun]) -> None:
         for run in runs:

@@ -34,6 +34,10 @@ class WholeTable:
     def add_row(self, *cells: str) -> None:
         self._rows.append(cells)
 
+    @property
+    def row_count(self) -> int:
+        return len(self._rows)
+
     def fits(self, width: int) -> bool:
         """Whether it is one table in that many columns of a terminal."""
         return self._least_width(range(len(self._heads))) <= width

@@ -31,7 +31,8 @@ class TrialsView(LiveView):
         def rendered() -> Group:
             bar = ProgressBar(total=self._wanted, completed=ended(trials))
             # A padding of 0 ends the bar's line, which Rich doesn't.
-            return Group(runs_table(runs[: max(self.room, 1)]), Padding(bar, 0), Text(figures(trials, self._wanted)))
+            table = self.fitting(lambda room: runs_table(runs[:room]))
+            return Group(table, Padding(bar, 0), Text(figures(trials, self._wanted)))
 
         self.draw(rendered, lambda: self.say_totals(figures(trials, self._wanted)))
 
