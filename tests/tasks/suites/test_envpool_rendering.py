@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,13 +41,20 @@ class Crashing(Environments):
         os.kill(os.getpid(), signal.SIGSEGV)
 
 
+@pytest.fixture(autouse=True)
+def importable_classes(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+
+
 def error_of(task_id, make):
     with pytest.raises(TaskError) as caught:
         require_rendering(task_id, make)
     return str(caught.value)
 
 
-def test_environments_that_can_be_rendered_are_taken():
+def test_environments_that_can_be_rendered_are_taken(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pickle.py").write_text("raise ImportError('not the library')")
     require_rendering("Hopper-v5", Environments)
 
 

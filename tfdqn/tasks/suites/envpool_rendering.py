@@ -28,7 +28,7 @@ def require_rendering(task_id: str, make: Callable[[list[int]], Any]) -> None:
     """
     try:
         trial = subprocess.run(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-P", "-m", __name__],  # -P: no module of the current folder shadows a library's
             input=pickle.dumps(make),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
