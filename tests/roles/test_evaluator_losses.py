@@ -13,6 +13,7 @@ from tfdqn.config import Health
 from tfdqn.coordination import stall_detector
 from tfdqn.coordination.messages import Phase
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import read_evaluations
 
 
 def test_another_evaluator_goes_on_where_the_first_one_was_lost(there: Learner, run_dir: RunDir) -> None:
@@ -61,6 +62,30 @@ def test_a_learner_that_starts_again_is_told_the_best_and_its_versions_are_new_o
         assert report.evaluation is not None
         assert (report.evaluation.train_steps, report.evaluation.is_best) == (5, False)
         assert (report.best_return, report.evaluations_without_best) == (20, 1)
+
+
+def test_evaluations_of_steps_that_a_learner_takes_again_are_put_aside_and_the_next_is_due_by_its_own(
+    there: Learner, run_dir: RunDir
+) -> None:
+    heard(there)
+    there.publish(5, flattering(there))
+    at(there, 100)
+    with started(there, run_dir) as evaluator:
+        reported(there, 1, evaluator)
+        at(there, 1_000)
+        reported(there, 2, evaluator)
+        there.service.close()
+        there.publish(0, weights(there.config, there.task_spec))
+        there.begin()
+        at(there, 120)
+        heard(there)
+        aside = run_dir.evaluations_file.with_name("evaluations.superseded.jsonl")
+        until(aside.exists, "put aside")
+        assert [line.env_steps for line in read_evaluations(aside)] == [1_000]
+        until(lambda: states(there) == ["ready for the next evaluation"], "waiting")
+        at(there, 200)
+        reported(there, 1, evaluator)
+    assert [line.env_steps for line in read_evaluations(run_dir.evaluations_file)] == [100, 200]
 
 
 def test_what_is_found_while_the_learner_is_away_is_told_to_the_next(there: Learner, run_dir: RunDir) -> None:

@@ -78,13 +78,16 @@ class Elsewhere:
 
     def __init__(self) -> None:
         self.roster, self.task_spec = Roster("now", dead_after_seconds=100), VECTOR
-        self.min_size = 100
+        self.min_size, self.stored = 100, 700
 
     def save(self) -> None:
         raise CheckpointError("replay server 0 does not answer")
 
+    def clear(self) -> None:
+        self.stored = 0
+
     def number(self) -> int:
-        return 700
+        return self.stored
 
     size = transitions = updates_due = updates_due_unsampled = updates_sampled = number
 
@@ -102,15 +105,18 @@ def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Pat
     """What the others hold is theirs, and theirs to report."""
     run, config, said = RunDir(tmp_path / "run"), tiny(), list[str]()
 
-    def session() -> Session[RemoteParts]:
+    def session(there: Elsewhere) -> Session[RemoteParts]:
         chief = SimpleNamespace(make_updater=lambda *_: local(config, VECTOR))
-        there = Elsewhere()
         return distributed_session(  # type: ignore[arg-type]
             config, run, chief, there, there, WeightsBoard(), said.append, StallDetector()
         )
 
     with run.claim(config):
-        first = session()
+        first = session(there := Elsewhere())
+        assert there.stored == 0 and said == [
+            "replay is emptied: its 700 transitions are of a learner that has left no checkpoint"
+        ]
+        said.clear()
         assert (first.resumed, first.env_steps_before, first.env_steps) == ("", -1, 0)
         first.parts._roster.add(heartbeat(0, 1_200, 0, 20.0))
         first.save(3.0)
@@ -119,7 +125,7 @@ def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Pat
         assert set(saved.arrays("actor")) == {"environment_restarts"}
         assert not saved.arrays("writer") and not saved.arrays("replay")
         run.metrics_file.touch()
-        second = session()
+        second = session(Elsewhere())
     assert second.resumed.startswith("resumed at 1,200 environment steps and 0 updates (checkpoint ")
     assert second.resumed.endswith(" old), 700 transitions in replay")
     assert (second.env_steps_before, second.env_steps, second.actors.episodes) == (1_200, 1_200, 120)

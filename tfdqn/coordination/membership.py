@@ -264,8 +264,9 @@ class Membership:
         self._is_heard = answer.life == joined
         with self._lock:
             if joined == self.joined:
-                self._answer, self._heard_state, self._heard_seconds = answer, state, time.monotonic()
                 if answer.life == joined:
                     self._sent = counts
                     if answer.has_begun:
                         self._known = (answer.env_steps, counts.env_steps)
+                # After `_known`, which `learner_has_begun` says is this learner's.
+                self._answer, self._heard_state, self._heard_seconds = answer, state, time.monotonic()

@@ -22,6 +22,7 @@ from tfdqn.records import Evaluation
 from tfdqn.roles.context import RoleContext, check_same_task, convert_environment_failures
 from tfdqn.storage.atomic_files import require_writable
 from tfdqn.storage.disk_full import full_disk_is_one_line
+from tfdqn.storage.json_lines import put_aside
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_standing
 from tfdqn.system.signals import Interruption
@@ -85,14 +86,13 @@ class _EvaluatorLoop:
         restarts: Restarts,
     ):
         self._context, self._membership, self._weights, self._tracker = context, membership, weights, tracker
-        run = RunDir(context.run_dir)
+        self._run = run = RunDir(context.run_dir)
         policy = make_policy(context.config, task.spec)
         self._evaluator = Evaluator(task, policy, WeightsClient(weights), context.config, self._is_over)
         self._evaluator.load_best(run.best_weights, weight_specs(context.config, task.spec))
-        standing = read_standing(run.evaluations_file)
-        self._evaluator.evaluations_without_best = standing.without_best
-        next_env_steps = self._evaluator.due_after(standing.env_steps)
-        self._evaluations = Evaluations(self._evaluator, exports, run, next_env_steps)
+        self._evaluations = Evaluations(self._evaluator, exports, run, next_env_steps=0)
+        self._read_standing()
+        self._may_be_ahead = True  # of the learner, which may have gone back to an earlier checkpoint, or to none
         self._seconds, self._asked_seconds = 0.0, time.monotonic()  # training time by the learner, and when it said so
         self._report, self._is_heard, self._reports_to = EvaluatorReport(), True, ""
         membership.report_with(
@@ -111,6 +111,8 @@ class _EvaluatorLoop:
                 self._membership.set_state("waiting for the first weights")
             elif phase == Phase.FINISHING and not self._report.is_done:
                 self._finish()
+            elif phase == Phase.TRAINING and self._may_be_ahead:
+                self._go_back_with_learner()
             elif phase == Phase.TRAINING and self._evaluations.is_due(self._membership.env_steps(0)):
                 self._evaluate()
             else:
@@ -123,7 +125,23 @@ class _EvaluatorLoop:
         """Begins with a new learner process, which may have resumed an earlier checkpoint and has had no reports."""
         self._reports_to = self._membership.joined
         self._evaluator.forget_versions()
+        self._may_be_ahead = True
         self._set_report(None)
+
+    def _go_back_with_learner(self) -> None:
+        """Moves aside the evaluations after the learner's present step: of weights that it has lost by a restart."""
+        if not self._membership.learner_has_begun:
+            return  # its steps are not known yet
+        self._may_be_ahead = False
+        if moved := put_aside({self._run.evaluations_file: self._membership.env_steps(0)}):
+            self._context.say(moved)
+            self._read_standing()
+            self._set_report(None)
+
+    def _read_standing(self) -> None:
+        standing = read_standing(self._run.evaluations_file)
+        self._evaluator.evaluations_without_best = standing.without_best
+        self._evaluations.next_env_steps = self._evaluator.due_after(standing.env_steps)
 
     def _evaluate(self) -> None:
         """Evaluates the newest weights and keeps the result; a new best policy is on disk before it is reported."""

@@ -122,6 +122,9 @@ class RemoteParts:
             restarts = int(saved.arrays("actor").get("environment_restarts", 0))
             replay.load_state(saved.arrays("replay"))
             balance = Balance.saved(counters, replay.min_size, replay.size(), config.learner)
+        elif stored := replay.size():
+            say(f"replay is emptied: its {stored:,} transitions are of a learner that has left no checkpoint")
+            replay.clear()
         self._roster.start_from(
             Counts(env_steps=counters.env_steps, episodes=counters.episodes, environment_restarts=restarts)
         )

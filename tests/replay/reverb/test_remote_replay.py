@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.random_episodes import VECTOR, stacked
 from tests.support.replay_servers import Actor, Learner, config, served, until
-from tfdqn.errors import CheckpointError
+from tfdqn.errors import CheckpointError, PeerLostError
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.replay.reverb.remote_writer import HELD_BACK, GivenUpError, remote_writer
 from tfdqn.system.addresses import free_addresses
@@ -140,6 +140,25 @@ def test_what_was_written_never_counts_less_though_a_server_comes_back_with_less
         actor.writer.flush(30)
         assert replay.poll()
         assert (replay.transitions(), replay.size()) == (100, 20)
+
+
+def test_servers_that_are_emptied_count_from_0_again_and_fill_again(two: list[str]) -> None:
+    actor, replay = Actor(TWO, two), RemoteReplay(TWO, VECTOR, two)
+    actor.write(80)
+    actor.writer.flush(10)
+    assert replay.poll() and replay.size() == replay.transitions() == 80
+    replay.clear()
+    assert (replay.size(), replay.can_be_sampled(), replay.updates_due_unsampled()) == (0, False, -MIN_SIZE // 4)
+    learner = Learner(TWO, two)
+    with acting(Actor(TWO, two)):
+        learner.learn_calls(3)
+    assert learner.replay.poll() and CALL * learner.calls <= (learner.replay.transitions() - MIN_SIZE) / 4
+
+
+def test_servers_that_are_gone_are_not_emptied() -> None:
+    (gone,) = free_addresses(1)
+    with pytest.raises(PeerLostError, match=f"replay server 0 at {gone}"):
+        RemoteReplay(config(), VECTOR, [gone]).clear()
 
 
 def test_a_server_that_is_not_there_is_named_and_holds_up_nobody() -> None:

@@ -9,19 +9,20 @@ import numpy as np
 
 from tfdqn.config import Config
 from tfdqn.coordination.messages import ReplayStatus
-from tfdqn.errors import CheckpointError, first_line
+from tfdqn.errors import CheckpointError, PeerLostError, first_line
 from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.interfaces import ItemPriorities, Sample
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.priority_updates import PriorityUpdates
 from tfdqn.replay.reverb.sampling import make_sampler
-from tfdqn.replay.reverb.server import run_at_once
+from tfdqn.replay.reverb.server import TABLE, run_at_once
 from tfdqn.replay.reverb.shard_clients import Shard, Shards
 from tfdqn.task_spec import TaskSpec
 
 _CHECKPOINT_SECONDS = 120.0
 _FLUSH_SECONDS = 10.0
+_CLEAR_SECONDS = 60.0
 
 
 class RemoteReplay:
@@ -134,6 +135,20 @@ class RemoteReplay:
         """Restores what `state` returned. A run saved without priorities has none to restore."""
         if "largest_priority" in arrays:
             self._scale.raise_to(float(arrays["largest_priority"]))
+
+    def clear(self) -> None:
+        """Empties all servers, whose counts begin at 0 again. Raises PeerLostError if one does not answer."""
+        cleared: set[Shard] = set()
+
+        def clear(shard: Shard) -> None:
+            shard.client.reset(TABLE)
+            cleared.add(shard)
+
+        run_at_once([partial(clear, shard) for shard in self._shards.each], _CLEAR_SECONDS)
+        if left := [shard.name for shard in self._shards.each if shard not in cleared]:
+            raise PeerLostError(f"{', '.join(left)}: not emptied within {_CLEAR_SECONDS:g} s")
+        if not self.poll():
+            raise PeerLostError("; ".join(self.silent()))
 
     def save(self) -> None:
         """Makes all servers write their checkpoints at the same time, and waits until they have.
