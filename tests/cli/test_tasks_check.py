@@ -71,17 +71,17 @@ def test_a_task_that_can_t_be_made_is_one_line(capsys: pytest.CaptureFixture[str
 
 
 def test_a_failure_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
-    gymnasium.register("Broken-v0", lambda: gymnasium.wrappers.TransformReward(Loud(), lambda reward: float("nan")))
-    arguments = ["tasks", "--check", "Broken-v0", "task.num_envs=2"]
+    gymnasium.register("NotFinite-v0", lambda: gymnasium.wrappers.TransformReward(Loud(), lambda reward: float("nan")))
+    arguments = ["tasks", "--check", "NotFinite-v0", "task.num_envs=2"]
     assert main(arguments) == 2
     printed = capsys.readouterr()
     for about in "1 environment ", "2 environments ":
         (row,) = [line for line in printed.out.splitlines() if line.startswith(about)]
         assert row.split()[2] == "no" and "reward is nan" in row
-    assert printed.err == "tfdqn: Broken-v0 can't be trained on: 1 environment, 2 environments\n"
+    assert printed.err == "tfdqn: NotFinite-v0 can't be trained on: 1 environment, 2 environments\n"
     assert main([*arguments, "--json"]) == 2
     printed = capsys.readouterr()
-    assert not json.loads(printed.out)["can_train"] and printed.err.count("tfdqn: Broken-v0") == 1
+    assert not json.loads(printed.out)["can_train"] and printed.err.count("tfdqn: NotFinite-v0") == 1
 
 
 @pytest.mark.parametrize(
