@@ -105,6 +105,11 @@ def listed(each: Sequence[str]) -> str:
     return "; ".join(each[:_MAX_LISTED]) + (f"; and {left} more" if left > 0 else "")
 
 
+def nearest_are(names: Sequence[str]) -> str:
+    """Words that name what comes nearest to an unknown name: one or more."""
+    return f"the nearest {'are' if len(names) > 1 else 'is'} {', '.join(names)}"
+
+
 def first_line(error: BaseException) -> str:
     """The first line of the error's message, or its type if it has no message."""
     said = (line.strip() for line in str(error).splitlines())

@@ -41,6 +41,12 @@ def test_an_unknown_id_is_answered_with_the_nearest(wrong, right):
     assert f'unknown task "{wrong}"; the nearest are' in message and right in message
 
 
+def test_a_single_nearest_id_is_in_the_singular(monkeypatch):
+    monkeypatch.setattr(envpool_envs, "is_installed", lambda: False)
+    monkeypatch.setattr("gymnasium.registry", {"Ant-v5": None})
+    assert error_of(resolve_spec, Task(id="Bad-v5")) == 'unknown task "Bad-v5"; the nearest is Ant-v5'
+
+
 def test_an_id_that_only_envpool_has_is_answered_with_its_suite(monkeypatch):
     monkeypatch.setattr(envpool_envs, "is_installed", lambda: True)
     monkeypatch.setattr(envpool_envs, "ids", lambda: ["FishSwim-v9", "CartPole-v9"])

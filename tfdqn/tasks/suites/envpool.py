@@ -15,7 +15,7 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
 from tfdqn.config import Task
-from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError, first_line
+from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError, first_line, nearest_are
 from tfdqn.system.shell_commands import install_extra, own_command
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.legal_actions import MASK, MaskSource, mask_source, without_masks
@@ -106,7 +106,7 @@ def _nearest(task_id: str, ids: list[str]) -> str:
     if task_id in gymnasium.registry or packages.package_of(task_id):
         return 'gymnasium has it: leave out task.suite = "envpool"'
     near = difflib.get_close_matches(task_id, ids, n=3)
-    return f"the nearest are {', '.join(near)}" if near else f"`{own_command(['tasks'])}` lists them"
+    return nearest_are(near) if near else f"`{own_command(['tasks'])}` lists them"
 
 
 def _description(task: Task, pool_spec: PoolSpec) -> tuple[TaskSpec, MaskSource | None]:

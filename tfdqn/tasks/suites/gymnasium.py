@@ -14,7 +14,7 @@ from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector import VectorEnv
 
 from tfdqn import config as configuration
-from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError, one_line
+from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError, nearest_are, one_line
 from tfdqn.system.shell_commands import install_extra, own_command
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.actions import action_names
@@ -176,7 +176,7 @@ def _nearest(name: str) -> str:
     """What to try instead of an unknown id."""
     by_lower_case = {known.lower(): known for known in gymnasium.registry}
     near = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.6)
-    found = [f"the nearest are {', '.join(by_lower_case[known] for known in near)}"] if near else []
+    found = [nearest_are([by_lower_case[known] for known in near])] if near else []
     if envpool_envs.is_installed() and name in envpool_envs.ids():
         found.append('EnvPool has it: task.suite = "envpool"')
     return "; ".join(found) or f"`{own_command(['tasks'])}` lists those that are installed"
