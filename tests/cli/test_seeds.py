@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.support.run_files import finished_run
 from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
 from tfdqn.config.toml import load
+from tfdqn.storage.locks import locked
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.tuning.seed_results import summarize
 
@@ -164,6 +166,16 @@ def test_inspect_says_how_each_seed_stands(folder: SeedsFolder, capsys: pytest.C
     assert main.main(["inspect", str(folder.path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [each["status"] for each in found["seeds"]] == ["finished", "not finished", "finished"]
+
+
+def test_finished_seeds_are_watched_no_longer_once_nobody_trains_more(
+    folder: SeedsFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as trainer:
+        trainer.enter_context(locked(folder.lock_file, folder.path))
+        monkeypatch.setattr("time.sleep", lambda _: trainer.close())
+        assert main.main(["inspect", str(folder.path), "--watch", "--json"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_a_folder_of_seeds_is_plotted_into_itself(folder: SeedsFolder, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,9 +4,12 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -14,6 +17,7 @@ import pytest
 
 from tests.cli.test_live_table import a_status, an_inspection
 from tests.support.commands import tfdqn
+from tests.support.run_files import finished_run
 from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
 from tfdqn.config.toml import dump
@@ -22,6 +26,7 @@ from tfdqn.coordination.rpc import Method, RefusedError, Server
 from tfdqn.launch.local_job import program_for
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.checkpoints import CheckpointManager
+from tfdqn.storage.locks import locked
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
 from tfdqn.system.addresses import free_addresses
@@ -206,3 +211,27 @@ def test_it_watches_until_it_is_interrupted(
     seconds.clear()
     assert main.main(["inspect", str(run.path), "--watch"]) == 130
     assert capsys.readouterr().out.count("environment steps  125,000") == 3
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_finished_run_is_watched_no_longer_once_nobody_trains_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    run = RunDir(tmp_path / "run")
+    finished_run(run.path, tiny(), [5.0], 5.0)
+    with ExitStack() as trainer:
+        trainer.enter_context(locked(run.lock_file, run.path))
+        monkeypatch.setattr("time.sleep", lambda _: trainer.close())
+        assert main.main(["inspect", str(run.path), "--watch", *options]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "finished: 1,200 environment steps" in line]
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize("watched", [[], ["--watch"]])
+def test_where_the_reader_has_gone_it_ends(run: RunDir, watched: list[str]) -> None:
+    mine, theirs = os.pipe()
+    os.close(mine)
+    with os.fdopen(theirs, "wb") as output:
+        program = [sys.executable, "-m", "tfdqn", "inspect", str(run.path), *watched]
+        done = subprocess.run(program, stdout=output, stderr=subprocess.PIPE, text=True, timeout=240)
+    assert done.returncode == 1 and "Traceback" not in done.stderr

@@ -23,35 +23,56 @@ T = TypeVar("T")
 
 
 def show(
-    report: Callable[[], T], rendered: Callable[[T], RenderableType], is_watched: bool = False, as_json: bool = False
+    report: Callable[[], T],
+    rendered: Callable[[T], RenderableType],
+    is_over: Callable[[], bool],
+    is_watched: bool = False,
+    as_json: bool = False,
 ) -> None:
-    """Prints a report once, or, if `is_watched`, every second until interrupted.
+    """Prints a report once, or, if `is_watched`, every second until interrupted or nothing will change any more.
+
+    Raises typer.Exit if nobody reads the output any more (`| head`).
 
     Args:
       report: makes a report.
       rendered: lays a report out for a console.
+      is_over: whether the next report will be the last that says anything new.
       is_watched: print again every second; a terminal shows the new report in place of the old one.
       as_json: print each report as one line of JSON instead.
     """
     console = make_console()
     if as_json or not console.is_terminal or not is_watched:
-        _print(console, report(), rendered, as_json)
-        while is_watched:
-            time.sleep(_INTERVAL_SECONDS)
-            _print(console, report(), rendered, as_json)
+        _print_each(console, report, rendered, is_over if is_watched else lambda: True, as_json)
         return
     with Live(console=console, auto_refresh=False, transient=False) as live:
         console.show_cursor(True)
-        while True:
+        is_last = False
+        while not is_last:
+            is_last = is_over()
             live.update(rendered(report()), refresh=True)
-            time.sleep(_INTERVAL_SECONDS)
+            if not is_last:
+                time.sleep(_INTERVAL_SECONDS)
 
 
-def _print(console: Console, report: T, rendered: Callable[[T], RenderableType], as_json: bool) -> None:
-    if as_json:
-        typer.echo(msgspec.json.encode(report))  # JSON is UTF-8, whatever the terminal
-    else:
-        print_whole(console, rendered(report))
+def _print_each(
+    console: Console,
+    report: Callable[[], T],
+    rendered: Callable[[T], RenderableType],
+    is_over: Callable[[], bool],
+    as_json: bool,
+) -> None:
+    """Prints reports, one below the other, until after one before which `is_over` was true."""
+    while True:
+        is_last = is_over()
+        if as_json:
+            typer.echo(msgspec.json.encode(report()))  # JSON is UTF-8, whatever the terminal
+        else:
+            print_whole(console, rendered(report()))
+        if console.quiet:  # its reader has gone
+            raise typer.Exit(1)
+        if is_last:
+            return
+        time.sleep(_INTERVAL_SECONDS)
 
 
 def rendered(report: Report) -> RenderableType:

@@ -230,7 +230,7 @@ def inspect(
     target: Annotated[
         str, typer.Argument(metavar="RUN|ADDRESS", help="a run directory or folder of seeds, or a learner's host:port")
     ],
-    watch: Annotated[bool, typer.Option("--watch", help="refresh every second")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="refresh every second, until the run has finished")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, one line per report")] = False,
 ) -> None:
     """Show the state of a distributed job or of a run.
@@ -245,11 +245,13 @@ def inspect(
     refuse_study(target)
     if is_seeds_folder(target):
         from tfdqn.cli import seeds
-        from tfdqn.tuning.seed_results import summarize
+        from tfdqn.tuning.seed_results import is_over, summarize
 
-        inspect_view.show(lambda: summarize(SeedsFolder(target)), seeds.rendered, watch, as_json)
+        folder = SeedsFolder(target)
+        inspect_view.show(lambda: summarize(folder), seeds.rendered, lambda: is_over(folder), watch, as_json)
     else:
-        inspect_view.show(Inspector(target).report, inspect_view.rendered, watch, as_json)
+        inspector = Inspector(target)
+        inspect_view.show(inspector.report, inspect_view.rendered, inspector.is_over, watch, as_json)
 
 
 @jobs.command()

@@ -141,6 +141,16 @@ class Inspector:
             run=run,
         )
 
+    def is_over(self) -> bool:
+        """Whether the run has finished, and no process is known to train it further. False if there is only an address.
+
+        A process that does so holds a lock of the run, also on another host.
+        """
+        run = self._run
+        if run is None or any(map(holder_of, (run.lock_file, run.supervisor_lock_file))):
+            return False
+        return _reason(run, _newest(run)) != ""
+
     def _ask(self) -> tuple[Inspection | None, str]:
         """(the learner's answer, why there is none)."""
         self._find_learner()

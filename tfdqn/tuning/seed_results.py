@@ -70,6 +70,12 @@ def summarize(
     )
 
 
+def is_over(folder: SeedsFolder) -> bool:
+    """Whether every seed of the folder has finished, and no process is known to train more of them."""
+    is_finished = all(each.status == "finished" for each in summarize(folder).seeds)
+    return is_finished and holder_of(folder.lock_file) is None
+
+
 def write_summary(folder: SeedsFolder, summary: SeedsSummary) -> None:
     """Writes `seeds.json`. Raises RunDirError if that fails."""
     write_atomically(folder.summary_file, msgspec.json.format(msgspec.json.encode(summary), indent=2))
