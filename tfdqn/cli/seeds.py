@@ -106,13 +106,20 @@ def _train(
         paths = [*_curve(folder), ("summary", str(folder.summary_file))]
         print_whole(make_console(), rendered(outcome.summary, paths))
     if not outcome.is_over:
-        unsaved = f"Saved, but for {', '.join(outcome.unsaved)}." if outcome.unsaved else "Saved."
-        view.say(f"{unsaved} To resume:\n{again}")
+        view.say(f"{_how_it_was_left(folder, outcome.unsaved)}:\n{again}")
     if outcome.failed:
         count = f"{len(outcome.failed)} of {len(seeds)} seeds"
         say_on_stderr(f"tfdqn: {count} failed ({listed(outcome.failed)})")
         view.say(f"To try again:\n{again}")
         raise typer.Exit(FAILED_STATUS)
+
+
+def _how_it_was_left(folder: SeedsFolder, unsaved: Sequence[str]) -> str:
+    """What was saved of seeds that were stopped, and what the next command does, in words."""
+    if any(folder.run(seed).has_checkpoint for seed in folder.seeds()):
+        saved = f"Saved, but for {', '.join(unsaved)}." if unsaved else "Saved."
+        return f"{saved} To resume"
+    return f"{'Nothing was saved yet.' if unsaved else 'Stopped while starting: nothing was lost.'} To begin again"
 
 
 def rendered(summary: SeedsSummary, paths: Iterable[tuple[str, str]] = ()) -> RenderableType:
