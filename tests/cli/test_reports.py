@@ -1,5 +1,6 @@
 """`report` and `compare`: what is printed, which files are written, and mistakes as one line."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,16 @@ def test_report_prints_a_row_for_each_group_and_the_files_that_it_writes(
     assert printed[4:] == [str(file) for file in (*files, *beside)]
     assert all(file.stat().st_size for file in (*files, *beside))
     assert f"report {folders[0]} {folders[1]} --threshold 400.0 --html {files[1]}" in files[1].read_text()
+
+
+def test_a_missing_package_is_said_before_any_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = reported_run(tmp_path / "run")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert main(["report", str(run), "--parquet", str(tmp_path / "rows.parquet")]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("tfdqn: a Parquet file needs a package: ") and printed.out == ""
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,10 @@ def report(
 
     if threshold is not None and not math.isfinite(threshold):
         raise ConfigError(f"--threshold {threshold}: must be a finite number")
+    if parquet is not None:
+        from tfdqn.reports.tidy_rows import require_parquet
+
+        require_parquet()
     found = read_report(paths, threshold, say_on_stderr)
     reports_view.print_report(found)
     if csv is not None:

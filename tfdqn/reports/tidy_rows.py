@@ -42,16 +42,23 @@ def write_csv(report: Report, file: Path) -> None:
     write_atomically(file, text.getvalue().encode())
 
 
+def require_parquet() -> None:
+    """Raises UserError if the package that writes Parquet is not installed."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError:
+        raise UserError(f"a Parquet file needs a package: {install_extra('parquet')}") from None
+
+
 def write_parquet(report: Report, file: Path) -> None:
     """Writes a report's evaluations as Parquet.
 
     Raises UserError if pyarrow is not installed, RunDirError if the file can't be written.
     """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise UserError(f"a Parquet file needs a package: {install_extra('parquet')}") from None
+    require_parquet()
+    import pyarrow
+    import pyarrow.parquet
+
     rows = list(_rows(report))
     names = [*COLUMNS, *report.differing_keys]
     table = pyarrow.table({name: _of_one_type([row[name] for row in rows]) for name in names})
