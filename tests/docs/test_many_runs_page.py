@@ -12,11 +12,12 @@ from tests.support.commands import PROJECT
 from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
 from tfdqn.config import Config
-from tfdqn.config.toml import flat
+from tfdqn.config.toml import flat, load
 from tfdqn.errors import FAILED_STATUS
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.tuning.seed_results import summarize
 from tfdqn.tuning.seeds import SeedsOutcome, train_seeds
+from tfdqn.tuning.slots import default_jobs
 
 PAGE = (PROJECT / "docs" / "many_runs.md").read_text(encoding="utf-8")
 SEEDS = PAGE.split("## Several seeds")[1].split("\n## ")[0]
@@ -59,6 +60,14 @@ def test_every_key_and_option_that_the_page_names_exists() -> None:
     named = set(re.findall(r"(--[a-z][a-z-]+)", PAGE)) - {"--constraint"}  # pip's
     assert {"--seeds", "--jobs", "--run-dir"} <= named <= options
     assert set(re.findall(r"`((?:learner|task)\.\w+)`", PAGE)) <= set(flat(tiny()))
+
+
+def test_as_many_seeds_run_at_a_time_as_the_pages_say() -> None:
+    page, readme = (" ".join(text.split()) for text in (PAGE, (PROJECT / "README.md").read_text(encoding="utf-8")))
+    assert "one seed at a time on two cores, and four on eight." in page
+    assert "on two cores it is one at a time (`--jobs J`" in readme
+    shipped = load(PROJECT / "configs" / "cartpole.toml")
+    assert [default_jobs(shipped, cores, gpus=0) for cores in (2, 8)] == [1, 4]
 
 
 def test_the_exit_status_of_a_failed_seed_is_the_page_s() -> None:
