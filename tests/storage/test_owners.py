@@ -60,8 +60,10 @@ def test_the_process_that_the_user_has_started_is_named_by_its_command(
 def test_a_program_that_only_has_tfdqn_among_its_arguments_is_not_to_be_killed(tmp_path: Path) -> None:
     wrapper = "import subprocess, sys; sys.exit(subprocess.run([sys.executable, *sys.argv[1:]]).returncode)"
     (tmp_path / "editor").write_text(wrapper)
-    for command in (["-c", wrapper], ["./editor"]):  # as a terminal's server, or an editor with a folder
-        started = [sys.executable, *command, "./tfdqn", "train"]
+    python = sys.executable
+    # As a terminal's server, an editor with a folder, and a limit of time.
+    for command in ([python, "-c", wrapper], [python, "./editor"], ["timeout", "300", python]):
+        started = [*command, "./tfdqn", "train"]
         with a_holder(tmp_path, HOLD, started=started) as (pid, owner):
             assert owner.pid != pid
             assert in_words(owner).startswith(f"process {owner.pid} (tfdqn train): wait for it")
