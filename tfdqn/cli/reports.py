@@ -2,12 +2,15 @@
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tfdqn.cli.arguments import say_on_stderr
 from tfdqn.errors import ConfigError
+
+if TYPE_CHECKING:  # which imports much
+    from tfdqn.reports.groups import Report
 
 reports = typer.Typer()
 
@@ -48,22 +51,23 @@ def report(
         require_parquet()
     found = read_report(paths, threshold, say_on_stderr)
     reports_view.print_report(found)
-    if csv is not None:
-        from tfdqn.reports.tidy_rows import write_csv
-
-        write_csv(found, csv)
-        typer.echo(csv)
-    if parquet is not None:
-        from tfdqn.reports.tidy_rows import write_parquet
-
-        write_parquet(found, parquet)
-        typer.echo(parquet)
+    _write_rows(found, csv, parquet)
     if html is not None:
         from tfdqn.reports.page import write_page
 
         of_threshold = [] if threshold is None else ["--threshold", str(threshold)]
         command = own_command(["report", *map(str, paths), *of_threshold, "--html", str(html)])
         for file in write_page(found, html, command):
+            typer.echo(file)
+
+
+def _write_rows(report: "Report", csv: Path | None, parquet: Path | None) -> None:
+    """Writes all evaluations to the files that are given, and prints their paths."""
+    from tfdqn.reports.tidy_rows import write_csv, write_parquet
+
+    for file, write in ((csv, write_csv), (parquet, write_parquet)):
+        if file is not None:
+            write(report, file)
             typer.echo(file)
 
 
