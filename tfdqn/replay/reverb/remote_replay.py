@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
+from reverb.errors import ReverbError
 
 from tfdqn.config import Config
 from tfdqn.coordination.messages import ReplayStatus
@@ -137,16 +138,9 @@ class RemoteReplay:
             self._scale.raise_to(float(arrays["largest_priority"]))
 
     def clear(self) -> None:
-        """Empties all servers, whose counts begin at 0 again. Raises PeerLostError if one does not answer."""
-        cleared: set[Shard] = set()
-
-        def clear(shard: Shard) -> None:
-            shard.client.reset(TABLE)
-            cleared.add(shard)
-
-        run_at_once([partial(clear, shard) for shard in self._shards.each], _CLEAR_SECONDS)
-        if left := [shard.name for shard in self._shards.each if shard not in cleared]:
-            raise PeerLostError(f"{', '.join(left)}: not emptied within {_CLEAR_SECONDS:g} s")
+        """Empties all servers, whose counts begin at 0 again. Raises PeerLostError if one can't be emptied."""
+        if problems := self._have_all(_reset, "emptied its table", _CLEAR_SECONDS):
+            raise PeerLostError(problems)
         if not self.poll():
             raise PeerLostError("; ".join(self.silent()))
 
@@ -157,16 +151,35 @@ class RemoteReplay:
         """
         if self._updates is not None:
             self._updates.flush(_FLUSH_SECONDS)
+        if problems := self._have_all(_checkpoint, "written its checkpoint", _CHECKPOINT_SECONDS):
+            raise CheckpointError(problems)
+
+    def _have_all(self, act: Callable[[Shard], str], done: str, timeout_seconds: float) -> str:
+        """Has all servers do something at the same time; returns what went wrong, or an empty string.
+
+        Args:
+          act: has one server do it; returns why that failed, or an empty string.
+          done: what it has then done, for the message if it takes longer than `timeout_seconds`.
+        """
         outcomes: dict[Shard, str] = {}
 
-        def checkpoint(shard: Shard) -> None:
-            outcomes[shard] = _checkpoint(shard)
+        def act_on(shard: Shard) -> None:
+            outcomes[shard] = act(shard)
 
-        run_at_once([partial(checkpoint, shard) for shard in self._shards.each], _CHECKPOINT_SECONDS)
-        late = f"has not written its checkpoint after {_CHECKPOINT_SECONDS:.0f} s"
-        problems = [f"{shard.name} {problem}" for shard in self._shards.each if (problem := outcomes.get(shard, late))]
-        if problems:
-            raise CheckpointError("; ".join(problems))
+        run_at_once([partial(act_on, shard) for shard in self._shards.each], timeout_seconds)
+        late = f"has not {done} after {timeout_seconds:.0f} s"
+        return "; ".join(f"{each.name} {why}" for each in self._shards.each if (why := outcomes.get(each, late)))
+
+
+def _reset(shard: Shard) -> str:
+    """Empties a server; returns why that failed, or an empty string."""
+    if not shard.ask():
+        return "does not answer"
+    try:
+        shard.client.reset(TABLE)
+    except (RuntimeError, ReverbError) as error:
+        return f"can't be emptied: {first_line(error)}"
+    return ""
 
 
 def _checkpoint(shard: Shard) -> str:
