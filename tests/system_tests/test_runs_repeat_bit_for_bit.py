@@ -3,15 +3,18 @@
 import itertools
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import pytest
 
-from tests.support.tiny_runs import assert_same_arrays, everything, latest, tiny, tiny_pqn
+from tests.support.tiny_runs import assert_same_arrays, everything, latest, lines, policy_weights, tiny, tiny_pqn
 from tfdqn.config import Acting, Config, Ensemble
+from tfdqn.evaluation.evaluator import Evaluator
+from tfdqn.records import Evaluation
 from tfdqn.training.train import train
 
 # Compiled, as by default. Checkpoints come by the clock, so that no two runs save at the same moments.
@@ -52,6 +55,13 @@ def kill() -> bool:
     raise Killed
 
 
+def timeless(run: Path) -> list[dict[str, Any]]:
+    """A run's evaluations, without what the clock decides."""
+    return [
+        {name: value for name, value in line.items() if name != "seconds"} for line in lines(run / "evaluations.jsonl")
+    ]
+
+
 @pytest.fixture(
     scope="module",
     params=[EXACT, TWO_ACTORS, BOOTSTRAPPED, ROLLOUTS],
@@ -83,6 +93,37 @@ def test_a_run_that_was_cut_short_at_random_moments_ends_like_one_that_was_not(
     assert 0 < stopped.env_steps < finished.env_steps
     assert_same_arrays(everything(whole.run), everything(run))
     assert finished.episodes == latest(whole.run).counters.episodes
+    assert timeless(run) == timeless(whole.run)
+
+
+@pytest.mark.parametrize("end", [kill, lambda: True], ids=["killed", "stopped"])
+def test_an_evaluation_that_was_cut_short_is_made_again_of_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Callable[[], bool]
+) -> None:
+    """Checkpoints are made during an evaluation too, and a run that resumes from one has that evaluation to make."""
+    config = msgspec.structs.replace(PLAIN, checkpoint=msgspec.structs.replace(PLAIN.checkpoint, interval_seconds=1e-3))
+    train(config, tmp_path / "whole")
+    evaluated, under_way = Evaluator.evaluate, threading.Event()
+
+    def evaluate(self: Evaluator, env_steps: int, on_step: Callable[[], None]) -> Evaluation:
+        steps = itertools.count()
+
+        def step() -> None:
+            on_step()
+            if next(steps) == 3:
+                under_way.set()
+
+        return evaluated(self, env_steps, step)
+
+    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
+    run = tmp_path / "run"
+    with suppress(Killed):
+        assert train(config, run, interrupted=lambda: under_way.is_set() and end()).status == "interrupted"
+    monkeypatch.undo()
+    assert not lines(run / "evaluations.jsonl")
+    assert train(config, run).status == "finished"
+    assert timeless(run) == timeless(tmp_path / "whole")
+    assert_same_arrays(policy_weights(tmp_path / "whole", "best"), policy_weights(run, "best"))
 
 
 def test_two_actors_are_not_one(tmp_path: Path) -> None:

@@ -34,6 +34,12 @@ def alternate(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
         monitor.tick(nullcontext())
         session.record_progress("updates")
 
+    def evaluate_if_due() -> None:
+        if parts.evaluation_is_due():
+            monitor.evaluated(parts.evaluate(on_step=tick))
+
+    if monitor.reason_to_stop() is None:
+        evaluate_if_due()  # now, of these weights, if the checkpoint was made while it was under way
     while (reason := monitor.reason_to_stop()) is None:
         if session.ratio.may_learn():
             if session.learner.metrics is None and not session.must_be_saved:
@@ -41,8 +47,7 @@ def alternate(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
             session.learn()
         else:
             parts.act()
-        if parts.evaluation_is_due():
-            monitor.evaluated(parts.evaluate(on_step=tick))
+        evaluate_if_due()
         tick()
     return reason
 
