@@ -18,6 +18,7 @@ from tfdqn.cluster.roles import Role as Roles
 from tfdqn.cluster.topology import Topology
 from tfdqn.coordination import stall_detector
 from tfdqn.coordination.messages import Counts, Phase
+from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import PeerLostError, ProcessFailedError
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.remote_writer import HELD_BACK
@@ -62,6 +63,20 @@ def test_it_acts_on_while_the_learner_is_away_and_tells_the_next_what_it_missed(
         counted, written = free.counts().env_steps, 4 * stored(free.client)
     # What the old life heard in its last moments, and the old answer did not come through, is told twice at most.
     assert written <= counted <= written + 4 + 4 * 100
+
+
+def test_it_writes_nothing_while_the_next_learner_has_not_begun_and_may_empty_replay(free: Job) -> None:
+    with free.actor() as actor:
+        free.until_acted(actor, 100)
+        there, given = free.learner, free.learner.board.get()
+        there.service.close()
+        there.board = WeightsBoard()
+        there.begin()
+        until(lambda: free.state() == "waiting for the learner to begin" or actor.error, "waiting")
+        until(lambda: (heartbeat := free.heartbeat()) is not None and heartbeat.steps_per_second == 0, "a pause")
+        there.board.put(given)
+        free.until_acted(actor, free.counts().env_steps + 100)
+        assert actor.ends_well()
 
 
 def test_when_the_learner_trains_again_a_finished_actor_starts_again_with_it(held: Job) -> None:

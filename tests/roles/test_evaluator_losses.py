@@ -6,13 +6,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.support.evaluator_jobs import CONFIG, at, flattering, heard, reported, started, states
+from tests.support.evaluator_jobs import CHANGES, CONFIG, at, flattering, heard, reported, started, states
+from tests.support.event_files import points
 from tests.support.threaded_jobs import Learner, learner, until, weights
+from tests.support.tiny_runs import tiny
 from tfdqn.acting.policy import Policy
 from tfdqn.config import Health
 from tfdqn.coordination import stall_detector
 from tfdqn.coordination.messages import Phase
-from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir
 from tfdqn.storage.run_records import read_evaluations
 
 
@@ -65,12 +67,15 @@ def test_a_learner_that_starts_again_is_told_the_best_and_its_versions_are_new_o
 
 
 def test_evaluations_of_steps_that_a_learner_takes_again_are_put_aside_and_the_next_is_due_by_its_own(
-    there: Learner, run_dir: RunDir
+    run_dir: RunDir,
 ) -> None:
-    heard(there)
-    there.publish(5, flattering(there))
-    at(there, 100)
-    with started(there, run_dir) as evaluator:
+    with (
+        learner(tiny(*CHANGES, "logging.tensorboard=true")) as there,
+        started(there, run_dir, there.config) as evaluator,
+    ):
+        heard(there)
+        there.publish(5, flattering(there))
+        at(there, 100)
         reported(there, 1, evaluator)
         at(there, 1_000)
         reported(there, 2, evaluator)
@@ -86,6 +91,7 @@ def test_evaluations_of_steps_that_a_learner_takes_again_are_put_aside_and_the_n
         at(there, 200)
         reported(there, 1, evaluator)
     assert [line.env_steps for line in read_evaluations(run_dir.evaluations_file)] == [100, 200]
+    assert points(run_dir.logs / EVALUATOR_LOGS, "evaluation/return") == [100, 200]
 
 
 def test_what_is_found_while_the_learner_is_away_is_told_to_the_next(there: Learner, run_dir: RunDir) -> None:

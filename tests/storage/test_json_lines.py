@@ -56,14 +56,14 @@ def test_lines_after_the_checkpoint_go_to_a_file_beside(tmp_path: Path) -> None:
     written = [{"env_steps": step, "loss": step / 7} for step in (100, 200, 300, 400)]
     metrics.write_text("".join(json.dumps(line) + "\n" for line in written) + '{"env_st')
     said = put_aside({metrics: 200, none: 200})
-    assert said == ("lines from after the checkpoint were put aside: 2 of metrics.jsonl to metrics.superseded.jsonl")
+    taken_again = (
+        "lines of the steps that are taken again were put aside: 2 of metrics.jsonl to metrics.superseded.jsonl"
+    )
+    assert said == taken_again
     assert metrics.read_text().splitlines() == [*map(json.dumps, written[:2]), '{"env_st']
     assert lines(tmp_path / "metrics.superseded.jsonl") == written[2:]
     assert put_aside({metrics: 200, none: 200}) == ""
-    said = put_aside({metrics: -1, none: -2})  # it begins anew
-    assert said == (
-        "lines of the steps that are taken again were put aside: 2 of metrics.jsonl to metrics.superseded.jsonl"
-    )
+    assert put_aside({metrics: -1, none: -2}) == taken_again  # it begins anew
     assert lines(tmp_path / "metrics.superseded.jsonl") == [*written[2:], *written[:2]]
     assert not none.exists()
 

@@ -207,7 +207,7 @@ def test_a_killed_runs_curves_never_go_back_and_its_best_stands(tmp_path: Path) 
     best = json.loads((run / "best" / "evaluation.json").read_text())["scores"]["mean_return"]
     said: list[str] = []
     summary = train(config, run, say=said.append)
-    assert any(line.startswith("lines from after the checkpoint were put aside: ") for line in said)
+    assert any(line.startswith("lines of the steps that are taken again were put aside: ") for line in said)
     for name in ("metrics", "evaluations"):
         steps = [line["env_steps"] for line in lines(run / f"{name}.jsonl")]
         assert steps == sorted(steps)

@@ -80,6 +80,16 @@ def test_tensorboard_forgets_what_is_written_again(tmp_path: Path) -> None:
     assert points(tmp_path, "loss") == [100, 200, 250, 350]
 
 
+def test_a_board_that_goes_back_forgets_what_it_has_written_itself(tmp_path: Path) -> None:
+    board = TensorBoard(tmp_path)
+    for step in (100, 200, 300):
+        board.scalars({"loss": step / 7}, at(step))
+    board.rewind(200)
+    board.scalars({"loss": 1.0}, at(250))
+    board.close()
+    assert points(tmp_path, "loss") == [100, 200, 250]
+
+
 def test_what_is_begun_in_the_second_of_a_purge_is_not_forgotten(tmp_path: Path) -> None:
     """Files of one second are read in the order of their processes and counters, by text: 10 comes before 9."""
     first = TensorBoard(tmp_path)

@@ -71,8 +71,7 @@ class _ActorLoop:
 
     def _act_while_it_trains(self) -> None:
         context, config = self._context, self._context.config
-        while not self._membership.learner_has_begun:
-            self._wait_because("waiting for the learner to begin")
+        self._wait_for_the_learner()
         weights, values = self._central() if config.acting.inference == "central" else self._fetched()
         addresses, index = context.topology.replay_server, context.process_id.index
         writer = remote_writer(config, self._task.spec, addresses, self._task.num_envs, index, self._keep_waiting)
@@ -84,6 +83,7 @@ class _ActorLoop:
         self._membership.report_with(lambda: self._figures(actor))
         question = IntervalTrigger(seconds_between_calls(_POLL_SECONDS, config))
         while self._phase() == Phase.TRAINING:
+            self._wait_for_the_learner()
             # Assumes that the other actors have taken as many steps as this one since the learner's last answer.
             if self._membership.env_steps(actor.env_steps, config.acting.actors) < config.stop.env_steps:
                 self._membership.set_state("acting")
@@ -112,6 +112,11 @@ class _ActorLoop:
         """(the versions of the learner's weights, the learner's computation of Q-values), for central inference."""
         values = CentralValues(self._membership.call, self._keep_waiting)
         return values, values
+
+    def _wait_for_the_learner(self) -> None:
+        """Waits until the learner has begun: one that has started again may still empty the replay servers."""
+        while not self._membership.learner_has_begun:
+            self._wait_because("waiting for the learner to begin")
 
     def _wait_because(self, reason: str) -> None:
         """Waits for a moment, with `reason` as its state. Raises GivenUpError if the learner no longer trains."""

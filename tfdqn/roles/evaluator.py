@@ -133,7 +133,9 @@ class _EvaluatorLoop:
         if not self._membership.learner_has_begun:
             return  # its steps are not known yet
         self._may_be_ahead = False
-        if moved := put_aside({self._run.evaluations_file: self._membership.env_steps(0)}):
+        env_steps = self._membership.env_steps(0)
+        if moved := put_aside({self._run.evaluations_file: env_steps}):
+            self._tracker.rewind(env_steps)
             self._context.say(moved)
             self._read_standing()
             self._set_report(None)

@@ -43,7 +43,7 @@ def put_aside(files: Mapping[Path, int]) -> str:
     So curves never go back in time, and no line is lost.
 
     Args:
-      files: the environment steps of the checkpoint by file: later lines are moved; -1: all lines are.
+      files: by file, the environment steps from which the run goes on: later lines are moved; -1: all lines are.
 
     Returns what was moved, in words; "" if nothing was. Raises RunDirError if a file can't be written.
     """
@@ -51,8 +51,7 @@ def put_aside(files: Mapping[Path, int]) -> str:
     if not moved:
         return ""
     which = ", ".join(f"{count:,} of {file.name} to {_aside(file).name}" for file, count in moved.items())
-    origin = "from after the checkpoint" if max(files.values()) >= 0 else "of the steps that are taken again"
-    return f"lines {origin} were put aside: {which}"
+    return f"lines of the steps that are taken again were put aside: {which}"
 
 
 def _is_json(value: object) -> bool:

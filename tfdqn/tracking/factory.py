@@ -100,8 +100,8 @@ def rewind(run: RunDir, env_steps: int, evaluated_env_steps: int | None) -> str:
     Args:
       run: the run's directory.
       env_steps: environment steps of the checkpoint; -1 if the run starts over.
-      evaluated_env_steps: environment steps of the last evaluation that this session won't repeat. None: keep all
-        evaluations, because a separate evaluator, which doesn't go back with the learner, has made them.
+      evaluated_env_steps: environment steps of the last evaluation that this session won't repeat. None: leave the
+        evaluations to the evaluator's process, which has made them.
 
     Returns what was moved, in words.
     """

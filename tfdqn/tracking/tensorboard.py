@@ -25,6 +25,7 @@ class TensorBoard(Tracker):
     """
 
     def __init__(self, directory: Path):
+        self._directory = directory
         self._writer = tf.summary.create_file_writer(str(directory))
 
     def scalars(self, values: Mapping[str, float], at: Point) -> None:
@@ -47,6 +48,11 @@ class TensorBoard(Tracker):
 
     def summary(self, summary: Summary, at: Point) -> None:
         self.scalars(final_scores(summary), at)
+
+    def rewind(self, env_steps: int) -> None:
+        self._writer.close()
+        purge(self._directory, env_steps)
+        self._writer = tf.summary.create_file_writer(str(self._directory))
 
     def close(self) -> None:
         self._writer.close()

@@ -54,6 +54,9 @@ class Tracker:
     def video(self, name: str, film: Path, at: Point) -> None:
         """Logs a video, an MP4 file. Only called if `takes_videos`."""
 
+    def rewind(self, env_steps: int) -> None:
+        """Discards points after `env_steps`, from which the run goes on: they will be logged again."""
+
     def close(self) -> None:
         """Writes everything that is buffered, and ends the tracker."""
 
@@ -85,6 +88,9 @@ class ForwardingTracker(Tracker):
 
     def video(self, name: str, film: Path, at: Point) -> None:
         self.tell("video", name, film, at)
+
+    def rewind(self, env_steps: int) -> None:
+        self.tell("rewind", env_steps)
 
     def close(self) -> None:
         self.tell("close")

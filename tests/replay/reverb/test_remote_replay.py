@@ -155,6 +155,18 @@ def test_servers_that_are_emptied_count_from_0_again_and_fill_again(two: list[st
     assert learner.replay.poll() and CALL * learner.calls <= (learner.replay.transitions() - MIN_SIZE) / 4
 
 
+def test_what_was_emptied_does_not_come_back_with_a_server_s_checkpoint(tmp_path: Path) -> None:
+    addresses = free_addresses(2)
+    with served(TWO, tmp_path, addresses):
+        actor, replay = Actor(TWO, addresses), RemoteReplay(TWO, VECTOR, addresses)
+        actor.write(80)
+        actor.writer.flush(10)
+        replay.save()
+        replay.clear()
+    with served(TWO, tmp_path, addresses) as shards:
+        assert [shard.size() for shard in shards] == [0, 0]
+
+
 def test_servers_that_are_gone_are_not_emptied() -> None:
     (gone,) = free_addresses(1)
     with pytest.raises(PeerLostError, match=f"replay server 0 at {gone} does not answer"):

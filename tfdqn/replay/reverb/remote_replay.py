@@ -23,7 +23,6 @@ from tfdqn.task_spec import TaskSpec
 
 _CHECKPOINT_SECONDS = 120.0
 _FLUSH_SECONDS = 10.0
-_CLEAR_SECONDS = 60.0
 
 
 class RemoteReplay:
@@ -138,11 +137,12 @@ class RemoteReplay:
             self._scale.raise_to(float(arrays["largest_priority"]))
 
     def clear(self) -> None:
-        """Empties all servers, whose counts begin at 0 again. Raises PeerLostError if one can't be emptied."""
-        if problems := self._have_all(_reset, "emptied its table", _CLEAR_SECONDS):
+        """Empties all servers and their checkpoints; their counts begin at 0 again.
+
+        Raises PeerLostError if one can't be emptied.
+        """
+        if problems := self._have_all(_clear, "emptied its table", _CHECKPOINT_SECONDS):
             raise PeerLostError(problems)
-        if not self.poll():
-            raise PeerLostError("; ".join(self.silent()))
 
     def save(self) -> None:
         """Makes all servers write their checkpoints at the same time, and waits until they have.
@@ -171,15 +171,15 @@ class RemoteReplay:
         return "; ".join(f"{each.name} {why}" for each in self._shards.each if (why := outcomes.get(each, late)))
 
 
-def _reset(shard: Shard) -> str:
-    """Empties a server; returns why that failed, or an empty string."""
+def _clear(shard: Shard) -> str:
+    """Empties a server and its checkpoint; returns why that failed, or an empty string."""
     if not shard.ask():
         return "does not answer"
     try:
         shard.client.reset(TABLE)
     except (RuntimeError, ReverbError) as error:
         return f"can't be emptied: {first_line(error)}"
-    return ""
+    return _checkpoint(shard)  # which takes its new counts first
 
 
 def _checkpoint(shard: Shard) -> str:
