@@ -1,6 +1,6 @@
 """Whether workers wait for one another, without the hardware to tell: a worker's compute is replaced by a fixed delay.
 
-Asynchronous workers should give W times one worker's updates, and a slow one should cost only its own; in step, the
+Asynchronous workers should give W times one worker's updates, and a slow one should cost only its own; in lockstep, the
 slowest sets the pace of all. The delay is on the worker and takes none of this machine's time.
 """
 
@@ -49,8 +49,8 @@ def main() -> None:
     one = results["1 workers"]["updates/s"]
     for result in results.values():
         result["times one worker"] = result["updates/s"] / one
-    # Three and a tenth workers' worth; in step, four would go at the slow one's pace.
-    results["4 workers, one of them 10 times slower"]["in step it would be"] = 4 / SLOWNESS
+    # Three and a tenth workers' worth; in lockstep, four would go at the slow one's pace.
+    results["4 workers, one of them 10 times slower"]["in lockstep it would be"] = 4 / SLOWNESS
     report("overlap", {"delay_seconds": options.delay}, results)
 
 

@@ -63,11 +63,11 @@ class NotFiniteTaskError(NotFiniteError, FaultyTaskError):
     """An environment's observation or reward that is NaN or infinite."""
 
 
-class FilmError(UserError):
-    """An episode that could not be filmed.
+class VideoError(UserError):
+    """A video that could not be recorded.
 
     Attributes:
-      report: the evaluation, which is complete apart from the film.
+      report: the evaluation, which is complete apart from the video.
     """
 
     def __init__(self, message: str, report: Any):

@@ -27,7 +27,7 @@ from tfdqn.evaluation.bootstrap import scores
 
 Driver = Callable[[np.ndarray], int]  # an observation → an action
 IDLE = 1  # of highway-env's DiscreteMetaAction: lane and speed stay
-FRAMES_PER_SECOND = 4  # of a film: as many decisions
+FRAMES_PER_SECOND = 4  # of a video: as many decisions
 
 
 class Episode(NamedTuple):
@@ -111,7 +111,7 @@ def draw(figures: dict[str, Any], file: Path) -> None:
     figure.savefig(file, dpi=110)
 
 
-def film(policy: Driver, task: Task, seed: int, file: Path) -> None:
+def record_video(policy: Driver, task: Task, seed: int, file: Path) -> None:
     """Writes an MP4 of one episode of highway-env's own pictures, one for each decision."""
     os.environ["OFFSCREEN_RENDERING"] = "1"  # highway-env opens no window then, and with SDL's dummy it draws nothing
     os.environ.pop("SDL_VIDEODRIVER", None)
@@ -127,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0, help="of the traffic")
     parser.add_argument("--picture", type=Path, help="where to draw the figures")
-    parser.add_argument("--video", type=Path, help="where to film the first episode, an MP4")
+    parser.add_argument("--video", type=Path, help="where to record the first episode, as an MP4")
     return parser
 
 
@@ -140,7 +140,7 @@ def main() -> None:
     if options.picture:
         draw(figures, options.picture)
     if options.video:
-        film(policy, task, options.seed, options.video)
+        record_video(policy, task, options.seed, options.video)
 
 
 if __name__ == "__main__":

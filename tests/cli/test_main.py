@@ -92,7 +92,7 @@ def test_ctrl_c_where_nothing_is_to_be_saved_exits_130(
         (["launch", "x", "--actors", "two"], "'--actors': 'two' must be a whole number at least 1 (see"),
         (["serve", "x", "--port", "x"], "'--port': 'x' must be a whole number at least 0 and at most 65535 (see"),
         (["export", "x", "--min-return", "x"], "'--min-return': 'x' must be a number (see"),
-        (["evaluate", "x", "--video", "--gif"], "--video and --gif: an episode is filmed as one of the two"),
+        (["evaluate", "x", "--video", "--gif"], "--video and --gif: an episode is recorded as one of the two"),
         (["evaluate", "x", "--checkpoint", "newest"], "'newest' is not one of 'best', 'latest'"),
         (["evaluate", "x", "task.kwargs.gravity=-11.0"], "unexpected extra argument(s) (task.kwargs.gravity=-11.0)"),
         (["plot"], "Missing argument 'RUN...'"),

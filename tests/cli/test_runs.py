@@ -19,7 +19,7 @@ from tfdqn.cli import arguments as arguments_of_verbs
 from tfdqn.cli import main
 from tfdqn.config import Config
 from tfdqn.config.toml import dump, load
-from tfdqn.errors import FilmError
+from tfdqn.errors import VideoError
 from tfdqn.exporting import formats
 from tfdqn.records import Progress
 from tfdqn.storage.locks import holder_of
@@ -214,10 +214,10 @@ def test_evaluate_prints_json_and_nothing_else_for_machines(
     assert evaluate.calls[0][1]["checkpoint"] == "best"
 
 
-def test_the_figures_are_shown_where_only_the_film_failed(
+def test_the_figures_are_shown_where_only_the_video_failed(
     behind: Callable[..., Recorder], run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("evaluation.evaluate", "evaluate", FilmError("x/videos/1.mp4: no room", an_evaluation()))
+    behind("evaluation.evaluate", "evaluate", VideoError("x/videos/1.mp4: no room", an_evaluation()))
     assert main.main(["evaluate", "runs/x", "--video", "--json"]) == 2
     written = capsys.readouterr()
     assert json.loads(written.out)["mean_return"] == 480.25

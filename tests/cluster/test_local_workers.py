@@ -16,7 +16,7 @@ from tfdqn.training import train as training
 from tfdqn.training.train import train
 
 ASYNCHRONOUS = tiny("learner.strategy=parameter_server", "learner.workers=2")
-IN_STEP = tiny("learner.strategy=multi_worker", "learner.workers=2")
+LOCKSTEP = tiny("learner.strategy=multi_worker", "learner.workers=2")
 SHOW_GPUS = "import os; print(os.environ.get('CUDA_VISIBLE_DEVICES'), flush=True)"
 NONE = {"CUDA_VISIBLE_DEVICES": ""}
 SECONDS = 60
@@ -32,13 +32,13 @@ def on(names: str) -> dict[str, str]:
 
 
 def test_those_that_compute_gradients_share_them_out() -> None:
-    assert shared(IN_STEP, "a", "b", "c", "d") == ({("worker", 0): on("a,b"), ("worker", 1): on("c,d")}, [])
+    assert shared(LOCKSTEP, "a", "b", "c", "d") == ({("worker", 0): on("a,b"), ("worker", 1): on("c,d")}, [])
     found, said = shared(ASYNCHRONOUS, "a")
     growing = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     assert found.pop(("worker", 0)) == found.pop(("worker", 1)) == on("a") | growing
     assert found == {("chief", 0): NONE, ("ps", 0): NONE}
     assert said == ["2 processes compute gradients on this host's 1 GPU: they share it"]
-    assert own_share(IN_STEP, shared(IN_STEP, "a", "b")[0]) == on("a")
+    assert own_share(LOCKSTEP, shared(LOCKSTEP, "a", "b")[0]) == on("a")
     assert own_share(ASYNCHRONOUS, shared(ASYNCHRONOUS, "a", "b")[0]) == NONE
 
 
@@ -50,7 +50,7 @@ def test_nccl_is_refused_where_processes_would_share_a_gpu() -> None:
 
 
 def test_who_learns_alone_or_has_none_is_told_nothing() -> None:
-    for config, gpus in ((tiny("learner.strategy=mirrored"), ("a", "b")), (IN_STEP, ())):
+    for config, gpus in ((tiny("learner.strategy=mirrored"), ("a", "b")), (LOCKSTEP, ())):
         shares, said = shared(config, *gpus)
         assert (shares, said) == ({}, []) and own_share(config, shares) == {}
 
@@ -87,7 +87,7 @@ def test_train_deals_them_out_and_sees_its_own_while_devices_are_listed(
     monkeypatch.setattr(training, "Chief", Started)
     monkeypatch.setattr("tfdqn.learning.devices.tf.config.list_physical_devices", listed)
     with pytest.raises(ClusterError, match="enough"):
-        train(IN_STEP, tmp_path / "run")
+        train(LOCKSTEP, tmp_path / "run")
     assert given == [{("worker", 0): on("a"), ("worker", 1): on("b")}]
     assert seen[0] == "a" and set(seen[1:]) <= {None}
     assert "CUDA_VISIBLE_DEVICES" not in os.environ

@@ -34,9 +34,9 @@ def test_a_program_has_every_process_that_the_configuration_asks_for() -> None:
         *("replay_server-0", "replay_server-1", "learner-0", "parameter_server-0", "worker-0", "worker-1"),
         *("actor-0", "actor-1", "actor-2", "evaluator-0"),
     ]
-    # The learner is one of those that learn in step, and the first member of an ensemble.
-    in_step = a_program("learner.strategy=multi_worker", "learner.workers=2")
-    assert names(in_step) == ["replay_server-0", "learner-0", "worker-0", "actor-0", "evaluator-0"]
+    # The learner is one of those that learn in lockstep, and the first member of an ensemble.
+    lockstep = a_program("learner.strategy=multi_worker", "learner.workers=2")
+    assert names(lockstep) == ["replay_server-0", "learner-0", "worker-0", "actor-0", "evaluator-0"]
     members = a_program("ensemble.size=3", "ensemble.execution=processes", "ensemble.target=own")
     assert names(members).count("worker-1") == 1
     assert names(members).count("replay_server-2") == 1

@@ -24,7 +24,7 @@ def test_without_a_chief_the_first_worker_is_it(jobs: dict, job: str, index: int
     assert cluster.is_chief == is_chief
 
 
-def test_the_chief_is_the_first_of_those_that_learn_in_step() -> None:
+def test_the_chief_is_the_first_of_those_that_learn_in_lockstep() -> None:
     workers, with_chief = {"worker": ("a:1", "b:2")}, {"chief": ("a:1",), "worker": ("b:2", "c:3")}
     assert [Cluster(jobs=workers, job="worker", index=index).rank for index in range(2)] == [0, 1]
     assert Cluster(jobs=with_chief, job="chief", index=0).rank == 0
@@ -38,7 +38,7 @@ def test_the_others_reach_the_chief_s_host_as_the_cluster_has_it(address: str, h
 
 
 def test_a_job_s_processes_have_the_job_s_names() -> None:
-    """Where they learn in step, TensorFlow takes the learner for the first worker."""
+    """Where they learn in lockstep, TensorFlow takes the learner for the first worker."""
     topology = Topology(learner="a:1", chief="a:2", replay_server=("a:3",), worker=("b:2", "c:2"), actor=1)
     cluster = topology.sub_cluster(tiny("learner.strategy=multi_worker"), ProcessId(Role.WORKER, 1))
     assert cluster is not None

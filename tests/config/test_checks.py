@@ -90,7 +90,7 @@ CONTRADICTIONS = {
     "members_learn_by_themselves": ["ensemble.size=3", "ensemble.execution=processes", "replay.shards=2"],
     "rollouts_are_acted_in_and_learned_from_in_turn": [*ROLLOUTS, "learner.schedule=overlap"],
     "a_rollout_is_one_actors": [*ROLLOUTS, "acting.actors=2"],
-    "rollouts_are_learned_from_in_step": [*ROLLOUTS, *ASYNCHRONOUS],
+    "rollouts_are_learned_from_in_lockstep": [*ROLLOUTS, *ASYNCHRONOUS],
     "a_rollout_is_whole_batches": [*ROLLOUTS, "agent.rollout_steps=10", "task.num_envs=3", "learner.batch_size=16"],
     "parts_divide_the_batch": [*AVERAGING, "learner.batch_size=32", "learner.workers=2", "learner.logical_devices=3"],
 }

@@ -7,7 +7,7 @@ import imageio
 import numpy as np
 import pytest
 
-from examples.fields.driving import IDLE, compare, drive, film, make, wilson
+from examples.fields.driving import IDLE, compare, drive, make, record_video, wilson
 from tfdqn.config import Task
 
 FASTER = 3
@@ -67,7 +67,7 @@ def test_drivers_meet_the_same_traffic() -> None:
 
 
 @pytest.mark.tasks
-def test_an_episode_is_filmed_decision_by_decision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_episode_is_recorded_decision_by_decision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     monkeypatch.setenv("OFFSCREEN_RENDERING", "0")
     seen: list[np.ndarray] = []
@@ -76,7 +76,7 @@ def test_an_episode_is_filmed_decision_by_decision(tmp_path: Path, monkeypatch: 
         seen.append(observation)
         return IDLE
 
-    film(driver, MERGE, 0, tmp_path / "merge.mp4")
+    record_video(driver, MERGE, 0, tmp_path / "merge.mp4")
     with imageio.get_reader(tmp_path / "merge.mp4") as frames:
         assert frames.count_frames() == len(seen) + 1
         assert frames.get_data(0).std() > 10  # not all of one colour, as highway-env's are with SDL's dummy driver

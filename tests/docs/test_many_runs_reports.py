@@ -66,7 +66,7 @@ def test_the_columns_of_its_tables_are_those_that_there_are(folders: None) -> No
         assert set(COLUMNS) < set(next(csv.reader(file)))
 
 
-def test_the_limits_of_films_are_the_program_s() -> None:
-    limits = re.search(r"up to (\d+) MB a film and (\d+) MB in all", " ".join(REPORTS.split()))
+def test_the_limits_of_videos_are_the_program_s() -> None:
+    limits = re.search(r"up to (\d+) MB a video and (\d+) MB in all", " ".join(REPORTS.split()))
     assert limits is not None
-    assert tuple(int(each) * 1_000_000 for each in limits.groups()) == (page.FILM_BYTES, page.FILMS_BYTES)
+    assert tuple(int(each) * 1_000_000 for each in limits.groups()) == (page.VIDEO_BYTES, page.VIDEOS_BYTES)

@@ -1,4 +1,4 @@
-"""An evaluation on a changed task is refused in one readable line where the policy can't read it; a film that fails
+"""An evaluation on a changed task is refused in one readable line where the policy can't read it; a video that fails
 takes no figures with it.
 """
 
@@ -13,7 +13,7 @@ import pytest
 from tests.support.actions import branches
 from tests.support.disks import fill, small_disk
 from tests.support.tiny_runs import tiny
-from tfdqn.errors import FilmError, RunDirError, TaskError
+from tfdqn.errors import RunDirError, TaskError, VideoError
 from tfdqn.evaluation import evaluate as evaluate_module
 from tfdqn.evaluation import video
 from tfdqn.evaluation.bootstrap import scores
@@ -108,13 +108,13 @@ def draws(path: Path, how: str) -> RunDir:
     return begun(path, "task.id=tests.support.toy_environments:Draws-v0", f"task.kwargs={{how='{how}'}}")
 
 
-def test_a_film_of_floats_in_lists_and_of_odd_sizes_is_a_film(
+def test_a_video_of_floats_in_lists_and_of_odd_sizes_is_a_video(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    film = evaluate(draws(tmp_path / "run", "floats").path, episodes=2, video="mp4").video
-    assert film is not None
+    recorded = evaluate(draws(tmp_path / "run", "floats").path, episodes=2, video="mp4").video
+    assert recorded is not None
     # Three steps; 5 × 3 pixels are enlarged 54 times, to 160 rows at least.
-    assert imageio.v3.imread(film).shape == (3, 162, 270, 3)
+    assert imageio.v3.imread(recorded).shape == (3, 162, 270, 3)
     assert capfd.readouterr().err == ""
 
 
@@ -123,23 +123,23 @@ def test_a_film_of_floats_in_lists_and_of_odd_sizes_is_a_film(
     [
         ("none", "Draws-v0 could not be rendered: its render() gave None"),
         ("raises", "Draws-v0 could not be rendered: RuntimeError: no display"),
-        ("grows", "can't be filmed: frame 1 is 6 × 3 pixels, and those before are 5 × 3 pixels"),
+        ("grows", "can't be recorded: frame 1 is 6 × 3 pixels, and those before are 5 × 3 pixels"),
     ],
 )
-def test_a_film_that_fails_takes_no_figures_with_it(tmp_path: Path, how: str, said: str) -> None:
+def test_a_video_that_fails_takes_no_figures_with_it(tmp_path: Path, how: str, said: str) -> None:
     found = draws(tmp_path / "run", how)
-    with pytest.raises(FilmError) as caught:
+    with pytest.raises(VideoError) as caught:
         evaluate(found.path, episodes=2, video="mp4")
     assert said in str(caught.value)
     assert (caught.value.report.episodes, caught.value.report.mean_return) == (2, 3.0)
     assert not list(found.videos.iterdir())
 
 
-def test_nobody_writes_on_a_film_that_has_failed(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), video.written_film(tmp_path / "1.mp4") as film:
-        film.append_data(np.zeros((160, 160, 3), np.uint8))
+def test_nobody_writes_on_a_video_that_has_failed(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), video.written_video(tmp_path / "1.mp4") as writer:
+        writer.append_data(np.zeros((160, 160, 3), np.uint8))
         raise RuntimeError
-    assert film.closed  # which waits for ffmpeg: it would make the file anew where that is removed before
+    assert writer.closed  # which waits for ffmpeg: it would make the file anew where that is removed before
 
 
 def test_a_writer_that_fails_takes_no_figures_with_it(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,9 +147,9 @@ def test_a_writer_that_fails_takes_no_figures_with_it(run: RunDir, monkeypatch: 
         raise ValueError("ffmpeg can't be found")
 
     monkeypatch.setattr(video.imageio, "get_writer", fail)
-    with pytest.raises(FilmError) as caught:
+    with pytest.raises(VideoError) as caught:
         evaluate(run.path, episodes=2, video="mp4")
-    assert str(caught.value) == "the film of CartPole-v1 failed: ValueError: ffmpeg can't be found"
+    assert str(caught.value) == "the video of CartPole-v1 failed: ValueError: ffmpeg can't be found"
     assert caught.value.report.episodes == 2
 
 
@@ -162,7 +162,7 @@ def test_episodes_that_never_end_are_cut(tmp_path: Path, limit: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "gif"])
-def test_a_film_on_a_full_disk_is_one_line_and_the_figures_are_there(
+def test_a_video_on_a_full_disk_is_one_line_and_the_figures_are_there(
     run: RunDir, tmp_path: Path, suffix: Literal["mp4", "gif"], capfd: pytest.CaptureFixture[str]
 ) -> None:
     whole = evaluate(run.path, episodes=2, video=suffix)
@@ -173,7 +173,7 @@ def test_a_film_on_a_full_disk_is_one_line_and_the_figures_are_there(
     with small_disk(tmp_path) as disk:
         run.videos.symlink_to(disk)
         fill(disk)
-        with pytest.raises(FilmError) as caught:
+        with pytest.raises(VideoError) as caught:
             evaluate(run.path, episodes=2, video=suffix)
         assert [each.name for each in disk.iterdir()] == ["filler"]
     assert str(caught.value) == f"{run.videos / f'1.{suffix}'} couldn't be written: is the disk full?"
@@ -181,7 +181,7 @@ def test_a_film_on_a_full_disk_is_one_line_and_the_figures_are_there(
     assert "No space" not in capfd.readouterr().err
 
 
-def test_where_no_film_can_be_kept_nothing_is_played(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_video_can_be_kept_nothing_is_played(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     run.videos.write_text("")
     monkeypatch.delattr(evaluate_module, "play_episodes")
     with pytest.raises(RunDirError, match="videos can't be created or written: File exists"):

@@ -72,7 +72,7 @@ def test_only_legal_actions_are_played() -> None:
     assert (np.array(task.actions) == 1).all()
 
 
-def test_a_film_shows_every_state_that_is_acted_in() -> None:
+def test_a_video_shows_every_state_that_is_acted_in() -> None:
     frames: list[int] = []
     task = FakeTask([[3]])
     play_episodes(cast(BatchedTask, task), constant_policy(), {}, 2, 1, on_frame=lambda: frames.append(1))

@@ -1,4 +1,4 @@
-"""A film is whole or none, and of a size that its format has."""
+"""A video is whole or none, and of a size that its format has."""
 
 from pathlib import Path
 
@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from tests.support.disks import fill, small_disk
-from tfdqn.evaluation.video import enlarged, with_even_sides, written_film
+from tfdqn.evaluation.video import enlarged, with_even_sides, written_video
 
 
-def test_a_film_of_which_only_a_part_found_room_is_no_film(tmp_path: Path) -> None:
+def test_a_video_of_which_only_a_part_found_room_is_no_video(tmp_path: Path) -> None:
     """ffmpeg takes every frame, and says nothing of it at the end."""
     frames = np.random.default_rng(1).integers(0, 256, (10, 200, 300, 3), np.uint8)
     with small_disk(tmp_path) as disk:
         fill(disk, but_bytes=8_192)
-        with pytest.raises(OSError), written_film(disk / "1.mp4") as film:
+        with pytest.raises(OSError), written_video(disk / "1.mp4") as video:
             for frame in frames:
-                film.append_data(frame)
+                video.append_data(frame)
 
 
 def test_odd_sides_are_filled_up_with_the_edge() -> None:

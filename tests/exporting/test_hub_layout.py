@@ -62,7 +62,7 @@ def test_it_has_what_a_hub_reads_and_a_policy_that_loads(
     observation = np.array([0.1, -0.2, 0.3, 0.4], np.float32)
     assert load_policy(folder / "saved_model")(observation) == load_policy(version)(observation)
     assert tomllib.loads((folder / "training.toml").read_text()) == tomllib.loads(toml.dump(run.config()))
-    # There is no such task as Test-v0: no film.
+    # There is no such task as Test-v0: no video.
     assert sorted(each.name for each in folder.iterdir()) == ["README.md", "saved_model", "training.toml"]
     assert "replay.mp4 is left out: " in caplog.text
     assert sorted(each.name for each in folder.parent.iterdir()) == ["policy"]

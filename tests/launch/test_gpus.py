@@ -17,7 +17,7 @@ from tfdqn.launch.gpus import deal_gpus
 from tfdqn.storage.run_directory import RunDir
 
 WORKERS = ("learner.strategy=parameter_server", "learner.workers=3", "acting.actors=2")
-IN_STEP = ("learner.strategy=multi_worker", "learner.workers=2")
+LOCKSTEP = ("learner.strategy=multi_worker", "learner.workers=2")
 
 
 class Taken(Exception):
@@ -47,8 +47,8 @@ def test_each_process_that_computes_has_gpus_of_its_own(tmp_path: Path) -> None:
     found, said = dealt(tiny(*WORKERS), ("a", "b", "c", "d", "e", "f"), tmp_path)
     assert found == {"worker-0": on("a,b"), "worker-1": on("c,d"), "worker-2": on("e,f")}
     assert said == []
-    found, said = dealt(tiny(*IN_STEP), ("a", "b", "c"), tmp_path)
-    assert found == {"learner-0": on("a"), "worker-0": on("b")}  # in step all have as many
+    found, said = dealt(tiny(*LOCKSTEP), ("a", "b", "c"), tmp_path)
+    assert found == {"learner-0": on("a"), "worker-0": on("b")}  # in lockstep all have as many
     assert said == ["2 processes compute gradients on this host's 3 GPUs: 1 each, 1 left over"]
 
 
@@ -61,7 +61,7 @@ def test_where_there_are_too_few_they_share_and_take_no_more_memory_than_they_ne
 
 def test_nccl_is_refused_where_processes_would_share_a_gpu(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="NCCL allows one process on each"):
-        dealt(tiny(*IN_STEP, "learner.all_reduce=nccl"), ("a",), tmp_path)
+        dealt(tiny(*LOCKSTEP, "learner.all_reduce=nccl"), ("a",), tmp_path)
 
 
 @pytest.mark.parametrize(("overrides", "there"), [(("learner.strategy=mirrored",), ("a", "b")), (WORKERS, ())])

@@ -139,7 +139,7 @@ def test_frames_need_reverb() -> None:
 
 def test_a_table_for_which_there_is_no_memory_is_one_line() -> None:
     spec = TaskSpec(
-        id="Film", observation={"observation": ArraySpec(shape=(1000, 1000), dtype="uint8")}, actions=discrete(2)
+        id="Movie", observation={"observation": ArraySpec(shape=(1000, 1000), dtype="uint8")}, actions=discrete(2)
     )
     with pytest.raises(
         ConfigError, match=r"^replay.capacity = 2147483647: there is no memory for [45],\d\d\d,\d\d\d GB$"

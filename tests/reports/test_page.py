@@ -117,15 +117,15 @@ def test_one_group_is_beside_no_other(tmp_path: Path) -> None:
     assert set(Page(files[0].read_text()).tables) == {"groups-table", "runs-table"}
 
 
-def test_the_newest_film_of_a_run_lies_in_the_page_as_far_as_there_is_room(
+def test_the_newest_video_of_a_run_lies_in_the_page_as_far_as_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "FILM_BYTES", 1_000)
-    monkeypatch.setattr(page, "FILMS_BYTES", 1_500)
-    films = {"a": ("1.mp4", 900), "b": ("1.gif", 600), "c": ("1.gif", 1_001), "d": ("1.gif", 10)}
-    for seed, (name, (film, size)) in enumerate(films.items()):
+    monkeypatch.setattr(page, "VIDEO_BYTES", 1_000)
+    monkeypatch.setattr(page, "VIDEOS_BYTES", 1_500)
+    videos = {"a": ("1.mp4", 900), "b": ("1.gif", 600), "c": ("1.gif", 1_001), "d": ("1.gif", 10)}
+    for seed, (name, (video, size)) in enumerate(videos.items()):
         (reported_run(tmp_path / name, seed=seed) / "videos").mkdir()
-        (tmp_path / name / "videos" / film).write_bytes(name.encode() * size)
+        (tmp_path / name / "videos" / video).write_bytes(name.encode() * size)
     page.write_page(read_report([tmp_path]), tmp_path / "page.html", "")
     found = Page((tmp_path / "page.html").read_text())
     sources = [(element, value) for element, name, value in found.attributes if name == "src"]

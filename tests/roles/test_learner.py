@@ -42,7 +42,11 @@ class End:
             "distributed_session": lambda *_: self.session(),
             "begin_figures": lambda *_, **__: None,
             "TrainingMonitor": lambda *_, **__: SimpleNamespace(
-                seconds=1.0, show=lambda: None, film=lambda _: None, finished=lambda _: None, close=self.note("watch")
+                seconds=1.0,
+                show=lambda: None,
+                record_video=lambda _: None,
+                finished=lambda _: None,
+                close=self.note("watch"),
             ),
             "learning_devices": lambda _: ["CPU:0"],
             "_meet": lambda *_: None,
@@ -101,7 +105,7 @@ def end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> End:
     return End(tmp_path, monkeypatch)
 
 
-def test_who_learns_in_step_is_watched_until_it_has_been_sent_home(end: End) -> None:
+def test_who_learns_in_lockstep_is_watched_until_it_has_been_sent_home(end: End) -> None:
     end.report = DONE
     assert end.comes()
     assert end.events == ["learned", "saved", "results", "watch", "session", "expects nobody", "chief", "over"]

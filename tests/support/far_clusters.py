@@ -12,7 +12,7 @@ from tfdqn.system.addresses import host_and_port
 
 TINY_RUN = ("train", "tiny.toml", "--run-dir", "run")
 SERVED = {"chief": ["host-a:2222"], "worker": ["host-b:2222"], "ps": ["host-c:2222"]}
-IN_STEP = {"worker": ["host-a:2222", "host-b:2222", "host-c:2222"]}
+LOCKSTEP = {"worker": ["host-a:2222", "host-b:2222", "host-c:2222"]}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A run on EnvPool's environments, to its end: trained, filmed, evaluated by EnvPool and by gymnasium, exported."""
+"""A run on EnvPool's environments, to its end: trained, recorded, evaluated by EnvPool and by gymnasium, exported."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Whole runs on games: learned from, resumed, evaluated, filmed, exported."""
+"""Whole runs on games: learned from, resumed, evaluated, recorded, exported."""
 
 from pathlib import Path
 
@@ -28,7 +28,9 @@ ATARI = {
 
 
 @pytest.mark.parametrize(("game", "shape"), [(MINATAR, (10, 10, 4)), (ATARI, (4, 36, 36))], ids=["MinAtar", "Atari"])
-def test_a_game_is_learned_from_resumed_evaluated_filmed_and_exported(game: dict, shape: tuple, tmp_path: Path) -> None:
+def test_a_game_is_learned_from_resumed_evaluated_recorded_and_exported(
+    game: dict, shape: tuple, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     settings = {**TINY, **game}
     tfdqn.train(from_mapping(settings, ["stop.env_steps=400"]), run)

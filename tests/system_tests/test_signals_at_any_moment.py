@@ -20,7 +20,7 @@ SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
 
 def environment(kind: str) -> dict[str, str | None]:
-    """As the first of two that learn in step, or as the one that follows it; the other one never comes."""
+    """As the first of two that learn in lockstep, or as the one that follows it; the other one never comes."""
     if kind not in ("chief", "follower"):
         return {}
     cluster = {"worker": [free_address(), free_address()]}

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import ENDLESS, Tfdqn, write_config
-from tests.support.far_clusters import IN_STEP, SERVED, TINY_RUN, learning_chief, started
+from tests.support.far_clusters import LOCKSTEP, SERVED, TINY_RUN, learning_chief, started
 from tests.support.network_namespaces import network
 from tfdqn.system.addresses import host_and_port
 
@@ -23,7 +23,7 @@ Task = tuple[str, int]
 DEAD_AFTER_SECONDS = 6.0
 PATIENCE_SECONDS = 60.0  # in which all must have started, too
 LIMIT_SECONDS = 60.0  # 30 of a quiet machine's
-JOBS = {"parameter_server": SERVED, "multi_worker": IN_STEP}
+JOBS = {"parameter_server": SERVED, "multi_worker": LOCKSTEP}
 CHIEF = {"parameter_server": ("chief", 0), "multi_worker": ("worker", 0)}
 # Whom a chief names, of those that it can't do without, and whom all others do.
 FOLLOWER = {"parameter_server": "parameter server 0 at host-c:2222", "multi_worker": "worker 1 at host-b:2222"}
@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.parametrize(
         ("strategy", "victim"),
         [("parameter_server", ("ps", 0)), ("parameter_server", ("chief", 0)), ("multi_worker", ("worker", 0))],
-        ids=["parameter server", "its chief", "chief in step"],
+        ids=["parameter server", "its chief", "chief in lockstep"],
     ),
 ]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import ENDLESS, PROJECT, counters, write_config
-from tests.support.far_clusters import IN_STEP, SERVED, TINY_RUN, learning_chief, started
+from tests.support.far_clusters import LOCKSTEP, SERVED, TINY_RUN, learning_chief, started
 from tests.support.network_namespaces import Network, network
 from tests.support.parallelism_page import Command, commands
 from tfdqn.system.addresses import host_and_port
@@ -32,7 +32,7 @@ def learns(
     assert counters(folder / "run").train_steps >= 50
 
 
-def test_two_workers_in_step_learn_from_the_chief_s_replay_each_on_a_host_of_its_own(tmp_path: Path) -> None:
+def test_two_workers_in_lockstep_learn_from_the_chief_s_replay_each_on_a_host_of_its_own(tmp_path: Path) -> None:
     write_config(tmp_path, MULTI_WORKER)
     jobs = {"worker": ["host-a:2222", "host-b:2222"]}
     with network(["host-a", "host-b"]) as hosts:
@@ -79,10 +79,10 @@ def test_every_documented_command_for_many_hosts_learns_there(tmp_path: Path, nu
 @pytest.mark.parametrize(
     ("strategy", "jobs", "victim", "is_cut", "told"),
     [
-        ("multi_worker", IN_STEP, ("worker", 2), False, "worker 2 at host-c:2222: "),
-        ("multi_worker", IN_STEP, ("worker", 0), False, "worker 0 at host-a:2222: "),
-        ("multi_worker", IN_STEP, ("worker", 2), True, "worker 2 at host-c:2222: "),
-        ("averaging", IN_STEP, ("worker", 2), False, "worker 2 at host-c:2222: "),
+        ("multi_worker", LOCKSTEP, ("worker", 2), False, "worker 2 at host-c:2222: "),
+        ("multi_worker", LOCKSTEP, ("worker", 0), False, "worker 0 at host-a:2222: "),
+        ("multi_worker", LOCKSTEP, ("worker", 2), True, "worker 2 at host-c:2222: "),
+        ("averaging", LOCKSTEP, ("worker", 2), False, "worker 2 at host-c:2222: "),
         ("parameter_server", SERVED, ("ps", 0), False, "parameter server 0 at host-c:2222: "),
     ],
     ids=["worker killed", "chief killed", "worker cut off", "unit killed", "parameter server killed"],

@@ -182,12 +182,12 @@ def test_environments_have_seeds_of_their_own_and_a_reset_repeats():
 
 def test_one_environment_can_be_rendered():
     for name, shape in (("CartPole-v1", (400, 600, 3)), (f"{HERE}:Catch-v0", (40, 40, 3))):
-        filmed = make_task(Task(id=name), render_mode="rgb_array")
-        assert filmed.num_envs == 1
-        filmed.reset(seed=0)
-        picture = filmed.render()
+        rendered = make_task(Task(id=name), render_mode="rgb_array")
+        assert rendered.num_envs == 1
+        rendered.reset(seed=0)
+        picture = rendered.render()
         assert picture.shape == shape and picture.dtype == np.uint8 and picture.max() > 0
-        filmed.close()
+        rendered.close()
     assert make_task(Task(num_envs=1)).render() is None
 
 

@@ -83,28 +83,28 @@ class Cinema(Tracker):
     takes_videos = True
 
     def __init__(self) -> None:
-        self.films: list[tuple[str, Path, int]] = []
+        self.videos: list[tuple[str, Path, int]] = []
 
-    def video(self, name: str, film: Path, at: Point) -> None:
-        self.films.append((name, film, at.env_steps))
+    def video(self, name: str, video: Path, at: Point) -> None:
+        self.videos.append((name, video, at.env_steps))
 
 
-def test_the_best_policy_is_filmed_for_a_tracker_that_takes_films(tmp_path: Path) -> None:
+def test_the_best_policy_is_recorded_for_a_tracker_that_takes_videos(tmp_path: Path) -> None:
     run, cinema = tmp_path / "run", Cinema()
     register_tracker("cinema", lambda *_: cinema)
     summary = train(tiny(*ALTERNATE), run)
-    assert cinema.films == [("evaluation/best", run / "videos" / "1.mp4", summary.env_steps)]
+    assert cinema.videos == [("evaluation/best", run / "videos" / "1.mp4", summary.env_steps)]
     assert (run / "videos" / "1.mp4").stat().st_size > 1_000
 
 
-def test_a_task_that_cant_be_filmed_is_said_and_the_run_has_finished(
+def test_a_task_that_cant_be_recorded_is_said_and_the_run_has_finished(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     cinema, draws_nothing = Cinema(), "task.id=tests.support.toy_environments:Draws-v0"
     register_tracker("cinema", lambda *_: cinema)
     keys = ("task.kwargs={how='none'}", "task.num_envs=1", "stop.env_steps=400")
     summary = train(tiny(*ALTERNATE, draws_nothing, *keys), tmp_path / "run")
-    assert (summary.status, cinema.films) == ("finished", [])
+    assert (summary.status, cinema.videos) == ("finished", [])
     assert "Draws-v0 could not be rendered: its render() gave None" in caplog.text
 
 

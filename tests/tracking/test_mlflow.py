@@ -49,8 +49,8 @@ def test_files_read_back_hold_the_numbers_that_were_written(tmp_path: Path, run:
     [stopped] = runs_in(folder)
     assert stopped.info.status == "KILLED"
 
-    film, policy = tmp_path / "1.mp4", run.exports / "1"
-    film.write_bytes(b"a film")
+    video, policy = tmp_path / "1.mp4", run.exports / "1"
+    video.write_bytes(b"a video")
     (policy / "saved_model.pb").write_bytes(b"a policy")
     process = TrackerProcess("mlflow", config, run, lambda line: None)
     process.hyperparameters({**configuration, "section.key_0": 7, "new": 1})  # a param never changes
@@ -59,7 +59,7 @@ def test_files_read_back_hold_the_numbers_that_were_written(tmp_path: Path, run:
     process.summary(
         a_summary(best_return=490.0, final=None, paths={"exported policy": str(policy)}), Point(300, 30, 50.0)
     )
-    process.video("evaluation/best", film, Point(300, 30, 51.0))
+    process.video("evaluation/best", video, Point(300, 30, 51.0))
     process.close()
 
     [found] = runs_in(folder)
@@ -71,7 +71,7 @@ def test_files_read_back_hold_the_numbers_that_were_written(tmp_path: Path, run:
     assert curve(folder, found.info.run_id, "final/best_return") == [(300, 490.0)]
     artifacts = Path(found.info.artifact_uri.removeprefix("file://"))
     assert (artifacts / "policy" / "saved_model.pb").read_bytes() == b"a policy"
-    assert (artifacts / "evaluation" / "best" / "1.mp4").read_bytes() == b"a film"
+    assert (artifacts / "evaluation" / "best" / "1.mp4").read_bytes() == b"a video"
     assert (artifacts / "configuration.md").read_text() == "seed = 1"
 
 

@@ -72,12 +72,12 @@ def test_files_read_back_hold_the_numbers_that_were_written(run: RunDir) -> None
     losses = {100: 0.1 + 0.2, 200: 1e-12, 300: 3.0}
     for env_steps, loss in losses.items():
         process.scalars({"learning/loss": loss}, Point(env_steps, env_steps // 10, env_steps / 7))
-    film, policy = run.videos / "1.mp4", run.exports / "1"
-    film.write_bytes(b"a film")
+    video, policy = run.videos / "1.mp4", run.exports / "1"
+    video.write_bytes(b"a video")
     (policy / "saved_model.pb").write_bytes(b"a policy")
     paths = {"exported policy": str(policy)}
     process.summary(a_summary(best_return=490.0, final=FINAL, paths=paths), Point(300, 30, 50.0))
-    process.video("evaluation/best", film, Point(300, 30, 51.0))
+    process.video("evaluation/best", video, Point(300, 30, 51.0))
     process.close()
 
     [begun] = [record.run for record in records(run) if record.WhichOneof("record_type") == "run"]
@@ -89,7 +89,7 @@ def test_files_read_back_hold_the_numbers_that_were_written(run: RunDir) -> None
     ]
     assert told[3]["env_steps"] == 300
     [kept] = run.path.glob("wandb/offline-run-*/files/media/videos/evaluation/*.mp4")
-    assert kept.read_bytes() == b"a film"
+    assert kept.read_bytes() == b"a video"
     updates = [each for record in records(run) for each in (*record.run.config.update, *record.config.update)]
     config = {each.key or "/".join(each.nested_key): json.loads(each.value_json) for each in updates}
     assert config.items() >= {"seed": 1, "optimizer.learning_rate": 2.5e-4, "agent.kind": "dqn"}.items()

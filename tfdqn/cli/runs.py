@@ -25,7 +25,7 @@ from tfdqn.cli.arguments import (
 )
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
-from tfdqn.errors import ClusterError, ConfigError, FaultyTaskError, FilmError, RunDirError, UserCodeError
+from tfdqn.errors import ClusterError, ConfigError, FaultyTaskError, RunDirError, UserCodeError, VideoError
 from tfdqn.exporting.formats import ModelFormat, parse_formats
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.locks import release_all
@@ -188,7 +188,7 @@ def evaluate(
     """Evaluate a run's greedy policy in fresh environments."""
     require_supported_platform()
     if video and gif:
-        raise ConfigError("--video and --gif: an episode is filmed as one of the two: give only one")
+        raise ConfigError("--video and --gif: an episode is recorded as one of the two: give only one")
     from tfdqn.cli import terminal
     from tfdqn.config import toml
     from tfdqn.storage.best_policy import require_policy
@@ -216,7 +216,7 @@ def evaluate(
                 checkpoint=checkpoint.value,
                 video="gif" if gif else "mp4" if video else None,
             )
-    except FilmError as error:
+    except VideoError as error:
         show(error.report)
         raise
     show(report)

@@ -21,7 +21,7 @@ def a_rollout_is_one_actors(config: Config) -> Iterator[str]:
         yield "<acting.inference> with <agent.kind>: it acts in the process that learns, which has the weights"
 
 
-def rollouts_are_learned_from_in_step(config: Config) -> Iterator[str]:
+def rollouts_are_learned_from_in_lockstep(config: Config) -> Iterator[str]:
     if config.learner.strategy not in ("local", "mirrored", "multi_worker"):
         yield (
             '<agent.kind> needs learner.strategy = "local", "mirrored" or "multi_worker", not '
@@ -53,6 +53,6 @@ def a_rollout_is_whole_batches(config: Config) -> Iterator[str]:
 ROLLOUT_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
     rollouts_are_acted_in_and_learned_from_in_turn,
     a_rollout_is_one_actors,
-    rollouts_are_learned_from_in_step,
+    rollouts_are_learned_from_in_lockstep,
     a_rollout_is_whole_batches,
 )

@@ -11,10 +11,10 @@ from threadpoolctl import threadpool_limits
 
 from tfdqn.acting.factory import make_policy
 from tfdqn.config import Config, Task, toml
-from tfdqn.errors import ConfigError, FilmError, TaskError, UserError, one_line
+from tfdqn.errors import ConfigError, TaskError, UserError, VideoError, one_line
 from tfdqn.evaluation.bootstrap import scores
 from tfdqn.evaluation.evaluator import limited, play_episodes
-from tfdqn.evaluation.video import Format, film_episode
+from tfdqn.evaluation.video import Format, record_episode
 from tfdqn.networks.factory import weight_specs
 from tfdqn.randomness import derived_seed
 from tfdqn.records import EpisodeScores
@@ -34,7 +34,7 @@ class EvaluationReport(EpisodeScores, frozen=True, kw_only=True):
     checkpoint: str  # "best" or "latest"
     train_steps: int  # of the weights
     seed: int
-    video: str | None = None  # the path of the film of one episode
+    video: str | None = None  # the path of the video of one episode
 
     def to_json(self) -> str:
         return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
@@ -57,10 +57,10 @@ def evaluate(
       seed: of the environments; unrelated to the seeds that training used.
       overrides: keys of the task to change ("task.max_episode_steps=1000").
       checkpoint: the best evaluated policy, or the newest checkpoint's.
-      video: also film one episode, to `RUN/videos/`.
+      video: also record one episode, in `RUN/videos/`.
 
-    Raises RunDirError, CheckpointError, ConfigError or TaskError for what the user can mend, and FilmError, which has
-    the figures, where only the film failed.
+    Raises RunDirError, CheckpointError, ConfigError or TaskError for what the user can mend, and VideoError, which has
+    the figures, where only the video failed.
     """
     if not isinstance(episodes, int) or episodes < 1:
         raise ConfigError(f"episodes = {episodes!r}: a whole number of at least 1 is needed")
@@ -86,19 +86,19 @@ def evaluate(
         if video is None:
             return report
         with _failures_keep(report, task_config.id):
-            film = film_episode(run.videos, task_config, policy, weights, episode_seed, video)
-    return msgspec.structs.replace(report, video=str(film))
+            path = record_episode(run.videos, task_config, policy, weights, episode_seed, video)
+    return msgspec.structs.replace(report, video=str(path))
 
 
 @contextmanager
 def _failures_keep(report: EvaluationReport, task_id: str) -> Iterator[None]:
-    """Raises FilmError, which has the figures, for a film that fails: they have nothing to do with it."""
+    """Raises VideoError, which has the figures, for a video that fails: they have nothing to do with it."""
     try:
         yield
     except UserError as error:
-        raise FilmError(str(error), report) from error
-    except Exception as error:  # of the film's writer
-        raise FilmError(f"the film of {task_id} failed: {one_line(error)}", report) from error
+        raise VideoError(str(error), report) from error
+    except Exception as error:  # of the video's writer
+        raise VideoError(f"the video of {task_id} failed: {one_line(error)}", report) from error
 
 
 def _changed_task(run: RunDir, before: Config, overrides: Sequence[str]) -> Task:

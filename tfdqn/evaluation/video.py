@@ -24,7 +24,9 @@ _GIF_EVERY = 4  # frames
 _MIN_SIDE, _GIF_SIDE = 160, 320  # pixels: smaller pictures are enlarged; larger ones are halved in a GIF
 
 
-def film_episode(folder: Path, task_config: Task, policy: Policy, weights: Weights, seed: int, suffix: Format) -> Path:
+def record_episode(
+    folder: Path, task_config: Task, policy: Policy, weights: Weights, seed: int, suffix: Format
+) -> Path:
     """Plays one episode, records it, and returns the path of the video.
 
     Args:
@@ -43,8 +45,8 @@ def film_episode(folder: Path, task_config: Task, policy: Policy, weights: Weigh
     unfinished = folder / f"{number}.part.{suffix}"
     task = make_task(task_config, render_mode="rgb_array")
     try:
-        with written_film(unfinished) as film:
-            play_episodes(task, policy, weights, 1, seed, on_frame=_Camera(task, film, suffix).take)
+        with written_video(unfinished) as video:
+            play_episodes(task, policy, weights, 1, seed, on_frame=_Camera(task, video, suffix).take)
         unfinished.rename(path)
     except OSError as error:
         raise RunDirError(f"{path} couldn't be written: is the disk full?") from error
@@ -57,8 +59,8 @@ def film_episode(folder: Path, task_config: Task, policy: Policy, weights: Weigh
 class _Camera:
     """Passes the pictures that a task renders, step by step, to a video's writer."""
 
-    def __init__(self, task: BatchedTask, film: Any, suffix: Format):
-        self._task, self._film, self._suffix = task, film, suffix
+    def __init__(self, task: BatchedTask, video: Any, suffix: Format):
+        self._task, self._video, self._suffix = task, video, suffix
         self._frames = 0
         self._size = ""  # of the frames so far
 
@@ -68,13 +70,13 @@ class _Camera:
             return
         picture, name = self._task.render(), self._task.spec.id
         if picture is None:
-            raise TaskError(f"{name} can't be filmed: it has no render mode 'rgb_array'")
+            raise TaskError(f"{name} can't be recorded: it has no render mode 'rgb_array'")
         size = f"{picture.shape[1]} × {picture.shape[0]} pixels"
         self._size = self._size or size
         if size != self._size:
-            raise TaskError(f"{name} can't be filmed: frame {number} is {size}, and those before are {self._size}")
+            raise TaskError(f"{name} can't be recorded: frame {number} is {size}, and those before are {self._size}")
         frame = enlarged(picture)
-        self._film.append_data(with_even_sides(frame) if self._suffix == "mp4" else _halved(frame))
+        self._video.append_data(with_even_sides(frame) if self._suffix == "mp4" else _halved(frame))
 
 
 def enlarged(picture: np.ndarray) -> np.ndarray:
@@ -94,16 +96,16 @@ def with_even_sides(picture: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def written_film(path: Path) -> Iterator[Any]:
+def written_video(path: Path) -> Iterator[Any]:
     """Yields a writer of frames; raises OSError if the video is incomplete when the block ends."""
     if path.suffix == ".gif":
         content = BytesIO()  # not a file: if writing fails, imageio's writer tries again, and raises, when deleted
         duration = 1000 * _GIF_EVERY / _FRAMES_PER_SECOND
-        with imageio.get_writer(content, format="gif", duration=duration, loop=0) as film:
-            yield film
+        with imageio.get_writer(content, format="gif", duration=duration, loop=0) as video:
+            yield video
         path.write_bytes(content.getvalue())
         return
     writer = imageio.get_writer(path, fps=_FRAMES_PER_SECOND, macro_block_size=2, ffmpeg_log_level="quiet")
-    with closing(writer) as film:  # its own `with` would leave ffmpeg running if the block fails
-        yield film
+    with closing(writer) as video:  # its own `with` would leave ffmpeg running if the block fails
+        yield video
     imageio.get_reader(path).close()  # raises if the file is incomplete: imageio ignores ffmpeg's exit status

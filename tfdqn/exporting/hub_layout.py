@@ -50,7 +50,7 @@ _FILES = {
     _MODEL: "a SavedModel, which needs TensorFlow alone",
     ModelFormat.onnx.file: "the same policy for ONNX Runtime",
     ModelFormat.tflite.file: "the same policy for TFLite",
-    REPLAY_FILE: "a film of one of its episodes",
+    REPLAY_FILE: "a video of one of its episodes",
     CONFIG_FILE: f"the whole configuration: `tfdqn train {CONFIG_FILE}` trains a policy like it",
 }
 

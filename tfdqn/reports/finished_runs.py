@@ -15,7 +15,7 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import EvaluationLine, read_evaluations, read_summary, trouble_with_summary
 
 _DEPTH = 3  # how many levels below a folder are searched for runs
-_FILMS = (".mp4", ".gif")
+_VIDEO_SUFFIXES = (".mp4", ".gif")
 _MOST_LIKEWISE = 2  # the most runs that are named besides the first for the same reason
 
 
@@ -29,7 +29,7 @@ class FinishedRun(NamedTuple):
     final: EpisodeScores  # of the best policy on fresh episodes
     lines: list[EvaluationLine]  # the evaluations during training, as they were written
     evaluation: Curve  # the mean returns of these evaluations
-    films: list[Path]  # the newest first
+    videos: list[Path]  # the newest first
 
     @property
     def score(self) -> float:
@@ -165,7 +165,7 @@ def _read(run: RunDir) -> FinishedRun:
         final=summary.final,
         lines=lines,
         evaluation=curve((line.env_steps, line.mean_return) for line in lines),
-        films=_films(run.videos),
+        videos=_videos(run.videos),
     )
 
 
@@ -178,6 +178,6 @@ def _summary(run: RunDir) -> Summary:
     return summary
 
 
-def _films(folder: Path) -> list[Path]:
-    films = [each for each in folder.iterdir() if each.suffix in _FILMS] if folder.is_dir() else []
-    return sorted(films, key=lambda each: each.stat().st_mtime, reverse=True)
+def _videos(folder: Path) -> list[Path]:
+    videos = [each for each in folder.iterdir() if each.suffix in _VIDEO_SUFFIXES] if folder.is_dir() else []
+    return sorted(videos, key=lambda each: each.stat().st_mtime, reverse=True)

@@ -15,7 +15,7 @@ h1 { font-size: 1.5rem } h2 { font-size: 1.2rem; margin-top: 2rem }
 figure { margin: 1.5rem 0 } figcaption { color: var(--soft); font-size: .9rem }
 figure > svg { display: block; width: 100%; max-width: 40rem; height: auto; color: var(--ink) }
 svg * { stroke-linejoin: round; stroke-linecap: butt }
-.film img, .film video { max-width: 100%; max-height: 30rem }
+.video img, .video video { max-width: 100%; max-height: 30rem }
 .legend { list-style: none; padding: 0; margin: .5rem 0 }
 .legend span { display: inline-block; width: 1rem; height: .3rem; margin-right: .5rem; vertical-align: middle }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums }

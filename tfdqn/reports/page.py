@@ -1,4 +1,4 @@
-"""`write_page`: a report as one self-contained HTML page, without scripts, with its pictures and films inside."""
+"""`write_page`: a report as one self-contained HTML page, without scripts, with its pictures and videos inside."""
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from tfdqn.reports.pictures import MOST_PAIRS, Picture, colours, pictures, png, 
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.system.shell_commands import own_command
 
-FILM_BYTES, FILMS_BYTES = 4_000_000, 16_000_000  # the most that one film, and all of a page, may have
+VIDEO_BYTES, VIDEOS_BYTES = 4_000_000, 16_000_000  # the most that one video, and all of a page, may have
 _EXPLANATIONS = {
     "curves": "Greedy evaluations during training: the mean of a group's runs, and a band from lowest to highest.",
     "profile": "Performance profile: for each return, the fraction of a group's runs whose score is higher.",
@@ -70,7 +70,7 @@ def _parts(report: Report, pairs: Sequence[Improvement], drawn: dict[str, Pictur
             yield f"<p>The picture shows the first {MOST_PAIRS} pairs.</p>"
         yield "<h2>Differences between the groups</h2>" + table(*group_table.key_table(report), "keys-table")
     yield "<h2>Runs</h2>" + table(*group_table.run_table(report), "runs-table")
-    yield from _films(report)
+    yield from _videos(report)
     yield from _commands(report, command)
 
 
@@ -82,26 +82,26 @@ def _legend(groups: Sequence[Group]) -> str:
     return f'<ul class="legend">{"".join(entries)}</ul>'
 
 
-def _films(report: Report) -> Iterator[str]:
-    """The newest film of each run, except those that are too large."""
-    films = [(run, run.films[0]) for group in report.groups for run in group.runs if run.films]
-    if films:
-        yield "<h2>Films</h2>"
-    room = FILMS_BYTES
-    for run, film in films:
-        size = film.stat().st_size
+def _videos(report: Report) -> Iterator[str]:
+    """The newest video of each run, except those that are too large."""
+    videos = [(run, run.videos[0]) for group in report.groups for run in group.runs if run.videos]
+    if videos:
+        yield "<h2>Videos</h2>"
+    room = VIDEOS_BYTES
+    for run, video in videos:
+        size = video.stat().st_size
         caption = f"<figcaption>{escape(str(run.path))}, seed {run.config.seed}</figcaption>"
-        if size > min(FILM_BYTES, room):
-            limits = f"{FILM_BYTES / 1e6:.0f} MB for a film and {FILMS_BYTES / 1e6:.0f} MB for a page"
-            yield f"<p>{escape(str(film))} is left out: its {size / 1e6:.1f} MB exceed the limits of {limits}.</p>"
+        if size > min(VIDEO_BYTES, room):
+            limits = f"{VIDEO_BYTES / 1e6:.0f} MB for a video and {VIDEOS_BYTES / 1e6:.0f} MB for a page"
+            yield f"<p>{escape(str(video))} is left out: its {size / 1e6:.1f} MB exceed the limits of {limits}.</p>"
             continue
         room -= size
-        yield f'<figure class="film">{_film(film)}{caption}</figure>'
+        yield f'<figure class="video">{_video(video)}{caption}</figure>'
 
 
-def _film(film: Path) -> str:
-    data = b64encode(film.read_bytes()).decode()
-    if film.suffix == ".gif":
+def _video(video: Path) -> str:
+    data = b64encode(video.read_bytes()).decode()
+    if video.suffix == ".gif":
         return f'<img alt="An episode" src="data:image/gif;base64,{data}">'
     return f'<video controls loop muted playsinline src="data:video/mp4;base64,{data}"></video>'
 

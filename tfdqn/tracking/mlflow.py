@@ -72,8 +72,8 @@ class MLflow(ExternalRun):
             self._client.log_artifacts(self.id, policy, "policy")
         self._ends_as = "FINISHED"
 
-    def video(self, name: str, film: Path, at: Point) -> None:
-        self._client.log_artifact(self.id, str(film), name)
+    def video(self, name: str, video: Path, at: Point) -> None:
+        self._client.log_artifact(self.id, str(video), name)
 
     def close(self) -> None:
         self._client.set_terminated(self.id, self._ends_as)

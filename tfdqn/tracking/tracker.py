@@ -51,7 +51,7 @@ class Tracker:
     def summary(self, summary: Summary, at: Point) -> None:
         """Logs the results of a finished run, and the paths of what it wrote. Not called if the run is interrupted."""
 
-    def video(self, name: str, film: Path, at: Point) -> None:
+    def video(self, name: str, video: Path, at: Point) -> None:
         """Logs a video, an MP4 file. Only called if `takes_videos`."""
 
     def rewind(self, env_steps: int) -> None:
@@ -86,8 +86,8 @@ class ForwardingTracker(Tracker):
     def summary(self, summary: Summary, at: Point) -> None:
         self.tell("summary", summary, at)
 
-    def video(self, name: str, film: Path, at: Point) -> None:
-        self.tell("video", name, film, at)
+    def video(self, name: str, video: Path, at: Point) -> None:
+        self.tell("video", name, video, at)
 
     def rewind(self, env_steps: int) -> None:
         self.tell("rewind", env_steps)

@@ -75,8 +75,8 @@ class WandB(ExternalRun):
             artifact.add_dir(policy, skip_cache=True)
             self._run.log_artifact(artifact, aliases=["latest", "best"])
 
-    def video(self, name: str, film: Path, at: Point) -> None:
-        self._log({name: self._wandb.Video(str(film), format="mp4")}, at)
+    def video(self, name: str, video: Path, at: Point) -> None:
+        self._log({name: self._wandb.Video(str(video), format="mp4")}, at)
 
     def close(self) -> None:
         self._run.finish()

@@ -48,7 +48,7 @@ def run_to_end(
     enter("drawing and exporting")
     summary = _write_results(session, _summary(session, seconds, reason, final))
     monitor.finished(summary)
-    monitor.film("best" if session.run_dir.best_weights.exists() else "latest")
+    monitor.record_video("best" if session.run_dir.best_weights.exists() else "latest")
     return summary
 
 

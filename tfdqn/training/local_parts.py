@@ -54,7 +54,7 @@ def local_session(
 
 
 class LocalParts:
-    """Actors, which a `ReplayRatio` keeps in step with the learner, an evaluator and a replay, for the loops to call.
+    """Actors, which wait for the learner as a `ReplayRatio` says, an evaluator and a replay, for the loops to call.
 
     Args:
       config: the run's configuration.

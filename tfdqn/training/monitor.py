@@ -92,16 +92,16 @@ class TrainingMonitor:
         """Records the run's summary."""
         self._tracker.summary(summary, self._now())
 
-    def film(self, policy: Literal["best", "latest"]) -> None:
+    def record_video(self, policy: Literal["best", "latest"]) -> None:
         """Records a video of one of the run's policies, if the tracker takes videos."""
         if not self._tracker.takes_videos:
             return
         try:
-            film = evaluate(self._session.run_dir.path, episodes=1, checkpoint=policy, video="mp4").video
+            video = evaluate(self._session.run_dir.path, episodes=1, checkpoint=policy, video="mp4").video
         except UserError as error:  # must not fail a run that has finished
-            log.warning("the %s policy was not filmed: %s", policy, error)
+            log.warning("there is no video of the %s policy: %s", policy, error)
         else:
-            self._tracker.video(f"evaluation/{policy}", Path(str(film)), self._now())
+            self._tracker.video(f"evaluation/{policy}", Path(str(video)), self._now())
 
     def reason_to_stop(self) -> str | None:
         """Why to stop: "interrupted" by the user, or the condition of the configuration that holds; None: continue."""

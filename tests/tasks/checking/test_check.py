@@ -203,7 +203,7 @@ def test_an_episode_without_an_end_is_played_until_it_is_known_to_be(registered:
 
 
 def test_what_a_task_cannot_have_is_not_suggested(registered: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Film(Careless):
+    class Picture(Careless):
         def __init__(self) -> None:
             super().__init__("alike")
             self.observation_space = spaces.Box(0, 255, (48, 48), np.uint8)  # type: ignore[assignment]
@@ -216,7 +216,7 @@ def test_what_a_task_cannot_have_is_not_suggested(registered: Any, monkeypatch: 
             raise TaskError("frames can't be stacked")
         return resolve_spec(task)
 
-    task_id = registered(Film)
+    task_id = registered(Picture)
     images = ["network.kind=nature_cnn", "task.frame_stack=4", "replay.item=frames"]
     assert list(found_of(task_id, 5).suggestions)[:3] == images
     monkeypatch.setattr("tfdqn.tasks.checking.check.resolve_spec", resolve_without_stacks)

@@ -105,7 +105,7 @@ def test_no_ops_begin_a_game_at_different_frames():
         assert (len({stack.tobytes() for stack in stacks}) > 1) == (noop_max > 0)
 
 
-def test_the_picture_of_a_film_is_the_games_own():
+def test_the_picture_of_a_video_is_the_games_own():
     task = make_task(Task(id="ALE/Pong-v5", frame_stack=4), render_mode="rgb_array")
     task.reset(0)
     picture = task.render()

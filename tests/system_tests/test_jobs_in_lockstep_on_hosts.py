@@ -1,4 +1,4 @@
-"""A job that learns in step, every process on a host of its own: it learns, and a worker that is cut off takes the
+"""A job that learns in lockstep, every process on a host of its own: it learns, and a worker that is cut off takes the
 learner along; both come back.
 
 Only root can make such hosts; elsewhere these tests are skipped.
@@ -52,7 +52,7 @@ def topology(config: Config, hosts: Network, version: int) -> Topology:
 
 
 @pytest.mark.parametrize(("way", "version"), [("multi_worker", 4), ("averaging", 6), ("ensemble", 4)])
-def test_a_worker_in_step_that_is_cut_off_takes_the_learner_along_and_both_come_back(
+def test_a_worker_in_lockstep_that_is_cut_off_takes_the_learner_along_and_both_come_back(
     tmp_path: Path, way: str, version: int
 ) -> None:
     often = ("stop.env_steps=1_000_000_000", "checkpoint.interval_seconds=2")
