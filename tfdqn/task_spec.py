@@ -98,7 +98,7 @@ class ActionSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class OwnActions:
-    """Converts actions that count from 0 into the environment's own, and back.
+    """Converts actions that count from 0 into the environment's own.
 
     Attributes:
       table: the values of all elements, concatenated; empty if actions are consecutive integers.
@@ -108,8 +108,8 @@ class OwnActions:
     def __init__(self, spec: ActionSpec):
         self._spec, self._dtype = spec, np.dtype(spec.dtype)
         self._has_branches = len(spec.num_actions) > 1
-        self._values = [] if spec.is_one_number else [spec.values(element) for element in range(len(spec.counts))]
-        self.table = np.concatenate(self._values) if self._values else np.zeros(0, self._dtype)
+        values = [] if spec.is_one_number else [spec.values(element) for element in range(len(spec.counts))]
+        self.table = np.concatenate(values) if values else np.zeros(0, self._dtype)
         self.first = np.cumsum([0, *spec.counts[:-1]])
         self._counts, self._strides = np.array(spec.counts), np.array(() if self._has_branches else spec.strides)
 
@@ -122,23 +122,6 @@ class OwnActions:
             indices = indices[..., np.newaxis] // self._strides % self._counts
         own: np.ndarray = self.table[self.first + indices]
         return own.reshape((*indices.shape[:-1], *self._spec.shape))
-
-    def indices(self, own: np.ndarray) -> np.ndarray:
-        """Converts the environment's own actions into those that count from 0. Raises ValueError for any others."""
-        by_element = np.asarray(own, self._dtype).reshape(len(own), -1)
-        if self._spec.is_one_number:
-            low, high = self._spec.low[0], self._spec.high[0]
-            if (wrong := (by_element < low) | (by_element > high)).any():
-                raise ValueError(f"{by_element[wrong][0]} is none of {low} to {high}")
-            return (by_element[:, 0] - low).astype(np.int32)
-        columns = []
-        for values, column in zip(self._values, by_element.T, strict=True):
-            index = np.minimum(np.searchsorted(values, column), len(values) - 1)
-            if (wrong := values[index] != column).any():
-                raise ValueError(f"{column[wrong][0]} is none of the values {values}")
-            columns.append(index)
-        indices = np.stack(columns, axis=1)
-        return (indices if self._has_branches else indices @ self._strides).astype(np.int32)
 
 
 def discrete(count: int, start: int = 0) -> ActionSpec:

@@ -130,12 +130,12 @@ def test_each_side_may_be_several(tmp_path: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["report", "{}/none"], "tfdqn: {}/none is not a directory\n"),
+        (["report", "{}/none"], "tfdqn: {}/none doesn't exist\n"),
         (["report", "{}/a", "--html", "{}/page.txt"], "page.txt is not an HTML page's name"),
         (["report", "{}/a", "--csv", "."], "tfdqn: . couldn't be written: it is a directory\n"),
         (["report", "{}/a", "--parquet", "{}/a"], "tfdqn: {}/a couldn't be written: it is a directory\n"),
-        (["report", "{}/a", "--threshold", "nan"], "tfdqn: --threshold nan: must be a finite number\n"),
-        (["report", "{}/a", "--threshold", "-inf"], "tfdqn: --threshold -inf: must be a finite number\n"),
+        (["report", "{}/a", "--threshold", "nan"], "'--threshold': nan must be a finite number (see"),
+        (["report", "{}/a", "--threshold", "-inf"], "'--threshold': -inf must be a finite number (see"),
         (["compare", "{}/a", "{}/a/seed-1"], "tfdqn: B is a single run: a comparison needs at least two seeds"),
         (["compare", "{}/a"], "Missing argument 'B'"),
     ],

@@ -83,6 +83,14 @@ def test_what_a_policy_does_not_see_may_change() -> None:
     _check_same_shape(TRAINED, msgspec.structs.replace(TRAINED, max_episode_steps=7, actions=discrete(4, 1)))
 
 
+def test_the_run_s_action_names_are_no_matter_of_another_task(tmp_path: Path) -> None:
+    found = begun(tmp_path / "run", 'task.action_names=["left", "right"]')
+    with pytest.raises(TaskError, match=r"^Acrobot-v1 isn't what the policy was trained on: .*actions is 3, not 2"):
+        evaluate(found.path, episodes=1, overrides=["task.id=Acrobot-v1"])
+    with pytest.raises(TaskError, match=r"CartPole-v1: task\.action_names must have one name for each action"):
+        evaluate(found.path, episodes=1, overrides=['task.action_names=["left"]'])
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
     """Of CartPole, with a policy that has learned nothing."""

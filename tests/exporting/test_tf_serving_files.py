@@ -1,5 +1,6 @@
 """TensorFlow Serving's files are read by its own messages, and say where the versions are."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from google.protobuf.message import Message
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
+from tfdqn.errors import UserError
 from tfdqn.exporting.tf_serving_files import batching_config, model_name, models_config, write_serving_files
 
 
@@ -60,6 +62,13 @@ def test_what_somebody_has_changed_stays(tmp_path: Path) -> None:
     models.write_text("# mine")
     write_serving_files(exports)
     assert models.read_text() == "# mine"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "ä"])
+def test_a_name_that_no_path_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    assert model_name(tmp_path, "..a") == "..a"
+    with pytest.raises(UserError, match=f'--name "{re.escape(name)}": only letters, digits, ".", "_" and "-" are'):
+        model_name(tmp_path, name)
 
 
 @pytest.mark.parametrize("name", ["exports", "models"])

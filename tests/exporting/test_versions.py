@@ -11,7 +11,7 @@ import msgspec
 
 from tests.support.policies import network_of, task
 from tfdqn.exporting.saved_model import export_policy
-from tfdqn.exporting.versions import unfinished_version, versions
+from tfdqn.exporting.versions import next_version, publish, unfinished_version, versions
 from tfdqn.storage.owners import this_process
 
 
@@ -23,6 +23,17 @@ def test_versions_count_up_and_never_replace_one_another(tmp_path):
     assert [path.name for path in paths] == ["10", "11"]
     assert versions(tmp_path) == [9, 10, 11]
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_only_folders_with_the_number_as_it_is_written_are_versions(tmp_path: Path) -> None:
+    for name in ("0", "3", "007", "٤", "x"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "8").write_text("a file")
+    assert versions(tmp_path) == [0, 3]
+    assert next_version(tmp_path) == 9  # what is there is in the way of a version, too
+    with unfinished_version(tmp_path) as unfinished:
+        unfinished.mkdir()
+        assert publish(unfinished) == tmp_path / "9"
 
 
 def test_what_a_killed_export_leaves_has_no_final_name_and_goes_with_the_next(tmp_path):

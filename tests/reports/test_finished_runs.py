@@ -1,9 +1,10 @@
 """Finished runs: where they are found, what is read of them, and one line for each that can't be taken."""
 
+import errno
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,7 @@ def final_nan(run: Path) -> None:
         (unknown_key, "config.toml: .*mood"),
         (empty, "run is not a run directory, and has none in it"),
         (never_begun, "run is not a run directory, and has none in it"),
-        (gone, "run is not a directory"),
+        (gone, "run doesn't exist"),
         (no_evaluation, "run has no evaluation in evaluations.jsonl"),
         (nan, "evaluations.jsonl, at 12,300 environment steps: the return is not finite"),
         (null, "evaluations.jsonl, at 12,300 environment steps: the return is not finite"),
@@ -137,6 +138,24 @@ def test_below_a_folder_what_can_t_be_taken_is_left_out_and_named_once(
     assert line.startswith("left out: ") and line.count(f"{folder}/seed-2") == 1 and "seed-1" not in line
     with pytest.raises(RunDirError, match="/seed-2"):
         read_runs([folder])
+
+
+def test_a_folder_that_can_t_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds(tmp_path / "a", [1])
+    (tmp_path / "closed").mkdir()
+    whole = Path.iterdir
+
+    def refuse(path: Path) -> Iterator[Path]:
+        if path.name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return whole(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    said: list[str] = []
+    assert len(read_runs([tmp_path], said.append)) == 1
+    assert said == [f"left out: {tmp_path}/closed can't be read: Permission denied"]
+    with pytest.raises(RunDirError, match=r"closed can't be read: Permission denied$"):
+        read_runs([tmp_path / "closed"], said.append)
 
 
 def test_a_folder_without_any_finished_run_is_refused_beside_others(tmp_path: Path) -> None:

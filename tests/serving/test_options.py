@@ -1,9 +1,12 @@
 """What the command line says of versions and labels is read, or one line says what is needed."""
 
+from pathlib import Path
+
 import pytest
 
 from tfdqn.errors import UserError
-from tfdqn.serving.options import VersionPolicy, read_labels, read_policy
+from tfdqn.exporting.versions import MODEL_FILE
+from tfdqn.serving.options import VersionPolicy, read_labels, read_policy, require_chosen
 
 
 def test_policies_are_read() -> None:
@@ -27,13 +30,24 @@ def test_other_policies_are_refused(text: str) -> None:
         read_policy(text)
 
 
+def test_what_no_policy_can_choose_is_refused_with_what_there_is(tmp_path: Path) -> None:
+    for version in (1, 12):
+        (tmp_path / str(version)).mkdir()
+        (tmp_path / str(version) / MODEL_FILE).touch()
+    (tmp_path / "9").mkdir()  # still being copied
+    for text in ("latest:1", "all", "specific:12", "specific:7,1"):
+        require_chosen(read_policy(text), tmp_path)
+    with pytest.raises(UserError, match=r"--versions: 7, 9 not found in .*, which has 1, 12$"):
+        require_chosen(read_policy("specific:9,7"), tmp_path)
+
+
 def test_labels_are_read() -> None:
     assert read_labels([]) == {}
     assert read_labels(["stable=3", "next-1.0_b=004"]) == {"stable": 3, "next-1.0_b": 4}
 
 
 @pytest.mark.parametrize(
-    "text", ["", "stable", "stable=", "=3", "a/b=3", "a:b=3", "a=b", "a=-1", "a=3=4", "a=" + "9" * 19]
+    "text", ["", ".=3", "..=3", "stable", "stable=", "=3", "a/b=3", "a:b=3", "a=b", "a=-1", "a=3=4", "a=" + "9" * 19]
 )
 def test_other_labels_are_refused(text: str) -> None:
     with pytest.raises(UserError, match="NAME=VERSION is needed"):

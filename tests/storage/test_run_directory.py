@@ -154,6 +154,12 @@ def test_a_folder_of_runs_is_named_with_one_of_them(tmp_path: Path, run: str) ->
         RunDir(tmp_path).refuse_early(Config())
 
 
+def test_a_folder_of_seeds_of_which_none_has_begun_is_called_one(tmp_path: Path) -> None:
+    RunDir(tmp_path / "seeds" / "seed-3").process_logs.mkdir(parents=True)
+    with pytest.raises(RunDirError, match=r"/seeds is a folder of seeds, and none of them has begun$"):
+        RunDir(tmp_path / "seeds").config()
+
+
 def test_the_task_spec_is_kept(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     with run.claim(Config()):

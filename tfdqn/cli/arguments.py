@@ -1,5 +1,6 @@
 """Arguments that several verbs share, and the functions that resolve them."""
 
+import math
 import platform
 import sys
 from collections.abc import MutableMapping, Sequence
@@ -29,6 +30,13 @@ def link_if_needed(path: Path | None) -> Path | None:
     return path
 
 
+def finite(value: float | None) -> float | None:
+    """Returns the value of an option; refuses NaN and infinity, which bounds don't keep out."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} must be a finite number")
+    return value
+
+
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="a run directory")]
 RunDirectory = Annotated[
     Path | None,
@@ -53,6 +61,18 @@ Seeds = Annotated[
 Jobs = Annotated[
     int | None,
     typer.Option(min=1, metavar="J", help="seeds to train in parallel", show_default="from the number of cores"),
+]
+MinReturn = Annotated[
+    float | None,
+    typer.Option(
+        help="export only if the policy was evaluated with at least this mean return",
+        metavar="X",
+        show_default=False,
+        callback=finite,
+    ),
+]
+Within = Annotated[
+    float, typer.Option("--within", min=0.0, metavar="SECONDS", help="maximum age of a heartbeat", callback=finite)
 ]
 TaskChanges = Annotated[
     list[str] | None,

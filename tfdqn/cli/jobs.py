@@ -13,6 +13,7 @@ from tfdqn.cli.arguments import (
     ParameterServers,
     ReplayServers,
     RunDirectory,
+    Within,
     Workers,
     command_to_resume,
     default_run_dir,
@@ -40,6 +41,7 @@ Index = Annotated[
     int | None,
     typer.Option(min=0, metavar="I", help="index of this process within its role", show_default="from TF_CONFIG, or 0"),
 ]
+_DEAD_AFTER_SECONDS = Health().dead_after_seconds
 FormerIndex = Annotated[int | None, typer.Option("--task", min=0, hidden=True)]  # older manifests have it
 Leases = Annotated[
     Path | None,
@@ -208,9 +210,7 @@ def health(
             metavar="DIR", help="directory of a run launched on this host", show_default="processes of `tfdqn run`"
         ),
     ] = None,
-    within: Annotated[
-        float, typer.Option(min=0.0, metavar="SECONDS", help="maximum age of a heartbeat")
-    ] = Health().dead_after_seconds,
+    within: Within = _DEAD_AFTER_SECONDS,
     task: FormerIndex = None,
 ) -> None:
     """Check that processes on this host are alive. The exit status is 0 if all are, else 1."""

@@ -1,13 +1,11 @@
 """The verbs that evaluate many finished runs: `report` and `compare`."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfdqn.cli.arguments import say_on_stderr
-from tfdqn.errors import ConfigError
+from tfdqn.cli.arguments import finite, say_on_stderr
 
 if TYPE_CHECKING:  # which imports much
     from tfdqn.reports.groups import Report
@@ -31,7 +29,10 @@ def report(
     threshold: Annotated[
         float | None,
         typer.Option(
-            metavar="X", help="return at which the task counts as learned", show_default="stop.return_at_least"
+            metavar="X",
+            help="return at which the task counts as learned",
+            show_default="stop.return_at_least",
+            callback=finite,
         ),
     ] = None,
 ) -> None:
@@ -43,8 +44,6 @@ def report(
     from tfdqn.reports.groups import read_report
     from tfdqn.system.shell_commands import own_command
 
-    if threshold is not None and not math.isfinite(threshold):
-        raise ConfigError(f"--threshold {threshold}: must be a finite number")
     if parquet is not None:
         from tfdqn.reports.tidy_rows import require_parquet
 

@@ -11,6 +11,7 @@ import typer
 from tfdqn.cli.arguments import (
     ConfigFile,
     Jobs,
+    MinReturn,
     Overrides,
     Run,
     RunDirectory,
@@ -248,14 +249,7 @@ def plot(
 def export(
     run: Run,
     checkpoint: Checkpoint = Which.best,
-    min_return: Annotated[
-        float | None,
-        typer.Option(
-            help="export only if the policy was evaluated with at least this mean return",
-            metavar="X",
-            show_default=False,
-        ),
-    ] = None,
+    min_return: MinReturn = None,
     formats: Annotated[
         list[ModelFormat] | None,
         typer.Option(

@@ -8,12 +8,15 @@ from typing import Annotated
 
 import typer
 
-from tfdqn.cli.arguments import require_supported_platform, say_on_stderr
+from tfdqn.cli.arguments import finite, require_supported_platform, say_on_stderr
 from tfdqn.system.signals import end_start, interruptions
 
 _JOIN_SECONDS = 1.0
 serving = typer.Typer()
 
+ModelName = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="name of the model in URLs", show_default="the run's name")
+]
 Versions = Annotated[str, typer.Option(metavar="WHICH", help="versions to serve: latest:N, all, or specific:1,3")]
 Labels = Annotated[
     list[str] | None,
@@ -35,7 +38,10 @@ TlsKey = Annotated[
     Path | None, typer.Option(metavar="FILE", help="the certificate's private key, as PEM", show_default=False)
 ]
 DrainSeconds = Annotated[
-    float, typer.Option(min=0, metavar="N", help="seconds to report 'not ready' after SIGTERM, before closing the port")
+    float,
+    typer.Option(
+        min=0, metavar="N", help="seconds to report 'not ready' after SIGTERM, before closing the port", callback=finite
+    ),
 ]
 Insecure = Annotated[bool, typer.Option("--insecure", help="listen beyond loopback without API keys or TLS")]
 
@@ -51,9 +57,7 @@ def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, metavar="PORT", help="port to listen on; 0 picks a free one")
     ] = 8501,
-    name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="name of the model in URLs", show_default="the run's name")
-    ] = None,
+    name: ModelName = None,
     versions: Versions = "latest:1",
     labels: Labels = None,
     max_batch_size: MostRows = 1024,
@@ -68,13 +72,14 @@ def serve(
     from tfdqn.exporting.tf_serving_files import model_name
     from tfdqn.exporting.versions import exports_folder
     from tfdqn.serving.access import read_access
-    from tfdqn.serving.options import Options, read_labels, read_policy
+    from tfdqn.serving.options import Options, read_labels, read_policy, require_chosen
     from tfdqn.system.addresses import listen
 
     folder = exports_folder(exports)
     model = model_name(folder, name)
     access = read_access(api_key_file, tls_cert, tls_key, say_on_stderr)
     options = Options(access, read_policy(versions), read_labels(labels or []), drain_seconds, max_batch_size)
+    require_chosen(options.versions, folder)
     serves = threading.Event()
 
     def acknowledge() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 from threadpoolctl import threadpool_limits
 
 from tfdqn.acting.factory import make_policy
@@ -87,7 +88,7 @@ def evaluate(
             return report
         with _failures_keep(report, task_config.id):
             path = record_episode(run.videos, task_config, policy, weights, episode_seed, video)
-    return msgspec.structs.replace(report, video=str(path))
+    return replace(report, video=str(path))
 
 
 @contextmanager
@@ -103,11 +104,13 @@ def _failures_keep(report: EvaluationReport, task_id: str) -> Iterator[None]:
 
 def _changed_task(run: RunDir, before: Config, overrides: Sequence[str]) -> Task:
     """The run's task with some keys changed; limited as in training's evaluations where no change says otherwise."""
-    config = toml.with_changed_task(before, overrides, str(run.config_file))
+    # The run's names of its actions are for its exports; another task's actions may be more or fewer.
+    nameless = replace(before, task=replace(before.task, action_names=()))
+    config = toml.with_changed_task(nameless, overrides, str(run.config_file))
     task = config.task
     if task.max_episode_steps and task.max_episode_steps != before.task.max_episode_steps:
         return task
-    spec = run.task_spec() if task == before.task else resolve_spec(task)
+    spec = run.task_spec() if task == nameless.task else resolve_spec(task)
     return limited(task, spec.max_episode_steps, config.evaluation.max_episode_steps, log.warning)
 
 

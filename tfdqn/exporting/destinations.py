@@ -21,7 +21,7 @@ from tfdqn.exporting.tf_serving_files import (
     models_config,
     write_serving_files,
 )
-from tfdqn.exporting.versions import CARD_FILE, EXTRA, MODEL_FILE, remove_version, versions
+from tfdqn.exporting.versions import CARD_FILE, EXTRA, MODEL_FILE, next_version, remove_version, versions
 from tfdqn.system.utf8 import path_for_libraries
 
 COMPLETE_FILE = "COMPLETE"
@@ -72,7 +72,7 @@ class Folder:
         self._path = path
 
     def next_version(self) -> int:
-        return max(versions(self._path), default=0) + 1
+        return next_version(self._path)
 
     def publish(self, export: Export) -> str:
         version = export(self._path)

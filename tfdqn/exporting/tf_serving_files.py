@@ -48,11 +48,13 @@ def model_name(exports: Path, name: str | None = None) -> str:
       exports: the folder; a run's `exports` has the run's name, any other folder its own.
       name: the name that the user chose; None: the folder's.
 
-    Raises UserError for a `name` with characters that a URL's path can't have.
+    Raises UserError for a `name` that can't be an element of a URL's path.
     """
     if name is not None:
-        if not re.fullmatch(r"[\w.-]+", name, flags=re.ASCII):
-            raise UserError(f'--name "{name}": only letters, digits, ".", "_" and "-"')
+        if not re.fullmatch(r"(?!\.\.?$)[\w.-]+", name, flags=re.ASCII):
+            raise UserError(
+                f'--name "{name}": only letters, digits, ".", "_" and "-" are allowed, not "." or ".." alone'
+            )
         return name
     path = exports.resolve()
     found = path.parent.name if path.name == "exports" else path.name

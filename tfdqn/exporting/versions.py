@@ -6,6 +6,7 @@ but not every file system has locks.
 """
 
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -24,15 +25,34 @@ DEFAULT_SIGNATURE = "serving_default"  # the SavedModel's function by which a po
 EXTRA = "assets.extra"  # a SavedModel's folder for files that TensorFlow itself does not read
 TASK_SPEC_FILE = "task_spec.json"
 CARD_FILE = "export.json"
+_NUMBER = re.compile("0|[1-9][0-9]*")
 _UNFINISHED = ".export-"
 _ABANDONED_SECONDS = 3600.0  # without a change, after which a version of another host's process is given up
 
 
 def versions(directory: Path) -> list[int]:
-    """The numbers of the versions in a folder, ascending; [] if there is no such folder."""
+    """The numbers of the versions in a folder, ascending; [] if there is no such folder.
+
+    A version is a folder whose name is its number as it is written: 7, not 007.
+    """
     if not directory.is_dir():
         return []
-    return sorted(int(entry.name) for entry in directory.iterdir() if entry.name.isdecimal())
+    return sorted(int(each.name) for each in directory.iterdir() if _NUMBER.fullmatch(each.name) and each.is_dir())
+
+
+def complete_versions(directory: Path) -> list[int]:
+    """The numbers of the versions that have their graph, ascending; [] if the folder has been removed."""
+    try:
+        return [each for each in versions(directory) if has_model(directory / str(each))]
+    except OSError:
+        return []
+
+
+def next_version(directory: Path) -> int:
+    """The next free number: above that of every entry, since a file of that name would be in a version's way."""
+    if not directory.is_dir():
+        return 1
+    return 1 + max((int(each.name) for each in directory.iterdir() if each.name.isdecimal()), default=0)
 
 
 def exports_folder(path: Path) -> Path:
@@ -49,7 +69,7 @@ def exports_folder(path: Path) -> Path:
 def _why_none(path: Path) -> str:
     """Why no version was found at `path`, and what to do."""
     if not path.is_dir():
-        return "there is no such directory"
+        return "it is a file, not a directory" if path.exists() else "there is no such directory"
     if inside := sorted(path.glob(f"*/exports/*/{MODEL_FILE}")):
         return f"no exported version here, but in a run inside it: {inside[0].parents[2]}"
     return f"no exported version here; `{own_command(['export', 'RUN'])}` writes one"
@@ -89,7 +109,7 @@ def publish(unfinished: Path) -> Path:
     sync_tree(unfinished)
     directory = unfinished.parent
     while True:
-        final = directory / str(max(versions(directory), default=0) + 1)
+        final = directory / str(next_version(directory))
         try:
             unfinished.rename(final)
         except OSError:

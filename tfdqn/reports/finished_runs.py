@@ -74,18 +74,26 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
     refused: list[_RefusedError] = []
     left_out: list[_RefusedError] = []
     for path in paths:
-        found = list(_runs_below(Path(path)))
-        if not found:
-            reason = "is not a run directory, and has none in it" if Path(path).is_dir() else "is not a directory"
-            refused.append(_RefusedError(path, reason))
-        troubles = list(_take(found, runs))
-        (left_out if say is not None and len(troubles) < len(found) else refused).extend(troubles)
+        troubles: list[_RefusedError] = []
+        found = list(_runs_below(Path(path), troubles))
+        if not found and not troubles:
+            refused.append(_RefusedError(path, _why_none(Path(path))))
+        unusable = list(_take(found, runs))
+        troubles += unusable
+        (left_out if say is not None and len(unusable) < len(found) else refused).extend(troubles)
     refused += _copies(runs.values())
     if refused:
         raise RunDirError(_listed(refused))
     if say is not None and left_out:
         say(f"left out: {_listed(left_out)}")
     return list(runs.values())
+
+
+def _why_none(path: Path) -> str:
+    """Why there is no run at `path`."""
+    if path.is_dir():
+        return "is not a run directory, and has none in it"
+    return "is a file, not a directory" if path.exists() else "doesn't exist"
 
 
 def _take(found: Iterable[Path], runs: dict[Path, FinishedRun]) -> Iterator[_RefusedError]:
@@ -132,13 +140,21 @@ def require_one_task(runs: Sequence[FinishedRun]) -> str:
     return next(iter(tasks))
 
 
-def _runs_below(path: Path, depth: int = _DEPTH) -> Iterator[Path]:
-    """Yields `path` if it is a run directory, else the run directories up to `depth` levels below it, in order."""
-    if (path / "config.toml").is_file():
+def _runs_below(path: Path, troubles: list[_RefusedError], depth: int = _DEPTH) -> Iterator[Path]:
+    """Yields `path` if it is a run directory, else the run directories up to `depth` levels below it, in order.
+
+    Adds an error to `troubles` for each folder that can't be read.
+    """
+    try:
+        is_run = (path / "config.toml").is_file()
+        inside = sorted(path.iterdir(), key=_in_order) if depth and not is_run and path.is_dir() else []
+    except OSError as error:
+        troubles.append(_RefusedError(path, f"can't be read: {error.strerror}"))
+        return
+    if is_run:
         yield path
-    elif depth and path.is_dir():
-        for each in sorted(path.iterdir(), key=_in_order):
-            yield from _runs_below(each, depth - 1)
+    for each in inside:
+        yield from _runs_below(each, troubles, depth - 1)
 
 
 def _in_order(path: Path) -> list[str]:

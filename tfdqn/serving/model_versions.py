@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfdqn.errors import UserError, first_line
-from tfdqn.exporting.versions import has_model, versions
+from tfdqn.exporting.versions import complete_versions
 from tfdqn.serving.model import Model
 from tfdqn.serving.options import LATEST, VersionPolicy
 
@@ -62,7 +62,7 @@ class ModelVersions:
         If a version is gone or can't be loaded, an older one takes its place. If all are gone, nothing changes.
         """
         before, kept = self._models, list[int]()
-        for version in self._policy.chosen(_complete(self._directory)):
+        for version in self._policy.chosen(complete_versions(self._directory)):
             if len(kept) == self._policy.most:
                 break
             if version in self._models or self._load(version):
@@ -115,14 +115,6 @@ def _in_short(error: Exception) -> str:
     """TensorFlow's message without its advice for programmers, and with paths as people write them."""
     found = re.sub(r"\bb('[^']*')", r"\1", first_line(error))
     return textwrap.shorten(found, _LONGEST_PROBLEM, placeholder=" …")
-
-
-def _complete(directory: Path) -> list[int]:
-    """The versions that have their graph, oldest first."""
-    try:
-        return [each for each in versions(directory) if has_model(directory / str(each))]
-    except OSError:  # the folder was removed
-        return []
 
 
 def _fingerprint(path: Path) -> tuple[object, ...]:

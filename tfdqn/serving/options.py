@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from tfdqn.errors import UserError
+from tfdqn.exporting.versions import complete_versions
 from tfdqn.serving.access import Access
 
 MOST_ROWS_OF_CALL = 1024  # of the model
@@ -59,11 +61,19 @@ def read_policy(text: str) -> VersionPolicy:
     raise UserError(f'--versions "{text}": latest:N, all, or specific:1,3 is needed')
 
 
+def require_chosen(policy: VersionPolicy, exports: Path) -> None:
+    """Raises UserError if `policy` names only versions that are not in the folder `exports`."""
+    found = complete_versions(exports)
+    if policy.only is not None and not policy.chosen(found):
+        missing, there = (", ".join(map(str, each)) for each in (sorted(policy.only), found))
+        raise UserError(f"--versions: {missing} not found in {exports}, which has {there}")
+
+
 def read_labels(texts: Iterable[str]) -> dict[str, int]:
     """Reads labels, each `NAME=VERSION`. Raises UserError."""
     labels: dict[str, int] = {}
     for text in texts:
-        found = re.fullmatch(rf"([A-Za-z0-9._-]+)=({_VERSION})", text)
+        found = re.fullmatch(rf"((?!\.\.?=)[A-Za-z0-9._-]+)=({_VERSION})", text)
         if found is None:
             raise UserError(f'--label "{text}": NAME=VERSION is needed, such as stable=3')
         if found[1] in labels:

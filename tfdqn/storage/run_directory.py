@@ -201,9 +201,16 @@ class RunDir:
     def begun(self) -> "RunDir":
         """Returns itself. Raises RunDirError if there is no run in it, or not yet."""
         if not self.config_file.is_file():
-            reason = f"no {self.config_file.name} in it" if self.path.is_dir() else "no such directory"
-            raise RunDirError(f"{self.path} is not a run directory: {reason}{self._runs_inside()}")
+            raise RunDirError(f"{self.path} {self._why_no_run()}")
         return self
+
+    def _why_no_run(self) -> str:
+        if not self.path.is_dir():
+            is_there = self.path.exists()
+            return "is a file, not a run directory" if is_there else "is not a run directory: no such directory"
+        if not (inside := self._runs_inside()) and any(self.path.glob("seed-[0-9]*/")):
+            return "is a folder of seeds, and none of them has begun"
+        return f"is not a run directory: no {self.config_file.name} in it{inside}"
 
     def _runs_inside(self) -> str:
         """The runs in a folder of seeds or of a search, in words; empty if there are none."""

@@ -35,7 +35,11 @@ def test_a_tasks_own_names_are_in_its_specification(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("names", "problem"),
     [
-        (("left",), "CartPole-v1: task.action_names must have one name for each action: it has 1, and the task 2"),
+        (
+            ("left",),
+            "CartPole-v1: task.action_names must have one name for each action: it has 1, and the task 2; "
+            "task.action_names=[] leaves them out",
+        ),
         (("push", "push"), "CartPole-v1: task.action_names has push more than once"),
     ],
 )

@@ -61,10 +61,14 @@ def action_names(env: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
 def check_action_names(names: Sequence[str], num_actions: tuple[int, ...]) -> None:
     """Raises TaskError if the user's names are not one for each action."""
     if names and len(num_actions) > 1:
-        raise TaskError('task.action_names: not with several action dimensions by task.action_form = "branches"')
+        raise TaskError(
+            'task.action_names: not with several action dimensions by task.action_form = "branches"; '
+            "task.action_names=[] leaves them out"
+        )
     if names and len(names) != num_actions[0]:
         raise TaskError(
-            f"task.action_names must have one name for each action: it has {len(names)}, and the task {num_actions[0]}"
+            f"task.action_names must have one name for each action: it has {len(names)}, and the task "
+            f"{num_actions[0]}; task.action_names=[] leaves them out"
         )
     if twice := {name for name in names if names.count(name) > 1}:
         raise TaskError(f"task.action_names has {', '.join(sorted(twice))} more than once")
