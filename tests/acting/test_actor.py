@@ -9,6 +9,7 @@ from gymnasium import spaces
 
 from tests.support.scripted_task import FakeTask, StatefulFakeTask
 from tfdqn.acting.actor import Actor
+from tfdqn.acting.exploration import Explorer
 from tfdqn.acting.policy import Policy, PolicyOutput
 from tfdqn.config import EpsilonGreedy, Task
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
@@ -56,7 +57,7 @@ def made(
 ) -> tuple[Actor, Recorder, WeightsBoard]:
     board, writer = WeightsBoard(), Recorder()
     board.put(VersionedWeights(0, {"bias": np.zeros(2, np.float32)}))
-    policy = kind(q_of_step, settings, task.num_envs)
+    policy = kind(q_of_step, Explorer(settings, task.num_envs))
     rng = np.random.default_rng(seed)
     actor = Actor(cast(BatchedTask, task), policy, WeightsClient(board), writer, rng)
     actor.reset(0)

@@ -123,7 +123,7 @@ def made_actors(count: int, num_envs: int = 3) -> list[Actor]:
 @pytest.mark.parametrize("count", [1, 4])
 def test_one_ladder_runs_over_the_environments_of_all_actors(count: int) -> None:
     """Horgan et al. 2018: ε_i = ε^(1 + α i / (N − 1)), i over all N = 3 · count environments."""
-    exponents = np.concatenate([actor._policy._exponents for actor in made_actors(count)])
+    exponents = np.concatenate([actor._policy.explorer.exponents for actor in made_actors(count)])
     expected = [1 + 7.0 * i / (3 * count - 1) for i in range(3 * count)]
     np.testing.assert_allclose(exponents, expected)
 

@@ -8,6 +8,7 @@ import pytest
 from tests.support.batches import random_weights, vector_spec
 from tests.support.scripted_task import FakeTask, StatefulFakeTask
 from tfdqn.acting.actor import Actor
+from tfdqn.acting.exploration import Explorer
 from tfdqn.acting.factory import make_policy
 from tfdqn.acting.member_policy import MemberPolicy
 from tfdqn.config import MLP, Config, Ensemble, EpsilonGreedy, NatureCNN, Network
@@ -29,7 +30,7 @@ def q_of_members(weights: Any, observation: Any, rng: Any = None) -> np.ndarray:
 
 
 def member_policy(num_envs: int, settings: EpsilonGreedy = GREEDY) -> MemberPolicy:
-    return MemberPolicy(q_of_members, Ensemble(size=MEMBERS, acting="member"), settings, num_envs)
+    return MemberPolicy(q_of_members, Ensemble(size=MEMBERS, acting="member"), Explorer(settings, num_envs))
 
 
 class Writer:
@@ -134,7 +135,7 @@ def test_another_member_whose_values_are_not_finite_is_an_error_too() -> None:
         q_values[1, 0, 2] = np.nan
         return q_values
 
-    policy = MemberPolicy(poisoned, Ensemble(size=MEMBERS, acting="member"), GREEDY, 2)
+    policy = MemberPolicy(poisoned, Ensemble(size=MEMBERS, acting="member"), Explorer(GREEDY, 2))
     observation = {"observation": np.zeros((2, 1), np.float32)}
     with pytest.raises(NotFiniteError, match="environment 0: Q of action 2 is nan"):
         policy({}, observation, None, (np.array([4, 4]),), np.random.default_rng(1))

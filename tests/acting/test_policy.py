@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.support.batches import observations, random_weights, vector_spec
+from tfdqn.acting.exploration import Explorer
 from tfdqn.acting.policy import Policy, make_q_function, tensorflow_q_function
 from tfdqn.config import MLP, Boltzmann, Config, Ensemble, EpsilonGreedy, Exploration, Linear, NatureCNN
 from tfdqn.errors import NotFiniteError
@@ -15,7 +16,7 @@ Q = np.array([[0.0, 2.0, 1.0]] * 4000, np.float32)
 
 
 def act(settings: Exploration | None, legal: np.ndarray | None = None, env_steps: int = 0) -> np.ndarray:
-    policy = Policy(lambda weights, observation, legal_actions, rng: Q, settings, len(Q))
+    policy = Policy(lambda weights, observation, legal_actions, rng: Q, Explorer(settings, len(Q)))
     output = policy({}, {}, legal, ("state",), np.random.default_rng(1), env_steps)
     assert output.q_values is Q
     assert output.policy_state == ("state",)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.support.batches import observations, random_weights, vector_spec
+from tfdqn.acting.exploration import Explorer
 from tfdqn.acting.factory import make_policy
 from tfdqn.acting.policy import Policy
 from tfdqn.config import MLP, Acting, Boltzmann, Config, Ensemble, EpsilonGreedy
@@ -80,6 +81,6 @@ def test_the_ladder_gives_each_environment_one_epsilon_for_all_its_branches() ->
 def test_a_value_that_is_not_finite_is_named_with_its_branch() -> None:
     q_values = np.zeros((2, 3, 5), np.float32)
     q_values[1, 2, 4] = np.inf
-    policy = Policy(lambda *_: q_values, all_legal=np.ones((3, 5), bool))
+    policy = Policy(lambda *_: q_values, Explorer(all_legal=np.ones((3, 5), bool)))
     with pytest.raises(NotFiniteError, match=r"^environment 1: Q of action 2, 4 is inf, which is not finite"):
         policy({}, {}, None, (), np.random.default_rng(0))

@@ -12,6 +12,7 @@ from tests.support.actor_jobs import FREE, HELD, KEYS, Job, job_of
 from tests.support.threaded_jobs import stored, until
 from tests.support.tiny_runs import tiny
 from tfdqn.acting.central_inference import Inference
+from tfdqn.acting.exploration import Explorer
 from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.coordination.messages import Counts, Phase
 from tfdqn.coordination.weights import WeightsBoard
@@ -57,16 +58,16 @@ def test_two_actors_have_rungs_and_draws_of_their_own(free: Job, monkeypatch: py
         free.until_acted(one, 200)
         until(lambda: free.state(0) == free.state(1) == "acting", "both")
         assert one.error is other.error is None
-    rungs = sorted(tuple(policy._exponents) for policy in made)
+    rungs = sorted(tuple(policy.explorer.exponents) for policy in made)
     np.testing.assert_allclose(np.concatenate(rungs), 1 + 7 * np.arange(8) / 7)
 
 
 def test_exploration_fades_by_the_steps_of_all(free: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    choose = Policy._choose
+    choose = Explorer.choose
     monkeypatch.setattr(
-        Policy,
-        "_choose",
+        Explorer,
+        "choose",
         lambda self, q, legal, rng, steps: (seen.append(steps), choose(self, q, legal, rng, steps))[1],
     )
     free.learner.service.roster.start_from(Counts(env_steps=5000))

@@ -71,7 +71,7 @@ class End:
             counters=Counters(env_steps=1_200, train_steps=250),
             learner=SimpleNamespace(train_steps=250),
             evaluations=self,
-            parts=SimpleNamespace(evaluations=self, board=None),
+            parts=SimpleNamespace(evaluations=self),
             work=StallDetector(),
             save=self.note("saved"),
             close=self.note("session"),
@@ -91,7 +91,7 @@ class End:
         """The end; whether the job is over."""
         watchdog = SimpleNamespace(state="", work=StallDetector(), release_peers=self.note("expects nobody"))
         service = SimpleNamespace(roster=self.roster, end=self.note("over"), phase="training")
-        return learner._learn(self.job, self.run, service, None, None, watchdog)  # type: ignore[arg-type]
+        return learner._learn(self.job, self.run, service, None, watchdog)  # type: ignore[arg-type]
 
     def beat(self) -> None:
         process_id = ProcessId(Role.EVALUATOR)

@@ -78,6 +78,7 @@ class Elsewhere:
 
     def __init__(self) -> None:
         self.roster, self.task_spec = Roster("now", dead_after_seconds=100), VECTOR
+        self.board = WeightsBoard()
         self.min_size, self.stored = 100, 700
 
     def save(self) -> None:
@@ -107,9 +108,7 @@ def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Pat
 
     def session(there: Elsewhere) -> Session[RemoteParts]:
         chief = SimpleNamespace(make_updater=lambda *_: local(config, VECTOR))
-        return distributed_session(  # type: ignore[arg-type]
-            config, run, chief, there, there, WeightsBoard(), said.append, StallDetector()
-        )
+        return distributed_session(config, run, chief, there, there, said.append, StallDetector())  # type: ignore[arg-type]
 
     with run.claim(config):
         first = session(there := Elsewhere())

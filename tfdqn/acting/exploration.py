@@ -1,6 +1,6 @@
-"""Exploration: schedules of epsilon or temperature, the ladder over environments, and the drawing of actions.
+"""`Explorer`: chooses actions by Q-values, with schedules of epsilon or temperature and a ladder over environments.
 
-These are pure functions in NumPy, apart from the generator that is passed in.
+All else are pure functions in NumPy, apart from the generator that is passed in.
 """
 
 import numpy as np
@@ -59,3 +59,46 @@ def uniform(shape: tuple[int, ...], legal_actions: np.ndarray | None, rng: np.ra
             return rng.integers(shape[1], size=shape[0], dtype=np.int32)
         return rng.integers(shape[-1], size=shape[:-1], dtype=np.int32)
     return greedy_numpy(rng.random(shape), legal_actions)
+
+
+class Explorer:
+    """Chooses the actions of a batch of environments from their Q-values.
+
+    Args:
+      settings: how to explore; None: always choose the best legal action.
+      num_envs: B if it explores, for the epsilon ladder.
+      actor: the index of this actor.
+      actors: the number of actors; the ladder extends over the environments of all.
+      all_legal: for branches, the actions that exist, bool[*mask_shape], if a step has no mask; else None.
+    """
+
+    def __init__(
+        self,
+        settings: config.Exploration | None = None,
+        num_envs: int = 1,
+        actor: int = 0,
+        actors: int = 1,
+        all_legal: np.ndarray | None = None,
+    ):
+        self.settings, self._all_legal = settings, all_legal
+        ladder_alpha = settings.ladder_alpha if isinstance(settings, config.EpsilonGreedy) else 0.0
+        ladder = ladder_exponents(actors * num_envs, ladder_alpha)
+        self.exponents = ladder[actor * num_envs : (actor + 1) * num_envs]
+        if all_legal is not None:
+            self.exponents = self.exponents[:, np.newaxis]  # an environment's is the same for all its branches
+
+    def choose(
+        self, q_values: np.ndarray, legal_actions: np.ndarray | None, rng: np.random.Generator, env_steps: int
+    ) -> np.ndarray:
+        """Returns actions int32[B], or [B, D]; arguments as of `Policy.__call__`."""
+        if self.settings is None:
+            return greedy_numpy(q_values, legal_actions)
+        strength = scheduled(self.settings, env_steps)
+        if legal_actions is None:
+            legal_actions = self._all_legal
+        if isinstance(self.settings, config.Boltzmann):
+            return boltzmann(q_values, legal_actions, strength, rng)
+        return epsilon_greedy(q_values, legal_actions, strength**self.exponents, rng)
+
+
+GREEDY = Explorer()  # which does not explore

@@ -1,5 +1,6 @@
 """`make_policy`: makes the policy that a configuration describes."""
 
+from tfdqn.acting.exploration import Explorer
 from tfdqn.acting.member_policy import MemberPolicy
 from tfdqn.acting.policy import (
     ActionValues,
@@ -33,10 +34,10 @@ def make_policy(
       action_values: computes Q-values instead of the network, which then can't have a memory.
     """
     all_legal = task_spec.all_legal if len(task_spec.num_actions) > 1 else None
-    place = (num_envs, actor, config.acting.actors, all_legal)
+    explorer = Explorer(exploration, num_envs, actor, config.acting.actors, all_legal)
     if config.network.state_size:
         q_function = numpy_recurrent_q_function(config, task_spec) or tensorflow_recurrent_q_function(config, task_spec)
-        return RecurrentPolicy(q_function, config.network.state_size, exploration, *place)
+        return RecurrentPolicy(q_function, config.network.state_size, explorer)
     if exploration is not None and config.ensemble.acting == "member":
-        return MemberPolicy(network_q_function(config, task_spec), config.ensemble, exploration, *place)
-    return Policy(action_values or make_q_function(config, task_spec), exploration, *place)
+        return MemberPolicy(network_q_function(config, task_spec), config.ensemble, explorer)
+    return Policy(action_values or make_q_function(config, task_spec), explorer)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tfdqn.acting.policy import Policy, aggregated, check_finite, not_finite_where_any_is_not
-from tfdqn.config import Ensemble, Exploration
+from tfdqn.acting.exploration import Explorer
+from tfdqn.acting.policy import Policy, aggregated, not_finite_where_any_is_not
+from tfdqn.config import Ensemble
 from tfdqn.networks.factory import QFunction
 from tfdqn.types import PolicyState
 
@@ -20,20 +21,11 @@ class MemberPolicy(Policy):
     Args:
       q_function: computes Q float32[K, B, A].
       ensemble: gives K and the aggregation.
-      settings, num_envs, actor, actors, all_legal: as for `Policy`.
+      explorer: as for `Policy`; it explores.
     """
 
-    def __init__(
-        self,
-        q_function: QFunction,
-        ensemble: Ensemble,
-        settings: Exploration,
-        num_envs: int = 1,
-        actor: int = 0,
-        actors: int = 1,
-        all_legal: np.ndarray | None = None,
-    ):
-        super().__init__(aggregated(q_function, ensemble.aggregation), settings, num_envs, actor, actors, all_legal)
+    def __init__(self, q_function: QFunction, ensemble: Ensemble, explorer: Explorer):
+        super().__init__(aggregated(q_function, ensemble.aggregation), explorer)
         self._q_function, self._members = q_function, ensemble.size
 
     def _values(
@@ -49,8 +41,5 @@ class MemberPolicy(Policy):
         acting = policy_state[0] if policy_state else np.zeros(batch, np.int64)
         if not acting.all():
             acting = np.where(acting == 0, noise.integers(1, self._members + 1, size=batch), acting)
-        with np.errstate(over="ignore", invalid="ignore"):  # `check_finite` finds what is not finite
-            q_values = self._q_function(weights, observation, noise)
-        values = not_finite_where_any_is_not(q_values[acting - 1, np.arange(batch)], q_values)
-        check_finite(values)
-        return values, (acting,)
+        q_values = self._q_function(weights, observation, noise)
+        return not_finite_where_any_is_not(q_values[acting - 1, np.arange(batch)], q_values), (acting,)

@@ -1,7 +1,7 @@
 """`Policy`: chooses the actions of a whole batch of environments in one call.
 
 Q-values are computed by NumPy if the network is small and dense, else by a `tf.function`. Aggregation of an ensemble
-and exploration are in NumPy in either case.
+and exploration (`Explorer`) are in NumPy in either case.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,14 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfdqn import config
-from tfdqn.acting import exploration
 from tfdqn.acting.device import acting_device
+from tfdqn.acting.exploration import GREEDY, Explorer
 from tfdqn.config import Config, DeepNetwork
 from tfdqn.errors import NotFiniteError
 from tfdqn.networks.aggregation import Aggregation, aggregate_numpy
 from tfdqn.networks.factory import QFunction, RecurrentQFunction, network_to_load, numpy_q_function
-from tfdqn.networks.legal_actions import greedy_numpy
 from tfdqn.networks.noise import Noise
 from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
@@ -54,30 +52,11 @@ class Policy:
 
     Args:
       action_values: computes Q float32[B, A], as `make_q_function` returns it.
-      settings: how to explore; None: always choose the best legal action.
-      num_envs: B of an exploring policy, for the epsilon ladder.
-      actor: the index of this policy's actor.
-      actors: the number of actors; the ladder extends over the environments of all.
-      all_legal: for branches, the actions that exist, bool[*mask_shape], if a step has no mask; else None.
+      explorer: chooses by them; by default the best legal action.
     """
 
-    def __init__(
-        self,
-        action_values: ActionValues,
-        settings: config.Exploration | None = None,
-        num_envs: int = 1,
-        actor: int = 0,
-        actors: int = 1,
-        all_legal: np.ndarray | None = None,
-    ):
-        self._action_values = action_values
-        self._settings, self._all_legal = settings, all_legal
-        self._is_boltzmann = isinstance(settings, config.Boltzmann)
-        ladder_alpha = settings.ladder_alpha if isinstance(settings, config.EpsilonGreedy) else 0.0
-        ladder = exploration.ladder_exponents(actors * num_envs, ladder_alpha)
-        self._exponents = ladder[actor * num_envs : (actor + 1) * num_envs]
-        if all_legal is not None:
-            self._exponents = self._exponents[:, np.newaxis]  # an environment's is the same for all its branches
+    def __init__(self, action_values: ActionValues, explorer: Explorer = GREEDY):
+        self._action_values, self.explorer = action_values, explorer
 
     def __call__(
         self,
@@ -101,9 +80,11 @@ class Policy:
         Raises:
           NotFiniteError: a Q-value is not finite.
         """
-        noise = None if self._settings is None else rng
-        q_values, policy_state = self._values(weights, observation, legal_actions, policy_state, noise)
-        return PolicyOutput(self._choose(q_values, legal_actions, rng, env_steps), q_values, policy_state)
+        noise = None if self.explorer.settings is None else rng
+        with _unlimited():
+            q_values, policy_state = self._values(weights, observation, legal_actions, policy_state, noise)
+        check_finite(q_values)
+        return PolicyOutput(self.explorer.choose(q_values, legal_actions, rng, env_steps), q_values, policy_state)
 
     def q_values(
         self,
@@ -116,7 +97,7 @@ class Policy:
 
         Noisy layers draw from `noise`; None: they have no noise.
         """
-        with np.errstate(over="ignore", invalid="ignore"):  # `check_finite` finds what is not finite
+        with _unlimited():
             q_values = self._action_values(weights, observation, legal_actions, noise)
         check_finite(q_values)
         return q_values
@@ -130,19 +111,12 @@ class Policy:
         noise: np.random.Generator | None,
     ) -> tuple[np.ndarray, PolicyState]:
         """Returns (Q-values, the next state). Here the state is passed through; subclasses use it."""
-        return self.q_values(weights, observation, legal_actions, noise), policy_state
+        return self._action_values(weights, observation, legal_actions, noise), policy_state
 
-    def _choose(
-        self, q_values: np.ndarray, legal_actions: np.ndarray | None, rng: np.random.Generator, env_steps: int
-    ) -> np.ndarray:
-        if self._settings is None:
-            return greedy_numpy(q_values, legal_actions)
-        strength = exploration.scheduled(self._settings, env_steps)
-        if legal_actions is None:
-            legal_actions = self._all_legal
-        if self._is_boltzmann:
-            return exploration.boltzmann(q_values, legal_actions, strength, rng)
-        return exploration.epsilon_greedy(q_values, legal_actions, strength**self._exponents, rng)
+
+def _unlimited() -> np.errstate:
+    """Lets NumPy overflow without a warning: `check_finite` then finds what is not finite."""
+    return np.errstate(over="ignore", invalid="ignore")
 
 
 def check_finite(q_values: np.ndarray) -> None:

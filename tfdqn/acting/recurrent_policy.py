@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tfdqn.acting.policy import Policy, check_finite
-from tfdqn.config import Exploration
+from tfdqn.acting.exploration import GREEDY, Explorer
+from tfdqn.acting.policy import Policy
 from tfdqn.networks.factory import RecurrentQFunction
 from tfdqn.types import PolicyState, Weights
 
@@ -16,20 +16,11 @@ class RecurrentPolicy(Policy):
     Args:
       q_function: computes Q and the next state.
       state_size: S.
-      settings, num_envs, actor, actors, all_legal: as for `Policy`.
+      explorer: as for `Policy`.
     """
 
-    def __init__(
-        self,
-        q_function: RecurrentQFunction,
-        state_size: int,
-        settings: Exploration | None = None,
-        num_envs: int = 1,
-        actor: int = 0,
-        actors: int = 1,
-        all_legal: np.ndarray | None = None,
-    ):
-        super().__init__(self._initial_q_values, settings, num_envs, actor, actors, all_legal)
+    def __init__(self, q_function: RecurrentQFunction, state_size: int, explorer: Explorer = GREEDY):
+        super().__init__(self._initial_q_values, explorer)
         self._q_function, self._state_size = q_function, state_size
 
     def _initial_q_values(
@@ -51,9 +42,7 @@ class RecurrentPolicy(Policy):
         noise: np.random.Generator | None,
     ) -> tuple[np.ndarray, PolicyState]:
         state = policy_state[0] if policy_state else self._zeros(observation)
-        with np.errstate(over="ignore", invalid="ignore"):  # `check_finite` finds what is not finite
-            q_values, state = self._q_function(weights, observation, state, noise)
-        check_finite(q_values)
+        q_values, state = self._q_function(weights, observation, state, noise)
         return q_values, (state,)
 
     def _zeros(self, observation: dict[str, np.ndarray]) -> np.ndarray:

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import TypeVar
 
 import msgspec
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -41,38 +42,25 @@ def show(
       as_json: print each report as one line of JSON instead.
     """
     console = make_console()
-    if as_json or not console.is_terminal or not is_watched:
-        _print_each(console, report, rendered, is_over if is_watched else lambda: True, as_json)
-        return
-    with Live(console=console, auto_refresh=False, transient=False) as live:
-        console.show_cursor(True)
-        is_last = False
-        while not is_last:
-            is_last = is_over()
-            live.update(rendered(report()), refresh=True)
-            if not is_last:
-                time.sleep(_INTERVAL_SECONDS)
-
-
-def _print_each(
-    console: Console,
-    report: Callable[[], T],
-    rendered: Callable[[T], RenderableType],
-    is_over: Callable[[], bool],
-    as_json: bool,
-) -> None:
-    """Prints reports, one below the other, until after one before which `is_over` was true."""
-    while True:
-        is_last = is_over()
-        if as_json:
-            typer.echo(msgspec.json.encode(report()))  # JSON is UTF-8, whatever the terminal
-        else:
-            print_whole(console, rendered(report()))
-        if console.quiet:  # its reader has gone
-            raise typer.Exit(1)
-        if is_last:
-            return
-        time.sleep(_INTERVAL_SECONDS)
+    with ExitStack() as shown:
+        live = None
+        if is_watched and console.is_terminal and not as_json:
+            live = shown.enter_context(Live(console=console, auto_refresh=False, transient=False))
+            console.show_cursor(True)
+        while True:
+            is_last = not is_watched or is_over()
+            found = report()
+            if as_json:
+                typer.echo(msgspec.json.encode(found))  # JSON is UTF-8, whatever the terminal
+            elif live is not None:
+                live.update(rendered(found), refresh=True)
+            else:
+                print_whole(console, rendered(found))
+            if console.quiet:  # its reader has gone
+                raise typer.Exit(1)
+            if is_last:
+                return
+            time.sleep(_INTERVAL_SECONDS)
 
 
 def rendered(report: Report) -> RenderableType:

@@ -56,7 +56,7 @@ class LearnerService:
         self._config_text = dump(self._config)
         self._process_ids = frozenset(topology.process_ids()) - {LEARNER}
         self._fingerprint = fingerprint(self._config_text)
-        self._settings, self._board = config.health, board
+        self._settings, self.board = config.health, board
         self._server = Server(
             topology.learner,
             {
@@ -118,7 +118,7 @@ class LearnerService:
         return Answer(
             life=self.life,
             phase=self.phase,
-            has_begun=self._board.version() >= 0,  # asked first: the counts come before the weights
+            has_begun=self.board.version() >= 0,  # asked first: the counts come before the weights
             env_steps=self.roster.counts().env_steps,
             may_meet=self.may_meet,
             largest_priority=self.largest_priority(),

@@ -66,8 +66,7 @@ def run(context: RoleContext) -> bool:
         context.say(headline(config))
         use_threads(config)
         task_spec = _task_spec(context, run_dir)
-        board = WeightsBoard()
-        service = LearnerService(context.topology, config, task_spec, board)
+        service = LearnerService(context.topology, config, task_spec, WeightsBoard())
         with closing(service), LearnerWatchdog(context, service) as watchdog:
             waiting = context._replace(say=watchdog.say_waiting)
             if not _others_are_there(waiting, service):
@@ -76,16 +75,11 @@ def run(context: RoleContext) -> bool:
             if replay is None:
                 return False
             watchdog.begin(replay)
-            return _learn(context, run_dir, service, replay, board, watchdog)
+            return _learn(context, run_dir, service, replay, watchdog)
 
 
 def _learn(
-    context: RoleContext,
-    run_dir: RunDir,
-    service: LearnerService,
-    replay: RemoteReplay,
-    board: WeightsBoard,
-    watchdog: LearnerWatchdog,
+    context: RoleContext, run_dir: RunDir, service: LearnerService, replay: RemoteReplay, watchdog: LearnerWatchdog
 ) -> bool:
     """From the rendezvous of all processes that learn to the end of the job; returns and raises as `run`."""
     config = context.config
@@ -98,7 +92,7 @@ def _learn(
         chief = Chief(config, run_dir, cluster, devices, context.say, context.interrupted)
         watchdog.state = "building"
         with chief.losses_are_one_line():
-            session = distributed_session(config, run_dir, chief, service, replay, board, context.say, watchdog.work)
+            session = distributed_session(config, run_dir, chief, service, replay, context.say, watchdog.work)
             is_over = _train_to_end(context, service, session, watchdog)
     session.close()  # still watched by the watchdog, since it waits for the processes that learn in lockstep
     if is_over:
@@ -131,7 +125,7 @@ def _train_to_end(
         service.phase = Phase.FINISHING
         return _final_scores(context, service, session) if has_evaluator else None
 
-    with closing(monitor), _inference(context, service, session.parts.board):
+    with closing(monitor), _inference(context, service):
         summary = run_to_end(session, monitor, lambda: loops.learn(session, monitor), enter, final_scores)
     context.say(_in_words(summary))
     return summary.status == "finished"
@@ -162,7 +156,7 @@ def _final_scores(context: RoleContext, service: LearnerService, session: Sessio
 
 
 @contextmanager
-def _inference(context: RoleContext, service: LearnerService, board: WeightsBoard) -> Iterator[None]:
+def _inference(context: RoleContext, service: LearnerService) -> Iterator[None]:
     """Computes the actors' Q-values while the block runs, with `acting.inference = "central"`.
 
     Its network is made here, because the chief must have configured the devices before.
@@ -172,7 +166,7 @@ def _inference(context: RoleContext, service: LearnerService, board: WeightsBoar
         if acting.inference == "central":
             q_function = make_q_function(context.config, service.task_spec)
             rng = stream(context.config.seed, "central inference")
-            inference = Inference(q_function, service.task_spec, board, acting.most_envs_per_inference, rng)
+            inference = Inference(q_function, service.task_spec, service.board, acting.most_envs_per_inference, rng)
             service.q_values = stack.enter_context(closing(inference))
         yield
 

@@ -16,7 +16,6 @@ from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.messages import Counts, EvaluatorReport
 from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.stall_detector import StallDetector
-from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import CheckpointError
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.networks.factory import weight_specs
@@ -35,12 +34,11 @@ def distributed_session(
     chief: Chief,
     service: LearnerService,
     replay: RemoteReplay,
-    board: WeightsBoard,
     say: Callable[[str], None],
     work: StallDetector,
 ) -> "Session[RemoteParts]":
     """Builds a session of a job's learner. Arguments as for `Session` and `RemoteParts`."""
-    make_parts = partial(RemoteParts, config, run_dir, service, replay, board, say)
+    make_parts = partial(RemoteParts, config, run_dir, service, replay, say)
     return Session(config, run_dir, chief, make_parts, say, work)
 
 
@@ -97,9 +95,8 @@ class RemoteParts:
     Args:
       config: the run's configuration.
       run_dir: already claimed.
-      service: receives the messages of the other processes.
+      service: receives the messages of the other processes, and hands out the weights of its board.
       replay: the replay servers, all of which have answered.
-      board: the weights that `service` hands out.
       say: shows one line to the user.
       saved: the checkpoint to resume from.
     """
@@ -110,12 +107,11 @@ class RemoteParts:
         run_dir: RunDir,
         service: LearnerService,
         replay: RemoteReplay,
-        board: WeightsBoard,
         say: Callable[[str], None],
         saved: Checkpoint | None,
     ):
         self._roster, self._say = service.roster, say
-        self.task_spec, self.board, self.replay = service.task_spec, board, replay
+        self.task_spec, self.board, self.replay = service.task_spec, service.board, replay
         counters, restarts, balance = Counters(), 0, None
         if saved is not None:
             counters = saved.counters

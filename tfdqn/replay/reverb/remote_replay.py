@@ -38,17 +38,12 @@ class RemoteReplay:
         self._updates: PriorityUpdates | None = None  # until the first update
         self._ratio = DistributedReplayRatio(config, self._kind)
         self.capacity, self.min_size = self._ratio.capacity, self._ratio.min_size
-        self._addresses = list(addresses)
+        self.addresses = list(addresses)
         self._shards = Shards(addresses)
-
-    @property
-    def addresses(self) -> list[str]:
-        """The servers' addresses, "host:port" each."""
-        return self._addresses
 
     def addresses_at(self, host: str) -> list[str]:
         """Returns `addresses`: all processes of a job reach a server at the same address, from any host."""
-        return self._addresses
+        return self.addresses
 
     def poll(self) -> bool:
         """Asks every server for its counts; returns False if any does not answer within seconds."""
@@ -95,12 +90,12 @@ class RemoteReplay:
             ReplayStatus(
                 address=address,
                 stored=shard.counted.stored * item,
-                capacity=self.capacity // len(self._addresses),
+                capacity=self.capacity // len(self.addresses),
                 inserted=shard.counted.inserted * item,
                 sampled=shard.counted.sampled * item,
                 seconds_since_answer=shard.silent_seconds,
             )
-            for address, shard in zip(self._addresses, self._shards.each, strict=True)
+            for address, shard in zip(self.addresses, self._shards.each, strict=True)
         )
 
     def size(self) -> int:
@@ -114,12 +109,12 @@ class RemoteReplay:
 
         Raises ConfigError if `num_examples` isn't a multiple of the number of examples in an item.
         """
-        return make_sampler(self._addresses, self._kind, num_examples, priorities=self._priorities)
+        return make_sampler(self.addresses, self._kind, num_examples, priorities=self._priorities)
 
     def update_priorities(self, priorities: ItemPriorities) -> None:
         """Sends priorities to the servers in the background. The servers skip items that they no longer store."""
         if self._updates is None:
-            self._updates = PriorityUpdates(self._addresses, self._scale)
+            self._updates = PriorityUpdates(self.addresses, self._scale)
         self._updates(priorities)
 
     @property
