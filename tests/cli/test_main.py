@@ -6,9 +6,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
+from rich.console import Console
 
 from tests.cli.conftest import Recorder
 from tests.support.run_files import finished_run
@@ -132,7 +134,12 @@ def test_every_verb_has_its_help_in_either_way(verb: list[str], capsys: pytest.C
     assert main.main([*verb, "-h"]) == 0 and capsys.readouterr().out == told
 
 
-@pytest.mark.parametrize("command", ["version", "config small.toml", "tasks --help"])
+FEW = "task.num_envs=2 task.max_episode_steps=20"
+
+
+@pytest.mark.parametrize(
+    "command", ["version", "config small.toml", "tasks --help", "tasks CartPole", f"tasks --check CartPole-v1 {FEW}"]
+)
 def test_where_the_reader_has_gone_the_status_is_1(command: str, config_file: Path) -> None:
     mine, theirs = os.pipe()
     os.close(mine)
@@ -140,6 +147,16 @@ def test_where_the_reader_has_gone_the_status_is_1(command: str, config_file: Pa
         program = [sys.executable, "-m", "tfdqn", *command.split()]
         done = subprocess.run(program, stdout=output, stderr=subprocess.PIPE, text=True, timeout=240)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_an_evaluation_that_nobody_reads_ends_with_1(
+    behind: Callable[..., Recorder], run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = SimpleNamespace(mean_return=1, std_return=1, ci_low=1, ci_high=1, median_return=1, mean_length=1)
+    report.episodes, report.video = 7, None
+    behind("evaluation.evaluate", "evaluate", report)
+    monkeypatch.setattr("tfdqn.cli.terminal.make_console", lambda: Console(quiet=True))
+    assert main.main(["evaluate", "runs/x"]) == 1
 
 
 def test_an_unknown_task_is_told_before_whose_the_run_directory_is(

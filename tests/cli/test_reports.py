@@ -32,6 +32,17 @@ def test_report_prints_a_row_for_each_group_and_the_files_that_it_writes(
     assert f"report {folders[0]} {folders[1]} --threshold 400.0 --html {files[1]}" in files[1].read_text()
 
 
+def test_where_the_reader_has_gone_the_status_is_1_and_the_files_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = (str(seeds(tmp_path / name, [10, 11])) for name in "ab")
+    monkeypatch.setattr("tfdqn.cli.terminal.make_console", lambda: Console(quiet=True))
+    monkeypatch.setattr("tfdqn.cli.reports_view.make_console", lambda: Console(quiet=True))
+    assert main(["report", a, "--csv", str(tmp_path / "rows.csv")]) == 1
+    assert (tmp_path / "rows.csv").stat().st_size
+    assert main(["compare", a, b]) == 1
+
+
 def test_a_missing_package_is_said_before_any_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tfdqn.cli.live_table import speed
 from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
-from tfdqn.cli.terminal import ago, make_console
+from tfdqn.cli.terminal import ago, make_console, require_reader
 from tfdqn.cluster.roles import LEARNER, ProcessId
 from tfdqn.coordination.messages import Inspection, ProcessStatus
 from tfdqn.launch.inspector import Report, RunReport
@@ -56,8 +56,7 @@ def show(
                 live.update(rendered(found), refresh=True)
             else:
                 print_whole(console, rendered(found))
-            if console.quiet:  # its reader has gone
-                raise typer.Exit(1)
+            require_reader(console)
             if is_last:
                 return
             time.sleep(_INTERVAL_SECONDS)

@@ -41,6 +41,7 @@ def report(
     Runs whose configurations differ only in the seed form one group.
     """
     from tfdqn.cli import reports_view
+    from tfdqn.cli.terminal import make_console, require_reader
     from tfdqn.reports.groups import read_report
     from tfdqn.system.shell_commands import own_command
 
@@ -49,7 +50,8 @@ def report(
 
         require_parquet()
     found = read_report(paths, threshold, say_on_stderr)
-    reports_view.print_report(found)
+    console = make_console()
+    reports_view.print_report(found, console)
     _write_rows(found, csv, parquet)
     if html is not None:
         from tfdqn.reports.page import write_page
@@ -58,6 +60,7 @@ def report(
         command = own_command(["report", *map(str, paths), *of_threshold, "--html", str(html)])
         for file in write_page(found, html, command):
             typer.echo(file)
+    require_reader(console)
 
 
 def _write_rows(report: "Report", csv: Path | None, parquet: Path | None) -> None:

@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from tfdqn.cli.tables import WholeTable, print_whole
-from tfdqn.cli.terminal import make_console
+from tfdqn.cli.terminal import make_console, require_reader
 from tfdqn.reports.comparison import Comparison
 from tfdqn.reports.group_table import group_table, number, span
 from tfdqn.reports.groups import Report
@@ -34,7 +34,9 @@ def print_report(report: Report, console: Console | None = None) -> None:
 
 def print_comparison(found: Comparison) -> None:
     """The verdict, broken between words alone."""
-    make_console().print(verdict(found), markup=False)
+    console = make_console()
+    console.print(verdict(found), markup=False)
+    require_reader(console)
 
 
 def verdict(found: Comparison) -> str:

@@ -201,11 +201,13 @@ def evaluate(
     # Imported late: this takes seconds, and mistakes are reported before.
     from tfdqn.evaluation.evaluate import evaluate as run_evaluation
 
+    console = terminal.make_console()
+
     def show(report: "EvaluationReport") -> None:
         if as_json:
             typer.echo(report.to_json().encode())  # JSON is UTF-8, whatever the terminal
         else:
-            terminal.print_evaluation(report)
+            terminal.print_evaluation(report, console)
 
     try:
         with others_print_to_stderr() if as_json else nullcontext():
@@ -221,6 +223,7 @@ def evaluate(
         show(error.report)
         raise
     show(report)
+    terminal.require_reader(console)
 
 
 @runs.command()

@@ -60,12 +60,15 @@ def _list_tasks(pattern: str) -> None:
 def _check_task(task_id: str, overrides: Sequence[str], as_json: bool) -> None:
     """Checks a task and prints the findings, each failure once. Raises TaskError if training can't run."""
     from tfdqn.cli.task_check_view import CheckProgress, print_check
+    from tfdqn.cli.terminal import make_console, require_reader
     from tfdqn.config import Task, toml
 
     config = toml.with_changed_task(Config(task=Task(id=task_id)), overrides, "--check")
     from tfdqn.tasks.checking.check import check  # late: imports gymnasium
 
-    with others_print_to_stderr() if as_json else nullcontext(), CheckProgress(is_shown=not as_json) as progress:
+    console = make_console()
+    shown = CheckProgress(not as_json, console)
+    with others_print_to_stderr() if as_json else nullcontext(), shown as progress:
         found = check(config.task, progress.tell)
     if as_json:
         typer.echo(msgspec.json.encode(found))
@@ -75,6 +78,7 @@ def _check_task(task_id: str, overrides: Sequence[str], as_json: bool) -> None:
     failed = [each for each in found.findings if each.verdict == "no"]
     if len(failed) == len(found.findings):  # the task could not even be made
         raise TaskError(found.failures[0])
-    print_check(found)
+    print_check(found, console)
     if failed:
         raise TaskError(f"{found.task} can't be trained on: {', '.join(each.about for each in failed)}")
+    require_reader(console)

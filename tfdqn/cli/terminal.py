@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bars
@@ -173,7 +174,9 @@ def print_tasks(tasks: Iterable["TaskEntry"], console: Console | None = None) ->
     for task in tasks:
         own = "yes" if task.own_vector_version else "no"
         table.add_row(task.id, task.suite, own, _usable(task))
-    print_whole(console or make_console(), table)
+    console = console or make_console()
+    print_whole(console, table)
+    require_reader(console)
 
 
 def _usable(task: "TaskEntry") -> str:
@@ -186,6 +189,12 @@ def _usable(task: "TaskEntry") -> str:
 
 def _print_pairs(rows: Iterable[tuple[str, str]], console: Console | None) -> None:
     print_whole(console or make_console(), pairs_table(rows))
+
+
+def require_reader(console: Console) -> None:
+    """Raises typer.Exit if what was shown has no reader any more (`| head`): for commands that only show something."""
+    if console.quiet:
+        raise typer.Exit(1)
 
 
 class _Console(Console):
