@@ -93,6 +93,7 @@ def _frozenlake_value(policy: np.ndarray | None) -> float:
     return float(values[0])
 
 
+@pytest.mark.long
 def test_frozenlake_as_a_linear_table_comes_near_the_best_policy(tmp_path):
     config = load("configs/frozenlake.toml", ["stop.env_steps=120000", "logging.tensorboard=false"])
     train(config, tmp_path / "run")
@@ -107,6 +108,7 @@ def test_the_frozenlake_configs_best_value_is_value_iterations():
     assert _frozenlake_value(np.zeros(16, int)) < 0.1  # left, whatever the state
 
 
+@pytest.mark.long
 def test_taxi_with_masked_actions_is_learned_by_a_linear_table(tmp_path):
     config = load("configs/taxi.toml", ["logging.tensorboard=false"])
     summary = train(config, tmp_path / "run")

@@ -113,11 +113,11 @@ def test_munchausen_dqn_by_a_strategy_equals_it_alone(arguments: list[str]) -> N
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["mirrored", "4", "sgd", "on"],
+        ["mirrored", "2", "adam", "off"],
         *(
             pytest.param(each, marks=pytest.mark.long)
             for each in (
-                ["mirrored", "2", "adam", "off"],
+                ["mirrored", "4", "sgd", "on"],
                 ["multi_worker", "2", "adam", "off"],
                 ["parameter_server", "1", "sgd", "off"],
                 ["averaging", "2", "sgd", "off"],
