@@ -17,8 +17,7 @@ from tfdqn.errors import ConfigError
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.factory import TRACKERS, Part, make_trackers, register_tracker
-from tfdqn.tracking.final_scores import final_scores
-from tfdqn.tracking.tracker import Point, Tracker
+from tfdqn.tracking.tracker import Point, Tracker, final_scores
 from tfdqn.training.train import train
 
 ALTERNATE = ("replay.backend=in_graph", "learner.schedule=alternate", "evaluation.interval_env_steps=100")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.text import Text
@@ -18,11 +18,10 @@ class TrialsView(LiveView):
 
     Args:
       wanted: how many trials the study is to have.
-      console: where it is shown; None: stdout.
     """
 
-    def __init__(self, wanted: int, console: Console | None = None):
-        super().__init__(console)
+    def __init__(self, wanted: int):
+        super().__init__()
         self._wanted = wanted
 
     def show(self, trials: Sequence[Trial], runs: Sequence[ChildRun]) -> None:

@@ -64,11 +64,9 @@ def ensemble_network(config: Config, task_spec: TaskSpec, *, seeds: Sequence[int
     return _network(config, task_spec, lambda: EnsembleLayerFactory(seeds), name)
 
 
-def split_network(
-    config: Config, task_spec: TaskSpec, *, seed: int, devices: Sequence[str], name: str = "split"
-) -> QNetwork:
+def split_network(config: Config, task_spec: TaskSpec, *, seed: int, devices: Sequence[str]) -> QNetwork:
     """Makes the same network as `q_network`, its layers split over several devices. Raises ConfigError as that does."""
-    return _network(config, task_spec, lambda: SplitLayerFactory(seed, devices), name)
+    return _network(config, task_spec, lambda: SplitLayerFactory(seed, devices), "split")
 
 
 def network_to_load(config: Config, task_spec: TaskSpec, name: str = "q_network") -> QNetwork:

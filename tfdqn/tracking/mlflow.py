@@ -10,8 +10,7 @@ from tfdqn.config import Tracking
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.external_run import ExternalRun
-from tfdqn.tracking.final_scores import final_scores
-from tfdqn.tracking.tracker import Point
+from tfdqn.tracking.tracker import Point, final_scores
 
 # MLflow's own limits.
 _MAX_PARAMS_PER_REQUEST = 100

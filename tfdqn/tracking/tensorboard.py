@@ -13,8 +13,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from tfdqn.records import Summary
 from tfdqn.storage.atomic_files import write_atomically
-from tfdqn.tracking.final_scores import final_scores
-from tfdqn.tracking.tracker import Point, Tracker
+from tfdqn.tracking.tracker import Point, Tracker, final_scores
 
 
 class TensorBoard(Tracker):

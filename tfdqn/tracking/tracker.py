@@ -94,3 +94,15 @@ class ForwardingTracker(Tracker):
 
     def close(self) -> None:
         self.tell("close")
+
+
+def final_scores(summary: Summary) -> dict[str, float]:
+    """Returns of the best policy, by which tracking systems compare runs; empty without an evaluator.
+
+    By name: of its evaluation during training, and of the final one.
+    """
+    scores = {"final/best_return": summary.best_return}
+    if summary.final is not None:
+        final = summary.final
+        scores |= {"final/return": final.mean_return, "final/ci_low": final.ci_low, "final/ci_high": final.ci_high}
+    return {name: value for name, value in scores.items() if value is not None}

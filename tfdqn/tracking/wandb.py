@@ -15,9 +15,8 @@ from tfdqn.config import Tracking
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.external_run import ExternalRun
-from tfdqn.tracking.final_scores import final_scores
 from tfdqn.tracking.systems import NOT_LOGGED_IN_STATUS
-from tfdqn.tracking.tracker import Point
+from tfdqn.tracking.tracker import Point, final_scores
 
 STAGING_VARIABLE = "WANDB_DATA_DIR"  # names the directory in which W&B stages what it has yet to send
 

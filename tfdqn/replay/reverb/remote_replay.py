@@ -156,14 +156,10 @@ class RemoteReplay:
           act: has one server do it; returns why that failed, or an empty string.
           done: what it has then done, for the message if it takes longer than `timeout_seconds`.
         """
-        outcomes: dict[Shard, str] = {}
-
-        def act_on(shard: Shard) -> None:
-            outcomes[shard] = act(shard)
-
-        run_at_once([partial(act_on, shard) for shard in self._shards.each], timeout_seconds)
-        late = f"has not {done} after {timeout_seconds:.0f} s"
-        return "; ".join(f"{each.name} {why}" for each in self._shards.each if (why := outcomes.get(each, late)))
+        shards, late = self._shards.each, f"has not {done} after {timeout_seconds:.0f} s"
+        outcomes = run_at_once([partial(act, shard) for shard in shards], timeout_seconds)
+        problems = (late if outcome is None else outcome for outcome in outcomes)
+        return "; ".join(f"{shard.name} {problem}" for shard, problem in zip(shards, problems, strict=True) if problem)
 
 
 def _clear(shard: Shard) -> str:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import reverb
@@ -22,6 +23,7 @@ from tfdqn.config import Priorities
 from tfdqn.errors import CheckpointError, ClusterError, ConfigError, first_line
 from tfdqn.system.addresses import LOOPBACK, with_host
 
+T = TypeVar("T")
 TABLE = "transitions"
 _UNIFORM = Priorities()
 _NEVER_HOLDS_SAMPLERS = -1e15
@@ -192,14 +194,23 @@ def stop(server: reverb.Server) -> None:
     run_at_once([server.stop], _STOP_SECONDS)
 
 
-def run_at_once(functions: Sequence[Callable[[], object]], timeout_seconds: float) -> None:
-    """Calls all functions concurrently; those that don't return within the timeout go on in the background."""
-    threads = [threading.Thread(target=function, daemon=True) for function in functions]
+def run_at_once(functions: Sequence[Callable[[], T]], timeout_seconds: float) -> list[T | None]:
+    """Calls all functions concurrently; returns what each has returned.
+
+    It is None for those that don't return within the timeout, which go on in the background.
+    """
+    returned: dict[int, T] = {}
+
+    def call(index: int) -> None:
+        returned[index] = functions[index]()
+
+    threads = [threading.Thread(target=call, args=(index,), daemon=True) for index in range(len(functions))]
     deadline = time.monotonic() + timeout_seconds
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(deadline - time.monotonic(), 0))
+    return [returned.get(index) for index in range(len(functions))]
 
 
 def _check_complete(folder: Path) -> None:

@@ -72,18 +72,19 @@ class ShardServer:
 
     def checkpoint(self) -> None:
         """Writes a checkpoint, which replaces the previous one. Raises CheckpointError."""
-        outcome = ["has not been written in time"]
 
-        def write() -> None:
+        def write() -> str:
             try:
                 self._client.checkpoint()
-                outcome.clear()
             except (RuntimeError, IndexError) as error:  # Reverb raises IndexError if the disk is full
-                outcome[:] = [f"can't be written: {first_line(error)}"]
+                return f"can't be written: {first_line(error)}"
+            return ""
 
-        run_at_once([write], _CHECKPOINT_SECONDS)
-        if outcome:
-            raise CheckpointError(f"the checkpoint in {self._folder.checkpoints} {outcome[0]}")
+        (problem,) = run_at_once([write], _CHECKPOINT_SECONDS)
+        if problem != "":
+            raise CheckpointError(
+                f"the checkpoint in {self._folder.checkpoints} {problem or 'has not been written in time'}"
+            )
 
     def close(self) -> None:
         """Stops serving, within seconds."""
