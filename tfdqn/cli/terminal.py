@@ -154,7 +154,7 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
     _print_pairs([*rows, *summary.paths.items()], console)
 
 
-def print_evaluation(report: "EvaluationReport") -> None:
+def print_evaluation(report: "EvaluationReport", console: Console | None = None) -> None:
     """Prints the result of `tfdqn evaluate`."""
     rows = [
         ("mean return", f"{report.mean_return:.2f} (std {report.std_return:.2f})"),
@@ -165,7 +165,7 @@ def print_evaluation(report: "EvaluationReport") -> None:
     ]
     if report.video is not None:
         rows.append(("video", str(report.video)))
-    _print_pairs(rows)
+    _print_pairs(rows, console)
 
 
 def print_tasks(tasks: Iterable["TaskEntry"], console: Console | None = None) -> None:
@@ -187,7 +187,7 @@ def _usable(task: "TaskEntry") -> str:
     return "yes" if task.is_tried else "not tried: --check ID tries one"
 
 
-def _print_pairs(rows: Iterable[tuple[str, str]], console: Console | None = None) -> None:
+def _print_pairs(rows: Iterable[tuple[str, str]], console: Console | None) -> None:
     print_whole(console or make_console(), pairs_table(rows))
 
 

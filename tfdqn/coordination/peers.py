@@ -4,7 +4,6 @@ A process that is stopped or cut off keeps its connections; one that has ended r
 """
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -13,6 +12,7 @@ from tfdqn.config import Health
 from tfdqn.coordination.messages import Nothing
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.system.addresses import host_and_port
+from tfdqn.system.concurrent_calls import run_at_once
 from tfdqn.system.interval import IntervalTrigger
 
 _REPLY_SECONDS = 2.0
@@ -76,11 +76,7 @@ class Peers:
 
     def poll(self) -> bool:
         """Asks all at once; False if a needed one does not answer within seconds."""
-        asking = [threading.Thread(target=peer.ask, name="peer", daemon=True) for peer in self._each]
-        for each in asking:
-            each.start()
-        for each in asking:
-            each.join(2 * _REPLY_SECONDS)
+        run_at_once([peer.ask for peer in self._each], 2 * _REPLY_SECONDS)
         for peer in self._each:
             if peer.has_ended:
                 self._on_end(peer.name)

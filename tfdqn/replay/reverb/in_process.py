@@ -15,7 +15,8 @@ from tfdqn.replay.interfaces import ItemPriorities, Sample, Writer
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
 from tfdqn.replay.reverb.priority_updates import PriorityUpdates
 from tfdqn.replay.reverb.sampling import make_sampler
-from tfdqn.replay.reverb.server import ReplayServer, run_at_once, transitions_table
+from tfdqn.replay.reverb.server import ReplayServer, transitions_table
+from tfdqn.system.concurrent_calls import run_at_once
 from tfdqn.task_spec import TaskSpec
 
 _SHARD = "shard-{}"  # a server's folder in a checkpoint, if there are several

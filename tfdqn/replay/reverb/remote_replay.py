@@ -17,8 +17,9 @@ from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.priority_updates import PriorityUpdates
 from tfdqn.replay.reverb.sampling import make_sampler
-from tfdqn.replay.reverb.server import TABLE, run_at_once
+from tfdqn.replay.reverb.server import TABLE
 from tfdqn.replay.reverb.shard_clients import Shard, Shards
+from tfdqn.system.concurrent_calls import run_at_once
 from tfdqn.task_spec import TaskSpec
 
 _CHECKPOINT_SECONDS = 120.0

@@ -6,11 +6,8 @@ import contextlib
 import os
 import shutil
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 import reverb
@@ -22,8 +19,8 @@ from reverb.platform.default import checkpointers
 from tfdqn.config import Priorities
 from tfdqn.errors import CheckpointError, ClusterError, ConfigError, first_line
 from tfdqn.system.addresses import LOOPBACK, with_host
+from tfdqn.system.concurrent_calls import run_at_once
 
-T = TypeVar("T")
 TABLE = "transitions"
 _UNIFORM = Priorities()
 _NEVER_HOLDS_SAMPLERS = -1e15
@@ -192,25 +189,6 @@ def check_same_table(stored: reverb.TableInfo, wanted: reverb.TableInfo, origin:
 def stop(server: reverb.Server) -> None:
     """Stops a server; if that takes longer than some seconds, leaves it running until the process ends."""
     run_at_once([server.stop], _STOP_SECONDS)
-
-
-def run_at_once(functions: Sequence[Callable[[], T]], timeout_seconds: float) -> list[T | None]:
-    """Calls all functions concurrently; returns what each has returned.
-
-    It is None for those that don't return within the timeout, which go on in the background.
-    """
-    returned: dict[int, T] = {}
-
-    def call(index: int) -> None:
-        returned[index] = functions[index]()
-
-    threads = [threading.Thread(target=call, args=(index,), daemon=True) for index in range(len(functions))]
-    deadline = time.monotonic() + timeout_seconds
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(deadline - time.monotonic(), 0))
-    return [returned.get(index) for index in range(len(functions))]
 
 
 def _check_complete(folder: Path) -> None:

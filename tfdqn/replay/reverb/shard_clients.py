@@ -10,7 +10,8 @@ import reverb
 from reverb.errors import ReverbError
 
 from tfdqn.replay.distributed_ratio import TableCounts
-from tfdqn.replay.reverb.server import TABLE, run_at_once
+from tfdqn.replay.reverb.server import TABLE
+from tfdqn.system.concurrent_calls import run_at_once
 from tfdqn.system.peer_connections import ConnectionGuard
 
 _REPLY_SECONDS = 2  # Reverb takes whole seconds
