@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.commands import write_config
 from tfdqn.cli import main
+from tfdqn.cli.arguments import load_job
 from tfdqn.launch import local_job
 from tfdqn.records import Counters
 from tfdqn.storage.checkpoints import CheckpointManager
@@ -29,3 +30,9 @@ def test_a_stopped_job_says_where_its_checkpoint_is(
     config = write_config(tmp_path, "stop.env_steps=5000")
     assert main.main(["launch", config, "--run-dir", "run"]) == 0
     assert capsys.readouterr().out == f"{said} To resume:\ntfdqn launch tiny.toml --run-dir run\n"
+
+
+def test_an_option_may_repeat_what_its_key_says(config_file: Path) -> None:
+    overrides = ["acting.actors=1_0", "learner.strategy=parameter_server"]
+    resolved, _ = load_job(config_file, overrides, 10, None, None, 1)
+    assert (resolved.acting.actors, resolved.learner.parameter_servers) == (10, 1)

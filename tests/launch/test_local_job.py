@@ -182,6 +182,17 @@ def test_what_the_processes_print_is_shown_on_request(tmp_path: Path) -> None:
         (["--workers", "2"], '--workers 2: learner.strategy = "local" has none; give --parameter-servers too'),
         (["replay.backend=in_graph", "replay.block_size=16"], 'replay.backend = "in_graph" is within one process'),
         (["--actors", "0"], "'--actors': 0 is not in the range"),
+        (["acting.actors=3", "--actors", "2"], "--actors 2 means acting.actors=2, and acting.actors=3 is given, too: "),
+        (["replay.shards=3", "--replay-servers", "2"], "--replay-servers 2 means replay.shards=2, and replay.shards=3"),
+        (["learner.workers=1", "--workers", "2"], "--workers 2 means learner.workers=2, and learner.workers=1 is"),
+        (
+            ["learner.strategy=local", "--parameter-servers", "1"],
+            "--parameter-servers 1 means learner.strategy=parameter_server, and learner.strategy=local is given, too",
+        ),
+        (
+            ["learner.parameter_servers=2", "--parameter-servers", "1"],
+            "--parameter-servers 1 means learner.parameter_servers=1, and learner.parameter_servers=2 is given, too",
+        ),
         (["task.id=CartPoel-v1"], 'unknown task "CartPoel-v1"'),
     ],
 )

@@ -134,13 +134,21 @@ def load_job(
 ) -> tuple[Config, list[str]]:
     """Loads a job's configuration; returns it with all its overrides, those for the counts of processes included.
 
-    Raises ConfigError for bad overrides, and for `workers` with a strategy that has none.
+    Raises ConfigError for bad overrides, for an option that contradicts one of them, and for `workers` with a strategy
+    that has none.
     """
     given = list(overrides or ())
-    if parameter_servers is not None:
-        given += ["learner.strategy=parameter_server", f"learner.parameter_servers={parameter_servers}"]
-    counts = {"acting.actors": actors, "replay.shards": replay_servers, "learner.workers": workers}
-    given += [f"{key}={count}" for key, count in counts.items() if count is not None]
+    strategy = None if parameter_servers is None else "parameter_server"
+    for option, count, key, value in (
+        ("--parameter-servers", parameter_servers, "learner.strategy", strategy),
+        ("--parameter-servers", parameter_servers, "learner.parameter_servers", parameter_servers),
+        ("--actors", actors, "acting.actors", actors),
+        ("--replay-servers", replay_servers, "replay.shards", replay_servers),
+        ("--workers", workers, "learner.workers", workers),
+    ):
+        if value is not None:
+            _refuse_contradiction(f"{option} {count}", key, value, overrides or ())
+            given.append(f"{key}={value}")
     resolved = load_config(config, given, unused)
     if workers is not None and resolved.learner.strategy in ("local", "mirrored"):
         raise ConfigError(
@@ -148,3 +156,13 @@ def load_job(
             "--parameter-servers too, or learner.strategy=multi_worker"
         )
     return resolved, given
+
+
+def _refuse_contradiction(option: str, key: str, value: str | int, overrides: Sequence[str]) -> None:
+    """Raises ConfigError if an override gives a key another value than the option that stands for the key."""
+    from tfdqn.config.toml import override_value
+
+    for override in overrides:
+        name, _, text = override.partition("=")
+        if name.strip() == key and override_value(text.strip()) != value:
+            raise ConfigError(f"{option} means {key}={value}, and {override} is given, too: leave one of the two out")

@@ -169,24 +169,7 @@ def deviations(own: Config, theirs: Config, who: str, besides: Collection[str] =
     ]
 
 
-def _apply(values: dict[str, Any], override: str) -> str:
-    """Applies one "key=value" to `values`; returns the key."""
-    path, equals, text = override.partition("=")
-    path = path.strip()
-    *sections, key = path.split(".")
-    if not equals or not all((*sections, key)):
-        raise ConfigError(f"override {shown(override)}: must be key=value, such as agent.n_step=3")
-    table = values
-    for depth, section in enumerate(sections, start=1):
-        table = table.setdefault(section, {})
-        if not isinstance(table, dict):
-            parent = ".".join(sections[:depth])
-            raise ConfigError(f"override {shown(override)}: {shown(parent)} is {shown(table)}, not a table")
-    table[key] = _value(text.strip())
-    return path
-
-
-def _value(text: str) -> Any:
+def override_value(text: str) -> Any:
     """Reads the value of an override: None for "none", a TOML value where `text` is one, otherwise `text` itself.
 
     A date or a time stays text: no key takes one.
@@ -200,6 +183,23 @@ def _value(text: str) -> Any:
     is_date = isinstance(document["value"], datetime.date | datetime.time)
     # A line break in `text` could add keys.
     return text if is_date or len(document) > 1 else document["value"]
+
+
+def _apply(values: dict[str, Any], override: str) -> str:
+    """Applies one "key=value" to `values`; returns the key."""
+    path, equals, text = override.partition("=")
+    path = path.strip()
+    *sections, key = path.split(".")
+    if not equals or not all((*sections, key)):
+        raise ConfigError(f"override {shown(override)}: must be key=value, such as agent.n_step=3")
+    table = values
+    for depth, section in enumerate(sections, start=1):
+        table = table.setdefault(section, {})
+        if not isinstance(table, dict):
+            parent = ".".join(sections[:depth])
+            raise ConfigError(f"override {shown(override)}: {shown(parent)} is {shown(table)}, not a table")
+    table[key] = override_value(text.strip())
+    return path
 
 
 def _section(field: msgspec.structs.FieldInfo, section: Struct) -> list[str]:
