@@ -102,6 +102,7 @@ def main() -> None:
         rows = results[part] = parts[part](options)
         print_table(part, rows)
         if options.json:  # after each part: a machine that is lent may be taken back
+            options.json.parent.mkdir(parents=True, exist_ok=True)
             options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 

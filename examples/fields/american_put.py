@@ -124,6 +124,7 @@ def draw(policy: Choice, put: AmericanPut, steps_per_date: int, file: Path) -> N
     axes.step(years, boundary(put, best, steps_per_date), where="post", label="best", linestyle="--")
     axes.set(xlabel="years", ylabel="exercised at or below this spot")
     axes.legend()
+    file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=110)
 
 

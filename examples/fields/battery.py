@@ -107,6 +107,7 @@ def draw(policy: Choice, kwargs: dict[str, Any], seed: int, file: Path) -> None:
     energy.step(range(HOURS), optimum(battery.prices, battery)[1], where="post", label="linear program", linestyle="--")
     energy.set(xlabel="hour", ylabel="MWh after the hour")
     energy.legend()
+    file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=110)
 
 

@@ -108,6 +108,7 @@ def draw(figures: dict[str, Any], file: Path) -> None:
         ends = np.array([figures[driver][f"{name}, 95 % interval"] for driver in drivers])
         axes.errorbar(drivers, values, np.abs(ends.T - values), fmt="o", capsize=4)
         axes.set_ylabel(f"part of episodes {name}" if number == 0 else name)
+    file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=110)
 
 
@@ -118,6 +119,7 @@ def record_video(policy: Driver, task: Task, seed: int, file: Path) -> None:
     env, frames = make(task, render_mode="rgb_array"), list[Any]()
     drive(policy, env, seed, lambda: frames.append(env.render()))
     env.close()
+    file.parent.mkdir(parents=True, exist_ok=True)
     imageio.mimwrite(file, frames, fps=FRAMES_PER_SECOND, macro_block_size=2)
 
 

@@ -102,6 +102,7 @@ def draw(policy: Choice, shop: Inventory, file: Path) -> None:
     axes.step(stocks_of(shop), order_up_to(shop, *best(shop)), where="mid", label="best (s, S)", linestyle="--")
     axes.set(xlabel="stock", ylabel="order")
     axes.legend()
+    file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=110)
 
 

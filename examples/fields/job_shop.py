@@ -101,6 +101,7 @@ def draw(policy: Choice, instance: str, file: Path) -> None:
         axes.barh(machines, rows["Finish"] - rows["Start"], left=rows["Start"], edgecolor="white", label=job)
     axes.set(xlabel="time", ylabel="machine")
     axes.legend(ncol=len(schedule["Task"].unique()), loc="upper center", bbox_to_anchor=(0.5, 1.2), fontsize="x-small")
+    file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=110)
 
 

@@ -115,6 +115,7 @@ def draw(found: dict[str, Any], file: Path) -> None:
         axes.fill_between(factors, low, high, alpha=0.3)
         axes.axhline(found["unchanged"]["return"], color="black", linewidth=0.5)
         axes.set(xlabel=f"{quantity}, times training's", ylabel="" if number else "return")
+    file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=110)
 
 

@@ -109,6 +109,7 @@ def draw(policy: Choice, kwargs: dict[str, Any], file: Path) -> None:
         axes.plot(np.exp(np.cumsum(trade(choose, kwargs))), label=name)
     axes.set(xlabel=f"trading days since {kwargs['first_day']}", ylabel="value of 1, fees paid")
     axes.legend()
+    file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=110)
 
 

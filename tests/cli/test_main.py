@@ -134,6 +134,17 @@ def test_every_verb_has_its_help_in_either_way(verb: list[str], capsys: pytest.C
     assert main.main([*verb, "-h"]) == 0 and capsys.readouterr().out == told
 
 
+@pytest.mark.parametrize(("columns", "widest"), [(46, 46), (60, 60), (80, 80), (200, 80)])
+def test_help_uses_the_terminal_s_columns_up_to_80(
+    columns: int, widest: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for verb in ("evaluate", "export", "report"):
+        assert main.main([verb, "--help"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert widest - 12 <= max(map(len, lines)) <= widest
+
+
 FEW = "task.num_envs=2 task.max_episode_steps=20"
 
 

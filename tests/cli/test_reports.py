@@ -138,6 +138,17 @@ def test_each_side_may_be_several(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert ", of 4 and 3 runs" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("output", [["report", "--html"], ["report", "--csv"], ["plot", "-o"]])
+def test_the_folder_of_an_output_is_made(tmp_path: Path, output: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    run = reported_run(tmp_path / "run")
+    suffix = {"--html": "html", "--csv": "csv", "-o": "png"}[output[1]]
+    file = tmp_path / "new" / "newer" / f"results.{suffix}"
+    assert main([output[0], str(run), output[1], str(file)]) == 0
+    assert file.stat().st_size > 0
+    assert main([output[0], str(run), output[1], str(file / f"x.{suffix}")]) == 2
+    assert capsys.readouterr().err == f"tfdqn: {file}/x.{suffix} couldn't be written: {file} is not a directory\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -159,4 +159,4 @@ def test_the_model_card_says_which_episodes_were_played(played: int, words: str,
     scores = {"episodes": played, "mean_return": 1.0, "ci_low": 0.0, "ci_high": 2.0}
     write_model_card(version, spec, config, {"checkpoint": "best", "train_steps": 3, "evaluation": scores})
     page = (version / "model_card.md").read_text()
-    assert f"| evaluation in training | greedy mean return 1 (95 %: 0 to 2) over {words} |" in page
+    assert f"| evaluation in training | greedy mean return 1.00 (95 %: 0.00 to 2.00) over {words} |" in page

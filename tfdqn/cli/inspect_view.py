@@ -85,7 +85,7 @@ def _of_job(report: Report) -> Iterable[tuple[str, str]]:
     yield "updates", f"{inspection.train_steps:,}, {inspection.updates_per_second:,.0f} a second"
     yield "weights", f"version {inspection.weights_version:,}"
     if inspection.best_return is not None:
-        yield "best evaluation", f"{inspection.best_return:.2f}"
+        yield "best evaluation", f"{inspection.best_return:,.2f}"
 
 
 def _of_run(report: Report) -> Iterable[tuple[str, str]]:
@@ -96,8 +96,8 @@ def _of_run(report: Report) -> Iterable[tuple[str, str]]:
         yield "finished", run.reason
     if run.evaluations is not None:
         found = run.evaluations
-        last = f"{found.last_return:.2f} at {found.last_env_steps:,} environment steps"
-        yield "evaluations", f"{found.count:,}: the last {last}, the best {found.best_return:.2f}"
+        last = f"{found.last_return:,.2f} at {found.last_env_steps:,} environment steps"
+        yield "evaluations", f"{found.count:,}: the last {last}, the best {found.best_return:,.2f}"
     if run.checkpoint is None:
         yield "checkpoint", "none"
         return

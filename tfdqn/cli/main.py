@@ -6,6 +6,7 @@ work. Nothing heavy is imported before a verb needs it: `tfdqn --help` does not 
 
 import errno
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
 
     def command() -> int:
-        return app(args=arguments, prog_name="tfdqn", standalone_mode=False) or 0
+        return app(args=arguments, prog_name="tfdqn", standalone_mode=False, terminal_width=_help_width()) or 0
 
     if arguments[0] == "health":  # reads the heartbeats of other processes, and gives none of its own
         return _status_of(command)
@@ -84,6 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _help_width() -> int:
+    """The columns of the help: the terminal's, between 46 and 80, less a margin. Typer's own has at least 50."""
+    return min(max(shutil.get_terminal_size().columns, 46), 80) - 2
 
 
 def _status_of(command: Callable[[], int]) -> int:

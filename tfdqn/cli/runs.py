@@ -29,6 +29,7 @@ from tfdqn.config import Config
 from tfdqn.errors import ClusterError, ConfigError, FaultyTaskError, RunDirError, UserCodeError, VideoError
 from tfdqn.exporting.formats import ModelFormat, parse_formats
 from tfdqn.records import Counters, Summary
+from tfdqn.storage.atomic_files import require_writable
 from tfdqn.storage.locks import release_all
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import end_at_once, end_start, interruptions
@@ -279,6 +280,7 @@ def export(
     require_policy(RunDir(run).begun(), checkpoint.value)
     if hub_layout is not None:
         require_free(hub_layout)
+        require_writable(hub_layout.parent)
     from tfdqn.exporting.from_run import export_run  # late, as in `evaluate`
 
     version = export_run(run, checkpoint.value, min_return, wanted)

@@ -129,8 +129,8 @@ def rendered(summary: SeedsSummary, paths: Iterable[tuple[str, str]] = ()) -> Re
         cells = (
             str(each.seed),
             each.status,
-            "" if each.final_return is None else f"{each.final_return:.2f}",
-            "" if each.best_return is None else f"{each.best_return:.2f}",
+            "" if each.final_return is None else f"{each.final_return:,.2f}",
+            "" if each.best_return is None else f"{each.best_return:,.2f}",
             f"{each.env_steps:,}",
             f"{each.train_steps:,}",
             duration(each.seconds),
@@ -147,8 +147,8 @@ def _statistics(name: str, found: SeedStatistics | None) -> Iterable[tuple[str, 
         ("mean", found.mean, found.mean_interval),
         ("interquartile mean", found.interquartile_mean, found.interquartile_mean_interval),
     ):
-        within = "" if interval is None else f" (95 % interval {interval[0]:.2f} to {interval[1]:.2f})"
-        yield f"{name}, {kind}", f"{value:.2f}{within} over {found.seeds} seed{'s' if found.seeds > 1 else ''}"
+        within = "" if interval is None else f" (95 % interval {interval[0]:,.2f} to {interval[1]:,.2f})"
+        yield f"{name}, {kind}", f"{value:,.2f}{within} over {found.seeds} seed{'s' if found.seeds > 1 else ''}"
 
 
 def _curve(folder: SeedsFolder) -> Iterable[tuple[str, str]]:

@@ -146,10 +146,10 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
     if summary.environment_restarts:
         rows.append(("environments restarted", f"{summary.environment_restarts:,}"))
     if summary.best_return is not None:
-        rows.append(("best evaluation", f"{summary.best_return:.2f}"))
+        rows.append(("best evaluation", f"{summary.best_return:,.2f}"))
     if summary.final is not None:
         final = summary.final
-        mean = f"{final.mean_return:.2f} (std {final.std_return:.2f})"
+        mean = f"{final.mean_return:,.2f} (std {final.std_return:,.2f})"
         rows.append(("final evaluation", f"{mean} over {final.episodes:,} fresh greedy episodes"))
     _print_pairs([*rows, *summary.paths.items()], console)
 
@@ -157,10 +157,10 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
 def print_evaluation(report: "EvaluationReport", console: Console | None = None) -> None:
     """Prints the result of `tfdqn evaluate`."""
     rows = [
-        ("mean return", f"{report.mean_return:.2f} (std {report.std_return:.2f})"),
-        ("95 % confidence interval", f"{report.ci_low:.2f} to {report.ci_high:.2f}"),
-        ("median return", f"{report.median_return:.2f}"),
-        ("mean length", f"{report.mean_length:.1f} steps"),
+        ("mean return", f"{report.mean_return:,.2f} (std {report.std_return:,.2f})"),
+        ("95 % confidence interval", f"{report.ci_low:,.2f} to {report.ci_high:,.2f}"),
+        ("median return", f"{report.median_return:,.2f}"),
+        ("mean length", f"{report.mean_length:,.1f} steps"),
         ("episodes", f"{report.episodes:,}"),
     ]
     if report.video is not None:

@@ -171,7 +171,7 @@ def _print(study: "Study", best: Trial | None) -> None:
 
     rows: list[tuple[str, str]] = []
     if best is not None:
-        rows += [("best", f"trial {best.number}, mean return {best.score:.2f}")]
+        rows += [("best", f"trial {best.number}, mean return {best.score:,.2f}")]
         rows += [(key, toml.written(value)) for key, value in best.values.items()]
         rows += [("its run", str(study.folder.trial(best.number).path))]
         rows += [("its configuration", str(study.folder.best_config_file))]

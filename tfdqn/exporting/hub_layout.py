@@ -22,6 +22,7 @@ from tfdqn.exporting.formats import ModelFormat, formats_in
 from tfdqn.exporting.model_card import JSON_FILE, MARKDOWN_FILE
 from tfdqn.exporting.versions import require_free
 from tfdqn.records import EpisodeScores
+from tfdqn.storage.atomic_files import require_writable
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
 
@@ -69,7 +70,7 @@ def write_hub_layout(run: RunDir, version: Path, checkpoint: Literal["best", "la
     Raises UserError if `directory` is something else.
     """
     require_free(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
+    require_writable(directory.parent)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as unfinished:
         folder = Path(unfinished) / directory.name
         converted = [file for each, file in formats_in(version).items() if each is not ModelFormat.savedmodel]
@@ -141,7 +142,7 @@ def _readme(run: RunDir, card: Mapping[str, Any], page: str, checkpoint: str, na
 
 
 def _said(final: EpisodeScores) -> str:
-    mean = f"{final.mean_return:.2f} (std {final.std_return:.2f})"
+    mean = f"{final.mean_return:,.2f} (std {final.std_return:,.2f})"
     return f" Its mean return over {final.episodes:,} fresh greedy episodes is {mean}."
 
 

@@ -155,7 +155,5 @@ def _evaluation_in_words(scores: Mapping[str, Any] | None, keys: Mapping[str, An
         return "none"
     played, first, more = scores["episodes"], keys["episodes"], keys["confirm_episodes"]
     parts = f": {first}, and {more} more to confirm a new best policy" if played == first + more > first else ""
-    return (
-        f"greedy mean return {scores['mean_return']:.4g} (95 %: {scores['ci_low']:.4g} to {scores['ci_high']:.4g}) "
-        f"over {played} episodes{parts}"
-    )
+    mean, low, high = (f"{scores[key]:,.2f}" for key in ("mean_return", "ci_low", "ci_high"))
+    return f"greedy mean return {mean} (95 %: {low} to {high}) over {played:,} episodes{parts}"

@@ -48,6 +48,6 @@ def search(
 def write_best(study: Study, template: Template, best: Trial) -> Config:
     """Writes the best trial's configuration to a file that `tfdqn train` takes, and returns it."""
     config = template.filled(best.values)
-    heading = f"# Trial {best.number}, the best of {study.folder.path.name}: mean return {best.score:.2f}.\n"
+    heading = f"# Trial {best.number}, the best of {study.folder.path.name}: mean return {best.score:,.2f}.\n"
     write_atomically(study.folder.best_config_file, (heading + toml.dump(config)).encode())
     return config

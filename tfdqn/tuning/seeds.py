@@ -145,4 +145,4 @@ def _end_message(run: ObservedRun) -> str:
         return f"{run.name} has stopped" + ("" if run.is_saved else f" without saving: {left}")
     summary = run.summary()
     final = None if summary is None else summary.final
-    return f"{run.name} has finished" + ("" if final is None else f": mean return {final.mean_return:.2f}")
+    return f"{run.name} has finished" + ("" if final is None else f": mean return {final.mean_return:,.2f}")

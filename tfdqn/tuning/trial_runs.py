@@ -143,7 +143,7 @@ class TrialRuns:
         best = best_of(self._trials)
         is_best = best is None or best.score is None or score > best.score
         self._study.complete(claimed, score)
-        self._say(f"{run.name} is complete: mean return {score:.2f}" + (", the best so far" if is_best else ""))
+        self._say(f"{run.name} is complete: mean return {score:,.2f}" + (", the best so far" if is_best else ""))
 
     def _fail(self, claimed: ClaimedTrial, why: str) -> None:
         self._study.fail(claimed, why)
