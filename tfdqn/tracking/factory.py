@@ -77,20 +77,19 @@ def make_trackers(config: Config, run: RunDir, part: Part, say: Callable[[str], 
       say: prints one line for the user, such as a warning about a tracker that was dropped.
     """
     own: list[Tracker] = [JsonLines(run)]
-    if part == "learner":
-        run.metrics_file.touch()  # shows others that training has begun
-        run.evaluations_file.touch()
     if config.logging.tensorboard:  # a directory for each process: TensorBoard follows one file in each
         own.append(TensorBoard(run.logs if part == "learner" else run.logs / EVALUATOR_LOGS))
     background = [BackgroundTracker(name, partial(make, config, run, part), say) for name, make in TRACKERS.items()]
-    if part == "learner":  # it also reads the evaluations that a separate evaluator writes
-        for name in wanted_systems(config.tracking):
-            background.append(BackgroundTracker(name, partial(TrackerProcess, name, config.tracking, run, say), say))
+    if part == "evaluator":
+        return Trackers(own, background)
+    run.metrics_file.touch()  # shows others that training has begun
+    run.evaluations_file.touch()
+    for name in wanted_systems(config.tracking):  # which also get the evaluations that a separate evaluator writes
+        background.append(BackgroundTracker(name, partial(TrackerProcess, name, config.tracking, run, say), say))
     trackers = Trackers(own, background)
-    if part == "learner":
-        trackers.text("configuration", "```toml\n" + toml.dump(config) + "```")
-        flat = {key: value for key, value in toml.flat(config).items() if value is not None}
-        trackers.hyperparameters({k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in flat.items()})
+    trackers.text("configuration", "```toml\n" + toml.dump(config) + "```")
+    flat = {key: value for key, value in toml.flat(config).items() if value is not None}
+    trackers.hyperparameters({k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in flat.items()})
     return trackers
 
 
