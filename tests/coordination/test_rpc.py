@@ -36,6 +36,19 @@ def doubled(question: Question) -> Reply:
     return Reply(2 * question.number)
 
 
+def test_no_answer_says_whether_nobody_is_there_or_nobody_answers() -> None:
+    address = free_address()
+    with closing(Caller(address)) as call, pytest.raises(UnreachableError, match=f"^{address} can't be reached$"):
+        call("double", Question(1), Reply, 30.0)
+    silent = socket.create_server(host_and_port(address))
+    with (
+        silent,
+        closing(Caller(address)) as call,
+        pytest.raises(UnreachableError, match=rf"^{address} has not answered within 0\.5 s$"),
+    ):
+        call("double", Question(1), Reply, 0.5)
+
+
 METHODS = {
     "double": Method(Question, doubled),
     "beat": Method(Heartbeat, lambda heartbeat: Reply(heartbeat.counts.env_steps)),

@@ -139,6 +139,7 @@ def test_a_certificate_without_its_key_is_refused(tmp_path: Path) -> None:
     subprocess.run(lock, check=True, capture_output=True, timeout=60)
     for certificate, key, why in (
         (one[0], two[1], "KEY_VALUES_MISMATCH"),
+        (one[1], one[1], "no certificate and key in PEM form that belong together"),
         (one[0], locked, "the key is encrypted"),
         (one[1], one[1], "--tls-cert .*one.key, --tls-key .*one.key: "),
         (one[0], tmp_path / "nowhere", "--tls-key .*nowhere: No such file or directory"),

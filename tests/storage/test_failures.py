@@ -97,3 +97,10 @@ def test_of_a_run_that_had_begun_or_has_more_to_say_everything_is_left(tmp_path:
     for name in "metrics.jsonl", "processes/worker-0.log", "notes":
         run = RunDir(tmp_path / Path(name).stem)
         assert refused(run, TaskError("one action"), name) == sorted([*always, Path(name).name])
+
+
+def test_a_file_in_the_way_of_a_run_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = f"file/run can't be created or written: {tmp_path}/file is not a directory$"
+    with pytest.raises(RunDirError, match=said), claimed_to_train(RunDir(tmp_path / "file" / "run"), tiny()):
+        pass

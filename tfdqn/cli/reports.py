@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tfdqn.cli.arguments import finite, say_on_stderr
+from tfdqn.errors import ConfigError
 
 if TYPE_CHECKING:  # which imports much
     from tfdqn.reports.groups import Report
@@ -45,6 +46,7 @@ def report(
     from tfdqn.reports.groups import read_report
     from tfdqn.system.shell_commands import own_command
 
+    _require_different(html, csv, parquet)
     if parquet is not None:
         from tfdqn.reports.tidy_rows import require_parquet
 
@@ -61,6 +63,14 @@ def report(
         for file in write_page(found, html, command):
             typer.echo(file)
     require_reader(console)
+
+
+def _require_different(*files: Path | None) -> None:
+    """Raises ConfigError if two outputs have the same file, of which one would replace the other."""
+    given = [file for file in files if file is not None]
+    for file in given:
+        if [each.absolute() for each in given].count(file.absolute()) > 1:
+            raise ConfigError(f"{file} is given for two outputs: give each its own file")
 
 
 def _write_rows(report: "Report", csv: Path | None, parquet: Path | None) -> None:

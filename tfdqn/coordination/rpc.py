@@ -99,13 +99,22 @@ class Caller:
         except grpc.RpcError as error:
             if error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED):
                 raise RefusedError(error.details()) from None
-            raise UnreachableError(f"{self.address} does not answer ({error.code().name.lower()})") from None
+            raise UnreachableError(f"{self.address} {_no_answer(error.code(), timeout_seconds)}") from None
         except ValueError as error:  # the channel was closed, or an answer of another version
             raise UnreachableError(f"{self.address}: {error}") from None
 
     def close(self) -> None:
         """Ends calls that are under way."""
         self._channel.close()
+
+
+def _no_answer(code: grpc.StatusCode, timeout_seconds: float) -> str:
+    """Why no answer came, in words that follow the address."""
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return f"has not answered within {timeout_seconds:g} s"
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return "can't be reached"
+    return f"does not answer: {code.name.lower().replace('_', ' ')}"
 
 
 def _bound(address: str) -> str:

@@ -63,7 +63,9 @@ def read_tls(certificates: Path, key: Path) -> ssl.SSLContext:
     try:
         context.load_cert_chain(certificates, key, password=_no_password)
     except (OSError, ValueError) as error:  # OSError includes SSLError, and a file that was removed since
-        why = str(error) or "no certificate and key in PEM form that belong together"
+        # OpenSSL says nothing, or only "PEM lib", of a file that is neither.
+        is_said = str(error) and "PEM lib" not in str(error)
+        why = str(error) if is_said else "no certificate and key in PEM form that belong together"
         raise UserError(f"--tls-cert {certificates}, --tls-key {key}: {why}") from error
     return context
 

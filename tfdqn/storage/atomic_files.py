@@ -47,7 +47,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         with replacing(path) as file:
             file.write(data)
     except OSError as error:
-        raise RunDirError(f"{path} couldn't be written: {_why_not(path.parent, error)}") from None
+        raise RunDirError(f"{path} couldn't be written: {why_not(path.parent, error)}") from None
 
 
 def require_writable(directory: Path) -> None:
@@ -57,10 +57,10 @@ def require_writable(directory: Path) -> None:
         with TemporaryFile(dir=directory):
             pass
     except OSError as error:
-        raise RunDirError(f"{directory} can't be created or written: {_why_not(directory, error)}") from None
+        raise RunDirError(f"{directory} can't be created or written: {why_not(directory, error)}") from None
 
 
-def _why_not(directory: Path, error: OSError) -> str:
+def why_not(directory: Path, error: OSError) -> str:
     """Why nothing could be written to a directory: what is in the way of making it, or the system's own word."""
     for each in (directory, *directory.parents):
         if os.path.lexists(each) and not os.path.isdir(each):

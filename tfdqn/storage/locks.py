@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from tfdqn.errors import RunDirError
+from tfdqn.storage.atomic_files import why_not
 from tfdqn.storage.owners import Owner, in_words, this_process
 
 STALE_SECONDS = 15.0
@@ -216,7 +217,7 @@ def _acquire(lock: FileLock, folder: Path) -> None:
     except NoLocksError as error:
         raise RunDirError(f"{folder} can't be locked: {error}: choose a --run-dir on another disk") from None
     except OSError as error:
-        raise RunDirError(f"{folder} can't be created or written: {error.strerror}") from None
+        raise RunDirError(f"{folder} can't be created or written: {why_not(folder, error)}") from None
     if attempt is Attempt.HELD:
         held = in_words(lock.holder) if lock.holder else "another process: wait for it, or end it first"
         raise RunDirError(f"{folder} is in use by {held}")
