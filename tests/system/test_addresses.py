@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.support.commands import PROJECT
-from tfdqn.errors import ClusterError, ConfigError
+from tfdqn.errors import ClusterError, ConfigError, UserError
 from tfdqn.system import addresses
 from tfdqn.system.addresses import (
     check_addresses,
@@ -22,6 +22,7 @@ from tfdqn.system.addresses import (
     is_loopback,
     is_of_this_host,
     is_reached_from_its_host_alone,
+    listen,
     require_free,
     require_free_port,
     with_host,
@@ -172,6 +173,8 @@ def test_an_address_in_use_is_refused_by_its_owner_and_on_every_interface(host: 
                 require_free(name)
             with pytest.raises(ClusterError, match="can't be served: Address already in use"):
                 require_free_port(name)
+        with pytest.raises(UserError, match=r"^can't serve at [^ ]*, port [0-9]*: Address already in use$"):
+            listen(*host_and_port(address))
     for name in (address, address.replace(with_host(0, host)[:-2], "host-a")):
         require_free(name)
         require_free_port(name)

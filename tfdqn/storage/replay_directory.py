@@ -10,7 +10,7 @@ import msgspec
 
 from tfdqn.config import Config, toml
 from tfdqn.errors import ConfigError, RunDirError, listed
-from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.atomic_files import why_not, write_atomically
 from tfdqn.storage.locks import locked
 from tfdqn.task_spec import TaskSpec
 
@@ -51,7 +51,7 @@ class ShardDir:
                 self._refuse_another(config)
             write_atomically(self.config_file, text)
         except OSError as error:
-            raise RunDirError(f"{self.path} can't be created or written: {error.strerror}") from None
+            raise RunDirError(f"{self.path} can't be created or written: {why_not(self.path, error)}") from None
         return damage
 
     def checkpoint(self) -> Path | None:

@@ -186,8 +186,10 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.create_server(place[:2], family=family)
-    except OSError as error:
-        raise UserError(f"can't serve at {host}, port {port}: {error.strerror or error}") from error
+    except socket.gaierror as error:
+        raise UserError(f"can't serve at {host}, port {port}: {error.strerror}") from error
+    except OSError as error:  # whose own text repeats the address
+        raise UserError(f"can't serve at {host}, port {port}: {os.strerror(error.errno or 0)}") from error
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by accepted connections
     return listening
 
