@@ -40,6 +40,7 @@ def test_no_answer_says_whether_nobody_is_there_or_nobody_answers() -> None:
     address = free_address()
     with closing(Caller(address)) as call, pytest.raises(UnreachableError, match=f"^{address} can't be reached$"):
         call("double", Question(1), Reply, 30.0)
+    address = free_address()  # another, since gRPC remembers that nobody was at the first
     silent = socket.create_server(host_and_port(address))
     with (
         silent,
