@@ -1,5 +1,6 @@
 """`plot`: draws the learning curves of runs, from their `evaluations.jsonl` and `metrics.jsonl`, to a PNG."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import BytesIO
@@ -17,6 +18,9 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_evaluations
 from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder
 
+_MOST_IN_LEGEND = 60  # characters of a line
+_MOST_BELOW = 105
+_LEGEND_LINE = 0.18  # inches
 _MOST_ACTING_POINTS = 100  # a dotted line through thousands of points would hide the evaluations
 
 
@@ -56,7 +60,7 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
     axes.xaxis.set_major_formatter(lambda steps, _: thousands(steps))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
-    axes.legend(frameon=False, loc="best")
+    _add_legend(figure, axes)
     picture = BytesIO()
     figure.savefig(picture, format="png")
     write_atomically(path, picture.getvalue())
@@ -109,3 +113,14 @@ def _draw(axes: Any, label: str, runs: list[RunCurves], colour: str) -> None:
         steps, values = on_common_steps(acting)
         style = {"color": colour, "lw": 1, "ls": ":", "marker": marker(steps, ".")}
         axes.plot(steps, values.mean(axis=0), label=f"{label}: exploring{of_exploring}", **style)
+
+
+def _add_legend(figure: Any, axes: Any) -> None:
+    """Adds a legend among the curves, or below them, where long names continue on further lines, if one needs that."""
+    handles, names = axes.get_legend_handles_labels()
+    if max(map(len, names)) <= _MOST_IN_LEGEND:
+        axes.legend(frameon=False, loc="best")
+        return
+    names = [textwrap.fill(name, _MOST_BELOW, subsequent_indent="  ", break_on_hyphens=False) for name in names]
+    figure.set_figheight(figure.get_figheight() + _LEGEND_LINE * sum(name.count("\n") + 1 for name in names))
+    figure.legend(handles, names, frameon=False, loc="outside lower left", fontsize="small")
