@@ -72,7 +72,7 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ProcessId]:
     """Who plays, where a role only says who it is."""
     process_ids: list[ProcessId] = []
 
-    def run_role(context: RoleContext) -> bool:
+    def run_role(context: RoleContext, begun: object) -> bool:
         process_ids.append(context.process_id)
         return True
 
@@ -109,7 +109,7 @@ def test_who_is_stopped_before_the_job_is_over_ends_as_is_asked_for(
     monkeypatch.setenv("TF_CONFIG", tf_config("actor", 1)["TF_CONFIG"])
     asked: list[int] = []
 
-    def run_role(context: RoleContext) -> bool:
+    def run_role(context: RoleContext, begun: object) -> bool:
         asked.append(context.stopped_status)
         return is_over
 

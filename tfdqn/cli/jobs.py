@@ -1,4 +1,4 @@
-"""The verbs for distributed jobs: `launch`, `host`, `run`, `health`, `inspect` and `manifest`."""
+"""The verbs for whole distributed jobs: `launch`, `host`, `inspect` and `manifest`."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +13,6 @@ from tfdqn.cli.arguments import (
     ParameterServers,
     ReplayServers,
     RunDirectory,
-    Within,
     Workers,
     command_to_resume,
     default_run_dir,
@@ -23,9 +22,7 @@ from tfdqn.cli.arguments import (
     require_supported_platform,
     say_on_stderr,
 )
-from tfdqn.cluster.roles import ProcessId, Role
-from tfdqn.config import Health
-from tfdqn.errors import STOPPED_STATUS, ConfigError, PackageMissingError
+from tfdqn.errors import STOPPED_STATUS, PackageMissingError
 from tfdqn.launch.manifests.platforms import Platform
 
 PoolRoles = Annotated[
@@ -33,27 +30,6 @@ PoolRoles = Annotated[
     typer.Option(
         metavar="POOL=ROLE,...", help="roles that the machines of a pool run; repeat for each pool", show_default=False
     ),
-]
-ClusterFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="file with the address of every process", show_default="TF_CONFIG")
-]
-Index = Annotated[
-    int | None,
-    typer.Option(min=0, metavar="I", help="index of this process within its role", show_default="from TF_CONFIG, or 0"),
-]
-_DEAD_AFTER_SECONDS = Health().dead_after_seconds
-FormerIndex = Annotated[int | None, typer.Option("--task", min=0, hidden=True)]  # older manifests have it
-Leases = Annotated[
-    Path | None,
-    typer.Option(
-        "--leases",
-        metavar="DIR",
-        help="take the lowest index that no other process on this host holds; DIR keeps the leases",
-    ),
-]
-FormerLeases = Annotated[Path | None, typer.Option("--places", hidden=True)]  # older manifests have it
-StoppedStatus = Annotated[
-    int, typer.Option(min=0, max=255, metavar="N", help="exit status if stopped before the job has finished")
 ]
 Evaluator = Annotated[bool, typer.Option(help="run a process that evaluates the policy")]
 Image = Annotated[
@@ -152,77 +128,6 @@ def host(config: ConfigFile, overrides: Overrides = None, pool: PoolRoles = None
             return
     view.say("stopped before the job was over; the same command resumes it")
     raise typer.Exit(STOPPED_STATUS)
-
-
-@jobs.command("run")
-def run_role(
-    role: Annotated[Role, typer.Argument(metavar="ROLE", help=f"one of {', '.join(Role)}")],
-    config: ConfigFile,
-    overrides: Overrides = None,
-    cluster: ClusterFile = None,
-    index: Index = None,
-    leases: Leases = None,
-    run_dir: RunDirectory = None,
-    stopped_status: StoppedStatus = 0,
-    task: FormerIndex = None,
-    places: FormerLeases = None,
-) -> None:
-    """Run one process of a distributed job."""
-    require_supported_platform()
-    from tfdqn.cluster.environment import process_in_job
-    from tfdqn.system.signals import end_at_once, interruptions
-
-    resolved = load_config(config, overrides or (), unused={})  # `launch` or `manifest` has checked for unused keys
-    index = task if index is None else index
-    leases = places if leases is None else leases
-    topology, process_id = process_in_job(resolved, cluster, role, index)
-    if leases is not None and index is not None:
-        raise ConfigError(f"--index {index} and --leases both say which process this is: give only one")
-    path = run_dir or default_run_dir(config, resolved)
-    with interruptions(end_at_once, lambda: typer.echo("stopping")) as interrupted:
-        if leases is not None:
-            from tfdqn.cluster.index_lease import lease_index
-
-            found = lease_index(leases, role, topology.count(role), typer.echo, interrupted)
-            if found is None:
-                raise typer.Exit(stopped_status)
-            process_id = found
-
-        from tfdqn.roles import entry
-        from tfdqn.roles.context import RoleContext
-
-        context = RoleContext(resolved, topology, process_id, path, typer.echo, interrupted, stopped_status)
-        if not entry.run_role(context):
-            raise typer.Exit(stopped_status)
-
-
-@jobs.command()
-def health(
-    role: Annotated[
-        Role | None, typer.Argument(metavar="[ROLE]", help=f"one of {', '.join(Role)}", show_default="every process")
-    ] = None,
-    index: Annotated[
-        int | None, typer.Option(min=0, metavar="I", help="index of the process within its role", show_default="0")
-    ] = None,
-    run_dir: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="directory of a run launched on this host", show_default="processes of `tfdqn run`"
-        ),
-    ] = None,
-    within: Within = _DEAD_AFTER_SECONDS,
-    task: FormerIndex = None,
-) -> None:
-    """Check that processes on this host are alive. The exit status is 0 if all are, else 1."""
-    from tfdqn.coordination.heartbeat_files import health_of, health_of_all
-    from tfdqn.storage.run_directory import RunDir
-
-    folder = None if run_dir is None else RunDir(run_dir).begun().heartbeats
-    index = (task or 0) if index is None else index
-    found = health_of_all(folder, within) if role is None else [health_of(ProcessId(role, index), folder, within)]
-    for each in found:
-        typer.echo(each.line)
-    raise typer.Exit(not all(each.is_well for each in found))
 
 
 @jobs.command()

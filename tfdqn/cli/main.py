@@ -1,7 +1,7 @@
 """The entry point of the command line: collects the verbs, and turns errors into one line on stderr and a status.
 
-Each verb is a thin layer, in `runs`, `serving`, `tune`, `reports`, `tasks` or `jobs`, over the function that does the
-work. Nothing heavy is imported before a verb needs it: `tfdqn --help` does not import TensorFlow.
+Each verb is a thin layer, in `runs`, `serving`, `tune`, `reports`, `tasks`, `jobs` or `processes`, over the function
+that does the work. Nothing heavy is imported before a verb needs it: `tfdqn --help` does not import TensorFlow.
 """
 
 import errno
@@ -16,6 +16,7 @@ import typer
 
 from tfdqn.cli.arguments import installed_version
 from tfdqn.cli.jobs import jobs
+from tfdqn.cli.processes import processes
 from tfdqn.cli.reports import reports
 from tfdqn.cli.runs import runs
 from tfdqn.cli.serving import serving
@@ -56,7 +57,7 @@ def options(
     """Train deep Q-networks in parallel with TensorFlow."""
 
 
-for verbs in (runs, serving, tune, reports, tasks, jobs):
+for verbs in (runs, serving, tune, reports, tasks, jobs, processes):
     app.add_typer(verbs)
 
 

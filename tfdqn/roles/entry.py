@@ -20,8 +20,12 @@ from tfdqn.roles.context import RoleContext, log_own_failures, say_if_open
 from tfdqn.system.addresses import require_free
 
 
-def run_role(context: RoleContext) -> bool:
+def run_role(context: RoleContext, begun: Callable[[], None] = lambda: None) -> bool:
     """Runs the role of this process; returns, or ends the process, when it has finished.
+
+    Args:
+      context: of the process.
+      begun: called when the role's module is imported: from then on the role asks `context.interrupted`.
 
     Returns whether the job is over; False if the process was told to stop before.
 
@@ -32,12 +36,14 @@ def run_role(context: RoleContext) -> bool:
         require_free(context.topology.learner)  # before TensorFlow's import, which takes seconds
         from tfdqn.roles import learner
 
+        begun()
         return learner.run(context)
     with (
         closing(Membership(context.process_id, context.topology, context.config, context.say)) as membership,
         log_own_failures(),
     ):
         role = import_module(f"tfdqn.roles.{context.process_id.role}")
+        begun()
         return bool(role.run(context, membership))
 
 

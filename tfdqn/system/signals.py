@@ -24,16 +24,17 @@ def end_at_once() -> NoReturn:
     os._exit(130)
 
 
-def end_start(say: Callable[[], None]) -> NoReturn:
-    """Ends the process while it starts, with status 0: it has done nothing yet that could be lost.
+def end_start(say: Callable[[], None], status: int = 0) -> NoReturn:
+    """Ends the process while it starts: it has done nothing yet that could be lost.
 
     Args:
       say: shows what the user should know; a terminal that is gone is no error.
+      status: the exit status.
     """
     try:
         say()
     finally:
-        os._exit(0)
+        os._exit(status)
 
 
 def heard_signal() -> str:

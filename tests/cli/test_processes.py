@@ -1,0 +1,74 @@
+"""`tfdqn run`, one process of a job, which is told to end before and after its role is imported."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import write_config
+from tests.support.threaded_jobs import until
+from tfdqn.cli import main
+from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.cluster.topology import Topology
+from tfdqn.coordination.heartbeat_files import VARIABLE, heartbeat_file, write_heartbeat
+from tfdqn.roles import entry
+from tfdqn.roles.context import RoleContext
+
+ACTOR = ProcessId(Role.ACTOR, 1)
+
+
+@pytest.fixture
+def ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The statuses with which the process has ended itself, which it survives here."""
+    statuses: list[int] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "heartbeats"))
+    monkeypatch.setattr("os._exit", statuses.append)
+    topology = Topology(learner="127.0.0.1:1", replay_server=("127.0.0.1:2",), actor=2, evaluator=1)
+    (tmp_path / "cluster.json").write_bytes(topology.to_json())
+    write_config(tmp_path, "acting.actors=2")
+    return statuses
+
+
+def run(*arguments: str) -> None:
+    main.main(["run", "actor", "tiny.toml", "--cluster", "cluster.json", "--index", "1", *arguments])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(("options", "status"), [((), 0), (("--stopped-status", "143"), 143)])
+def test_a_signal_while_its_role_is_imported_ends_it_at_once_and_its_heartbeat(
+    ended: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+    options: tuple[str, ...],
+    status: int,
+) -> None:
+    said: list[str] = []
+
+    def imports(context: RoleContext, begun: object) -> bool:
+        write_heartbeat(heartbeat_file(ACTOR), str(ACTOR), "starting", 0.0)
+        signal.raise_signal(number)
+        until(lambda: ended, "the end, although this call goes on")
+        said.append(capsys.readouterr().out)
+        assert not heartbeat_file(ACTOR).exists()
+        return True
+
+    monkeypatch.setattr(entry, "run_role", imports)
+    run(*options)
+    assert (ended[0], said) == (status, ["actor 1 stopped while starting: nothing was lost\n"])
+
+
+def test_a_signal_when_its_role_has_begun_is_the_role_s_to_answer(
+    ended: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def acts(context: RoleContext, begun: Callable[[], None]) -> bool:
+        begun()
+        signal.raise_signal(signal.SIGTERM)
+        until(context.interrupted, "the signal")
+        return False
+
+    monkeypatch.setattr(entry, "run_role", acts)
+    run("--stopped-status", "143")
+    assert (ended, capsys.readouterr().out) == ([143], "stopping\n")

@@ -1,0 +1,130 @@
+"""The verbs for one process of a distributed job: `run` and `health`."""
+
+from pathlib import Path
+from threading import Event
+from typing import Annotated
+
+import typer
+
+from tfdqn.cli.arguments import (
+    ConfigFile,
+    Overrides,
+    RunDirectory,
+    Within,
+    default_run_dir,
+    load_config,
+    require_supported_platform,
+)
+from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.config import Health
+from tfdqn.errors import ConfigError
+
+ClusterFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="file with the address of every process", show_default="TF_CONFIG")
+]
+Index = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="I", help="index of this process within its role", show_default="from TF_CONFIG, or 0"),
+]
+_DEAD_AFTER_SECONDS = Health().dead_after_seconds
+FormerIndex = Annotated[int | None, typer.Option("--task", min=0, hidden=True)]  # older manifests have it
+Leases = Annotated[
+    Path | None,
+    typer.Option(
+        "--leases",
+        metavar="DIR",
+        help="take the lowest index that no other process on this host holds; DIR keeps the leases",
+    ),
+]
+FormerLeases = Annotated[Path | None, typer.Option("--places", hidden=True)]  # older manifests have it
+StoppedStatus = Annotated[
+    int, typer.Option(min=0, max=255, metavar="N", help="exit status if stopped before the job has finished")
+]
+
+processes = typer.Typer()
+
+
+@processes.command("run")
+def run_role(
+    role: Annotated[Role, typer.Argument(metavar="ROLE", help=f"one of {', '.join(Role)}")],
+    config: ConfigFile,
+    overrides: Overrides = None,
+    cluster: ClusterFile = None,
+    index: Index = None,
+    leases: Leases = None,
+    run_dir: RunDirectory = None,
+    stopped_status: StoppedStatus = 0,
+    task: FormerIndex = None,
+    places: FormerLeases = None,
+) -> None:
+    """Run one process of a distributed job."""
+    require_supported_platform()
+    from tfdqn.cluster.environment import process_in_job
+    from tfdqn.coordination.heartbeat_files import heartbeat_file
+    from tfdqn.storage.locks import release_all
+    from tfdqn.system.signals import end_at_once, end_start, interruptions
+
+    resolved = load_config(config, overrides or (), unused={})  # `launch` or `manifest` has checked for unused keys
+    index = task if index is None else index
+    leases = places if leases is None else leases
+    topology, process_id = process_in_job(resolved, cluster, role, index)
+    if leases is not None and index is not None:
+        raise ConfigError(f"--index {index} and --leases both say which process this is: give only one")
+    path = run_dir or default_run_dir(config, resolved)
+    has_begun = Event()
+
+    def acknowledge() -> None:
+        if has_begun.is_set():
+            typer.echo("stopping")
+        else:
+            end_start(say_stopped, stopped_status)
+
+    def say_stopped() -> None:
+        release_all()
+        heartbeat_file(process_id).unlink(missing_ok=True)
+        typer.echo(f"{process_id} stopped while starting: nothing was lost")
+
+    with interruptions(end_at_once, acknowledge) as interrupted:
+        if leases is not None:
+            from tfdqn.cluster.index_lease import lease_index
+
+            found = lease_index(leases, role, topology.count(role), typer.echo, interrupted)
+            if found is None:
+                raise typer.Exit(stopped_status)
+            process_id = found
+
+        from tfdqn.roles import entry
+        from tfdqn.roles.context import RoleContext
+
+        context = RoleContext(resolved, topology, process_id, path, typer.echo, interrupted, stopped_status)
+        if not entry.run_role(context, has_begun.set):
+            raise typer.Exit(stopped_status)
+
+
+@processes.command()
+def health(
+    role: Annotated[
+        Role | None, typer.Argument(metavar="[ROLE]", help=f"one of {', '.join(Role)}", show_default="every process")
+    ] = None,
+    index: Annotated[
+        int | None, typer.Option(min=0, metavar="I", help="index of the process within its role", show_default="0")
+    ] = None,
+    run_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="directory of a run launched on this host", show_default="processes of `tfdqn run`"
+        ),
+    ] = None,
+    within: Within = _DEAD_AFTER_SECONDS,
+    task: FormerIndex = None,
+) -> None:
+    """Check that processes on this host are alive. The exit status is 0 if all are, else 1."""
+    from tfdqn.coordination.heartbeat_files import health_of, health_of_all
+    from tfdqn.storage.run_directory import RunDir
+
+    folder = None if run_dir is None else RunDir(run_dir).begun().heartbeats
+    index = (task or 0) if index is None else index
+    found = health_of_all(folder, within) if role is None else [health_of(ProcessId(role, index), folder, within)]
+    for each in found:
+        typer.echo(each.line)
+    raise typer.Exit(not all(each.is_well for each in found))
