@@ -72,3 +72,18 @@ def test_a_signal_when_its_role_has_begun_is_the_role_s_to_answer(
     monkeypatch.setattr(entry, "run_role", acts)
     run("--stopped-status", "143")
     assert (ended, capsys.readouterr().out) == ([143], "stopping\n")
+
+
+def test_while_it_waits_for_an_index_the_heartbeat_of_who_has_one_stays(
+    ended: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = heartbeat_file(ProcessId(Role.ACTOR, 0))
+    write_heartbeat(other, "actor 0", "acting", 0.0)
+
+    def waits(*arguments: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        until(lambda: ended, "the end, although this call goes on")
+
+    monkeypatch.setattr("tfdqn.cluster.index_lease.lease_index", waits)
+    main.main(["run", "actor", "tiny.toml", "--cluster", "cluster.json", "--leases", "leases"])
+    assert ended[0] == 0 and other.exists()

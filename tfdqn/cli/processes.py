@@ -71,7 +71,7 @@ def run_role(
     if leases is not None and index is not None:
         raise ConfigError(f"--index {index} and --leases both say which process this is: give only one")
     path = run_dir or default_run_dir(config, resolved)
-    has_begun = Event()
+    has_begun, has_index = Event(), leases is None
 
     def acknowledge() -> None:
         if has_begun.is_set():
@@ -81,7 +81,8 @@ def run_role(
 
     def say_stopped() -> None:
         release_all()
-        heartbeat_file(process_id).unlink(missing_ok=True)
+        if has_index:  # else it may be that of the process which holds the index
+            heartbeat_file(process_id).unlink(missing_ok=True)
         typer.echo(f"{process_id} stopped while starting: nothing was lost")
 
     with interruptions(end_at_once, acknowledge) as interrupted:
@@ -91,7 +92,7 @@ def run_role(
             found = lease_index(leases, role, topology.count(role), typer.echo, interrupted)
             if found is None:
                 raise typer.Exit(stopped_status)
-            process_id = found
+            process_id, has_index = found, True
 
         from tfdqn.roles import entry
         from tfdqn.roles.context import RoleContext
