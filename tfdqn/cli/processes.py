@@ -60,8 +60,6 @@ def run_role(
     """Run one process of a distributed job."""
     require_supported_platform()
     from tfdqn.cluster.environment import process_in_job
-    from tfdqn.coordination.heartbeat_files import heartbeat_file
-    from tfdqn.storage.locks import release_all
     from tfdqn.system.signals import end_at_once, end_start, interruptions
 
     resolved = load_config(config, overrides or (), unused={})  # `launch` or `manifest` has checked for unused keys
@@ -77,13 +75,7 @@ def run_role(
         if has_begun.is_set():
             typer.echo("stopping")
         else:
-            end_start(say_stopped, stopped_status)
-
-    def say_stopped() -> None:
-        release_all()
-        if has_index:  # else it may be that of the process which holds the index
-            heartbeat_file(process_id).unlink(missing_ok=True)
-        typer.echo(f"{process_id} stopped while starting: nothing was lost")
+            end_start(lambda: _clear_up(process_id, has_index), stopped_status)
 
     with interruptions(end_at_once, acknowledge) as interrupted:
         if leases is not None:
@@ -100,6 +92,17 @@ def run_role(
         context = RoleContext(resolved, topology, process_id, path, typer.echo, interrupted, stopped_status)
         if not entry.run_role(context, has_begun.set):
             raise typer.Exit(stopped_status)
+
+
+def _clear_up(process_id: ProcessId, has_index: bool) -> None:
+    """Gives back what a process holds that is told to end while it is starting, and says so."""
+    from tfdqn.coordination.heartbeat_files import heartbeat_file
+    from tfdqn.storage.locks import release_all
+
+    release_all()
+    if has_index:  # else the heartbeat may be that of the process which holds the index
+        heartbeat_file(process_id).unlink(missing_ok=True)
+    typer.echo(f"{process_id} stopped while starting: nothing was lost")
 
 
 @processes.command()
