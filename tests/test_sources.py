@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,12 @@ def test_no_test_makes_an_object_without_its_constructor() -> None:
         if "object.__new__" in [name for name, _ in calls(file.read_text(encoding="utf-8"))]
     ]
     assert found == []
+
+
+def test_the_root_holds_what_belongs_there() -> None:
+    """A file that a command left there would be committed with the next change."""
+    names = subprocess.run(["git", "ls-files"], cwd=PROJECT, capture_output=True, encoding="utf-8", check=False).stdout
+    found = {name.split("/")[0] for name in names.splitlines()}  # empty where there is no git
+    folders = {".ci", "benchmarks", "configs", "docs", "examples", "launchers", "tests", "tfdqn"}
+    files = {".dockerignore", ".gitignore", "CHANGELOG.md", "Dockerfile", "LICENSE", "Makefile", "README.md"}
+    assert found <= folders | files | {"constraints.txt", "pyproject.toml", "setup.cfg"}

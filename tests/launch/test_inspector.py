@@ -20,6 +20,7 @@ from tests.support.commands import tfdqn
 from tests.support.run_files import finished_run
 from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
+from tfdqn.cluster.topology import read_topology
 from tfdqn.config.toml import dump
 from tfdqn.coordination.messages import Inspection, Nothing, ReplayStatus
 from tfdqn.coordination.rpc import Method, RefusedError, Server
@@ -117,7 +118,9 @@ def test_a_run_that_was_left_shows_what_it_left(run: RunDir, capsys: pytest.Capt
 def test_a_run_that_was_stopped_is_not_running(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     """A process that ends well leaves no heartbeat."""
     lines = shown(capsys, str(run.path))
-    assert lines[0] == f"status the job is not running here: no learner answers at {learner(run)}"
+    assert lines[0] == f"status the job is not running here: no learner answers at {learner(run)}; to resume:"
+    evaluator = [] if read_topology(run.cluster_file).evaluator else ["--no-evaluator"]
+    assert lines[1] == own_command(["launch", str(run.config_file), *evaluator, "--run-dir", str(run.path)])
 
 
 def test_a_run_of_one_process_is_one_too(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:

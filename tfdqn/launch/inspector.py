@@ -132,7 +132,7 @@ class Inspector:
             if self._topology is None:
                 problem = _without_job(self._run, run)
             elif not run.signs:
-                problem = f"the job is not running here: {problem}"
+                problem = f"the job is not running here: {problem}{_resumption(self._run, run, self._topology)}"
         return Report(
             learner="" if self._caller is None else self._caller.address,
             topology=self._topology,
@@ -193,8 +193,19 @@ def _without_job(run: RunDir, report: RunReport) -> str:
         return f"a learner is training it: {learner}"
     if report.reason:
         return f"finished: {report.reason}"
-    again = own_command(["train", str(run.config_file), "--run-dir", str(run.path)])
-    return f"not finished; to {'resume' if report.checkpoint else 'begin again'}:\n{again}"
+    return f"not finished{_to_go_on(run, report, 'train')}"
+
+
+def _resumption(run: RunDir, report: RunReport, topology: Topology) -> str:
+    """How to go on with a job that has not finished; "" if its processes are not those of one `tfdqn launch`."""
+    if report.reason or not is_loopback(host_and_port(topology.learner)[0]):
+        return ""
+    return _to_go_on(run, report, "launch", *([] if topology.evaluator else ["--no-evaluator"]))
+
+
+def _to_go_on(run: RunDir, report: RunReport, verb: str, *options: str) -> str:
+    again = own_command([verb, str(run.config_file), *options, "--run-dir", str(run.path)])
+    return f"; to {'resume' if report.checkpoint else 'begin again'}:\n{again}"
 
 
 def _why_unanswered(address: str) -> str:
