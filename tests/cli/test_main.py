@@ -192,8 +192,8 @@ def test_the_version_is_told_in_either_way(capsys: pytest.CaptureFixture[str]) -
     ("arguments", "said"),
     [
         (["evaluate", "nope"], "nope is not a run directory: no such directory"),
-        (["evaluate", "runs/x", "--set", "agent.discount=0.5"], "agent.discount=0.5: only keys of [task] can be"),
-        (["evaluate", "runs/x", "--set", "task.ide=x"], 'override: task.ide is not a key (did you mean "id"?)'),
+        (["evaluate", "runs/x", "--set", "agent.discount=0.5"], "--set agent.discount=0.5: only keys of [task] can be"),
+        (["evaluate", "runs/x", "--set", "task.ide=x"], '--set: task.ide is not a key (did you mean "id"?)'),
         (["evaluate", "begun"], "begun has no evaluated policy yet, and no checkpoint"),
         (["export", "nope"], "nope is not a run directory: no such directory"),
         (["export", "begun", "--checkpoint", "latest"], "begun has no checkpoint yet"),

@@ -119,7 +119,7 @@ CLUSTER = json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "w
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--seeds", "5-1"], "--seeds 5-1: 5-1 ends before it begins; 1-5 does not"),
+        (["--seeds", "5-1"], "--seeds 5-1: the first seed of a range must not be larger than the last, as in 1-5"),
         (["--seeds", "a"], "--seeds a: 'a' is neither a seed nor a range; give them like 1-5 or 1,2,8"),
         (["--seeds", "1,1"], "--seeds 1,1: 1 is given twice"),
         (["--seeds", "0-2000"], "--seeds 0-2000: more than 1,000 seeds"),

@@ -119,7 +119,7 @@ def test_a_stopped_search_says_how_to_go_on(
             "tfdqn tune small.toml space.toml",
         ),
         ("small.toml space.toml --study-name x", "tfdqn: --study-name x is a name in a database: give its --storage"),
-        ("small.toml space.toml --study-dir taken", "tfdqn: taken is no study's folder: it has thesis.tex; choose"),
+        ("small.toml space.toml --study-dir taken", "tfdqn: taken holds other files, such as thesis.tex,"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(capsys: pytest.CaptureFixture[str], arguments: str, line: str) -> None:

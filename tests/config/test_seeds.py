@@ -24,7 +24,7 @@ def test_seeds_and_ranges_are_taken_in_their_order(text: str, seeds: list[int]) 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("5-1", "--seeds 5-1: 5-1 ends before it begins; 1-5 does not"),
+        ("5-1", "--seeds 5-1: the first seed of a range must not be larger than the last, as in 1-5"),
         ("a", "--seeds a: 'a' is neither a seed nor a range; give them like 1-5 or 1,2,8"),
         ("", "--seeds : '' is neither a seed nor a range"),
         ("1,,2", "'' is neither a seed nor a range"),

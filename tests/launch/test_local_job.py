@@ -178,7 +178,10 @@ def test_what_the_processes_print_is_shown_on_request(tmp_path: Path) -> None:
     [
         (["--run-dir", "/proc/nowhere"], "/proc/nowhere can't be created or written"),
         (["--run-dir", "file"], "file is not a directory: choose another --run-dir"),
-        (["--run-dir", "full"], "full is not a run directory: it has no config.toml, but letter.txt"),
+        (
+            ["--run-dir", "full"],
+            "full holds other files, such as letter.txt, and no run (config.toml is missing): choose",
+        ),
         (["--workers", "2"], '--workers 2: learner.strategy = "local" has none; give --parameter-servers too'),
         (["replay.backend=in_graph", "replay.block_size=16"], 'replay.backend = "in_graph" is within one process'),
         (["--actors", "0"], "'--actors': 0 is not in the range"),

@@ -177,6 +177,8 @@ def test_a_copy_of_a_run_is_refused_as_it_would_count_twice(tmp_path: Path) -> N
 
 def test_runs_of_different_tasks_are_refused_with_one_of_each(tmp_path: Path) -> None:
     runs = [reported_run(tmp_path / "a"), reported_run(tmp_path / "b", overrides=["task.id=Acrobot-v1"])]
-    with pytest.raises(UserError, match=r"different tasks.*CartPole-v1 \(.*/a\); Acrobot-v1 \(.*/b\)"):
+    with pytest.raises(
+        UserError, match=r"different tasks.*give runs of only one of these: CartPole-v1 \(.*/a\); Acrobot-v1 \(.*/b\)"
+    ):
         require_one_task(read_runs(runs))
     assert require_one_task(read_runs(runs[:1])) == "CartPole-v1"

@@ -110,7 +110,10 @@ def test_a_key_of_one_searched_kind_is_left_out_beside_another(tmp_path: Path) -
         ('"agent.loss" = { low = "a", high = "b" }', 'agent.loss = "a": must be one of "squared", "huber"'),
         ('"agent.loss" = { low = "huber", high = "squared" }', "agent.loss is no number: give choices"),
         ('"replay.backend" = 3', "replay.backend = 3: must be a table, { low = …, high = … } or"),
-        ('"agent.n_step" = { lowest = 1, high = 3 }', 'agent.n_step has "lowest" (did you mean "low"?): must be of'),
+        (
+            '"agent.n_step" = { lowest = 1, high = 3 }',
+            'agent.n_step has "lowest" (did you mean "low"?): must be one of low, high, step, log, choices',
+        ),
         ('"agent.n_step" = { high = 3 }', "agent.n_step has no low: give low and high, or choices"),
         ('"agent.n_step" = { low = 3, high = 3 }', "agent.n_step: low = 3 must be below high = 3"),
         ('"exploration.end" = { low = 0.0, high = 0.1, log = true }', "exploration.end: low = 0.0 must be above 0"),

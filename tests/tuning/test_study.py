@@ -222,9 +222,17 @@ def test_a_folder_with_a_journal_may_be_renamed(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_studys_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with pytest.raises(StudyError, match=r"is no study's folder: it has thesis\.tex; choose"):
+    with pytest.raises(StudyError, match=r"holds other files, such as thesis\.tex, and no study: choose an empty"):
         study_in(tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_run_directory_is_no_studys_folder(tmp_path: Path) -> None:
+    (tmp_path / ".scratch").mkdir()
+    (tmp_path / "config.toml").touch()
+    with pytest.raises(StudyError, match="is a run directory, not a study's folder: choose another --study-dir"):
+        study_in(tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} == {".scratch", "config.toml"}
 
 
 def test_a_study_in_a_database_goes_on_from_several_folders(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def evaluate(
     from tfdqn.storage.best_policy import require_policy
 
     directory = RunDir(run)
-    toml.with_changed_task(directory.config(), changes or (), str(directory.config_file))
+    toml.with_changed_task(directory.config(), changes or (), str(directory.config_file), "--set")
     require_policy(directory, checkpoint.value)
 
     # Imported late: this takes seconds, and mistakes are reported before.

@@ -31,6 +31,7 @@ def read(
     overridden: frozenset[str] = frozenset(),
     say: Callable[[str], None] = lambda line: None,
     unused: MutableMapping[str, str] | None = None,
+    option: str = "override",
 ) -> Config:
     """Reads and checks a configuration.
 
@@ -40,14 +41,15 @@ def read(
     Args:
       values: the configuration, with its overrides applied.
       origin: where it comes from, such as a file's path; error messages begin with it.
-      overridden: the keys that were overridden; error messages about them begin with "override".
+      overridden: the keys that were overridden; error messages about them begin with `option`.
       say: prints one line.
       unused: receives, by key, a line about each other key that nothing reads; these keys get their defaults. None:
         they are refused.
+      option: what the user gave the overrides by, such as "--set".
 
     Raises ConfigError, in one line.
     """
-    reader = _Reader(origin, overridden, say)
+    reader = _Reader(origin, overridden, say, option)
     config: Config = reader.without_unused_keys(reader.section(Config, values, ""), unused)
     if problem := contradiction(config):
         reader.fail("", problem)
@@ -78,17 +80,18 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
 
 
 class _Reader:
-    def __init__(self, origin: str, overridden: frozenset[str], say: Callable[[str], None]):
+    def __init__(self, origin: str, overridden: frozenset[str], say: Callable[[str], None], option: str = "override"):
         self._origin = origin
         self._overridden = overridden
         self._say = say
+        self._option = option
 
     def fail(self, path: str, problem: str) -> NoReturn:
         raise ConfigError(self._line(path, problem))
 
     def _line(self, path: str, problem: str) -> str:
         # A key or a path may hold line breaks and control characters of its own.
-        line = " ".join(f"{'override' if self._is_overridden(path) else self._origin}: {problem}".split())
+        line = " ".join(f"{self._option if self._is_overridden(path) else self._origin}: {problem}".split())
         return "".join(each if each.isprintable() else "?" for each in line)
 
     def _is_overridden(self, path: str) -> bool:

@@ -19,7 +19,7 @@ def read_seeds(text: str) -> list[int]:
         first = int(found[1])
         last = first if found[2] is None else int(found[2])
         if last < first:
-            raise _error(text, f"{part.strip()} ends before it begins; {last}-{first} does not")
+            raise _error(text, f"the first seed of a range must not be larger than the last, as in {last}-{first}")
         if len(seeds) + last - first >= _MOST:
             raise _error(text, f"more than {_MOST:,} seeds")
         seeds += range(first, last + 1)

@@ -90,21 +90,25 @@ def from_mapping(
     origin: str = "configuration",
     say: Callable[[str], None] = lambda line: None,
     unused: MutableMapping[str, str] | None = None,
+    option: str = "override",
 ) -> Config:
-    """Reads a configuration as `load` does, from a nested mapping; error messages begin with `origin`."""
+    """Reads a configuration as `load` does, from a nested mapping; error messages begin with `origin`.
+
+    Those about an override begin with `option`, which is what the user gave it by.
+    """
     if isinstance(overrides, str):
         raise ConfigError(f"overrides must be a list of key=value strings, such as [{overrides!r}], not one string")
     merged: dict[str, Any] = copy.deepcopy(dict(values))
-    overridden = frozenset(_apply(merged, override) for override in overrides)
-    return read(merged, origin, overridden, say, unused)
+    overridden = frozenset(_apply(merged, override, option) for override in overrides)
+    return read(merged, origin, overridden, say, unused, option)
 
 
-def with_changed_task(config: Config, overrides: Sequence[str], origin: str) -> Config:
+def with_changed_task(config: Config, overrides: Sequence[str], origin: str, option: str = "override") -> Config:
     """`config` with overrides of keys of `[task]`, for an evaluation or a check. Raises ConfigError for other keys."""
     for override in overrides:
         if not override.startswith("task."):
-            raise ConfigError(f"{override}: only keys of [task] can be changed here")
-    return from_mapping(msgspec.to_builtins(config), overrides, origin)
+            raise ConfigError(f"{option} {override}: only keys of [task] can be changed here")
+    return from_mapping(msgspec.to_builtins(config), overrides, origin, option=option)
 
 
 def checked(config: Config, overrides: Sequence[str] = (), unused: MutableMapping[str, str] | None = None) -> Config:
@@ -185,19 +189,19 @@ def override_value(text: str) -> Any:
     return text if is_date or len(document) > 1 else document["value"]
 
 
-def _apply(values: dict[str, Any], override: str) -> str:
+def _apply(values: dict[str, Any], override: str, option: str) -> str:
     """Applies one "key=value" to `values`; returns the key."""
     path, equals, text = override.partition("=")
     path = path.strip()
     *sections, key = path.split(".")
     if not equals or not all((*sections, key)):
-        raise ConfigError(f"override {shown(override)}: must be key=value, such as agent.n_step=3")
+        raise ConfigError(f"{option} {shown(override)}: must be key=value, such as agent.n_step=3")
     table = values
     for depth, section in enumerate(sections, start=1):
         table = table.setdefault(section, {})
         if not isinstance(table, dict):
             parent = ".".join(sections[:depth])
-            raise ConfigError(f"override {shown(override)}: {shown(parent)} is {shown(table)}, not a table")
+            raise ConfigError(f"{option} {shown(override)}: {shown(parent)} is {shown(table)}, not a table")
     table[key] = override_value(text.strip())
     return path
 

@@ -136,7 +136,9 @@ def require_one_task(runs: Sequence[FinishedRun]) -> str:
     tasks = {run.config.task.id: run.path for run in runs}
     if len(tasks) > 1:
         which = listed([f"{task} ({path})" for task, path in tasks.items()])
-        raise UserError(f"the runs are of different tasks, whose returns can't be compared: {which}")
+        raise UserError(
+            f"the runs are of different tasks, whose returns can't be compared; give runs of only one of these: {which}"
+        )
     return next(iter(tasks))
 
 

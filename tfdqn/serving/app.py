@@ -22,6 +22,7 @@ from tfdqn.serving.payload import RequestError
 _LIVE = ("/healthz", "/v2/health/live")
 _READY = ("/readyz", "/v2/health/ready")
 _OPEN = frozenset((*_LIVE, *_READY))  # paths that need no API key
+_METRICS = "/monitoring/prometheus/metrics"
 _NO_ANSWER = 499  # the status that is counted if the client has gone
 _MAX_SHOWN_CHARACTERS = 200  # of a path
 _log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ def make_app(
     """
     handlers: dict[Any, Any] = {
         RequestError: _refused,
-        HTTPException: _malformed,
+        HTTPException: _MalformedHandler(endpoints.name),
         ClientDisconnect: _gone,
         Exception: _failed,
     }
@@ -99,7 +100,7 @@ def _routes(endpoints: Endpoints, open_inference: OpenInference, monitor: Monito
         yield _route("GET", path, monitor.live)
     for path in _READY:
         yield _route("GET", path, monitor.ready)
-    yield _route("GET", "/monitoring/prometheus/metrics", monitor.prometheus)
+    yield _route("GET", _METRICS, monitor.prometheus)
 
 
 class _Endpoint:
@@ -135,11 +136,15 @@ async def _refused(request: Request, error: RequestError) -> Response:
     return JSONResponse({"error": str(error)}, error.status, _RETRY if error.status == 503 else None)
 
 
-async def _malformed(request: Request, error: HTTPException) -> Response:
-    """Answers an unknown path or method with status 400, as TensorFlow Serving does."""
-    return JSONResponse(
-        {"error": f"Malformed request: {request.method} {request.scope['path'][:_MAX_SHOWN_CHARACTERS]}"}, 400
-    )
+class _MalformedHandler:
+    """Answers an unknown path or method with status 400, as TensorFlow Serving does, and says which paths there are."""
+
+    def __init__(self, model: str):
+        self._paths = f"the model is at /v1/models/{model}, metrics are at {_METRICS}, all paths are in /openapi.json"
+
+    async def __call__(self, request: Request, error: HTTPException) -> Response:
+        asked = f"{request.method} {request.scope['path'][:_MAX_SHOWN_CHARACTERS]}"
+        return JSONResponse({"error": f"Malformed request: {asked}: {self._paths}"}, 400)
 
 
 async def _gone(request: Request, error: ClientDisconnect) -> Response:

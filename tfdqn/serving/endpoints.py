@@ -42,7 +42,7 @@ class Endpoints:
     """
 
     def __init__(self, name: str, versions: ModelVersions, options: Options, batcher: Batcher, reading: Executor):
-        self._name = name
+        self.name = name
         self._versions = versions
         self._labels = options.labels
         self._has_keys = options.access.keys is not None
@@ -82,7 +82,7 @@ class Endpoints:
         name = request.path_params["name"]
         if ":" in name:  # GET …:predict
             raise HTTPException(405)
-        if name != self._name or (version is not None and version not in states):
+        if name != self.name or (version is not None and version not in states):
             asked = name + (f" version {version}" if version is not None else "")
             raise RequestError(f"Could not find any versions of model {asked}", 404)
         shown = sorted(states, reverse=True) if version is None else [version]
@@ -101,19 +101,19 @@ class Endpoints:
 
     async def metadata(self, request: Request) -> Response:
         model = self.model(request)
-        spec = {"name": self._name, "signature_name": "", "version": str(model.version)}
+        spec = {"name": self.name, "signature_name": "", "version": str(model.version)}
         defs = {"signature_def": model.signature_defs}
         return JSONResponse({"model_spec": spec, "metadata": {"signature_def": defs}})
 
     async def openapi(self, request: Request) -> Response:
         versions = self._versions
-        return JSONResponse(document(self._name, versions.current, versions.served, self._labels, self._has_keys))
+        return JSONResponse(document(self.name, versions.current, versions.served, self._labels, self._has_keys))
 
     def model(self, request: Request) -> Model:
         """The model that the path names. Raises RequestError with 404 if there is none."""
         name, version = request.path_params["name"], self._version(request)
         model = self._versions.current if version is None else self._versions.find(version)
-        if name != self._name or model is None:
+        if name != self.name or model is None:
             asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
             raise RequestError(f"Servable not found for request: {asked}", 404)
         return model

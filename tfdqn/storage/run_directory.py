@@ -236,7 +236,7 @@ class RunDir:
             raise RunDirError(f"{self.path} can't be read: {error.strerror}") from None
         if others:
             raise RunDirError(
-                f"{self.path} is not a run directory: it has no {self.config_file.name}, but {others[0]}; "
+                f"{self.path} holds other files, such as {others[0]}, and no run ({self.config_file.name} is missing): "
                 f"choose an empty or a new --run-dir{self._runs_inside()}"
             )
 

@@ -60,8 +60,8 @@ class SeedsFolder:
         others = sorted(each.name for each in paths if not _RUN.fullmatch(each.name))
         if others and len(others) == len(paths):
             raise RunDirError(
-                f"{self.path} is not a folder of seeds: it has no seed-1 or the like, but {others[0]}; choose an empty "
-                "or a new --run-dir"
+                f"{self.path} holds other files, such as {others[0]}, and no run of a seed (seed-1 or the like is "
+                "missing): choose an empty or a new --run-dir"
             )
 
 

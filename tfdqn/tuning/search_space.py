@@ -121,7 +121,7 @@ class _SpaceReader:
             self._fail(f"{key} = {shown(words)}: must be a table, {{ low = …, high = … }} or {{ choices = […] }}")
         for word in words:
             if word not in _WORDS:
-                self._fail(f"{key} has {shown(word)}{did_you_mean(word, _WORDS)}: must be of {', '.join(_WORDS)}")
+                self._fail(f"{key} has {shown(word)}{did_you_mean(word, _WORDS)}: must be one of {', '.join(_WORDS)}")
         if "choices" in words:
             return self._choices(key, words)
         return self._range(key, words)

@@ -57,9 +57,14 @@ class StudyFolder:
         another study, or holds something else.
         """
         if self.path.is_dir() and not self.identity_file.exists():
+            if RunDir(self.path).config_file.is_file():
+                raise StudyError(f"{self.path} is a run directory, not a study's folder: choose another --study-dir")
             others = (each for each in self.path.iterdir() if each != self.lock_file)
             if strange := sorted(each.name for each in others if not is_partial(each, self.identity_file)):
-                raise StudyError(f"{self.path} is no study's folder: it has {strange[0]}; choose an empty or a new one")
+                raise StudyError(
+                    f"{self.path} holds other files, such as {strange[0]}, and no study: choose an empty or a new "
+                    "--study-dir"
+                )
         require_writable(self.path)
         with self.alone():
             if not self.identity_file.exists():
