@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -188,7 +189,8 @@ def test_finished_seeds_are_watched_no_longer_once_nobody_trains_more(
 ) -> None:
     with ExitStack() as trainer:
         trainer.enter_context(locked(folder.lock_file, folder.path))
-        monkeypatch.setattr("time.sleep", lambda _: trainer.close())
+        # Its own `time`, as threads of other tests may sleep, too.
+        monkeypatch.setattr("tfdqn.cli.inspect_view.time", SimpleNamespace(sleep=lambda _: trainer.close()))
         assert main.main(["inspect", str(folder.path), "--watch", "--json"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -224,7 +225,8 @@ def test_a_finished_run_is_watched_no_longer_once_nobody_trains_it(
     finished_run(run.path, tiny(), [5.0], 5.0)
     with ExitStack() as trainer:
         trainer.enter_context(locked(run.lock_file, run.path))
-        monkeypatch.setattr("time.sleep", lambda _: trainer.close())
+        # Its own `time`, as threads of other tests may sleep, too.
+        monkeypatch.setattr("tfdqn.cli.inspect_view.time", SimpleNamespace(sleep=lambda _: trainer.close()))
         assert main.main(["inspect", str(run.path), "--watch", *options]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "finished: 1,200 environment steps" in line]
     assert len(lines) == 1

@@ -130,7 +130,7 @@ def test_what_is_refused_early_is_refused_before_anything_is_made(tmp_path: Path
         run.refuse_early(Config(seed=2))
     assert run.config() == Config()
     (tmp_path / "letter.txt").touch()
-    with pytest.raises(RunDirError, match="is not a run directory"):
+    with pytest.raises(RunDirError, match=r"holds other files, such as letter\.txt, and no run"):
         RunDir(tmp_path).refuse_early(Config())
 
 

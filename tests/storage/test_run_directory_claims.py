@@ -137,7 +137,7 @@ def test_a_claim_ends_with_an_error_inside_it(tmp_path: Path) -> None:
 
 def test_a_directory_with_something_else_in_it_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(RunDirError, match=r"it has no config\.toml, but thesis\.tex"):
+    with pytest.raises(RunDirError, match=r"holds other files, such as thesis\.tex, and no run"):
         RunDir(tmp_path).claim(Config()).__enter__()
     assert contents(tmp_path) == {"thesis.tex": b"precious"}
 
