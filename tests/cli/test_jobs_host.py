@@ -34,10 +34,10 @@ def tf_config(pool: str, machines: dict[str, list[str]] = MACHINES, index: int =
     return {"TF_CONFIG": json.dumps({"cluster": machines, "task": {"type": pool, "index": index}})}
 
 
-def a_host(folder: Path, pool: str, *arguments: str):  # type: ignore[no-untyped-def]
+def a_host(folder: Path, pool: str, *arguments: str, pools: tuple[str, ...] = POOLS):  # type: ignore[no-untyped-def]
     return tfdqn(
         folder,
-        *("host", write_config(folder, *JOB), *POOLS, "--run-dir", "run", *arguments),
+        *("host", write_config(folder, *JOB), *pools, "--run-dir", "run", *arguments),
         environment={"STAND_INS": str(folder), **tf_config(pool)},
         program=WITH_STAND_INS,
     )
@@ -58,6 +58,14 @@ def test_the_learner_s_machine_runs_its_share_and_ends_with_it(tmp_path: Path) -
     assert "learner 0 | == learner 0 starts" in process.out
     # `tfdqn inspect` and the like find the learner there.
     assert read_topology(tmp_path / "run" / "cluster.json").chief == "127.0.0.1:20101"
+
+
+def test_a_misspelt_pool_is_warned_of_before_anything_starts(tmp_path: Path) -> None:
+    with a_host(tmp_path, "chief", "--pool", "evalutor=evaluator", pools=POOLS[:-2]) as process:
+        until_at_work(process, "learner 0")
+        (tmp_path / "over").touch()
+        assert process.ended() == 0
+    assert process.out.splitlines()[1].startswith("warning: --pool evalutor=evaluator: environment variable TF_CONFIG")
 
 
 def test_told_to_stop_before_the_job_is_over_all_have_ended_and_its_status_says_start_it_again(tmp_path: Path) -> None:
@@ -91,7 +99,7 @@ def test_a_process_that_can_t_go_on_ends_the_machine_with_status_2_and_one_line(
     ("environment", "arguments", "line"),
     [
         ({"TF_CONFIG": ""}, POOLS, "TF_CONFIG or CLUSTER_SPEC must be set: it lists the job's machines"),
-        (tf_config("chief"), (), "environment variable TF_CONFIG makes this machine chief-0: "),
+        (tf_config("chief"), (), "--pool POOL=ROLE,... is needed for each pool, to say which roles its machines run; "),
         (tf_config("chief"), ("task.id=CartPoel-v1", *POOLS), 'unknown task "CartPoel-v1"; the nearest are CartPole'),
         (tf_config("chief"), POOLS[:2], "replay_server is in no pool"),
         (tf_config("chief"), ("--pool", "chief=cook"), "--pool chief=cook: 'cook' is not a role"),

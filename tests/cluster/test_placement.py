@@ -8,7 +8,7 @@ import pytest
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.checks import check_topology
 from tfdqn.cluster.environment import machines_of_environment
-from tfdqn.cluster.placement import Machine, Machines, place, read_pools, topology_on_machines
+from tfdqn.cluster.placement import Machine, Machines, place, pool_warnings, read_pools, topology_on_machines
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
@@ -117,6 +117,40 @@ def test_where_nobody_learns_with_the_learner_it_has_one_address_and_pools_may_h
     assert placed[Machine("worker", 1)] == (ProcessId(Role.ACTOR, 1),)
 
 
+NOT_LISTED = "environment variable TF_CONFIG lists no such pool (only chief, ps, worker); taken for one machine"
+
+
+@pytest.mark.parametrize(
+    ("pools", "pool", "lines"),
+    [
+        (POOLS, "chief", []),
+        ((*POOLS[:2], "worker=worker", "evaluator=evaluator,actor"), "evaluator", []),
+        ((*POOLS[:2], "worker=worker", "actr=actor", POOLS[3]), "chief", [f"--pool actr=actor: {NOT_LISTED}"]),
+        ((*POOLS[:3], "evalutor=evaluator"), "chief", [f"--pool evalutor=evaluator: {NOT_LISTED}"]),
+        (POOLS[:3], "chief", ["no --pool has the role evaluator: the policy is not evaluated while it is trained"]),
+        (
+            ("chief=learner,replay_server,parameter_server,worker,actor", POOLS[3]),
+            "chief",
+            ["no --pool for ps: nothing runs there", "no --pool for worker: nothing runs there"],
+        ),
+    ],
+)
+def test_pools_with_which_a_job_can_start_but_not_as_it_was_meant_are_warned_of(
+    pools: tuple[str, ...], pool: str, lines: list[str]
+) -> None:
+    machines = machines_of_environment(variable("TF_CONFIG", KUBEFLOW, pool))
+    assert pool_warnings(config(), read_pools(pools), machines) == lines
+
+
+def test_a_pool_whose_roles_the_configuration_does_not_have_is_warned_of() -> None:
+    machines = machines_of_environment(variable("TF_CONFIG", KUBEFLOW, "chief"))
+    pools = read_pools(("chief=learner,replay_server", "ps=parameter_server,worker", "worker=actor", POOLS[3]))
+    assert pool_warnings(tiny("acting.actors=2"), pools, machines) == [
+        "--pool ps=parameter_server,worker: nothing runs there, as the configuration has no parameter server and no "
+        "worker"
+    ]
+
+
 @pytest.mark.parametrize(
     ("environment", "why"),
     [
@@ -149,6 +183,11 @@ def test_what_the_platform_says_wrong_is_one_line(environment: dict[str, str], w
 @pytest.mark.parametrize(
     ("pools", "why"),
     [
+        (
+            (),
+            "--pool POOL=ROLE,... is needed for each pool, to say which roles its machines run; environment variable "
+            "TF_CONFIG has these pools: chief, ps, worker, more",
+        ),
         (("chief",), "--pool chief: must be POOL=ROLE,ROLE"),
         (("chief=",), "--pool chief=: must be POOL=ROLE,ROLE"),
         (("a=actor", "a=worker"), "--pool a=worker: must be POOL=ROLE,ROLE…, each pool once"),

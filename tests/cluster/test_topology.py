@@ -40,12 +40,15 @@ def test_a_cluster_file_is_read_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("jobs", "why"),
     [
-        ([], "the cluster must map each job to its addresses"),
+        ([], 'the cluster must map each job to its addresses, as in {"learner": ["host-a:2222"], "actor": 2}'),
         ({}, 'the cluster has no "learner"'),
         ({**JOBS, "learner": ["host-a:1", "host-b:1"]}, "there can be only one learner, not 2"),
         ({**JOBS, "replay_server": ["host-b"]}, 'replay_server must be a list of "host:port"'),
         ({**JOBS, "replay_server": ["fd00::1:2222"]}, 'replay_server must be a list of "host:port"'),
-        ({**JOBS, "replay_server": ["host-a:2222"]}, "two processes have the same address"),
+        (
+            {**JOBS, "replay_server": ["host-a:2222"]},
+            "replay server 0 and learner 0 have the same address: host-a:2222",
+        ),
         (
             {**JOBS, "learner": ["localhost:2222"]},
             "learner 0 is at localhost:2222, which no other host can reach, and replay server 0 is at host-b:2222",
@@ -156,7 +159,7 @@ def test_what_is_wrong_with_a_cluster_names_its_file(
     assert run("actor", "tiny.toml", "--cluster", "three.json") == 2
     assert run("actor", "tiny.toml", "--cluster", "three.json", "--index", "3") == 2
     assert capsys.readouterr().err == (
-        "tfdqn: three.json has 3 actors, but acting.actors ask for 2\n"
+        "tfdqn: three.json has 3 actors: by acting.actors there must be 2\n"
         "tfdqn: actor 3: three.json has 3 actors, counted from 0\n"
     )
 

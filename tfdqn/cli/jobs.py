@@ -201,5 +201,5 @@ def manifest(
         check_task(resolved.task)
 
     folder = output or Path("launchers") / config.stem / str(target)
-    for path in write_files(folder, files):
+    for path in write_files(target, folder, files):
         typer.echo(path)

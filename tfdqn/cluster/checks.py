@@ -101,7 +101,7 @@ def check_topology(config: Config, topology: Topology, origin: str = "the cluste
         number, keys = traits.count(config)
         if keys and topology.count(role) != number:
             there = counted(topology.count(role), role)
-            raise ConfigError(f"{origin} has {there}, but {keys} ask for {number or 'none'}")
+            raise ConfigError(f"{origin} has {there}: by {keys} there must be {number or 'none'}")
     if topology.evaluator > 1:
         raise ConfigError(f"{origin} has {topology.evaluator} evaluators: there can be at most one")
     if topology.worker and not topology.chief:

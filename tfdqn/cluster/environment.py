@@ -65,7 +65,7 @@ def _variable(name: str, environment: Mapping[str, str]) -> _Variable | None:
         raise found.error(f'it has no "cluster", but {", ".join(map(repr, content))}')
     jobs = content.get("cluster") or {}
     if not isinstance(jobs, dict):
-        raise found.error('"cluster" must map each job to its addresses')
+        raise found.error('"cluster" must map each job to its addresses, as in {"worker": ["host-a:2222"]}')
     return found._replace(jobs=jobs, task=content.get("task"))
 
 

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from tfdqn.cluster.roles import LEARNER, TRAITS, ProcessId, Role, process_counts
+from tfdqn.cluster.roles import LEARNER, TRAITS, ProcessId, Role, counted, process_counts
 from tfdqn.cluster.topology import Topology, make_topology
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.system.addresses import check_addresses, host_and_port, with_host
 
 _LAST_PORT = 65535
+_KUBEFLOW_EVALUATOR = ("evaluator", Role.EVALUATOR)  # the pool that Kubeflow has, and never lists
 
 Pools = Mapping[str, tuple[Role, ...]]  # a pool's name → the roles that its machines run
 
@@ -44,13 +45,18 @@ class Machines(Struct, frozen=True, kw_only=True):
         one machine.
 
         Raises:
-          ConfigError: a pool with a serving role has no machine, or this machine is in none of the pools.
+          ConfigError: there is no pool, one with a serving role has no machine, or this machine is in none of them.
         """
+        listed = ", ".join(self.addresses) or "none"
+        if not pools:
+            raise ConfigError(
+                f"--pool POOL=ROLE,... is needed for each pool, to say which roles its machines run; "
+                f"{self.origin} has these pools: {listed}"
+            )
         sizes = {}
         for pool, roles in pools.items():
             if not self.addresses.get(pool) and any(TRAITS[role].serves for role in roles):
-                named = ", ".join(self.addresses) or "none"
-                raise ConfigError(f"{self.origin} names no machine of pool {pool!r}; its pools: {named}")
+                raise ConfigError(f"{self.origin} names no machine of pool {pool!r}; its pools: {listed}")
             sizes[pool] = len(self.addresses.get(pool, ())) or 1
         if not 0 <= self.this.index < sizes.get(self.this.pool, 0):
             raise ConfigError(
@@ -96,6 +102,26 @@ def place(config: Config, pools: Pools, sizes: Mapping[str, int]) -> dict[Machin
         for process_id in (ProcessId(role, i) for role in roles for i in range(counts[role])):
             dealt[Machine(pool, process_id.index % sizes[pool])].append(process_id)
     return {machine: tuple(process_ids) for machine, process_ids in dealt.items()}
+
+
+def pool_warnings(config: Config, pools: Pools, machines: Machines) -> list[str]:
+    """One line for each mistake in the pools with which a job can start, but not as it was meant."""
+    counts = process_counts(config)
+    known = (*machines.addresses, machines.this.pool)
+    lines = []
+    for pool, roles in pools.items():
+        given = f"--pool {pool}={','.join(roles)}"
+        if not any(counts[role] for role in roles):
+            none = " and ".join(counted(0, role) for role in roles)
+            lines.append(f"{given}: nothing runs there, as the configuration has {none}")
+        elif pool not in known and (pool, *roles) != _KUBEFLOW_EVALUATOR:
+            listed = ", ".join(machines.addresses)
+            lines.append(f"{given}: {machines.origin} lists no such pool (only {listed}); taken for one machine")
+    unused = [pool for pool, addresses in machines.addresses.items() if addresses and pool not in pools]
+    lines += [f"no --pool for {pool}: nothing runs there" for pool in unused]
+    if not any(Role.EVALUATOR in roles for roles in pools.values()):
+        lines.append("no --pool has the role evaluator: the policy is not evaluated while it is trained")
+    return lines
 
 
 def topology_on_machines(

@@ -19,6 +19,8 @@ from tfdqn.system.addresses import check_addresses, is_address
 
 THE_CHIEF = "the chief"  # the learner at its second address
 
+_EXAMPLE = '{"learner": ["host-a:2222"], "actor": 2}'
+
 
 class Topology(Struct, frozen=True, kw_only=True):
     """The addresses, or the number, of all processes.
@@ -128,7 +130,7 @@ def topology_of_jobs(jobs: Any, origin: str) -> Topology:
     `origin` names the file or variable in errors.
     """
     if not isinstance(jobs, dict):
-        raise ConfigError(f"{origin}: the cluster must map each job to its addresses")
+        raise ConfigError(f"{origin}: the cluster must map each job to its addresses, as in {_EXAMPLE}")
     if PARAMETER_SERVER in jobs and Role.PARAMETER_SERVER in jobs:
         both = f"{PARAMETER_SERVER} and {Role.PARAMETER_SERVER}"
         raise ConfigError(f"{origin}: {both} are the same job: give only one of them")

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tfdqn.cluster.placement import Machines, Pools, place, topology_on_machines
+from tfdqn.cluster.placement import Machines, Pools, place, pool_warnings, topology_on_machines
 from tfdqn.cluster.program import Program, local_topology, make_program
 from tfdqn.cluster.roles import LEARNER
 from tfdqn.cluster.topology import Topology, read_topology
@@ -95,6 +95,8 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
             f"{machines.this}, one of the job's machines, starts {', '.join(map(str, here))}; "
             f"the addresses of all processes are in {folder.cluster_file}"
         )
+        for line in pool_warnings(config, pools, machines):
+            view.say(f"warning: {line}")
         program = deal_gpus(config, program.share(here), visible_gpus(), view.say)
         return _run(Supervisor(program, folder.process_logs, folder.heartbeats, config.health, view))
 

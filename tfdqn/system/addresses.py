@@ -86,8 +86,9 @@ def check_addresses(named: Mapping[str, str], origin: str) -> None:
       named: "host:port" by the process's name.
       origin: where the addresses come from; error messages begin with it.
     """
-    if len(set(named.values())) < len(named):
-        raise ConfigError(f"{origin}: two processes have the same address: {', '.join(named.values())}")
+    for address in named.values():
+        if len(there := [name for name, own in named.items() if own == address]) > 1:
+            raise ConfigError(f"{origin}: {' and '.join(there[:2])} have the same address: {address}")
     alone = [name for name, address in named.items() if is_reached_from_its_host_alone(address)]
     others = [name for name in named if name not in alone]
     if alone and others:

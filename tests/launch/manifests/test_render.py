@@ -165,6 +165,38 @@ def test_the_image_is_the_one_that_is_built_for_what_is_asked(
     assert {each["image"] for name, each in services.items() if name != "serving"} == {image}
 
 
+@pytest.mark.parametrize("there", Platform)
+def test_no_other_platform_s_files_are_written_among_a_platform_s(
+    there: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "out"
+    arguments = (str(CONFIG), *COUNTS, "--output", str(folder))
+    assert main.main(["manifest", there, *arguments]) == 0
+    before = {file: file.read_bytes() for file in folder.rglob("*.*")}
+    for other in set(Platform) - {there}:
+        capsys.readouterr()
+        assert main.main(["manifest", other, *arguments]) == 2
+        assert capsys.readouterr().err == (
+            f"tfdqn: {folder} has the files of {there}, which those of {other} would be mixed with: "
+            "give another folder\n"
+        )
+    assert {file: file.read_bytes() for file in folder.rglob("*.*")} == before
+    assert main.main(["manifest", there, *arguments]) == 0
+
+
+def test_a_file_of_the_user_s_own_is_not_taken_for_a_platform_s_and_not_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "compose.yaml"
+    own.write_text("of the user's own")
+    assert main.main(["manifest", "slurm", str(CONFIG), *COUNTS, "--output", str(tmp_path)]) == 0
+    (tmp_path / "job.sbatch").unlink()
+    capsys.readouterr()
+    assert main.main(["manifest", "compose", str(CONFIG), *COUNTS, "--output", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"tfdqn: {own} exists and is not of `tfdqn manifest`: give another folder\n"
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"compose.yaml": "of the user's own"}
+
+
 def test_a_folder_that_can_t_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert main.main(["manifest", "compose", str(CONFIG), "--output", str(tmp_path / "file" / "out")]) == 2

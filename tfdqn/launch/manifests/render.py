@@ -28,24 +28,32 @@ def render(platform: Platform, spec: JobSpec) -> dict[str, str]:
     return files
 
 
-def write_files(folder: Path, files: Mapping[str, str]) -> list[Path]:
-    """Writes files to a folder, and removes others there that an earlier call has written.
+def write_files(platform: Platform, folder: Path, files: Mapping[str, str]) -> list[Path]:
+    """Writes a platform's files to a folder, and removes others there that an earlier call has written.
 
-    Returns the paths of the files. Raises RunDirError if one can't be written.
+    Returns the paths of the files. Raises ConfigError if another platform's files are there, or one of the user's own
+    in the way; RunDirError if a file can't be written.
     """
+    there = [each for each in Platform if HEADER in _text(folder / each.own_file)]
+    if others := [each for each in there if each is not platform]:
+        raise ConfigError(
+            f"{folder} has the files of {others[0]}, which those of {platform} would be mixed with: give another folder"
+        )
+    if not there and (in_the_way := [name for name in files if (folder / name).exists()]):
+        raise ConfigError(f"{folder / in_the_way[0]} exists and is not of `tfdqn manifest`: give another folder")
     for name, content in files.items():
         path = folder / name
         write_atomically(path, content.encode())
         path.chmod(_MODE)
     for pattern in _PATTERNS:
         for path in folder.glob(pattern):
-            if str(path.relative_to(folder)) not in files and _is_ours(path):
+            if str(path.relative_to(folder)) not in files and _text(path).startswith(HEADER):
                 path.unlink()
     return [folder / name for name in files]
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether `tfdqn manifest` has written the file."""
+def _text(path: Path) -> str:
+    """The content of a file; "" if there is none that can be read as text."""
     with suppress(OSError, UnicodeDecodeError):
-        return path.read_text(encoding="utf-8").startswith(HEADER)
-    return False
+        return path.read_text(encoding="utf-8")
+    return ""
