@@ -70,7 +70,9 @@ if [ "$gpus" = all ]; then
   strategy=local
   [ "$count" = 1 ] || strategy=mirrored
   options+=(--gpus all --ulimit memlock=-1 --env CUDA_CACHE_PATH=/workspace/runs/.cuda)
-  arguments+=(learner.strategy="$strategy" learner.logical_devices=0 learner.min_gpus="$count")
+  for key in learner.strategy="$strategy" learner.logical_devices=0 learner.min_gpus="$count"; do
+    case " $*" in *" ${key%%=*}="*) ;; *) arguments+=("$key") ;; esac # unless it is given
+  done
 fi
 [ ! -t 0 ] || [ ! -t 1 ] || options+=(--interactive --tty)
 exec docker run "${options[@]}" "$image" "${arguments[@]}" "$@"

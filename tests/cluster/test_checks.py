@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.commands import PROJECT, write_config
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.checks import cluster_for, cluster_keys, doubt, given_keys
+from tfdqn.cluster.checks import cluster_for, cluster_keys, cluster_overrides, doubt, given_keys
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.errors import ConfigError
 from tfdqn.training.train import train
@@ -64,13 +64,14 @@ def test_a_cluster_that_the_strategy_cannot_use_is_refused(
 def test_a_process_that_is_alone_is_no_cluster() -> None:
     assert cluster_for(tiny(), None) is None
     assert cluster_for(tiny(), cluster(worker=1)) is None
-    assert cluster_keys(None) == cluster_keys(cluster(worker=1)) == []
+    assert cluster_keys(None) == cluster_keys(cluster(worker=1)) == {}
 
 
 def test_a_cluster_says_how_many_processes_learn() -> None:
-    assert cluster_keys(cluster(worker=3)) == ["learner.workers=3"]
-    assert cluster_keys(cluster(chief=1, worker=3)) == ["learner.workers=4"]
-    assert cluster_keys(cluster(chief=1, worker=3, ps=2)) == ["learner.workers=3", "learner.parameter_servers=2"]
+    assert cluster_keys(cluster(worker=3)) == {"learner.workers": 3}
+    assert cluster_keys(cluster(chief=1, worker=3)) == {"learner.workers": 4}
+    assert cluster_keys(cluster(chief=1, worker=3, ps=2)) == {"learner.workers": 3, "learner.parameter_servers": 2}
+    assert cluster_overrides(cluster(worker=3, chief=1, ps=2)) == ["learner.workers=3", "learner.parameter_servers=2"]
 
 
 def test_what_a_cluster_decides_is_no_mistake_of_the_users() -> None:
@@ -99,11 +100,26 @@ def test_the_batch_is_divided_among_the_clusters_processes_and_not_the_files(
     even, odd = ("learner.batch_size=60", "learner.updates_per_call=6"), "learner.batch_size=64"
     write_config(tmp_path, "learner.strategy=multi_worker", *even)
     assert main.main(["train", f"{tmp_path}/tiny.toml"]) == 0
-    assert main.main(["train", f"{tmp_path}/tiny.toml", odd]) == 2
+    said = [line for line in capsys.readouterr().out.splitlines() if "learner.workers" in line]
+    unused = "learner.workers = 2 in the configuration file is not used"
+    assert said == [f"warning: TF_CONFIG means learner.workers=3: {unused}"]
+    assert main.main(["train", f"{tmp_path}/tiny.toml", "learner.workers=3", odd]) == 2
     assert "divided evenly among the 3 parts of" in capsys.readouterr().err
     # Two can't share it, and the file names two.
     assert main.main(["train", f"{tmp_path}/tiny.toml", "replay.block_size=1", "learner.batch_size=63"]) == 0
     assert of_three_workers == ["worker 1 of 3"] * 2
+
+
+def test_a_count_on_the_command_line_that_contradicts_the_cluster_is_refused(
+    tmp_path: Path, of_three_workers: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tfdqn.cli import main
+
+    write_config(tmp_path, "learner.strategy=multi_worker", "learner.batch_size=60", "learner.updates_per_call=6")
+    assert main.main(["train", f"{tmp_path}/tiny.toml", "learner.workers=4"]) == 2
+    said = "TF_CONFIG means learner.workers=3, and learner.workers=4 is given, too: leave one of the two out"
+    assert capsys.readouterr().err == f"tfdqn: {said}\n"
+    assert of_three_workers == []
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,12 @@
 """Groups of runs: by whatever their configurations differ in but the seed, and labels that tell them apart."""
 
+from pathlib import Path
+
+import pytest
+
 from tests.support.tiny_runs import tiny
-from tfdqn.reports.configurations import compared, differing_keys, grouped, labels
+from tfdqn.errors import UserError
+from tfdqn.reports.configurations import compared, differing_keys, grouped, labels, require_one_task
 
 
 def test_the_seed_and_what_is_kept_and_shown_of_a_run_are_no_differences_and_everything_else_is() -> None:
@@ -37,3 +42,14 @@ def test_labels_name_three_keys_or_as_many_as_tell_all_apart() -> None:
     found = labels(configurations, ["x"] * 4)
     assert len(set(found)) == 4
     assert found[3].endswith("evaluation.episodes=5, learner.batch_size=8, stop.env_steps=1300")
+
+
+def test_runs_of_different_tasks_are_refused_with_one_of_each() -> None:
+    runs = [
+        (compared(tiny(f"task.id={task}")), Path(name)) for name, task in (("a", "CartPole-v1"), ("b", "Acrobot-v1"))
+    ]
+    with pytest.raises(
+        UserError, match=r"different tasks.*give runs of only one of these: CartPole-v1 \(a\); Acrobot-v1 \(b\)"
+    ):
+        require_one_task(runs)
+    assert require_one_task(runs[:1]) == "CartPole-v1"

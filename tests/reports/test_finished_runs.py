@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.support.reported_runs import reported_run, seeds
-from tfdqn.errors import RunDirError, UserError
-from tfdqn.reports.finished_runs import read_runs, require_one_task
+from tfdqn.errors import RunDirError
+from tfdqn.reports.finished_runs import read_runs
 from tfdqn.storage.run_directory import RunDir
 
 
@@ -173,12 +173,3 @@ def test_a_copy_of_a_run_is_refused_as_it_would_count_twice(tmp_path: Path) -> N
     assert len(read_runs([folder, tmp_path / "link"])) == 2
     with pytest.raises(RunDirError, match=r"/backup/seed-1 is a copy of .*/a/seed-1: leave one of them out; .*seed-2"):
         read_runs([folder, tmp_path / "backup"])
-
-
-def test_runs_of_different_tasks_are_refused_with_one_of_each(tmp_path: Path) -> None:
-    runs = [reported_run(tmp_path / "a"), reported_run(tmp_path / "b", overrides=["task.id=Acrobot-v1"])]
-    with pytest.raises(
-        UserError, match=r"different tasks.*give runs of only one of these: CartPole-v1 \(.*/a\); Acrobot-v1 \(.*/b\)"
-    ):
-        require_one_task(read_runs(runs))
-    assert require_one_task(read_runs(runs[:1])) == "CartPole-v1"

@@ -53,6 +53,14 @@ def test_runs_that_differ_in_the_seed_alone_are_drawn_as_one_with_its_range(tmp_
     assert any("agent.n_step=3" in label for label in drawn)
 
 
+def test_runs_of_different_tasks_are_not_drawn_on_one_axis(tmp_path):
+    runs = [make_run(tmp_path / "a"), make_run(tmp_path / "b", overrides=["task.id=Acrobot-v1"])]
+    which = r"give runs of only one of these: CartPole-v1 \(.*/a\); Acrobot-v1 \(.*/b\)"
+    with pytest.raises(UserError, match=f"different tasks, whose returns can't be compared; {which}"):
+        learning_curves.plot(runs, tmp_path / "curves.png")
+    assert not (tmp_path / "curves.png").exists()
+
+
 def test_curves_of_one_point_are_seen(tmp_path, monkeypatch):
     import matplotlib.axes
 

@@ -86,6 +86,13 @@ def test_on_one_gpu_or_one_instance_nothing_is_divided(listed: str, tmp_path: Pa
     assert host.asked()[-1][-3:] == ["learner.strategy=local", "learner.logical_devices=0", "learner.min_gpus=1"]
 
 
+def test_keys_that_are_given_take_the_place_of_its_own(tmp_path: Path) -> None:
+    host = Host(tmp_path, docker=DOCKER, nvidia_smi=NVIDIA_SMI)
+    assert host.launch(str(CONFIG), "learner.strategy=averaging", "learner.min_gpus=1").returncode == 0
+    arguments = host.asked()[-1][-3:]
+    assert arguments == ["learner.logical_devices=0", "learner.strategy=averaging", "learner.min_gpus=1"]
+
+
 def test_without_gpus_the_configuration_says_how_to_learn(tmp_path: Path) -> None:
     host = Host(tmp_path, docker=DOCKER)
     done = host.launch(str(CONFIG), GPUS="none", RUNS="elsewhere", NETWORK="mine")

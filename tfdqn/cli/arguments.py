@@ -112,9 +112,13 @@ def as_argument(path: Path) -> str:
 
 
 def load_config(config: Path, overrides: Sequence[str], unused: MutableMapping[str, str] | None = None) -> Config:
-    """Loads a configuration as `toml.load` does, with its notes on stderr: stdout may be read by a program."""
+    """Loads a configuration as `toml.load` does, with its notes on stderr: stdout may be read by a program.
+
+    Raises ConfigError also if a key is given twice, with different values.
+    """
     from tfdqn.config import toml
 
+    toml.require_once(overrides)
     return toml.load(config, overrides, say_on_stderr, unused)
 
 
@@ -147,7 +151,7 @@ def load_job(
         ("--workers", workers, "learner.workers", workers),
     ):
         if value is not None:
-            _refuse_contradiction(f"{option} {count}", key, value, overrides or ())
+            refuse_contradiction(f"{option} {count}", key, value, overrides or ())
             given.append(f"{key}={value}")
     resolved = load_config(config, given, unused)
     if workers is not None and resolved.learner.strategy in ("local", "mirrored"):
@@ -158,8 +162,8 @@ def load_job(
     return resolved, given
 
 
-def _refuse_contradiction(option: str, key: str, value: str | int, overrides: Sequence[str]) -> None:
-    """Raises ConfigError if an override gives a key another value than the option that stands for the key."""
+def refuse_contradiction(option: str, key: str, value: str | int, overrides: Sequence[str]) -> None:
+    """Raises ConfigError if an override gives a key another value than the option, or variable, that means the key."""
     from tfdqn.config.toml import override_value
 
     for override in overrides:

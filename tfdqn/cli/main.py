@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -70,16 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show_any_text()
     arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
 
-    def command() -> int:
-        return app(args=arguments, prog_name="tfdqn", standalone_mode=False, terminal_width=_help_width()) or 0
-
     if arguments[0] == "health":  # reads the heartbeats of other processes, and gives none of its own
-        return _status_of(command)
+        return _status_of(arguments)
     if arguments[0] != "run":
         with heartbeat_of_command(arguments[0], lambda line: typer.echo(line, err=True)):
-            return _status_of(command)
+            return _status_of(arguments)
     try:
-        status = _status_of(command)
+        status = _status_of(arguments)
     except Exception:
         traceback.print_exc()
         status = 1
@@ -93,10 +90,10 @@ def _help_width() -> int:
     return min(max(shutil.get_terminal_size().columns, 46), 80) - 2
 
 
-def _status_of(command: Callable[[], int]) -> int:
+def _status_of(arguments: Sequence[str]) -> int:
     """Runs a command; returns its exit status. Prints one line on stderr for an error that the user can fix."""
     try:
-        return command()
+        return app(args=arguments, prog_name="tfdqn", standalone_mode=False, terminal_width=_help_width()) or 0
     except UserError as error:
         status = _fail(str(error))
         for note in getattr(error, "__notes__", ()):
@@ -115,7 +112,7 @@ def _status_of(command: Callable[[], int]) -> int:
             raise
         return _fail(f"{error.filename or 'a file'} can't be read or written: {error.strerror}")
     except typer.TyperException as error:
-        return _fail(f"{_misuse(error)} (see `{_help_on(error)}`)")
+        return _fail(f"{_misuse(error)} (see `{_help_on(error, arguments)}`)")
 
 
 def _misuse(error: typer.TyperException) -> str:
@@ -131,10 +128,13 @@ def _misuse(error: typer.TyperException) -> str:
     return f"{value} must be {words}{' and'.join(limits)}"
 
 
-def _help_on(error: typer.TyperException) -> str:
+def _help_on(error: typer.TyperException, arguments: Sequence[str]) -> str:
     """The command that says how the verb is called that was misused, or, of no known verb, which there are."""
     context = getattr(error, "ctx", None)
-    verb = [] if context is None else context.command_path.split()[1:]
+    if context is None:  # as when an option lacks its value; then the verb is known
+        verb = [each for each in arguments[:1] if not each.startswith("-")]
+    else:
+        verb = context.command_path.split()[1:]
     return own_command([*verb, "--help"])
 
 

@@ -21,6 +21,7 @@ from tfdqn.cli.arguments import (
     default_run_dir,
     installed_version,
     load_config,
+    refuse_contradiction,
     require_supported_platform,
     say_on_stderr,
 )
@@ -79,15 +80,18 @@ def train(
 
 def _train_one(config: Path, overrides: Sequence[str], run_dir: Path | None, profile: bool) -> None:
     """Trains one run; if `TF_CONFIG` makes this process part of a cluster, does this process's share of it."""
-    from tfdqn.cluster.checks import cluster_for, cluster_keys, doubt, given_keys
+    from tfdqn.cluster.checks import cluster_for, cluster_keys, cluster_overrides, given_keys
     from tfdqn.cluster.environment import cluster_of_environment
+    from tfdqn.cluster.tf_config import VARIABLE
 
     named = cluster_of_environment()
+    for key, value in cluster_keys(named).items():
+        refuse_contradiction(VARIABLE, key, value, overrides)
     unused: dict[str, str] = {}
-    resolved = load_config(config, [*overrides, *cluster_keys(named)], unused)
+    resolved = load_config(config, [*overrides, *cluster_overrides(named)], unused)
     cluster = cluster_for(resolved, named)
-    if cluster is not None and (line := doubt(cluster)):
-        typer.echo(f"warning: {line}")
+    if cluster is not None:
+        _say_doubts(cluster, config)
     if cluster is not None and not cluster.is_chief:
         _take_part(resolved, cluster)
         return
@@ -110,6 +114,16 @@ def _train_one(config: Path, overrides: Sequence[str], run_dir: Path | None, pro
         last = f"To resume beyond this:\n{further}"
     with suppress(OSError):  # the terminal may have been closed
         typer.echo(last)
+
+
+def _say_doubts(cluster: Cluster, config: Path) -> None:
+    """Prints a warning for what is probably wrong with a cluster, beside the configuration file `config`."""
+    from tfdqn.cluster.checks import doubt, unused_of_file
+    from tfdqn.config import toml
+
+    lines = [doubt(cluster), *unused_of_file(toml.decoded(toml.content(config), str(config)), cluster)]
+    for line in filter(None, lines):
+        typer.echo(f"warning: {line}")
 
 
 def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, profile: bool) -> Summary:

@@ -1,28 +1,45 @@
 """Checks that a configuration and the cluster of `TF_CONFIG` fit each other, before anything starts."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from tfdqn.cluster.roles import TRAITS, Role, counted
 from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster, tensorflow_jobs
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
+from tfdqn.config.toml import flat
 from tfdqn.errors import ConfigError
 from tfdqn.system.addresses import host_and_port, is_of_this_host
 
 
-def cluster_keys(cluster: Cluster | None) -> list[str]:
-    """Overrides for the keys that a cluster determines: the number of processes that learn together."""
+def cluster_keys(cluster: Cluster | None) -> dict[str, int]:
+    """The keys that a cluster determines: the number of processes that learn together."""
     if cluster is None or _is_alone(cluster):
-        return []
+        return {}
     servers = len(cluster.addresses(PARAMETER_SERVER))
     if servers:
-        return [f"learner.workers={len(cluster.addresses(WORKER))}", f"learner.parameter_servers={servers}"]
-    return [f"learner.workers={sum(cluster.counts.values())}"]
+        return {"learner.workers": len(cluster.addresses(WORKER)), "learner.parameter_servers": servers}
+    return {"learner.workers": sum(cluster.counts.values())}
+
+
+def cluster_overrides(cluster: Cluster | None) -> list[str]:
+    """Overrides for the keys that a cluster determines."""
+    return [f"{key}={value}" for key, value in cluster_keys(cluster).items()]
+
+
+def unused_of_file(file: Mapping[str, Any], cluster: Cluster) -> list[str]:
+    """A one-line warning for each key that the cluster determines and a file's content sets otherwise."""
+    own = flat(file)
+    return [
+        f"{VARIABLE} means {key}={value}: {key} = {own[key]} in the configuration file is not used"
+        for key, value in cluster_keys(cluster).items()
+        if own.get(key, value) != value
+    ]
 
 
 def given_keys(keys: Mapping[str, str], cluster: Cluster | None) -> dict[str, str]:
     """Returns the user's `keys` without those that the cluster determines."""
-    decided = [each.partition("=")[0] for each in cluster_keys(cluster)]
+    decided = cluster_keys(cluster)
     return {key: each for key, each in keys.items() if key not in decided}
 
 

@@ -103,8 +103,22 @@ def from_mapping(
     return read(merged, origin, overridden, say, unused, option)
 
 
+def require_once(overrides: Sequence[str]) -> None:
+    """Raises ConfigError if overrides give a key two different values."""
+    given: dict[str, str] = {}
+    for override in overrides:
+        key, _, text = override.partition("=")
+        before = given.setdefault(key.strip(), override)
+        if override_value(before.partition("=")[2].strip()) != override_value(text.strip()):
+            raise ConfigError(f"{before} and {override} are both given: leave one of the two out")
+
+
 def with_changed_task(config: Config, overrides: Sequence[str], origin: str, option: str = "override") -> Config:
-    """`config` with overrides of keys of `[task]`, for an evaluation or a check. Raises ConfigError for other keys."""
+    """`config` with overrides of keys of `[task]`, for an evaluation or a check.
+
+    Raises ConfigError for other keys, and for a key that is given twice.
+    """
+    require_once(overrides)
     for override in overrides:
         if not override.startswith("task."):
             raise ConfigError(f"{option} {override}: only keys of [task] can be changed here")

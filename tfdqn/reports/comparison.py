@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tfdqn.errors import UserError
-from tfdqn.reports.configurations import differing_keys
-from tfdqn.reports.finished_runs import FinishedRun, read_runs, require_one_task
+from tfdqn.reports.configurations import differing_keys, require_one_task
+from tfdqn.reports.finished_runs import FinishedRun, read_runs
 from tfdqn.reports.statistics import Interval, probability_of_improvement, stratified_bootstrap_interval
 
 _CONFIDENCE = 0.95
@@ -52,7 +52,7 @@ def compare_runs(ours: Sequence[Path | str], theirs: Sequence[Path | str]) -> Co
     several configurations, if a run is on both sides, or if the two are of different tasks.
     """
     sides = {"A": read_runs(ours), "B": read_runs(theirs)}
-    require_one_task([run for runs in sides.values() for run in runs])
+    require_one_task((run.configuration, run.path) for runs in sides.values() for run in runs)
     for name, runs in sides.items():
         if keys := differing_keys([run.configuration for run in runs]):
             raise UserError(f"{name} holds runs of different configurations: they differ in {', '.join(keys)}")

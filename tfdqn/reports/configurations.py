@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tfdqn.config import Config, toml
+from tfdqn.errors import UserError, listed
 
 _KEYS_IN_LABEL = 3
 _CHANGE_NO_RESULT = ("tracking.", "checkpoint.", "logging.", "health.", "export.")
@@ -29,6 +31,21 @@ def grouped(runs: Iterable[tuple[Configuration, Run]]) -> list[tuple[Configurati
         name = json.dumps(configuration, sort_keys=True)
         groups.setdefault(name, (configuration, []))[1].append(run)
     return list(groups.values())
+
+
+def require_one_task(runs: Iterable[tuple[Configuration, Path]]) -> str:
+    """The id of the runs' task. Raises UserError if there are several tasks, whose returns can't be compared.
+
+    Args:
+      runs: each run's configuration and directory.
+    """
+    tasks = {str(configuration["task.id"]): path for configuration, path in runs}
+    if len(tasks) > 1:
+        which = listed([f"{task} ({path})" for task, path in tasks.items()])
+        raise UserError(
+            f"the runs are of different tasks, whose returns can't be compared; give runs of only one of these: {which}"
+        )
+    return next(iter(tasks))
 
 
 def differing_keys(configurations: Sequence[Configuration]) -> list[str]:

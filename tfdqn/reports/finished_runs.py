@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -129,17 +129,6 @@ def _listed(refused: Iterable[_RefusedError]) -> str:
         likewise = f"; likewise {', '.join(others[:_MOST_LIKEWISE])}{more}" if others else ""
         parts.append(f"{first} {reason}".lstrip() + likewise)
     return listed(parts)
-
-
-def require_one_task(runs: Sequence[FinishedRun]) -> str:
-    """The id of the runs' task. Raises UserError if there are several tasks, whose returns can't be compared."""
-    tasks = {run.config.task.id: run.path for run in runs}
-    if len(tasks) > 1:
-        which = listed([f"{task} ({path})" for task, path in tasks.items()])
-        raise UserError(
-            f"the runs are of different tasks, whose returns can't be compared; give runs of only one of these: {which}"
-        )
-    return next(iter(tasks))
 
 
 def _runs_below(path: Path, troubles: list[_RefusedError], depth: int = _DEPTH) -> Iterator[Path]:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfdqn.reports.configurations import Configuration, differing_keys, grouped, labels
-from tfdqn.reports.finished_runs import FinishedRun, read_runs, require_one_task
+from tfdqn.reports.configurations import Configuration, differing_keys, grouped, labels, require_one_task
+from tfdqn.reports.finished_runs import FinishedRun, read_runs
 from tfdqn.reports.statistics import (
     Interval,
     interquartile_mean,
@@ -72,7 +72,7 @@ def read_report(
     Raises RunDirError as `read_runs`, UserError if the runs are of different tasks.
     """
     runs = read_runs(paths, say)
-    task = require_one_task(runs)
+    task = require_one_task((run.configuration, run.path) for run in runs)
     found = grouped((run.configuration, run) for run in runs)
     configurations = [configuration for configuration, _ in found]
     names = [str(each["agent.kind"]).replace("_", " ") for each in configurations]

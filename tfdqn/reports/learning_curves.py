@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfdqn.errors import RunDirError, UserError
-from tfdqn.reports.configurations import Configuration, compared, grouped, labels
+from tfdqn.reports.configurations import Configuration, compared, grouped, labels, require_one_task
 from tfdqn.reports.curves import Curve, averaged, curve, on_common_steps
 from tfdqn.reports.pictures import COLOURS, import_matplotlib, marker, thousands
 from tfdqn.storage.atomic_files import write_atomically
@@ -27,6 +27,7 @@ _MOST_ACTING_POINTS = 100  # a dotted line through thousands of points would hid
 class RunCurves(NamedTuple):
     """One run's curves."""
 
+    path: Path
     configuration: Configuration
     evaluation: Curve  # greedy return
     acting: Curve  # return while acting, exploration included
@@ -42,13 +43,15 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
     Returns the path of the PNG.
 
     Raises RunDirError if a run has nothing to draw yet or the picture can't be written, UserError if `output` is not a
-    PNG's name.
+    PNG's name, or if the runs are of different tasks.
     """
     path = RunDir.at(run_dirs[0]).learning_curve if output is None else Path(output)
     if path.is_dir() or path.suffix.lower() != ".png":
         kind = "a directory" if path.is_dir() else "not a PNG's name"
         raise UserError(f"{path} is {kind}: give a file such as learning_curves.png")
-    groups = grouped((run.configuration, run) for path in run_dirs for run in _read_all(path))
+    drawn = [run for path in run_dirs for run in _read_all(path)]
+    require_one_task((run.configuration, run.path) for run in drawn)
+    groups = grouped((run.configuration, run) for run in drawn)
     configurations = [configuration for configuration, _ in groups]
     names = [f"{each['task.id']} {each['agent.kind'].replace('_', ' ')}" for each in configurations]
     figure = import_matplotlib().figure.Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
@@ -84,6 +87,7 @@ def _read_all(path: RunDir | Path | str) -> Iterator[RunCurves]:
 def _read(run: RunDir) -> RunCurves:
     """One run's curves. Raises RunDirError if both are empty."""
     curves = RunCurves(
+        path=run.path,
         configuration=compared(run.config()),
         evaluation=curve((each.env_steps, each.mean_return) for each in read_evaluations(run.evaluations_file)),
         acting=curve((each.get("env_steps"), each.get("episode_return")) for each in read_lines(run.metrics_file)),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from tfdqn.cluster.checks import cluster_for, cluster_keys, given_keys, require_chief
+from tfdqn.cluster.checks import cluster_for, cluster_overrides, given_keys, require_chief
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import own_share, share_gpus
 from tfdqn.cluster.tf_config import Cluster
@@ -72,7 +72,7 @@ def train(
     show, tell = on_progress or (lambda progress: None), say or (lambda line: None)
     named = cluster_of_environment()
     unused: dict[str, str] = {}
-    config = toml.checked(config, cluster_keys(named), unused)
+    config = toml.checked(config, cluster_overrides(named), unused)
     run.refuse_unused(given_keys(unused, named), tell)
     return train_checked(config, cluster_for(config, named), run, show, tell, profile, interrupted)
 
