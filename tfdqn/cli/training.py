@@ -1,0 +1,117 @@
+"""`train_one`: trains one run behind a progress bar, or does this process's share of it, for `tfdqn train`."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import typer
+
+from tfdqn.cli.arguments import command_to_resume, default_run_dir, load_config, refuse_contradiction, say_on_stderr
+from tfdqn.cluster.tf_config import VARIABLE, Cluster
+from tfdqn.config import Config
+from tfdqn.errors import ClusterError, FaultyTaskError, RunDirError, UserCodeError
+from tfdqn.records import Counters, Summary
+from tfdqn.storage.locks import release_all
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.signals import end_at_once, end_start, interruptions
+
+
+def train_one(config: Path, overrides: Sequence[str], run_dir: Path | None, profile: bool) -> None:
+    """Trains one run; if `TF_CONFIG` makes this process part of a cluster, does this process's share of it."""
+    from tfdqn.cluster.checks import cluster_for, cluster_keys, cluster_overrides, given_keys
+    from tfdqn.cluster.environment import cluster_of_environment
+
+    named = cluster_of_environment()
+    for key, value in cluster_keys(named).items():
+        refuse_contradiction(VARIABLE, key, value, overrides)
+    unused: dict[str, str] = {}
+    resolved = load_config(config, [*overrides, *cluster_overrides(named)], unused)
+    cluster = cluster_for(resolved, named)
+    if cluster is not None:
+        _say_doubts(cluster, config)
+    if cluster is not None and not cluster.is_chief:
+        _take_part(resolved, cluster)
+        return
+    path = run_dir or default_run_dir(config, resolved)
+    run = RunDir(path)
+    run.refuse_unused(given_keys(unused, named), say_on_stderr)
+    try:
+        run.refuse_early(resolved)
+    except RunDirError:
+        from tfdqn.training.prerequisites import require_trainable  # gymnasium comes with it
+
+        require_trainable(resolved)  # what is wrong with the configuration is the more basic mistake
+        raise
+    again = command_to_resume("train", config, overrides, path)
+    summary = _trained(resolved, cluster, run, again, profile)
+    if summary.status == "interrupted":
+        last = f"Saved. To resume:\n{again}"
+    else:
+        further = command_to_resume("train", config, _further(overrides, summary, resolved, run), path)
+        last = f"To resume beyond this:\n{further}"
+    with suppress(OSError):  # the terminal may have been closed
+        typer.echo(last)
+
+
+def _say_doubts(cluster: Cluster, config: Path) -> None:
+    """Prints a warning for what is probably wrong with a cluster, beside the configuration file `config`."""
+    from tfdqn.cluster.checks import doubt, unused_of_file
+    from tfdqn.config import toml
+
+    lines = [doubt(cluster), *unused_of_file(toml.decoded(toml.content(config), str(config)), cluster)]
+    for line in filter(None, lines):
+        typer.echo(f"warning: {line}")
+
+
+def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, profile: bool) -> Summary:
+    """Trains behind a progress bar and prints the summary. `again` is the command to resume."""
+    from tfdqn.cli import terminal
+
+    progress = terminal.TrainingProgress()
+
+    def say_stopped() -> None:
+        release_all()
+        progress.close()
+        progress.say(f"Stopped while starting: nothing was lost. {_to_go_on(run, again)}")
+
+    def acknowledge() -> None:
+        if progress.has_begun:
+            progress.stopping()
+        else:
+            end_start(say_stopped)
+
+    with interruptions(end_at_once, acknowledge) as interrupted, progress:
+        # Imported late: this is most of the start-up time, and by now the bar is shown and signals are handled.
+        from tfdqn.training.train import train_checked
+
+        try:
+            summary = train_checked(config, cluster, run, progress.show, progress.say, profile, interrupted)
+        except (FaultyTaskError, ClusterError, UserCodeError) as error:
+            error.add_note(_to_go_on(run, again))
+            raise
+    with suppress(OSError):  # the terminal may have been closed
+        terminal.print_summary(summary)
+    return summary
+
+
+def _to_go_on(run: RunDir, again: str) -> str:
+    return f"To {'resume' if run.has_checkpoint else 'begin again'}:\n{again}"
+
+
+def _further(overrides: Sequence[str], summary: Summary, config: Config, run: RunDir) -> list[str]:
+    """The overrides that train a finished run further: the given ones, with the condition that ended it lifted."""
+    from tfdqn.storage.checkpoints import CheckpointManager
+    from tfdqn.training.stopping import overrides_to_go_on
+
+    newest = CheckpointManager(run.checkpoints).latest(names=())
+    lifted = overrides_to_go_on(summary, config.stop, Counters() if newest is None else newest.counters)
+    keys = {each.partition("=")[0] for each in lifted}
+    return [*(each for each in overrides if each.partition("=")[0].strip() not in keys), *lifted]
+
+
+def _take_part(config: Config, cluster: Cluster) -> None:
+    """Serves the chief, in a process to which `TF_CONFIG` gives another part than the chief's."""
+    from tfdqn.roles import entry
+
+    typer.echo(f"{cluster.name}: working for the chief at {cluster.chief_host}")
+    entry.serve_chief(config, cluster, typer.echo)
