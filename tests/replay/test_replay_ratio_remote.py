@@ -37,7 +37,7 @@ class Replay:
 
 def test_servers_are_asked_only_when_what_they_owed_is_used_up() -> None:
     replay = Replay(12, 3, 8)
-    ratio = RemoteReplayRatio(replay, None, tiny().learner)  # type: ignore[arg-type]
+    ratio = RemoteReplayRatio(replay, None, tiny(), lambda: 0)  # type: ignore[arg-type]
     assert ratio.wait_to_learn(0.0)
     ratio.learned(5)
     assert ratio.wait_to_learn(0.0)
@@ -50,5 +50,26 @@ def test_servers_are_asked_only_when_what_they_owed_is_used_up() -> None:
 
 def test_while_a_server_is_silent_nothing_is_owed() -> None:
     replay = Replay(-1, -1, 6)
-    ratio = RemoteReplayRatio(replay, None, tiny().learner)  # type: ignore[arg-type]
+    ratio = RemoteReplayRatio(replay, None, tiny(), lambda: 0)  # type: ignore[arg-type]
     assert [ratio.wait_to_learn(0.0) for _ in range(3)] == [False, False, True]
+
+
+def test_acting_is_done_once_the_servers_have_counted_the_last_steps() -> None:
+    """What they counted before may be short of many updates."""
+    config, steps = tiny(), [0]
+    ratio = RemoteReplayRatio(Replay(3, 28), None, config, lambda: steps[0])  # type: ignore[arg-type]
+    assert not ratio.wait_to_learn(0.0)
+    steps[0] = config.stop.env_steps
+    assert not ratio.acting_is_done()
+    assert ratio.wait_to_learn(0.0) and ratio.acting_is_done() and ratio.updates_owed() == 28
+    assert not RemoteReplayRatio(Replay(), None, config, lambda: steps[0] - 1).acting_is_done()  # type: ignore[arg-type]
+    # A run that had taken all its steps before.
+    assert RemoteReplayRatio(Replay(), None, config, lambda: steps[0]).acting_is_done()  # type: ignore[arg-type]
+
+
+def test_a_silent_server_has_counted_nothing() -> None:
+    config, steps = tiny(), [0]
+    ratio = RemoteReplayRatio(Replay(-1, 2), None, config, lambda: steps[0])  # type: ignore[arg-type]
+    steps[0] = config.stop.env_steps
+    assert not ratio.wait_to_learn(0.0) and not ratio.acting_is_done()
+    assert not ratio.wait_to_learn(0.0) and ratio.acting_is_done()

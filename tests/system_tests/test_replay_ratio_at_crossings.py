@@ -88,7 +88,7 @@ class Run:
             shard.client = server  # type: ignore[assignment]
         assert replay.poll()
         saved = Balance.saved(self.counters, self.min_size, replay.size(), self._learner)
-        ratio = RemoteReplayRatio(replay, saved, self._learner)
+        ratio = RemoteReplayRatio(replay, saved, self._settings, lambda: 0)
         end, sample = ratio.transitions + LEG, self._sampler()
         while self._insert(ratio.transitions < end) or ratio.wait_to_learn(0.0):
             while ratio.wait_to_learn(0.0):

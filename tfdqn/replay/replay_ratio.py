@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import UNSET
 
-from tfdqn.config import Learner
+from tfdqn.config import Config, Learner
 from tfdqn.records import Counters
 
 if TYPE_CHECKING:
@@ -200,15 +201,18 @@ class RemoteReplayRatio:
     Args:
       replay: the replay, whose servers have all answered once.
       saved: the balance in the run's checkpoint; None if there is none.
-      settings: its `env_steps_per_update` and `updates_per_call`.
+      config: the run's configuration.
+      env_steps: returns the environment steps that the actors have reported.
     """
 
-    def __init__(self, replay: RemoteReplay, saved: Balance | None, settings: Learner):
-        self._replay, self._settings = replay, settings
-        owed = 0.0 if saved is None else max(saved.updates_owed(replay.min_size, settings), 0.0)
+    def __init__(self, replay: RemoteReplay, saved: Balance | None, config: Config, env_steps: Callable[[], int]):
+        self._replay, self._settings = replay, config.learner
+        self._env_steps, self._most_env_steps = env_steps, config.stop.env_steps
+        self._counted_env_steps = env_steps()  # whose transitions the servers' last answers include
+        owed = 0.0 if saved is None else max(saved.updates_owed(replay.min_size, config.learner), 0.0)
         filling = min(replay.updates_due_unsampled(), 0)
         if filling < 0:
-            owed = after_refill(owed, settings) + filling
+            owed = after_refill(owed, config.learner) + filling
         self._sampled_ahead = owed - replay.updates_due() - replay.updates_sampled()
         self._transitions_before = (0 if saved is None else saved.transitions) - replay.transitions()
         self._train_steps = 0 if saved is None else saved.train_steps
@@ -235,13 +239,19 @@ class RemoteReplayRatio:
         """Whether enough updates are owed for a call of the learner; if not, polls the servers, and may sleep."""
         if self.may_learn():
             return True
+        env_steps = self._env_steps()
         if self._replay.poll():
             self._sampled_ahead -= self._made_since_poll
             self._made_since_poll = 0
+            self._counted_env_steps = env_steps
             if self.may_learn():
                 return True
         time.sleep(timeout_seconds)
         return False
+
+    def acting_is_done(self) -> bool:
+        """Whether all environment steps have been taken, and the servers have counted their transitions since."""
+        return self._counted_env_steps >= self._most_env_steps
 
     def learned(self, train_steps: int) -> None:
         """Counts updates made."""

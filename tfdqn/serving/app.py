@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -47,7 +48,7 @@ def make_app(
     """
     handlers: dict[Any, Any] = {
         RequestError: _refused,
-        HTTPException: _MalformedHandler(endpoints.name),
+        HTTPException: partial(_malformed, endpoints.name),
         ClientDisconnect: _gone,
         Exception: _failed,
     }
@@ -136,15 +137,11 @@ async def _refused(request: Request, error: RequestError) -> Response:
     return JSONResponse({"error": str(error)}, error.status, _RETRY if error.status == 503 else None)
 
 
-class _MalformedHandler:
+async def _malformed(model: str, request: Request, error: HTTPException) -> Response:
     """Answers an unknown path or method with status 400, as TensorFlow Serving does, and says which paths there are."""
-
-    def __init__(self, model: str):
-        self._paths = f"the model is at /v1/models/{model}, metrics are at {_METRICS}, all paths are in /openapi.json"
-
-    async def __call__(self, request: Request, error: HTTPException) -> Response:
-        asked = f"{request.method} {request.scope['path'][:_MAX_SHOWN_CHARACTERS]}"
-        return JSONResponse({"error": f"Malformed request: {asked}: {self._paths}"}, 400)
+    asked = f"{request.method} {request.scope['path'][:_MAX_SHOWN_CHARACTERS]}"
+    paths = f"the model is at /v1/models/{model}, metrics are at {_METRICS}, all paths are in /openapi.json"
+    return JSONResponse({"error": f"Malformed request: {asked}: {paths}"}, 400)
 
 
 async def _gone(request: Request, error: ClientDisconnect) -> Response:

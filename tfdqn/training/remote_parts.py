@@ -125,7 +125,7 @@ class RemoteParts:
             Counts(env_steps=counters.env_steps, episodes=counters.episodes, environment_restarts=restarts)
         )
         self.actors = RemoteActors(self._roster)
-        self.ratio = RemoteReplayRatio(replay, balance, config.learner)
+        self.ratio = RemoteReplayRatio(replay, balance, config, lambda: self.env_steps)
         best_return = None
         if run_dir.best_weights.exists():
             _, best = load_best(run_dir.best_weights, weight_specs(config, self.task_spec))

@@ -82,6 +82,9 @@ class Ratio(Protocol):
     def wait_to_learn(self, timeout_seconds: float) -> bool:
         """Waits until enough updates are owed for a call of the learner; returns False after the timeout."""
 
+    def acting_is_done(self) -> bool:
+        """Whether all environment steps have been taken, and the updates that they owe are known."""
+
     def learned(self, train_steps: int) -> None:
         """Counts updates as made."""
 
@@ -224,13 +227,12 @@ class Session(Generic[P]):
 
     def reason_to_stop(self) -> str | None:
         """Why training has ended, or None while it goes on."""
-        env_steps = self.env_steps
         return reason_to_stop(
             self.config.stop,
             best_return=self.evaluations.best_return,
             evaluations_without_best=self.evaluations.evaluations_without_best,
-            env_steps=env_steps,
-            is_done=env_steps >= self.config.stop.env_steps and not self.ratio.may_learn(),
+            env_steps=self.env_steps,
+            is_done=self.ratio.acting_is_done() and not self.ratio.may_learn(),
         )
 
     def save(self, seconds: float) -> None:

@@ -56,7 +56,7 @@ def test_no_update_is_due_while_a_server_has_come_back_with_nothing() -> None:
     replay = RemoteReplay(tiny("replay.shards=2"), VECTOR, ["localhost:1", "localhost:2"])
     one, other = replay._shards.each
     one.counted = other.counted = TableCounts(inserted=1_000, sampled=100, stored=500)
-    ratio = RemoteReplayRatio(replay, None, tiny().learner)
+    ratio = RemoteReplayRatio(replay, None, tiny(), lambda: 0)
     assert ratio.updates_owed() > 0
     other.counted = TableCounts()
     assert ratio.updates_owed() == 0
