@@ -20,11 +20,9 @@ from tfdqn.cli import main
 from tfdqn.config import Config
 from tfdqn.config.toml import dump, load
 from tfdqn.errors import VideoError
-from tfdqn.exporting import formats
 from tfdqn.records import Progress
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.system.shell_commands import install_extra
 from tfdqn.tasks.registry import resolve_spec
 
 
@@ -240,29 +238,6 @@ def test_plot_prints_where_the_picture_is(
     runs = [Path(each) for each in arguments if each.startswith("runs")]
     assert plot.calls == [((runs, Path(output)), {})]
     assert capsys.readouterr().out == f"{output}\n"
-
-
-def test_export_prints_where_the_model_is(
-    behind: Callable[..., Recorder], run: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    export = behind("exporting.from_run", "export_run", Path("runs/x/exports/2"))
-    assert main.main(["export", "runs/x", "--checkpoint", "latest", "--min-return", "-5.5"]) == 0
-    assert export.calls == [((Path("runs/x"), "latest", -5.5, ["savedmodel"]), {})]
-    assert capsys.readouterr().out == "runs/x/exports/2\n"
-    assert main.main(["export", "runs/x", "--format", "tflite", "--format", "savedmodel"]) == 0
-    assert export.calls[1:] == [((Path("runs/x"), "best", None, ["tflite", "savedmodel"]), {})]
-    assert capsys.readouterr().out == "runs/x/exports/2/policy.tflite\nruns/x/exports/2\n"
-
-
-def test_a_missing_converter_is_said_before_any_work(
-    behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    export = behind("exporting.from_run", "export_run")
-    monkeypatch.setattr(formats, "find_spec", lambda name: None)
-    assert main.main(["export", "runs/x", "--format", "onnx"]) == 2
-    assert export.calls == []
-    command = install_extra("onnx")
-    assert capsys.readouterr().err == f"tfdqn: ONNX needs tf2onnx, which is not installed: {command}\n"
 
 
 def test_the_change_of_a_task_that_help_and_readme_suggest_works_on_the_run_that_the_readme_makes(

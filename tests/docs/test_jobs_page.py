@@ -119,7 +119,8 @@ def test_the_processes_of_many_hosts_are_those_of_the_cluster_file(tmp_path: Pat
 def test_every_command_for_one_host_is_run(tmp_path: Path) -> None:
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     first, second = commands("launch")
-    with tfdqn(tmp_path, *first, *TINY, "stop.env_steps=100000000") as process:
+    endless = ["stop.env_steps=100000000" if key.startswith("stop.env_steps=") else key for key in TINY]
+    with tfdqn(tmp_path, *first, *endless) as process:
         process.until(lambda: "learner 0: learning" in process.out, "learning", 240)
         address = json.loads((tmp_path / "runs/job/cluster.json").read_text())["learner"][0]
         for command in [*commands("inspect"), *commands("health")]:

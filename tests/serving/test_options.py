@@ -35,10 +35,21 @@ def test_what_no_policy_can_choose_is_refused_with_what_there_is(tmp_path: Path)
         (tmp_path / str(version)).mkdir()
         (tmp_path / str(version) / MODEL_FILE).touch()
     (tmp_path / "9").mkdir()  # still being copied
-    for text in ("latest:1", "all", "specific:12", "specific:7,1"):
-        require_chosen(read_policy(text), tmp_path)
+    said: list[str] = []
+    for text in ("latest:1", "latest:3", "all", "specific:12", "specific:12,1"):
+        require_chosen(read_policy(text), tmp_path, said.append)
+    assert said == []
     with pytest.raises(UserError, match=r"--versions: 7, 9 not found in .*, which has 1, 12$"):
-        require_chosen(read_policy("specific:9,7"), tmp_path)
+        require_chosen(read_policy("specific:9,7"), tmp_path, said.append)
+    assert said == []
+
+
+def test_versions_that_are_not_there_yet_beside_one_that_is_are_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / MODEL_FILE).touch()
+    said: list[str] = []
+    require_chosen(read_policy("specific:9,1,7"), tmp_path, said.append)
+    assert said == [f"warning: --versions: 7, 9 not found in {tmp_path}, which has 1; served as soon as it is there"]
 
 
 def test_labels_are_read() -> None:

@@ -13,7 +13,7 @@ from tfdqn import load_policy
 pytestmark = pytest.mark.tasks
 
 SMALL = (
-    *("task.id=CartPole-v1", "task.suite=envpool", "task.num_envs=8", "replay.backend=in_graph", "replay.min_size=200"),
+    *("task.id=CartPole-v1", "task.suite=envpool", "replay.min_size=200"),
     *("learner.batch_size=32", "learner.updates_per_call=10", "stop.env_steps=2000", "logging.tensorboard=false"),
     *("evaluation.interval_env_steps=1000", "evaluation.episodes=5", "evaluation.final_episodes=5"),
 )
@@ -26,7 +26,9 @@ def tfdqn(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_it_is_trained_and_evaluated_on_either_package_and_exported(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    done = tfdqn("train", "configs/cartpole.toml", *SMALL, "--run-dir", str(run))
+    done = tfdqn(
+        "train", "configs/cartpole.toml", *SMALL, "task.num_envs=8", "replay.backend=in_graph", "--run-dir", str(run)
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert 'suite = "envpool"' in (run / "config.toml").read_text()
     summary = json.loads((run / "summary.json").read_text())

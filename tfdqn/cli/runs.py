@@ -178,9 +178,11 @@ def export(
     require_supported_platform()
     wanted = parse_formats(formats or [ModelFormat.savedmodel])
     from tfdqn.exporting.versions import require_free
-    from tfdqn.storage.best_policy import require_policy
+    from tfdqn.storage.best_policy import require_policy, require_return
 
     require_policy(RunDir(run).begun(), checkpoint.value)
+    if min_return is not None:
+        require_return(RunDir(run), checkpoint.value, min_return)
     if hub_layout is not None:
         require_free(hub_layout)
         require_writable(hub_layout.parent)

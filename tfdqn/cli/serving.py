@@ -79,7 +79,7 @@ def serve(
     model = model_name(folder, name)
     access = read_access(api_key_file, tls_cert, tls_key, say_on_stderr)
     options = Options(access, read_policy(versions), read_labels(labels or []), drain_seconds, max_batch_size)
-    require_chosen(options.versions, folder)
+    require_chosen(options.versions, folder, say_on_stderr)
     serves = threading.Event()
 
     def acknowledge() -> None:

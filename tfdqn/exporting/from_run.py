@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 
 from tfdqn.config import Config
-from tfdqn.errors import UserError
 from tfdqn.exporting.formats import ModelFormat, convert, parse_formats
 from tfdqn.exporting.model_card import write_model_card
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.exporting.tf_serving_files import write_serving_files
+from tfdqn.storage.best_policy import load_policy_weights, require_policy, require_return
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
 
@@ -39,14 +39,14 @@ def export_run(
       CheckpointError: if the run has no such weights yet.
     """
     from tfdqn.networks.factory import weight_specs
-    from tfdqn.storage.best_policy import load_policy_weights
 
     parsed_formats = parse_formats(formats)
     run = RunDir.at(run_dir)
     config, task_spec = run.config(), run.task_spec()
-    weights, card = load_policy_weights(run, checkpoint, weight_specs(config, task_spec))
+    require_policy(run, checkpoint)
     if min_return is not None:
-        _require_return(min_return, card)
+        require_return(run, checkpoint, min_return)
+    weights, card = load_policy_weights(run, checkpoint, weight_specs(config, task_spec))
     origin = {"checkpoint": checkpoint, **card}
     version = export_weights(config, task_spec, weights, run.exports, origin, parsed_formats)
     write_serving_files(run.exports)
@@ -92,14 +92,3 @@ def export_weights(
         card["ensemble"] = msgspec.to_builtins(config.ensemble)
         aggregate_members = partial(aggregate, aggregation=config.ensemble.aggregation)
     return export_policy(task_spec, network, directory, card, aggregate_members, add)
-
-
-def _require_return(min_return: float, card: Mapping[str, Any]) -> None:
-    scores = card.get("evaluation")
-    if scores is None:
-        raise UserError("--min-return applies to the best policy only: the latest checkpoint's was not evaluated")
-    if not scores["mean_return"] >= min_return:
-        raise UserError(
-            f"not exported: the best policy's mean return is {scores['mean_return']:.6g} over "
-            f"{scores['episodes']} episodes, below the required {min_return:.6g}"
-        )

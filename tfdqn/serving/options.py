@@ -1,7 +1,7 @@
 """`Options`: the options of `tfdqn serve`, and functions that read those that are more than a number."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,12 +61,17 @@ def read_policy(text: str) -> VersionPolicy:
     raise UserError(f'--versions "{text}": latest:N, all, or specific:1,3 is needed')
 
 
-def require_chosen(policy: VersionPolicy, exports: Path) -> None:
-    """Raises UserError if `policy` names only versions that are not in the folder `exports`."""
+def require_chosen(policy: VersionPolicy, exports: Path, say: Callable[[str], None]) -> None:
+    """Warns, by `say`, of versions that `policy` names and the folder `exports` lacks; UserError if it lacks all."""
     found = complete_versions(exports)
-    if policy.only is not None and not policy.chosen(found):
-        missing, there = (", ".join(map(str, each)) for each in (sorted(policy.only), found))
-        raise UserError(f"--versions: {missing} not found in {exports}, which has {there}")
+    absent = sorted((policy.only or frozenset()).difference(found))
+    if not absent:
+        return
+    missing, there = (", ".join(map(str, each)) for each in (absent, found))
+    line = f"--versions: {missing} not found in {exports}, which has {there}"
+    if not policy.chosen(found):
+        raise UserError(line)
+    say(f"warning: {line}; served as soon as it is there")
 
 
 def read_labels(texts: Iterable[str]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from tfdqn.errors import CheckpointError, first_line
+from tfdqn.errors import CheckpointError, UserError, first_line
 from tfdqn.records import Evaluation
 from tfdqn.storage.arrays import ArrayInfo, check_arrays, load_arrays, save_arrays, with_prefix
 from tfdqn.storage.atomic_files import write_atomically
@@ -34,12 +34,18 @@ def load_best(path: Path, wanted: Mapping[str, ArrayInfo]) -> tuple[dict[str, np
 
     Raises CheckpointError if the file is damaged, or has other weights than `wanted` (`networks.weight_specs`).
     """
+    arrays, evaluation = _read_best(path)
+    check_arrays(arrays, wanted, path)
+    return arrays, evaluation
+
+
+def _read_best(path: Path) -> tuple[dict[str, np.ndarray], Evaluation]:
+    """The best policy's arrays, unchecked, and their scores. Raises CheckpointError if the file is damaged."""
     try:
         arrays = load_arrays(path)
         evaluation = _evaluations.decode(arrays.pop(_RECORD).tobytes())
     except Exception as error:  # a damaged file raises zipfile's, zlib's and struct's errors, EOFError, KeyError, …
         raise CheckpointError(f"{path}: the best policy's file is missing or damaged ({first_line(error)})") from error
-    check_arrays(arrays, wanted, path)
     return arrays, evaluation
 
 
@@ -50,6 +56,18 @@ def require_policy(run: RunDir, which: Literal["best", "latest"]) -> None:
         raise CheckpointError(f"{run.path} has no evaluated policy yet{advice}")
     if which == "latest" and not run.has_checkpoint:
         raise CheckpointError(f"{run.path} has no checkpoint yet")
+
+
+def require_return(run: RunDir, which: Literal["best", "latest"], min_return: float) -> None:
+    """Raises UserError unless the evaluation of the run's policy had at least this mean return."""
+    if which != "best":
+        raise UserError("--min-return applies to the best policy only: the latest checkpoint's was not evaluated")
+    scores = _read_best(run.best_weights)[1].scores
+    if not scores.mean_return >= min_return:
+        raise UserError(
+            f"not exported: the best policy's mean return is {scores.mean_return:.6g} over "
+            f"{scores.episodes} episodes, below the required {min_return:.6g}"
+        )
 
 
 def load_policy_weights(

@@ -56,6 +56,7 @@ class TrainingMonitor:
         self._show_due = IntervalTrigger(_PROGRESS_SECONDS)
         self._acting_rate, self._learning_rate = Rate(), Rate()
         self._shown_rates = (0.0, 0.0)
+        self._logged: tuple[object, dict[str, float]] | None = None
         self._seconds_before = session.counters.seconds
         self._started = time.monotonic()
 
@@ -154,7 +155,10 @@ class TrainingMonitor:
         )
         staleness = session.learner.take_staleness()
         at = Point(env_steps, train_steps, self.seconds)
-        self._tracker.scalars(self._curves(env_steps, train_steps, staleness), at)
+        values = self._curves(env_steps, train_steps, staleness)
+        if (at[:2], values) != self._logged:  # while all waits, as for a replay server, one line says it
+            self._tracker.scalars(values, at)
+        self._logged = at[:2], values
         if staleness is not None:
             self._tracker.histogram("learning/staleness", staleness, at)
 

@@ -1,0 +1,70 @@
+"""What the periodic work of a run writes: a line of curves when something has changed, and no other."""
+
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.support.tiny_runs import tiny
+from tfdqn.training import monitor as module
+from tfdqn.training.monitor import TrainingMonitor
+
+
+class AlwaysDue:
+    """Stands in for an interval that has always passed."""
+
+    def __init__(self, seconds: float):
+        pass
+
+    def is_due(self) -> bool:
+        return True
+
+    def done(self) -> None:
+        pass
+
+
+def session() -> Any:
+    return SimpleNamespace(
+        config=tiny(),
+        run_dir=SimpleNamespace(logs="logs", check_claim=lambda: None),
+        counters=SimpleNamespace(seconds=0.0),
+        learner=SimpleNamespace(metrics={"loss": 1.0}, train_steps=5, take_staleness=lambda: None, dropped=0),
+        actors=SimpleNamespace(recent_return=20.0, recent_length=20.0, weights_version=5),
+        ratio=SimpleNamespace(transitions=100, updates_owed=lambda: 0),
+        replay=SimpleNamespace(size=lambda: 100),
+        evaluations=SimpleNamespace(best_return=None),
+        env_steps=100,
+        first_call_seconds=None,
+        must_be_saved=False,
+        check=lambda: None,
+        save=lambda seconds: None,
+    )
+
+
+def test_while_nothing_moves_one_line_says_so_and_the_next_comes_when_something_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "IntervalTrigger", AlwaysDue)
+    written: list[tuple[int, float]] = []
+    tracker: Any = SimpleNamespace(
+        scalars=lambda values, at: written.append((at.env_steps, values["acting/env_steps_per_second"]))
+    )
+    run = session()
+    monitor = TrainingMonitor(run, tracker, lambda progress: None, lambda: False, profile=False)
+
+    def ticked(times: int) -> list[tuple[int, bool]]:
+        """The steps of the lines that this many ticks write, and whether there was any speed."""
+        written.clear()
+        for _ in range(times):
+            monitor.tick(nullcontext())
+        return [(env_steps, speed > 0) for env_steps, speed in written]
+
+    assert ticked(1) == [(100, False)]
+    run.env_steps = 164
+    assert ticked(5) == [(164, True), (164, False)]  # a replay server is away
+    assert ticked(3) == []
+    run.actors.recent_return = 30.0
+    assert ticked(2) == [(164, False)]
+    run.env_steps = 228
+    assert ticked(1) == [(228, True)]
