@@ -39,6 +39,9 @@ def test_a_run_and_its_exports_are_the_same_model(run: Path, tmp_path: Path) -> 
 
 
 def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("007", "newest"):
+        (tmp_path / "unnumbered" / name).mkdir(parents=True)
+        (tmp_path / "unnumbered" / name / "saved_model.pb").touch()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for arguments, problem in (
@@ -50,6 +53,8 @@ def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys: pytest.Capture
             ([run, "--port", "65536"], "65536"),
             ([run, "--host", "0.0.0.0", "--port", 0], "other hosts can reach 0.0.0.0: --api-key-file and --tls-cert"),
             ([run, "--api-key-file", tmp_path / "keys"], "keys: No such file or directory"),
+            ([tmp_path / "unnumbered"], "unnumbered: no exported version here"),
+            ([run, "--versions", "specific:7"], f"--versions: 7 not found in {run}/exports, which has 1"),
             ([run, "--versions", "newest"], '--versions "newest": latest:N, all, or specific:1,3 is needed'),
             ([run, "--label", "stable"], '--label "stable": NAME=VERSION is needed'),
             ([run, "--max-batch-size", 0], "max-batch-size"),

@@ -104,6 +104,18 @@ def test_a_run_leaves_another_runs_versions_alone(run: RunDir, tmp_path: Path) -
     assert len(cards) == 2 and len({card["run"] for card in cards.values()}) == 2
 
 
+def test_a_file_that_has_the_next_number_is_skipped_and_old_versions_still_go(run: RunDir) -> None:
+    shutil.rmtree(run.best)
+    run.exports.mkdir(exist_ok=True)
+    (run.exports / "7").write_text("a file")
+    said: list[str] = []
+    with closing(exports(run, said)) as made:
+        for step in (1, 2, 3):
+            made.new_best(weights(step), evaluation(step))
+    assert len(said) == 3 and not any("warning" in line for line in said)
+    assert versions(run.exports) == [9, 10]
+
+
 def test_a_best_that_was_not_exported_before_a_kill_is_exported_when_the_run_goes_on(run: RunDir) -> None:
     said: list[str] = []
     for expected in ([1], [1]):  # and once only

@@ -38,6 +38,7 @@ def test_what_no_policy_can_choose_is_refused_with_what_there_is(tmp_path: Path)
     said: list[str] = []
     for text in ("latest:1", "latest:3", "all", "specific:12", "specific:12,1"):
         require_chosen(read_policy(text), tmp_path, said.append)
+    require_chosen(read_policy("all"), tmp_path / "9", said.append)  # without any: loading them says so
     assert said == []
     with pytest.raises(UserError, match=r"--versions: 7, 9 not found in .*, which has 1, 12$"):
         require_chosen(read_policy("specific:9,7"), tmp_path, said.append)

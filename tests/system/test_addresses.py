@@ -65,6 +65,13 @@ def test_an_address_is_taken_apart_and_put_together() -> None:
     assert [is_address(each) for each in ("::1", "::1:80", "a", "a:", ":1", "a:0", "a:65536", 1)] == [False] * 8
 
 
+@pytest.mark.parametrize("host", ["", "a..b", ".a", "a" * 64, "a\0b"])
+def test_what_can_be_no_host_s_name_is_refused_before_the_system_is_asked(host: str) -> None:
+    assert not is_address(f"{host}:80")
+    with pytest.raises(UserError, match=r"^can't serve at .*: it is neither the name of a host nor an IP address$"):
+        listen(host, 0)
+
+
 @pytest.mark.parametrize("host", [*LOOPBACK, *UNSPECIFIED])
 def test_a_process_that_only_its_own_host_reaches_is_refused_among_other_hosts(host: str) -> None:
     named = {"chief 0": "host-a:1", "worker 0": with_host(2, host)}

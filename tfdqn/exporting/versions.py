@@ -61,7 +61,7 @@ def exports_folder(path: Path) -> Path:
     if has_model(path):
         raise UserError(f"{path} is one version; give the folder of versions, {path.parent}")
     folder = path / "exports" if (path / "exports").is_dir() else path
-    if not any(folder.glob(f"*/{MODEL_FILE}")):
+    if not complete_versions(folder):
         raise UserError(f"{path}: {_why_none(path)}")
     return folder
 

@@ -30,8 +30,17 @@ _IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 def is_address(value: object) -> bool:
     """Whether a value is "host:port". An IPv6 address must be in brackets: its end could be taken for the port."""
     host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    is_host = bool(host) and (":" not in host or (host[0], host[-1]) == ("[", "]"))
+    is_host = _can_be_looked_up(host) and (":" not in host or (host[0], host[-1]) == ("[", "]"))
     return is_host and re.fullmatch(r"[0-9]{1,5}", port) is not None and 0 < int(port) < 65536
+
+
+def _can_be_looked_up(host: str) -> bool:
+    """Whether a host has the form of a name or IP address: system calls raise UnicodeError or ValueError for others."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return bool(host) and host.isprintable()
 
 
 def host_and_port(address: str) -> tuple[str, int]:
@@ -184,6 +193,8 @@ def listen(host: str, port: int) -> socket.socket:
     Sets TCP_NODELAY, which asyncio does only for sockets that it made itself: otherwise the second half of an answer
     waits 40 ms for the client's delayed acknowledgement of the first.
     """
+    if not _can_be_looked_up(host):
+        raise UserError(f'can\'t serve at "{host}": it is neither the name of a host nor an IP address')
     try:
         family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.create_server(place[:2], family=family)
