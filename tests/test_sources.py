@@ -1,7 +1,8 @@
-"""What every source file keeps to: text is UTF-8 wherever it runs, and no age is read off a wall clock."""
+"""What every source file keeps to: text is UTF-8, no age is read off a wall clock, returns are all written alike."""
 
 import ast
 import functools
+import re
 import subprocess
 from pathlib import Path
 
@@ -84,6 +85,29 @@ def test_the_check_finds_what_it_looks_for(line: str) -> None:
 @pytest.mark.parametrize("line", ["open(f, 'rb')", "f.open('ab')", "os.open(f, 0)", "subprocess.run(['a'])"])
 def test_the_check_lets_bytes_pass(line: str) -> None:
     assert without_encoding(line) == []
+
+
+RETURN = re.compile(r"((mean|std|median|best|final|last|episode)_return|score|ci_low|ci_high)$")
+
+
+def formats_of_returns(source: str) -> list[str]:
+    """How each return or score is written in a text."""
+    return [
+        "" if node.format_spec is None else ast.unparse(node.format_spec)[2:-1]
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FormattedValue)
+        and isinstance(node.value, ast.Attribute | ast.Name)
+        and RETURN.search(ast.unparse(node.value))
+    ]
+
+
+def test_returns_are_written_with_two_decimals_and_with_one_while_they_change() -> None:
+    formats = {str(file): set(formats_of_returns(file.read_text(encoding="utf-8"))) for file in FILES}
+    live = {"terminal.py", "runs_view.py"}
+    for file, found in formats.items():
+        assert found <= ({",.2f", ",.1f"} if Path(file).name in live else {",.2f"}), file
+    assert sum(map(bool, formats.values())) > 10
+    assert formats_of_returns('f"{a.mean_return:g} {score} {scores}"') == ["g", ""]
 
 
 def test_no_test_makes_an_object_without_its_constructor() -> None:

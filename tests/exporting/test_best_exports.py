@@ -70,7 +70,7 @@ def test_old_versions_go_but_for_those_that_a_user_made(run: RunDir) -> None:
     # Its best was not exported by itself before: that is version 2, and the oldest to go, but not its copy.
     assert [by_hand.name, *map(str, versions(run.exports))] == ["1", "1", "7", "8", "9"]
     assert [line for line in said if "warning" in line] == []
-    assert said[-1] == f"exported the best policy so far, with return 3: {run.exports / '9'}"
+    assert said[-1] == f"exported the best policy so far, with return 3.00: {run.exports / '9'}"
     policy = load_policy(run.exports)
     assert policy.card["train_steps"] == 3
     np.testing.assert_array_equal(policy.q_values(ZEROS["observation"]), [[3.0, 3.0, 3.0]])
@@ -163,7 +163,7 @@ def test_at_a_url_what_says_that_a_version_is_complete_comes_last(
     with closing(exports(run, said, f'export.directory="{ram}/"')) as made:
         for step in (1, 2, 3):
             made.new_best(weights(step), evaluation(step))
-    assert said[-1] == f"exported the best policy so far, with return 3: {ram}/4"
+    assert said[-1] == f"exported the best policy so far, with return 3.00: {ram}/4"
     assert names(ram) == ["3", "4", "batching.config", "models.config"]
     of_one = [target for target in written if target.startswith(f"{ram}/4/")]
     assert of_one[-2:] == [f"{ram}/4/saved_model.pb", f"{ram}/4/COMPLETE"]

@@ -156,7 +156,7 @@ def test_the_model_card_says_what_each_element_may_be(tmp_path: Path) -> None:
 def test_the_model_card_says_which_episodes_were_played(played: int, words: str, tmp_path: Path) -> None:
     _, spec, version = exported("grid", tmp_path)
     config = tiny("evaluation.episodes=3", "evaluation.confirm_episodes=4")
-    scores = {"episodes": played, "mean_return": 1.0, "ci_low": 0.0, "ci_high": 2.0}
+    scores = {"episodes": played, "mean_return": 1234.5, "ci_low": 0.0, "ci_high": 2000.0}
     write_model_card(version, spec, config, {"checkpoint": "best", "train_steps": 3, "evaluation": scores})
     page = (version / "model_card.md").read_text()
-    assert f"| evaluation in training | greedy mean return 1.00 (95 %: 0.00 to 2.00) over {words} |" in page
+    assert f"| evaluation in training | greedy mean return 1,234.50 (95 %: 0.00 to 2,000.00) over {words} |" in page

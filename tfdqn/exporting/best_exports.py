@@ -92,7 +92,7 @@ class BestExports:
             return export_weights(self._config, self._task_spec, weights, directory, origin)
 
         where = self._destination.publish(export)
-        self._say(f"exported the best policy so far, with return {evaluation.scores.mean_return:g}: {where}")
+        self._say(f"exported the best policy so far, with return {evaluation.scores.mean_return:,.2f}: {where}")
 
     def _own_cards(self) -> dict[int, Card]:
         """The cards of the versions that this run exported here, by version; copies of them are left out."""

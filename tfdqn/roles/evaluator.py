@@ -153,7 +153,7 @@ class _EvaluatorLoop:
         self._tracker.evaluation(evaluation, seconds)
         self._set_report(evaluation)
         best = ", the best so far" if evaluation.is_best else ""
-        self._context.say(f"return {evaluation.scores.mean_return:g} at {env_steps:,} environment steps{best}")
+        self._context.say(f"return {evaluation.scores.mean_return:,.2f} at {env_steps:,} environment steps{best}")
 
     def _finish(self) -> None:
         """Makes the last evaluation of training, and evaluates the best policy on fresh episodes."""

@@ -21,7 +21,7 @@ def reason_to_stop(
       is_done: whether all environment steps were taken, and all updates that they owe were made.
     """
     if best_return is not None and _is_reached(stop, best_return):
-        return f"an evaluation reached a mean return of {best_return:g}"
+        return f"an evaluation reached a mean return of {best_return:,.2f}"
     if _is_exhausted(stop, evaluations_without_best):
         return f"{evaluations_without_best} evaluations brought no new best"
     return f"{env_steps:,} environment steps were taken" if is_done else None
