@@ -65,8 +65,8 @@ def require_return(run: RunDir, which: Literal["best", "latest"], min_return: fl
     scores = _read_best(run.best_weights)[1].scores
     if not scores.mean_return >= min_return:
         raise UserError(
-            f"not exported: the best policy's mean return is {scores.mean_return:.6g} over "
-            f"{scores.episodes} episodes, below the required {min_return:.6g}"
+            f"not exported: the best policy's mean return is {scores.mean_return:,} over "
+            f"{scores.episodes:,} episodes, below the required {min_return:,}"
         )
 
 
