@@ -22,6 +22,7 @@ from tfdqn.cli.arguments import (
     require_supported_platform,
     say_on_stderr,
 )
+from tfdqn.cli.starting import starting
 from tfdqn.errors import STOPPED_STATUS, PackageMissingError
 from tfdqn.launch.manifests.platforms import Platform
 
@@ -72,16 +73,16 @@ def launch(
     run = RunDir(run_dir or default_run_dir(config, resolved))
     run.refuse_unused(unused, say_on_stderr)
 
-    from tfdqn.tasks.registry import require_learnable
-    from tfdqn.tracking.systems import require_systems
+    again = command_to_resume("launch", config, [*given, *([] if evaluator else ["--no-evaluator"])], run.path)
+    with starting(again):
+        from tfdqn.cli import terminal
+        from tfdqn.cli.live_table import JobView
+        from tfdqn.launch.local_job import launch as run_job
+        from tfdqn.tasks.registry import require_learnable
+        from tfdqn.tracking.systems import require_systems
 
-    require_learnable(resolved.task)
-    require_systems(resolved.tracking)
-
-    from tfdqn.cli import terminal
-    from tfdqn.cli.live_table import JobView
-    from tfdqn.launch.local_job import launch as run_job
-
+        require_learnable(resolved.task)
+        require_systems(resolved.tracking)
     with JobView(resolved.stop.env_steps, run.process_logs if prefix else None) as view:
         outcome = run_job(resolved, run, view, has_evaluator=evaluator)
     if outcome.summary is not None:
@@ -96,8 +97,6 @@ def launch(
         saved = (
             f"Saved at {at}." if outcome.is_saved else f"The learner could not save; the last checkpoint is at {at}."
         )
-    options = [] if evaluator else ["--no-evaluator"]
-    again = command_to_resume("launch", config, [*given, *options], run.path)
     view.say(f"{saved} To {'resume' if newest else 'begin again'}:\n{again}")
 
 

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tfdqn.cli.arguments import command_to_resume, load_config, say_on_stderr
+from tfdqn.cli.starting import starting
 from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
 from tfdqn.cli.terminal import make_console
 from tfdqn.config import Config
@@ -62,18 +63,19 @@ def train(
     folder = SeedsFolder(run_dir or Path("runs") / f"{config.stem}-seeds")
     folder.run((folder.seeds() or wanted)[0]).refuse_unused(unused, say_on_stderr)
 
-    from tfdqn.training.prerequisites import require_trainable_runs
-
-    require_trainable_runs(resolved)
     asked = ["--seeds", seeds, *([] if jobs is None else ["--jobs", str(jobs)]), *options]
     asked += ["--together"] if together else []
     again = command_to_resume("train", config, [*overrides, *asked], folder.path)
-    if together:
+    if not together:
+        train_each(resolved, wanted, folder, jobs, again, options)
+        return
+
+    def prepare() -> "Callable[[RunsView], SeedsOutcome]":
         from tfdqn.tuning.seeds import train_seeds_together
 
-        _train(wanted, folder, again, lambda view: train_seeds_together(resolved, wanted, folder, view, jobs))
-    else:
-        train_each(resolved, wanted, folder, jobs, again, options)
+        return lambda view: train_seeds_together(resolved, wanted, folder, view, jobs)
+
+    _train(resolved, wanted, folder, again, prepare)
 
 
 def _require_together(config: Config, options: Sequence[str]) -> None:
@@ -89,17 +91,29 @@ def train_each(
     config: Config, seeds: Sequence[int], folder: SeedsFolder, jobs: int | None, again: str, options: Sequence[str] = ()
 ) -> None:
     """Trains each seed in a process of its own, and prints the results. `again` is the command to resume."""
-    from tfdqn.tuning.seeds import train_seeds
 
-    _train(seeds, folder, again, lambda view: train_seeds(config, seeds, folder, view, jobs, options))
+    def prepare() -> "Callable[[RunsView], SeedsOutcome]":
+        from tfdqn.tuning.seeds import train_seeds
+
+        return lambda view: train_seeds(config, seeds, folder, view, jobs, options)
+
+    _train(config, seeds, folder, again, prepare)
 
 
 def _train(
-    seeds: Sequence[int], folder: SeedsFolder, again: str, train_seeds: "Callable[[RunsView], SeedsOutcome]"
+    config: Config,
+    seeds: Sequence[int],
+    folder: SeedsFolder,
+    again: str,
+    prepare: "Callable[[], Callable[[RunsView], SeedsOutcome]]",
 ) -> None:
-    """Trains seeds by `train_seeds`, and prints the results; raises typer.Exit if one has failed."""
-    from tfdqn.cli.runs_view import RunsView
+    """Trains seeds by what `prepare` returns, and prints the results; raises typer.Exit if one has failed."""
+    with starting(again):
+        from tfdqn.cli.runs_view import RunsView
+        from tfdqn.training.prerequisites import require_trainable_runs
 
+        train_seeds = prepare()
+        require_trainable_runs(config)
     with RunsView() as view:
         outcome = train_seeds(view)
     with suppress(OSError):  # the terminal may have been closed

@@ -1,5 +1,6 @@
 """The verb `tune`, which searches for the best values of configuration keys."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from tfdqn.cli.arguments import (
     load_config,
     require_supported_platform,
 )
+from tfdqn.cli.starting import starting
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.storage.locks import holder_of
@@ -23,7 +25,8 @@ from tfdqn.tuning.study_storage import require_optuna, shown_url, storage_failur
 from tfdqn.tuning.trial_records import Trial, best_of, total_evaluations
 
 if TYPE_CHECKING:
-    from tfdqn.tuning.study import Study
+    from tfdqn.tuning.study import Settings, Study
+    from tfdqn.tuning.study_folder import StudyFolder
     from tfdqn.tuning.trial_runs import Template
 
 verbs = typer.Typer()
@@ -83,21 +86,12 @@ def tune(
     Each trial is a run. An existing study is resumed.
     """
     require_supported_platform()
-    require_optuna()
-    from tfdqn.config import toml
-    from tfdqn.tuning.search_space import load_space
-    from tfdqn.tuning.study import Settings, Study
     from tfdqn.tuning.study_folder import StudyFolder
-    from tfdqn.tuning.trial_runs import Template
 
     given = overrides or []
     if study_name is not None and storage is None:
         raise ConfigError(f"--study-name {study_name} is a name in a database: give its --storage, too")
-    base = _base(config, space, given)
-    ranges = load_space(space, base, [each.partition("=")[0].strip() for each in given])
-    _refuse_what_cannot_be_searched(base, prune_after)
     folder = StudyFolder(study_dir or Path("runs") / f"{config.stem}-tune")
-    template = Template(toml.content(config), str(config), given, ranges)
     arguments = [as_argument(config), as_argument(space), *given, "--study-dir", str(folder.path)]
     for name, value in (
         ("--trials", trials),
@@ -109,9 +103,32 @@ def tune(
         ("--study-name", study_name),
     ):
         arguments += [] if value is None else [name, str(value)]
+    again = own_command(["tune", *arguments])
+
+    def prepare() -> "tuple[Study, Template]":
+        from tfdqn.tuning.study import Settings
+
+        return _prepare(config, space, given, folder, Settings(storage, study_name, pruner, prune_after))
+
     with storage_failures_are_one_line(folder.path):
-        study = Study(folder, base, ranges, Settings(storage, study_name, pruner, prune_after))
-        _search(study, template, trials, jobs, fresh_seeds, own_command(["tune", *arguments]))
+        _search(prepare, trials, jobs, fresh_seeds, again)
+
+
+def _prepare(
+    config: Path, space: Path, given: list[str], folder: "StudyFolder", settings: "Settings"
+) -> "tuple[Study, Template]":
+    """Checks what is to be searched, and opens the study. Raises ConfigError, StudyError."""
+    require_optuna()
+    from tfdqn.config import toml
+    from tfdqn.tuning.search_space import load_space
+    from tfdqn.tuning.study import Study
+    from tfdqn.tuning.trial_runs import Template
+
+    base = _base(config, space, given)
+    ranges = load_space(space, base, [each.partition("=")[0].strip() for each in given])
+    _refuse_what_cannot_be_searched(base, settings.prune_after)
+    template = Template(toml.content(config), str(config), given, ranges)
+    return Study(folder, base, ranges, settings), template
 
 
 def _base(config: Path, space: Path, given: list[str]) -> Config:
@@ -129,12 +146,16 @@ def _base(config: Path, space: Path, given: list[str]) -> Config:
         raise
 
 
-def _search(study: "Study", template: "Template", trials: int, jobs: int | None, fresh_seeds: int, again: str) -> None:
+def _search(
+    prepare: Callable[[], "tuple[Study, Template]"], trials: int, jobs: int | None, fresh_seeds: int, again: str
+) -> None:
     """Runs the trials, prints the best one, and trains its configuration with fresh seeds."""
-    from tfdqn.cli.trials_view import TrialsView
-    from tfdqn.tuning.search import search, write_best
-    from tfdqn.tuning.study_page import write_page
+    with starting(again):
+        from tfdqn.cli.trials_view import TrialsView
+        from tfdqn.tuning.search import search, write_best
+        from tfdqn.tuning.study_page import write_page
 
+        study, template = prepare()
     with TrialsView(trials) as view:
         is_over = search(study, template, trials, view, jobs)
         best = best_of(study.trials())
