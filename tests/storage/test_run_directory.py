@@ -1,6 +1,8 @@
 """Run directories: one configuration each, and the task as it was when the run began."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -8,6 +10,7 @@ from msgspec.structs import replace
 from tfdqn.config import DQN, Checkpoint, Config, Evaluation, Learner, Logging, Replay, Stop, Task
 from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError, RunDirError
+from tfdqn.storage.locks import release_all
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
@@ -77,6 +80,29 @@ def test_what_is_not_learned_may_change_and_is_kept(tmp_path: Path, now: Config)
         learn_something(run)
     with run.claim(now):
         assert run.config() == now
+
+
+@pytest.mark.parametrize("claimed", [RunDir.claim, RunDir.supervise, RunDir.claim_alone])
+def test_changes_come_to_stay_with_a_checkpoint_and_go_with_a_start_that_saved_none(
+    tmp_path: Path, claimed: Any
+) -> None:
+    now, path = Config(stop=Stop(env_steps=600_000)), tmp_path / "run"
+    with RunDir(path).claim(Config()):
+        learn_something(RunDir(path))
+    run = RunDir(path)
+    with claimed(run, now):
+        assert run.config() == RunDir(path).config() == now  # as its other processes read it
+    assert run.config() == RunDir(path).config() == Config()
+    with pytest.raises(ZeroDivisionError), claimed(RunDir(path), now):
+        raise ZeroDivisionError
+    assert RunDir(path).config() == Config()
+    with claimed(RunDir(path), now):
+        release_all()  # it ends without the end of the block
+        assert RunDir(path).config() == Config()
+    with claimed(RunDir(path), now):
+        (path / "checkpoints" / "000002").mkdir()
+        shutil.rmtree(path / "checkpoints" / "000001")
+    assert RunDir(path).config() == now
 
 
 @pytest.mark.parametrize("left", ["checkpoint", "best", "curves"])

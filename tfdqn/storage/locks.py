@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
@@ -60,6 +60,7 @@ class FileLock:
       holder: the other process that has it, if known.
       is_lost: whether another process took it because this one had not renewed it for too long.
       left_by: the previous holder, if it ended without releasing the lock, for example because it was killed.
+      before_release: called while the lock is still held, when it is given up.
     """
 
     def __init__(self, file: Path):
@@ -67,6 +68,7 @@ class FileLock:
         self.holder: Owner | None = None
         self.is_lost = False
         self.left_by: Owner | None = None
+        self.before_release: Callable[[], None] = lambda: None
         self._descriptor = -1
         self._writing = threading.Lock()  # so that no renewal comes after the release
         self._lease: _Lease | None = None
@@ -90,6 +92,8 @@ class FileLock:
 
     def release(self) -> None:
         """Gives the lock up, or stops trying to get it."""
+        if self._lease is not None:
+            self.before_release()
         with self._writing:
             if self._lease is not None:
                 with suppress(OSError):

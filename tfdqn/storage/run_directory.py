@@ -6,7 +6,8 @@ trains in it; a killed run leaves no lock that a user must remove. Nothing that 
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,18 +108,19 @@ class RunDir:
         """Claims the directory for this configuration, and until the block ends for this process.
 
         Raises RunDirError if it isn't a run directory, if another process trains in it, or if it belongs to another
-        configuration; nothing in it has changed then.
+        configuration; nothing in it has changed then. If the block ends before a checkpoint is saved in a run that has
+        learned, the run gets its previous configuration back.
         """
-        with self._locked(self.lock_file):
-            self._settle(config)
+        with self._locked(self.lock_file) as lock:
+            self._settle(config, lock)
             yield
 
     @contextmanager
     def supervise(self, config: Config) -> Iterator[None]:
         """As `claim`, for the supervisor of a job. The job's learner makes its own claim."""
-        with self._locked(self.supervisor_lock_file):
+        with self._locked(self.supervisor_lock_file) as lock:
             with self._locked(self.lock_file):
-                self._settle(config)
+                self._settle(config, lock)
             yield
 
     def confirm_claim(self) -> None:
@@ -146,7 +148,7 @@ class RunDir:
         return self._config[1]
 
     def restore_config(self) -> None:
-        """Puts the previous configuration back: the run has finished, so nothing is trained with the new one."""
+        """Puts the previous configuration back: nothing was, or will be, trained with the new one."""
         if self._config_before is not None:
             write_atomically(self.config_file, self._config_before)
             self._config = self._config_before = None
@@ -186,7 +188,7 @@ class RunDir:
     @property
     def has_checkpoint(self) -> bool:
         """Whether there is a checkpoint to resume from."""
-        return self.checkpoints.is_dir() and any(each.name.isdecimal() for each in self.checkpoints.iterdir())
+        return bool(self._checkpoint_names())
 
     @property
     def has_been_trained(self) -> bool:
@@ -241,28 +243,44 @@ class RunDir:
             )
 
     @contextmanager
-    def _locked(self, file: Path) -> Iterator[None]:
+    def _locked(self, file: Path) -> Iterator[FileLock]:
         self._refuse_what_is_not_a_run()
         with locked(file, self.path) as lock:
             self._locks.append(lock)
             if file == self.lock_file:
                 self.left_by = lock.left_by or self.left_by
             try:
-                yield
+                yield lock
             finally:
                 self._locks.remove(lock)
 
-    def _settle(self, config: Config) -> None:
-        """Writes the configuration, the first time or if only keys that may change have changed."""
+    def _settle(self, config: Config, lock: FileLock) -> None:
+        """Writes the configuration, the first time or if only keys that may change have changed.
+
+        When `lock` is released, the previous one comes back if nothing was trained with the new one.
+        """
         text = toml.dump(config).encode()
-        if self._has_learned():
+        if has_learned := self._has_learned():
             self._refuse_another(config, text)
         else:
             self.task_file.unlink(missing_ok=True)  # of a configuration that may have had a mistake in it
         if not self._holds(text):
             self._config_before = self.config_file.read_bytes() if self.config_file.exists() else None
             write_atomically(self.config_file, text)
+            if has_learned:
+                lock.before_release = partial(self._restore_unless_saved, self._checkpoint_names())
         self._config = text, config
+
+    def _restore_unless_saved(self, before: set[str]) -> None:
+        """Puts the previous configuration back if there is no checkpoint but those of `before`."""
+        with suppress(OSError):
+            if self._checkpoint_names() <= before:
+                self.restore_config()
+
+    def _checkpoint_names(self) -> set[str]:
+        if not self.checkpoints.is_dir():
+            return set()
+        return {each.name for each in self.checkpoints.iterdir() if each.name.isdecimal()}
 
     def _holds(self, text: bytes) -> bool:
         return self.config_file.exists() and self.config_file.read_bytes() == text
