@@ -25,8 +25,9 @@ VARIABLE = "TFDQN_BEATS"
 # The state of a process that enters the rendezvous of lockstep processes: until the last one has arrived, TensorFlow
 # blocks every thread of the process, including that of the heartbeat.
 MEETING = "meeting the others"
+STARTING = "starting"  # the state of a process whose role is imported
 _MEETING_SECONDS = 60.0
-_COMMAND_PERIOD_SECONDS = 1.0
+_PERIOD_SECONDS = 1.0
 _MAX_AHEAD_SECONDS = 1.0  # by which clocks may differ
 
 
@@ -120,6 +121,25 @@ def read_heartbeat(file: Path) -> HeartbeatRecord | None:
 
 
 @contextmanager
+def repeated_heartbeat(file: HeartbeatFile, state: str) -> Iterator[None]:
+    """Writes heartbeats of one state in a thread of its own while the block runs; the last one stays."""
+    is_over = Event()
+
+    def write_until_over() -> None:
+        file.write(state, 0.0)
+        while not is_over.wait(_PERIOD_SECONDS):
+            file.write(state, 0.0)
+
+    thread = Thread(target=write_until_over, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join(_PERIOD_SECONDS)  # a disk that hangs must not delay the end
+
+
+@contextmanager
 def heartbeat_of_command(command: str, say: Callable[[str], None]) -> Iterator[None]:
     """Writes heartbeats of a process with no role in a job (`train`, `launch`, `serve`, …) while the block runs.
 
@@ -131,20 +151,10 @@ def heartbeat_of_command(command: str, say: Callable[[str], None]) -> Iterator[N
         yield
         return
     file = HeartbeatFile(Path(folder) / f"command-{os.getpid()}.json", command, say)
-    is_over = Event()
-
-    def write_until_over() -> None:
-        file.write("running", 0.0)
-        while not is_over.wait(_COMMAND_PERIOD_SECONDS):
-            file.write("running", 0.0)
-
-    thread = Thread(target=write_until_over, name="heartbeat", daemon=True)
-    thread.start()
     try:
-        yield
+        with repeated_heartbeat(file, "running"):
+            yield
     finally:
-        is_over.set()
-        thread.join(_COMMAND_PERIOD_SECONDS)  # a disk that hangs must not delay the end
         file.remove()
 
 

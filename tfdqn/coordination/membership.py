@@ -15,7 +15,7 @@ from tfdqn.cluster.roles import LEARNER, ProcessId
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
-from tfdqn.coordination.heartbeat_files import MEETING, HeartbeatFile, heartbeat_file
+from tfdqn.coordination.heartbeat_files import MEETING, STARTING, HeartbeatFile, heartbeat_file
 from tfdqn.coordination.messages import Answer, Counts, Heartbeat, Hello, Phase, Welcome, fingerprint
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.coordination.stall_detector import StallDetector
@@ -64,7 +64,7 @@ class Membership:
         self.life = uuid.uuid4().hex  # of this process: no two have the same
         self.joined = ""  # the learner's life that this process takes part in; empty: none yet
         self._lock = threading.Lock()
-        self._state = "starting"
+        self._state = STARTING
         self._heard_state = ""  # as the learner last heard it
         self._is_heard = False  # whether the last heartbeat was answered, by the learner that was joined
         self._is_refused = False  # whether one was refused since it joined: another learner has its place

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Self
 
 from tfdqn.config import Health
+from tfdqn.coordination.heartbeat_files import STARTING
 from tfdqn.coordination.peers import PeerWait, Pollable
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
@@ -42,7 +43,7 @@ class Watchdog:
         stopped_status: int = STOPPED_STATUS,
     ):
         self.work = StallDetector()
-        self.state = "starting"
+        self.state = STARTING
         self._name, self._health, self._say, self._interrupted = name, health, say, interrupted
         self._stopped_status = stopped_status
         self._awaited: list[PeerWait] = []

@@ -12,6 +12,7 @@ from pathlib import Path
 from tfdqn.cluster.program import Process
 from tfdqn.config import Health
 from tfdqn.coordination.heartbeat_files import (
+    STARTING,
     VARIABLE,
     HeartbeatRecord,
     heartbeat_file,
@@ -22,7 +23,7 @@ from tfdqn.errors import ClusterError
 from tfdqn.system.subprocesses import last_line, start_process, status_when_ended
 
 TFDQN = (sys.executable, "-m", "tfdqn")
-STARTING, WAITING = "starting", "waiting for"  # how states before work begin, in heartbeats; any other means work
+WAITING = "waiting for"  # how a state begins, in heartbeats, in which no work has begun yet, but for `STARTING`
 _MOST_SECONDS_BETWEEN_LOOKS = 1.0  # more is not counted as silence, since the supervisor itself was stopped then
 _STEADY_SECONDS = 60.0  # after which a process that ends has not failed at its start
 _PAUSE_SECONDS, _MOST_PAUSE_SECONDS = 0.5, 10.0  # before a restart: the first pause, which doubles, and the longest

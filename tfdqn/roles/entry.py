@@ -5,13 +5,14 @@ The heartbeat comes first since TensorFlow's import takes seconds. Each process 
 
 import signal
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from importlib import import_module
 
 from tfdqn.cluster.roles import LEARNER
 from tfdqn.cluster.tf_config import CHIEF, WORKER, Cluster
 from tfdqn.cluster.tf_errors import in_one_line
 from tfdqn.config import Config
+from tfdqn.coordination.heartbeat_files import STARTING, HeartbeatFile, heartbeat_file, repeated_heartbeat
 from tfdqn.coordination.membership import Membership
 from tfdqn.coordination.peers import Peers
 from tfdqn.coordination.watchdog import Watchdog
@@ -34,10 +35,7 @@ def run_role(context: RoleContext, begun: Callable[[], None] = lambda: None) -> 
     say_if_open(context)
     if context.process_id == LEARNER:
         require_free(context.topology.learner)  # before TensorFlow's import, which takes seconds
-        from tfdqn.roles import learner
-
-        begun()
-        return learner.run(context)
+        return _run_learner(context, begun)
     with (
         closing(Membership(context.process_id, context.topology, context.config, context.say)) as membership,
         log_own_failures(),
@@ -45,6 +43,18 @@ def run_role(context: RoleContext, begun: Callable[[], None] = lambda: None) -> 
         role = import_module(f"tfdqn.roles.{context.process_id.role}")
         begun()
         return bool(role.run(context, membership))
+
+
+def _run_learner(context: RoleContext, begun: Callable[[], None]) -> bool:
+    """As `run_role`, for the learner, which gives its own heartbeats from the moment on at which it can be reached."""
+    # If it can't be written, the learner will say so.
+    file = HeartbeatFile(heartbeat_file(context.process_id), str(context.process_id), lambda line: None)
+    with ExitStack() as starting:
+        starting.enter_context(repeated_heartbeat(file, STARTING))
+        learner = import_module("tfdqn.roles.learner")
+        begun()
+        is_over = bool(learner.run(context, starting.close))
+    return is_over
 
 
 def serve_chief(config: Config, cluster: Cluster, say: Callable[[str], None]) -> None:

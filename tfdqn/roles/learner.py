@@ -44,8 +44,12 @@ _SAY_AGAIN_SECONDS = 30.0
 _LINE_SECONDS = 10.0
 
 
-def run(context: RoleContext) -> bool:
+def run(context: RoleContext, gives_heartbeats: Callable[[], None] = lambda: None) -> bool:
     """Trains with the other processes of the topology until the configuration says stop.
+
+    Args:
+      context: of the learner.
+      gives_heartbeats: called when it gives heartbeats by itself.
 
     Returns False if the user has asked to stop before; the run is saved then, if it had begun.
 
@@ -68,6 +72,7 @@ def run(context: RoleContext) -> bool:
         task_spec = _task_spec(context, run_dir)
         service = LearnerService(context.topology, config, task_spec, WeightsBoard())
         with closing(service), LearnerWatchdog(context, service) as watchdog:
+            gives_heartbeats()
             waiting = context._replace(say=watchdog.say_waiting)
             if not _others_are_there(waiting, service):
                 return False
