@@ -61,27 +61,32 @@ types: $(VENV)/.installed-dev
 clean:
 	rm -rf -- "$(VENV)"
 
+# Python compiles what a first import needs, which takes seconds; pip would compile every module, for a minute.
+INSTALL := install --no-compile --constraint constraints.txt
+
 $(VENV)/.installed: $(LOCK) | platform
 	@set -e; $(CREATE_VENV)
 	@echo "Installing TensorFlow, TF-Agents and Reverb into $(VENV): about 700 MB, a few minutes, only once."
-	@$(PIP) install --constraint constraints.txt --editable .
+	@$(PIP) $(INSTALL) --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	@echo "Installing what the tests need into $(VENV)."
-	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
-	@touch $@
+# In one go with what training needs: pip resolves once.
+$(VENV)/.installed-dev: $(LOCK) | platform
+	@set -e; $(CREATE_VENV)
+	@echo "Installing TensorFlow, TF-Agents, Reverb and what the tests need into $(VENV): a few minutes, only once."
+	@$(PIP) $(INSTALL) --editable '.[dev]'
+	@touch $(VENV)/.installed $@
 
 # The headless OpenCV last, over that of an environment with windows (setup.cfg).
 $(VENV)/.installed-tasks: $(VENV)/.installed-dev
 	@echo "Installing every kind of task into $(VENV): about a gigabyte, only once."
-	@$(PIP) install --constraint constraints.txt --editable '.[tasks]'
-	@$(PIP) install --constraint constraints.txt --no-deps --force-reinstall opencv-python-headless
+	@$(PIP) $(INSTALL) --editable '.[tasks]'
+	@$(PIP) $(INSTALL) --no-deps --force-reinstall opencv-python-headless
 	@touch $@
 
 $(VENV)/.installed-tracking: $(VENV)/.installed-dev
 	@echo "Installing W&B and MLflow into $(VENV)."
-	@$(PIP) install --constraint constraints.txt --editable '.[wandb,mlflow]'
+	@$(PIP) $(INSTALL) --editable '.[wandb,mlflow]'
 	@touch $@
 
 # Said before pip can: dm-reverb is built for this platform alone.
