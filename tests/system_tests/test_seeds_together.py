@@ -58,14 +58,13 @@ def test_each_seed_is_its_own_run_and_goes_on_as_one_after_a_signal_and_after_a_
     with tfdqn(tmp_path, *(end if each == ENDLESS else each for each in again)) as process:
         assert process.ended() == 0, process.err
         assert "3 seeds in s (" in process.out and "seed 3 has finished: mean return " in process.out
+    monkeypatch.chdir(tmp_path)
     for seed, run in zip(seeds, runs, strict=True):
-        with tfdqn(tmp_path, "train", config, end, f"seed={seed}", "--run-dir", f"own-{seed}") as process:
-            assert process.ended() == 0, process.err
+        assert main.main(["train", config, end, f"seed={seed}", "--run-dir", f"own-{seed}"]) == 0
         assert_same_run(run, tmp_path / f"own-{seed}")
     summary = json.loads((tmp_path / "s" / "seeds.json").read_text())
     assert [each["status"] for each in summary["seeds"]] == ["finished"] * 3
     assert (tmp_path / "s" / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
-    monkeypatch.chdir(tmp_path)
     for command in (["evaluate", "s/seed-2"], ["export", "s/seed-2"], ["inspect", "s"], ["report", "s"]):
         assert main.main(command) == 0
 
