@@ -96,13 +96,12 @@ def test_a_run_that_was_cut_short_at_random_moments_ends_like_one_that_was_not(
     assert timeless(run) == timeless(whole.run)
 
 
-@pytest.mark.parametrize("end", [kill, lambda: True], ids=["killed", "stopped"])
 def test_an_evaluation_that_was_cut_short_is_made_again_of_the_same_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Callable[[], bool]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Checkpoints are made during an evaluation too, and a run that resumes from one has that evaluation to make."""
-    config = msgspec.structs.replace(PLAIN, checkpoint=msgspec.structs.replace(PLAIN.checkpoint, interval_seconds=1e-3))
-    train(config, tmp_path / "whole")
+    train(PLAIN, tmp_path / "whole")
+    often = msgspec.structs.replace(PLAIN, checkpoint=msgspec.structs.replace(PLAIN.checkpoint, interval_seconds=1e-3))
     evaluated, under_way = Evaluator.evaluate, threading.Event()
 
     def evaluate(self: Evaluator, env_steps: int, on_step: Callable[[], None]) -> Evaluation:
@@ -115,15 +114,17 @@ def test_an_evaluation_that_was_cut_short_is_made_again_of_the_same_weights(
 
         return evaluated(self, env_steps, step)
 
-    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
-    run = tmp_path / "run"
-    with suppress(Killed):
-        assert train(config, run, interrupted=lambda: under_way.is_set() and end()).status == "interrupted"
-    monkeypatch.undo()
-    assert not lines(run / "evaluations.jsonl")
-    assert train(config, run).status == "finished"
-    assert timeless(run) == timeless(tmp_path / "whole")
-    assert_same_arrays(policy_weights(tmp_path / "whole", "best"), policy_weights(run, "best"))
+    for name, end in (("killed", kill), ("stopped", lambda: True)):
+        run = tmp_path / name
+        under_way.clear()
+        with monkeypatch.context() as patch, suppress(Killed):
+            patch.setattr(Evaluator, "evaluate", evaluate)
+            first = train(often, run, interrupted=lambda end=end: under_way.is_set() and end())
+            assert (name, first.status) == ("stopped", "interrupted")
+        assert not lines(run / "evaluations.jsonl")
+        assert train(PLAIN, run).status == "finished"
+        assert timeless(run) == timeless(tmp_path / "whole")
+        assert_same_arrays(policy_weights(tmp_path / "whole", "best"), policy_weights(run, "best"))
 
 
 def test_two_actors_are_not_one(tmp_path: Path) -> None:
