@@ -31,10 +31,10 @@ def health(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, li
 
 
 def change_sign(file: Path, clock: str | None = None, **seconds: float) -> None:
-    """Moves a sign's times by so many seconds, and has them read off another clock."""
-    sign = json.loads(file.read_text())
-    sign |= {name: sign[name] + by for name, by in seconds.items()}
-    file.write_text(json.dumps(sign | ({} if clock is None else {"clock": clock})))
+    """Moves a heartbeat's times by so many seconds, and has them read off another clock."""
+    heartbeat = json.loads(file.read_text())
+    heartbeat |= {name: heartbeat[name] + by for name, by in seconds.items()}
+    file.write_text(json.dumps(heartbeat | ({} if clock is None else {"clock": clock})))
 
 
 def test_where_nobody_gives_signs_nobody_is_well(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,7 +98,7 @@ def test_who_has_ended_is_no_longer_asked(folder: Path, capsys: pytest.CaptureFi
     code += "with heartbeat_of_command('serve', print): time.sleep(0.5); os._exit(0)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=240)
     (left,) = folder.glob("*.json")
-    assert (sign := read_heartbeat(left)) is not None and sign.name == "serve"
+    assert (heartbeat := read_heartbeat(left)) is not None and heartbeat.name == "serve"
     assert health(capsys)[0] == 1
 
 
@@ -108,7 +108,7 @@ def test_signs_go_on_while_a_command_runs_and_go_with_it(folder: Path, capsys: p
         seen: set[float] = set()
         while len(seen) < 2:
             assert time.monotonic() < deadline
-            seen |= {sign.seconds for file in folder.glob("*.json") if (sign := read_heartbeat(file))}
+            seen |= {heartbeat.seconds for file in folder.glob("*.json") if (heartbeat := read_heartbeat(file))}
         assert health(capsys) == (0, [f"launch: running (process {os.getpid()})"])
     assert health(capsys)[0] == 1
 

@@ -185,12 +185,12 @@ def test_the_heartbeat_file_is_there_until_the_end_whether_or_not_the_learner_an
             seen: set[float] = set()
 
             def is_renewed() -> bool:
-                sign = read_heartbeat(heartbeat_file(ACTOR))
-                if sign is not None and sign.state == "waiting in vain":
-                    seen.add(sign.seconds)
+                heartbeat = read_heartbeat(heartbeat_file(ACTOR))
+                if heartbeat is not None and heartbeat.state == "waiting in vain":
+                    seen.add(heartbeat.seconds)
                 return len(seen) >= 4
 
-            until(is_renewed, "new signs")
+            until(is_renewed, "new heartbeats")
             gaps = [later - earlier for earlier, later in zip(sorted(seen), sorted(seen)[1:], strict=False)]
             assert min(gaps) < impatient.health.dead_after_seconds
     assert list(beats.iterdir()) == []

@@ -29,7 +29,7 @@ RETIRED = {
     "RoutedItems", "RunWatch", "ServedShard", "SharedParameters", "SignOfLife", "Supervised",
     "SynchronousUpdates", "Target", "Team", "UnitUpdates", "Updated", "Updates",
     "VariableClient", "VariablePublisher", "Wanted", "WorkClock", "computing_with", "expects_nobody",
-    "goes_on", "is_meeting", "make_unit", "take_place", "unit_weights",
+    "goes_on", "is_meeting", "make_unit", "signs", "take_place", "unit_weights",
 }
 # fmt: on
 # Prose, or a name of words, that a reader has to guess at, or for which there is an established word.

@@ -107,8 +107,8 @@ def test_json_has_the_same_for_programs(run: RunDir, lives: Inspection, capsys: 
 
 def test_a_run_that_was_left_shows_what_it_left(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     run.heartbeats.mkdir(parents=True)
-    sign = {"name": "actor 1", "pid": 7, "state": "acting", "steps_per_second": 9.0}
-    (run.heartbeats / "actor-1.json").write_bytes(msgspec.json.encode({**sign, "seconds": 0.0}))
+    heartbeat = {"name": "actor 1", "pid": 7, "state": "acting", "steps_per_second": 9.0}
+    (run.heartbeats / "actor-1.json").write_bytes(msgspec.json.encode({**heartbeat, "seconds": 0.0}))
     lines = shown(capsys, str(run.path))
     assert lines[0] == f"status no learner answers at {learner(run)}"
     assert lines[1].startswith("evaluations 2: ")

@@ -160,11 +160,13 @@ class Chaos:
     def _pids(self) -> dict[ProcessId, int]:
         """Of those who live and have given a heartbeat."""
         alive = set(self._job.process.relatives())
-        signs = {
+        heartbeats = {
             process_id: read_heartbeat(heartbeat_file(process_id, self._job.run.heartbeats))
             for process_id in self._job.topology.process_ids()
         }
-        return {process_id: sign.pid for process_id, sign in signs.items() if sign is not None and sign.pid in alive}
+        return {
+            process_id: each.pid for process_id, each in heartbeats.items() if each is not None and each.pid in alive
+        }
 
 
 def chaos(folder: Path, config: Path, seed: int, kills: int, *arguments: str) -> Outcome:

@@ -39,9 +39,9 @@ class Job(LearningJob):
         found: list[int] = []
 
         def is_there() -> bool:
-            sign = read_heartbeat(heartbeat_file(process_id, self.run.heartbeats))
-            if sign is not None and sign.pid in self.process.relatives():
-                found.append(sign.pid)
+            heartbeat = read_heartbeat(heartbeat_file(process_id, self.run.heartbeats))
+            if heartbeat is not None and heartbeat.pid in self.process.relatives():
+                found.append(heartbeat.pid)
             return bool(found)
 
         self.until(is_there, f"heartbeat of {process_id}")

@@ -69,7 +69,7 @@ def rendered(report: Report) -> RenderableType:
         parts += [Text(), _processes(report, report.inspection)]
         if report.inspection.replay:
             parts += [Text(), _replay(report.inspection)]
-    elif report.run is not None and report.run.signs:
+    elif report.run is not None and report.run.heartbeats:
         parts += [Text(), _heartbeats(report.run)]
     return Group(*parts)
 
@@ -150,6 +150,6 @@ def _replay(inspection: Inspection) -> RenderableType:
 
 def _heartbeats(run: RunReport) -> RenderableType:
     table = WholeTable("process", "last state", "pid", "last heartbeat")
-    for each in run.signs:
+    for each in run.heartbeats:
         table.add_row(each.name, each.state, str(each.pid), ago(each.age_seconds()))
     return table

@@ -85,7 +85,7 @@ class RunReport(Struct, frozen=True, kw_only=True):
     reason: str  # why it has finished; "": it hasn't, or has been trained further since
     checkpoint: CheckpointReport | None
     evaluations: EvaluationsReport | None
-    signs: tuple[HeartbeatRecord, ...]  # the newest heartbeat of each process of this host that has not ended well
+    heartbeats: tuple[HeartbeatRecord, ...]  # the newest of each process of this host that has not ended well
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -131,7 +131,7 @@ class Inspector:
         elif inspection is None and self._run is not None and run is not None:
             if self._topology is None:
                 problem = _without_job(self._run, run)
-            elif not run.signs:
+            elif not run.heartbeats:
                 problem = f"the job is not running here: {problem}{_resumption(self._run, run, self._topology)}"
         return Report(
             learner="" if self._caller is None else self._caller.address,
@@ -221,7 +221,7 @@ def _why_unanswered(address: str) -> str:
 
 def run_report(run: RunDir) -> RunReport:
     """What a run's directory says. Raises RunDirError if it is not a run's."""
-    signs = filter(None, map(read_heartbeat, run.heartbeats.glob("*.json")))
+    heartbeats = filter(None, map(read_heartbeat, run.heartbeats.glob("*.json")))
     newest = _newest(run)
     return RunReport(
         path=str(run.path),
@@ -229,7 +229,7 @@ def run_report(run: RunDir) -> RunReport:
         reason=_reason(run, newest),
         checkpoint=None if newest is None else _report(newest),
         evaluations=_evaluations(run),
-        signs=tuple(sorted(signs, key=lambda sign: (sign.name.partition(" ")[0], len(sign.name), sign.name))),
+        heartbeats=tuple(sorted(heartbeats, key=lambda each: (each.name.partition(" ")[0], len(each.name), each.name))),
     )
 
 

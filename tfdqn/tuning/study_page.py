@@ -17,7 +17,7 @@ _STYLE = """
 """
 _IMPORTANCE = (
     "How far the best tenth of the trials differs in a key from all of them, by PED-ANOVA (Watanabe et al. 2023, "
-    "arXiv:2304.10255); of few trials it says little."
+    "arXiv:2304.10255); with few trials it says little."
 )
 _NO_IMPORTANCE = "This needs two or more complete trials with different scores."
 _PARALLEL = "A line for each complete trial, drawn from key to key: the worst light blue, the best pink."
@@ -69,7 +69,7 @@ def _counts(trials: Sequence[Trial]) -> str:
 
 
 def _of_best(best: Trial) -> str:
-    return f"Trial {best.number}, whose final evaluation had a mean return of {best.score:,.2f}, with"
+    return f"Trial {best.number}, whose final evaluation had a mean return of {best.score:,.2f}, with these values:"
 
 
 def _figure(content: str, kind: str = "picture") -> str:
