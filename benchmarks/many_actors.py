@@ -1,7 +1,7 @@
-"""A thousand actors against one learner's Control and a few replay servers: what each is asked, and answers in time.
+"""A thousand actors against one learner's service and a few replay servers: what each is asked, and answers in time.
 
-The actors are simulated by a few processes: each writes recorded CartPole steps at a rate of its own, beats, and
-fetches weights, over connections of its own; no network is computed and no environment stepped.
+The actors are simulated by a few processes: each writes recorded CartPole steps at a rate of its own, sends
+heartbeats, and fetches weights, over connections of its own; no network is computed and no environment stepped.
 
 python -m benchmarks.many_actors [--actors 10 100 1000] [--servers 2] [--env-steps-per-second 20] [--seconds 10]
 """
@@ -103,7 +103,7 @@ def _measured(actors: int, options: argparse.Namespace) -> dict[str, Any]:
     last = [_ask(pipe) for _, pipe in every]
     seconds = time.monotonic() - began
     for process, _ in every:
-        process.terminate()
+        process.kill()  # Reverb's server would go on after SIGTERM
         process.join(10)
     return _figures(first, last, seconds, actors, options, intervals)
 
@@ -126,8 +126,8 @@ def _figures(
         "env steps/s asked": asked,
         "env steps/s written": rate("env_steps", acting),
         "transitions/s in the tables": rate("transitions", servers),
-        "seconds between beats, fetches": list(intervals),
-        "beats/s": rate("beats", acting),
+        "seconds between heartbeats, fetches": list(intervals),
+        "heartbeats/s": rate("heartbeats", acting),
         "fetches/s": rate("fetches", acting),
         "calls that failed/s": rate("failed", acting),
         "calls due, not begun": sum(each["late"] for each in last[acting]),
@@ -142,7 +142,7 @@ def _figures(
 
 
 def _intervals(config: Config, is_fixed: bool) -> tuple[float, float]:
-    """Between an actor's beats, and between its questions for weights."""
+    """Between an actor's heartbeats, and between its questions for weights."""
     configured = config.health.beat_seconds, config.acting.fetch_interval_seconds
     if is_fixed:
         return configured
@@ -195,7 +195,7 @@ def _act(
     spec = resolve_spec(config.task)
     actors = [_SimulatedActor(config, spec, learner, servers, index) for index in indices]
     calls = _Calls(actors, intervals)
-    for _ in range(_CALLING_THREADS):
+    for _ in range(min(_CALLING_THREADS, calls.count)):
         threading.Thread(target=calls.go_on, daemon=True).start()
     threading.Thread(target=_write, args=(_recorded(config), actors, env_steps_per_second), daemon=True).start()
     pipe.send("ready")
@@ -210,8 +210,8 @@ class _SimulatedActor:
         self.caller, self.fingerprint = _OwnConnection(learner), fingerprint(dump(config))
         self.writer = remote_writer(config, spec, servers, _ENVS, index, lambda reason: True)
 
-    def beat(self) -> None:
-        beat = Heartbeat(
+    def send_heartbeat(self) -> None:
+        heartbeat = Heartbeat(
             process_id=self.process_id,
             life=str(self.process_id),
             pid=1,
@@ -221,7 +221,7 @@ class _SimulatedActor:
             counts=Counts(env_steps=self.env_steps),
             config=self.fingerprint,
         )
-        self.joined = self.caller("beat", beat, Answer, _REPLY_SECONDS).life
+        self.joined = self.caller("beat", heartbeat, Answer, _REPLY_SECONDS).life
 
     def fetch(self) -> None:
         self.held = self.caller("weights", WeightsRequest(self.held), WeightsReply, _REPLY_SECONDS).version
@@ -237,18 +237,19 @@ class _OwnConnection(Caller):
 
 
 class _Calls:
-    """Every actor's beats and fetches, when they are due, by a few threads."""
+    """Every actor's heartbeats and fetches, when they are due, by a few threads."""
 
     def __init__(self, actors: list[_SimulatedActor], intervals: tuple[float, float]):
         now = time.monotonic()
         self._due = [
             (now + random.random() * interval, i, name, interval)
             for i in range(len(actors))
-            for name, interval in zip(("beats", "fetches"), intervals, strict=True)
+            for name, interval in zip(("heartbeats", "fetches"), intervals, strict=True)
         ]
         heapq.heapify(self._due)
+        self.count = len(self._due)  # a thread more would find none
         self._actors, self._lock = actors, threading.Lock()
-        self._counts = {"beats": 0, "fetches": 0, "failed": 0}
+        self._counts = {"heartbeats": 0, "fetches": 0, "failed": 0}
         self._delays: list[float] = []
 
     def go_on(self) -> None:
@@ -258,7 +259,7 @@ class _Calls:
             time.sleep(max(due - time.monotonic(), 0))
             began, is_answered = time.monotonic(), True
             try:
-                (self._actors[i].beat if name == "beats" else self._actors[i].fetch)()
+                (self._actors[i].send_heartbeat if name == "heartbeats" else self._actors[i].fetch)()
             except (UnreachableError, RefusedError):
                 is_answered = False
             with self._lock:

@@ -30,14 +30,14 @@ def health(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, li
     return status, capsys.readouterr().out.splitlines()
 
 
-def change_sign(file: Path, clock: str | None = None, **seconds: float) -> None:
+def change_heartbeat(file: Path, clock: str | None = None, **seconds: float) -> None:
     """Moves a heartbeat's times by so many seconds, and has them read off another clock."""
     heartbeat = json.loads(file.read_text())
     heartbeat |= {name: heartbeat[name] + by for name, by in seconds.items()}
     file.write_text(json.dumps(heartbeat | ({} if clock is None else {"clock": clock})))
 
 
-def test_where_nobody_gives_signs_nobody_is_well(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_no_process_gives_a_heartbeat_none_is_well(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert health(capsys) == (1, [f"no process leaves heartbeats in {folder}"])
 
 
@@ -46,7 +46,7 @@ def test_everybody_is_asked_and_one_that_is_silent_is_enough(folder: Path, capsy
         write_heartbeat(folder / f"{process_id.file_stem}.json", str(process_id), "at work", 1.0)
     mine = f"(process {os.getpid()})"
     assert health(capsys) == (0, [f"actor 1: at work {mine}", f"learner 0: at work {mine}"])
-    change_sign(folder / "actor-1.json", seconds=-100, monotonic_seconds=-100)
+    change_heartbeat(folder / "actor-1.json", seconds=-100, monotonic_seconds=-100)
     status, lines = health(capsys)
     assert status == 1
     silent, well = lines
@@ -58,11 +58,11 @@ def test_everybody_is_asked_and_one_that_is_silent_is_enough(folder: Path, capsy
 @pytest.mark.parametrize("within", ["10", "1e9"])
 @pytest.mark.parametrize("clock", [None, "another", ""], ids=["here", "another host's", "unknown"])
 @pytest.mark.parametrize("time", ["seconds", "monotonic_seconds"])
-def test_a_sign_from_the_future_is_none(
+def test_a_heartbeat_from_the_future_is_none(
     folder: Path, capsys: pytest.CaptureFixture[str], time: str, clock: str | None, within: str
 ) -> None:
     write_heartbeat(folder / "actor-1.json", "actor 1", "at work", 1.0)
-    change_sign(folder / "actor-1.json", clock, **{time: 3600.0})
+    change_heartbeat(folder / "actor-1.json", clock, **{time: 3600.0})
     if time == "monotonic_seconds" and clock is not None:
         assert health(capsys)[0] == 0  # that clock can't be read here
         return
@@ -75,9 +75,9 @@ def test_a_clock_that_is_set_makes_no_live_process_ill_and_no_stopped_one_well(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_heartbeat(folder / "actor-1.json", "actor 1", "at work", 1.0)
-    change_sign(folder / "actor-1.json", seconds=-3600)  # set forward since
+    change_heartbeat(folder / "actor-1.json", seconds=-3600)  # set forward since
     assert health(capsys)[0] == 0
-    change_sign(folder / "actor-1.json", seconds=3600, monotonic_seconds=-60)  # set back by less than the silence
+    change_heartbeat(folder / "actor-1.json", seconds=3600, monotonic_seconds=-60)  # set back by less than the silence
     status, (line,) = health(capsys)
     assert status == 1
     assert re.match(r"actor 1: silent for 6\d s, after at work", line)
@@ -89,7 +89,7 @@ def test_clocks_may_differ_by_a_second(
     write_heartbeat(folder / "actor-1.json", "actor 1", "at work", 1.0)
     now = time.time()
     monkeypatch.setattr("time.time", lambda: now)
-    change_sign(folder / "actor-1.json", "another host's", seconds=0.9)
+    change_heartbeat(folder / "actor-1.json", "another host's", seconds=0.9)
     assert health(capsys, "--within", "0.5")[0] == 0
 
 
@@ -102,7 +102,9 @@ def test_who_has_ended_is_no_longer_asked(folder: Path, capsys: pytest.CaptureFi
     assert health(capsys)[0] == 1
 
 
-def test_signs_go_on_while_a_command_runs_and_go_with_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_heartbeats_go_on_while_a_command_runs_and_end_with_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with heartbeat_of_command("launch", pytest.fail):
         deadline = time.monotonic() + 240
         seen: set[float] = set()
@@ -113,7 +115,7 @@ def test_signs_go_on_while_a_command_runs_and_go_with_it(folder: Path, capsys: p
     assert health(capsys)[0] == 1
 
 
-def test_who_can_t_give_signs_says_so_once_and_gives_them_when_it_can(
+def test_a_process_that_can_t_give_heartbeats_says_so_once_and_gives_them_when_it_can(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(heartbeat_files, "_COMMAND_PERIOD_SECONDS", 0.01)

@@ -28,7 +28,7 @@ def test_another_configuration_is_refused_by_its_keys(there: Learner) -> None:
     )
 
 
-def test_a_strangers_beats_take_nobodys_place(there: Learner, config: Config) -> None:
+def test_a_strangers_heartbeats_take_nobodys_place(there: Learner, config: Config) -> None:
     """Whatever it calls itself, and before anybody has refused it."""
     with closing(membership(there.address, config)) as one:
         one.join()

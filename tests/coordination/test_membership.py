@@ -46,7 +46,7 @@ def test_who_joins_is_welcomed_and_knows_at_once_how_the_job_stands(there: Learn
         assert one.env_steps(0) == 400
 
 
-def test_beats_tell_figures_and_what_it_does(there: Learner, config: Config) -> None:
+def test_heartbeats_tell_figures_and_what_it_does(there: Learner, config: Config) -> None:
     with closing(membership(there.address, config)) as one:
         one.join()
         one.set_state("acting")
@@ -86,7 +86,7 @@ def test_who_ends_with_the_learner_waits_until_it_is_heard_no_more(there: Learne
         assert not waiting.is_alive()
 
 
-def test_the_last_beat_tells_what_was_counted_to_the_end(there: Learner, config: Config) -> None:
+def test_the_last_heartbeat_tells_what_was_counted_to_the_end(there: Learner, config: Config) -> None:
     figures = Figures()
     one = membership(there.address, config)
     one.report_with(figures)

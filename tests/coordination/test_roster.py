@@ -64,7 +64,7 @@ def test_what_a_process_counted_stays_when_another_takes_its_place() -> None:
     assert roster.counts().env_steps == 58
 
 
-def test_a_beat_that_was_overtaken_takes_nothing_away() -> None:
+def test_a_heartbeat_that_was_overtaken_takes_nothing_away() -> None:
     roster = Roster("L", 8)
     counted = []
     for steps in (50, 40, 60):

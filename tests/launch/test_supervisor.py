@@ -157,7 +157,7 @@ def test_ctrl_c_while_somebody_waits_to_be_started_again_starts_nobody(
     assert not any(map(exists, job.everybody()))
 
 
-def test_silence_is_shown_before_it_is_death_and_a_first_sign_has_longer(folder: Path) -> None:
+def test_silence_is_shown_before_it_is_death_and_a_first_heartbeat_has_longer(folder: Path) -> None:
     job = Job(folder, health=Health(dead_after_seconds=2.0, patience_seconds=12.0))
     job.tell("actor-0", "mute", "steady")
     job.tell("evaluator-0", "signless", "steady")
