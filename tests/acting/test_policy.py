@@ -1,5 +1,7 @@
 """`Policy`: NumPy's and TensorFlow's Q-values agree, and each way to explore is reached from its settings."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,19 @@ def act(settings: Exploration | None, legal: np.ndarray | None = None, env_steps
 def test_without_exploration_the_best_legal_action_is_taken() -> None:
     np.testing.assert_array_equal(act(None), [0, 1, 0])
     np.testing.assert_array_equal(act(None, np.tile([True, False, True], (len(Q), 1))), [0, 0, 1])
+
+
+def test_only_a_policy_that_explores_has_noise() -> None:
+    given: list[np.random.Generator | None] = []
+
+    def q_values(weights: object, observation: object, legal_actions: object, rng: np.random.Generator | None) -> Any:
+        given.append(rng)
+        return Q[:2]
+
+    rng = np.random.default_rng(1)
+    for explorer in (Explorer(), Explorer(EpsilonGreedy(), 2)):
+        Policy(q_values, explorer)({}, {}, None, (), rng)
+    assert given == [None, rng]
 
 
 @pytest.mark.filterwarnings("error")

@@ -14,6 +14,7 @@ from tfdqn.cluster.topology import Topology
 from tfdqn.coordination.heartbeat_files import VARIABLE, heartbeat_file, write_heartbeat
 from tfdqn.roles import entry
 from tfdqn.roles.context import RoleContext
+from tfdqn.storage.locks import locked
 
 ACTOR = ProcessId(Role.ACTOR, 1)
 
@@ -49,10 +50,13 @@ def test_a_signal_while_its_role_is_imported_ends_it_at_once_and_its_heartbeat(
 
     def imports(context: RoleContext, begun: object) -> bool:
         write_heartbeat(heartbeat_file(ACTOR), str(ACTOR), "starting", 0.0)
+        lock = locked(Path("held"), Path())
+        lock.__enter__()
+        assert Path("held").read_bytes()
         signal.raise_signal(number)
         until(lambda: ended, "the end, although this call goes on")
         said.append(capsys.readouterr().out)
-        assert not heartbeat_file(ACTOR).exists()
+        assert not heartbeat_file(ACTOR).exists() and not Path("held").read_bytes()
         return True
 
     monkeypatch.setattr(entry, "run_role", imports)
@@ -87,3 +91,16 @@ def test_while_it_waits_for_an_index_the_heartbeat_of_who_has_one_stays(
     monkeypatch.setattr("tfdqn.cluster.index_lease.lease_index", waits)
     main.main(["run", "actor", "tiny.toml", "--cluster", "cluster.json", "--leases", "leases"])
     assert ended[0] == 0 and other.exists()
+
+
+def test_once_it_has_an_index_its_own_heartbeat_ends_with_it(ended: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    def imports(context: RoleContext, begun: object) -> bool:
+        write_heartbeat(heartbeat_file(ACTOR), str(ACTOR), "starting", 0.0)
+        signal.raise_signal(signal.SIGTERM)
+        until(lambda: ended, "the end, although this call goes on")
+        return True
+
+    monkeypatch.setattr("tfdqn.cluster.index_lease.lease_index", lambda *_: ACTOR)
+    monkeypatch.setattr(entry, "run_role", imports)
+    main.main(["run", "actor", "tiny.toml", "--cluster", "cluster.json", "--leases", "leases"])
+    assert ended[0] == 0 and not heartbeat_file(ACTOR).exists()

@@ -18,7 +18,7 @@ import pytest
 
 from tests.cli.test_live_table import a_status, an_inspection
 from tests.support.commands import tfdqn
-from tests.support.run_files import finished_run
+from tests.support.run_files import finish, finished_run
 from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
 from tfdqn.cluster.topology import read_topology
@@ -122,6 +122,21 @@ def test_a_run_that_was_stopped_is_not_running(run: RunDir, capsys: pytest.Captu
     assert lines[0] == f"status the job is not running here: no learner answers at {learner(run)}; to resume:"
     evaluator = [] if read_topology(run.cluster_file).evaluator else ["--no-evaluator"]
     assert lines[1] == own_command(["launch", str(run.config_file), *evaluator, "--run-dir", str(run.path)])
+
+
+def test_only_what_one_launch_here_would_resume_has_its_command(
+    run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topology = run.cluster_file.read_text()
+    run.cluster_file.write_text(topology.replace("127.0.0.1", "host-a.invalid"))
+    unknown = "the job is not running here: this machine doesn't know the host host-a.invalid"
+    (line, after, *_) = shown(capsys, str(run.path))
+    assert line.startswith(f"status {unknown} (") and after.startswith("evaluations ")
+    run.cluster_file.write_text(topology)
+    finish(run.path, 20.0, env_steps=1_200)
+    (line, after, *_) = shown(capsys, str(run.path))
+    assert line == f"status the job is not running here: no learner answers at {learner(run)}"
+    assert after.startswith("finished ")
 
 
 def test_a_run_of_one_process_is_one_too(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:

@@ -165,7 +165,15 @@ def test_a_folder_of_seeds_is_drawn_as_its_runs_that_have_something_to_draw(tmp_
     assert [("of 2 seeds" in label, "n_step=3" in label) for label in labels] == [(True, False), (False, True)]
 
 
-@pytest.mark.parametrize("keys", [0, 1, 6])
+LONG = (
+    *("agent.n_step=3", "agent.discount=0.987654", "learner.batch_size=64", "agent.gradient_clip_norm=1.5"),
+    *("optimizer.learning_rate=0.00123456", "network.hidden_units=[8]"),
+)
+
+
+@pytest.mark.parametrize(
+    "keys", [(), LONG[:1], LONG, (f"network.hidden_units={[8] * 60}",)], ids=["0", "1", "6", "long"]
+)
 def test_whatever_a_legend_says_is_in_the_picture_and_the_curves_keep_their_size(tmp_path, monkeypatch, keys):
     import matplotlib.figure
 
@@ -179,12 +187,11 @@ def test_whatever_a_legend_says_is_in_the_picture_and_the_curves_keep_their_size
         sizes.append(axes.get_window_extent().size / figure.dpi)
 
     monkeypatch.setattr(matplotlib.figure.Figure, "savefig", measured)
-    others = ("agent.n_step=3", "agent.discount=0.987654", "learner.batch_size=64", "agent.gradient_clip_norm=1.5")
-    others = [*others, "optimizer.learning_rate=0.00123456", "network.hidden_units=[8]"][:keys]
     runs = [make_run(tmp_path / f"a{seed}", seed=seed, returns=(10.0, 20.0)) for seed in (1, 2)]
     if keys:
-        runs.append(make_run(tmp_path / "b", returns=(1.0, 2.0), overrides=others))
+        runs.append(make_run(tmp_path / "b", returns=(1.0, 2.0), overrides=keys))
     learning_curves.plot(runs, tmp_path / "curves.png")
     ((box, page),) = boxes
     assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
-    assert sizes[0][0] > 6 and sizes[0][1] > 3
+    ((width, height),) = sizes
+    assert 7.2 < width < 7.6 and 3.8 < height < 4.1

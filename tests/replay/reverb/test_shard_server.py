@@ -2,13 +2,16 @@
 
 import os
 import shutil
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.support.random_episodes import VECTOR
 from tests.support.replay_servers import Actor, Learner, config, opened, served
-from tfdqn.errors import ClusterError, ConfigError
+from tfdqn.errors import CheckpointError, ClusterError, ConfigError
+from tfdqn.replay.reverb import shard_server
 from tfdqn.replay.reverb.shard_server import ShardServer
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.system.addresses import free_addresses
@@ -41,6 +44,18 @@ def test_it_comes_back_with_what_it_held_and_had_counted(saved: Path) -> None:
         (counted,) = learner.replay._shards.counted()
         assert counted.inserted == counted.stored == 40
         assert counted.sampled >= 20
+
+
+def test_a_checkpoint_that_is_not_written_in_time_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    with served(config(), tmp_path, free_addresses(1)) as (shard,):
+        monkeypatch.setattr(shard_server, "_CHECKPOINT_SECONDS", 0.1)
+        monkeypatch.setattr(shard, "_client", SimpleNamespace(checkpoint=released.wait))
+        try:
+            with pytest.raises(CheckpointError, match=r"^the checkpoint in .* has not been written in time$"):
+                shard.checkpoint()
+        finally:
+            released.set()
 
 
 def test_another_configurations_transitions_are_refused(saved: Path) -> None:
