@@ -160,6 +160,7 @@ def test_the_folder_of_an_output_is_made(tmp_path: Path, output: list[str], caps
         (["report", "{}/a", "--threshold", "-inf"], "'--threshold': -inf must be a finite number (see"),
         (["compare", "{}/a", "{}/a/seed-1"], "tfdqn: B is a single run: a comparison needs at least two seeds"),
         (["report", "{}/a", "--html", "x.html", "--csv", "./x.html"], "tfdqn: x.html is given for two outputs"),
+        (["report", "{}/a", "--html", "x.html", "--csv", "y/../x.html"], "x.html is given for two outputs"),
         (["compare", "{}/a"], "Missing argument 'B'"),
     ],
 )

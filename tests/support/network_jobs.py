@@ -177,10 +177,6 @@ class FarJob(LearningJob):
         status = self.status(process_id)
         return -1 if status is None else status.heartbeat.counts.env_steps
 
-    def _env_steps(self, process_id: ProcessId) -> int:
-        status = self.status(process_id)
-        return -1 if status is None else status.heartbeat.counts.env_steps
-
     def _supervised(self, process: Process) -> SupervisedProcess:
         command = (*self.network.command(self.hosts[process.id]), *TFDQN)
         logs, heartbeats = self._folder / "logs", self._folder / "heartbeats"

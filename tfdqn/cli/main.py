@@ -57,7 +57,16 @@ def options(
     """Train deep Q-networks in parallel with TensorFlow."""
 
 
-for verbs in (runs, serving, tune, reports, tasks, jobs, processes):
+about = typer.Typer()
+
+
+@about.command()
+def version() -> None:
+    """Print the version of tfdqn."""
+    typer.echo(installed_version())
+
+
+for verbs in (runs, tune, reports, serving, jobs, processes, tasks, about):  # in the order of the help
     app.add_typer(verbs)
 
 

@@ -69,7 +69,7 @@ def _require_different(*files: Path | None) -> None:
     """Raises ConfigError if two outputs have the same file, of which one would replace the other."""
     given = [file for file in files if file is not None]
     for file in given:
-        if [each.absolute() for each in given].count(file.absolute()) > 1:
+        if [each.resolve() for each in given].count(file.resolve()) > 1:
             raise ConfigError(f"{file} is given for two outputs: give each its own file")
 
 

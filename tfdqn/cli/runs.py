@@ -1,4 +1,4 @@
-"""The verbs for one run: `train`, `config`, `evaluate`, `plot` and `export`; and `version`."""
+"""The verbs for one run: `train`, `config`, `evaluate`, `plot` and `export`."""
 
 from contextlib import nullcontext
 from enum import StrEnum
@@ -16,7 +16,6 @@ from tfdqn.cli.arguments import (
     RunDirectory,
     Seeds,
     TaskChanges,
-    installed_version,
     load_config,
     require_supported_platform,
 )
@@ -196,9 +195,3 @@ def export(
 
         write_hub_layout(RunDir(run), version, checkpoint.value, hub_layout)
         typer.echo(hub_layout)
-
-
-@runs.command()
-def version() -> None:
-    """Print the version of tfdqn."""
-    typer.echo(installed_version())
