@@ -118,7 +118,7 @@ def test_heartbeats_go_on_while_a_command_runs_and_end_with_it(
 def test_a_process_that_can_t_give_heartbeats_says_so_once_and_gives_them_when_it_can(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(heartbeat_files, "_COMMAND_PERIOD_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat_files, "_PERIOD_SECONDS", 0.01)
     folder.write_text("a file")
     said: list[str] = []
     with heartbeat_of_command("train", said.append):
