@@ -16,6 +16,8 @@ from tests.cli.conftest import Recorder
 from tests.support.run_files import finished_run
 from tfdqn.cli import main
 from tfdqn.cluster.program import Restart
+from tfdqn.config import Config
+from tfdqn.config.headline import headline
 from tfdqn.config.toml import load
 from tfdqn.errors import (
     FAILED_STATUS,
@@ -55,7 +57,8 @@ def test_a_lost_process_is_one_line_and_how_to_resume(
     written = capsys.readouterr()
     assert written.err == "tfdqn: worker 1 was killed by signal 9\n"
     how = "resume" if has_saved else "begin again"
-    assert written.out == f"To {how}:\ntfdqn train small.toml 'task.kwargs.name=a b' --run-dir 'my run'\n"
+    again = f"To {how}:\ntfdqn train small.toml 'task.kwargs.name=a b' --run-dir 'my run'\n"
+    assert written.out == f"{headline(Config())}\n{again}"
 
 
 def test_a_process_whose_part_failed_is_to_be_started_again(

@@ -18,6 +18,7 @@ from tests.support.threaded_jobs import until
 from tfdqn.cli import arguments as arguments_of_verbs
 from tfdqn.cli import main
 from tfdqn.config import Config
+from tfdqn.config.headline import headline
 from tfdqn.config.toml import dump, load
 from tfdqn.errors import VideoError
 from tfdqn.records import Progress
@@ -124,7 +125,7 @@ def test_a_signal_while_it_starts_ends_it_at_once_and_gives_the_run_up(
     main.main(["train", "small.toml", "--run-dir", "here"])
     again = "To resume" if has_checkpoint else "To begin again"
     line = f"Stopped while starting: nothing was lost. {again}:\ntfdqn train small.toml --run-dir here\n"
-    assert (ended, said) == ([0], [line])
+    assert (ended, said) == ([0], [f"{headline(Config())}\n{line}"])
 
 
 def test_a_signal_when_training_has_begun_is_acknowledged(
@@ -191,13 +192,20 @@ def an_evaluation() -> types.SimpleNamespace:
 def test_evaluate_passes_on_what_it_was_told(
     behind: Callable[..., Recorder], run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate = behind("evaluation.evaluate", "evaluate", an_evaluation())
+    told: list[str] = []  # by the time at which the import is over
+
+    def found(*_: object, **__: object) -> types.SimpleNamespace:
+        told.append(capsys.readouterr().out)
+        return an_evaluation()
+
+    evaluate = behind("evaluation.evaluate", "evaluate", found)
     arguments = ["runs/x", "--episodes", "7", "--seed", "5", "--video", "--checkpoint", "latest"]
     assert main.main(["evaluate", *arguments, "--set", "task.kwargs.a=1", "--set", "task.kwargs.b=2"]) == 0
     (((path,), options),) = evaluate.calls
     assert path == Path("runs/x")
     assert options.pop("overrides") == ["task.kwargs.a=1", "task.kwargs.b=2"]
     assert options == {"episodes": 7, "seed": 5, "video": "mp4", "checkpoint": "latest"}
+    assert told == ["CartPole-v1: 7 episodes of the latest policy of runs/x\n"]
     out = capsys.readouterr().out
     for figure in ("480.25 (std 20.50)", "476.00 to 484.00", "500.00", "480.2 steps", "x.mp4"):
         assert figure in out

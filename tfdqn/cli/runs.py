@@ -98,13 +98,14 @@ def evaluate(
     from tfdqn.storage.best_policy import require_policy
 
     directory = RunDir(run)
-    toml.with_changed_task(directory.config(), changes or (), str(directory.config_file), "--set")
+    task = toml.with_changed_task(directory.config(), changes or (), str(directory.config_file), "--set").task
     require_policy(directory, checkpoint.value)
+    console = terminal.make_console()
+    if not as_json:
+        terminal.print_evaluated(task.id, checkpoint.value, run, episodes, console)
 
     # Imported late: this takes seconds, and mistakes are reported before.
     from tfdqn.evaluation.evaluate import evaluate as run_evaluation
-
-    console = terminal.make_console()
 
     def show(report: "EvaluationReport") -> None:
         if as_json:

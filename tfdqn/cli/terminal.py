@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -152,6 +153,13 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
         mean = f"{final.mean_return:,.2f} (std {final.std_return:,.2f})"
         rows.append(("final evaluation", f"{mean} over {final.episodes:,} fresh greedy episodes"))
     _print_pairs([*rows, *summary.paths.items()], console)
+
+
+def print_evaluated(task: str, policy: str, run: Path, episodes: int, console: Console) -> None:
+    """Prints what `tfdqn evaluate` is about to do: its first seconds are an import."""
+    many = "episodes" if episodes > 1 else "episode"
+    line = f"{task}: {episodes:,} {many} of the {policy} policy of {run}"
+    write_if_there(console, lambda: console.print(line, markup=False, soft_wrap=True))
 
 
 def print_evaluation(report: "EvaluationReport", console: Console | None = None) -> None:

@@ -9,6 +9,7 @@ import typer
 from tfdqn.cli.arguments import command_to_resume, default_run_dir, load_config, refuse_contradiction, say_on_stderr
 from tfdqn.cluster.tf_config import VARIABLE, Cluster
 from tfdqn.config import Config
+from tfdqn.config.headline import headline
 from tfdqn.errors import ClusterError, FaultyTaskError, RunDirError, UserCodeError
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.locks import release_all
@@ -81,7 +82,11 @@ def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, p
             end_start(say_stopped)
 
     with interruptions(end_at_once, acknowledge) as interrupted, progress:
-        # Imported late: this is most of the start-up time, and by now the bar is shown and signals are handled.
+        from tfdqn.training.prerequisites import require_trainable
+
+        require_trainable(config)
+        progress.say(headline(config))
+        # Imported late: this is most of the start-up time, and by now something is shown and signals are handled.
         from tfdqn.training.train import train_checked
 
         try:

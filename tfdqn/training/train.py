@@ -74,6 +74,7 @@ def train(
     unused: dict[str, str] = {}
     config = toml.checked(config, cluster_overrides(named), unused)
     run.refuse_unused(given_keys(unused, named), tell)
+    tell(headline(config))
     return train_checked(config, cluster_for(config, named), run, show, tell, profile, interrupted)
 
 
@@ -86,7 +87,7 @@ def train_checked(
     profile: bool,
     interrupted: Callable[[], bool] | None,
 ) -> Summary:
-    """Trains as `train` does, with a configuration that is checked and has the keys that its cluster decides."""
+    """Trains as `train` does, with a configuration that is checked, said, and has the keys that its cluster decides."""
     require_chief(cluster)
     require_trainable(config)
     gpus = {} if cluster else share_gpus(config, visible_gpus(), tell)
@@ -98,7 +99,6 @@ def train_checked(
         nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as interrupted,
         Watchdog("the run", config.health, tell, interrupted) as watchdog,
     ):
-        tell(headline(config))
         say_if_left(run, tell, run.native_log)
         use_threads(config)
         chief = Chief(config, run, cluster, devices, tell, interrupted, watchdog.require, gpus)
