@@ -41,6 +41,16 @@ def test_an_error_that_a_user_can_mend_is_one_line_and_status_2(
     assert written.err == "tfdqn: CartPol-v1: unknown task; did you mean CartPole-v1?\n"
 
 
+def test_a_task_that_can_t_be_made_is_refused_before_tensorflow_s_import(
+    behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = behind("training.train", "train_checked")
+    assert main.main(["train", "small.toml", "task.id=CartPoel-v1"]) == 2
+    written = capsys.readouterr()
+    assert (written.out, train.calls) == ("", [])
+    assert written.err.startswith('tfdqn: unknown task "CartPoel-v1"; the nearest are CartPole')
+
+
 @pytest.mark.parametrize("has_saved", [True, False])
 @pytest.mark.parametrize("kind", [FaultyTaskError, ClusterError, EnvironmentFailedError])
 def test_a_lost_process_is_one_line_and_how_to_resume(
