@@ -27,6 +27,8 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.standard_output import others_print_to_stderr
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tfdqn.evaluation.evaluate import EvaluationReport
 
 runs = typer.Typer()
@@ -107,12 +109,6 @@ def evaluate(
     # Imported late: this takes seconds, and mistakes are reported before.
     from tfdqn.evaluation.evaluate import evaluate as run_evaluation
 
-    def show(report: "EvaluationReport") -> None:
-        if as_json:
-            typer.echo(report.to_json().encode())  # JSON is UTF-8, whatever the terminal
-        else:
-            terminal.print_evaluation(report, console)
-
     try:
         with others_print_to_stderr() if as_json else nullcontext():
             report = run_evaluation(
@@ -124,10 +120,19 @@ def evaluate(
                 video="gif" if gif else "mp4" if video else None,
             )
     except VideoError as error:
-        show(error.report)
+        _show(error.report, as_json, console)
         raise
-    show(report)
+    _show(report, as_json, console)
     terminal.require_reader(console)
+
+
+def _show(report: "EvaluationReport", as_json: bool, console: "Console") -> None:
+    from tfdqn.cli import terminal
+
+    if as_json:
+        typer.echo(report.to_json().encode())  # JSON is UTF-8, whatever the terminal
+    else:
+        terminal.print_evaluation(report, console)
 
 
 @runs.command()
