@@ -106,7 +106,7 @@ def trained(folder: Path, strategy: str, *features: str) -> Path:
     assert arrays["train_steps"] >= UPDATES
     assert all(np.isfinite(array).all() for array in arrays.values())
     # A checkpoint looks the same whatever the network was split over.
-    assert sum("optimiser are on" in line for line in said) == ("model parallel" in features)
+    assert sum("optimizer are on" in line for line in said) == ("model parallel" in features)
     return folder / "run"
 
 

@@ -18,7 +18,7 @@ def test_one_gpu_equals_the_cpu(network: str, xla: str, gpus: GPUs) -> None:
 
 @pytest.mark.parametrize("xla", ["off", "on"])
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
-def test_optimisers_on_one_gpu_equal_the_cpu_s(optimizer: str, xla: str, gpus: GPUs) -> None:
+def test_optimizers_on_one_gpu_equal_the_cpu_s(optimizer: str, xla: str, gpus: GPUs) -> None:
     assert largest_difference("on one device", "1", optimizer, xla, devices=gpus.parity) < DIFFERENCE
 
 

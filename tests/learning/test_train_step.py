@@ -1,4 +1,4 @@
-"""One update: gradient, clipping, optimiser and target network against a NumPy oracle."""
+"""One update: gradient, clipping, optimizer and target network against a NumPy oracle."""
 
 import msgspec
 import numpy as np

@@ -98,7 +98,7 @@ def test_the_gradient_is_that_of_the_statistics_before() -> None:
         np.testing.assert_allclose(counting.state()[name], array, rtol=1e-3, atol=1e-5, err_msg=name)
 
 
-def test_the_optimiser_has_no_slot_for_them_and_without_the_key_there_are_none() -> None:
+def test_the_optimizer_has_no_slot_for_them_and_without_the_key_there_are_none() -> None:
     spec = vector_spec()
     normal, plain = (
         TrainStep(make_agent(each, spec), each).state() for each in (settings(), settings(normalize=False))

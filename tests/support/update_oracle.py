@@ -1,4 +1,4 @@
-"""The update in NumPy: the linear network's gradient, and each optimiser as its paper states it."""
+"""The update in NumPy: the linear network's gradient, and each optimizer as its paper states it."""
 
 from collections.abc import Callable
 from typing import NamedTuple

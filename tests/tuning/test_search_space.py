@@ -91,7 +91,7 @@ def test_a_key_of_one_searched_kind_is_left_out_beside_another(tmp_path: Path) -
         ("", 'is empty: it names the keys to search, such as "optimizer.learning_rate" = '),
         ("a = ", "is not valid TOML: "),
         ('"optimizer.lr" = { low = 1, high = 2 }', "optimizer.lr is not a key"),
-        ('"optimiser.epsilon" = { low = 1, high = 2 }', "optimiser is not a key (did you mean"),
+        ('"optimzer.epsilon" = { low = 1, high = 2 }', "optimzer is not a key (did you mean"),
         (
             '"optimizer.momentum" = { low = 0.1, high = 0.2 }',
             'optimizer.momentum = 0.1 is a key of optimizer.kind = "rmsprop" or "sgd", and optimizer.kind is "adam"',

@@ -63,7 +63,7 @@ class Learner(Section, frozen=True, kw_only=True):
         Count, _AVERAGING, MAY_CHANGE, doc("H: updates that each replica makes on its own between averagings")
     ] = 10
     average_optimizer: Annotated[
-        bool, _AVERAGING, MAY_CHANGE, doc("average the optimiser's moments too; false: each replica keeps its own")
+        bool, _AVERAGING, MAY_CHANGE, doc("average the optimizer's moments too; false: each replica keeps its own")
     ] = True
     batch_size: Annotated[
         int, FIXED_IN_BOTH, doc("transitions, or sequences, per update, over all replicas", ge=1, le=2**20)

@@ -8,7 +8,7 @@ _DECAY = needs("optimizer.schedule", "linear", "exponential")
 
 
 class ScheduledRate(Section, frozen=True, kw_only=True):
-    """The learning rate and its schedule, which every optimiser has."""
+    """The learning rate and its schedule, which every optimizer has."""
 
     learning_rate: Annotated[Positive, doc("initial learning rate")] = 2.5e-4
     schedule: Annotated[Literal["constant", "linear", "exponential"], doc("schedule of the learning rate")] = "constant"

@@ -2,7 +2,7 @@
 
 In: samples, drawn in TensorFlow's graph from replay. Out: `updater.UpdateResult`, checked and published by `learner`.
 
-- `train_step`: one update of one replica, which every strategy uses. `optimizers`: its optimiser, and clipping.
+- `train_step`: one update of one replica, which every strategy uses. `optimizers`: its optimizer, and clipping.
 - `shared_programs`: compiles code once that several learners in a process have in common.
 - `updater`: the interface of strategies. `strategies`: one file for each way to divide the work.
 

@@ -1,6 +1,6 @@
-"""Optimisers by name, with their learning-rate schedules and their slots under canonical names; clipping of gradients.
+"""Optimizers by name, with their learning-rate schedules and their slots under canonical names; clipping of gradients.
 
-These are Keras's `legacy` optimisers, which update a variable by one fused kernel. The newer ones issue some fifteen
+These are Keras's `legacy` optimizers, which update a variable by one fused kernel. The newer ones issue some fifteen
 operations (1.5 times slower per update of a small network without XLA).
 """
 
@@ -15,7 +15,7 @@ legacy = tf.keras.optimizers.legacy
 
 
 def make_optimizer(settings: config.Optimizer) -> tf.keras.optimizers.legacy.Optimizer:
-    """Makes the optimiser of `[optimizer]`. Its learning rate is a function of its own count of updates."""
+    """Makes the optimizer of `[optimizer]`. Its learning rate is a function of its own count of updates."""
     rate = learning_rate_schedule(settings)
     if isinstance(settings, config.Adam):
         return legacy.Adam(rate, settings.beta_1, settings.beta_2, settings.epsilon)
@@ -41,7 +41,7 @@ def learning_rate_schedule(settings: config.Optimizer) -> float | tf.keras.optim
 def named_slots(
     optimizer: tf.keras.optimizers.legacy.Optimizer, weights: dict[str, tf.Variable]
 ) -> dict[str, tf.Variable]:
-    """The optimiser's state by canonical name: "iterations", and "m/hidden_0/kernel" for slot m of a weight."""
+    """The optimizer's state by canonical name: "iterations", and "m/hidden_0/kernel" for slot m of a weight."""
     slots = {
         f"{slot}/{name}": optimizer.get_slot(weight, slot)
         for slot in sorted(optimizer.get_slot_names())

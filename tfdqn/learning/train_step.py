@@ -70,11 +70,11 @@ def metrics_of(loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> Update
 
 
 class TrainStep:
-    """The agent's update: gradients, clipping, optimiser, target network, counter.
+    """The agent's update: gradients, clipping, optimizer, target network, counter.
 
     Args:
       agent: provides the loss and the two networks.
-      config: gives the optimiser, the clipping and the target updates.
+      config: gives the optimizer, the clipping and the target updates.
 
     Attributes:
       first: the index in the global batch at which this replica's share begins, unless a `tf.distribute` strategy
@@ -169,7 +169,7 @@ class TrainStep:
             self.agent.network.statistics[key].add(moments)
 
     def apply(self, gradients: list[tf.Tensor]) -> None:
-        """Applies gradients by the optimiser, counts the update, and updates the target network if that is due."""
+        """Applies gradients by the optimizer, counts the update, and updates the target network if that is due."""
         self.optimizer.apply_gradients(
             zip(gradients, self._weights, strict=True), experimental_aggregate_gradients=False
         )

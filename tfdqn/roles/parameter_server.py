@@ -1,4 +1,4 @@
-"""The parameter server: holds a part of the weights, target weights and optimiser slots, and updates it."""
+"""The parameter server: holds a part of the weights, target weights and optimizer slots, and updates it."""
 
 import tensorflow as tf
 

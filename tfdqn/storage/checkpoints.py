@@ -1,4 +1,4 @@
-"""Checkpoints: one manifest binds weights, optimiser, counters, generators and the replay's content.
+"""Checkpoints: one manifest binds weights, optimizer, counters, generators and the replay's content.
 
 A checkpoint is a directory (`checkpoints/000007/`) that is written under another name, synced to disk and then
 renamed: it is either whole or not there. The manifest lists every file with its size and checksum, and ends with

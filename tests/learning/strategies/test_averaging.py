@@ -23,7 +23,7 @@ MOMENTUM, ADAM = SGD(learning_rate=0.1, momentum=0.9), Adam(learning_rate=0.05, 
 
 
 class Replica:
-    """One replica in float64: weights, target and the optimiser's moments."""
+    """One replica in float64: weights, target and the optimizer's moments."""
 
     def __init__(self, theta: np.ndarray, target: np.ndarray, settings: config.SGD | config.Adam):
         self.theta, self.target, self._settings = theta.astype(float), target.astype(float), settings
@@ -123,7 +123,7 @@ def test_replicas_do_what_numpy_does(optimizer: Any, period: int, average_optimi
         )
 
 
-def test_an_optimiser_without_moments_has_none_to_average() -> None:
+def test_an_optimizer_without_moments_has_none_to_average() -> None:
     settings = Config(
         network=Linear(),
         optimizer=SGD(learning_rate=0.1),

@@ -14,7 +14,7 @@ PARTS = {
     f"{HOST} to {device}: GatherV2": len(("observation", "next observation", "reward", "discount"))
     for device in (FIRST, SECOND)
 }
-# Read by the optimiser of every replica where the first keeps them: learning rate, two decays, the count of updates.
+# Read by the optimizer of every replica where the first keeps them: learning rate, two decays, the count of updates.
 SETTINGS = {f"{FIRST} to {SECOND}: ReadVariableOp": 4}
 
 

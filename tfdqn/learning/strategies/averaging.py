@@ -1,7 +1,7 @@
 """`AveragingUpdater`: replicas that update their own copies of the weights, and regularly average them.
 
 Every replica makes H updates on its share of the data. Then the weights and target weights of all replicas, and with
-`learner.average_optimizer` the optimiser's moments, are replaced by their means (McMahan et al. 2017, 'federated
+`learner.average_optimizer` the optimizer's moments, are replaced by their means (McMahan et al. 2017, 'federated
 averaging'; Stich 2019, 'local SGD'). H = 1 with plain SGD is synchronous training; a larger H communicates H times
 less, and lets the replicas drift apart in between.
 """

@@ -119,7 +119,7 @@ class Chief:
         )
         if isinstance(updater, ModelParallelUpdater):
             held = (f"{device} {size / 1e6:.1f} MB" for device, size in updater.bytes_by_device().items())
-            self._say(f"weights, target and optimiser are on {', '.join(held)}")
+            self._say(f"weights, target and optimizer are on {', '.join(held)}")
         if broadcast is None:
             return updater
         if isinstance(replay, Rollout):

@@ -64,7 +64,7 @@ class ModelParallelUpdater(Updater):
             replica.load_state(arrays)
 
     def bytes_by_device(self) -> dict[str, int]:
-        """The bytes of weights, target weights and optimiser on each device ("CPU:1")."""
+        """The bytes of weights, target weights and optimizer on each device ("CPU:1")."""
         held: dict[str, int] = {}
         for replica in self._replicas:
             for variable in replica.named_variables().values():

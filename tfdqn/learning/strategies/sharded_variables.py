@@ -1,4 +1,4 @@
-"""`ShardedVariables`: weights, target and optimiser on parameter servers, read and updated in few, large calls.
+"""`ShardedVariables`: weights, target and optimizer on parameter servers, read and updated in few, large calls.
 
 Each is one vector, divided into one shard per parameter server. So reading all of them takes one call to each server,
 and so does applying any number of gradients. The first server keeps the number of applied updates, and assigns each
@@ -80,7 +80,7 @@ class ShardedVariables:
 
     Args:
       layout: the layout of the weights in a vector.
-      config: gives the optimiser, the target updates and the limit of staleness.
+      config: gives the optimizer, the target updates and the limit of staleness.
 
     Attributes:
       statistics: running statistics that are read and updated with the weights. They are made outside of that scope,

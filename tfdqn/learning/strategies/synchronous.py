@@ -98,7 +98,7 @@ class SynchronousUpdater(Updater):
         return weighted(batches, self._priorities, self._train_step.train_steps, self._least_of_all)
 
     def _loop(self, *parts: Sample) -> tf.Tensor:
-        # The loop is outside of `strategy.run`, since inside a loop optimisers can't merge the replicas' calls.
+        # The loop is outside of `strategy.run`, since inside a loop optimizers can't merge the replicas' calls.
         row_size = self._train_step.row_size(self._batch_size)
         return update_in_turn(self._update, row_size, *parts, devices=self._devices)
 
