@@ -36,6 +36,6 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'tfdqn' has no attribute {name!r}")
     from importlib import import_module
 
-    quiet_libraries.ignore_warnings_of_google()
+    quiet_libraries.ignore_warnings_of_libraries()
     module, attribute = _PUBLIC[name]
     return getattr(import_module(module), attribute)

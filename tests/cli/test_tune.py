@@ -48,6 +48,16 @@ def failure(capsys: pytest.CaptureFixture[str], arguments: str) -> str:
     return err.rstrip("\n")
 
 
+@pytest.mark.parametrize("storage", ["", " --storage postgresql://host/database"])
+def test_without_optuna_one_line_says_how_to_install_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, storage: str
+) -> None:
+    for package in ("optuna", "optuna.exceptions", "sqlalchemy", "sqlalchemy.exc", "sqlalchemy.engine"):
+        monkeypatch.setitem(sys.modules, package, None)  # not found by an import
+    monkeypatch.setattr("tfdqn.tuning.study_storage.find_spec", lambda _: None)
+    assert failure(capsys, f"small.toml space.toml{storage}").startswith("tfdqn: tfdqn tune needs Optuna: ")
+
+
 def test_the_best_of_the_trials_is_kept_drawn_and_trained_with_other_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     assert tune("small.toml space.toml seed=7 --trials 3 --jobs 2 --fresh-seeds 2") == 0
     out = capsys.readouterr().out

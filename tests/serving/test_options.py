@@ -50,7 +50,9 @@ def test_versions_that_are_not_there_yet_beside_one_that_is_are_warned_of(tmp_pa
     (tmp_path / "1" / MODEL_FILE).touch()
     said: list[str] = []
     require_chosen(read_policy("specific:9,1,7"), tmp_path, said.append)
-    assert said == [f"warning: --versions: 7, 9 not found in {tmp_path}, which has 1; served as soon as it is there"]
+    assert said == [
+        f"warning: --versions: 7, 9 not found in {tmp_path}, which has 1; versions that appear later are served then"
+    ]
 
 
 def test_labels_are_read() -> None:

@@ -20,12 +20,12 @@ from tfdqn.system.addresses import free_addresses
 ASKED_BEFORE = """
 import signal
 from pathlib import Path
-from tfdqn.system.quiet_libraries import ignore_warnings_of_google
+from tfdqn.system.quiet_libraries import ignore_warnings_of_libraries
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.config.toml import load
 from tfdqn.system.signals import interruptions
 from tfdqn.storage.run_directory import RunDir
-ignore_warnings_of_google()
+ignore_warnings_of_libraries()
 from tfdqn.learning.strategies.chief import Chief
 with interruptions(lambda: None) as interrupted:
     signal.raise_signal(signal.SIGINT)

@@ -7,6 +7,7 @@ skipped.
 
 import re
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from tfdqn.system.addresses import host_and_port
 
 Task = tuple[str, int]
 
+HEARD_SECONDS = 6.0  # in which all others, which ask every other second, have heard a chief that has just begun
 DEAD_AFTER_SECONDS = 6.0
 PATIENCE_SECONDS = 60.0  # in which all must have started, too
 LIMIT_SECONDS = 60.0  # 30 of a quiet machine's
@@ -52,6 +54,7 @@ def with_a_silent(
     names = {name: name for name in ("host-a", "host-b", "host-c")}
     with network(list(names)) as hosts, started(folder, hosts, jobs, names, *TINY_RUN) as processes:
         learning_chief(processes, folder / "run")
+        time.sleep(HEARD_SECONDS)
         if is_cut:
             hosts.cut(host_and_port(jobs[victim[0]][victim[1]])[0])
         else:

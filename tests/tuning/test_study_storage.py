@@ -1,11 +1,9 @@
 """Where studies are kept: what is wrong with a storage, in one line, and no password in it."""
 
-import builtins
 import multiprocessing
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -42,14 +40,7 @@ def test_a_password_is_not_shown() -> None:
 
 
 def test_without_optuna_the_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.startswith("optuna"):
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setattr("tfdqn.tuning.study_storage.find_spec", lambda _: None)
     with pytest.raises(StudyError, match=r"^tfdqn tune needs Optuna: .*pip install .*\[tune\]"):
         require_optuna()
 

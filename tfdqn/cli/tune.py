@@ -86,6 +86,7 @@ def tune(
     Each trial is a run. An existing study is resumed.
     """
     require_supported_platform()
+    require_optuna()
     from tfdqn.tuning.study_folder import StudyFolder
 
     given = overrides or []
@@ -118,7 +119,6 @@ def _prepare(
     config: Path, space: Path, given: list[str], folder: "StudyFolder", settings: "Settings"
 ) -> "tuple[Study, Template]":
     """Checks what is to be searched, and opens the study. Raises ConfigError, StudyError."""
-    require_optuna()
     from tfdqn.config import toml
     from tfdqn.tuning.search_space import load_space
     from tfdqn.tuning.study import Study

@@ -71,7 +71,7 @@ def require_chosen(policy: VersionPolicy, exports: Path, say: Callable[[str], No
     line = f"--versions: {missing} not found in {exports}, which has {there}"
     if not policy.chosen(found):
         raise UserError(line)
-    say(f"warning: {line}; served as soon as it is there")
+    say(f"warning: {line}; versions that appear later are served then")
 
 
 def read_labels(texts: Iterable[str]) -> dict[str, int]:

@@ -15,8 +15,12 @@ _notices.notices = {}  # type: ignore[attr-defined]
 sys.modules.setdefault("gym_notices.notices", _notices)
 
 
-def ignore_warnings_of_google() -> None:
-    """Ignores the warnings of Google's cloud libraries, which TensorFlow imports, about old versions of Python."""
+def ignore_warnings_of_libraries() -> None:
+    """Ignores warnings of what TensorFlow and TF-Agents import, which are about others' code.
+
+    Google's cloud libraries warn of old versions of Python, and Python of TF-Agents' syntax whenever it compiles it.
+    """
     import warnings
 
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
+    warnings.filterwarnings("ignore", category=SyntaxWarning, module=r".*/tf_agents/")

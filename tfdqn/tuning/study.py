@@ -17,7 +17,14 @@ from tfdqn.system.interval import IntervalTrigger
 from tfdqn.tuning.optuna_terms import Pruner, make_pruner, suggest, value_of
 from tfdqn.tuning.search_space import SearchSpace
 from tfdqn.tuning.study_folder import StudyError, StudyFolder
-from tfdqn.tuning.study_storage import HEARTBEAT_SECONDS, open_database, open_journal, require_optuna, shown_url
+from tfdqn.tuning.study_storage import (
+    HEARTBEAT_SECONDS,
+    open_database,
+    open_journal,
+    quiet_optuna,
+    require_optuna,
+    shown_url,
+)
 from tfdqn.tuning.trial_records import Trial, TrialState, total_evaluations
 
 if TYPE_CHECKING:  # an extra
@@ -58,6 +65,7 @@ class Study:
 
     def __init__(self, folder: StudyFolder, config: Config, space: SearchSpace, settings: Settings):
         require_optuna()
+        quiet_optuna()
         import optuna
 
         self.folder, self.space, self._config = folder, space, config

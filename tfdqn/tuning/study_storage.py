@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,11 +22,15 @@ _DEAD_AFTER_SECONDS = 300  # without a heartbeat, after which other hosts consid
 
 
 def require_optuna() -> None:
-    """Imports Optuna and turns its own messages off. Raises StudyError if it isn't installed."""
-    try:
-        import optuna
-    except ImportError:
-        raise StudyError(f"tfdqn tune needs Optuna: {install_extra('tune')}") from None
+    """Raises StudyError if Optuna isn't installed. Imports nothing."""
+    if find_spec("optuna") is None:
+        raise StudyError(f"tfdqn tune needs Optuna: {install_extra('tune')}")
+
+
+def quiet_optuna() -> None:
+    """Turns Optuna's own messages off."""
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     warnings.filterwarnings("ignore", "Heartbeat of storage is supposed to be used with Study.optimize")

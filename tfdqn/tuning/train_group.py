@@ -12,7 +12,7 @@ import msgspec
 from tfdqn.config import toml
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.system.quiet_libraries import ignore_warnings_of_google
+from tfdqn.system.quiet_libraries import ignore_warnings_of_libraries
 from tfdqn.system.utf8 import begin_in_utf8
 from tfdqn.tuning.run_groups import RunEnd
 from tfdqn.tuning.thread_runs import ThreadRun, ThreadRuns
@@ -37,5 +37,5 @@ def _write_ends(ended: Sequence[ThreadRun]) -> None:
 
 if __name__ == "__main__":
     begin_in_utf8()
-    ignore_warnings_of_google()
+    ignore_warnings_of_libraries()
     main(int(sys.argv[1]), Path(sys.argv[2]), [Path(each) for each in sys.argv[3:]])
