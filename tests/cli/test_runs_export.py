@@ -48,7 +48,7 @@ def test_a_policy_that_is_too_bad_or_was_not_evaluated_is_refused_before_tensorf
     assert main.main(["export", "runs/x", "--min-return", "200.5"]) == 2
     assert main.main(["export", "runs/x", "--checkpoint", "latest", "--min-return", "1"]) == 2
     assert capsys.readouterr().err == (
-        "tfdqn: not exported: the best policy's mean return is 200.0 over 3 episodes, below the required 200.5\n"
+        "tfdqn: not exported: the best policy's mean return is 200.00 over 3 episodes, below the required 200.50\n"
         "tfdqn: --min-return applies to the best policy only: the latest checkpoint's was not evaluated\n"
     )
     assert export.calls == []

@@ -78,6 +78,15 @@ def test_who_serves_has_the_machine_s_port_and_the_following_ones_and_every_mach
         assert topology(config(), machines, POOLS) == expected
 
 
+def test_two_machines_of_one_address_are_refused_also_where_nobody_calls_on_them() -> None:
+    twice = {**VERTEX, "workerpool3": ["m:2222", "m:2222"]}
+    with pytest.raises(ConfigError) as caught:
+        machines_of_environment(variable("CLUSTER_SPEC", twice, "workerpool3"))
+    assert str(caught.value) == (
+        "environment variable CLUSTER_SPEC: workerpool3-0 and workerpool3-1 have the same address: m:2222"
+    )
+
+
 def test_an_ipv6_address_keeps_its_brackets() -> None:
     machines = machines_of_environment(variable("TF_CONFIG", {**KUBEFLOW, "chief": ["[fd00::1]:2222"]}, "chief"))
     found = topology(config(), machines, POOLS)

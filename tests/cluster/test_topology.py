@@ -55,6 +55,8 @@ def test_a_cluster_file_is_read_as_it_was_written(tmp_path: Path) -> None:
         ),
         ({**JOBS, "chief": ["[::1]:2223"]}, "the chief is at [::1]:2223, which no other host can reach"),
         ({**JOBS, "actor": -1}, "actor must be a count"),
+        ({**JOBS, "actor": ["c:1", "d:1", "c:1"]}, "actor 0 and actor 2 have the same address: c:1"),
+        ({**JOBS, "actor": ["host-b:2222"]}, "replay server 0 and actor 0 have the same address: host-b:2222"),
         ({**JOBS, "player": 1}, "'player' is not a job of a cluster"),
         (
             {**JOBS, "ps": ["host-d:2222"], "parameter_server": ["host-e:2222"]},
@@ -68,6 +70,14 @@ def test_what_is_no_cluster_is_one_line(tmp_path: Path, jobs: object, why: str) 
     with pytest.raises(ConfigError) as error:
         read_topology(file)
     assert str(error.value).startswith(f"{file}: {why}")
+
+
+def test_a_cluster_file_that_gives_a_job_twice_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.json"
+    file.write_text('{"learner": "host-a:1", "replay_server": ["host-b:2"], "learner": "host-c:1"}')
+    with pytest.raises(ConfigError) as error:
+        read_topology(file)
+    assert str(error.value) == f'{file}: "learner" is given twice'
 
 
 @pytest.fixture

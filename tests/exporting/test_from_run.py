@@ -70,7 +70,7 @@ def test_what_would_end_a_cell_of_the_page_is_kept_inside_it(tmp_path: Path) -> 
 
 def test_only_what_an_evaluation_bears_out_is_exported(run: RunDir) -> None:
     for asked in (200.5, float("nan")):
-        with pytest.raises(UserError, match=r"not exported: the best policy's mean return is 200\.0 over 3 episodes"):
+        with pytest.raises(UserError, match=r"not exported: the best policy's mean return is 200\.00 over 3 episodes"):
             export_run(run.path, min_return=asked)
     assert not run.exports.exists()
     assert export_run(run.path, min_return=200.0).name == "1"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.support.checkpoints import save
-from tfdqn.errors import CheckpointError
+from tfdqn.errors import CheckpointError, UserError
 from tfdqn.evaluation.bootstrap import scores
 from tfdqn.records import Evaluation
-from tfdqn.storage.best_policy import load_policy_weights, save_best
+from tfdqn.storage.best_policy import load_policy_weights, require_return, save_best
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 
@@ -55,6 +55,27 @@ def test_another_networks_weights_are_refused_in_one_line(tmp_path: Path) -> Non
             wanted = {name: np.zeros(shape, np.float32)}
             with pytest.raises(CheckpointError, match=line):
                 load_policy_weights(run, which, wanted)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("required", "said"),
+    [
+        (10, "is 4.88 over 3 episodes, below the required 10.00"),
+        (4.8786, "is 4.878575419597328 over 3 episodes, below the required 4.8786"),
+        (12_345.0, "is 4.88 over 3 episodes, below the required 12,345.00"),
+        (float("nan"), "is 4.88 over 3 episodes, below the required nan"),
+    ],
+)
+def test_a_refused_return_has_the_digits_that_tell_it_from_the_required_one(
+    required: float, said: str, tmp_path: Path
+) -> None:
+    run, returns = RunDir(tmp_path), np.full(3, 4.878575419597328)
+    evaluation = Evaluation(env_steps=1, train_steps=2, scores=scores(returns, np.ones(3)), is_best=True)
+    save_best(run.best_weights, {}, evaluation)
+    with pytest.raises(UserError) as caught:
+        require_return(run, "best", required)
+    assert str(caught.value) == f"not exported: the best policy's mean return {said}"
+    require_return(run, "best", 4.878575)
 
 
 def test_a_run_without_a_policy_says_so(tmp_path: Path) -> None:

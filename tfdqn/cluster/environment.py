@@ -3,7 +3,6 @@
 Both are JSON of one form: {"cluster": {"worker": ["host:port"]}, "task": {"type": "worker", "index": 0}}.
 """
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -17,7 +16,8 @@ from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, C
 from tfdqn.cluster.topology import Topology, job_addresses, read_topology, role_of_job, topology_of_jobs
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
-from tfdqn.system.addresses import check_addresses
+from tfdqn.system.addresses import check_addresses, refuse_shared
+from tfdqn.system.json_objects import KeyTwiceError, loads_once
 
 CLUSTER_SPEC = "CLUSTER_SPEC"
 _LEARNING_JOBS = (CHIEF, WORKER, PARAMETER_SERVER)
@@ -56,7 +56,9 @@ def _variable(name: str, environment: Mapping[str, str]) -> _Variable | None:
         return None
     found = _Variable(f"environment variable {name}", {}, None)
     try:
-        content = json.loads(text)
+        content = loads_once(text)
+    except KeyTwiceError as error:
+        raise found.error(str(error)) from None
     except (ValueError, RecursionError) as error:
         raise found.error(f"it is not JSON ({error})") from None
     if not isinstance(content, dict):
@@ -122,6 +124,8 @@ def machines_of_environment(environment: Mapping[str, str] = os.environ) -> Mach
     if variable is None:
         raise ConfigError(f"{VARIABLE} or {CLUSTER_SPEC} must be set: it lists the job's machines")
     pools = {pool: variable.addresses(pool) for pool in variable.jobs}
+    named = {str(Machine(pool, i)): address for pool, each in pools.items() for i, address in enumerate(each)}
+    refuse_shared(named, variable.origin)
     return Machines(addresses=pools, this=Machine(*variable.process()), origin=variable.origin)
 
 

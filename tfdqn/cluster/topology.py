@@ -15,7 +15,8 @@ from tfdqn.cluster.roles import LEARNER, TRAITS, ProcessId, Role, counted, servi
 from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, WORKER, Cluster, tensorflow_jobs
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
-from tfdqn.system.addresses import check_addresses, is_address
+from tfdqn.system.addresses import check_addresses, is_address, refuse_shared
+from tfdqn.system.json_objects import KeyTwiceError, loads_once
 
 THE_CHIEF = "the chief"  # the learner at its second address
 
@@ -116,9 +117,11 @@ def make_topology(counts: Mapping[Role, int], address: Callable[[ProcessId], str
 def read_topology(file: Path) -> Topology:
     """Reads a cluster file. Raises ConfigError."""
     try:
-        jobs = json.loads(file.read_bytes())
+        jobs = loads_once(file.read_bytes())
     except OSError as error:
         raise ConfigError(f"{file} can't be read: {error.strerror}") from None
+    except KeyTwiceError as error:
+        raise ConfigError(f"{file}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file} is not JSON: {error}") from None
     return topology_of_jobs(jobs, str(file))
@@ -135,6 +138,7 @@ def topology_of_jobs(jobs: Any, origin: str) -> Topology:
         both = f"{PARAMETER_SERVER} and {Role.PARAMETER_SERVER}"
         raise ConfigError(f"{origin}: {both} are the same job: give only one of them")
     values: dict[str, Any] = {}
+    listed: dict[str, str] = {}  # the addresses of processes that don't serve, which nothing else looks at
     for name, value in jobs.items():
         role = Role.LEARNER if name == CHIEF else role_of_job(name, origin)
         if role is Role.LEARNER:
@@ -143,10 +147,13 @@ def topology_of_jobs(jobs: Any, origin: str) -> Topology:
             values[role.value] = job_addresses(value, name, origin)
         else:
             values[role.value] = _number(value, name, origin)
+            listed |= {f"{name} {i}": each for i, each in enumerate(value)} if isinstance(value, list) else {}
     if "learner" not in values:
         raise ConfigError(f'{origin}: the cluster has no "learner", where every other process finds it')
     topology = Topology(**values)
-    check_addresses(topology.named_addresses(), origin)
+    named = topology.named_addresses()
+    check_addresses(named, origin)
+    refuse_shared(named | listed, origin)
     return topology
 
 

@@ -4,7 +4,6 @@ It is strict, because a policy answers wrong inputs with nonsense: names, shapes
 key may occur twice, and every value must be one that the task can give.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from msgspec import Raw
 from tfdqn.errors import UserError
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.serving.model import Model, Signature
+from tfdqn.system.json_objects import KeyTwiceError, loads_once
 from tfdqn.types import Arrays
 
 MOST_ROWS = 16_384  # of one request
@@ -135,7 +135,7 @@ def check_values(request: PredictRequest) -> None:
 def check_keys(body: bytes | bytearray, allowed: Mapping[str, int]) -> None:
     """Raises RequestError if an object has a key twice: msgspec would take the last.
 
-    The body is parsed again, by `json`, only if a key occurs too often, or may be spelled with escapes.
+    The body is parsed again, in Python, only if a key occurs too often, or may be spelled with escapes.
 
     Args:
       allowed: keys, and how often each may occur.
@@ -143,16 +143,11 @@ def check_keys(body: bytes | bytearray, allowed: Mapping[str, int]) -> None:
     is_escaped = b"\\" in body  # which numbers never are
     if is_escaped or any(body.count(b'"%b"' % name.encode()) > times for name, times in allowed.items()):
         try:
-            json.loads(body, object_pairs_hook=_once)
+            loads_once(body)
+        except KeyTwiceError as error:
+            raise RequestError(f"the key {error}") from None
         except ValueError as error:  # of text that is not UTF-8, where msgspec passed over it
             raise RequestError(f"JSON Parse error: {error}") from error
-
-
-def _once(pairs: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise RequestError(f'the key "{twice}" is given twice')
 
 
 def _rows_of(outputs: Arrays) -> Iterator[list[Any]]:

@@ -64,9 +64,12 @@ def require_return(run: RunDir, which: Literal["best", "latest"], min_return: fl
         raise UserError("--min-return applies to the best policy only: the latest checkpoint's was not evaluated")
     scores = _read_best(run.best_weights)[1].scores
     if not scores.mean_return >= min_return:
+        reached, required = f"{scores.mean_return:,.2f}", f"{min_return:,.2f}"
+        if reached == required:  # they differ in later digits
+            reached, required = f"{scores.mean_return:,}", f"{min_return:,}"
         raise UserError(
-            f"not exported: the best policy's mean return is {scores.mean_return:,} over "
-            f"{scores.episodes:,} episodes, below the required {min_return:,}"
+            f"not exported: the best policy's mean return is {reached} over {scores.episodes:,} episodes, "
+            f"below the required {required}"
         )
 
 

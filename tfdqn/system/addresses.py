@@ -95,9 +95,7 @@ def check_addresses(named: Mapping[str, str], origin: str) -> None:
       named: "host:port" by the process's name.
       origin: where the addresses come from; error messages begin with it.
     """
-    for address in named.values():
-        if len(there := [name for name, own in named.items() if own == address]) > 1:
-            raise ConfigError(f"{origin}: {' and '.join(there[:2])} have the same address: {address}")
+    refuse_shared(named, origin)
     alone = [name for name, address in named.items() if is_reached_from_its_host_alone(address)]
     others = [name for name in named if name not in alone]
     if alone and others:
@@ -105,6 +103,13 @@ def check_addresses(named: Mapping[str, str], origin: str) -> None:
             f"{origin}: {alone[0]} is at {named[alone[0]]}, which no other host can reach, and {others[0]} is at "
             f"{named[others[0]]}: each must have the name or address by which the others reach its host"
         )
+
+
+def refuse_shared(named: Mapping[str, str], origin: str) -> None:
+    """Raises ConfigError, which begins with `origin`, if two of these processes or machines have the same address."""
+    for address in named.values():
+        if len(there := [name for name, own in named.items() if own == address]) > 1:
+            raise ConfigError(f"{origin}: {' and '.join(there[:2])} have the same address: {address}")
 
 
 def free_addresses(count: int, avoid: Collection[str] = ()) -> list[str]:
