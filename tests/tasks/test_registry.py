@@ -37,7 +37,7 @@ def test_a_users_module_in_the_current_directory_is_found(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert resolve_spec(Task(id=f"{module}:Mine-v0")).num_actions == (2,)
-    assert 'unknown task "users_own_envs:Mien-v0"; the nearest are Mine-v0' in error_of(
+    assert 'unknown task "users_own_envs:Mien-v0"; the nearest are users_own_envs:Mine-v0' in error_of(
         resolve_spec, Task(id=f"{module}:Mien-v0")
     )
 
@@ -56,6 +56,22 @@ def test_a_users_module_that_cannot_be_imported_is_one_line(kind, tmp_path, monk
 def test_a_users_module_that_does_not_exist_is_named():
     message = error_of(resolve_spec, Task(id="no_such_folder.envs:Mine-v0"))
     assert 'there is no module "no_such_folder" in ' in message
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("no_maze.py", '; as a module it is "no_maze"'),
+        ("./no_envs/no_maze.py", '; as a module it is "no_envs.no_maze"'),
+        ("no_envs/no_maze", '; as a module it is "no_envs.no_maze"'),
+        ("/home/no_maze.py", ""),
+        ("no_envs.no_maze", ""),
+    ],
+)
+def test_a_file_s_path_in_place_of_a_module_is_answered_with_the_module(written, hint):
+    message = error_of(resolve_spec, Task(id=f"{written}:Mine-v0"))
+    assert message.startswith(f'{written}:Mine-v0: there is no module "')
+    assert message.endswith(hint or "or among the installed ones")
 
 
 def test_a_task_is_learnable_by_what_one_environment_is_like(monkeypatch):

@@ -22,6 +22,8 @@ def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> Non
       wanted_by: the key and value that name the module; error messages begin with it.
       error: the type that is raised, with one line, if there is no such module or importing it fails.
     """
+    if name.startswith("."):  # Python would take it for a relative import
+        raise error(f'{wanted_by}: there is no module "{name}"{_as_a_module(name)}')
     if os.getcwd() not in sys.path:  # a console script, unlike `python -m`, doesn't search it
         sys.path.insert(0, os.getcwd())
     try:
@@ -31,12 +33,19 @@ def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> Non
         if missing.name is not None and f"{name}.".startswith(f"{missing.name}."):
             raise error(
                 f'{wanted_by}: there is no module "{missing.name}" in {os.getcwd()} or among the installed ones'
+                f"{_as_a_module(name)}"
             ) from missing
         raise error(f'{wanted_by}: {name} needs "{missing.name}", which is not installed') from missing
     except Exception as failure:
         frame = _own_frame(failure)
         where = f" at {_place(*frame)}" if frame else ""
         raise error(f"{wanted_by}: importing {name} failed{where}: {one_line(failure)}") from failure
+
+
+def _as_a_module(name: str) -> str:
+    """What to write instead of a file's path, such as "my_envs/maze.py"; empty if it is none in this directory."""
+    dotted = name.removeprefix("./").removesuffix(".py").replace("/", ".")
+    return "" if dotted == name or dotted.startswith(".") else f'; as a module it is "{dotted}"'
 
 
 @contextmanager

@@ -140,7 +140,7 @@ def find_env_spec(task_id: str) -> EnvSpec:
             raise TaskError(f"{task_id}: importing {package.module} failed: {one_line(error)}") from error
         found = _registered(name)
     if found is None:
-        raise TaskError(f'unknown task "{task_id}"; {_nearest(name)}')
+        raise TaskError(f'unknown task "{task_id}"; {_nearest(task_id)}')
     return found
 
 
@@ -172,11 +172,12 @@ def _registered(name: str) -> EnvSpec | None:
     return None if latest is None else gymnasium.registry[get_env_id(namespace, base_name, latest)]
 
 
-def _nearest(name: str) -> str:
-    """What to try instead of an unknown id."""
+def _nearest(task_id: str) -> str:
+    """What to try instead of an unknown id, with the module before its colon, which may be what registers it."""
+    module, colon, name = task_id.rpartition(":")
     by_lower_case = {known.lower(): known for known in gymnasium.registry}
     near = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.6)
-    found = [nearest_are([by_lower_case[known] for known in near])] if near else []
+    found = [nearest_are([module + colon + by_lower_case[known] for known in near])] if near else []
     if envpool_envs.is_installed() and name in envpool_envs.ids():
         found.append('EnvPool has it: task.suite = "envpool"')
     return "; ".join(found) or f"`{own_command(['tasks'])}` lists those that are installed"
