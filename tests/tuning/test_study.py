@@ -93,8 +93,9 @@ def test_a_trial_that_was_left_is_taken_up_under_its_number_and_with_its_values(
     other = study_in(tmp_path)
     assert claim(other).number == 1  # the first is somebody's
     first.release(left)
+    assert states(first) == states(other) == ["to be resumed", "running"]
     taken = claim(other)
-    assert (taken.number, taken.values) == (left.number, left.values)
+    assert (taken.number, taken.values, taken.is_resumed) == (left.number, left.values, True)
     assert not other.report(taken, 1, 6.0)  # it is known, from before
     assert not other.report(taken, 2, 7.0)
     other.complete(taken, 7.0)

@@ -14,6 +14,7 @@ import pytest
 from tests.support.commands import PROJECT
 from tests.support.fake_trial import level
 from tests.support.studies import SPACE, searched, study_in
+from tfdqn.cli.trials_view import figures
 from tfdqn.config import toml
 from tfdqn.errors import ConfigError
 from tfdqn.tuning.child_runs import ChildRun
@@ -189,11 +190,16 @@ def test_a_search_that_is_stopped_leaves_its_trials_to_go_on(tmp_path: Path, mon
             os.kill(os.getpid(), signal.SIGINT)
 
     assert not search(study, TEMPLATE, 3, Watcher(stop), jobs=2, command=FAKE)
-    assert [each.state for each in study.trials()] == [TrialState.RUNNING] * 2
+    assert [each.state for each in study.trials()] == [TrialState.STOPPED] * 2
+    assert figures(study.trials(), 3) == "0 of 3 trials, 2 to be resumed"
     for number in range(2):
         (tmp_path / f"do-{number:03}").unlink()
-    again = study_in(tmp_path)
-    assert search(again, TEMPLATE, 3, Watcher(), jobs=2, command=FAKE)
+        study.folder.trial(number).metrics_file.unlink()  # as of one that was stopped before its first figures
+    again, watcher = study_in(tmp_path), Watcher()
+    assert search(again, TEMPLATE, 3, watcher, jobs=2, command=FAKE)
+    assert [line.split(":")[0] for line in watcher.said if "goes on" in line or "begins" in line] == [
+        *("trial 0 goes on", "trial 1 goes on", "trial 2 begins")
+    ]
     assert [each.state for each in again.trials()] == [TrialState.COMPLETE] * 3
     assert [begun(tmp_path, number) for number in range(3)] == [[1, 2], [1, 2], [1]]
 

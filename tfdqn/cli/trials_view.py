@@ -38,7 +38,7 @@ class TrialsView(LiveView):
 
 def ended(trials: Sequence[Trial]) -> int:
     """How many trials have ended and count towards the number that is wanted."""
-    return sum(each.counts and each.state is not TrialState.RUNNING for each in trials)
+    return sum(each.counts and each.has_ended for each in trials)
 
 
 def figures(trials: Sequence[Trial], wanted: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tfdqn.config import Config, toml
 from tfdqn.errors import listed
 from tfdqn.randomness import derived_seed
-from tfdqn.storage.locks import Attempt, FileLock
+from tfdqn.storage.locks import Attempt, FileLock, holder_of
 from tfdqn.system.interval import IntervalTrigger
 from tfdqn.tuning.optuna_terms import Pruner, make_pruner, suggest, value_of
 from tfdqn.tuning.search_space import SearchSpace
@@ -39,6 +39,7 @@ class ClaimedTrial(NamedTuple):
     number: int
     values: Mapping[str, Any]
     lock: FileLock
+    is_resumed: bool = False  # whether a process has run it before
 
 
 class Settings(NamedTuple):
@@ -184,7 +185,7 @@ class Study:
                 if attempt is not Attempt.ACQUIRED:
                     continue
                 if not self._storage.get_trial(self._trial_id(each.number)).state.is_finished():
-                    return ClaimedTrial(each.number, self._values(each), lock)
+                    return ClaimedTrial(each.number, self._values(each), lock, is_resumed=True)
                 lock.release()  # it ended a moment ago
             elif folder is None and not self._is_shared:
                 self._lose(each.number)  # its process died while it was choosing values
@@ -222,11 +223,17 @@ class Study:
     def _read(self, trial: "optuna.trial.FrozenTrial") -> Trial:
         why = trial.user_attrs.get(_WHY, "")
         state = TrialState[trial.state.name] if trial.state.name in TrialState.__members__ else TrialState.FAILED
-        has_begun = _FOLDER in trial.user_attrs
-        if (state is TrialState.FAILED and not why) or (state is TrialState.RUNNING and not has_begun):
+        folder = trial.user_attrs.get(_FOLDER)
+        if (state is TrialState.FAILED and not why) or (state is TrialState.RUNNING and folder is None):
             state = TrialState.LOST
+        if state is TrialState.RUNNING and folder == self._folder_id and not self._has_process(trial.number):
+            state = TrialState.STOPPED
         score = trial.value if state is TrialState.COMPLETE else None
         return Trial(trial.number, state, self._values(trial), score, trial.intermediate_values, why)
+
+    def _has_process(self, number: int) -> bool:
+        """Whether a process, this one or another, runs the trial, whose run is in the study's folder."""
+        return number in self._claimed or holder_of(self.folder.trial_lock_file(number)) is not None
 
     def _require_same(self) -> None:
         """Raises StudyError if the study was begun with another configuration or space."""

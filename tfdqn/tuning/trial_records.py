@@ -11,6 +11,7 @@ class TrialState(StrEnum):
     """The state of a trial."""
 
     RUNNING = "running"
+    STOPPED = "to be resumed"  # no process trains it any more, and it has not ended
     COMPLETE = "complete"
     PRUNED = "pruned"
     FAILED = "failed"
@@ -26,6 +27,11 @@ class Trial(NamedTuple):
     score: float | None  # the mean return of its final evaluation; None unless it is complete
     returns: Mapping[int, float]  # mean returns of its evaluations, by number, from 1
     why: str = ""  # why it failed
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nobody trains it any more, now or later."""
+        return self.state not in (TrialState.RUNNING, TrialState.STOPPED)
 
     @property
     def counts(self) -> bool:

@@ -73,7 +73,7 @@ class TrialRuns:
             if claimed is not None:
                 if (run := self._run_of(claimed)) is not None:
                     yield run
-            elif any(each.state is TrialState.RUNNING for each in self._refreshed()):
+            elif not all(each.has_ended for each in self._refreshed()):
                 yield None
             else:
                 return
@@ -101,7 +101,7 @@ class TrialRuns:
         self._running[run] = claimed
         self._starts[claimed.number] += 1
         given = " ".join(self._template.space.overrides(claimed.values))
-        self._say(f"{run.name} {'goes on' if run.run.has_been_trained else 'begins'}: {given}")
+        self._say(f"{run.name} {'goes on' if claimed.is_resumed else 'begins'}: {given}")
         self._refreshed()
         return run
 
