@@ -184,17 +184,18 @@ def test_no_other_platform_s_files_are_written_among_a_platform_s(
     assert main.main(["manifest", there, *arguments]) == 0
 
 
-def test_a_file_of_the_user_s_own_is_not_taken_for_a_platform_s_and_not_overwritten(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", ["compose.yaml", "thesis.tex"])
+def test_nothing_is_written_among_the_user_s_own_files(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own = tmp_path / "compose.yaml"
-    own.write_text("of the user's own")
-    assert main.main(["manifest", "slurm", str(CONFIG), *COUNTS, "--output", str(tmp_path)]) == 0
-    (tmp_path / "job.sbatch").unlink()
-    capsys.readouterr()
-    assert main.main(["manifest", "compose", str(CONFIG), *COUNTS, "--output", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == f"tfdqn: {own} exists and is not of `tfdqn manifest`: give another folder\n"
-    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"compose.yaml": "of the user's own"}
+    (tmp_path / name).write_text("of the user's own")
+    for platform in ("slurm", "compose"):
+        assert main.main(["manifest", platform, str(CONFIG), *COUNTS, "--output", str(tmp_path)]) == 2
+        assert capsys.readouterr().err == (
+            f"tfdqn: {tmp_path} holds other files, such as {name}, and nothing of `tfdqn manifest {platform}`: "
+            "give an empty or a new folder\n"
+        )
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {name: "of the user's own"}
 
 
 def test_a_folder_that_can_t_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

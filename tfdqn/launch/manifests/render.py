@@ -5,7 +5,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ConfigError, RunDirError
 from tfdqn.launch.manifests.job_spec import HEADER, JobSpec
 from tfdqn.launch.manifests.platforms import Platform
 from tfdqn.storage.atomic_files import write_atomically
@@ -31,16 +31,19 @@ def render(platform: Platform, spec: JobSpec) -> dict[str, str]:
 def write_files(platform: Platform, folder: Path, files: Mapping[str, str]) -> list[Path]:
     """Writes a platform's files to a folder, and removes others there that an earlier call has written.
 
-    Returns the paths of the files. Raises ConfigError if another platform's files are there, or one of the user's own
-    in the way; RunDirError if a file can't be written.
+    Returns the paths of the files. Raises ConfigError if another platform's files are there, or anything else but an
+    earlier call's; RunDirError if the folder can't be read, or a file can't be written.
     """
     there = [each for each in Platform if HEADER in _text(folder / each.own_file)]
     if others := [each for each in there if each is not platform]:
         raise ConfigError(
             f"{folder} has the files of {others[0]}, which those of {platform} would be mixed with: give another folder"
         )
-    if not there and (in_the_way := [name for name in files if (folder / name).exists()]):
-        raise ConfigError(f"{folder / in_the_way[0]} exists and is not of `tfdqn manifest`: give another folder")
+    if not there and (strange := _names_in(folder)):
+        raise ConfigError(
+            f"{folder} holds other files, such as {strange[0]}, and nothing of `tfdqn manifest {platform}`: "
+            "give an empty or a new folder"
+        )
     for name, content in files.items():
         path = folder / name
         write_atomically(path, content.encode())
@@ -50,6 +53,14 @@ def write_files(platform: Platform, folder: Path, files: Mapping[str, str]) -> l
             if str(path.relative_to(folder)) not in files and _text(path).startswith(HEADER):
                 path.unlink()
     return [folder / name for name in files]
+
+
+def _names_in(folder: Path) -> list[str]:
+    """The names of what a folder holds, sorted; none if it is not there. Raises RunDirError."""
+    try:
+        return sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise RunDirError(f"{folder} can't be read: {error.strerror}") from None
 
 
 def _text(path: Path) -> str:
