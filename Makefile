@@ -61,8 +61,7 @@ types: $(VENV)/.installed-dev
 clean:
 	rm -rf -- "$(VENV)"
 
-# Python compiles what a first import needs, which takes seconds; pip would compile every module, for a minute.
-INSTALL := install --no-compile --constraint constraints.txt
+INSTALL := install --constraint constraints.txt
 
 $(VENV)/.installed: $(LOCK) | platform
 	@set -e; $(CREATE_VENV)
