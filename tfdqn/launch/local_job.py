@@ -14,6 +14,7 @@ from tfdqn.launch.supervisor import Supervisor, View
 from tfdqn.records import Summary
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.machine_directory import MachineDir
+from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
 from tfdqn.system.gpus import visible_gpus
@@ -41,13 +42,15 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
 
     Raises:
       RunDirError: if the directory is in use, or belongs to another configuration.
-      ConfigError: if the GPUs here don't suit the configuration.
+      ConfigError: if the GPUs here don't suit the configuration, or replay holds transitions of another.
       ClusterError: if a process can't go on.
     """
     with run.supervise(config):
         if (finished := finished_summary(run, config, has_evaluator=has_evaluator)) is not None:
             run.restore_config()
             return Outcome(finished, is_saved=True)
+        for folder in sorted(run.replay.glob("*")):
+            ShardDir(folder).refuse_another(config)  # as its server would, after it has imported TensorFlow
         program = deal_gpus(config, program_for(config, run, has_evaluator), visible_gpus(), view.say)
         before = _written(run)
         supervisor = Supervisor(program, run.process_logs, run.heartbeats, config.health, view)

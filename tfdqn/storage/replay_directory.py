@@ -48,7 +48,9 @@ class ShardDir:
             damage = self._tidy()
             text = toml.dump(config).encode()
             if self.config_file.exists() and self.config_file.read_bytes() != text:
-                self._refuse_another(config)
+                self.refuse_another(config)
+                if self._differences(config):
+                    self.task_file.unlink(missing_ok=True)  # it may be another task's
             write_atomically(self.config_file, text)
         except OSError as error:
             raise RunDirError(f"{self.path} can't be created or written: {why_not(self.path, error)}") from None
@@ -56,8 +58,16 @@ class ShardDir:
 
     def checkpoint(self) -> Path | None:
         """The newest complete checkpoint; None if there is none."""
-        whole = [each for each in self.checkpoints.iterdir() if (each / _WHOLE).exists()]
-        return max(whole, default=None)
+        whole = [each.parent for each in self.checkpoints.glob(f"*/{_WHOLE}")]
+        return max((each for each in whole if not _lacking(each)), default=None)
+
+    def refuse_another(self, config: Config) -> None:
+        """Raises ConfigError if it has a checkpoint with transitions of another configuration; changes nothing."""
+        if self.checkpoint() is not None and (forbidden := self._differences(config)):
+            raise ConfigError(
+                f"{self.path} holds transitions of another configuration: {listed(forbidden)}; choose another "
+                f"--run-dir, or remove {self.path.parent} to begin without them"
+            )
 
     def put_aside(self, checkpoint: Path) -> Path:
         """Moves a checkpoint that can't be restored out of Reverb's sight; returns its new path."""
@@ -80,22 +90,17 @@ class ShardDir:
         for each in sorted(self.checkpoints.iterdir()):
             if not (each / _WHOLE).exists():
                 shutil.rmtree(each)
-            elif lacking := [name for name in _FILES if not _has_content(each / name)]:
+            elif lacking := _lacking(each):
                 # Reverb would restore a table without anything in it.
                 damage.append(f"{self.put_aside(each)} lacks {' and '.join(lacking)}")
         return damage
 
-    def _refuse_another(self, config: Config) -> None:
-        forbidden = toml.differences(toml.load(self.config_file, unused={}), config, "replay")
-        if not forbidden:
-            return
-        if self.checkpoint() is not None:
-            raise ConfigError(
-                f"{self.path} holds transitions of another configuration: {listed(forbidden)}; choose another "
-                "--run-dir, or remove it to begin without them"
-            )
-        self.task_file.unlink(missing_ok=True)
+    def _differences(self, config: Config) -> list[str]:
+        """A line for each key in which its configuration is another, and its transitions could not be used."""
+        return toml.differences(toml.load(self.config_file, unused={}), config, "replay")
 
 
-def _has_content(file: Path) -> bool:
-    return file.exists() and os.path.getsize(file) > 0
+def _lacking(checkpoint: Path) -> list[str]:
+    """The files that a checkpoint lacks, or that are empty."""
+    files = [checkpoint / name for name in _FILES]
+    return [file.name for file in files if not file.exists() or os.path.getsize(file) == 0]

@@ -176,7 +176,7 @@ def test_a_task_with_other_actions_is_refused():
 
 def test_a_task_that_cannot_draw_says_what_it_can():
     message = error_of(make_task, Task(id="tests.support.toy_environments:Chain-v0"), render_mode="rgb_array")
-    assert message == "Chain-v0 can't be rendered as rgb_array; it offers none"
+    assert message == "Chain-v0 can't be rendered as rgb_array: it has no render modes (videos: docs/your_task.md)"
 
 
 def test_an_old_version_is_one_helpful_line_and_nothing_of_gymnasiums(recwarn, capfd, caplog):

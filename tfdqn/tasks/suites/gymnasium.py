@@ -232,7 +232,9 @@ def _check_kwargs(recipe: Recipe) -> None:
 
 
 def _cannot_be_rendered(recipe: Recipe, modes: str) -> TaskError:
-    return TaskError(f"{recipe.env_spec.id} can't be rendered as {recipe.render_mode}; it offers {modes or 'none'}")
+    """The error of a task that offers other `modes`, or none."""
+    why = f"it offers {modes}" if modes else "it has no render modes (videos: docs/your_task.md)"
+    return TaskError(f"{recipe.env_spec.id} can't be rendered as {recipe.render_mode}: {why}")
 
 
 def _cannot_be_made(recipe: Recipe, error: BaseException) -> TaskError:
