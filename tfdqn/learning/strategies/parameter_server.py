@@ -5,13 +5,16 @@ and pushes them together. Each gradient is one update. The price is staleness: t
 by others or of the same N, after the weights were read and before the gradient was applied.
 """
 
+import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager.executor import Executor  # not part of the public API
 
 from tfdqn.agents.factory import make_agent
 from tfdqn.config import Config
@@ -57,6 +60,7 @@ class AsynchronousUpdater(Updater):
         self._row_size = self._pattern.row_size(self._batch_size)
         network = self._pattern.agent.network
         self._layout = FlatLayout(network.learned_weights())
+        quiet_executors()
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
         with strategy.scope():
             self._parameters = ShardedVariables(self._layout, config)
@@ -234,3 +238,20 @@ def fetch_result(
         if scheduled._get_error() is not None:  # the closure's own; only the coordinator tells the two apart
             raise
         return None
+
+
+@cache
+def quiet_executors() -> None:
+    """From now on, no traceback is printed when an executor of a lost process is deleted.
+
+    Its destructor waits for its operations, and Python can only print what a destructor raises. The loss itself is
+    raised by the coordinator.
+    """
+    shown = sys.unraisablehook
+
+    def show(unraisable: "sys.UnraisableHookArgs") -> None:
+        is_executors = unraisable.object == Executor.__del__ and isinstance(unraisable.exc_value, tf.errors.OpError)
+        if not is_executors:
+            shown(unraisable)
+
+    sys.unraisablehook = show
