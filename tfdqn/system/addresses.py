@@ -107,9 +107,10 @@ def check_addresses(named: Mapping[str, str], origin: str) -> None:
 
 def refuse_shared(named: Mapping[str, str], origin: str) -> None:
     """Raises ConfigError, which begins with `origin`, if two of these processes or machines have the same address."""
-    for address in named.values():
-        if len(there := [name for name, own in named.items() if own == address]) > 1:
-            raise ConfigError(f"{origin}: {' and '.join(there[:2])} have the same address: {address}")
+    first: dict[str, str] = {}
+    for name, address in named.items():
+        if (other := first.setdefault(address, name)) != name:
+            raise ConfigError(f"{origin}: {other} and {name} have the same address: {address}")
 
 
 def free_addresses(count: int, avoid: Collection[str] = ()) -> list[str]:
