@@ -9,9 +9,12 @@ import pytest
 
 from tests.support.commands import PROJECT, tfdqn, write_config
 from tests.support.job_output import until_at_work
-from tests.support.tiny_runs import latest
+from tests.support.run_files import finished_run
+from tests.support.tiny_runs import latest, tiny
 from tfdqn.cli import main
 from tfdqn.cluster.topology import read_topology
+from tfdqn.errors import ConfigError
+from tfdqn.launch import local_job
 from tfdqn.system.addresses import free_addresses, host_and_port
 
 STAND_IN = str(PROJECT / "tests" / "support" / "fake_role.py")
@@ -127,6 +130,29 @@ def test_what_cannot_be_is_one_line_and_nothing_is_written(
     assert (said.out, said.err.count("\n")) == ("", 1)
     assert said.err.startswith(f"tfdqn: {line}")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("override", "is_told"), [("seed=1", True), ("seed=2", False), ("stop.env_steps=9999", False)])
+def test_a_finished_run_is_told_again_and_nothing_is_started(
+    override: str, is_told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Supervisor:
+        def __init__(self, program: object, *_: object):
+            raise ConfigError("it is started")
+
+    monkeypatch.setattr(local_job, "Supervisor", Supervisor)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CLUSTER_SPEC", raising=False)
+    monkeypatch.setenv("TF_CONFIG", tf_config("worker")["TF_CONFIG"])
+    finished_run(tmp_path / "run", tiny(*JOB), [5.0], 5.0)
+    status = main.main(["host", write_config(tmp_path, *JOB), override, *POOLS, "--run-dir", "run"])
+    said = capsys.readouterr()
+    if is_told:
+        assert (status, said.err) == (0, "")
+        assert said.out == "run has finished already: 1,200 environment steps were taken\n"
+    else:  # the learner refuses the seed, and trains on to 9,999 steps
+        assert (status, said.err) == (2, "tfdqn: it is started\n")
+    assert (tmp_path / "run" / "processes").exists() != is_told
 
 
 @pytest.mark.long

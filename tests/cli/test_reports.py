@@ -113,9 +113,13 @@ def test_of_a_folder_the_unfinished_runs_are_left_out_and_named_in_one_line(
         (
             [10, 11, 12],
             [20, 21, 22],
-            "B is better: B 21, A 11, difference 10 (95 % interval 7.733 to 12.27), P(B > A) = 1.00, of 3 and 3 runs",
+            "B is better: B 21.00, A 11.00, difference 10.00 (95 % interval 7.73 to 12.27), P(B > A) = 1.00, of 3 ",
         ),
-        ([20, 21, 22], [10, 11, 12], "A is better: B 11, A 21, difference -10 (95 % interval -12.27 to -7.733), "),
+        (
+            [20, 21, 22],
+            [10, 11, 12],
+            "A is better: B 11.00, A 21.00, difference -10.00 (95 % interval -12.27 to -7.73), ",
+        ),
         ([5, 5], [5, 5], "No difference: B 5, A 5"),
         ([9, 10, 11], [10, 11, 12], "; if it is as it looks, about 14 more seeds of A and 14 of B would settle it"),
         ([1, 2, 3, 4, 5], [2, 3, 4, 5, 6], "P(B > A) = 0.68 ("),

@@ -23,6 +23,7 @@ from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
 from tfdqn.cluster.topology import read_topology
 from tfdqn.config.toml import dump
+from tfdqn.coordination.heartbeat_files import STARTING, write_heartbeat
 from tfdqn.coordination.messages import Inspection, Nothing, ReplayStatus
 from tfdqn.coordination.rpc import Method, RefusedError, Server
 from tfdqn.launch.local_job import program_for
@@ -185,6 +186,19 @@ def test_a_learner_that_starts_says_so(run: RunDir, capsys: pytest.CaptureFixtur
     server = Server(learner(run), {"inspect": Method(Nothing, not_yet)})
     assert shown(capsys, learner(run)) == ["status the learner is starting"]
     server.close()
+
+
+def test_a_learner_that_starts_and_does_not_listen_yet_says_so(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    nobody = f"status no learner answers at {learner(run)}"
+    with locked(run.supervisor_lock_file, run.path):  # before its first heartbeat, or after its last
+        assert shown(capsys, str(run.path))[0] == f"{nobody}; the job is run by process {os.getpid()}"
+        write_heartbeat(run.heartbeats / "learner-0.json", "learner 0", STARTING, 0.0)
+        assert shown(capsys, str(run.path))[0] == "status the learner is starting"
+        write_heartbeat(run.heartbeats / "learner-0.json", "learner 0", "learning", 0.0)
+        assert shown(capsys, str(run.path))[0].startswith(nobody)
+    left = msgspec.json.decode((run.heartbeats / "learner-0.json").read_bytes()) | {"state": STARTING, "clock": ""}
+    (run.heartbeats / "learner-0.json").write_bytes(msgspec.json.encode(left | {"seconds": 0.0}))
+    assert shown(capsys, str(run.path))[0] == nobody
 
 
 def test_what_is_no_job_is_one_line(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.reported_runs import reported_run, seeds
-from tfdqn.reports.group_table import group_table, improvement_table, key_table, number, run_table, statistics
+from tfdqn.reports.group_table import group_table, improvement_table, key_table, precision, run_table, statistics
 from tfdqn.reports.groups import improvements, read_report
 
 
@@ -51,16 +51,28 @@ def test_runs_pairs_and_keys_have_a_row_each(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    ("values", "texts"),
     [
-        (0.123456, "0.1235"),
-        (-12.5, "-12.5"),
-        (9999.4, "9999"),
-        (9999.7, "10,000"),
-        (123456.7, "123,457"),
-        (1e9, "1e+09"),
-        (0.0, "0"),
+        ([0.123456], ["0.1235"]),
+        ([-12.5, 3.0], ["-12.5", "3.0"]),
+        ([9999.4], ["9,999"]),
+        ([9999.7, 37.62, -0.2], ["10,000", "38", "0"]),
+        ([37.62, 5.5, 100.125, 7.25], ["37.6", "5.5", "100.1", "7.2"]),
+        ([0.00125, 0.5], ["0.0013", "0.5000"]),
+        ([1e9], ["1,000,000,000"]),
+        ([0.0], ["0"]),
+        ([], []),
     ],
 )
-def test_numbers_read_well(value: float, text: str) -> None:
-    assert number(value) == text
+def test_numbers_of_one_column_have_as_many_decimals(values: list[float], texts: list[str]) -> None:
+    form = precision(values)
+    assert [format(value, form) for value in values] == texts
+
+
+def test_the_returns_of_a_report_have_one_precision(tmp_path: Path) -> None:
+    folders = [seeds(tmp_path / "a", [5.5, 7.25]), seeds(tmp_path / "b", [100.123], ["agent.n_step=3"])]
+    report = read_report(folders, 475.0)
+    returns = [row[2:7] for row in group_table(report).rows]
+    assert returns[0] == ["100.1", "–", "100.1", "100.1", "374.9"]
+    assert returns[1] == ["6.4", "5.5 to 7.2", "6.4", "6.4", "468.6"]
+    assert [row[2] for row in run_table(report).rows] == ["100.1 ± 2.0", "5.5 ± 2.0", "7.2 ± 2.0"]

@@ -192,12 +192,16 @@ def manifest(
         has_evaluator=evaluator,
         queue=queue,
     )
-    files = render(target, with_gpus(spec, gpus) if gpus else spec)
+    spec = with_gpus(spec, gpus) if gpus else spec
+    files = render(target, spec)
 
     from tfdqn.tasks.registry import check_task
 
     with suppress(PackageMissingError):  # the image may have the package
         check_task(resolved.task)
+    if target is not Platform.SLURM:  # which has no image
+        for key, module in spec.own_modules:
+            say_on_stderr(f"warning: {key} needs the module {module}: the image {spec.container_image} must contain it")
 
     folder = output or Path("launchers") / config.stem / str(target)
     for path in write_files(target, folder, files):

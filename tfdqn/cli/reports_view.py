@@ -5,7 +5,7 @@ from rich.console import Console
 from tfdqn.cli.tables import WholeTable, print_whole
 from tfdqn.cli.terminal import make_console, require_reader
 from tfdqn.reports.comparison import Comparison
-from tfdqn.reports.group_table import group_table, number, span
+from tfdqn.reports.group_table import group_table, precision, span
 from tfdqn.reports.groups import Report
 
 _MIN_RUNS = 5  # of each side, for the bootstrap's interval
@@ -47,10 +47,11 @@ def verdict(found: Comparison) -> str:
     of_a, of_b = found.runs
     better = "B is better" if found.difference > 0 else "A is better"
     head = better if found.is_settled else "Not settled" if found.difference else "No difference"
+    form = precision([*found.means, found.difference, *map(float, found.interval)])
     figures = (
-        f"B {number(found.means[1])}, A {number(found.means[0])}, difference {number(found.difference)} "
-        f"(95 % interval {span(found.interval)}), P(B > A) = {found.improvement:.2f}{_improvement_interval(found)}, "
-        f"of {of_b} and {of_a} runs"
+        f"B {found.means[1]:{form}}, A {found.means[0]:{form}}, difference {found.difference:{form}} "
+        f"(95 % interval {span(found.interval, form)}), "
+        f"P(B > A) = {found.improvement:.2f}{_improvement_interval(found)}, of {of_b} and {of_a} runs"
     )
     return f"{head}: {figures}{'' if found.is_settled else _advice(found)}"
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from tfdqn.cluster.roles import LEARNER
 from tfdqn.cluster.topology import Topology, read_topology
-from tfdqn.coordination.heartbeat_files import HeartbeatRecord, read_heartbeat
+from tfdqn.config import Health
+from tfdqn.coordination.heartbeat_files import STARTING, HeartbeatRecord, read_heartbeat
 from tfdqn.coordination.messages import Inspection, Nothing
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.errors import CheckpointError, ClusterError, RunDirError
@@ -131,6 +133,10 @@ class Inspector:
         elif inspection is None and self._run is not None and run is not None:
             if self._topology is None:
                 problem = _without_job(self._run, run)
+            elif _is_starting(run, self._run.config().health):
+                problem = "the learner is starting"
+            elif (supervisor := holder_of(self._run.supervisor_lock_file)) is not None:
+                problem = f"{problem}; the job is run by {supervisor}"
             elif not run.heartbeats:
                 problem = f"the job is not running here: {problem}{_resumption(self._run, run, self._topology)}"
         return Report(
@@ -185,6 +191,12 @@ class Inspector:
             if self._caller is not None:
                 self._caller.close()
             self._caller = Caller(self._topology.learner)
+
+
+def _is_starting(report: RunReport, health: Health) -> bool:
+    """Whether the learner of a job on this host gives heartbeats, but does not listen yet."""
+    starting = (each for each in report.heartbeats if each.name == str(LEARNER) and each.state == STARTING)
+    return any(0 <= each.age_seconds() <= health.dead_after_seconds for each in starting)
 
 
 def _without_job(run: RunDir, report: RunReport) -> str:

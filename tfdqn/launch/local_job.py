@@ -7,7 +7,7 @@ from tfdqn.cluster.program import Program, local_topology, make_program
 from tfdqn.cluster.roles import LEARNER
 from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.config import Config
-from tfdqn.config.toml import dump
+from tfdqn.config.toml import differences, dump
 from tfdqn.errors import ConfigError
 from tfdqn.launch.gpus import deal_gpus
 from tfdqn.launch.supervisor import Supervisor, View
@@ -70,6 +70,8 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
 def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines: Machines) -> bool:
     """Runs this machine's processes until the job is over; False if the user has stopped them before, in order.
 
+    If the run's directory, as this machine sees it, has finished already, no process is started.
+
     Args:
       config: the configuration of the whole job.
       run: the run's directory, which has a folder for each machine's processes.
@@ -88,6 +90,9 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
         raise ConfigError(
             f"{machines.origin}: there are too many machines: no process is left to run on {machines.this}"
         )
+    if (finished := _finished_share(config, run, topology)) is not None:
+        view.say(f"{run.path} has finished already: {finished.reason}")
+        return True
     folder = run.machine(str(machines.this))
     program = _program(config, topology, folder, run)
     with folder.claim():
@@ -102,6 +107,12 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
             view.say(f"warning: {line}")
         program = deal_gpus(config, program.share(here), visible_gpus(), view.say)
         return _run(Supervisor(program, folder.process_logs, folder.heartbeats, config.health, view))
+
+
+def _finished_share(config: Config, run: RunDir, topology: Topology) -> Summary | None:
+    """The run's summary if it has finished; None also for another configuration, which the learner will refuse."""
+    finished = finished_summary(run, config, has_evaluator=bool(topology.evaluator))
+    return None if finished is None or differences(run.config(), config, "run") else finished
 
 
 def program_for(config: Config, run: RunDir, has_evaluator: bool) -> Program:

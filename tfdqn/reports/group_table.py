@@ -1,7 +1,8 @@
 """The statistics of a report's groups, and its tables of text, for a terminal and for a page."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,13 @@ class GroupStatistics(NamedTuple):
     steps_to_threshold: float  # the median over runs; infinite if half of them have not reached it
     seconds: float  # of training; the median
     env_steps_per_second: float  # the median
+
+    @property
+    def returns(self) -> list[float]:
+        """Those of the statistics that are returns."""
+        interval = [] if self.interval is None else [float(each) for each in self.interval]
+        gap = [] if self.optimality_gap is None else [self.optimality_gap]
+        return [self.interquartile_mean, *interval, self.mean, self.median, *gap]
 
 
 class Table(NamedTuple):
@@ -54,14 +62,16 @@ def group_table(report: Report) -> Table:
     """A row for each group, the best first; without a threshold, the columns that need one are left out."""
     columns = ["group", "runs", "IQM", "95 % interval", "mean", "median"]
     columns += [] if report.threshold is None else ["gap", f"steps to {report.threshold:g}", "reached"]
+    all_found = [statistics(group, report.threshold) for group in report.groups]
+    form = precision(value for found in all_found for value in found.returns)
     rows = []
-    for group in report.groups:
-        found = statistics(group, report.threshold)
-        row = [group.name, str(len(group.runs)), number(found.interquartile_mean)]
-        row += ["–" if found.interval is None else span(found.interval), number(found.mean), number(found.median)]
+    for group, found in zip(report.groups, all_found, strict=True):
+        row = [group.name, str(len(group.runs)), format(found.interquartile_mean, form)]
+        row += ["–" if found.interval is None else span(found.interval, form)]
+        row += [format(found.mean, form), format(found.median, form)]
         if found.optimality_gap is not None:
             reached = f"{found.reached} of {len(group.runs)}"
-            row += [number(found.optimality_gap), steps(found.steps_to_threshold), reached]
+            row += [format(found.optimality_gap, form), steps(found.steps_to_threshold), reached]
         rows.append([*row, duration(found.seconds), f"{found.env_steps_per_second:,.0f}"])
     return Table([*columns, "time", "steps/s"], rows)
 
@@ -69,17 +79,19 @@ def group_table(report: Report) -> Table:
 def run_table(report: Report) -> Table:
     """A row for each run."""
     columns = ["run", "seed", "score", "best while training", "steps", "time", "why it ended"]
+    returns = [(run.score, run.final.std_return, float(run.evaluation.values.max())) for run in _runs(report)]
+    form = precision(chain(*returns))
     rows = [
         [
             str(run.path),
             str(run.config.seed),
-            f"{number(run.score)} ± {number(run.final.std_return)}",
-            number(float(run.evaluation.values.max())),
+            f"{score:{form}} ± {deviation:{form}}",
+            format(best, form),
             steps(run.summary.env_steps),
             duration(run.summary.seconds),
             run.summary.reason,
         ]
-        for run in _runs(report)
+        for run, (score, deviation, best) in zip(_runs(report), returns, strict=True)
     ]
     return Table(columns, rows)
 
@@ -102,14 +114,22 @@ def key_table(report: Report) -> Table:
     return Table(["key", *(group.name for group in report.groups)], rows)
 
 
-def number(value: float) -> str:
-    """A number with four digits, or all of a whole number below ten million: 0.1235, 12.35, 12,346."""
-    return f"{value:,.0f}" if 9_999.5 <= abs(value) < 1e7 else f"{value:.4g}"
+def precision(values: Iterable[float]) -> str:
+    """The format specification by which numbers of one unit are written with the same decimals.
+
+    The largest has four digits, or all before its point: 0.1235, 12.35, 12,346. Zeros at the end of all are left out.
+    """
+    shown = list(values)
+    largest = max(map(abs, shown), default=0.0)
+    decimals = max(3 - math.floor(math.log10(largest)), 0) if largest else 0
+    while decimals and all(round(each, decimals) == round(each, decimals - 1) for each in shown):
+        decimals -= 1
+    return f"z,.{decimals}f"
 
 
-def span(interval: Interval, form: str = "") -> str:
-    """An interval in words: "1.5 to 2". `form` is a format specification; "": as `number`."""
-    low, high = (format(float(each), form) if form else number(float(each)) for each in interval)
+def span(interval: Interval, form: str) -> str:
+    """An interval in words: "1.5 to 2.0". `form` is a format specification."""
+    low, high = (format(float(each), form) for each in interval)
     return f"{low} to {high}"
 
 

@@ -37,7 +37,7 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
     """Draws the runs' learning curves; runs that differ in the seed alone are drawn as their mean with a band.
 
     Args:
-      run_dirs: one or more runs, or folders of seeds.
+      run_dirs: one or more runs, or folders of seeds; a run that is named twice is drawn once.
       output: the PNG to write; None: `learning_curve` of the first run.
 
     Returns the path of the PNG.
@@ -49,7 +49,7 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
     if path.is_dir() or path.suffix.lower() != ".png":
         kind = "a directory" if path.is_dir() else "not a PNG's name"
         raise UserError(f"{path} is {kind}: give a file such as learning_curves.png")
-    drawn = [run for path in run_dirs for run in _read_all(path)]
+    drawn = {run.path.resolve(): run for path in run_dirs for run in _read_all(path)}.values()
     require_one_task((run.configuration, run.path) for run in drawn)
     groups = grouped((run.configuration, run) for run in drawn)
     configurations = [configuration for configuration, _ in groups]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfdqn.config import toml
-from tfdqn.reports.group_table import number
+from tfdqn.reports.group_table import precision
 from tfdqn.reports.pictures import Picture
 from tfdqn.tuning.search_space import Choices, NumberRange
 from tfdqn.tuning.trial_records import Trial, TrialState
@@ -79,9 +79,9 @@ def draw_parallel_coordinates(trials: Sequence[Trial], dimensions: Dimensions, a
         for height, label in _ends(dimension):
             axes.annotate(label, (place, height), (3, 3), textcoords="offset points", fontsize=7)
     axes.axvline(len(columns), color=_GREY, lw=0.8)
-    ends = {
-        scores[index]: number(complete[index].score or 0.0) for index in (0, -1)
-    }  # a single one if all scores are equal
+    returns = [complete[index].score or 0.0 for index in (0, -1)]
+    form = precision(returns)
+    ends = dict(zip(scores[[0, -1]], (format(each, form) for each in returns), strict=True))  # one if all are equal
     for height, label in ends.items():
         axes.annotate(label, (len(columns), height), (3, 3), textcoords="offset points", fontsize=7)
     names = [*(key.replace(".", ".\n") for key in dimensions), "mean\nreturn"]

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tfdqn.cluster.program import Program, make_program, topology_on_hosts
 from tfdqn.cluster.roles import TRAITS, ProcessId, Role, process_counts
 from tfdqn.config import Config
-from tfdqn.config.toml import dump
+from tfdqn.config.toml import dump, flat
 from tfdqn.errors import ConfigError
 from tfdqn.storage.run_directory import RunDir
 
@@ -39,6 +39,7 @@ _NOT_TEXT = r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|0o[0-7]+|[yYnN]"
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:localhost|[\w-]+(?:\.[\w-]+)+|[\w-]+(?=:))(?::\d+)?"
 _IMAGE = rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?(?:@\w+:[0-9a-fA-F]{{32,}})?"
+_NAMES_MODULE = r"task\.id|replay\.item|\w+\.kind"  # a key whose value may be "my_package.my_module:name"
 HEADER = "# Written by `tfdqn manifest`. To change the number of processes or the configuration, run it again.\n"
 
 
@@ -87,6 +88,12 @@ class JobSpec(Struct, frozen=True, kw_only=True):
     def config_toml(self) -> str:
         """The whole configuration as TOML, with the overrides of the command line."""
         return dump(self.config)
+
+    @property
+    def own_modules(self) -> list[tuple[str, str]]:
+        """(key, module) of each module of the user's own that the configuration names: ("task.id", "my_envs")."""
+        named = {key: each for key, each in flat(self.config).items() if re.fullmatch(_NAMES_MODULE, key)}
+        return [(key, each.rpartition(":")[0]) for key, each in named.items() if ":" in each]
 
     def program(self, host: Callable[[ProcessId], str]) -> Program:
         """The processes of the job, where each that serves has a host of its own.
