@@ -2,6 +2,7 @@
 takes no figures with it.
 """
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -131,14 +132,22 @@ def test_a_video_of_floats_in_lists_and_of_odd_sizes_is_a_video(
     [
         ("none", "Draws-v0 could not be rendered: its render() gave None"),
         ("raises", "Draws-v0 could not be rendered: RuntimeError: no display"),
-        ("grows", "can't be recorded: frame 1 is 6 × 3 pixels, and those before are 5 × 3 pixels"),
     ],
 )
-def test_a_video_that_fails_takes_no_figures_with_it(tmp_path: Path, how: str, said: str) -> None:
+def test_a_task_that_cannot_be_rendered_is_refused_before_any_episode(
+    tmp_path: Path, how: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = draws(tmp_path / "run", how)
+    monkeypatch.setattr("tfdqn.evaluation.evaluate.play_episodes", None)
+    with pytest.raises(TaskError, match=re.escape(said)):
+        evaluate(found.path, episodes=2, video="mp4")
+
+
+def test_a_video_that_fails_takes_no_figures_with_it(tmp_path: Path) -> None:
+    found = draws(tmp_path / "run", "grows")
     with pytest.raises(VideoError) as caught:
         evaluate(found.path, episodes=2, video="mp4")
-    assert said in str(caught.value)
+    assert "can't be recorded: frame 1 is 6 × 3 pixels, and those before are 5 × 3 pixels" in str(caught.value)
     assert (caught.value.report.episodes, caught.value.report.mean_return) == (2, 3.0)
     assert not list(found.videos.iterdir())
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,7 @@ from tfdqn.config import Config, Task, toml
 from tfdqn.errors import ConfigError, TaskError, UserError, VideoError, one_line
 from tfdqn.evaluation.bootstrap import scores
 from tfdqn.evaluation.evaluator import limited, play_episodes
-from tfdqn.evaluation.video import Format, record_episode
+from tfdqn.evaluation.video import Format, record_episode, rendered_task
 from tfdqn.networks.factory import weight_specs
 from tfdqn.randomness import derived_seed
 from tfdqn.records import EpisodeScores
@@ -60,8 +60,8 @@ def evaluate(
       checkpoint: the best evaluated policy, or the newest checkpoint's.
       video: also record one episode, in `RUN/videos/`.
 
-    Raises RunDirError, CheckpointError, ConfigError or TaskError for what the user can mend, and VideoError, which has
-    the figures, where only the video failed.
+    Raises RunDirError, CheckpointError, ConfigError or TaskError for what the user can mend, before any episode is
+    played if the task can't be rendered; and VideoError, which has the figures, where only the video failed.
     """
     if not isinstance(episodes, int) or episodes < 1:
         raise ConfigError(f"episodes = {episodes!r}: a whole number of at least 1 is needed")
@@ -73,9 +73,11 @@ def evaluate(
     weights, origin = load_policy_weights(run, checkpoint, weight_specs(config, run_spec))
     policy = make_policy(config, run_spec)
     episode_seed = derived_seed(seed, "evaluate")
-    with threadpool_limits(1, "blas"):
+    with threadpool_limits(1, "blas"), ExitStack() as recording:
         with closing(make_task(task_config, num_envs=min(episodes, task_config.num_envs))) as task:
             _check_same_shape(run_spec, task.spec)
+            if video is not None:
+                recorded = recording.enter_context(closing(rendered_task(task_config)))
             found = scores(*play_episodes(task, policy, weights, episodes, episode_seed))
         report = EvaluationReport(
             **msgspec.structs.asdict(found),
@@ -87,7 +89,7 @@ def evaluate(
         if video is None:
             return report
         with _failures_keep(report, task_config.id):
-            path = record_episode(run.videos, task_config, policy, weights, episode_seed, video)
+            path = record_episode(run.videos, recorded, policy, weights, episode_seed, video)
     return replace(report, video=str(path))
 
 

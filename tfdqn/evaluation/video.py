@@ -24,26 +24,37 @@ _GIF_EVERY = 4  # frames
 _MIN_SIDE, _GIF_SIDE = 160, 320  # pixels: smaller pictures are enlarged; larger ones are halved in a GIF
 
 
+def rendered_task(config: Task) -> BatchedTask:
+    """Makes the task to be recorded, after one picture of it. Raises TaskError if it can't be rendered."""
+    task = make_task(config, render_mode="rgb_array")
+    try:
+        task.reset(seed=0)
+        _picture(task)
+    except BaseException:
+        task.close()
+        raise
+    return task
+
+
 def record_episode(
-    folder: Path, task_config: Task, policy: Policy, weights: Weights, seed: int, suffix: Format
+    folder: Path, task: BatchedTask, policy: Policy, weights: Weights, seed: int, suffix: Format
 ) -> Path:
     """Plays one episode, records it, and returns the path of the video.
 
     Args:
       folder: an existing folder, in which the video gets the next free number ("7.mp4").
-      task_config: the task.
+      task: of `rendered_task`.
       policy: a greedy policy.
       weights: the weights of its network.
       seed: seeds the environment and the policy.
       suffix: "mp4": every frame; "gif": a small video of every fourth frame. Tiny pictures are enlarged.
 
-    Raises TaskError if the task can't be rendered, RunDirError if the video can't be written, and any error of the
-    video's encoder.
+    Raises TaskError if the task can't be rendered to the end, RunDirError if the video can't be written, and any error
+    of the video's encoder.
     """
     number = 1 + max((int(p.stem) for p in folder.iterdir() if p.stem.isdecimal()), default=0)
     path = folder / f"{number}.{suffix}"
     unfinished = folder / f"{number}.part.{suffix}"
-    task = make_task(task_config, render_mode="rgb_array")
     try:
         with written_video(unfinished) as video:
             play_episodes(task, policy, weights, 1, seed, on_frame=_Camera(task, video, suffix).take)
@@ -52,8 +63,14 @@ def record_episode(
         raise RunDirError(f"{path} couldn't be written: is the disk full?") from error
     finally:
         unfinished.unlink(missing_ok=True)
-        task.close()
     return path
+
+
+def _picture(task: BatchedTask) -> np.ndarray:
+    picture = task.render()
+    if picture is None:
+        raise TaskError(f"{task.spec.id} can't be recorded: it has no render mode 'rgb_array'")
+    return picture
 
 
 class _Camera:
@@ -68,9 +85,7 @@ class _Camera:
         number, self._frames = self._frames, self._frames + 1
         if self._suffix == "gif" and number % _GIF_EVERY:
             return
-        picture, name = self._task.render(), self._task.spec.id
-        if picture is None:
-            raise TaskError(f"{name} can't be recorded: it has no render mode 'rgb_array'")
+        picture, name = _picture(self._task), self._task.spec.id
         size = f"{picture.shape[1]} × {picture.shape[0]} pixels"
         self._size = self._size or size
         if size != self._size:
