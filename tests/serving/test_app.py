@@ -67,9 +67,9 @@ def test_a_version_that_is_no_number_is_a_malformed_request(server: InProcess, p
         ("POST", "/v1/models/sum/labels/stable/versions/1:predict", 400),
         ("POST", "/v1/models/%ff%00:predict", 404),
         ("POST", "//v1/models/sum:predict", 400),
-        ("PUT", PREDICT, 400),
-        ("HEAD", PREDICT, 400),
-        ("OPTIONS", PREDICT, 400),
+        ("PUT", PREDICT, 405),
+        ("HEAD", PREDICT, 405),
+        ("OPTIONS", PREDICT, 405),
         ("OPTIONS", "*", 400),
         ("HEAD", "/v1/models/other", 404),
     ],
@@ -85,6 +85,27 @@ def test_who_asks_for_another_path_hears_which_there_are(server: InProcess, path
     assert server.ask("GET", path) == (400, {"error": f"Malformed request: GET {path}: {PATHS}"})
     for there in ("/v1/models/sum", "/openapi.json"):
         assert server.ask("GET", there)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", PREDICT, "POST"),
+        ("GET", "/v1/models/sum/versions/1:predict", "POST"),
+        ("GET", "/v1/models/sum/labels/stable:predict", "POST"),
+        ("GET", "/v2/models/sum/infer", "POST"),
+        ("POST", "/v1/models/sum", "GET, HEAD"),
+        ("PUT", "/v2/models/sum/ready", "GET, HEAD"),
+        ("DELETE", "/healthz", "GET, HEAD"),
+    ],
+)
+def test_another_method_than_a_path_s_is_told_which_it_takes(
+    server: InProcess, method: str, path: str, allowed: str
+) -> None:
+    text = received(server.connect(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{CLOSE}\r\n".encode()))
+    words = allowed.replace(", ", " and ")
+    assert bodies(text) == [(405, {"error": f"{method} {path}: this path takes {words}"})]
+    assert f"\r\nallow: {allowed}\r\n".encode() in text
 
 
 @pytest.mark.parametrize("host", ["[", "a@b[", "\xff", ""])
@@ -118,7 +139,7 @@ def test_no_other_sites_script_may_ask(server: InProcess, method: str) -> None:
     head = f"{method} {PREDICT} HTTP/1.1\r\nHost: x\r\nOrigin: https://elsewhere\r\n{CLOSE}"
     head += f"Access-Control-Request-Method: POST\r\nContent-Length: {len(ONE)}\r\n\r\n"
     answer = received(server.connect(head.encode() + ONE))
-    assert answer.startswith(b"HTTP/1.1 400" if method == "OPTIONS" else b"HTTP/1.1 200")
+    assert answer.startswith(b"HTTP/1.1 405" if method == "OPTIONS" else b"HTTP/1.1 200")
     assert b"access-control" not in answer.lower()
 
 

@@ -95,7 +95,7 @@ def test_status_and_metadata_are_tensorflow_servings(server: InProcess) -> None:
         ("POST", "/v1/models/other:predict", {"instances": [[0] * 4]}, 404, "Latest(other)"),
         ("GET", "/v1/models/other", None, 404, "Could not find any versions of model other"),
         ("GET", "{}/versions/9", None, 404, "model sum version 9"),
-        ("GET", "{}:predict", None, 400, "Malformed request: GET /v1/models/sum:predict"),
+        ("GET", "{}:predict", None, 405, "GET /v1/models/sum:predict: this path takes POST"),
         ("POST", "{}:classify", {}, 400, "Malformed request: POST /v1/models/sum:classify"),
         ("GET", "/", None, 400, "Malformed request: GET /"),
     ],

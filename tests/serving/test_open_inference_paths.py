@@ -30,8 +30,8 @@ def test_its_paths_are_answered() -> None:
             ("GET", "/v2/models/sum/versions/2/ready", 404),
             ("POST", "/v2/models/sum/versions/2/infer", 404),
             ("POST", "/v2/models/sum/versions/x/infer", 400),
-            ("GET", "/v2/models/sum/infer", 400),
-            ("POST", "/v2/models/sum/ready", 400),
+            ("GET", "/v2/models/sum/infer", 405),
+            ("POST", "/v2/models/sum/ready", 405),
             ("GET", "/v2/", 400),
         ):
             found_status, found = server.ask(method, place, None if method == "GET" else INFER)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -117,8 +118,23 @@ class _Endpoint:
         await response(scope, receive, send)
 
 
+class _Plain(Convertor[str]):
+    """A part of a path without a colon, so that `GET …:predict` is not taken for the state of a model "…:predict"."""
+
+    regex = "[^/:]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("plain", _Plain())
+
+
 def _route(method: str, path: str, answer: Callable[[Request], Awaitable[Response]]) -> Route:
-    return Route(path, _Endpoint(path, answer), methods=[method])
+    return Route(path.replace("}", ":plain}"), _Endpoint(path, answer), methods=[method])
 
 
 def _unauthorized(scope: Scope, keys: ApiKeys) -> Response | None:
@@ -138,8 +154,16 @@ async def _refused(request: Request, error: RequestError) -> Response:
 
 
 async def _malformed(model: str, request: Request, error: HTTPException) -> Response:
-    """Answers an unknown path or method with status 400, as TensorFlow Serving does, and says which paths there are."""
+    """Answers an unknown path with status 400, as TensorFlow Serving does, and says which paths there are.
+
+    Another method than a path's is answered with status 405, where TensorFlow Serving has 400, too.
+    """
     asked = f"{request.method} {request.scope['path'][:_MAX_SHOWN_CHARACTERS]}"
+    if error.status_code == 405:
+        methods = sorted((error.headers or {})["Allow"].split(", "))
+        return JSONResponse(
+            {"error": f"{asked}: this path takes {' and '.join(methods)}"}, 405, {"Allow": ", ".join(methods)}
+        )
     paths = f"the model is at /v1/models/{model}, metrics are at {_METRICS}, all paths are in /openapi.json"
     return JSONResponse({"error": f"Malformed request: {asked}: {paths}"}, 400)
 

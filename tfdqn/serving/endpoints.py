@@ -80,8 +80,6 @@ class Endpoints:
         states = self._versions.states
         version = self._version(request)
         name = request.path_params["name"]
-        if ":" in name:  # GET …:predict
-            raise HTTPException(405)
         if name != self.name or (version is not None and version not in states):
             asked = name + (f" version {version}" if version is not None else "")
             raise RequestError(f"Could not find any versions of model {asked}", 404)
