@@ -19,6 +19,7 @@ from tfdqn.cli.arguments import (
     load_config,
     require_supported_platform,
 )
+from tfdqn.cli.phase_line import PhaseLine
 from tfdqn.cli.training import train_one
 from tfdqn.errors import ConfigError, VideoError
 from tfdqn.exporting.formats import ModelFormat, parse_formats
@@ -106,11 +107,11 @@ def evaluate(
     if not as_json:
         terminal.print_evaluated(task.id, checkpoint.value, run, episodes, console)
 
-    # Imported late: this takes seconds, and mistakes are reported before.
-    from tfdqn.evaluation.evaluate import evaluate as run_evaluation
-
     try:
-        with others_print_to_stderr() if as_json else nullcontext():
+        with PhaseLine("evaluating"), others_print_to_stderr() if as_json else nullcontext():
+            # Imported late: this takes seconds, and mistakes are reported before.
+            from tfdqn.evaluation.evaluate import evaluate as run_evaluation
+
             report = run_evaluation(
                 run,
                 episodes=episodes,
@@ -191,13 +192,15 @@ def export(
     if hub_layout is not None:
         require_free(hub_layout)
         require_writable(hub_layout.parent)
-    from tfdqn.exporting.from_run import export_run  # late, as in `evaluate`
+    with PhaseLine("exporting"):
+        from tfdqn.exporting.from_run import export_run  # late, as in `evaluate`
 
-    version = export_run(run, checkpoint.value, min_return, wanted)
+        version = export_run(run, checkpoint.value, min_return, wanted)
     for each in wanted:
         typer.echo(version if each is ModelFormat.savedmodel else version / each.file)
     if hub_layout is not None:
-        from tfdqn.exporting.hub_layout import write_hub_layout
+        with PhaseLine("recording a video"):
+            from tfdqn.exporting.hub_layout import write_hub_layout
 
-        write_hub_layout(RunDir(run), version, checkpoint.value, hub_layout)
+            write_hub_layout(RunDir(run), version, checkpoint.value, hub_layout)
         typer.echo(hub_layout)

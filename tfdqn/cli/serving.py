@@ -4,12 +4,18 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tfdqn.cli.arguments import finite, require_supported_platform, say_on_stderr
+from tfdqn.cli.phase_line import PhaseLine
 from tfdqn.system.signals import end_start, interruptions
+
+if TYPE_CHECKING:
+    import socket
+
+    from tfdqn.serving.options import Options
 
 _JOIN_SECONDS = 1.0
 serving = typer.Typer()
@@ -80,22 +86,32 @@ def serve(
     access = read_access(api_key_file, tls_cert, tls_key, say_on_stderr)
     options = Options(access, read_policy(versions), read_labels(labels or []), drain_seconds, max_batch_size)
     require_chosen(options.versions, folder, say_on_stderr)
-    serves = threading.Event()
+    with listen(host, port) as listening:
+        if not insecure:
+            access.require_beyond_loopback(listening.getsockname()[0])
+        _serve_on(listening, folder, model, options)
+    _end_if_held()
+
+
+def _serve_on(listening: "socket.socket", folder: Path, model: str, options: "Options") -> None:
+    """Serves at an open port until a signal; until it does, a terminal shows that it is loading."""
+    serves, loading = threading.Event(), PhaseLine("loading")
+
+    def say(line: str) -> None:
+        loading.close()
+        typer.echo(line)
 
     def acknowledge() -> None:
         if serves.is_set():
             typer.echo("Stopping.")
         else:
-            end_start(lambda: typer.echo("Stopped while loading."))
+            end_start(lambda: say("Stopped while loading."))
 
-    with listen(host, port) as listening, interruptions(_end, acknowledge) as interrupted:
-        if not insecure:
-            access.require_beyond_loopback(listening.getsockname()[0])
+    with interruptions(_end, acknowledge) as interrupted, loading:
         # Imported late: this takes seconds; mistakes are reported before, and signals are already handled.
         from tfdqn.serving.server import serve as run
 
-        run(folder, model, listening, options, typer.echo, interrupted, serves.set)
-    _end_if_held()
+        run(folder, model, listening, options, say, interrupted, serves.set)
 
 
 def _end() -> None:
