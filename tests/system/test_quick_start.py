@@ -1,0 +1,128 @@
+"""What is deferred runs when it is used, as whoever uses it expects."""
+
+import gc
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tfdqn.system import quick_start
+from tfdqn.system.quick_start import quicken_start
+
+WRITES = "import pathlib; pathlib.Path(__file__).with_suffix('.ran').open('a').write('.')\n"
+
+
+@pytest.fixture(autouse=True)
+def deferring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Defers the module `whole`, and the packages of `parts`; both are below `tmp_path`."""
+    files = {
+        "whole/__init__.py": WRITES + "from whole.inner import VALUE\nLATER = 4\n",
+        "whole/inner.py": "VALUE = 3\n",
+        "parts/__init__.py": WRITES + "from parts import unused\nfrom parts.deep import Thing\n__all__ = ['Thing']\n",
+        "parts/unused.py": WRITES,
+        "parts/deep/__init__.py": WRITES + "from parts.deep.thing import Thing\n",
+        "parts/deep/thing.py": "class Thing: pass\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(quick_start, "_UNUSED", {"whole"})
+    monkeypatch.setattr(quick_start, "_PACKAGES_OF", "parts")
+    monkeypatch.syspath_prepend(tmp_path)
+    finders, thresholds = list(sys.meta_path), gc.get_threshold()
+    quicken_start()
+    yield
+    sys.meta_path[:] = finders
+    gc.set_threshold(*thresholds)
+    for name in [each for each in sys.modules if each.partition(".")[0] in ("whole", "parts")]:
+        del sys.modules[name]
+
+
+def ran(tmp_path: Path) -> dict[str, int]:
+    """How often the code of each module has run that writes it down."""
+    return {str(each.relative_to(tmp_path)): len(each.read_text()) for each in tmp_path.rglob("*.ran")}
+
+
+def test_a_module_runs_once_when_an_attribute_is_first_used(tmp_path: Path) -> None:
+    whole = import_module("whole")
+    assert ran(tmp_path) == {}
+    assert whole.__file__ == str(tmp_path / "whole/__init__.py")
+    assert ran(tmp_path) == {}
+    assert (whole.LATER, whole.VALUE, whole.__path__) == (4, 3, [str(tmp_path / "whole")])
+    assert ran(tmp_path) == {"whole/__init__.ran": 1}
+    with pytest.raises(AttributeError, match="module 'whole' has no attribute 'missing'"):
+        _ = whole.missing
+    assert ran(tmp_path) == {"whole/__init__.ran": 1}
+
+
+def test_a_submodule_finds_its_package_ready(tmp_path: Path) -> None:
+    assert import_module("whole.inner").VALUE == 3
+    assert ran(tmp_path) == {"whole/__init__.ran": 1}
+
+
+def test_a_module_of_packages_needs_none_of_their_code(tmp_path: Path) -> None:
+    namespace: dict[str, object] = {}
+    exec("from parts.deep import thing\nimport parts.deep.thing", namespace)
+    assert ran(tmp_path) == {}
+    exec("from parts.deep import Thing", namespace)
+    assert ran(tmp_path) == {"parts/deep/__init__.ran": 1}
+    exec("from parts import *", namespace)
+    assert ran(tmp_path) == {"parts/deep/__init__.ran": 1, "parts/__init__.ran": 1, "parts/unused.ran": 1}
+    assert namespace["Thing"] is import_module("parts.deep.thing").Thing
+
+
+def test_what_fails_is_raised_where_it_is_used_each_time(tmp_path: Path) -> None:
+    (tmp_path / "whole/__init__.py").write_text(WRITES + "import no_such_module\n")
+    whole = import_module("whole")
+    for times in (1, 2):
+        with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+            _ = whole.LATER
+        assert ran(tmp_path) == {"whole/__init__.ran": times}
+
+
+def test_a_name_that_the_code_asks_for_too_early_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "whole/__init__.py").write_text("import whole\nEARLY = hasattr(whole, 'LATER')\nLATER = 4\n")
+    assert import_module("whole").EARLY is False
+
+
+def test_threads_wait_until_the_code_has_run(tmp_path: Path) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    (tmp_path / "whole/__init__.py").write_text("import events\nevents.begun.set(); events.go_on.wait(30)\nLATER = 4\n")
+    events = type(sys)("events")
+    events.begun, events.go_on = begun, go_on  # type: ignore[attr-defined]
+    whole, got = import_module("whole"), []
+    sys.modules["events"] = events
+    try:
+        threads = [threading.Thread(target=lambda: got.append(whole.LATER), daemon=True) for _ in range(2)]
+        threads[0].start()
+        assert begun.wait(30)
+        threads[1].start()
+        threads[1].join(0.1)
+        assert got == []
+        go_on.set()
+        for each in threads:
+            each.join(30)
+    finally:
+        del sys.modules["events"]
+    assert got == [4, 4]
+
+
+def test_training_imports_what_it_uses_and_the_rest_is_there_when_used() -> None:
+    code = """if True:
+        import sys
+        from tfdqn.system.quick_start import quicken_start
+        quicken_start()
+        import tfdqn.training.train
+        assert not [name for name in sys.modules if name.startswith(("tf_agents.bandits", "pandas.", "scipy.ndimage."))]
+        from tf_agents.agents import DqnAgent
+        from tf_agents.agents.dqn.dqn_agent import DqnAgent as the_same
+        assert DqnAgent is the_same
+        from scipy.linalg import inv
+        assert inv([[4.0]]) == 0.25
+    """
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
