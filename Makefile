@@ -62,6 +62,9 @@ clean:
 	rm -rf -- "$(VENV)"
 
 INSTALL := install --constraint constraints.txt
+# INSTALLER=uv takes a third of pip's time, but reads nothing of pip's configuration; if it fails, pip installs.
+INSTALLER ?= pip
+UV := "$(BIN)/uv" pip install --python "$(BIN)/python" --no-cache --quiet --compile-bytecode --constraint constraints.txt
 
 $(VENV)/.installed: $(LOCK) | platform
 	@set -e; $(CREATE_VENV)
@@ -73,7 +76,7 @@ $(VENV)/.installed: $(LOCK) | platform
 $(VENV)/.installed-dev: $(LOCK) | platform
 	@set -e; $(CREATE_VENV)
 	@echo "Installing TensorFlow, TF-Agents, Reverb and what the tests need into $(VENV): a few minutes, only once."
-	@$(PIP) $(INSTALL) --editable '.[dev]'
+	@{ [ "$(INSTALLER)" = uv ] && $(PIP) $(INSTALL) uv && $(UV) --editable '.[dev]'; } || $(PIP) $(INSTALL) --editable '.[dev]'
 	@touch $(VENV)/.installed $@
 
 # The headless OpenCV last, over that of an environment with windows (setup.cfg).
