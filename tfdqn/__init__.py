@@ -3,8 +3,7 @@
 The public names are imported when they are first used, so that `import tfdqn` does not import TensorFlow.
 """
 
-from tfdqn.system import gpu_memory as gpu_memory  # both before anything imports TensorFlow
-from tfdqn.system import quiet_libraries as quiet_libraries
+from tfdqn.system import before_tensorflow as before_tensorflow  # before anything imports TensorFlow
 
 # Nothing else is imported here, `typing` included: until `__main__` handles signals, a Ctrl-C ends in a traceback.
 TYPE_CHECKING = False  # type checkers take it for typing's
@@ -36,6 +35,6 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'tfdqn' has no attribute {name!r}")
     from importlib import import_module
 
-    quiet_libraries.ignore_warnings_of_libraries()
+    before_tensorflow.ignore_warnings_of_libraries()
     module, attribute = _PUBLIC[name]
     return getattr(import_module(module), attribute)

@@ -34,8 +34,8 @@ def main() -> int:
     is_pythons = before is _signal.default_int_handler
     if is_pythons:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # nothing has begun that a Ctrl-C could damage
+    from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
     from tfdqn.system.quick_start import quicken_start
-    from tfdqn.system.quiet_libraries import ignore_warnings_of_libraries
     from tfdqn.system.utf8 import begin_in_utf8
 
     begin_in_utf8()

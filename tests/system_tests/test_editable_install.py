@@ -19,8 +19,7 @@ def test_the_package_is_found_beside_a_clone_of_its_name(tmp_path: Path) -> None
         "LICENSE",
         "tfdqn/__init__.py",
         "tfdqn/system/__init__.py",
-        "tfdqn/system/gpu_memory.py",
-        "tfdqn/system/quiet_libraries.py",
+        "tfdqn/system/before_tensorflow.py",
     ):
         (clone / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / file, clone / file)

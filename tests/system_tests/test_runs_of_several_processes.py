@@ -20,7 +20,7 @@ from tfdqn.system.addresses import free_addresses
 ASKED_BEFORE = """
 import signal
 from pathlib import Path
-from tfdqn.system.quiet_libraries import ignore_warnings_of_libraries
+from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.config.toml import load
 from tfdqn.system.signals import interruptions

@@ -17,7 +17,7 @@ from tfdqn.cli.terminal import ago, make_console, require_reader
 from tfdqn.cluster.roles import LEARNER, ProcessId
 from tfdqn.coordination.messages import Inspection, ProcessStatus
 from tfdqn.launch.inspector import Report, RunReport
-from tfdqn.system.durations import duration
+from tfdqn.system.interval import duration
 
 _INTERVAL_SECONDS = 1.0
 T = TypeVar("T")

@@ -24,7 +24,7 @@ from tfdqn.cli.tasks import tasks
 from tfdqn.cli.tune import verbs as tune
 from tfdqn.coordination.heartbeat_files import heartbeat_of_command
 from tfdqn.errors import FAILED_STATUS, RESTART_STATUS, PeerLostError, ProcessFailedError, UserError
-from tfdqn.storage.disk_full import is_full_disk
+from tfdqn.storage.atomic_files import is_full_disk
 from tfdqn.system.shell_commands import own_command
 from tfdqn.system.utf8 import show_any_text
 

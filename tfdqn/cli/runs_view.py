@@ -10,7 +10,7 @@ from rich.text import Text
 
 from tfdqn.cli.live_view import LiveView
 from tfdqn.cli.tables import WholeTable
-from tfdqn.system.durations import duration
+from tfdqn.system.interval import duration
 from tfdqn.tuning.observed_run import ObservedRun, Outcome
 
 

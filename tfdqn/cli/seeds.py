@@ -17,7 +17,7 @@ from tfdqn.config import Config
 from tfdqn.config.seeds import read_seeds
 from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError, listed
 from tfdqn.storage.seeds_folder import SeedsFolder
-from tfdqn.system.durations import duration
+from tfdqn.system.interval import duration
 from tfdqn.tuning.seed_results import SeedsSummary, SeedStatistics
 
 if TYPE_CHECKING:

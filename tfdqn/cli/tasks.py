@@ -10,7 +10,7 @@ import typer
 
 from tfdqn.config import Config
 from tfdqn.errors import TaskError, UserError
-from tfdqn.system.standard_output import others_print_to_stderr
+from tfdqn.system.redirection import others_print_to_stderr
 
 tasks = typer.Typer()
 

@@ -14,8 +14,7 @@ from rich.text import Text
 
 from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
 from tfdqn.records import Progress, Summary
-from tfdqn.system.durations import duration
-from tfdqn.system.interval import IntervalTrigger
+from tfdqn.system.interval import IntervalTrigger, duration
 from tfdqn.system.signals import stopping_line
 
 if TYPE_CHECKING:  # these import TensorFlow and gymnasium

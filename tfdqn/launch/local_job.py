@@ -1,15 +1,17 @@
 """`launch`: runs a whole job on this host; `launch_share`: runs this machine's processes of a job on many machines."""
 
+from collections.abc import Callable
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from tfdqn.cluster.placement import Machines, Pools, place, pool_warnings, topology_on_machines
 from tfdqn.cluster.program import Program, local_topology, make_program
-from tfdqn.cluster.roles import LEARNER
+from tfdqn.cluster.roles import LEARNER, TRAITS
 from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.config import Config
 from tfdqn.config.toml import differences, dump
 from tfdqn.errors import ConfigError
-from tfdqn.launch.gpus import deal_gpus
 from tfdqn.launch.supervisor import Supervisor, View
 from tfdqn.records import Summary
 from tfdqn.storage.atomic_files import write_atomically
@@ -17,7 +19,7 @@ from tfdqn.storage.machine_directory import MachineDir
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
-from tfdqn.system.gpus import visible_gpus
+from tfdqn.system.gpus import deal, visible_gpus
 from tfdqn.system.signals import end_at_once, interruptions
 from tfdqn.training.stopping import finished_summary
 
@@ -120,6 +122,24 @@ def program_for(config: Config, run: RunDir, has_evaluator: bool) -> Program:
     topology = local_topology(config, has_evaluator=has_evaluator, kept=_kept(run))
     write_atomically(run.cluster_file, topology.to_json())
     return _program(config, topology, run, run)
+
+
+def deal_gpus(config: Config, program: Program, gpus: tuple[str, ...], say: Callable[[str], None]) -> Program:
+    """Gives each process that computes gradients its GPUs, by the environment variables that `system.gpus.deal` sets.
+
+    Args:
+      config: the whole configuration.
+      program: the processes of this host.
+      gpus: the GPUs that are visible here.
+      say: shows one line to the user.
+
+    Returns the program with these variables. Raises ConfigError as `deal`.
+    """
+    computing = [each for each in program.processes if TRAITS[each.id.role].computes_gradients(config)]
+    shares = deal([each.id for each in computing], gpus, say, all_reduce=config.learner.all_reduce)
+    environments = {each.id: {**each.environment, **shares[each.id]} for each in computing if each.id in shares}
+    processes = (replace(each, environment=environments.get(each.id, each.environment)) for each in program.processes)
+    return replace(program, processes=tuple(processes))
 
 
 def _program(config: Config, topology: Topology, folder: RunDir | MachineDir, run: RunDir) -> Program:

@@ -10,7 +10,7 @@ import numpy as np
 from tfdqn.reports.finished_runs import FinishedRun
 from tfdqn.reports.groups import Group, Improvement, Report
 from tfdqn.reports.statistics import Interval, interquartile_mean, optimality_gap, stratified_bootstrap_interval
-from tfdqn.system.durations import duration
+from tfdqn.system.interval import duration
 
 
 class GroupStatistics(NamedTuple):

@@ -21,7 +21,7 @@ from tfdqn.networks.factory import weight_specs
 from tfdqn.records import Evaluation
 from tfdqn.roles.context import RoleContext, check_same_task, convert_environment_failures
 from tfdqn.storage.atomic_files import require_writable
-from tfdqn.storage.disk_full import full_disk_is_one_line
+from tfdqn.storage.failures import full_disk_is_one_line
 from tfdqn.storage.json_lines import put_aside
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_standing

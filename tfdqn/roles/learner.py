@@ -23,11 +23,10 @@ from tfdqn.records import EpisodeScores, Progress, Summary
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles.context import RoleContext
 from tfdqn.roles.learner_watchdog import LearnerWatchdog
-from tfdqn.storage.disk_full import full_disk_is_one_line
-from tfdqn.storage.failures import failures_say_what_is_saved, tracebacks_are_kept
+from tfdqn.storage.failures import failures_say_what_is_saved, full_disk_is_one_line, tracebacks_are_kept
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.interval import IntervalTrigger
-from tfdqn.system.native_stderr import native_output_to
+from tfdqn.system.redirection import native_output_to
 from tfdqn.system.signals import Interruption
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import check_task, make_task

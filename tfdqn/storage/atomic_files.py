@@ -1,5 +1,6 @@
 """Files that survive a crash of the machine: each is complete and on the disk, or is not there."""
 
+import errno
 import os
 import re
 import secrets
@@ -66,6 +67,12 @@ def why_not(directory: Path, error: OSError) -> str:
         if os.path.lexists(each) and not os.path.isdir(each):
             return f"{each} is not a directory"
     return str(error.strerror)
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error, Python's or a C++ library's, says that there is no room left."""
+    number = error.errno if isinstance(error, OSError) else None
+    return number in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
 
 
 def is_partial(path: Path, of: Path) -> bool:

@@ -19,8 +19,7 @@ from msgspec import Struct
 from tfdqn.errors import CheckpointError, first_line
 from tfdqn.records import Counters
 from tfdqn.storage.arrays import SavedArrays, load_arrays, save_arrays
-from tfdqn.storage.atomic_files import sync, sync_tree
-from tfdqn.storage.disk_full import is_full_disk
+from tfdqn.storage.atomic_files import is_full_disk, sync, sync_tree
 from tfdqn.types import Arrays
 
 BEGINS_ANEW = "no checkpoint yet: starting from the beginning"  # the message if a resumed run has none

@@ -16,6 +16,7 @@ from tfdqn.errors import (
     UserCodeError,
     UserError,
 )
+from tfdqn.storage.atomic_files import is_full_disk
 from tfdqn.storage.run_directory import RunDir
 
 
@@ -41,6 +42,21 @@ def failures_say_what_is_saved(run: RunDir) -> Iterator[None]:
     except (ClusterError, NotFiniteError, OwnCodeError) as error:
         saved = "the last checkpoint is intact" if run.has_checkpoint else "nothing was saved yet"
         raise type(error)(f"{error}; {saved}") from error
+
+
+@contextmanager
+def full_disk_is_one_line(path: Path) -> Iterator[None]:
+    """Turns errors of the block that a full disk under `path` has caused into a RunDirError."""
+    try:
+        yield
+    except UserError:
+        raise  # says so itself
+    except Exception as error:
+        if not is_full_disk(error):
+            raise
+        raise RunDirError(
+            f"{path}: the disk is full; what was saved before is intact: make room, then resume the run"
+        ) from error
 
 
 @contextmanager

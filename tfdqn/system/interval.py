@@ -1,4 +1,4 @@
-"""Timers for periodic work, and its rate."""
+"""Timers for periodic work, its rate, and durations in words."""
 
 import time
 
@@ -41,3 +41,10 @@ class Rate:
         if previous is None or seconds <= previous[0]:
             return 0.0
         return (count - previous[1]) / (seconds - previous[0])
+
+
+def duration(seconds: float) -> str:
+    """A duration as "0:07", "12:34" or "1:02:03"."""
+    minutes, whole_seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{whole_seconds:02}" if hours else f"{minutes}:{whole_seconds:02}"

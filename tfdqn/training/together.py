@@ -22,7 +22,7 @@ from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import EvaluationLine
 from tfdqn.system.cores import available_cores
-from tfdqn.system.native_stderr import native_output_to
+from tfdqn.system.redirection import native_output_to
 from tfdqn.task_spec import TaskSpec
 from tfdqn.training.train import claimed, say_if_left, trained
 

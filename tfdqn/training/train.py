@@ -21,11 +21,15 @@ from tfdqn.errors import ConfigError, EnvironmentFailedError, FaultyTaskError, T
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import EpisodeScores, Progress, Summary
-from tfdqn.storage.disk_full import full_disk_is_one_line
-from tfdqn.storage.failures import claimed_to_train, failures_say_what_is_saved, tracebacks_are_kept
+from tfdqn.storage.failures import (
+    claimed_to_train,
+    failures_say_what_is_saved,
+    full_disk_is_one_line,
+    tracebacks_are_kept,
+)
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.gpus import visible_gpus
-from tfdqn.system.native_stderr import native_output_to
+from tfdqn.system.redirection import native_output_to
 from tfdqn.system.signals import interruptions
 from tfdqn.training import loops
 from tfdqn.training.finish import run_to_end

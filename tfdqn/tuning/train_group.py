@@ -12,7 +12,7 @@ import msgspec
 from tfdqn.config import toml
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.system.quiet_libraries import ignore_warnings_of_libraries
+from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
 from tfdqn.system.utf8 import begin_in_utf8
 from tfdqn.tuning.run_groups import RunEnd
 from tfdqn.tuning.thread_runs import ThreadRun, ThreadRuns

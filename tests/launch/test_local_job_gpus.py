@@ -13,7 +13,7 @@ from tfdqn.cluster.program import Program
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.launch import local_job
-from tfdqn.launch.gpus import deal_gpus
+from tfdqn.launch.local_job import deal_gpus
 from tfdqn.storage.run_directory import RunDir
 
 WORKERS = ("learner.strategy=parameter_server", "learner.workers=3", "acting.actors=2")

@@ -1,13 +1,16 @@
-"""Silences what the libraries print when they are imported. To be imported before TensorFlow.
+"""Settings of TensorFlow, and silence of the libraries that it brings. To be imported before TensorFlow.
 
 TensorFlow logs its build and missing GPU libraries; TF-Agents imports the unmaintained `gym`, which prints a notice.
-Errors are still raised. A TF_CPP_MIN_LOG_LEVEL that the user has set is kept. Imports only what Python itself has
-imported already: until the command line handles signals, a Ctrl-C would end in a traceback.
+Errors are still raised. Variables that the user has set are kept. Imports only what Python itself has imported
+already: until the command line handles signals, a Ctrl-C would end in a traceback.
 """
 
 import os
 import sys
 
+# Otherwise the first process that uses a GPU takes all of its memory, and `evaluate` or `serve` fails while a run
+# trains. `tf.config.experimental.set_memory_growth` has no effect in TensorFlow's servers or in child processes.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # gym prints `gym_notices.notices.notices[version]` at import: give it an empty table.
 _notices = type(sys)("gym_notices.notices")
