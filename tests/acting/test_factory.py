@@ -4,9 +4,8 @@ import numpy as np
 
 from tests.support.batches import observations, vector_spec
 from tfdqn.acting.factory import make_policy
-from tfdqn.acting.member_policy import MemberPolicy
 from tfdqn.acting.policy import Policy
-from tfdqn.acting.recurrent_policy import RecurrentPolicy
+from tfdqn.acting.stateful_policies import MemberPolicy, RecurrentPolicy
 from tfdqn.config import MLP, Config, Ensemble, EpsilonGreedy
 from tfdqn.networks.factory import network_to_load
 

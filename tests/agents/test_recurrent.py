@@ -9,11 +9,10 @@ import tensorflow as tf
 
 from tests.support.batches import random_weights, vector_spec
 from tests.support.random_sequences import random_sequences
-from tfdqn.agents.loss import Batch, LossNetwork, Networks
+from tfdqn.agents.loss import Batch, LossNetwork, Networks, Sequences
 from tfdqn.agents.losses import td
 from tfdqn.agents.losses.table import LOSSES
 from tfdqn.agents.recurrent import RecurrentAgent, mean_of_steps, sequence_error
-from tfdqn.agents.sequences import Sequences
 from tfdqn.config import DQN, MLP, Agent, Config, DoubleDQN, Munchausen, Replay
 
 B, BURN_IN, LENGTH, N = 7, 3, 5, 2

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tests.support.batches import random_weights, vector_spec
 from tests.support.random_sequences import random_sequences
 from tfdqn.agents.factory import make_agent
-from tfdqn.agents.sequences import Sequences
+from tfdqn.agents.loss import Sequences
 from tfdqn.config import MLP, Agent, Config, DoubleDQN, Replay
 
 DIMENSIONS = 3

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tests.support.naive_sequences import STATE_SIZE, Shape, naive_sequences
 from tests.support.random_episodes import VECTOR, random_steps
-from tfdqn.agents.sequences import Sequences
+from tfdqn.agents.loss import Sequences
 from tfdqn.replay.distributed_ratio import DistributedReplayRatio, TableCounts
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Replay

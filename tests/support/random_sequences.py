@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.support.batches import observations
-from tfdqn.agents.sequences import Sequences
+from tfdqn.agents.loss import Sequences
 from tfdqn.config import Config
 from tfdqn.task_spec import TaskSpec
 

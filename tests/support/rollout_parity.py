@@ -15,8 +15,7 @@ from tests.support.random_rollouts import SPEC, Acted, config
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.config import MLP, Config, Learner, RAdam
 from tfdqn.learning.strategies import factory
-from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follow
-from tfdqn.learning.strategies.shared_rollout import SharedRolloutUpdater
+from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, SharedRolloutUpdater, follow
 from tfdqn.learning.updater import Updater
 from tfdqn.replay.rollout import Rollout
 

@@ -1,4 +1,7 @@
-"""`Actor`: steps a batch of environments by one policy call, and writes their transitions to replay."""
+"""`Actor`: steps a batch of environments by one policy call, and writes their transitions to replay.
+
+`RolloutActor` fills a rollout instead, and passes on its Q-values, from which λ-returns are computed.
+"""
 
 from collections.abc import Mapping
 
@@ -8,8 +11,10 @@ from tfdqn.acting.episode_statistics import EpisodeStatistics
 from tfdqn.acting.policy import Policy, forget
 from tfdqn.coordination.weights import WeightsClient
 from tfdqn.errors import NotFiniteError
+from tfdqn.networks.legal_actions import best_value_numpy
 from tfdqn.randomness import generator_state, load_generator_state
 from tfdqn.replay.interfaces import Writer
+from tfdqn.replay.rollout import Rollout
 from tfdqn.storage.arrays import with_prefix
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.types import Experience, PolicyState
@@ -115,3 +120,23 @@ class Actor:
         policy_state = with_prefix("policy_state", arrays)
         self._policy_state = tuple(policy_state[str(i)] for i in range(len(policy_state)))
         return True
+
+
+class RolloutActor(Actor):
+    """Steps environments and fills a rollout, during which the weights don't change. Arguments as of `Actor`."""
+
+    def __init__(
+        self, task: BatchedTask, policy: Policy, client: WeightsClient, rollout: Rollout, rng: np.random.Generator
+    ):
+        super().__init__(task, policy, client, rollout, rng)
+        self._rollout = rollout
+
+    def _write(self, experience: Experience) -> int:
+        assert experience.q_values is not None
+        self._rollout.add_values(best_value_numpy(experience.q_values, experience.legal_actions))
+        written = super()._write(experience)
+        if self._rollout.is_whole:
+            step = experience.step
+            q_values = self._policy.q_values(self._client.weights, step.observation, step.legal_actions, self._rng)
+            self._rollout.finish(best_value_numpy(q_values, step.legal_actions), self._client.version)
+        return written

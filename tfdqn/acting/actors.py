@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfdqn.acting.actor import Actor
+from tfdqn.acting.actor import Actor, RolloutActor
 from tfdqn.acting.factory import make_policy
 from tfdqn.acting.policy import ActionValues
-from tfdqn.acting.rollout_actor import RolloutActor
 from tfdqn.config import Config
 from tfdqn.coordination.weights import WeightsClient, WeightsSource
 from tfdqn.randomness import derived_seed, stream

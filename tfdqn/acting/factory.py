@@ -1,7 +1,6 @@
 """`make_policy`: makes the policy that a configuration describes."""
 
 from tfdqn.acting.exploration import Explorer
-from tfdqn.acting.member_policy import MemberPolicy
 from tfdqn.acting.policy import (
     ActionValues,
     Policy,
@@ -9,7 +8,7 @@ from tfdqn.acting.policy import (
     network_q_function,
     tensorflow_recurrent_q_function,
 )
-from tfdqn.acting.recurrent_policy import RecurrentPolicy
+from tfdqn.acting.stateful_policies import MemberPolicy, RecurrentPolicy
 from tfdqn.config import Config, Exploration
 from tfdqn.networks.factory import numpy_recurrent_q_function
 from tfdqn.task_spec import TaskSpec

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.acting.device import acting_device
 from tfdqn.acting.exploration import GREEDY, Explorer
 from tfdqn.config import Config, DeepNetwork
 from tfdqn.errors import NotFiniteError
@@ -178,6 +177,18 @@ def tensorflow_q_function(config: Config, task_spec: TaskSpec) -> QFunction:
     """
     q_function = tensorflow_recurrent_q_function(config, task_spec)
     return lambda weights, observation, rng=None: q_function(weights, observation, (), rng)[0]
+
+
+def acting_device(config: Config) -> str:
+    """The name of the device that `acting.device` selects; the CPU if there is no GPU.
+
+    "auto" selects the CPU, since on a GPU that also learns a call would wait for all pending updates. For central
+    inference, whose calls are large, it selects the last GPU.
+    """
+    choice = config.acting.device
+    wants_gpu = choice == "gpu" or (choice == "auto" and config.acting.inference == "central")
+    gpus = tf.config.list_logical_devices("GPU") if wants_gpu else []
+    return gpus[-1].name if gpus else "/CPU:0"
 
 
 def tensorflow_recurrent_q_function(config: Config, task_spec: TaskSpec) -> RecurrentQFunction:

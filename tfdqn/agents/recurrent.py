@@ -11,8 +11,7 @@ import tensorflow as tf
 from tf_agents.agents import tf_agent
 
 from tfdqn.agents.dqn import DqnAgent, LossExtra
-from tfdqn.agents.loss import Batch, LossNetwork, Networks
-from tfdqn.agents.sequences import Sequences
+from tfdqn.agents.loss import Batch, LossNetwork, Networks, Sequences
 from tfdqn.config import Config
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.q_network import QNetwork

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from tfdqn.learning.train_step import METRICS, UpdateMetrics
+from tfdqn.replay.devices import on
 from tfdqn.replay.interfaces import Sample
-from tfdqn.replay.placement import on
 
 HOST = "CPU:0"
 

@@ -16,8 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config, Linear, Network
-from tfdqn.networks.heads.head import NumpyHead
-from tfdqn.networks.heads.linear import LinearHead
+from tfdqn.networks.heads.head import LinearHead, NumpyHead
 from tfdqn.networks.layers.plain import Layer, LayerFactory
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.streams import ADVANTAGE, OUTPUT, VALUE, NumpyStream, Stream, deep, layers, numpy_layers

@@ -12,8 +12,8 @@ from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
 from tfdqn.networks.heads.head import Head, NumpyHead
 from tfdqn.networks.heads.table import HEADS
 from tfdqn.networks.layers.ensemble import EnsembleLayerFactory
+from tfdqn.networks.layers.in_numpy import MEMORIES_NUMPY
 from tfdqn.networks.layers.memory import Memory
-from tfdqn.networks.layers.memory_in_numpy import MEMORIES_NUMPY
 from tfdqn.networks.layers.plain import LayerFactory, RecordingFactory
 from tfdqn.networks.layers.tensor_parallel import SplitLayerFactory
 from tfdqn.networks.q_network import QNetwork

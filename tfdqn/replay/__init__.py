@@ -6,7 +6,7 @@
 `in_graph.py`, a TensorFlow variable, or `reverb/`, servers in this process or in others. `items/` defines the items of
 Reverb's tables, `rows.py` the rows of a block or of the in-graph table, `codec.py` the layout of a row's bytes.
 `replay_ratio.py` and `distributed_ratio.py` balance updates against transitions. PQN, which learns from each step only
-once, uses `rollout.py` and `rollout_turns.py` instead of all this. Imports only storeys below.
+once, uses `rollout.py` instead of all this. Imports only storeys below.
 
 To add a backend, write a class that implements `Replay`, and add it to `factory.py` and its name to `config/schema.py`.
 

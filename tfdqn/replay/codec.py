@@ -13,7 +13,7 @@ import tensorflow as tf
 from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
 
-from tfdqn.agents.sequences import Sequences
+from tfdqn.agents.loss import Sequences
 from tfdqn.config import Config
 from tfdqn.replay.horizon import Horizon
 from tfdqn.task_spec import ArraySpec, TaskSpec

@@ -1,6 +1,5 @@
 """`make_replay`: makes the replay backend that `replay.backend` names."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from tfdqn.config import PQN, Config
@@ -23,19 +22,10 @@ def make_replay(config: Config, task_spec: TaskSpec, workspace: Path | None = No
     """
     if isinstance(config.agent, PQN):
         return Rollout(config, task_spec)
-    return _BACKENDS[config.replay.backend](config, task_spec, workspace)
+    if config.replay.backend == "in_graph":
+        from tfdqn.replay.in_graph import InGraphReplay
 
-
-def _in_graph(config: Config, task_spec: TaskSpec, _: Path | None) -> Replay:
-    from tfdqn.replay.in_graph import InGraphReplay
-
-    return InGraphReplay(config, task_spec)
-
-
-def _reverb(config: Config, task_spec: TaskSpec, workspace: Path | None) -> Replay:
+        return InGraphReplay(config, task_spec)
     from tfdqn.replay.reverb.in_process import ReverbReplay  # late: the other backend doesn't need Reverb
 
     return ReverbReplay(config, task_spec, workspace)
-
-
-_BACKENDS: dict[str, Callable[[Config, TaskSpec, Path | None], Replay]] = {"in_graph": _in_graph, "reverb": _reverb}

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
-from tfdqn.agents.sequences import Sequences
+from tfdqn.agents.loss import Sequences
 
 if TYPE_CHECKING:
     from tfdqn.types import Experience

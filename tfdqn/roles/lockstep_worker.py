@@ -14,8 +14,7 @@ from tfdqn.config.toml import deviations, parse
 from tfdqn.errors import ClusterError, ConfigError, listed
 from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.strategies.factory import Sampler, make_strategy, make_updater
-from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, follow
-from tfdqn.learning.strategies.shared_rollout import SharedRolloutUpdater
+from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, SharedRolloutUpdater, follow
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.priority_updates import PriorityUpdates

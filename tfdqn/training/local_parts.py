@@ -23,8 +23,7 @@ from tfdqn.records import Counters, Evaluation
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Replay
 from tfdqn.replay.replay_ratio import Balance, ReplayRatio
-from tfdqn.replay.rollout import Rollout
-from tfdqn.replay.rollout_turns import RolloutTurns
+from tfdqn.replay.rollout import Rollout, RolloutTurns
 from tfdqn.storage.arrays import check_arrays
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.run_directory import RunDir

@@ -1,9 +1,14 @@
-"""What a run in one process needs of its configuration and host is checked. Imports no TensorFlow."""
+"""What a run in one process needs of its configuration and host is checked, and doubted. Imports no TensorFlow."""
 
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.tasks.registry import check_task, require_learnable
 from tfdqn.tracking.systems import require_systems
+from tfdqn.types import Weights
+
+# Multiplications in forward passes over all batches of a call, by dense weights. An update costs about four such
+# passes, so this is some ten seconds on two cores.
+_MANY = 1e11
 
 
 def require_trainable(config: Config) -> None:
@@ -20,3 +25,23 @@ def require_trainable_runs(config: Config) -> None:
     """As `require_trainable`, for runs in processes of their own: each would find what is wrong with the task."""
     require_trainable(config)
     require_learnable(config.task)
+
+
+def doubt_long_calls(config: Config, weights: Weights) -> str:
+    """A warning, in one line, of calls so long that nothing could be saved for minutes; "" if they are short enough.
+
+    Args:
+      config: the run's configuration.
+      weights: the network's weights by canonical name. A convolution's count once, although it uses them repeatedly.
+    """
+    updates, batch, replay = config.updates_per_call, config.learner.batch_size, config.replay
+    is_sequence = config.agent.has_replay and replay.item == "sequence"
+    steps = replay.burn_in + replay.sequence_length + config.agent.n_step if is_sequence else 1
+    if updates * batch * steps * sum(weight.size for weight in weights.values()) < _MANY:
+        return ""
+    what = f"{batch:,} sequences of {steps:,} steps" if is_sequence else f"{batch:,} examples"
+    keys = ["learner.updates_per_call", *(["replay.sequence_length"] if is_sequence else [])]
+    return (
+        f"one call makes {updates:,} updates of {what} each: without a GPU that may take minutes, in which nothing can "
+        f"be saved; lower learner.batch_size, {' or '.join(keys)}"
+    )

@@ -26,7 +26,7 @@ from tfdqn.replay.replay_ratio import Balance
 from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoint, CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
-from tfdqn.training.long_calls import doubt
+from tfdqn.training.prerequisites import doubt_long_calls
 from tfdqn.training.stopping import reason_to_stop
 
 
@@ -173,7 +173,7 @@ class Session(Generic[P]):
                 updater.restore(saved.arrays("learner"))
             self.learner = Learner(updater, self.parts.board, self.parts.replay.update_priorities)
             self.learner.publish()
-            long_calls = doubt(config, self.parts.board.get().weights)
+            long_calls = doubt_long_calls(config, self.parts.board.get().weights)
             self._saves_first = bool(long_calls) and not learns_on_gpus(config)
             if self._saves_first:
                 say(f"warning: {long_calls}")

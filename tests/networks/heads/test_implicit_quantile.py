@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tfdqn.config import IQN, Config, Linear
-from tfdqn.networks.cosine import cos_pi
 from tfdqn.networks.heads.implicit_quantile import implicit_quantile_numpy
+from tfdqn.networks.noise import cos_pi
 
 
 @pytest.mark.parametrize("count", [6, 32])

@@ -5,10 +5,10 @@ projected onto the atoms (their equation 7), and the loss is its cross-entropy w
 the target network's means Q⁻(s', ·), or by the online network's if `agent.target` is "double".
 """
 
+import numpy as np
 import tensorflow as tf
 
 from tfdqn.agents.loss import Batch, LossOutput, Networks
-from tfdqn.agents.losses.categorical import project
 from tfdqn.agents.losses.td import row_of_action, value_of_action
 from tfdqn.config import C51
 from tfdqn.networks.heads.categorical import support
@@ -30,3 +30,22 @@ def c51(settings: C51, networks: Networks, batch: Batch) -> LossOutput:
     entropy = -tf.reduce_sum(tf.math.xlogy(target, target), axis=-1)
     q_tm1 = head.q_values(logits_tm1)
     return LossOutput(loss, loss - entropy, q_tm1, value_of_action(q_tm1, batch.action_tm1))
+
+
+def project(atoms: tf.Tensor, probabilities: tf.Tensor, support: np.ndarray) -> tf.Tensor:
+    """Projects distributions onto `support`: Φ of Bellemare et al. 2017, equation 7.
+
+    The probability of each atom is divided between the two neighbouring values of the support, in proportion to their
+    proximity; beyond the ends of the support it goes to the end.
+
+    Args:
+      atoms, probabilities: float32[…, B, M].
+      support: float32[K], evenly spaced.
+
+    Returns:
+      float32[…, B, K].
+    """
+    spacing = (support[-1] - support[0]) / (len(support) - 1)
+    within = tf.clip_by_value(atoms, support[0], support[-1])[..., tf.newaxis, :]
+    share = tf.maximum(1 - tf.abs(within - support[:, np.newaxis]) / spacing, 0)
+    return tf.linalg.matvec(share, probabilities)

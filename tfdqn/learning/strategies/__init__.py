@@ -2,8 +2,8 @@
 
 Each is an `Updater` that uses `TrainStep`: `synchronous` (local, mirrored, multi_worker), `averaging`,
 `parameter_server` with `sharded_variables`, `model_parallel`, `ensemble_processes`. `lockstep` makes the other
-processes do what the chief does; without replay they learn from the chief's rollout (`shared_rollout`). `factory` makes
-the updater, `chief` starts the processes that it needs, or waits for them.
+processes do what the chief does, and without replay learn from the chief's rollout. `factory` makes the updater,
+`chief` starts the processes that it needs, or waits for them.
 
 To add a strategy, write a file with its updater, a branch in `factory.make_strategy` and `factory.make_updater`, its
 value in `config.learner`, its processes in `cluster.checks`, and a test of its parity with plain local training in

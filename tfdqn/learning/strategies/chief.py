@@ -27,9 +27,8 @@ from tfdqn.learning.strategies.factory import (
     make_strategy,
     make_updater,
 )
-from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, LockstepUpdater
+from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, LockstepUpdater, SharedRolloutUpdater
 from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
-from tfdqn.learning.strategies.shared_rollout import SharedRolloutUpdater
 from tfdqn.learning.updater import Updater
 from tfdqn.replay.interfaces import SampledReplay
 from tfdqn.replay.items.kinds import make_item_kind

@@ -1,7 +1,8 @@
 """`LockstepUpdater`: several processes make each update together; the chief says what comes next, the others follow.
 
 Collectives only work if every process issues the same ones in the same order. So before each step the chief sends a
-command, itself by a collective, in which the followers wait until it comes.
+command, itself by a collective, in which the followers wait until it comes. Without replay all learn from the chief's
+rollout, which the chief sends before each call (`SharedRolloutUpdater`).
 """
 
 import io
@@ -15,6 +16,7 @@ from msgspec import Struct
 
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import ItemPriorities
+from tfdqn.replay.rollout import Rollout
 from tfdqn.task_spec import TaskSpec
 
 
@@ -114,6 +116,32 @@ class LockstepUpdater(Updater):
             self._closed = True
             with suppress(tf.errors.OpError):  # one may have gone already
                 self._broadcast.command(_Command.STOP)
+        self._updater.close()
+
+
+class SharedRolloutUpdater(Updater):
+    """The updater in one process. All processes must make the same calls at the same time.
+
+    Args:
+      updater: learns from its share of every batch of `rollout`.
+      rollout: filled by acting in the chief, and by the broadcast in the others.
+      broadcast: sends the chief's batches to all processes.
+    """
+
+    def __init__(self, updater: Updater, rollout: Rollout, broadcast: Broadcast):
+        self._updater, self._rollout, self._broadcast = updater, rollout, broadcast
+
+    def __call__(self, owed: int | None = None) -> UpdateResult:
+        self._rollout.load(self._broadcast.arrays(self._rollout.batches if self._rollout.is_whole else None))
+        return self._updater(owed)
+
+    def state(self) -> dict[str, np.ndarray]:
+        return self._updater.state()
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self._updater.load_state(arrays)
+
+    def close(self) -> None:
         self._updater.close()
 
 

@@ -18,8 +18,8 @@ from tfdqn.learning.many_updates import HOST, combined_rows, divided, split_batc
 from tfdqn.learning.shared_programs import shared_programs
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater, UpdateResult
+from tfdqn.replay.devices import on
 from tfdqn.replay.interfaces import Sample
-from tfdqn.replay.placement import on
 
 
 class SynchronousUpdater(Updater):

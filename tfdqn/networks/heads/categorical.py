@@ -6,7 +6,6 @@ import tensorflow as tf
 from tfdqn.config import C51, Config
 from tfdqn.networks.heads.head import Head, NumpyHead
 from tfdqn.networks.layers.plain import LayerFactory
-from tfdqn.networks.noise import Noise
 from tfdqn.networks.streams import Stream, stream, stream_numpy
 from tfdqn.types import Weights
 
@@ -20,11 +19,8 @@ class CategoricalHead(Head):
     """
 
     def __init__(self, stream: Stream, atoms: np.ndarray):
-        self._stream = stream
+        super().__init__(stream)
         self._atoms = atoms
-
-    def outputs(self, features: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
-        return self._stream(features, noise)
 
     def q_values(self, outputs: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(tf.nn.softmax(outputs) * self._atoms, axis=-1)

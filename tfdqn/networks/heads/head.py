@@ -1,4 +1,4 @@
-"""`Head`: the interface of heads; `HeadKind`: how one is made."""
+"""`Head`: the interface of heads; `LinearHead`, whose outputs are the Q-values; `HeadKind`: how one is made."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -10,19 +10,39 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.noise import Noise
+from tfdqn.networks.streams import Stream, stream
 from tfdqn.types import Weights
 
 
 class Head(ABC):
-    """Computes outputs, which the loss reads, and from these Q-values. An ensemble's have a leading axis K."""
+    """Computes outputs, which the loss reads, and from these Q-values. An ensemble's have a leading axis K.
 
-    @abstractmethod
+    Args:
+      stream: computes the outputs from features.
+    """
+
+    def __init__(self, stream: Stream):
+        self._stream = stream
+
     def outputs(self, features: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
         """Computes what the loss reads (Q-values, logits, quantiles) from features float32[…, B, F]."""
+        return self._stream(features, noise)
 
     @abstractmethod
     def q_values(self, outputs: tf.Tensor) -> tf.Tensor:
         """Computes Q float32[…, B, A], for acting, evaluation and export, from those outputs."""
+
+
+class LinearHead(Head):
+    """A head whose outputs are one number for each action, the Q-value."""
+
+    def q_values(self, outputs: tf.Tensor) -> tf.Tensor:
+        return outputs
+
+
+def linear(config: Config, width: int, num_actions: int, make: LayerFactory) -> LinearHead:
+    """Makes a head with one number for each action."""
+    return LinearHead(stream(config, width, num_actions, make))
 
 
 # (weights by name, features [B, F], generator for noisy layers or None) → Q float32[B, A]

@@ -8,12 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import IQN, Config
-from tfdqn.networks.cosine import cos_pi
 from tfdqn.networks.heads.head import Head, NumpyHead
 from tfdqn.networks.heads.quantile import midpoints
 from tfdqn.networks.layers.in_numpy import dense_numpy
 from tfdqn.networks.layers.plain import Layer, LayerFactory
-from tfdqn.networks.noise import Noise
+from tfdqn.networks.noise import Noise, cos_pi
 from tfdqn.networks.streams import Stream, stream, stream_numpy
 from tfdqn.types import Weights
 
@@ -31,8 +30,8 @@ class ImplicitQuantileHead(Head):
     """
 
     def __init__(self, embedding: Layer, stream: Stream, cosines: int, fractions: int):
-        self._embedding, self._stream = embedding, stream
-        self._cosines = cosines
+        super().__init__(stream)
+        self._embedding, self._cosines = embedding, cosines
         self._midpoints = midpoints(fractions)[np.newaxis]
 
     def outputs(self, features: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:

@@ -6,23 +6,12 @@ import tensorflow as tf
 from tfdqn.config import QRDQN, Config
 from tfdqn.networks.heads.head import Head, NumpyHead
 from tfdqn.networks.layers.plain import LayerFactory
-from tfdqn.networks.noise import Noise
-from tfdqn.networks.streams import Stream, stream, stream_numpy
+from tfdqn.networks.streams import stream, stream_numpy
 from tfdqn.types import Weights
 
 
 class QuantileHead(Head):
-    """A head whose outputs are quantiles θ float32[…, B, A, N] at `midpoints`; Q(s, a) is their mean.
-
-    Args:
-      stream: computes the quantiles from features.
-    """
-
-    def __init__(self, stream: Stream):
-        self._stream = stream
-
-    def outputs(self, features: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
-        return self._stream(features, noise)
+    """A head whose outputs are quantiles θ float32[…, B, A, N] at `midpoints`; Q(s, a) is their mean."""
 
     def q_values(self, outputs: tf.Tensor) -> tf.Tensor:
         return tf.reduce_mean(outputs, axis=-1)

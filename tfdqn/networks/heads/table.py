@@ -3,9 +3,8 @@
 from tfdqn.config import C51, IQN, QRDQN, Agent
 from tfdqn.networks.branches import branching, branching_numpy
 from tfdqn.networks.heads.categorical import categorical, categorical_numpy
-from tfdqn.networks.heads.head import BranchesKind, HeadKind
+from tfdqn.networks.heads.head import BranchesKind, HeadKind, linear
 from tfdqn.networks.heads.implicit_quantile import implicit_quantile, implicit_quantile_numpy
-from tfdqn.networks.heads.linear import linear
 from tfdqn.networks.heads.quantile import quantile, quantile_numpy
 from tfdqn.networks.registry import Registry
 from tfdqn.networks.streams import stream_numpy

@@ -16,7 +16,7 @@ from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.config import Config, Ensemble
 from tfdqn.errors import ConfigError
 from tfdqn.replay.codec import TransitionCodec
-from tfdqn.replay.gather import gather
+from tfdqn.replay.devices import gather
 from tfdqn.replay.interfaces import Examples, Writer
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.server import TABLE

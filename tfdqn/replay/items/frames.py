@@ -15,7 +15,7 @@ from tf_agents.trajectories import trajectory
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.replay.codec import PLACE, TransitionCodec, places
-from tfdqn.replay.gather import gather
+from tfdqn.replay.devices import gather
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.server import TABLE

@@ -9,9 +9,9 @@ import reverb
 import tensorflow as tf
 
 from tfdqn.config import Priorities
+from tfdqn.replay.devices import on
 from tfdqn.replay.interfaces import Draw, Sample
 from tfdqn.replay.items.kinds import ItemKind, items_in
-from tfdqn.replay.placement import on
 from tfdqn.replay.reverb.server import TABLE
 
 # In `python -m benchmarks.replay`, more workers, more samples in flight or a private thread pool were no faster; fewer

@@ -10,7 +10,7 @@ from tests.support.scripted_task import FakeTask, StatefulFakeTask
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.exploration import Explorer
 from tfdqn.acting.factory import make_policy
-from tfdqn.acting.member_policy import MemberPolicy
+from tfdqn.acting.stateful_policies import MemberPolicy
 from tfdqn.config import MLP, Config, Ensemble, EpsilonGreedy, NatureCNN, Network
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
 from tfdqn.errors import NotFiniteError

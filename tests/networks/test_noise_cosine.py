@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdqn.networks.cosine import cos_pi
+from tfdqn.networks.noise import cos_pi
 
 
 @pytest.mark.parametrize("compiled", [False, True])

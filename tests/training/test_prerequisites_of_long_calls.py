@@ -9,8 +9,8 @@ import pytest
 from tests.support.tiny_runs import latest, tiny
 from tfdqn.learning.learner import Learner
 from tfdqn.records import Progress
-from tfdqn.training import long_calls
-from tfdqn.training.long_calls import doubt
+from tfdqn.training import prerequisites
+from tfdqn.training.prerequisites import doubt_long_calls
 from tfdqn.training.train import train
 
 SEQUENCES = (
@@ -23,14 +23,14 @@ SEQUENCES = (
 def test_calls_of_many_steps_through_many_weights_are_doubted_and_others_are_not() -> None:
     # 50 x 128 x (40 + 80 + 1) x 1,000,000 = 7.7e11 is above 1e11; a twentieth of the updates, or no sequences, are not.
     weights = {"kernel": np.zeros((1_000, 1_000), np.float32)}
-    assert doubt(tiny(*SEQUENCES), weights) == (
+    assert doubt_long_calls(tiny(*SEQUENCES), weights) == (
         "one call makes 50 updates of 128 sequences of 121 steps each: without a GPU that may take minutes, in which "
         "nothing can be saved; lower learner.batch_size, learner.updates_per_call or replay.sequence_length"
     )
-    assert doubt(tiny(*SEQUENCES, "learner.updates_per_call=2"), weights) == ""
+    assert doubt_long_calls(tiny(*SEQUENCES, "learner.updates_per_call=2"), weights) == ""
     plain = tiny("learner.updates_per_call=50", "learner.batch_size=128", "stop.env_steps=10000")
-    assert doubt(plain, weights) == ""
-    assert "50 updates of 128 examples each: " in doubt(plain, {"kernel": np.zeros((4_000, 4_000), np.int8)})
+    assert doubt_long_calls(plain, weights) == ""
+    assert "50 updates of 128 examples each: " in doubt_long_calls(plain, {"kernel": np.zeros((4_000, 4_000), np.int8)})
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Progress]]:
 def test_what_is_gathered_is_saved_before_a_long_first_call_and_the_call_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: list[Progress], schedule: str
 ) -> None:
-    monkeypatch.setattr(long_calls, "_MANY", 1.0)
+    monkeypatch.setattr(prerequisites, "_MANY", 1.0)
     monkeypatch.setattr("tfdqn.training.session.learns_on_gpus", lambda config: False)
     run, found, update = tmp_path / "run", [], Learner.run
 

@@ -1,13 +1,18 @@
-"""`gather`: `tf.gather` that stays on the GPU for every integer type.
+"""Placement on devices: `on`, an optional `tf.device`, and `gather`, which stays on the GPU for every integer type."""
 
-TensorFlow 2.15 has no GPU kernel that gathers 8-bit, 16-bit or unsigned integers: `tf.gather` would copy the values to
-the host and the result back.
-"""
+from contextlib import AbstractContextManager, nullcontext
 
 import tensorflow as tf
 
-_AS_SIGNED = {4: tf.int32, 8: tf.int64}
+# TensorFlow 2.15 has no GPU kernel that gathers these: `tf.gather` would copy the values to the host, and the result
+# back.
 _HAVE_NO_KERNEL = (tf.uint8, tf.int8, tf.uint16, tf.int16, tf.uint32, tf.uint64)
+_AS_SIGNED = {4: tf.int32, 8: tf.int64}
+
+
+def on(device: str | None) -> AbstractContextManager:
+    """Returns `tf.device(device)`; for None a context that keeps the current device, which `tf.device(None)` resets."""
+    return nullcontext() if device is None else tf.device(device)
 
 
 def gather(values: tf.Tensor, indices: tf.Tensor, batch_dims: int = 0) -> tf.Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.support.golden_files import golden
-from tfdqn.agents.losses.categorical import project
+from tfdqn.agents.losses.c51 import project
 
 GOLDEN, BATCH = golden("categorical"), golden("batch")
 

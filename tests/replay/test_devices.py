@@ -7,7 +7,7 @@ import tensorflow as tf
 from tests.support.gpu_kernels import copies_to_the_host
 from tests.support.random_episodes import MIXED
 from tfdqn.config import DQN, Config, Replay
-from tfdqn.replay.gather import gather
+from tfdqn.replay.devices import gather
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.parity_runs import forked
 from tests.support.tiny_runs import tiny
-from tfdqn.acting.device import acting_device
+from tfdqn.acting.policy import acting_device
 
 CENTRAL = "acting.inference=central"
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from tests.support.batches import random_weights
+from tfdqn.acting.actor import RolloutActor
 from tfdqn.acting.actors import make_actor
-from tfdqn.acting.rollout_actor import RolloutActor
 from tfdqn.config import MLP, PQN, Config, Learner, Linear, Task
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.networks.factory import numpy_q_function, weight_specs
