@@ -13,7 +13,7 @@ from tfdqn.networks.torsos import linear
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
-from tfdqn.replay.replay_ratio import ReplayRatio
+from tfdqn.replay.replay_ratio import Balance, ReplayRatio
 from tfdqn.types import Experience, Step
 
 B, A, F = 6, 4, 3
@@ -124,5 +124,5 @@ def test_equation_19_boltzmann() -> None:
 @equation(20, "tfdqn.replay.replay_ratio.ReplayRatio.updates_owed")
 @pytest.mark.parametrize(("transitions_written", "made"), [(0, 0), (99, 0), (100, 0), (1234, 40), (1239, 56)])
 def test_equation_20_updates_owed(transitions_written: int, made: int) -> None:
-    ratio = ReplayRatio(100, 20.0, 5, transitions=transitions_written, train_steps=made)
+    ratio = ReplayRatio(100, 20.0, 5, balance=Balance(transitions_written, 0, made))
     assert ratio.updates_owed() == max((transitions_written - 100) // 20, 0) - made

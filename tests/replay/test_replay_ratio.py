@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfdqn.replay.replay_ratio import ReplayRatio
+from tfdqn.replay.replay_ratio import Balance, ReplayRatio
 
 DEADLINE_SECONDS = 60.0
 
@@ -74,7 +74,7 @@ def test_fewer_than_one_environment_step_per_update_is_possible() -> None:
 
 
 def test_a_resumed_run_goes_on_with_its_counts() -> None:
-    ratio = ReplayRatio(100, 10, 5, 1200, transitions=1100, env_steps=1199, train_steps=95)
+    ratio = ReplayRatio(100, 10, 5, 1200, Balance(1100, 0, 95), 1199)
     assert ratio.updates_owed() == 5
     assert not ratio.acting_is_done()
     act(ratio, 1)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.support.naive_sequences import STATE_SIZE, Shape, naive_sequences
 from tests.support.random_episodes import BRANCHING, MIXED, VECTOR, random_steps
-from tfdqn.replay.rows import SequenceRows
+from tfdqn.replay.rows import make_rows
 from tfdqn.replay.sequence_writer import SequenceWriter
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Experience
@@ -24,7 +24,7 @@ class Written:
     """Rows that a writer has made, and how many new steps it says that they have."""
 
     def __init__(self, shape: Shape, spec: TaskSpec):
-        self.rows = SequenceRows(shape.config(), spec)
+        self.rows = make_rows(shape.config(), spec)
         self.content: list[np.ndarray] = []
         self.writer = self.new_writer()
         self.counted = 0

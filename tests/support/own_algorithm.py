@@ -22,7 +22,7 @@ from tfdqn.networks.legal_actions import greedy
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.streams import Stream, stream, stream_numpy
 from tfdqn.networks.torsos.table import TORSOS
-from tfdqn.networks.torsos.torso import NumpyTorso, Torso, TorsoKind, feed_forward
+from tfdqn.networks.torsos.torso import NumpyTorso, Torso, TorsoKind
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Weights
 
@@ -46,7 +46,7 @@ def symlog(settings: Symlog, task_spec: TaskSpec, make: LayerFactory) -> Torso:
         x = encode(observation, task_spec)
         return layer(tf.sign(x) * tf.math.log1p(tf.abs(x)))
 
-    return feed_forward(settings.units, features)
+    return Torso(settings.units, features)
 
 
 def symlog_numpy(settings: Symlog, task_spec: TaskSpec) -> NumpyTorso:

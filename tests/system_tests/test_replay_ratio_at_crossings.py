@@ -60,14 +60,8 @@ class Run:
         is_empty = not self._stored
         self.filled += is_empty
         balance = Balance.resumed(self.counters, self.min_size, self._stored, is_empty, self._learner)
-        ratio = ReplayRatio(
-            self.min_size,
-            self._learner.env_steps_per_update,
-            self._learner.updates_per_call,
-            transitions=balance.transitions,
-            exempt=balance.exempt,
-            train_steps=balance.train_steps,
-        )
+        settings = self._learner
+        ratio = ReplayRatio(self.min_size, settings.env_steps_per_update, settings.updates_per_call, balance=balance)
         end = balance.transitions + LEG
         while ratio.may_learn() or ratio.transitions < end:
             if ratio.may_learn():

@@ -53,6 +53,12 @@ class Cluster(Struct, frozen=True, kw_only=True):
         """The number of processes of each job."""
         return {job: len(addresses) for job, addresses in self.jobs.items()}
 
+    @property
+    def others(self) -> dict[str, tuple[str, int]]:
+        """The job, and the index in it, of every other process, by its name in messages."""
+        every = [(job, index) for job, addresses in self.jobs.items() for index in range(len(addresses))]
+        return {self.name_of(*each): each for each in every if each != (self.job, self.index)}
+
     def addresses(self, job: str) -> tuple[str, ...]:
         return self.jobs.get(job, ())
 
@@ -62,8 +68,7 @@ class Cluster(Struct, frozen=True, kw_only=True):
 
     def tf_config(self) -> str:
         """The value of `TF_CONFIG` for this cluster and process."""
-        jobs = {job: list(addresses) for job, addresses in self.jobs.items()}
-        return json.dumps({"cluster": jobs, "task": {"type": self.job, "index": self.index}})
+        return json.dumps({"cluster": self.jobs, "task": {"type": self.job, "index": self.index}})
 
 
 def tensorflow_jobs(config: Config) -> dict[str, int]:

@@ -2,9 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from tfdqn.learning.train_step import METRICS, UpdateMetrics
 from tfdqn.replay.interfaces import ItemPriorities
@@ -22,7 +23,7 @@ class UpdateResult(NamedTuple):
 
     @classmethod
     def of_rows(
-        cls, rows: np.ndarray, weights: dict[str, np.ndarray], keys: np.ndarray | None, **figures: Any
+        cls, rows: np.ndarray | tf.Tensor, weights: dict[str, np.ndarray], keys: np.ndarray | tf.Tensor | None
     ) -> "UpdateResult":
         """Makes a result from the rows of N updates.
 
@@ -30,13 +31,13 @@ class UpdateResult(NamedTuple):
           rows: float32[N, METRICS], or [N, METRICS + B] with TD errors.
           weights: the online network's weights, by canonical name.
           keys: int64[N, B, …] of the batches' examples; None: sampling is uniform.
-          figures: further fields.
         """
+        rows = np.asarray(rows)
         metrics = UpdateMetrics(*rows[:, :METRICS].T)
         if keys is None:
-            return cls(metrics, weights, **figures)
+            return cls(metrics, weights)
         errors = rows[:, METRICS:].ravel()
-        return cls(metrics, weights, priorities=ItemPriorities(keys.reshape(len(errors), -1), errors), **figures)
+        return cls(metrics, weights, priorities=ItemPriorities(np.asarray(keys).reshape(len(errors), -1), errors))
 
 
 class Updater(ABC):

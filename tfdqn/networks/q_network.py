@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,9 +14,11 @@ from tfdqn.networks.layers.memory import Memory
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.layers.statistics import RunningStatistics
 from tfdqn.networks.noise import Noise
-from tfdqn.networks.torsos.torso import Observation, State, Torso
+from tfdqn.networks.torsos.torso import Observation, Torso
 from tfdqn.storage.arrays import check_arrays
 from tfdqn.task_spec import TaskSpec
+
+State = Any  # the memory's, float32[B, S]; () if there is none
 
 
 class QNetwork(network.Network):
@@ -65,16 +68,14 @@ class QNetwork(network.Network):
         self, observation: Observation, network_state: State = (), noise: Noise | None = None
     ) -> tuple[tf.Tensor, State]:
         """Returns (the outputs of the head, which the loss reads; network state)."""
-        features, network_state = self.features(observation, network_state, noise)
+        features, network_state = self.features(observation, network_state)
         return self.head.outputs(features, noise), network_state
 
-    def features(
-        self, observation: Observation, network_state: State = (), noise: Noise | None = None
-    ) -> tuple[tf.Tensor, State]:
+    def features(self, observation: Observation, network_state: State = ()) -> tuple[tf.Tensor, State]:
         """Returns (features float32[B, F] of the memory or, without one, of the torso; network state)."""
+        features = self._torso.features(observation)
         if self._memory is None:
-            return self._torso.features(observation, network_state, noise)
-        features, _ = self._torso.features(observation, (), noise)
+            return features, network_state
         if isinstance(network_state, tuple):
             network_state = tf.zeros([tf.shape(features)[0], self._memory.state_size])
         return self._memory(features, network_state)
@@ -87,7 +88,7 @@ class QNetwork(network.Network):
         assert self._memory is not None
         batch, steps = next(iter(observation.values())).shape[:2]
         flat = {key: tf.reshape(array, [-1, *array.shape[2:]]) for key, array in observation.items()}
-        features, _ = self._torso.features(flat, (), None)
+        features = self._torso.features(flat)
         return self._memory.unroll(
             tf.reshape(features, [-1 if batch is None else batch, steps, features.shape[-1]]), state, first
         )

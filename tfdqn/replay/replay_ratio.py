@@ -96,10 +96,8 @@ class ReplayRatio:
       env_steps_per_update: the number of transitions for each update.
       updates_per_call: K, the number of updates in one call of the learner.
       most_env_steps: the number of environment steps at which acting ends; None: no limit.
-      transitions: the number written to replay so far, in a resumed run.
-      exempt: how many of these, besides the first `min_size`, owe no updates.
+      balance: the counts so far, in a resumed run.
       env_steps: the number of environment steps so far.
-      train_steps: the number of updates so far.
     """
 
     def __init__(
@@ -108,17 +106,15 @@ class ReplayRatio:
         env_steps_per_update: float,
         updates_per_call: int,
         most_env_steps: int | None = None,
-        *,
-        transitions: int = 0,
-        exempt: int = 0,
+        balance: Balance = Balance(0, 0, 0),  # noqa: B008 (which is immutable)
         env_steps: int = 0,
-        train_steps: int = 0,
     ):
-        self._owes_nothing, self._exempt = min_size + exempt, exempt
+        self.transitions, self._exempt, self.train_steps = balance
+        self._owes_nothing = min_size + self._exempt
         self._env_steps_per_update = env_steps_per_update
         self._updates_per_call = updates_per_call
         self._most_env_steps = float("inf") if most_env_steps is None else most_env_steps
-        self.transitions, self.env_steps, self.train_steps = transitions, env_steps, train_steps
+        self.env_steps = env_steps
         self._under_way = 0  # environments that are being stepped, each of which gives about one transition
         lock = threading.Lock()
         self._actors_may, self._learner_may = threading.Condition(lock), threading.Condition(lock)

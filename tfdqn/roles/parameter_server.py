@@ -35,7 +35,7 @@ def serve_device(cluster: Cluster, learner: Learner) -> None:
         import reverb  # noqa: F401  (registers the operations that sample replay, which the chief's closures need)
     settings = tf.compat.v1.ConfigProto(inter_op_parallelism_threads=_INTER_OP_THREADS, intra_op_parallelism_threads=1)
     server = tf.distribute.Server(
-        tf.train.ClusterSpec({job: list(addresses) for job, addresses in cluster.jobs.items()}),
+        tf.train.ClusterSpec(cluster.jobs),
         job_name=cluster.job,
         task_index=cluster.index,
         protocol="grpc",

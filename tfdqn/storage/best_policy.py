@@ -1,7 +1,7 @@
 """A run's policies on disk: the best evaluated one with its scores, and the latest checkpoint's."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,22 +74,19 @@ def require_return(run: RunDir, which: Literal["best", "latest"], min_return: fl
 
 
 def load_policy_weights(
-    run: RunDir,
-    which: Literal["best", "latest"],
-    wanted: Mapping[str, ArrayInfo],
-    on_damage: Callable[[str], None] = _log.warning,
+    run: RunDir, which: Literal["best", "latest"], wanted: Mapping[str, ArrayInfo]
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """A run's weights by canonical name, and where they come from (for an export's card).
 
     `wanted` are the weights of the run's network (`networks.factory.weight_specs`).
-    If the latest checkpoint's weights are damaged, `on_damage` is told, and the previous checkpoint's are used. Raises
+    If the latest checkpoint's weights are damaged, that is logged, and the previous checkpoint's are used. Raises
     CheckpointError if the run has no such policy yet, or if it is damaged or of another network than the run's.
     """
     require_policy(run, which)
     if which == "best":
         weights, evaluation = load_best(run.best_weights, wanted)
         return weights, {"train_steps": evaluation.train_steps, "evaluation": msgspec.to_builtins(evaluation.scores)}
-    checkpoint = CheckpointManager(run.checkpoints).latest(on_damage, names=["learner"])
+    checkpoint = CheckpointManager(run.checkpoints).latest(_log.warning, names=["learner"])
     if checkpoint is None:
         raise CheckpointError(f"{run.path} has no checkpoint yet")
     counters, arrays = checkpoint.counters, checkpoint.arrays("learner")

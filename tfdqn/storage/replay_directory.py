@@ -46,12 +46,10 @@ class ShardDir:
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             damage = self._tidy()
-            text = toml.dump(config).encode()
-            if self.config_file.exists() and self.config_file.read_bytes() != text:
-                self.refuse_another(config)
-                if self._differences(config):
-                    self.task_file.unlink(missing_ok=True)  # it may be another task's
-            write_atomically(self.config_file, text)
+            self.refuse_another(config)
+            if self._differences(config):
+                self.task_file.unlink(missing_ok=True)  # it may be another task's
+            write_atomically(self.config_file, toml.dump(config).encode())
         except OSError as error:
             raise RunDirError(f"{self.path} can't be created or written: {why_not(self.path, error)}") from None
         return damage
@@ -96,7 +94,9 @@ class ShardDir:
         return damage
 
     def _differences(self, config: Config) -> list[str]:
-        """A line for each key in which its configuration is another, and its transitions could not be used."""
+        """A line for each key in which its configuration, if it has one, is another whose transitions can't be used."""
+        if not self.config_file.exists():
+            return []
         return toml.differences(toml.load(self.config_file, unused={}), config, "replay")
 
 

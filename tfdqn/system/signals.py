@@ -96,18 +96,16 @@ def interruptions(
             acknowledge()
         acknowledged.set()
 
-    numbers = _numbers()
     _heard.clear()
-    with _arrivals(numbers, answer) as arrived:
-        before = {number: signal.signal(number, ask) for number in numbers}
-        try:
-            yield lambda: bool(asked or arrived)
-        finally:
-            if asked:
-                acknowledged.wait(_ANSWER_SECONDS)  # so that later messages follow it
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            _heard.clear()
+    try:
+        with _arrivals(_numbers(), answer) as arrived, _handled_by(ask):
+            try:
+                yield lambda: bool(asked or arrived)
+            finally:
+                if asked:
+                    acknowledged.wait(_ANSWER_SECONDS)  # so that later messages follow it
+    finally:
+        _heard.clear()
 
 
 @contextmanager
@@ -135,14 +133,10 @@ def ended_by_signals(interrupted: Callable[[], bool]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread can set handlers
         return
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in _numbers()}
-    try:
+    with _handled_by(signal.SIG_DFL):
         if interrupted():
             signal.raise_signal(_heard[0] if _heard else signal.SIGTERM)
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _numbers() -> list[signal.Signals]:
@@ -151,6 +145,17 @@ def _numbers() -> list[signal.Signals]:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         numbers.remove(signal.SIGHUP)  # under nohup
     return numbers
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Iterator[None]:
+    """Has the signals that ask to stop handled so while the block runs."""
+    before = {number: signal.signal(number, handler) for number in _numbers()}
+    try:
+        yield
+    finally:
+        for number, each in before.items():
+            signal.signal(number, each)
 
 
 @contextmanager

@@ -216,10 +216,8 @@ class LocalParts:
             settings.env_steps_per_update,
             settings.updates_per_call,
             self._config.stop.env_steps,
-            transitions=balance.transitions,
-            exempt=balance.exempt,
-            env_steps=counters.env_steps,
-            train_steps=balance.train_steps,
+            balance,
+            counters.env_steps,
         )
 
     def _check_network(self, saved: Checkpoint) -> None:

@@ -66,6 +66,8 @@ def test_another_configurations_transitions_are_refused(saved: Path) -> None:
     ):
         ShardDir(saved).open(config("replay.capacity=500"))
     assert ShardDir(saved).open(config("stop.env_steps=9000", "acting.actors=3", "task.restarts=2")) == []
+    (saved / "config.toml").unlink()  # as in an incomplete copy: the table itself is checked when it is restored
+    ShardDir(saved).refuse_another(config("agent.n_step=3"))
 
 
 def test_another_table_is_refused_whatever_the_configuration_says(saved: Path) -> None:

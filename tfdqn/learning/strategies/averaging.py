@@ -16,7 +16,7 @@ from tfdqn.config import Config
 from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
 from tfdqn.learning.importance import weighted
 from tfdqn.learning.many_updates import HOST, combined_rows, divided, each_at, split_batches, update_in_turn
-from tfdqn.learning.strategies.synchronous import gathered, keys_of, num_processes, uses_xla
+from tfdqn.learning.strategies.synchronous import keys_of, least_of_processes, num_processes, uses_xla
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample
@@ -75,7 +75,7 @@ class AveragingUpdater(Updater):
         """Makes K updates of every replica."""
         rows, weights, keys = self._call()
         named = {name: value.numpy() for name, value in weights.items()}
-        return UpdateResult.of_rows(rows.numpy(), named, None if keys is None else keys.numpy())
+        return UpdateResult.of_rows(rows, named, keys)
 
     def state(self) -> dict[str, np.ndarray]:
         """The mean of the replicas' states. It is any replica's state if everything is averaged."""
@@ -96,7 +96,8 @@ class AveragingUpdater(Updater):
         with tf.device(HOST):
             sampled = [split_batches(self._sampler(), updates, replicas, self._batch_size)]
             # Weighted as a whole batch, as if one replica had all of it.
-            (shares,) = weighted(sampled, self._priorities, self._replicas[0].train_steps, self._least_of_all)
+            least_of_all = partial(least_of_processes, self._strategy)
+            (shares,) = weighted(sampled, self._priorities, self._replicas[0].train_steps, least_of_all)
             shares = shares.map(lambda x: tf.reshape(x, [self._periods, self._period, *x.shape[1:]]))
         parts = divided(shares, self._devices, axis=2)
         row_size = self._replicas[0].row_size(replicas * self._batch_size)
@@ -123,10 +124,6 @@ class AveragingUpdater(Updater):
             with tf.device(device):
                 rows.append(many(part))
         return combined_rows(rows)
-
-    def _least_of_all(self, values: tf.Tensor) -> tf.Tensor:
-        """Returns the minima over all processes of float32[K] in each."""
-        return values if self._strategy is None else tf.reduce_min(gathered(self._strategy, values), axis=0)
 
     def _average(self) -> None:
         """Replaces every replica's averaged variables by the means over all replicas."""

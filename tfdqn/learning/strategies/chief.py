@@ -183,18 +183,12 @@ def _start_processes(config: Config, run_dir: RunDir, gpus: Shares | None) -> Lo
 
 def _peers(config: Config, cluster: Cluster) -> list[tuple[Peers, str]]:
     """The processes that the chief needs, with what it waits for: all parameter servers and workers, or all workers."""
-    tasks = {
-        cluster.name_of(job, index): (job, index)
-        for job in cluster.jobs
-        for index in range(len(cluster.addresses(job)))
-        if (job, index) != (cluster.job, cluster.index)
-    }
 
     def addresses(*jobs: str) -> dict[str, str]:
-        return {name: cluster.addresses(job)[index] for name, (job, index) in tasks.items() if job in jobs}
+        return {name: cluster.addresses(job)[index] for name, (job, index) in cluster.others.items() if job in jobs}
 
     def abort(name: str) -> None:
-        job, index = tasks[name]
+        job, index = cluster.others[name]
         abort_collectives(f"Task /job:{job}/task:{index} nobody is at its address any more")
 
     if config.learner.strategy == "parameter_server":
@@ -213,9 +207,4 @@ def _wait_for(others: list[tuple[Peers, str]]) -> None:
 
 
 def _others(cluster: Cluster) -> str:
-    return ", ".join(
-        f"{cluster.name_of(job, index)} at {address}"
-        for job, addresses in cluster.jobs.items()
-        for index, address in enumerate(addresses)
-        if (job, index) != (cluster.job, cluster.index)
-    )
+    return ", ".join(f"{name} at {cluster.addresses(job)[index]}" for name, (job, index) in cluster.others.items())

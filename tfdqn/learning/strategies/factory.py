@@ -173,7 +173,6 @@ def _share(config: Config, processes: int) -> int:
 
 
 def _resolver(cluster: Cluster) -> tf.distribute.cluster_resolver.ClusterResolver:
-    jobs = {job: list(addresses) for job, addresses in cluster.jobs.items()}
     return tf.distribute.cluster_resolver.SimpleClusterResolver(
-        tf.train.ClusterSpec(jobs), task_type=cluster.job, task_id=cluster.index, rpc_layer="grpc"
+        tf.train.ClusterSpec(cluster.jobs), task_type=cluster.job, task_id=cluster.index, rpc_layer="grpc"
     )

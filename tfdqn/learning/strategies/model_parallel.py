@@ -54,7 +54,7 @@ class ModelParallelUpdater(Updater):
         network = self._replicas[0].agent.network
         # The weights are not results of the call, since TensorFlow would copy those to the first device.
         weights = network.join({name: piece.numpy() for name, piece in network.named_weights().items()})
-        return UpdateResult.of_rows(rows.numpy(), weights, None if keys is None else keys.numpy())
+        return UpdateResult.of_rows(rows, weights, keys)
 
     def state(self) -> dict[str, np.ndarray]:
         return self._replicas[0].state()

@@ -6,6 +6,7 @@ only each replica's gradient, since the strategy exchanges them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ class SynchronousUpdater(Updater):
         # The outputs of the call are already in memory. Reading the variables afterwards would release and reacquire
         # the GIL for each of them, in competition with an actor.
         named = {name: value.numpy() for name, value in weights.items()}
-        return UpdateResult.of_rows(rows.numpy(), named, None if keys is None else keys.numpy())
+        return UpdateResult.of_rows(rows, named, keys)
 
     def state(self) -> dict[str, np.ndarray]:
         return self._train_step.state()
@@ -95,16 +96,13 @@ class SynchronousUpdater(Updater):
         return divided(whole, self._devices), keys
 
     def _weighted(self, batches: Sequence[Sample]) -> list[Sample]:
-        return weighted(batches, self._priorities, self._train_step.train_steps, self._least_of_all)
+        least_of_all = partial(least_of_processes, self._strategy)
+        return weighted(batches, self._priorities, self._train_step.train_steps, least_of_all)
 
     def _loop(self, *parts: Sample) -> tf.Tensor:
         # The loop is outside of `strategy.run`, since inside a loop optimizers can't merge the replicas' calls.
         row_size = self._train_step.row_size(self._batch_size)
         return update_in_turn(self._update, row_size, *parts, devices=self._devices)
-
-    def _least_of_all(self, values: tf.Tensor) -> tf.Tensor:
-        """Returns the minima over all processes of float32[K] in each."""
-        return values if num_processes(self._strategy) == 1 else tf.reduce_min(gathered(self._strategy, values), axis=0)
 
     def _update(self, *parts: Sample) -> tf.Tensor:
         """Makes one update from each replica's part of a batch; returns the row of this process's share."""
@@ -133,6 +131,11 @@ def gathered(strategy: tf.distribute.Strategy, values: tf.Tensor) -> tf.Tensor:
         return tf.distribute.get_replica_context().all_gather(tf.identity(values)[tf.newaxis], axis=0)
 
     return strategy.experimental_local_results(strategy.run(in_replica))[0]
+
+
+def least_of_processes(strategy: tf.distribute.Strategy | None, values: tf.Tensor) -> tf.Tensor:
+    """Returns the minima over all processes of float32[K] in each."""
+    return values if num_processes(strategy) == 1 else tf.reduce_min(gathered(strategy, values), axis=0)
 
 
 def num_processes(strategy: tf.distribute.Strategy | None) -> int:

@@ -7,10 +7,12 @@ no grouped convolutions on CPU.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import tensorflow as tf
 
 from tfdqn.networks.layers.initializers import Initializer
+from tfdqn.networks.layers.padded_conv import Conv
 from tfdqn.networks.layers.plain import Layer, LayerFactory
 
 
@@ -39,8 +41,8 @@ class EnsembleLayerFactory(LayerFactory):
     def conv(
         self, name: str, filters: int, size: int, stride: int, activation: str | None = "relu", *, channels_in: int
     ) -> Layer:
-        options = self._initializers(channels_in * size * size)
-        return self._keep(_EnsembleConv(len(self._members), filters, size, stride, activation, name=name, **options))
+        settings = (self.leading, filters, size, self._initializers(channels_in * size * size), self._precision, name)
+        return self._keep(_EnsembleConv(*settings, stride=stride, activation=activation))
 
     def flatten(self, height: int, width: int, channels: int) -> Layer:
         """Flattens images float32[K, B, H, W, C] to float32[K, B, H · W · C]."""
@@ -86,35 +88,15 @@ class _EnsembleDense(tf.keras.layers.Layer):
         return self._activation(outputs if self.bias is None else outputs + self.bias[:, tf.newaxis])
 
 
-class _EnsembleConv(tf.keras.layers.Layer):
-    """K convolutions: kernel float32[K, size, size, in, out], bias float32[K, out]."""
+class _EnsembleConv(Conv):
+    """K convolutions without padding: kernel float32[K, size, size, in, out], bias float32[K, out]."""
 
-    def __init__(
-        self,
-        size: int,
-        filters: int,
-        kernel_size: int,
-        stride: int,
-        activation: str | None,
-        kernel_initializer: Initializer,
-        bias_initializer: Initializer,
-        name: str,
-    ):
-        super().__init__(name=name)
-        self._size, self._filters, self._kernel_size, self._stride = size, filters, kernel_size, stride
-        self._activation = tf.keras.activations.get(activation)
-        self._kernel_initializer, self._bias_initializer = kernel_initializer, bias_initializer
-
-    def build(self, input_shape: tf.TensorShape) -> None:
-        edge = self._kernel_size
-        shape = (self._size, edge, edge, input_shape[-1], self._filters)
-        self.kernel = self.add_weight("kernel", shape, initializer=self._kernel_initializer)
-        self.bias = self.add_weight("bias", (self._size, self._filters), initializer=self._bias_initializer)
-        super().build(input_shape)
+    def __init__(self, *settings: Any, stride: int, activation: str | None):
+        super().__init__(*settings)
+        self._stride, self._activation = stride, tf.keras.activations.get(activation)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        is_shared = inputs.shape.rank == 4
-        each = [inputs] * self._size if is_shared else tf.unstack(inputs, self._size)
-        kernels = tf.unstack(self.kernel, self._size)
-        outputs = [tf.nn.conv2d(x, k, self._stride, "VALID") for x, k in zip(each, kernels, strict=True)]
-        return self._activation(tf.stack(outputs) + self.bias[:, tf.newaxis, tf.newaxis, tf.newaxis])
+        return self._activation(super().call(inputs))
+
+    def _convolved(self, images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(images, kernel, self._stride, "VALID")

@@ -1,4 +1,7 @@
-"""Convolutions that keep the size of an image, for one network or for an ensemble; spectral normalisation."""
+"""Convolutions for one network or for an ensemble, such as those that keep an image's size; spectral normalisation."""
+
+from abc import abstractmethod
+from typing import Any
 
 import tensorflow as tf
 
@@ -8,14 +11,13 @@ _SQUARINGS = 8  # of WᵀW; equivalent to 2 ** 8 steps of the power method
 _TINY = 1e-12
 
 
-class PaddedConv(tf.keras.layers.Layer):
-    """A convolution of stride 1, padded with zeros: float32[…, H, W, C] → […, H, W, filters].
+class Conv(tf.keras.layers.Layer):
+    """A convolution of images float32[…, H, W, C], and a bias.
 
     Args:
       leading: (K,) for an ensemble, whose convolutions are computed member by member; () for one network.
       filters: the number of output channels.
       size: the height and width of each filter.
-      is_spectral: whether its kernel is `spectrally_normalized`.
       initializers: "kernel_initializer" and "bias_initializer".
       dtype: Keras's name of the precision in which it computes.
       name: the layer's name.
@@ -26,13 +28,12 @@ class PaddedConv(tf.keras.layers.Layer):
         leading: tuple[int, ...],
         filters: int,
         size: int,
-        is_spectral: bool,
         initializers: dict[str, Initializer],
         dtype: str,
         name: str,
     ):
         super().__init__(name=name, dtype=dtype)
-        self._leading, self._filters, self._size, self._is_spectral = leading, filters, size, is_spectral
+        self._leading, self._filters, self._size = leading, filters, size
         self._kernel_initializer = initializers["kernel_initializer"]
         self._bias_initializer = initializers["bias_initializer"]
 
@@ -50,6 +51,23 @@ class PaddedConv(tf.keras.layers.Layer):
         kernels = tf.unstack(self.kernel, members)
         outputs = [self._convolved(images, kernel) for images, kernel in zip(each, kernels, strict=True)]
         return tf.stack(outputs) + self.bias[:, tf.newaxis, tf.newaxis, tf.newaxis]
+
+    @abstractmethod
+    def _convolved(self, images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """Convolves images float32[B, H, W, C] with a kernel float32[size, size, C, filters]."""
+
+
+class PaddedConv(Conv):
+    """A convolution of stride 1, padded with zeros: float32[…, H, W, C] → […, H, W, filters].
+
+    Args:
+      is_spectral: whether its kernel is `spectrally_normalized`.
+      settings: the arguments of `Conv`.
+    """
+
+    def __init__(self, *settings: Any, is_spectral: bool):
+        super().__init__(*settings)
+        self._is_spectral = is_spectral
 
     def _convolved(self, images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         return tf.nn.conv2d(images, spectrally_normalized(kernel) if self._is_spectral else kernel, 1, "SAME")

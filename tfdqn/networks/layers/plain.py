@@ -89,7 +89,8 @@ class LayerFactory:
     def padded_conv(self, name: str, filters: int, size: int, *, channels_in: int, is_spectral: bool = False) -> Layer:
         """Makes a `PaddedConv`, a convolution without activation that keeps the size of an image."""
         initializers = self._initializers(channels_in * size * size)
-        return self._keep(PaddedConv(self.leading, filters, size, is_spectral, initializers, self._precision, name))
+        settings = (self.leading, filters, size, initializers, self._precision, name)
+        return self._keep(PaddedConv(*settings, is_spectral=is_spectral))
 
     def flatten(self, height: int, width: int, channels: int) -> Layer:
         """Flattens images float32[B, H, W, C] to float32[B, H · W · C]."""

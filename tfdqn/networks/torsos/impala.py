@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfdqn.config import Impala
 from tfdqn.networks import encoding
 from tfdqn.networks.layers.plain import Layer, LayerFactory
-from tfdqn.networks.torsos.torso import Hidden, Observation, Torso, feed_forward, image_of, normalization
+from tfdqn.networks.torsos.torso import Hidden, Observation, Torso, image_of, normalization
 from tfdqn.task_spec import TaskSpec
 
 
@@ -37,7 +37,7 @@ def impala(settings: Impala, task_spec: TaskSpec, make: LayerFactory) -> Torso:
         hidden = activate(hidden)
         return flatten(_of_each(hidden, pool) if settings.adaptive_pooling else hidden)
 
-    return feed_forward(height * width * channels, features)
+    return Torso(height * width * channels, features)
 
 
 def adaptive_max_pool(images: tf.Tensor, size: int) -> tf.Tensor:

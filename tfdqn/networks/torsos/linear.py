@@ -8,15 +8,7 @@ import tensorflow as tf
 from tfdqn.config import Linear
 from tfdqn.networks import encoding
 from tfdqn.networks.layers.plain import LayerFactory
-from tfdqn.networks.torsos.torso import (
-    NumpyTorso,
-    Observation,
-    Torso,
-    feed_forward,
-    normalized_keys,
-    normalizers,
-    normalizers_numpy,
-)
+from tfdqn.networks.torsos.torso import NumpyTorso, Observation, Torso, normalized_keys, normalizers, normalizers_numpy
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Weights
 
@@ -29,9 +21,9 @@ def linear(settings: Linear, task_spec: TaskSpec, make: LayerFactory) -> Torso:
         return encoding.encode(observation, task_spec, normalize)
 
     if settings.features == "identity":
-        return feed_forward(inputs, encoded)
+        return Torso(inputs, encoded)
     factors = monomials(inputs, settings.degree)
-    return feed_forward(len(factors), lambda observation: polynomial(encoded(observation), factors))
+    return Torso(len(factors), lambda observation: polynomial(encoded(observation), factors))
 
 
 def linear_numpy(settings: Linear, task_spec: TaskSpec) -> NumpyTorso:

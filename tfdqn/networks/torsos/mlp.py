@@ -13,7 +13,6 @@ from tfdqn.networks.torsos.torso import (
     Observation,
     Torso,
     dense,
-    feed_forward,
     normalized_keys,
     normalizers,
     normalizers_numpy,
@@ -37,7 +36,7 @@ def mlp(settings: MLP, task_spec: TaskSpec, make: LayerFactory) -> Torso:
             hidden = layer(hidden)
         return hidden
 
-    return feed_forward(widths[-1], features)
+    return Torso(widths[-1], features)
 
 
 def mlp_numpy(settings: MLP, task_spec: TaskSpec) -> NumpyTorso:

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfdqn.config import NatureCNN
 from tfdqn.networks import encoding
 from tfdqn.networks.layers.plain import LayerFactory
-from tfdqn.networks.torsos.torso import Observation, Torso, conv, feed_forward, image_of
+from tfdqn.networks.torsos.torso import Observation, Torso, conv, image_of
 from tfdqn.task_spec import TaskSpec
 
 # The receptive field and the stride of the three convolutions together, in pixels.
@@ -35,7 +35,7 @@ def nature_cnn(settings: NatureCNN, task_spec: TaskSpec, make: LayerFactory) -> 
             hidden = layer(hidden)
         return flatten(hidden)
 
-    return feed_forward(height * width * channels, features)
+    return Torso(height * width * channels, features)
 
 
 def _margin(length: int) -> tuple[int, int]:

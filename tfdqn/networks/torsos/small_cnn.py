@@ -5,7 +5,7 @@ import tensorflow as tf
 from tfdqn.config import SmallCNN
 from tfdqn.networks import encoding
 from tfdqn.networks.layers.plain import LayerFactory
-from tfdqn.networks.torsos.torso import Observation, Torso, conv, feed_forward, image_of
+from tfdqn.networks.torsos.torso import Observation, Torso, conv, image_of
 from tfdqn.task_spec import TaskSpec
 
 
@@ -19,4 +19,4 @@ def small_cnn(settings: SmallCNN, task_spec: TaskSpec, make: LayerFactory) -> To
     def features(observation: Observation) -> tf.Tensor:
         return flatten(layer(encoding.encode_image(observation[key], task_spec.observation[key])))
 
-    return feed_forward(height * width * 16, features)
+    return Torso(height * width * 16, features)

@@ -1,7 +1,6 @@
 """`Torso`, `TorsoKind`, and functions that torsos share: layers that may be normalised, and the task's image."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,21 +12,17 @@ from tfdqn.errors import ConfigError
 from tfdqn.networks import encoding
 from tfdqn.networks.layers.in_numpy import normalize_numpy
 from tfdqn.networks.layers.plain import Layer, LayerFactory
-from tfdqn.networks.noise import Noise
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Weights
 
 Observation = dict[str, tf.Tensor]
-State = Any  # the state of a recurrent network, a nest of tensors [B, …]; () if it has none
 
 
-@dataclass(frozen=True)
-class Torso:
+class Torso(NamedTuple):
     """The first part of a network; an ensemble's features have a leading axis K."""
 
     width: int  # F, the number of features
-    # (observation, state, noise) → (features [B, F], the next state)
-    features: Callable[[Observation, State, Noise | None], tuple[tf.Tensor, State]]
+    features: Callable[[Observation], tf.Tensor]  # observation → features float32[B, F]
 
 
 class Hidden(NamedTuple):
@@ -48,11 +43,6 @@ class TorsoKind(NamedTuple):
     build: Callable[[Any, TaskSpec, LayerFactory], Torso]
     in_numpy: Callable[[Any, TaskSpec], NumpyTorso] | None = None  # None: NumPy would not be faster
     hidden: Callable[[Any], Hidden | None] = lambda settings: None  # the last hidden layer, which follows it, if any
-
-
-def feed_forward(width: int, features: Callable[[Observation], tf.Tensor]) -> Torso:
-    """Makes a torso without state and noise."""
-    return Torso(width, lambda observation, state, noise: (features(observation), state))
 
 
 def normalizers(make: LayerFactory, settings: MLP | Linear, task_spec: TaskSpec) -> dict[str, Layer]:

@@ -36,7 +36,7 @@ class RemoteReplay:
         self._kind = make_item_kind(config, task_spec)
         self._priorities = config.priorities
         self._scale = PriorityScale(config.priorities)
-        self._updates: PriorityUpdates | None = None  # until the first update
+        self._updates = PriorityUpdates(addresses, self._scale)
         self._ratio = DistributedReplayRatio(config, self._kind)
         self.capacity, self.min_size = self._ratio.capacity, self._ratio.min_size
         self.addresses = list(addresses)
@@ -114,8 +114,6 @@ class RemoteReplay:
 
     def update_priorities(self, priorities: ItemPriorities) -> None:
         """Sends priorities to the servers in the background. The servers skip items that they no longer store."""
-        if self._updates is None:
-            self._updates = PriorityUpdates(self.addresses, self._scale)
         self._updates(priorities)
 
     @property
@@ -145,8 +143,7 @@ class RemoteReplay:
 
         Raises CheckpointError if a server fails to, or takes too long; it may then still finish later.
         """
-        if self._updates is not None:
-            self._updates.flush(_FLUSH_SECONDS)
+        self._updates.flush(_FLUSH_SECONDS)
         if problems := self._have_all(_checkpoint, "written its checkpoint", _CHECKPOINT_SECONDS):
             raise CheckpointError(problems)
 
