@@ -1,4 +1,4 @@
-"""Named arrays, the result of one step of many environments, and the experience that an actor writes to replay."""
+"""Named arrays, what policies take, the result of one step of many environments, and what an actor writes to replay."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,6 +8,8 @@ import numpy as np
 Arrays = Mapping[str, np.ndarray]
 Weights = Mapping[str, np.ndarray]  # by canonical name, as of `QNetwork.named_weights`
 Observation = dict[str, np.ndarray]  # each [num_envs, …]
+LegalActions = np.ndarray | None  # bool[num_envs, A], or [num_envs, D, A] of D branches; None: all are legal
+Rng = np.random.Generator
 PolicyState = tuple[np.ndarray, ...]  # a policy's state, arrays [B, …]; () if it has none
 
 
@@ -19,7 +21,7 @@ class Step(NamedTuple):
     terminated: np.ndarray  # bool[E]
     truncated: np.ndarray  # bool[E]; never together with terminated
     is_reset: np.ndarray  # bool[E]: the environment was only reset, and its action ignored: there is no transition
-    legal_actions: np.ndarray | None  # bool[E, A], at `observation`
+    legal_actions: LegalActions  # at `observation`
     own_reward: np.ndarray | None = None  # float32[E]: the task's own reward, if `reward` was changed for learning
     is_life_lost: np.ndarray | None = None  # bool[E]: `terminated` is for learning only; the task's episode goes on
 
@@ -39,7 +41,7 @@ class Experience(NamedTuple):
     """One step of E environments, as an actor writes it to replay: observation, action and result."""
 
     observation: Observation  # in which the action was chosen
-    legal_actions: np.ndarray | None  # bool[E, A], at `observation`
+    legal_actions: LegalActions  # at `observation`
     action: np.ndarray  # int32[E], or [E, D] of D branches
     step: Step  # the result of the action
     env_steps: int = 0  # of all actors, before this step; the schedules of n and the discount depend on it

@@ -17,7 +17,7 @@ from tfdqn.replay.interfaces import Writer
 from tfdqn.replay.rollout import Rollout
 from tfdqn.storage.arrays import with_prefix
 from tfdqn.tasks.batched_task import BatchedTask
-from tfdqn.types import Experience, PolicyState
+from tfdqn.types import Experience, PolicyState, Rng
 
 
 class Actor:
@@ -31,9 +31,7 @@ class Actor:
       rng: the generator for exploration.
     """
 
-    def __init__(
-        self, task: BatchedTask, policy: Policy, client: WeightsClient, writer: Writer, rng: np.random.Generator
-    ):
+    def __init__(self, task: BatchedTask, policy: Policy, client: WeightsClient, writer: Writer, rng: Rng):
         self._task = task
         self._policy = policy
         self._client = client
@@ -125,9 +123,7 @@ class Actor:
 class RolloutActor(Actor):
     """Steps environments and fills a rollout, during which the weights don't change. Arguments as of `Actor`."""
 
-    def __init__(
-        self, task: BatchedTask, policy: Policy, client: WeightsClient, rollout: Rollout, rng: np.random.Generator
-    ):
+    def __init__(self, task: BatchedTask, policy: Policy, client: WeightsClient, rollout: Rollout, rng: Rng):
         super().__init__(task, policy, client, rollout, rng)
         self._rollout = rollout
 

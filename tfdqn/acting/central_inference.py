@@ -17,7 +17,7 @@ from tfdqn.coordination.rpc import RefusedError, UnreachableError
 from tfdqn.coordination.weights import VersionedWeights, WeightsSource, array_of, named_array, named_arrays
 from tfdqn.replay.reverb.remote_writer import GivenUpError, KeepWaiting
 from tfdqn.task_spec import TaskSpec
-from tfdqn.types import Observation
+from tfdqn.types import LegalActions, Observation, Rng
 
 _REPLY_SECONDS = 10.0
 _MAX_QUESTION_SECONDS = 60.0  # how long the learner keeps a question; the actor stops waiting long before
@@ -27,7 +27,7 @@ _RETRY_SECONDS = 0.25
 class _Question:
     """A request for Q-values, and its answer."""
 
-    def __init__(self, observation: Observation, legal_actions: np.ndarray | None):
+    def __init__(self, observation: Observation, legal_actions: LegalActions):
         self.observation, self.legal_actions = observation, legal_actions
         self.rows = len(next(iter(observation.values())))
         self.asked_seconds = time.monotonic()
@@ -49,12 +49,7 @@ class Inference:
     """
 
     def __init__(
-        self,
-        action_values: ActionValues,
-        task_spec: TaskSpec,
-        weights: WeightsSource,
-        most_rows: int,
-        rng: np.random.Generator,
+        self, action_values: ActionValues, task_spec: TaskSpec, weights: WeightsSource, most_rows: int, rng: Rng
     ):
         self._action_values, self._spec, self._weights = action_values, task_spec, weights
         self._most_rows, self._rng = most_rows, rng
@@ -163,9 +158,7 @@ class CentralValues:
         self._call, self._keep_waiting = call, keep_waiting
         self._version = 0
 
-    def __call__(
-        self, _: Any, observation: Observation, legal_actions: np.ndarray | None, rng: np.random.Generator | None
-    ) -> np.ndarray:
+    def __call__(self, _: Any, observation: Observation, legal_actions: LegalActions, rng: Rng | None) -> np.ndarray:
         """Returns Q float32[B, A], with noise drawn by the learner. Raises GivenUpError if `keep_waiting` says so."""
         masks = None if legal_actions is None else named_array("legal", legal_actions)
         observed = QValuesRequest(named_arrays(observation), masks)

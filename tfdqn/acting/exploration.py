@@ -7,6 +7,7 @@ import numpy as np
 
 from tfdqn import config
 from tfdqn.networks.legal_actions import greedy_numpy
+from tfdqn.types import LegalActions, Rng
 
 
 def scheduled(settings: config.Exploration, env_steps: int) -> float:
@@ -32,9 +33,7 @@ def ladder_exponents(num_envs: int, alpha: float) -> np.ndarray:
     return 1 + alpha * positions
 
 
-def epsilon_greedy(
-    q_values: np.ndarray, legal_actions: np.ndarray | None, epsilons: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def epsilon_greedy(q_values: np.ndarray, legal_actions: LegalActions, epsilons: np.ndarray, rng: Rng) -> np.ndarray:
     """Draws actions int32[B]: with probability epsilons[b] a uniformly random legal one, else the greedy one.
 
     With branches, i.e. Q-values [B, D, A] and epsilons [B, 1], each dimension draws by itself: int32[B, D].
@@ -45,14 +44,12 @@ def epsilon_greedy(
     return np.where(explores, random_actions, actions)
 
 
-def boltzmann(
-    q_values: np.ndarray, legal_actions: np.ndarray | None, temperature: float, rng: np.random.Generator
-) -> np.ndarray:
+def boltzmann(q_values: np.ndarray, legal_actions: LegalActions, temperature: float, rng: Rng) -> np.ndarray:
     """Draws actions from softmax(Q / temperature) over the legal ones, by the Gumbel trick; int32[B], or [B, D]."""
     return greedy_numpy(q_values / temperature + rng.gumbel(size=q_values.shape), legal_actions)
 
 
-def uniform(shape: tuple[int, ...], legal_actions: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+def uniform(shape: tuple[int, ...], legal_actions: LegalActions, rng: Rng) -> np.ndarray:
     """Draws uniformly random legal actions: int32[B] for Q-values of shape [B, A], int32[B, D] for [B, D, A]."""
     if legal_actions is None:
         if len(shape) == 2:  # for NumPy, an integer as size is faster than a tuple
@@ -87,9 +84,7 @@ class Explorer:
         if all_legal is not None:
             self.exponents = self.exponents[:, np.newaxis]  # an environment's is the same for all its branches
 
-    def choose(
-        self, q_values: np.ndarray, legal_actions: np.ndarray | None, rng: np.random.Generator, env_steps: int
-    ) -> np.ndarray:
+    def choose(self, q_values: np.ndarray, legal_actions: LegalActions, rng: Rng, env_steps: int) -> np.ndarray:
         """Returns actions int32[B], or [B, D]; arguments as of `Policy.__call__`."""
         if self.settings is None:
             return greedy_numpy(q_values, legal_actions)

@@ -19,11 +19,11 @@ from tfdqn.networks.noise import Noise
 from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.contract import is_finite
-from tfdqn.types import PolicyState, Weights
+from tfdqn.types import LegalActions, Observation, PolicyState, Rng, Weights
 
 # (weights by canonical name, observation, legal actions bool[B, A] or None, generator for noisy layers or None) →
 # a value for each action, float32[B, A]
-ActionValues = Callable[[Weights, dict[str, np.ndarray], np.ndarray | None, np.random.Generator | None], np.ndarray]
+ActionValues = Callable[[Weights, Observation, LegalActions, Rng | None], np.ndarray]
 
 
 class PolicyOutput(NamedTuple):
@@ -59,11 +59,11 @@ class Policy:
 
     def __call__(
         self,
-        weights: Mapping[str, np.ndarray],
-        observation: dict[str, np.ndarray],
-        legal_actions: np.ndarray | None,
+        weights: Weights,
+        observation: Observation,
+        legal_actions: LegalActions,
         policy_state: PolicyState,
-        rng: np.random.Generator,
+        rng: Rng,
         env_steps: int = 0,
     ) -> PolicyOutput:
         """Chooses the actions of B environments.
@@ -86,11 +86,7 @@ class Policy:
         return PolicyOutput(self.explorer.choose(q_values, legal_actions, rng, env_steps), q_values, policy_state)
 
     def q_values(
-        self,
-        weights: Mapping[str, np.ndarray],
-        observation: dict[str, np.ndarray],
-        legal_actions: np.ndarray | None,
-        noise: np.random.Generator | None = None,
+        self, weights: Weights, observation: Observation, legal_actions: LegalActions, noise: Rng | None = None
     ) -> np.ndarray:
         """Computes the Q-values by which it acts, float32[B, A]; arguments and errors as of a call.
 
@@ -103,11 +99,11 @@ class Policy:
 
     def _values(
         self,
-        weights: Mapping[str, np.ndarray],
-        observation: dict[str, np.ndarray],
-        legal_actions: np.ndarray | None,
+        weights: Weights,
+        observation: Observation,
+        legal_actions: LegalActions,
         policy_state: PolicyState,
-        noise: np.random.Generator | None,
+        noise: Rng | None,
     ) -> tuple[np.ndarray, PolicyState]:
         """Returns (Q-values, the next state). Here the state is passed through; subclasses use it."""
         return self._action_values(weights, observation, legal_actions, noise), policy_state
@@ -149,10 +145,7 @@ def aggregated(q_function: QFunction, aggregation: Aggregation) -> ActionValues:
     """Makes a function that aggregates the Q-values of an ensemble's members; "majority" gives votes instead."""
 
     def action_values(
-        weights: Weights,
-        observation: dict[str, np.ndarray],
-        legal_actions: np.ndarray | None,
-        rng: np.random.Generator | None,
+        weights: Weights, observation: Observation, legal_actions: LegalActions, rng: Rng | None
     ) -> np.ndarray:
         q_values = q_function(weights, observation, rng)
         return not_finite_where_any_is_not(aggregate_numpy(q_values, legal_actions, aggregation), q_values)
@@ -214,10 +207,7 @@ def tensorflow_recurrent_q_function(config: Config, task_spec: TaskSpec) -> Recu
     assigned: Mapping[str, np.ndarray] | None = None
 
     def q_function(
-        weights: Mapping[str, np.ndarray],
-        observation: dict[str, np.ndarray],
-        state: Any,
-        rng: np.random.Generator | None = None,
+        weights: Weights, observation: Observation, state: Any, rng: Rng | None = None
     ) -> tuple[np.ndarray, Any]:
         nonlocal assigned
         with tf.device(device):

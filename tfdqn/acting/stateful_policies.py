@@ -1,14 +1,12 @@
 """Policies with a state during an episode: `RecurrentPolicy`'s is its network's, `MemberPolicy`'s a member's index."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from tfdqn.acting.exploration import GREEDY, Explorer
 from tfdqn.acting.policy import Policy, aggregated, not_finite_where_any_is_not
 from tfdqn.config import Ensemble
 from tfdqn.networks.factory import QFunction, RecurrentQFunction
-from tfdqn.types import PolicyState, Weights
+from tfdqn.types import LegalActions, Observation, PolicyState, Rng, Weights
 
 
 class RecurrentPolicy(Policy):
@@ -25,28 +23,24 @@ class RecurrentPolicy(Policy):
         self._q_function, self._state_size = q_function, state_size
 
     def _initial_q_values(
-        self,
-        weights: Weights,
-        observation: dict[str, np.ndarray],
-        legal_actions: np.ndarray | None,
-        noise: np.random.Generator | None,
+        self, weights: Weights, observation: Observation, legal_actions: LegalActions, noise: Rng | None
     ) -> np.ndarray:
         """Q-values as in an episode's first step, for `q_values`, which has no state."""
         return self._q_function(weights, observation, self._zeros(observation), noise)[0]
 
     def _values(
         self,
-        weights: Mapping[str, np.ndarray],
-        observation: dict[str, np.ndarray],
-        legal_actions: np.ndarray | None,
+        weights: Weights,
+        observation: Observation,
+        legal_actions: LegalActions,
         policy_state: PolicyState,
-        noise: np.random.Generator | None,
+        noise: Rng | None,
     ) -> tuple[np.ndarray, PolicyState]:
         state = policy_state[0] if policy_state else self._zeros(observation)
         q_values, state = self._q_function(weights, observation, state, noise)
         return q_values, (state,)
 
-    def _zeros(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+    def _zeros(self, observation: Observation) -> np.ndarray:
         return np.zeros((len(next(iter(observation.values()))), self._state_size), np.float32)
 
 
@@ -69,11 +63,11 @@ class MemberPolicy(Policy):
 
     def _values(
         self,
-        weights: Mapping[str, np.ndarray],
-        observation: dict[str, np.ndarray],
-        legal_actions: np.ndarray | None,
+        weights: Weights,
+        observation: Observation,
+        legal_actions: LegalActions,
         policy_state: PolicyState,
-        noise: np.random.Generator | None,
+        noise: Rng | None,
     ) -> tuple[np.ndarray, PolicyState]:
         assert noise is not None  # it explores
         batch = len(next(iter(observation.values())))

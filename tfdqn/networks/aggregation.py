@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.networks.legal_actions import greedy, greedy_numpy
+from tfdqn.types import LegalActions
 
 Aggregation = Literal["mean", "majority", "minimum"]
 
@@ -32,7 +33,7 @@ def aggregate(q: tf.Tensor, legal_actions: tf.Tensor | None, aggregation: Aggreg
     return votes + 0.5 * tf.one_hot(greedy(mean, leads), actions)
 
 
-def aggregate_numpy(q: np.ndarray, legal_actions: np.ndarray | None, aggregation: Aggregation) -> np.ndarray:
+def aggregate_numpy(q: np.ndarray, legal_actions: LegalActions, aggregation: Aggregation) -> np.ndarray:
     """`aggregate` on NumPy arrays."""
     if aggregation == "minimum":
         return q.min(axis=0)

@@ -20,7 +20,7 @@ from tfdqn.networks.heads.head import LinearHead, NumpyHead
 from tfdqn.networks.layers.plain import Layer, LayerFactory
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.streams import ADVANTAGE, OUTPUT, VALUE, NumpyStream, Stream, deep, layers, numpy_layers
-from tfdqn.types import Weights
+from tfdqn.types import Rng, Weights
 
 
 def branching(config: Config, width: int, num_actions: Sequence[int], make: LayerFactory) -> LinearHead:
@@ -51,7 +51,7 @@ def branching_numpy(config: Config, num_actions: Sequence[int]) -> NumpyHead:
     value_of = numpy_layers(settings, VALUE, VALUE)
     centred = _side_by_side_numpy([_centred_numpy(each) for each in streams], max(num_actions))
 
-    def dueling(weights: Weights, features: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+    def dueling(weights: Weights, features: np.ndarray, rng: Rng | None) -> np.ndarray:
         return value_of(weights, features, rng)[..., np.newaxis] + centred(weights, features, rng)
 
     return dueling
@@ -97,7 +97,7 @@ def _theta(name: str) -> NumpyStream:
 
 
 def _centred_numpy(advantages_of: NumpyStream) -> NumpyStream:
-    def centred(weights: Weights, features: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+    def centred(weights: Weights, features: np.ndarray, rng: Rng | None) -> np.ndarray:
         advantages = advantages_of(weights, features, rng)
         return advantages - advantages.mean(axis=-1, keepdims=True)
 
@@ -105,7 +105,7 @@ def _centred_numpy(advantages_of: NumpyStream) -> NumpyStream:
 
 
 def _side_by_side_numpy(streams: Sequence[NumpyStream], widest: int) -> NumpyStream:
-    def rows(weights: Weights, features: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+    def rows(weights: Weights, features: np.ndarray, rng: Rng | None) -> np.ndarray:
         each = [stream(weights, features, rng) for stream in streams]
         found = np.empty((*each[0].shape[:-1], len(each), widest), np.float32)
         for d, values in enumerate(each):

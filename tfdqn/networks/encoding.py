@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.types import Observation
 
 
 def encode(
@@ -28,7 +29,7 @@ def encode(
 
 
 def encode_numpy(
-    observation: dict[str, np.ndarray], task_spec: TaskSpec, normalize: Mapping[str, Callable] | None = None
+    observation: Observation, task_spec: TaskSpec, normalize: Mapping[str, Callable] | None = None
 ) -> np.ndarray:
     """`encode` on NumPy arrays, for acting without TensorFlow."""
     parts = [_flat_numpy(observation[key], spec) for key, spec in task_spec.observation.items()]

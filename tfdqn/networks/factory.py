@@ -20,7 +20,7 @@ from tfdqn.networks.q_network import QNetwork
 from tfdqn.networks.torsos.table import TORSOS
 from tfdqn.networks.torsos.torso import Torso
 from tfdqn.task_spec import TaskSpec
-from tfdqn.types import Weights
+from tfdqn.types import Rng, Weights
 
 mend_eager_tensors()  # here, since every process that makes many eager tensors imports this
 
@@ -30,9 +30,7 @@ MEMORY = "memory"  # the recurrent layer's name
 class QFunction(Protocol):
     """Computes Q by a network without a memory, on NumPy arrays."""
 
-    def __call__(
-        self, weights: Weights, observation: dict[str, np.ndarray], rng: np.random.Generator | None = None
-    ) -> np.ndarray:
+    def __call__(self, weights: Weights, observation: dict[str, np.ndarray], rng: Rng | None = None) -> np.ndarray:
         """Returns Q float32[B, A]; float32[K, B, A] for an ensemble, whose weights have a leading axis K.
 
         Noisy layers draw from `rng`; without it they have no noise.
@@ -43,7 +41,7 @@ class RecurrentQFunction(Protocol):
     """Computes Q by a network with a memory, on NumPy arrays."""
 
     def __call__(
-        self, weights: Weights, observation: dict[str, np.ndarray], state: Any, rng: np.random.Generator | None = None
+        self, weights: Weights, observation: dict[str, np.ndarray], state: Any, rng: Rng | None = None
     ) -> tuple[np.ndarray, Any]:
         """Returns (Q float32[B, A], the next state), given the state float32[B, S]; `rng` as of `QFunction`."""
 
@@ -101,9 +99,7 @@ def numpy_q_function(config: Config, task_spec: TaskSpec) -> QFunction | None:
         return None
     torso = make_torso(config.network, task_spec)
 
-    def q_function(
-        weights: Weights, observation: dict[str, np.ndarray], rng: np.random.Generator | None = None
-    ) -> np.ndarray:
+    def q_function(weights: Weights, observation: dict[str, np.ndarray], rng: Rng | None = None) -> np.ndarray:
         return head(weights, torso(weights, observation), rng)
 
     return q_function
@@ -118,7 +114,7 @@ def numpy_recurrent_q_function(config: Config, task_spec: TaskSpec) -> Recurrent
     memory = MEMORIES_NUMPY[config.network.memory]
 
     def q_function(
-        weights: Weights, observation: dict[str, np.ndarray], state: np.ndarray, rng: np.random.Generator | None = None
+        weights: Weights, observation: dict[str, np.ndarray], state: np.ndarray, rng: Rng | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         features, state = memory(weights, MEMORY, torso(weights, observation), state)
         return head(weights, features, rng), state

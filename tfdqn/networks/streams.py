@@ -16,11 +16,11 @@ from tfdqn.networks.layers.plain import LayerFactory, NoisyLayer
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.torsos.table import TORSOS
 from tfdqn.networks.torsos.torso import Hidden, normalization
-from tfdqn.types import Weights
+from tfdqn.types import Rng, Weights
 
 # (features float32[…, F], noise) → float32[…, A], or […, A, M] if M is above 1
 Stream = NoisyLayer
-NumpyStream = Callable[[Weights, np.ndarray, np.random.Generator | None], np.ndarray]
+NumpyStream = Callable[[Weights, np.ndarray, Rng | None], np.ndarray]
 OUTPUT, VALUE, ADVANTAGE = "q", "value", "advantage"  # the last layers' names
 
 
@@ -55,7 +55,7 @@ def stream_numpy(config: Config, numbers: int = 1) -> NumpyStream:
         return lambda weights, features, rng: _by_action_numpy(output(weights, features, rng), numbers)
     value_of, advantages_of = numpy_layers(settings, VALUE, VALUE), numpy_layers(settings, ADVANTAGE, ADVANTAGE)
 
-    def dueling(weights: Weights, features: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+    def dueling(weights: Weights, features: np.ndarray, rng: Rng | None) -> np.ndarray:
         value = _by_action_numpy(value_of(weights, features, rng), numbers)
         advantages = _by_action_numpy(advantages_of(weights, features, rng), numbers)
         return value + advantages - advantages.mean(axis=_action_axis(numbers), keepdims=True)
@@ -118,7 +118,7 @@ def numpy_layers(settings: Network, prefix: str, output: str) -> NumpyStream:
     """`layers` on NumPy arrays."""
     made = [(hidden.name, hidden.activation) for hidden in _hidden(settings, prefix)]
 
-    def through(weights: Weights, x: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+    def through(weights: Weights, x: np.ndarray, rng: Rng | None) -> np.ndarray:
         for name, activation in made:
             x = dense_numpy(weights, name, x, activation, rng)
         return dense_numpy(weights, output, x, None, rng)

@@ -7,7 +7,7 @@ from tfdqn.config import C51, Config
 from tfdqn.networks.heads.head import Head, NumpyHead
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.streams import Stream, stream, stream_numpy
-from tfdqn.types import Weights
+from tfdqn.types import Rng, Weights
 
 
 class CategoricalHead(Head):
@@ -44,7 +44,7 @@ def categorical_numpy(config: Config) -> NumpyHead:
     assert isinstance(settings, C51)
     logits, atoms = stream_numpy(config, settings.atoms), support(settings)
 
-    def head(weights: Weights, features: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+    def head(weights: Weights, features: np.ndarray, rng: Rng | None) -> np.ndarray:
         outputs = logits(weights, features, rng)
         weight = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
         return weight @ atoms / weight.sum(axis=-1)

@@ -11,7 +11,7 @@ from tfdqn.config import Config
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.streams import Stream, stream
-from tfdqn.types import Weights
+from tfdqn.types import Rng, Weights
 
 
 class Head(ABC):
@@ -46,7 +46,7 @@ def linear(config: Config, width: int, num_actions: int, make: LayerFactory) -> 
 
 
 # (weights by name, features [B, F], generator for noisy layers or None) → Q float32[B, A]
-NumpyHead = Callable[[Weights, np.ndarray, np.random.Generator | None], np.ndarray]
+NumpyHead = Callable[[Weights, np.ndarray, Rng | None], np.ndarray]
 
 
 class BranchesKind(NamedTuple):

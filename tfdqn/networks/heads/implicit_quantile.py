@@ -14,7 +14,7 @@ from tfdqn.networks.layers.in_numpy import dense_numpy
 from tfdqn.networks.layers.plain import Layer, LayerFactory
 from tfdqn.networks.noise import Noise, cos_pi
 from tfdqn.networks.streams import Stream, stream, stream_numpy
-from tfdqn.types import Weights
+from tfdqn.types import Rng, Weights
 
 _EMBEDDING = "embedding"  # the layer's name
 
@@ -72,7 +72,7 @@ def implicit_quantile_numpy(config: Config) -> NumpyHead:
     turns = midpoints(count)[:, np.newaxis] * np.arange(settings.embedding, dtype=np.float32)  # as the network's
     cosines = np.cos(np.pi * turns.astype(np.float64)).astype(np.float32)
 
-    def head(weights: Weights, features: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+    def head(weights: Weights, features: np.ndarray, rng: Rng | None) -> np.ndarray:
         embedded = dense_numpy(weights, _EMBEDDING, cosines, "relu")[..., np.newaxis, :, :]
         product = features[..., np.newaxis, :] * embedded
         quantiles = end(weights, product.reshape(*product.shape[:-3], -1, product.shape[-1]), rng)

@@ -7,7 +7,7 @@ from tfdqn.config import QRDQN, Config
 from tfdqn.networks.heads.head import Head, NumpyHead
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.streams import stream, stream_numpy
-from tfdqn.types import Weights
+from tfdqn.types import Rng, Weights
 
 
 class QuantileHead(Head):
@@ -35,7 +35,7 @@ def quantile_numpy(config: Config) -> NumpyHead:
     assert isinstance(settings, QRDQN)
     quantiles = stream_numpy(config, settings.quantiles)
 
-    def head(weights: Weights, features: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
+    def head(weights: Weights, features: np.ndarray, rng: Rng | None) -> np.ndarray:
         return quantiles(weights, features, rng).mean(axis=-1)
 
     return head

@@ -10,7 +10,7 @@ import numpy as np
 from tfdqn.networks.layers.noisy import EPSILON
 from tfdqn.networks.layers.statistics import CLIP
 from tfdqn.networks.layers.statistics import EPSILON as STATISTICS_EPSILON
-from tfdqn.types import Weights
+from tfdqn.types import Rng, Weights
 
 _ACTIVATIONS: dict[str | None, Callable[[np.ndarray], np.ndarray]] = {
     None: lambda x: x,
@@ -21,7 +21,7 @@ _ACTIVATIONS: dict[str | None, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def dense_numpy(
-    weights: Weights, name: str, x: np.ndarray, activation: str | None = None, rng: np.random.Generator | None = None
+    weights: Weights, name: str, x: np.ndarray, activation: str | None = None, rng: Rng | None = None
 ) -> np.ndarray:
     """Computes layer `name` for x float32[B, F] or, for an ensemble, whose weights have a leading axis K, [K, B, F].
 
@@ -78,7 +78,7 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
 MEMORIES_NUMPY: dict[str, NumpyMemory] = {"lstm": lstm_numpy, "gru": gru_numpy}
 
 
-def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+def _noise(rng: Rng, shape: tuple[int, ...]) -> np.ndarray:
     normal = rng.standard_normal(shape, np.float32)
     return np.sign(normal) * np.sqrt(np.abs(normal))
 
