@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tfdqn.system.gpus import visible_gpus
+from tfdqn.system.processors import visible_gpus
 
 IS_STAND_IN = os.environ.get("GPU_STAND_IN") == "1"
 _MEMORY = ("--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits")

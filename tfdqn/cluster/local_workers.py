@@ -14,7 +14,7 @@ from tfdqn.cluster.tf_config import CHIEF, VARIABLE, WORKER, Cluster, tensorflow
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError
 from tfdqn.system.addresses import free_addresses
-from tfdqn.system.gpus import NONE_VISIBLE, deal
+from tfdqn.system.processors import NONE_VISIBLE, deal
 from tfdqn.system.subprocesses import how_it_ended, start_process
 
 _GRACE_SECONDS = 5.0

@@ -13,7 +13,7 @@ from tfdqn.cluster.topology import THE_CHIEF, Topology, make_topology
 from tfdqn.config import Config
 from tfdqn.errors import RESTART_STATUS
 from tfdqn.system.addresses import LOOPBACK, free_addresses, host_and_port, is_free
-from tfdqn.system.gpus import NONE_VISIBLE
+from tfdqn.system.processors import NONE_VISIBLE
 
 # The port of a process on a host of its own, and the learner's second one, for `tf.distribute`.
 PORT, CHIEF_PORT = 2222, 2223

@@ -19,7 +19,7 @@ from tfdqn.storage.machine_directory import MachineDir
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
-from tfdqn.system.gpus import deal, visible_gpus
+from tfdqn.system.processors import deal, visible_gpus
 from tfdqn.system.signals import end_at_once, interruptions
 from tfdqn.training.stopping import finished_summary
 
@@ -125,7 +125,7 @@ def program_for(config: Config, run: RunDir, has_evaluator: bool) -> Program:
 
 
 def deal_gpus(config: Config, program: Program, gpus: tuple[str, ...], say: Callable[[str], None]) -> Program:
-    """Gives each process that computes gradients its GPUs, by the environment variables that `system.gpus.deal` sets.
+    """Gives each process that computes gradients its GPUs, by the environment variables that `deal` makes.
 
     Args:
       config: the whole configuration.

@@ -21,7 +21,7 @@ from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import EvaluationLine
-from tfdqn.system.cores import available_cores
+from tfdqn.system.processors import available_cores
 from tfdqn.system.redirection import native_output_to
 from tfdqn.task_spec import TaskSpec
 from tfdqn.training.train import claimed, say_if_left, trained

@@ -28,7 +28,7 @@ from tfdqn.storage.failures import (
     tracebacks_are_kept,
 )
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.system.gpus import visible_gpus
+from tfdqn.system.processors import visible_gpus
 from tfdqn.system.redirection import native_output_to
 from tfdqn.system.signals import interruptions
 from tfdqn.training import loops

@@ -5,8 +5,7 @@ from typing import Protocol
 
 from tfdqn.config import Config, toml
 from tfdqn.storage.atomic_files import write_atomically
-from tfdqn.system.cores import available_cores
-from tfdqn.system.gpus import visible_gpus
+from tfdqn.system.processors import available_cores, visible_gpus
 from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns
 from tfdqn.tuning.slots import default_jobs, slots
 from tfdqn.tuning.study import Study

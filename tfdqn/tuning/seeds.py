@@ -10,8 +10,7 @@ from msgspec.structs import replace
 
 from tfdqn.config import Config
 from tfdqn.storage.seeds_folder import SeedsFolder
-from tfdqn.system.cores import available_cores
-from tfdqn.system.gpus import visible_gpus
+from tfdqn.system.processors import available_cores, visible_gpus
 from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns
 from tfdqn.tuning.observed_run import ObservedRun, Outcome
 from tfdqn.tuning.run_groups import TRAIN_GROUP, GroupedRun, RunGroup

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from tfdqn.cluster.tf_config import VARIABLE, tensorflow_jobs
 from tfdqn.config import Config
-from tfdqn.system.gpus import gpu_shares
+from tfdqn.system.processors import gpu_shares
 
 # TensorFlow's variable for the number of threads of one operation; `learner.threads` overrides it.
 _THREADS = "TF_NUM_INTRAOP_THREADS"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfdqn.config import Task
-from tfdqn.system.cores import available_cores
+from tfdqn.system.processors import available_cores
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.tasks.checking.info_keys import Told
 from tfdqn.tasks.checking.random_play import Play

@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 from tfdqn.config import Config, Task
 from tfdqn.config.toml import with_changed_task
 from tfdqn.errors import UserError
-from tfdqn.system.cores import available_cores
+from tfdqn.system.processors import available_cores
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.checking.info_keys import told_by
 from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, RandomPlay

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tfdqn.config import Task
-from tfdqn.system.cores import available_cores
+from tfdqn.system.processors import available_cores
 from tfdqn.task_spec import ArraySpec
 from tfdqn.tasks.adapters.legal_actions import MASK, METHODS
 from tfdqn.tasks.checking.info_keys import Told

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tfdqn.system import gpus
-from tfdqn.system.gpus import visible_gpus
+from tfdqn.system import processors
+from tfdqn.system.processors import visible_gpus
 
 
 def nvidia_smi(folder: Path, script: str) -> dict[str, str]:
@@ -52,7 +52,7 @@ def test_those_that_the_user_shows_are_the_ones(named: str, found: tuple[str, ..
 def test_else_those_that_the_driver_lists_are(
     script: str, found: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpus, "_LIST_SECONDS", 0.5 if "sleep" in script else 30.0)
+    monkeypatch.setattr(processors, "_LIST_SECONDS", 0.5 if "sleep" in script else 30.0)
     assert visible_gpus(nvidia_smi(tmp_path, script)) == found
 
 

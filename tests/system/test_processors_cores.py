@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tfdqn.system.cores import available_cores
+from tfdqn.system.processors import available_cores
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,41 @@
-"""Deals out the GPUs of this host to processes, so that no two share one if there are enough."""
+"""The cores and GPUs that this process may use. `deal` gives GPUs to processes, no two the same if there are enough."""
 
+import math
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise, takewhile
+from pathlib import Path
 from typing import TypeVar
 
 from tfdqn.errors import ConfigError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 NONE_VISIBLE = {VISIBLE: ""}
+_CGROUP = Path("/sys/fs/cgroup")  # this process's own in a container with its own cgroup namespace
 _LIST_SECONDS = 30.0
 _UUID = r"\(UUID: ((?:GPU|MIG)-[^)]+)\)"
 # For processes that share a GPU, even if the user has set another value.
 _GROWING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
 
 Process = TypeVar("Process")
+
+
+def available_cores(cgroup: Path = _CGROUP) -> int:
+    """The number of cores that this process may run on, or that its container's CPU quota amounts to if that is lower.
+
+    Args:
+      cgroup: the folder of the control group (version 2).
+    """
+    cores = len(os.sched_getaffinity(0))
+    with suppress(OSError, ValueError):
+        quota, period = (cgroup / "cpu.max").read_text(encoding="utf-8").split()
+        if quota != "max":
+            return max(1, min(cores, math.ceil(int(quota) / int(period))))
+    return cores
 
 
 def visible_gpus(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
