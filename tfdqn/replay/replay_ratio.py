@@ -110,7 +110,7 @@ class ReplayRatio:
         env_steps: int = 0,
     ):
         self.transitions, self._exempt, self.train_steps = balance
-        self._owes_nothing = min_size + self._exempt
+        self._exempt_in_all = min_size + self._exempt
         self._env_steps_per_update = env_steps_per_update
         self._updates_per_call = updates_per_call
         self._most_env_steps = float("inf") if most_env_steps is None else most_env_steps
@@ -179,7 +179,7 @@ class ReplayRatio:
             return self._learner_may.wait_for(self.may_learn, timeout_seconds)
 
     def _owed_after(self, transitions: int) -> int:
-        due = int((transitions - self._owes_nothing) / self._env_steps_per_update)
+        due = int((transitions - self._exempt_in_all) / self._env_steps_per_update)
         return max(due, 0) - self.train_steps
 
     def _wake_an_actor(self) -> None:

@@ -36,7 +36,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
                 if welcome is None:
                     return False
                 task_spec = welcome.task_spec
-                folder.keep(task_spec)
+                folder.write_task_spec(task_spec)
             membership.set_state("restoring")
             with closing(ShardServer(context.config, task_spec, address, folder)) as shard:
                 _say_how_it_starts(context, address, shard)

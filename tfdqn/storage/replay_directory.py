@@ -73,13 +73,13 @@ class ShardDir:
         return checkpoint.replace(self.damaged / checkpoint.name)
 
     def task_spec(self) -> TaskSpec | None:
-        """The specification that `keep` wrote; None if there is none that can be read."""
+        """The specification that `write_task_spec` wrote; None if there is none that can be read."""
         try:
             return TaskSpec.from_json(self.task_file.read_bytes())
         except (OSError, msgspec.MsgspecError):
             return None
 
-    def keep(self, task_spec: TaskSpec) -> None:
+    def write_task_spec(self, task_spec: TaskSpec) -> None:
         """Writes the specification, for the next start. Raises RunDirError."""
         write_atomically(self.task_file, task_spec.to_json())
 

@@ -24,7 +24,7 @@ from tfdqn.storage.run_records import EvaluationLine
 from tfdqn.system.processors import available_cores
 from tfdqn.system.redirection import native_output_to
 from tfdqn.task_spec import TaskSpec
-from tfdqn.training.train import claimed, say_if_left, trained
+from tfdqn.training.train import claimed, say_if_left, train_claimed
 
 
 @contextmanager
@@ -71,4 +71,4 @@ def train_beside(
         say(headline(config))
         say_if_left(run, say, native_log)
         chief = Chief(config, run, None, devices, say, interrupted)
-        return trained(config, run, chief, watchdog, lambda progress: None, say, False, interrupted)
+        return train_claimed(config, run, chief, watchdog, lambda progress: None, say, False, interrupted)

@@ -106,7 +106,7 @@ def train_checked(
         say_if_left(run, tell, run.native_log)
         use_threads(config)
         chief = Chief(config, run, cluster, devices, tell, interrupted, watchdog.require, gpus)
-        return trained(config, run, chief, watchdog, show, tell, profile, interrupted)
+        return train_claimed(config, run, chief, watchdog, show, tell, profile, interrupted)
 
 
 @contextmanager
@@ -122,7 +122,7 @@ def claimed(config: Config, run: RunDir) -> Iterator[None]:
         yield
 
 
-def trained(
+def train_claimed(
     config: Config,
     run: RunDir,
     chief: Chief,
@@ -142,12 +142,12 @@ def trained(
         try:
             watchdog.state = "training"
             with closing(local_session(config, run, chief, tell, interrupted, watchdog.work)) as session:
-                return _finished(session, tell, show_and_watch, interrupted, profile)
+                return _train_to_end(session, tell, show_and_watch, interrupted, profile)
         finally:
             watchdog.release_peers()
 
 
-def _finished(
+def _train_to_end(
     session: Session[LocalParts],
     say: Callable[[str], None],
     show: Callable[[Progress], None],
@@ -172,7 +172,7 @@ def _finished(
             return run_to_end(session, monitor, lambda: _train(session, monitor), monitor.show, final_scores)
         except (EnvironmentFailedError, FaultyTaskError) as error:
             session.work.finish()
-            raise _saved(error, session, monitor) from error
+            raise _save_before(error, session, monitor) from error
 
 
 def _train(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
@@ -197,8 +197,8 @@ def say_if_left(run: RunDir, say: Callable[[str], None], native_log: Path) -> No
         )
 
 
-def _saved(error: TaskError, session: Session[LocalParts], monitor: TrainingMonitor) -> TaskError:
-    """Saves what came before an environment's failure, and adds that to the error's message."""
+def _save_before(error: TaskError, session: Session[LocalParts], monitor: TrainingMonitor) -> TaskError:
+    """Saves what came before an environment's failure; returns the error with that in its message."""
     try:
         session.save(monitor.seconds)
         how = f"saved at {session.env_steps:,} environment steps"

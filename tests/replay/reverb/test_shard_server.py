@@ -81,7 +81,7 @@ def test_another_table_is_refused_whatever_the_configuration_says(saved: Path) -
 
 def test_without_a_checkpoint_another_configuration_may_begin(tmp_path: Path) -> None:
     folder = opened(tmp_path, config())
-    folder.keep(VECTOR)
+    folder.write_task_spec(VECTOR)
     assert folder.task_spec() == VECTOR
     opened(tmp_path, config("agent.n_step=3"))
     assert folder.task_spec() is None  # it may be another task's
