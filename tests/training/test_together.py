@@ -37,7 +37,9 @@ def trained_together(folder: Path, configs: list[Config]) -> tuple[list[Summary 
         return list(pool.map(run, range(count), [devices] * count)), len(programs)
 
 
-@pytest.mark.parametrize("make", [lambda *keys: tiny(*IN_TURN, *keys), lambda *keys: tiny_pqn("learner.xla=on", *keys)])
+@pytest.mark.parametrize(
+    "make", [lambda *keys: tiny(*IN_TURN, *keys), lambda *keys: tiny_pqn("learner.xla=off", *keys)]
+)
 def test_each_is_the_run_that_it_is_alone_and_both_have_one_program(tmp_path: Path, make: type[Config]) -> None:
     configs = [make(f"seed={seed}", "stop.env_steps=600") for seed in (1, 2)]
     summaries, programs = trained_together(tmp_path, configs)
