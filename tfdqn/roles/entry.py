@@ -98,7 +98,6 @@ def _chief(cluster: Cluster, config: Config) -> Peers:
         if config.learner.strategy != "parameter_server":
             from tfdqn.learning.strategies.factory import abort_collectives
 
-            job = CHIEF if cluster.addresses(CHIEF) else WORKER
-            abort_collectives(f"Task /job:{job}/task:0 nobody is at its address any more")
+            abort_collectives(CHIEF if cluster.addresses(CHIEF) else WORKER, 0)
 
     return Peers({"the chief": cluster.chief_address}, on_end=abort)

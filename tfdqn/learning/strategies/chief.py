@@ -188,8 +188,7 @@ def _peers(config: Config, cluster: Cluster) -> list[tuple[Peers, str]]:
         return {name: cluster.addresses(job)[index] for name, (job, index) in cluster.others.items() if job in jobs}
 
     def abort(name: str) -> None:
-        job, index = cluster.others[name]
-        abort_collectives(f"Task /job:{job}/task:{index} nobody is at its address any more")
+        abort_collectives(*cluster.others[name])
 
     if config.learner.strategy == "parameter_server":
         return [

@@ -90,9 +90,10 @@ def multi_worker(cluster: Cluster, all_reduce: str = "auto") -> tf.distribute.Mu
     return strategy
 
 
-def abort_collectives(why: str) -> None:
-    """Makes every present and future wait for the other workers fail with UnavailableError."""
-    context.context().abort_collective_ops(tf.errors.UNAVAILABLE, why)
+def abort_collectives(job: str, index: int) -> None:
+    """Makes every present and future wait for the others fail with an UnavailableError, which names the lost one."""
+    lost = f"Task /job:{job}/task:{index} nobody is at its address any more"
+    context.context().abort_collective_ops(tf.errors.UNAVAILABLE, lost)
 
 
 def _meet(strategy: tf.distribute.Strategy) -> None:
