@@ -10,7 +10,7 @@ from tests.support.tiny_runs import latest, tiny
 from tfdqn.learning.learner import Learner
 from tfdqn.records import Progress
 from tfdqn.training import prerequisites
-from tfdqn.training.prerequisites import doubt_long_calls
+from tfdqn.training.prerequisites import long_call_warning
 from tfdqn.training.train import train
 
 SEQUENCES = (
@@ -23,14 +23,16 @@ SEQUENCES = (
 def test_calls_of_many_steps_through_many_weights_are_doubted_and_others_are_not() -> None:
     # 50 x 128 x (40 + 80 + 1) x 1,000,000 = 7.7e11 is above 1e11; a twentieth of the updates, or no sequences, are not.
     weights = {"kernel": np.zeros((1_000, 1_000), np.float32)}
-    assert doubt_long_calls(tiny(*SEQUENCES), weights) == (
+    assert long_call_warning(tiny(*SEQUENCES), weights) == (
         "one call makes 50 updates of 128 sequences of 121 steps each: without a GPU that may take minutes, in which "
         "nothing can be saved; lower learner.batch_size, learner.updates_per_call or replay.sequence_length"
     )
-    assert doubt_long_calls(tiny(*SEQUENCES, "learner.updates_per_call=2"), weights) == ""
+    assert long_call_warning(tiny(*SEQUENCES, "learner.updates_per_call=2"), weights) == ""
     plain = tiny("learner.updates_per_call=50", "learner.batch_size=128", "stop.env_steps=10000")
-    assert doubt_long_calls(plain, weights) == ""
-    assert "50 updates of 128 examples each: " in doubt_long_calls(plain, {"kernel": np.zeros((4_000, 4_000), np.int8)})
+    assert long_call_warning(plain, weights) == ""
+    assert "50 updates of 128 examples each: " in long_call_warning(
+        plain, {"kernel": np.zeros((4_000, 4_000), np.int8)}
+    )
 
 
 @pytest.fixture

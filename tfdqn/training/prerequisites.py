@@ -1,4 +1,4 @@
-"""What a run in one process needs of its configuration and host is checked, and doubted. Imports no TensorFlow."""
+"""Checks what a run in one process needs of its configuration and host; warns of long calls. Imports no TensorFlow."""
 
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
@@ -27,7 +27,7 @@ def require_trainable_runs(config: Config) -> None:
     require_learnable(config.task)
 
 
-def doubt_long_calls(config: Config, weights: Weights) -> str:
+def long_call_warning(config: Config, weights: Weights) -> str:
     """A warning, in one line, of calls so long that nothing could be saved for minutes; "" if they are short enough.
 
     Args:

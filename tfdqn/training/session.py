@@ -26,7 +26,7 @@ from tfdqn.replay.replay_ratio import Balance
 from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoint, CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
-from tfdqn.training.prerequisites import doubt_long_calls
+from tfdqn.training.prerequisites import long_call_warning
 from tfdqn.training.stopping import reason_to_stop
 
 
@@ -173,10 +173,10 @@ class Session(Generic[P]):
                 updater.restore(saved.arrays("learner"))
             self.learner = Learner(updater, self.parts.board, self.parts.replay.update_priorities)
             self.learner.publish()
-            long_calls = doubt_long_calls(config, self.parts.board.get().weights)
-            self._saves_first = bool(long_calls) and not learns_on_gpus(config)
+            warning = long_call_warning(config, self.parts.board.get().weights)
+            self._saves_first = bool(warning) and not learns_on_gpus(config)
             if self._saves_first:
-                say(f"warning: {long_calls}")
+                say(f"warning: {warning}")
             # Earlier versions did not count what was lost with a worker.
             self.parts.ratio.learned(self.learner.train_steps - self.counters.train_steps)
             lost = self.parts.resume(saved)
