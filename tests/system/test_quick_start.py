@@ -1,4 +1,4 @@
-"""What is deferred runs when it is used, as whoever uses it expects."""
+"""What is deferred runs when it is used, and is then as if it had been imported at once."""
 
 import gc
 import subprocess
