@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,7 @@ def module_name(file: Path) -> str:
 FILES = {module_name(file): file for file in sorted(PACKAGE.rglob("*.py"))}
 
 
+@cache
 def imported_names(file: Path) -> set[str]:
     """Every dotted name that a file imports, inside functions and for types alone too."""
     names: set[str] = set()

@@ -105,6 +105,11 @@ def listed(each: Sequence[str]) -> str:
     return "; ".join(each[:_MAX_LISTED]) + (f"; and {left} more" if left > 0 else "")
 
 
+def counted(count: int, what: str) -> str:
+    """A number of things: "1 seed", "2,000 seeds"."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def nearest_are(names: Sequence[str]) -> str:
     """Words that name what comes nearest to an unknown name: one or more."""
     return f"the nearest {'are' if len(names) > 1 else 'is'} {', '.join(names)}"

@@ -2,8 +2,11 @@
 
 import json
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
+
+_DRAWN_AT_A_TIME = 1_000_000
 
 
 def stream(seed: int, name: str, index: int = 0) -> np.random.Generator:
@@ -23,6 +26,16 @@ def seeds_of_environments(seed: int | None, count: int) -> list[int]:
     seeds would have environments with the same seeds.
     """
     return [int(word) >> 1 for word in np.random.SeedSequence(seed).generate_state(count)]
+
+
+def draws(count: int, resamples: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Which of `count` things each resample holds, drawn with replacement: int64[some, count], `resamples` in all.
+
+    They come in parts, to save memory, and are the same however large those are.
+    """
+    rows = max(_DRAWN_AT_A_TIME // count, 1)
+    for done in range(0, resamples, rows):
+        yield rng.integers(count, size=(min(rows, resamples - done), count))
 
 
 def generator_state(generator: np.random.Generator) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import tfdqn
-from tfdqn.evaluation.bootstrap import scores
+from tfdqn.evaluation.evaluator import scores
 from tfdqn.tasks.fields.american_put import EXERCISE, AmericanPut
 
 Choice = Callable[[np.ndarray], Any]  # observations float32[B, 2] → an action for each

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from scipy.optimize import linprog
 
 import tfdqn
-from tfdqn.evaluation.bootstrap import scores
+from tfdqn.evaluation.evaluator import scores
 from tfdqn.tasks.fields.battery import CHARGE, DISCHARGE, IDLE, Battery
 from tfdqn.tasks.fields.day_ahead_prices import HOURS
 

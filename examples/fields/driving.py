@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 import tfdqn
 from tfdqn.config import Task
-from tfdqn.evaluation.bootstrap import scores
+from tfdqn.evaluation.evaluator import scores
 
 Driver = Callable[[np.ndarray], int]  # an observation → an action
 IDLE = 1  # of highway-env's DiscreteMetaAction: lane and speed stay

@@ -17,8 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import tfdqn
-from tfdqn.tasks.fields.job_shop import make_job_shop
-from tfdqn.tasks.fields.job_shop_instances import OPTIMA, JobShop, read_instance
+from tfdqn.tasks.fields.job_shop import OPTIMA, JobShop, make_job_shop, read_instance
 
 Choice = Callable[[np.ndarray, np.ndarray], Any]  # an observation and the legal jobs bool[jobs] → a job
 RANDOM_SCHEDULES = 1_000

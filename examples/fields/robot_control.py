@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 import tfdqn
 from tfdqn.config import Task
-from tfdqn.evaluation.bootstrap import scores
+from tfdqn.evaluation.evaluator import scores
 from tfdqn.tasks.suites.packages import package_of
 
 Policy = Callable[[Any], np.ndarray]  # observations [E, …], or a dict of them → actions of the environment [E, …]

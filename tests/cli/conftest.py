@@ -11,6 +11,13 @@ import pytest
 from tfdqn.storage.run_directory import RunDir
 
 
+def _another(name: str) -> "Recorder":
+    """What else is imported from a module that is replaced, and not called."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return Recorder(AssertionError(f"{name} is called"))
+
+
 class Recorder:
     """Stands in for the function behind a verb: gives the result, raises it, or calls it."""
 
@@ -32,7 +39,7 @@ def behind(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recorder]:
     def replace(module: str, function: str, result: Any = None) -> Recorder:
         recorder = Recorder(result)
         stand_in = types.ModuleType(f"tfdqn.{module}")
-        setattr(stand_in, function, recorder)
+        vars(stand_in).update({function: recorder, "__getattr__": _another})
         monkeypatch.setitem(sys.modules, f"tfdqn.{module}", stand_in)
         return recorder
 

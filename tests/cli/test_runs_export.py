@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.conftest import Recorder
 from tfdqn.cli import main
-from tfdqn.evaluation.bootstrap import scores
+from tfdqn.evaluation.evaluator import scores
 from tfdqn.exporting import formats
 from tfdqn.records import Evaluation
 from tfdqn.storage.best_policy import save_best

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tests.support.run_files import finished_run
 from tests.support.tiny_runs import tiny
-from tfdqn.cli.runs_view import RunsView, figures, runs_table
+from tfdqn.cli.runs_view import RunsView, runs_table, totals_of_runs
 from tfdqn.storage.json_lines import append_line
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tuning.child_runs import ChildRun, Outcome
@@ -46,7 +46,7 @@ def test_the_table_has_a_line_for_each_run(runs: list[ChildRun]) -> None:
 
 def test_the_figures_are_of_all_together(runs: list[ChildRun]) -> None:
     # Two runs of 1,200 steps are to come, and half a one: 3,000 steps, at 400 a second.
-    assert figures(runs) == "1 of 4 finished, 1 failed, 1,800/4,800 steps, 400 steps/s, at most 0:08 left"
+    assert totals_of_runs(runs) == "1 of 4 finished, 1 failed, 1,800/4,800 steps, 400 steps/s, at most 0:08 left"
 
 
 def test_on_a_terminal_the_table_stands_above_the_figures(runs: list[ChildRun]) -> None:

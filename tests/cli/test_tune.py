@@ -15,8 +15,8 @@ from tests.support.fake_trial import level
 from tests.support.studies import searched
 from tfdqn.cli import main
 from tfdqn.config import toml
-from tfdqn.tuning import search as search_module
 from tfdqn.tuning import seeds as seeds_module
+from tfdqn.tuning import trial_runs as search_module
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_trial.py"))
 SPACE = """

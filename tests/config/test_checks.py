@@ -4,7 +4,7 @@ import pytest
 
 from tfdqn.config import Config
 from tfdqn.config.checks import CHECKS, REPLAY_CHECKS, Check, checks_of
-from tfdqn.config.rollout_checks import ROLLOUT_CHECKS
+from tfdqn.config.replay_checks import ROLLOUT_CHECKS
 from tfdqn.config.toml import from_mapping
 from tfdqn.errors import ConfigError
 

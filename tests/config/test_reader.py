@@ -14,7 +14,7 @@ from tfdqn.config.toml import differences, dump, from_mapping, load
 from tfdqn.errors import ConfigError
 
 
-@settings(max_examples=75, phases=set(Phase) - {Phase.shrink})  # which takes minutes; the error says what is wrong
+@settings(max_examples=40, phases=set(Phase) - {Phase.shrink})  # which takes minutes; the error says what is wrong
 @given(valid_configs())
 def test_every_valid_configuration_is_read_back_as_it_was_written(config: Config) -> None:
     assert from_mapping(tomllib.loads(dump(config))) == config

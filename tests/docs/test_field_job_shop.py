@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from examples.fields.job_shop import RULES, compare, dispatched
-from tfdqn.tasks.fields.job_shop_instances import JobShop, read_instance
+from tfdqn.tasks.fields.job_shop import JobShop, read_instance
 
 # Each job needs machine 0, then machine 1: job 0 for 4 and 1, job 1 for 2 and 2, job 2 for 3 and 6.
 THREE = JobShop(np.array([[0, 1]] * 3), np.array([[4, 1], [2, 2], [3, 6]]))

@@ -15,9 +15,9 @@ from tfdqn.config import Config
 from tfdqn.config.toml import flat, load
 from tfdqn.errors import FAILED_STATUS
 from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.tuning.child_runs import default_jobs
 from tfdqn.tuning.seed_results import summarize
 from tfdqn.tuning.seeds import SeedsOutcome, train_seeds
-from tfdqn.tuning.slots import default_jobs
 
 PAGE = (PROJECT / "docs" / "many_runs.md").read_text(encoding="utf-8")
 SEEDS = PAGE.split("## Several seeds")[1].split("\n## ")[0]

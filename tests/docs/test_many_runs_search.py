@@ -12,8 +12,8 @@ from tests.support.commands import PROJECT
 from tests.support.fake_trial import level
 from tfdqn.cli import main
 from tfdqn.config import Config, toml
-from tfdqn.tuning import search as search_module
 from tfdqn.tuning import seeds as seeds_module
+from tfdqn.tuning import trial_runs as search_module
 from tfdqn.tuning.search_space import load_space
 
 SECTION = (PROJECT / "docs" / "many_runs.md").read_text(encoding="utf-8").split("## Search\n")[1].split("\n## ")[0]

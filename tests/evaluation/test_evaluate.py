@@ -17,8 +17,8 @@ from tests.support.tiny_runs import tiny
 from tfdqn.errors import RunDirError, TaskError, VideoError
 from tfdqn.evaluation import evaluate as evaluate_module
 from tfdqn.evaluation import video
-from tfdqn.evaluation.bootstrap import scores
 from tfdqn.evaluation.evaluate import _check_same_shape, evaluate
+from tfdqn.evaluation.evaluator import scores
 from tfdqn.networks.factory import q_network
 from tfdqn.records import Evaluation
 from tfdqn.storage.best_policy import save_best

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.policies import network_of, task
 from tests.support.tiny_runs import tiny
-from tfdqn.evaluation.bootstrap import scores
+from tfdqn.evaluation.evaluator import scores
 from tfdqn.records import Evaluation
 from tfdqn.storage.best_policy import save_best
 from tfdqn.storage.run_directory import RunDir

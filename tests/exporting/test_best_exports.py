@@ -15,7 +15,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 from tests.support.policies import network_of, task
 from tests.support.tiny_runs import assert_same_arrays, everything, tiny
 from tfdqn.errors import ConfigError
-from tfdqn.evaluation.bootstrap import scores
+from tfdqn.evaluation.evaluator import scores
 from tfdqn.exporting import destinations
 from tfdqn.exporting.best_exports import BestExports
 from tfdqn.exporting.from_run import export_run
@@ -23,7 +23,7 @@ from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.exporting.versions import versions
 from tfdqn.networks.factory import weight_specs
 from tfdqn.records import Evaluation
-from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.serving.model import ModelVersions
 from tfdqn.storage.best_policy import load_best, save_best
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training.train import train

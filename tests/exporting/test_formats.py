@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.policies import BOX, DISCRETE, network_of, observations, task
+from tfdqn.config import MLP
 from tfdqn.errors import UserError
 from tfdqn.exporting import formats
 from tfdqn.exporting.formats import ModelFormat, convert, parse_formats
@@ -19,11 +20,14 @@ from tfdqn.storage.run_directory import RunDir
 BOTH = [ModelFormat.onnx, ModelFormat.tflite]
 
 
-def test_of_several_parts_and_masks_each_has_its_name(tmp_path: Path) -> None:
+def test_parts_masks_and_a_memory_have_their_names_and_values_in_each_format(tmp_path: Path) -> None:
     spec = task(masks=True, position=BOX, cell=DISCRETE)
-    version = export_policy(spec, network_of(spec), tmp_path, {}, add=lambda path: convert(path, BOTH))
-    inputs = observations(spec, 50)
-    legal = np.random.default_rng(1).random((50, 3)) < 0.5
+    network = network_of(spec, MLP(hidden_units=(6,), memory="lstm", memory_units=4))
+    rng = np.random.default_rng(1)
+    network.load_named_weights({name: rng.normal(size=each.shape) for name, each in network.named_weights().items()})
+    version = export_policy(spec, network, tmp_path, {}, add=lambda path: convert(path, BOTH))
+    inputs = observations(spec, 50) | {"policy_state": rng.normal(size=(50, 8)).astype(np.float32)}
+    legal = rng.random((50, 3)) < 0.5
     legal[:, 2] |= ~legal.any(axis=1)
     inputs["legal_actions"] = legal
     module = tf.saved_model.load(str(version))
@@ -38,7 +42,8 @@ def test_of_several_parts_and_masks_each_has_its_name(tmp_path: Path) -> None:
     for found in (onnx, tflite(**inputs)):
         assert found.keys() == served.keys()
         np.testing.assert_array_equal(found["action"], served["action"])
-        np.testing.assert_allclose(found["q_values"], served["q_values"], rtol=1e-5, atol=1e-6)
+        for key in ("q_values", "next_policy_state"):
+            np.testing.assert_allclose(found[key], served[key], rtol=1e-4, atol=1e-5)
     assert len(np.unique(served["action"])) == 3
 
 

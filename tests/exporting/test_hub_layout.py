@@ -14,7 +14,7 @@ import yaml
 from tfdqn.config import toml
 from tfdqn.config.headline import headline
 from tfdqn.errors import UserError
-from tfdqn.evaluation.bootstrap import scores
+from tfdqn.evaluation.evaluator import scores
 from tfdqn.exporting.from_run import export_run
 from tfdqn.exporting.hub_layout import write_hub_layout
 from tfdqn.exporting.loaded_policy import load_policy

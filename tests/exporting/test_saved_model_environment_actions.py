@@ -104,9 +104,14 @@ def test_every_format_says_the_same(name: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(found["q_values"], served["q_values"], rtol=1e-4, atol=1e-5)
 
 
-def test_the_masks_of_branches_are_obeyed_and_checked(tmp_path: Path) -> None:
-    space, _, version = exported("branches", tmp_path, masks=True)
-    policy: LoadedPolicy = load_policy(version)
+@pytest.fixture(scope="module")
+def of_branches(tmp_path_factory: pytest.TempPathFactory) -> LoadedPolicy:
+    """A policy for branches that have masks."""
+    return load_policy(exported("branches", tmp_path_factory.mktemp("branches"), masks=True)[2])
+
+
+def test_the_masks_of_branches_are_obeyed_and_checked(of_branches: LoadedPolicy) -> None:
+    space, policy = SPACES["branches"][0], of_branches
     legal = np.array([[False, True, False, False], [True, False, True, False], [False, False, True, False]])
     action = policy(np.zeros(4, np.float32), legal)
     assert space.contains(action) and action[0] == 8 and action[1] in (-2, 0) and action[2] == 2
@@ -130,10 +135,9 @@ def test_the_masks_of_branches_are_obeyed_and_checked(tmp_path: Path) -> None:
     ],
     ids=["a row too short", "an empty row", "another shape", "nothing legal", "no truth"],
 )
-def test_what_is_no_mask_of_branches_is_one_line(mask: Any, problem: str, tmp_path: Path) -> None:
-    policy = load_policy(exported("branches", tmp_path, masks=True)[2])
+def test_what_is_no_mask_of_branches_is_one_line(mask: Any, problem: str, of_branches: LoadedPolicy) -> None:
     with pytest.raises(UserError, match=f"^{problem}"):
-        policy(np.zeros(4, np.float32), mask)
+        of_branches(np.zeros(4, np.float32), mask)
 
 
 def test_the_model_card_says_what_each_element_may_be(tmp_path: Path) -> None:

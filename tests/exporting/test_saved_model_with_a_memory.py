@@ -9,7 +9,6 @@ import tensorflow as tf
 from tests.support.policies import network_of, observations, task
 from tfdqn.config import MLP
 from tfdqn.errors import TaskError, UserError
-from tfdqn.exporting.formats import ModelFormat, convert
 from tfdqn.exporting.loaded_policy import LoadedPolicy, load_policy
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.exporting.tf_serving_files import warm_up_requests
@@ -96,18 +95,3 @@ def test_a_part_of_the_observation_of_its_name_is_refused(tmp_path: Path) -> Non
     spec = task(policy_state=ArraySpec(shape=(2,), dtype="float32"))
     with pytest.raises(TaskError, match="two served inputs would be named policy_state"):
         export_policy(spec, network(spec), tmp_path, {})
-
-
-def test_other_formats_have_it_too(tmp_path: Path) -> None:
-    formats = [ModelFormat.onnx, ModelFormat.tflite]
-    version = export_policy(SPEC, network(), tmp_path, {}, add=lambda path: convert(path, formats))
-    inputs = observations(SPEC, 1) | {"policy_state": np.random.default_rng(3).normal(size=(1, 8)).astype(np.float32)}
-    served = load_policy(version)
-    _, expected = served.step(inputs["observation"], inputs["policy_state"])
-    onnxruntime = pytest.importorskip("onnxruntime")
-    session = onnxruntime.InferenceSession(str(version / ModelFormat.onnx.file))
-    names = [each.name for each in session.get_outputs()]
-    of_onnx = dict(zip(names, session.run(None, inputs), strict=True))
-    np.testing.assert_allclose(of_onnx["next_policy_state"], expected, rtol=1e-4, atol=1e-5)
-    of_tflite = tf.lite.Interpreter(str(version / ModelFormat.tflite.file)).get_signature_runner("serving_default")
-    np.testing.assert_allclose(of_tflite(**inputs)["next_policy_state"], expected, rtol=1e-4, atol=1e-5)

@@ -39,12 +39,14 @@ def test_only_folders_with_the_number_as_it_is_written_are_versions(tmp_path: Pa
 def test_what_a_killed_export_leaves_has_no_final_name_and_goes_with_the_next(tmp_path):
     script = f"""
         import os, pathlib
-        from tfdqn.exporting import saved_model, versions
-        from tests.support.policies import network_of, task
+        from tfdqn.exporting import versions
         def stop(path):
             os.kill(os.getpid(), {int(signal.SIGKILL)})
         versions.sync_tree = stop
-        saved_model.export_policy(task(), network_of(task()), pathlib.Path({str(tmp_path)!r}), {{}})
+        with versions.unfinished_version(pathlib.Path({str(tmp_path)!r})) as unfinished:
+            unfinished.mkdir()
+            (unfinished / "saved_model.pb").touch()
+            versions.publish(unfinished)
     """
     killed = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=240, cwd=Path.cwd())
     assert killed.returncode == -signal.SIGKILL

@@ -14,8 +14,7 @@ from tfdqn.errors import UserError
 from tfdqn.exporting.loaded_policy import LoadedPolicy, load_policy
 from tfdqn.exporting.policy_inputs import PolicyInputs
 from tfdqn.exporting.saved_model import export_policy
-from tfdqn.serving.model import Model
-from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.serving.model import Model, ModelVersions
 from tfdqn.serving.payload import RequestError, parse
 from tfdqn.serving.server import _example
 from tfdqn.task_spec import ArraySpec, TaskSpec

@@ -14,7 +14,7 @@ from tests.support.serving_in_process import PREDICT, InProcess, serving
 from tfdqn.config import Task
 from tfdqn.exporting.loaded_policy import LoadedPolicy, load_policy
 from tfdqn.exporting.saved_model import export_policy
-from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.serving.model import ModelVersions
 from tfdqn.tasks.adapters.actions import action_spec
 
 MODEL = PREDICT.removesuffix(":predict")

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.checkpoints import save
 from tfdqn.errors import CheckpointError, UserError
-from tfdqn.evaluation.bootstrap import scores
+from tfdqn.evaluation.evaluator import scores
 from tfdqn.records import Evaluation
 from tfdqn.storage.best_policy import load_policy_weights, require_return, save_best
 from tfdqn.storage.checkpoints import CheckpointManager

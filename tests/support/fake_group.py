@@ -1,4 +1,4 @@
-"""Stands in for `tfdqn.tuning.train_group`: `python fake_group.py MOST LOG RUN...` writes runs' files without learning.
+"""Stands in for `tfdqn.tuning.thread_runs`: `python fake_group.py MOST LOG RUN...` writes runs' files without learning.
 
 What happens to each run is said by a word, `do`, among the logs of its processes. What was given is noted in `told`
 beside the first.

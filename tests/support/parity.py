@@ -22,8 +22,8 @@ from tfdqn.agents.dqn import DqnAgent
 from tfdqn.agents.factory import make_agent
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.config import MLP, SGD, Adam, Agent, Config, Ensemble, Learner, NatureCNN, Optimizer, Replay, RMSprop
-from tfdqn.config.priorities import Priorities
 from tfdqn.config.reader import kinds
+from tfdqn.config.replay import Priorities
 from tfdqn.learning.strategies import factory
 from tfdqn.learning.strategies.averaging import AveragingUpdater
 from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follow

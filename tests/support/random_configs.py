@@ -26,7 +26,7 @@ from tfdqn.config import (
     Replay,
 )
 from tfdqn.config.fields import kinds
-from tfdqn.config.priority_checks import PRIORITY_CHECKS
+from tfdqn.config.replay_checks import PRIORITY_CHECKS
 from tfdqn.config.unused_keys import unused_keys, without
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

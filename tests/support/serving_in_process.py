@@ -12,8 +12,7 @@ import numpy as np
 
 from tests.support.serving_client import ask
 from tfdqn.serving.inputs import Input
-from tfdqn.serving.model import Signature
-from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.serving.model import ModelVersions, Signature
 from tfdqn.serving.options import Options
 from tfdqn.serving.server import _run
 from tfdqn.system.addresses import listen

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tfdqn.config import Config
 from tfdqn.config.toml import from_mapping
-from tfdqn.tuning.optuna_terms import Pruner
 from tfdqn.tuning.search_space import Choices, NumberRange, SearchSpace
 from tfdqn.tuning.study import ClaimedTrial, Settings, Study
 from tfdqn.tuning.study_folder import StudyFolder
+from tfdqn.tuning.study_storage import Pruner
 
 SPACE = SearchSpace(
     "space.toml",

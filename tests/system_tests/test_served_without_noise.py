@@ -18,7 +18,7 @@ from tfdqn.evaluation.evaluator import play_episodes
 from tfdqn.exporting.from_run import export_run
 from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.randomness import derived_seed
-from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.serving.model import ModelVersions
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tasks.registry import make_task
 from tfdqn.training.train import train

@@ -116,28 +116,23 @@ def no_such_module(*_: object) -> Tracker:
     raise ModuleNotFoundError("No module named 'wandb'")
 
 
-def test_a_tracker_that_fails_is_one_line_and_ends_nothing(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_a_tracker_that_fails_or_hangs_is_one_line_and_holds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, said = Event(), list[str]()
+    monkeypatch.setattr("tfdqn.tracking.tracker._START_SECONDS", 0.1)
+    monkeypatch.setattr("tfdqn.tracking.factory._FINISHED_SECONDS", 0.1)
     register_tracker("raising", lambda *_: Raising())
     register_tracker("absent", no_such_module)
+    register_tracker("hanging", lambda *_: Notebook() if answers.wait() else None)
     summary = train(tiny(*ALTERNATE, *OFTEN), tmp_path / "run", say=said.append)
+    answers.set()
     assert summary.status == "finished"
     assert len(lines(tmp_path / "run" / "metrics.jsonl")) > 2
     assert sorted(line for line in said if "tracker" in line) == [
         "warning: the tracker absent failed: ModuleNotFoundError: No module named 'wandb'; it is told nothing more",
+        "warning: the tracker hanging has not come to an end in time; it is told nothing more",
         "warning: the tracker raising failed: ConnectionError: no route to host; it is told nothing more",
-    ]
-
-
-def test_a_tracker_that_hangs_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers, said = Event(), list[str]()
-    monkeypatch.setattr("tfdqn.tracking.background._START_SECONDS", 0.1)
-    monkeypatch.setattr("tfdqn.tracking.factory._FINISHED_SECONDS", 0.1)
-    register_tracker("hanging", lambda *_: Notebook() if answers.wait() else None)
-    assert train(tiny(*ALTERNATE, *OFTEN), tmp_path / "run", say=said.append).status == "finished"
-    answers.set()
-    assert [line for line in said if "tracker" in line] == [
-        "warning: the tracker hanging has not come to an end in time; it is told nothing more"
     ]
 
 

@@ -14,8 +14,7 @@ import pytest
 from tests.support.fake_wandb import FakeWandB
 from tfdqn.config import Tracking
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.tracking.background import BackgroundTracker
-from tfdqn.tracking.tracker import Point, TrackerError
+from tfdqn.tracking.tracker import BackgroundTracker, Point, TrackerError
 from tfdqn.tracking.tracker_process import TrackerProcess
 
 CONFIG = Tracking(wandb=True, wandb_project="poles", tags=("a", "b"))

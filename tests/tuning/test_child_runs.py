@@ -165,7 +165,7 @@ def test_progress_is_what_the_runs_files_say(tmp_path: Path) -> None:
 def test_a_deaf_process_is_killed_in_the_end_with_all_that_it_has_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfdqn.tuning.child_process._GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("tfdqn.tuning.child_runs._GRACE_SECONDS", 0.2)
     run = a_run(tmp_path, 1, "deaf child learn wait")
     assert run_all([run], look=lambda ended: run.stop() if run.state == "learning" else None)[0]
     assert (run.outcome, run.is_saved) == (Outcome.STOPPED, False)
@@ -238,16 +238,10 @@ def test_a_killed_parent_leaves_no_process(tmp_path: Path) -> None:
     wait_until(lambda: not any(map(is_running, children)))
 
 
-def test_a_true_run_is_trained_stopped_and_finished(tmp_path: Path) -> None:
+def test_a_true_run_is_trained_and_stopped(tmp_path: Path) -> None:
     """By `tfdqn train` itself."""
     config = tiny("replay.backend=in_graph", "learner.schedule=alternate", "stop.env_steps=100000000")
-    first = ChildRun("seed 1", config, RunDir(tmp_path / "run"))
-    assert run_all([first], look=lambda _: first.stop() if first.progress().env_steps else None, command=TFDQN)[0]
-    assert (first.outcome, first.is_saved) == (Outcome.STOPPED, True), first.run.child_log.read_text()
-    taken = first.progress().env_steps
-    config = tiny("replay.backend=in_graph", "learner.schedule=alternate", f"stop.env_steps={taken + 500}")
-    second = ChildRun("seed 1", config, first.run)
-    assert run_all([second], command=TFDQN)[0]
-    assert second.outcome is Outcome.FINISHED, first.run.child_log.read_text()
-    summary = second.summary()
-    assert summary is not None and taken + 500 <= summary.env_steps < taken + 2_000
+    run = ChildRun("seed 1", config, RunDir(tmp_path / "run"))
+    assert run_all([run], look=lambda _: run.stop() if run.progress().env_steps else None, command=TFDQN)[0]
+    assert (run.outcome, run.is_saved) == (Outcome.STOPPED, True), run.run.child_log.read_text()
+    assert run.run.has_checkpoint and run.summary() is None

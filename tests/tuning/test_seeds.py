@@ -38,8 +38,9 @@ class Recorder:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     monkeypatch.setattr("tfdqn.tuning.child_runs._LOOK_SECONDS", 0.02)
-    monkeypatch.setattr("tfdqn.tuning.seeds.available_cores", lambda: 8)
-    monkeypatch.setattr("tfdqn.tuning.seeds.visible_gpus", lambda: ())
+    for module in ("child_runs", "seeds"):
+        monkeypatch.setattr(f"tfdqn.tuning.{module}.available_cores", lambda: 8)
+        monkeypatch.setattr(f"tfdqn.tuning.{module}.visible_gpus", lambda: ())
 
 
 def tell(folder: SeedsFolder, seed: int, do: str) -> None:

@@ -10,11 +10,10 @@ import pytest
 
 from tests.support.studies import SPACE, score, searched, study_in
 from tfdqn.storage.locks import FileLock
-from tfdqn.tuning.optuna_terms import Pruner
 from tfdqn.tuning.search_space import NumberRange, SearchSpace
 from tfdqn.tuning.study import ClaimedTrial, Settings, Study
 from tfdqn.tuning.study_folder import StudyError, StudyFolder
-from tfdqn.tuning.study_storage import open_journal
+from tfdqn.tuning.study_storage import Pruner, open_journal
 from tfdqn.tuning.trial_records import Trial, TrialState, best_of, evaluation_number, total_evaluations
 
 

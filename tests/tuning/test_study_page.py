@@ -15,8 +15,15 @@ from tests.support.studies import score, study_in
 from tfdqn.reports.pictures import svg
 from tfdqn.tuning.search_space import Choices, NumberRange
 from tfdqn.tuning.study import Study
-from tfdqn.tuning.study_page import page, write_page
-from tfdqn.tuning.study_pictures import draw_history, draw_importances, draw_parallel_coordinates, draw_slice, pictures
+from tfdqn.tuning.study_page import (
+    draw_history,
+    draw_importances,
+    draw_parallel_coordinates,
+    draw_slice,
+    page,
+    pictures,
+    write_page,
+)
 from tfdqn.tuning.trial_records import Trial, TrialState
 
 DIMENSIONS = {

@@ -18,7 +18,7 @@ from tfdqn.errors import ConfigError
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tuning.observed_run import Outcome
-from tfdqn.tuning.thread_runs import ThreadRun, ThreadRuns
+from tfdqn.tuning.thread_runs import ThreadRun, train_in_threads
 
 PATIENCE_SECONDS = 60.0
 Act = Callable[[ThreadRun, Callable[[], bool]], None]  # a run, whether it is asked to end
@@ -79,7 +79,7 @@ def run_all(
         assert time.monotonic() < deadline, [(each.name, each.state) for each in runs]
         look(ended)
 
-    return ThreadRuns(most, said.append, folder / "native.log").run(runs, watched), said
+    return train_in_threads(runs, most, folder / "native.log", said.append, watched), said
 
 
 def wait_for(condition: Callable[[], object]) -> None:

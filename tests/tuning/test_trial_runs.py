@@ -14,17 +14,16 @@ import pytest
 from tests.support.commands import PROJECT
 from tests.support.fake_trial import level
 from tests.support.studies import SPACE, searched, study_in
-from tfdqn.cli.trials_view import figures
+from tfdqn.cli.runs_view import totals_of_trials
 from tfdqn.config import toml
 from tfdqn.errors import ConfigError
 from tfdqn.tuning.child_runs import ChildRun
-from tfdqn.tuning.optuna_terms import Pruner
-from tfdqn.tuning.search import search, write_best
 from tfdqn.tuning.search_space import Choices, NumberRange, SearchSpace
 from tfdqn.tuning.study import Settings, Study
 from tfdqn.tuning.study_folder import StudyError, StudyFolder
+from tfdqn.tuning.study_storage import Pruner
 from tfdqn.tuning.trial_records import Trial, TrialState, best_of
-from tfdqn.tuning.trial_runs import Template
+from tfdqn.tuning.trial_runs import Template, search, write_best
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_trial.py"))
 PATIENCE_SECONDS = 120.0
@@ -191,7 +190,7 @@ def test_a_search_that_is_stopped_leaves_its_trials_to_go_on(tmp_path: Path, mon
 
     assert not search(study, TEMPLATE, 3, Watcher(stop), jobs=2, command=FAKE)
     assert [each.state for each in study.trials()] == [TrialState.STOPPED] * 2
-    assert figures(study.trials(), 3) == "0 of 3 trials, 2 to be resumed"
+    assert totals_of_trials(study.trials(), 3) == "0 of 3 trials, 2 to be resumed"
     for number in range(2):
         (tmp_path / f"do-{number:03}").unlink()
         study.folder.trial(number).metrics_file.unlink()  # as of one that was stopped before its first figures
@@ -209,7 +208,7 @@ import sys
 from pathlib import Path
 from tests.support.studies import study_in
 from tests.tuning.test_trial_runs import FAKE, TEMPLATE, Watcher
-from tfdqn.tuning.search import search
+from tfdqn.tuning.trial_runs import search
 search(study_in(Path(sys.argv[1])), TEMPLATE, int(sys.argv[2]), Watcher(), jobs=2, command=FAKE)
 """
 

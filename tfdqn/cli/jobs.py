@@ -22,7 +22,7 @@ from tfdqn.cli.arguments import (
     require_supported_platform,
     say_on_stderr,
 )
-from tfdqn.cli.starting import starting
+from tfdqn.cli.phase_line import starting
 from tfdqn.errors import STOPPED_STATUS, PackageMissingError
 from tfdqn.launch.manifests.platforms import Platform
 

@@ -7,12 +7,9 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
-from rich.progress_bar import ProgressBar
-from rich.text import Text
+from rich.console import Console, RenderableType
 
-from tfdqn.cli.live_view import LiveView
+from tfdqn.cli.live_view import LiveView, with_totals
 from tfdqn.cli.tables import WholeTable
 from tfdqn.cli.terminal import progress_figures
 from tfdqn.cluster.roles import LEARNER, Role
@@ -75,9 +72,8 @@ class JobView(LiveView):
         table = self.fitting(partial(process_table, status.rows), len(Role))
         if figures is None:
             return table
-        bar = ProgressBar(total=figures.total_env_steps, completed=figures.env_steps)
-        # A padding of 0 ends the bar's line, which Rich doesn't.
-        return Group(table, Padding(bar, 0), Text(f"{figures.phase}: {progress_figures(figures)}"))
+        line = f"{figures.phase}: {progress_figures(figures)}"
+        return with_totals(table, line, figures.env_steps, figures.total_env_steps)
 
     def _totals(self, status: JobStatus) -> Progress | None:
         if status.inspection is None:

@@ -4,8 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Self
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.text import Text
 
 from tfdqn.cli.tables import WholeTable
 from tfdqn.cli.terminal import PLAIN_LINE_INTERVAL_SECONDS, make_console, write_if_there
@@ -69,3 +72,9 @@ class LiveView:
 
     def _shielded(self, write: Callable[[], object]) -> None:
         write_if_there(self._console, write)
+
+
+def with_totals(table: RenderableType, line: str, done: int, total: int) -> Group:
+    """A table, a bar of how much is done below it, and a line of totals below that."""
+    # A padding of 0 ends the bar's line, which Rich doesn't.
+    return Group(table, Padding(ProgressBar(total=total, completed=done), 0), Text(line))

@@ -1,14 +1,21 @@
-"""`PhaseLine`: says on a terminal what takes seconds, until it is over; for commands whose output is their result."""
+"""`PhaseLine`: says on a terminal what takes seconds, until it is over; for commands whose output is their result.
+
+`starting`: while a command prepares its work, it says so, and a signal ends it at once and in order.
+"""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-from rich.live import Live
-from rich.spinner import Spinner
+import typer
 
-from tfdqn.cli.terminal import write_if_there
+from tfdqn.storage.locks import release_all
+from tfdqn.system.signals import end_at_once, end_start, interruptions
+
+if TYPE_CHECKING:  # imported late, since every command imports this file
+    from rich.live import Live
 
 _REFRESHES_PER_SECOND = 5
 
@@ -20,21 +27,14 @@ class PhaseLine:
     """
 
     def __init__(self, phase: str):
-        self._console = Console(stderr=True, highlight=False)
-        self._live: Live | None = None
-        if sys.stderr.isatty() and not self._console.is_dumb_terminal:
-            self._live = Live(
-                Spinner("dots", phase),
-                console=self._console,
-                refresh_per_second=_REFRESHES_PER_SECOND,
-                transient=True,
-                redirect_stdout=False,
-            )
+        self._live = _live_line(phase) if sys.stderr.isatty() else None
 
     def __enter__(self) -> Self:
         if self._live is not None:
-            write_if_there(self._console, partial(self._live.start, refresh=True))
-            self._console.show_cursor(True)  # Rich hides it, and a killed process could not restore it
+            from tfdqn.cli.terminal import write_if_there
+
+            write_if_there(self._live.console, partial(self._live.start, refresh=True))
+            self._live.console.show_cursor(True)  # Rich hides it, and a killed process could not restore it
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -44,4 +44,41 @@ class PhaseLine:
         """Removes the line; does nothing if it is gone already."""
         live, self._live = self._live, None
         if live is not None:
-            write_if_there(self._console, live.stop)
+            from tfdqn.cli.terminal import write_if_there
+
+            write_if_there(live.console, live.stop)
+
+
+def _live_line(phase: str) -> "Live | None":
+    """The line, not yet shown; None if the terminal can't remove it again."""
+    from rich.console import Console
+    from rich.live import Live
+    from rich.spinner import Spinner
+
+    console = Console(stderr=True, highlight=False)
+    if console.is_dumb_terminal:
+        return None
+    return Live(
+        Spinner("dots", phase),
+        console=console,
+        refresh_per_second=_REFRESHES_PER_SECOND,
+        transient=True,
+        redirect_stdout=False,
+    )
+
+
+@contextmanager
+def starting(again: str) -> Iterator[None]:
+    """In the block Ctrl-C, SIGTERM or SIGHUP ends the process with status 0, and prints the command `again`.
+
+    For imports and checks that take seconds, before what handles signals by itself. A terminal shows that it starts.
+    """
+    line = PhaseLine("starting")
+
+    def say() -> None:
+        line.close()
+        release_all()
+        typer.echo(f"Stopped while starting: nothing was lost. To go on:\n{again}")
+
+    with interruptions(end_at_once, lambda: end_start(say)), line:
+        yield

@@ -1,17 +1,16 @@
-"""`RunsView`: shows several runs that are trained at once: a live table on a terminal, elsewhere lines."""
+"""`RunsView` and `TrialsView` show runs that are trained at once: a live table on a terminal, elsewhere lines."""
 
 from collections.abc import Sequence
 from functools import partial
 
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
-from rich.progress_bar import ProgressBar
-from rich.text import Text
+from rich.console import Console, RenderableType
 
-from tfdqn.cli.live_view import LiveView
+from tfdqn.cli.live_view import LiveView, with_totals
 from tfdqn.cli.tables import WholeTable
 from tfdqn.system.interval import duration
+from tfdqn.tuning.child_runs import ChildRun
 from tfdqn.tuning.observed_run import ObservedRun, Outcome
+from tfdqn.tuning.trial_records import Trial, TrialState, best_of
 
 
 class RunsView(LiveView):
@@ -26,11 +25,8 @@ class RunsView(LiveView):
         self.draw(partial(self._rendered, runs), partial(self._say_what_changed, runs))
 
     def _rendered(self, runs: Sequence[ObservedRun]) -> RenderableType:
-        done, total = _steps(runs)
-        bar = ProgressBar(total=total, completed=done)
-        # A padding of 0 ends the bar's line, which Rich doesn't.
         table = self.fitting(lambda room: runs_table(_most_relevant(runs, room)))
-        return Group(table, Padding(bar, 0), Text(figures(runs)))
+        return with_totals(table, totals_of_runs(runs), *_steps(runs))
 
     def _say_what_changed(self, runs: Sequence[ObservedRun]) -> None:
         for run in runs:
@@ -38,7 +34,29 @@ class RunsView(LiveView):
             if run.is_alive and self._said.get(run.name) != run.state:
                 self._said[run.name] = run.state
                 self.say(f"{run.name}: {run.state}")
-        self.say_totals(figures(runs))
+        self.say_totals(totals_of_runs(runs))
+
+
+class TrialsView(LiveView):
+    """Shows a search while it runs: `with TrialsView(wanted) as view: search(…, view)`.
+
+    Args:
+      wanted: how many trials the study is to have.
+    """
+
+    def __init__(self, wanted: int):
+        super().__init__()
+        self._wanted = wanted
+
+    def show(self, trials: Sequence[Trial], runs: Sequence[ChildRun]) -> None:
+        """Shows the study's trials, and the runs of those that are trained on this host."""
+        totals = totals_of_trials(trials, self._wanted)
+
+        def rendered() -> RenderableType:
+            table = self.fitting(lambda room: runs_table(runs[:room]))
+            return with_totals(table, totals, _ended(trials), self._wanted)
+
+        self.draw(rendered, lambda: self.say_totals(totals))
 
 
 def runs_table(runs: Sequence[ObservedRun]) -> WholeTable:
@@ -58,7 +76,7 @@ def runs_table(runs: Sequence[ObservedRun]) -> WholeTable:
     return table
 
 
-def figures(runs: Sequence[ObservedRun]) -> str:
+def totals_of_runs(runs: Sequence[ObservedRun]) -> str:
     """The progress of all runs together, in one short line."""
     finished, failed = (sum(run.outcome is each for run in runs) for each in (Outcome.FINISHED, Outcome.FAILED))
     done, total = _steps(runs)
@@ -68,6 +86,22 @@ def figures(runs: Sequence[ObservedRun]) -> str:
     if speed > 0:
         parts += [f"{speed:,.0f} steps/s", f"at most {duration((total - done) / speed)} left"]
     return ", ".join(parts)
+
+
+def totals_of_trials(trials: Sequence[Trial], wanted: int) -> str:
+    """The state of a study in one short line."""
+    parts = [f"{_ended(trials)} of {wanted} trials"]
+    for state in TrialState:
+        if count := sum(each.state is state for each in trials):
+            parts.append(f"{count} {state}")
+    if (best := best_of(trials)) is not None:
+        parts.append(f"best {best.score:,.2f} (trial {best.number})")
+    return ", ".join(parts)
+
+
+def _ended(trials: Sequence[Trial]) -> int:
+    """How many trials have ended and count towards the number that is wanted."""
+    return sum(each.counts and each.has_ended for each in trials)
 
 
 def _steps(runs: Sequence[ObservedRun]) -> tuple[int, int]:

@@ -1,29 +1,27 @@
 """`tfdqn train --seeds`: trains one configuration with several seeds, and prints the results."""
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tfdqn.cli.arguments import command_to_resume, load_config, say_on_stderr
-from tfdqn.cli.starting import starting
+from tfdqn.cli.phase_line import starting
 from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
 from tfdqn.cli.terminal import make_console
 from tfdqn.config import Config
-from tfdqn.config.seeds import read_seeds
-from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError, listed
+from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError, counted, listed
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.interval import duration
 from tfdqn.tuning.seed_results import SeedsSummary, SeedStatistics
 
-if TYPE_CHECKING:
-    from tfdqn.cli.runs_view import RunsView
-    from tfdqn.tuning.seeds import SeedsOutcome
-
+_MOST_SEEDS = 1_000
+_SEED_OR_RANGE = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?", re.ASCII)
 _FIGURES = ("final evaluation", "best evaluation", "steps", "updates", "time")
 
 
@@ -66,21 +64,12 @@ def train(
     asked = ["--seeds", seeds, *([] if jobs is None else ["--jobs", str(jobs)]), *options]
     asked += ["--together"] if together else []
     again = command_to_resume("train", config, [*overrides, *asked], folder.path)
-    if not together:
-        train_each(resolved, wanted, folder, jobs, again, options)
-        return
-
-    def prepare() -> "Callable[[RunsView], SeedsOutcome]":
-        from tfdqn.tuning.seeds import train_seeds_together
-
-        return lambda view: train_seeds_together(resolved, wanted, folder, view, jobs)
-
-    _train(resolved, wanted, folder, again, prepare)
+    train_each(resolved, wanted, folder, jobs, again, options, together)
 
 
 def _require_together(config: Config, options: Sequence[str]) -> None:
     """Raises ConfigError for what can't be trained beside other seeds in one process."""
-    from tfdqn.config.together_checks import require_together
+    from tfdqn.config.checks import require_together
 
     if options:
         raise ConfigError(f"{options[0]} records one run of its process: leave --together out")
@@ -88,34 +77,29 @@ def _require_together(config: Config, options: Sequence[str]) -> None:
 
 
 def train_each(
-    config: Config, seeds: Sequence[int], folder: SeedsFolder, jobs: int | None, again: str, options: Sequence[str] = ()
-) -> None:
-    """Trains each seed in a process of its own, and prints the results. `again` is the command to resume."""
-
-    def prepare() -> "Callable[[RunsView], SeedsOutcome]":
-        from tfdqn.tuning.seeds import train_seeds
-
-        return lambda view: train_seeds(config, seeds, folder, view, jobs, options)
-
-    _train(config, seeds, folder, again, prepare)
-
-
-def _train(
     config: Config,
     seeds: Sequence[int],
     folder: SeedsFolder,
+    jobs: int | None,
     again: str,
-    prepare: "Callable[[], Callable[[RunsView], SeedsOutcome]]",
+    options: Sequence[str] = (),
+    together: bool = False,
 ) -> None:
-    """Trains seeds by what `prepare` returns, and prints the results; raises typer.Exit if one has failed."""
+    """Trains each seed and prints the results; raises typer.Exit if one has failed. `again` is the command to resume.
+
+    Arguments are those of `train`, checked.
+    """
     with starting(again):
         from tfdqn.cli.runs_view import RunsView
         from tfdqn.training.prerequisites import require_trainable_runs
+        from tfdqn.tuning.seeds import train_seeds, train_seeds_together
 
-        train_seeds = prepare()
         require_trainable_runs(config)
     with RunsView() as view:
-        outcome = train_seeds(view)
+        if together:
+            outcome = train_seeds_together(config, seeds, folder, view, jobs)
+        else:
+            outcome = train_seeds(config, seeds, folder, view, jobs, options)
     with suppress(OSError):  # the terminal may have been closed
         paths = [*_curve(folder), ("summary", str(folder.summary_file))]
         print_whole(make_console(), rendered(outcome.summary, paths))
@@ -162,7 +146,7 @@ def _statistics(name: str, found: SeedStatistics | None) -> Iterable[tuple[str, 
         ("interquartile mean", found.interquartile_mean, found.interquartile_mean_interval),
     ):
         within = "" if interval is None else f" (95 % interval {interval[0]:,.2f} to {interval[1]:,.2f})"
-        yield f"{name}, {kind}", f"{value:,.2f}{within} over {found.seeds} seed{'s' if found.seeds > 1 else ''}"
+        yield f"{name}, {kind}", f"{value:,.2f}{within} over {counted(found.seeds, 'seed')}"
 
 
 def _curve(folder: SeedsFolder) -> Iterable[tuple[str, str]]:
@@ -171,3 +155,27 @@ def _curve(folder: SeedsFolder) -> Iterable[tuple[str, str]]:
 
     with suppress(RunDirError):
         yield "learning curve", str(plot([folder.path], folder.learning_curve))
+
+
+def read_seeds(text: str) -> list[int]:
+    """The seeds of a list such as "1-5,8", in its order. Raises ConfigError if it is malformed or too long."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        found = _SEED_OR_RANGE.fullmatch(part.strip())
+        if found is None:
+            raise _refused(text, f"{part.strip()!r} is neither a seed nor a range; give them like 1-5 or 1,2,8")
+        first = int(found[1])
+        last = first if found[2] is None else int(found[2])
+        if last < first:
+            raise _refused(text, f"the first seed of a range must not be larger than the last, as in {last}-{first}")
+        if len(seeds) + last - first >= _MOST_SEEDS:
+            raise _refused(text, f"more than {_MOST_SEEDS:,} seeds")
+        seeds += range(first, last + 1)
+    if twice := [seed for seed, count in Counter(seeds).items() if count > 1]:
+        raise _refused(text, f"{twice[0]} is given twice")
+    return seeds
+
+
+def _refused(text: str, why: str) -> ConfigError:
+    shown = text if len(text) <= 50 else f"{text[:47]}..."
+    return ConfigError(f"--seeds {shown}: {why}")

@@ -13,6 +13,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
+from tfdqn.errors import counted
 from tfdqn.records import Progress, Summary
 from tfdqn.system.interval import IntervalTrigger, duration
 from tfdqn.system.signals import stopping_line
@@ -156,8 +157,7 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
 
 def print_evaluated(task: str, policy: str, run: Path, episodes: int, console: Console) -> None:
     """Prints what `tfdqn evaluate` is about to do: its first seconds are an import."""
-    many = "episodes" if episodes > 1 else "episode"
-    line = f"{task}: {episodes:,} {many} of the {policy} policy of {run}"
+    line = f"{task}: {counted(episodes, 'episode')} of the {policy} policy of {run}"
     write_if_there(console, lambda: console.print(line, markup=False, soft_wrap=True))
 
 

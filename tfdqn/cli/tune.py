@@ -14,14 +14,13 @@ from tfdqn.cli.arguments import (
     load_config,
     require_supported_platform,
 )
-from tfdqn.cli.starting import starting
+from tfdqn.cli.phase_line import starting
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.shell_commands import own_command
-from tfdqn.tuning.optuna_terms import Pruner
-from tfdqn.tuning.study_storage import require_optuna, shown_url, storage_failures_are_one_line
+from tfdqn.tuning.study_storage import Pruner, require_optuna, shown_url, storage_failures_are_one_line
 from tfdqn.tuning.trial_records import Trial, best_of, total_evaluations
 
 if TYPE_CHECKING:
@@ -151,9 +150,9 @@ def _search(
 ) -> None:
     """Runs the trials, prints the best one, and trains its configuration with fresh seeds."""
     with starting(again):
-        from tfdqn.cli.trials_view import TrialsView
-        from tfdqn.tuning.search import search, write_best
+        from tfdqn.cli.runs_view import TrialsView
         from tfdqn.tuning.study_page import write_page
+        from tfdqn.tuning.trial_runs import search, write_best
 
         study, template = prepare()
     with TrialsView(trials) as view:

@@ -1,4 +1,4 @@
-"""The configuration of a run: one file per section, and how it is read, checked and written.
+"""The configuration of a run: the sections, and how it is read, checked and written.
 
 In: a TOML file and KEY=VALUE arguments (`toml.load`), or a `Config` made in Python (`toml.checked`). Out: a frozen
 `Config` whose keys are valid and consistent: no code below the command line and `tfdqn.train` checks it again. Imports
@@ -15,15 +15,14 @@ only `errors`.
 - To refuse a combination of keys, add a function to `checks.py`, or to one of the files that it names.
 """
 
+from tfdqn.config.acting import Acting, Boltzmann, EpsilonGreedy, Exploration
 from tfdqn.config.agent import C51, DQN, IQN, PQN, QRDQN, Agent, DoubleDQN, Ensemble, Munchausen, QuantileAgent, TDAgent
-from tfdqn.config.exploration import Boltzmann, EpsilonGreedy, Exploration
 from tfdqn.config.learner import Learner
 from tfdqn.config.network import MLP, DeepNetwork, Impala, Linear, NatureCNN, Network, SmallCNN
 from tfdqn.config.optimizer import SGD, Adam, Optimizer, RAdam, RMSprop
-from tfdqn.config.priorities import Priorities
-from tfdqn.config.schema import Acting, Checkpoint, Config, Evaluation, Export, Health, Logging, Replay, Stop
+from tfdqn.config.replay import Priorities, Replay
+from tfdqn.config.schema import Checkpoint, Config, Evaluation, Export, Health, Logging, Stop, Tracking
 from tfdqn.config.task import Task
-from tfdqn.config.tracking import Tracking
 
 __all__ = [
     "C51",

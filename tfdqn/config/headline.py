@@ -3,6 +3,7 @@
 from tfdqn.config.agent import C51, QuantileAgent
 from tfdqn.config.network import MLP, DeepNetwork, Network
 from tfdqn.config.schema import Config
+from tfdqn.errors import counted
 
 _TARGETS = {"double": "double", "munchausen": "Munchausen"}  # by `agent.target`, other than the default "max"
 
@@ -40,15 +41,11 @@ def _strategy(config: Config) -> str:
         return f"{config.ensemble.size} processes"
     has_workers = learner.strategy == "parameter_server" or learner.processes > 1
     if has_workers:
-        return f"{learner.strategy} with {_counted(learner.workers, 'worker')}"
+        return f"{learner.strategy} with {counted(learner.workers, 'worker')}"
     pieces = f" on {learner.model_parallel} devices a network" if learner.model_parallel > 1 else ""
     return f"{learner.strategy}{pieces}"
 
 
 def _environments(config: Config) -> str:
-    actors, environments = config.acting.actors, _counted(config.task.num_envs, "environment")
+    actors, environments = config.acting.actors, counted(config.task.num_envs, "environment")
     return environments if actors == 1 else f"{actors} actors with {environments} each"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

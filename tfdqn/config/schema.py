@@ -1,19 +1,18 @@
 """`Config`: the whole configuration, frozen, typed and bounded. Each key's default and meaning are defined once.
 
-The sections about what is learned, and how, have a file each; those about the run are here. `toml.py` reads, checks and
-writes a configuration. Units are in the names: `_env_steps` are transitions taken in the task, all environments
-together; `_train_steps` are updates. `learner.batch_size` is the global batch.
+The sections about what is learned, and how, have files of their own; those about the run are here. `toml.py` reads,
+checks and writes a configuration. Units are in the names: `_env_steps` are transitions taken in the task, all
+environments together; `_train_steps` are updates. `learner.batch_size` is the global batch.
 """
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, field, structs
+from msgspec import field, structs
 
+from tfdqn.config.acting import Acting, EpsilonGreedy, Exploration
 from tfdqn.config.agent import DQN, PQN, Agent, Ensemble
-from tfdqn.config.exploration import EpsilonGreedy, Exploration
 from tfdqn.config.fields import (
     FIXED_IN_BOTH,
-    FIXED_IN_REPLAY,
     MAY_CHANGE,
     Count,
     CountOrZero,
@@ -22,85 +21,19 @@ from tfdqn.config.fields import (
     doc,
     fixed_in,
     kinds,
-    named,
     needs,
     needs_agent,
 )
 from tfdqn.config.learner import Learner
 from tfdqn.config.network import MLP, Network
 from tfdqn.config.optimizer import Adam, Optimizer
-from tfdqn.config.priorities import Priorities
+from tfdqn.config.replay import Priorities, Replay
 from tfdqn.config.task import Task
-from tfdqn.config.tracking import Tracking
 
-_REVERB = needs("replay.backend", "reverb")
-_SEQUENCE = needs("replay.item", "sequence")
 _ON_BEST = needs("export.on_best", True)
+_WANDB = needs("tracking.wandb", True)
+_MLFLOW = needs("tracking.mlflow", True)
 _HAS_REPLAY = needs_agent("has_replay", "it has no replay")
-
-
-class Acting(Section, frozen=True, kw_only=True):
-    """How experience is gathered."""
-
-    actors: Annotated[int, doc("number of actors, each with task.num_envs environments", ge=1, le=1024)] = 1
-    fetch_interval_seconds: Annotated[
-        float, doc("how often an actor in a process of its own asks for newer weights", ge=0.001, le=3600)
-    ] = 0.1
-    inference: Annotated[
-        Literal["local", "central"],
-        doc(
-            "where actors in processes of their own get Q-values; local: from their own copy; central: from the learner"
-        ),
-    ] = "local"
-    device: Annotated[
-        Literal["auto", "cpu", "gpu"],
-        doc("where the process that learns computes Q for acting, beyond NumPy; auto: a GPU if central, else the CPU"),
-    ] = "auto"
-    most_envs_per_inference: Annotated[
-        int,
-        needs("acting.inference", "central"),
-        doc("maximum number of environments in one central call of the Q-function", ge=1, le=2**20),
-    ] = 1024
-
-
-class Replay(Section, frozen=True, kw_only=True):
-    """The transitions that updates sample: uniformly, or by `[priorities]`."""
-
-    backend: Annotated[
-        Literal["reverb", "in_graph"], doc("reverb, or in_graph: sampled by seed, for runs that repeat bit for bit")
-    ] = "reverb"
-    item: Annotated[
-        str,
-        named("block", "frames", "sequence"),
-        doc("block: packed transitions; frames: each frame of a stack stored once; sequence: for networks with memory"),
-    ] = "block"
-    block_size: Annotated[
-        int,
-        _REVERB,
-        needs("replay.item", "block"),
-        doc("transitions per block in Reverb; must divide learner.batch_size", ge=1, le=4096),
-    ] = 16
-    sequence_length: Annotated[int, _SEQUENCE, doc("steps of a sequence that are learned from", ge=1, le=10_000)] = 80
-    burn_in: Annotated[
-        int, _SEQUENCE, doc("steps before each sequence that warm up the memory, without a gradient", ge=0, le=10_000)
-    ] = 40
-    sequence_period: Annotated[
-        int,
-        _SEQUENCE,
-        doc("steps between the starts of consecutive sequences; a sequence counts as this many", ge=1, le=10_000),
-    ] = 40
-    shards: Annotated[
-        int,
-        _REVERB,
-        FIXED_IN_REPLAY,
-        doc("Reverb servers that share the transitions evenly; each batch mixes all of them", ge=1, le=1024),
-    ] = 1
-    capacity: Annotated[
-        int,
-        Meta(ge=1, le=2**31 - 1),  # Reverb counts a table's items in 32 bits
-        doc("transitions kept, over all shards; the oldest are removed first"),
-    ] = 10_000
-    min_size: Annotated[Count, doc("transitions stored before learning starts")] = 10_000
 
 
 class Stop(Section, frozen=True, kw_only=True):
@@ -153,6 +86,27 @@ class Logging(Section, frozen=True, kw_only=True):
 
     interval_seconds: Annotated[Positive, doc("seconds between points of the curves")] = 1.0
     tensorboard: Annotated[bool, doc("write TensorBoard event files")] = True
+
+
+class Tracking(Section, frozen=True, kw_only=True):
+    """Weights & Biases and MLflow: configuration, curves, evaluations, a video and the model of the best policy."""
+
+    name: Annotated[str | None, doc("the run's name there; omit: the run directory's name")] = None
+    tags: Annotated[tuple[str, ...], doc("tags of the run, to filter by")] = ()
+    wandb: Annotated[bool, doc("track in Weights & Biases; needs the extra wandb, and `wandb login`")] = False
+    wandb_project: Annotated[str, _WANDB, doc("project that the run belongs to", min_length=1)] = "tfdqn"
+    wandb_entity: Annotated[str | None, _WANDB, doc("user or team; omit: the account's default")] = None
+    wandb_group: Annotated[str | None, _WANDB, doc("group of runs; omit: none")] = None
+    wandb_mode: Annotated[
+        Literal["auto", "online", "offline"],
+        _WANDB,
+        doc("online; offline: to be sent later by `wandb sync`; auto: as WANDB_MODE says, else online"),
+    ] = "auto"
+    mlflow: Annotated[bool, doc("track in MLflow; needs the extra mlflow")] = False
+    mlflow_experiment: Annotated[str, _MLFLOW, doc("experiment that the run belongs to", min_length=1)] = "tfdqn"
+    mlflow_tracking_uri: Annotated[
+        str | None, _MLFLOW, doc("a server's URL or a folder; omit: MLFLOW_TRACKING_URI, else ./mlruns")
+    ] = None
 
 
 class Health(Section, frozen=True, kw_only=True):

@@ -13,8 +13,7 @@ from threadpoolctl import threadpool_limits
 from tfdqn.acting.factory import make_policy
 from tfdqn.config import Config, Task, toml
 from tfdqn.errors import ConfigError, TaskError, UserError, VideoError, one_line
-from tfdqn.evaluation.bootstrap import scores
-from tfdqn.evaluation.evaluator import limited, play_episodes
+from tfdqn.evaluation.evaluator import limited, play_episodes, scores
 from tfdqn.evaluation.video import Format, record_episode, rendered_task
 from tfdqn.networks.factory import weight_specs
 from tfdqn.randomness import derived_seed

@@ -11,8 +11,7 @@ from tfdqn.acting.policy import Policy, forget
 from tfdqn.config import Config, Task
 from tfdqn.coordination.weights import WeightsClient
 from tfdqn.errors import NotFiniteError
-from tfdqn.evaluation.bootstrap import scores
-from tfdqn.randomness import derived_seed, stream
+from tfdqn.randomness import derived_seed, draws, stream
 from tfdqn.records import EpisodeScores, Evaluation
 from tfdqn.storage.arrays import ArrayInfo
 from tfdqn.storage.best_policy import load_best
@@ -24,6 +23,7 @@ from tfdqn.tasks.registry import make_task
 from tfdqn.types import PolicyState, Weights
 
 _MAX_ENVS = 256
+_BOOTSTRAP_SAMPLES = 2_000
 
 
 def play_episodes(
@@ -71,6 +71,21 @@ def play_episodes(
         observation, legal_actions = step.observation, step.legal_actions
         policy_state = forget(policy_state, step.is_reset)
     return np.concatenate(returns), np.concatenate(lengths)
+
+
+def scores(returns: np.ndarray, lengths: np.ndarray, seed: int = 0) -> EpisodeScores:
+    """Scores of N episodes by their returns float64[N] and lengths int64[N]; the seed draws the bootstrap's samples."""
+    resampled = draws(len(returns), _BOOTSTRAP_SAMPLES, stream(seed, "bootstrap"))
+    low, high = np.percentile(np.concatenate([returns[rows].mean(axis=1) for rows in resampled]), [2.5, 97.5])
+    return EpisodeScores(
+        episodes=len(returns),
+        mean_return=float(returns.mean()),
+        std_return=float(returns.std()),
+        median_return=float(np.median(returns)),
+        ci_low=float(low),
+        ci_high=float(high),
+        mean_length=float(lengths.mean()),
+    )
 
 
 def make_evaluation_task(

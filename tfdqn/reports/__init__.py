@@ -7,8 +7,7 @@ In: run directories, read by `storage.run_records` and `storage.json_lines`. Out
 - `group_table`, `pictures`, `page` and `tidy_rows` show the groups; `comparison` compares two of them.
 - `statistics` computes the numbers; `html` makes documents, also those of a search.
 
-It imports config, storage and `evaluation.bootstrap`. The command line imports it, so it imports Matplotlib only to
-draw.
+It imports config and storage. The command line imports it, so it imports Matplotlib only to draw.
 
 The next statistic is a function in `statistics` and a field of `group_table.GroupStatistics`; the next picture a
 function in `pictures` and a line of its function `pictures`.

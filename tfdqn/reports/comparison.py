@@ -7,6 +7,7 @@ power analysis of Colas et al. 2018, "How many random seeds?" (arXiv:1806.08295)
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -90,14 +91,17 @@ def runs_to_settle(ours: np.ndarray, theirs: np.ndarray) -> int | None:
 
     Returns None if more than a thousand are needed, or if no score differs from any other.
     """
-    difference = abs(theirs.mean() - ours.mean())
-    for runs in range(max(len(ours), len(theirs)), _MOST_RUNS + 1):
-        error, freedom = _welch(_variances(ours, theirs), (runs, runs))
+    difference, variances = abs(theirs.mean() - ours.mean()), _variances(ours, theirs)
+
+    def power(runs: int) -> float:
+        error, freedom = _welch(variances, (runs, runs))
         if not error:  # all scores of a side are equal
-            return runs if difference else None
-        if student_t_cdf(difference / error - student_t_quantile(freedom), freedom) >= _POWER:
-            return runs
-    return None
+            return float(difference > 0)
+        return student_t_cdf(difference / error - student_t_quantile(freedom), freedom)
+
+    counts = range(max(len(ours), len(theirs)), _MOST_RUNS + 1)
+    enough = bisect_left(counts, _POWER, key=power)  # the power grows with the number of runs
+    return counts[enough] if enough < len(counts) else None
 
 
 def _scores(runs: Sequence[FinishedRun]) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from tfdqn.errors import RunDirError, UserError
 from tfdqn.reports.configurations import Configuration, compared, grouped, labels, require_one_task
 from tfdqn.reports.curves import Curve, averaged, curve, on_common_steps
-from tfdqn.reports.pictures import COLOURS, import_matplotlib, marker, thousands
+from tfdqn.reports.pictures import COLOURS, draw_range, import_matplotlib, label_curves, marker
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.json_lines import read_lines
 from tfdqn.storage.run_directory import RunDir
@@ -58,9 +58,7 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
     axes = figure.add_subplot()
     for colour, label, (_, runs) in zip(cycle(COLOURS), labels(configurations, names), groups, strict=False):
         _draw(axes, label, runs, colour)
-    axes.set_xlabel("environment steps")
-    axes.set_ylabel("return per episode")
-    axes.xaxis.set_major_formatter(lambda steps, _: thousands(steps))
+    label_curves(axes)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.25)
     _add_legend(figure, axes)
@@ -107,12 +105,7 @@ def _draw(axes: Any, label: str, runs: list[RunCurves], colour: str) -> None:
     seeds = "" if len(runs) == 1 else f" of {len(runs)} seeds"
     of_greedy, of_exploring = (f", mean and range{seeds}", f", mean{seeds}") if seeds else ("", "")
     if evaluations:
-        steps, values = on_common_steps(evaluations)
-        axes.plot(
-            steps, values.mean(axis=0), marker=marker(steps), color=colour, lw=2, label=f"{label}: greedy{of_greedy}"
-        )
-        if len(evaluations) > 1:
-            axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0)
+        draw_range(axes, evaluations, colour, lw=2, label=f"{label}: greedy{of_greedy}")
     if acting:
         steps, values = on_common_steps(acting)
         style = {"color": colour, "lw": 1, "ls": ":", "marker": marker(steps, ".")}

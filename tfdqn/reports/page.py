@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from tfdqn.config.toml import dump
-from tfdqn.errors import UserError
+from tfdqn.errors import UserError, counted
 from tfdqn.reports import group_table
 from tfdqn.reports.groups import Group, Improvement, Report, improvements
 from tfdqn.reports.html import document, table
@@ -50,7 +50,7 @@ def write_page(report: Report, file: Path, command: str) -> list[Path]:
     drawn = pictures(report, pairs)
     beside = {name: file.with_name(f"{file.stem}-{name}.png") for name in drawn}
     runs = sum(len(group.runs) for group in report.groups)
-    title = f"{report.task}: {_counted(runs, 'run')} in {_counted(len(report.groups), 'group')}"
+    title = f"{report.task}: {counted(runs, 'run')} in {counted(len(report.groups), 'group')}"
     write_atomically(file, document(title, _parts(report, pairs, drawn, command)).encode())
     for name, path in beside.items():
         write_atomically(path, png(drawn[name]))
@@ -115,7 +115,3 @@ def _commands(report: Report, command: str) -> Iterator[str]:
         seeds = ", ".join(str(run.config.seed) for run in group.runs)
         summary = f"Configuration of {group.name} (seeds {seeds})"
         yield f"<details><summary>{escape(summary)}</summary><pre>{escape(dump(group.runs[0].config))}</pre></details>"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfdqn.reports.curves import on_common_steps
+from tfdqn.reports.curves import Curve, on_common_steps
 from tfdqn.reports.groups import Group, Improvement, Report
 from tfdqn.reports.statistics import performance_profile, stratified_bootstrap_interval
 
@@ -104,16 +104,10 @@ def _saved(figure: Any, **options: Any) -> bytes:
 def _draw_curves(report: Report, axes: Any) -> None:
     """Draws the mean of each group's greedy evaluations, and a band from the lowest to the highest."""
     for i, (group, colour) in enumerate(zip(report.groups, colours(report.groups), strict=True)):
-        steps, values = on_common_steps([run.evaluation for run in group.runs])
-        style = {"color": colour, "label": group.name, "gid": f"curve-{i}"}
-        axes.plot(steps, values.mean(axis=0), marker=marker(steps), **style)
-        if len(values) > 1:
-            axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0)
+        draw_range(axes, [run.evaluation for run in group.runs], colour, label=group.name, gid=f"curve-{i}")
     if report.threshold is not None:
         axes.axhline(report.threshold, color="#888888", lw=1, ls="--", gid="threshold")
-    axes.set_xlabel("environment steps")
-    axes.set_ylabel("return per episode")
-    axes.xaxis.set_major_formatter(lambda steps, _: thousands(steps))
+    label_curves(axes)
 
 
 def _draw_profile(report: Report, axes: Any) -> None:
@@ -148,12 +142,27 @@ def _draw_improvements(improvements: Sequence[Improvement], axes: Any) -> None:
     axes.set_xlabel("P(X > Y)")
 
 
+def draw_range(axes: Any, curves: Sequence[Curve], colour: str, **style: Any) -> None:
+    """Draws the mean of curves as a line, and if there are several, a band from the lowest to the highest."""
+    steps, values = on_common_steps(curves)
+    axes.plot(steps, values.mean(axis=0), marker=marker(steps), color=colour, **style)
+    if len(values) > 1:
+        axes.fill_between(steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0)
+
+
+def label_curves(axes: Any) -> None:
+    """Labels the axes of curves of returns over environment steps."""
+    axes.set_xlabel("environment steps")
+    axes.set_ylabel("return per episode")
+    axes.xaxis.set_major_formatter(lambda steps, _: _thousands(steps))
+
+
 def marker(steps: np.ndarray, shape: str = "o") -> str | None:
     """The marker of a curve's points: `shape` for a single point, which a line would not show, else None."""
     return shape if len(steps) == 1 else None
 
 
-def thousands(steps: float) -> str:
+def _thousands(steps: float) -> str:
     """A number of steps in thousands or millions, such as 20k or 1.5M."""
     if steps >= 1e6:
         return f"{steps / 1e6:g}M"

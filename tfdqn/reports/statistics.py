@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfdqn.evaluation.bootstrap import draws
-from tfdqn.randomness import stream
+from tfdqn.randomness import draws, stream
 
 _RESAMPLES = 2_000
 

@@ -13,8 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from tfdqn.serving.batching import Batcher
 from tfdqn.serving.limits import Share
-from tfdqn.serving.model import Model
-from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.serving.model import Model, ModelVersions
 from tfdqn.serving.openapi import document
 from tfdqn.serving.options import Options
 from tfdqn.serving.payload import PredictRequest, RequestError, parse

@@ -1,4 +1,4 @@
-"""Limits on time, connections and the bytes of requests, so that no client locks the others out.
+"""Connections, plain and encrypted, with limits on their number, time and bytes, so that no client locks others out.
 
 uvicorn itself only limits how long a connection may be idle after an answer.
 """
@@ -7,6 +7,7 @@ import asyncio
 import http
 import json
 import resource
+import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from tfdqn.serving.access import FileContent
 from tfdqn.serving.payload import RequestError
 
 MOST_BYTES = 128 * 2**20  # of all requests together
@@ -24,6 +26,7 @@ _MOST_CONNECTIONS = 512
 _MOST_REFUSED = 64  # connections more, which are told so: one that is closed at once reads no answer
 _CHECK_SECONDS = 1.0
 _UNTOUCHED_SECONDS = 2.0  # within which no client has to make room for another; more than between two checks
+_SHUTDOWN_SECONDS = 2.0  # for a client to confirm the end of TLS
 _REQUEST, _BODY, _WORK, _TAKING = "request", "body", "work", "taking"
 
 
@@ -134,6 +137,59 @@ class Connection(H11Protocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+class TlsConnection(Connection):
+    """An encrypted connection, which makes the TLS handshake itself.
+
+    asyncio's own TLS server reports a connection only after its handshake. Here connections count, and can be closed in
+    favour of others, during the handshake too; and a new certificate is used as soon as it has been read.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        tls: FileContent[ssl.SSLContext],
+    ):
+        super().__init__(config, server_state, app_state, _loop)
+        self._tls = tls
+        self._is_encrypted = False
+        self._early = bytearray()
+        self._handshake: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.transport = transport
+        self.connections.add(self)
+        self.admit()
+        transport.pause_reading()  # until the handshake takes over: nothing unencrypted is ever read as a request
+        self._handshake = self.loop.create_task(self._shake_hands(transport))
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_encrypted:
+            super().data_received(data)
+        else:  # with the handshake's last packet
+            self._early += data
+
+    async def _shake_hands(self, transport: asyncio.Transport) -> None:
+        try:
+            encrypted = await self.loop.start_tls(
+                transport, self, self._tls.value, server_side=True, ssl_shutdown_timeout=_SHUTDOWN_SECONDS
+            )
+        except OSError:  # the client doesn't speak TLS, is silent, or has gone
+            encrypted = None
+        if encrypted is None or transport.is_closing():
+            self.connections.discard(self)
+            transport.abort()
+            return
+        self.begin(encrypted)
+        self._is_encrypted = True
+        if self._early:
+            super().data_received(bytes(self._early))
+            self._early.clear()
 
 
 async def end_slow(connections: Iterable[Any]) -> None:

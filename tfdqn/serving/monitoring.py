@@ -2,7 +2,15 @@
 
 from collections.abc import Callable, Iterator, Sized
 
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, Gauge, ProcessCollector, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_PLAIN_0_0_4,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.requests import Request
@@ -10,8 +18,34 @@ from starlette.responses import JSONResponse, Response
 
 from tfdqn.serving.batching import Batcher
 from tfdqn.serving.limits import MemoryBudget
-from tfdqn.serving.metrics import RequestMetrics
-from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.serving.model import ModelVersions
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_METHODS = frozenset(("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"))
+
+
+class RequestMetrics:
+    """Requests to one server by path, method and status. Clients can't add values to these labels.
+
+    Args:
+      registry: the server's own, so that several servers in one process count separately.
+    """
+
+    def __init__(self, registry: CollectorRegistry):
+        labels = ("path", "method", "status")
+        self._requests = Counter("tfdqn_requests_total", "Requests that were answered.", labels, registry=registry)
+        self._seconds = Histogram(
+            "tfdqn_request_seconds",
+            "From a request's head to its answer's last byte.",
+            ("path",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+    def add(self, path: str, method: str, status: int, seconds: float) -> None:
+        """Counts one request; `path` is its route's, with names in place of values."""
+        self._requests.labels(path, method if method in _METHODS else "other", status).inc()
+        self._seconds.labels(path).observe(seconds)
 
 
 class Monitor:

@@ -21,13 +21,11 @@ from tfdqn.serving.access import Access
 from tfdqn.serving.app import make_app
 from tfdqn.serving.batching import Batcher
 from tfdqn.serving.endpoints import Endpoints
-from tfdqn.serving.limits import Connection, MemoryBudget, end_slow, end_waiting, most_connections
-from tfdqn.serving.model import Model
-from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.serving.limits import Connection, MemoryBudget, TlsConnection, end_slow, end_waiting, most_connections
+from tfdqn.serving.model import Model, ModelVersions
 from tfdqn.serving.monitoring import Monitor
 from tfdqn.serving.open_inference import OpenInference
 from tfdqn.serving.options import Options
-from tfdqn.serving.tls import TlsConnection
 from tfdqn.system.addresses import is_loopback, with_host
 
 _REFRESH_SECONDS = 1.0

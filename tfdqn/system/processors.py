@@ -11,7 +11,7 @@ from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import TypeVar
 
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ConfigError, counted
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 NONE_VISIBLE = {VISIBLE: ""}
@@ -87,18 +87,14 @@ def deal(
     if not gpus or len(computing) < 2:
         return {}
     share, left = divmod(len(gpus), len(computing))
-    counted = f"{len(computing)} processes compute gradients on this host's {_counted(gpus)}"
+    said = f"{len(computing)} processes compute gradients on this host's {counted(len(gpus), 'GPU')}"
     if not share and all_reduce == "nccl":
-        raise ConfigError(f'learner.all_reduce = "nccl": {counted}, and NCCL allows one process on each; use "ring"')
+        raise ConfigError(f'learner.all_reduce = "nccl": {said}, and NCCL allows one process on each; use "ring"')
     if not share:
-        say(f"{counted}: they share {'it' if len(gpus) == 1 else 'them'}")
+        say(f"{said}: they share {'it' if len(gpus) == 1 else 'them'}")
     elif left:
-        say(f"{counted}: {share} each, {left} left over")
+        say(f"{said}: {share} each, {left} left over")
     return dict(zip(computing, gpu_shares(gpus, len(computing)), strict=True))
-
-
-def _counted(gpus: tuple[str, ...]) -> str:
-    return f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''}"
 
 
 def gpu_shares(gpus: tuple[str, ...], count: int) -> list[dict[str, str]]:

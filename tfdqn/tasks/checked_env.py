@@ -8,8 +8,8 @@ import numpy as np
 from gymnasium import Space, spaces
 
 from tfdqn.errors import TaskError
+from tfdqn.tasks.adapters.learning_signal import LIVES
 from tfdqn.tasks.adapters.legal_actions import MaskReader, MaskSource, without_masks
-from tfdqn.tasks.adapters.lives import LIVES
 from tfdqn.tasks.contract import STEP, Breach, Promise, called, shown, unpacked
 from tfdqn.tasks.observations import flat_name, observation_specs
 

@@ -5,10 +5,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 from gymnasium import Space, spaces
+from msgspec import structs
 
 from tfdqn.errors import TaskError
 from tfdqn.task_spec import ArraySpec, flat_name
-from tfdqn.tasks.adapters.frames import stacked_spec
 
 ALLOWED_OBSERVATIONS = "allowed are Box, Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of them"
 MAX_CATEGORIES = 1_000_000  # a batch of longer one-hot vectors fits no machine's memory
@@ -25,7 +25,7 @@ def observation_specs(space: Space[Any], frame_stack: int = 1) -> dict[str, Arra
 
     Args:
       space: of one observation, before frames are stacked.
-      frame_stack: how many observations are stacked; 1: none.
+      frame_stack: how many observations are stacked, oldest first, on a new leading axis; 1: none.
 
     Raises TaskError, with the array's name, its space and what is allowed, for a space that can't be learned from.
     """
@@ -33,7 +33,10 @@ def observation_specs(space: Space[Any], frame_stack: int = 1) -> dict[str, Arra
     for name, _, leaf in leaves(space):
         if name in specs:
             _refuse(name, leaf, "another part of the observation has the same flat name; rename one")
-        specs[name] = stacked_spec(_array_spec(name, leaf), frame_stack)
+        spec = _array_spec(name, leaf)
+        if frame_stack > 1:
+            spec = structs.replace(spec, shape=(frame_stack, *spec.shape), frame_stack=frame_stack)
+        specs[name] = spec
     return specs
 
 

@@ -10,7 +10,6 @@ from gymnasium.wrappers import FrameStackObservation, OrderEnforcing, TimeLimit
 
 from tfdqn.errors import TaskError
 from tfdqn.randomness import generator_state, load_generator_state
-from tfdqn.tasks.adapters.frames import is_restorable, restore_frames
 from tfdqn.tasks.adapters.restarts import GuardedEnv
 from tfdqn.tasks.checked_env import CheckedEnv
 
@@ -73,15 +72,15 @@ def write(envs: VectorEnv, state: Mapping[str, np.ndarray], frames: Callable[[in
             if isinstance(wrapper, TimeLimit):
                 wrapper._elapsed_steps = int(own["elapsed_steps"])  # type: ignore[assignment]
             elif isinstance(wrapper, FrameStackObservation):
-                restore_frames(wrapper, frames(index))
+                wrapper.obs_queue.extend(frames(index))
 
 
 def _single_gives_state(env: gymnasium.Env) -> bool:
     for wrapper in _wrappers(env):
         if type(wrapper) not in _WRAPPERS:
             return False
-        if isinstance(wrapper, FrameStackObservation) and not is_restorable(wrapper):
-            return False
+        if isinstance(wrapper, FrameStackObservation) and wrapper.observation_space.shape is None:
+            return False  # a stack is restored from its observation, which must be a single array
     return _class_name(env.unwrapped) in _ATTRIBUTES or _has_methods(env.unwrapped)
 
 

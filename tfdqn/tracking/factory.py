@@ -1,19 +1,18 @@
 """`make_trackers`: makes the trackers of a process, combined into one; `rewind`: prepares them for a resumed run."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
 from tfdqn.config import Config, toml
-from tfdqn.records import Summary
-from tfdqn.storage.json_lines import put_aside
+from tfdqn.records import Evaluation, Summary
+from tfdqn.storage.json_lines import append_line, put_aside
 from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir
-from tfdqn.tracking.background import BackgroundTracker
-from tfdqn.tracking.json_lines import JsonLines
+from tfdqn.storage.run_records import append_evaluation
 from tfdqn.tracking.systems import wanted_systems
 from tfdqn.tracking.tensorboard import TensorBoard, purge
-from tfdqn.tracking.tracker import ForwardingTracker, Point, Tracker
+from tfdqn.tracking.tracker import BackgroundTracker, ForwardingTracker, Point, Tracker
 from tfdqn.tracking.tracker_process import TrackerProcess
 
 _STOPPED_SECONDS = 10.0  # how long a run that the user has stopped waits for its trackers
@@ -33,6 +32,20 @@ def register_tracker(name: str, make: MakeTracker) -> None:
       make: makes it, in a thread of its own; returns None if the configuration asks for none.
     """
     TRACKERS[name] = make
+
+
+class JsonLines(Tracker):
+    """A tracker that appends to a run's JSON lines. Each line is in the file when the call returns."""
+
+    def __init__(self, run: RunDir):
+        self._run = run
+
+    def scalars(self, values: Mapping[str, float], at: Point) -> None:
+        named = {name.split("/")[-1]: value for name, value in values.items()}
+        append_line(self._run.metrics_file, at._replace(seconds=round(at.seconds, 3))._asdict() | named)
+
+    def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
+        append_evaluation(self._run.evaluations_file, evaluation, seconds)
 
 
 class Trackers(ForwardingTracker):

@@ -1,29 +1,97 @@
-"""`ChildRuns`: starts a `tfdqn train` process for each run, a few at a time; none of them outlives this process.
+"""`ChildRuns`: runs child processes, such as `tfdqn train`, a few at a time; none of them outlives this process.
 
 The progress of a run is read from its directory; the output of its process goes to a log there (`RunDir.child_log`).
+`slots` divides the host's cores and GPUs among the processes.
 """
 
+import os
+import signal
+import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
+from tfdqn.cluster.roles import LEARNER, TRAITS
+from tfdqn.cluster.tf_config import VARIABLE, tensorflow_jobs
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.errors import RunDirError
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.processors import available_cores, gpu_shares, visible_gpus
 from tfdqn.system.signals import end_at_once, interruptions, stopping_line
-from tfdqn.system.subprocesses import how_it_ended, last_line, start_process
-from tfdqn.tuning.child_process import UNSAVED, ChildProcess
-from tfdqn.tuning.observed_run import ObservedRun, Outcome
-from tfdqn.tuning.run_progress import file_bytes
+from tfdqn.system.subprocesses import how_it_ended, last_line, start_process, status_when_ended
+from tfdqn.tuning.observed_run import ObservedRun, Outcome, file_bytes
 
 TFDQN = (sys.executable, "-m", "tfdqn")
 _LOOK_SECONDS = 0.2
 _MAX_SHOWN_CHARACTERS = 300
+# TensorFlow's variable for the number of threads of one operation; `learner.threads` overrides it.
+_THREADS = "TF_NUM_INTRAOP_THREADS"
+_GRACE_SECONDS = TRAITS[LEARNER.role].grace_seconds  # to save and end after SIGTERM, before it is killed
+# Exit statuses of a process that was asked to end and could not save, or not in time.
+UNSAVED = (130, 143, *(-number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)))
 
-Child = TypeVar("Child", bound=ChildProcess)
+Child = TypeVar("Child", bound="ChildProcess")
+
+
+class ChildProcess(ABC):
+    """A child process that `ChildRuns` starts, polls a few times a second, and ends."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen | None = None
+        self._deadline_seconds: float | None = None  # when it is killed; None: it has not been asked to end
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it was started."""
+        return self._process is not None
+
+    @property
+    def is_asked_to_end(self) -> bool:
+        """Whether it was asked to save and end."""
+        return self._deadline_seconds is not None
+
+    @property
+    @abstractmethod
+    def has_ended(self) -> bool:
+        """Whether `look` has found that it ended, or it could not be started."""
+
+    @abstractmethod
+    def start(self, command: Sequence[str], environment: Mapping[str, str | None]) -> None:
+        """Starts the process.
+
+        Args:
+          command: the beginning of its command line.
+          environment: variables to set; with None, to remove.
+        """
+
+    @abstractmethod
+    def look(self) -> bool:
+        """Polls the process; returns whether it has ended since the last call."""
+
+    def stop(self) -> None:
+        """Asks the process to save and end; `look` returns True once it has."""
+        if self._process is not None and not self.has_ended and not self.is_asked_to_end:
+            self._deadline_seconds = time.monotonic() + _GRACE_SECONDS
+            os.kill(self._process.pid, signal.SIGTERM)  # it hasn't been reaped, so the pid is still its own
+
+    def kill(self) -> None:
+        """Kills the process and all that it has started, without waiting."""
+        if self._process is not None and not self.has_ended:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _status(self) -> int | None:
+        """Its exit status, as from `status_when_ended`. Kills it if it was asked to end and hasn't done so in time."""
+        if self._process is None:
+            return None
+        if self._deadline_seconds is not None and time.monotonic() > self._deadline_seconds:
+            self.kill()
+        return status_when_ended(self._process)
 
 
 class _Over:
@@ -163,3 +231,31 @@ class ChildRuns(Generic[Child]):
     def _end_at_once(self) -> None:
         self.kill()
         end_at_once()
+
+
+def default_jobs(config: Config, cores: int, gpus: int) -> int:
+    """How many runs are trained in parallel by default: as many as there are cores for, and at most one per GPU.
+
+    A run keeps busy a core for each process that computes gradients, one for acting if that overlaps with learning, and
+    one for each environment in a process of its own.
+    """
+    busy = max(1, sum(tensorflow_jobs(config).values()))
+    busy += config.learner.schedule == "overlap"
+    busy += config.task.num_envs if config.task.vectorization == "async" else 0
+    return max(1, min(cores // busy, gpus or cores))
+
+
+def slots_of_this_host(config: Config, jobs: int | None, most: int) -> list[Mapping[str, str | None]]:
+    """The `slots` of `jobs` runs on this host, `default_jobs` of them if that is None, but at most `most`."""
+    cores, gpus = available_cores(), visible_gpus()
+    return slots(max(1, min(jobs or default_jobs(config, cores, len(gpus)), most)), cores, gpus)
+
+
+def slots(jobs: int, cores: int, gpus: tuple[str, ...]) -> list[Mapping[str, str | None]]:
+    """The environment variables of each of `jobs` runs: its share of the cores and GPUs, and no `TF_CONFIG`.
+
+    Cores are shared by limiting threads; by a variable, not by a key, so that the run's configuration stays the same. A
+    limit that the user has set is kept.
+    """
+    threads = os.environ.get(_THREADS) or str(max(1, cores // jobs))
+    return [{VARIABLE: None, _THREADS: threads, **share} for share in gpu_shares(gpus, jobs)]

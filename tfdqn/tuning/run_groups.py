@@ -1,4 +1,4 @@
-"""`RunGroup`: a child process (`train_group`) that trains several runs, a thread each, as its parent sees it.
+"""`RunGroup`: a child process (`thread_runs`) that trains several runs, a thread each, as its parent sees it.
 
 The process writes how each run ended to a file in the run's directory (`RunDir.child_end_file`).
 """
@@ -13,11 +13,10 @@ from tfdqn.config.toml import dump
 from tfdqn.errors import RunDirError
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.system.subprocesses import how_it_ended, start_process
-from tfdqn.tuning.child_process import UNSAVED, ChildProcess
-from tfdqn.tuning.observed_run import ObservedRun, Outcome
-from tfdqn.tuning.run_progress import file_bytes
+from tfdqn.tuning.child_runs import UNSAVED, ChildProcess
+from tfdqn.tuning.observed_run import ObservedRun, Outcome, file_bytes
 
-TRAIN_GROUP = (sys.executable, "-m", "tfdqn.tuning.train_group")
+TRAIN_GROUP = (sys.executable, "-m", "tfdqn.tuning.thread_runs")
 
 
 class RunEnd(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from tfdqn.storage.locks import holder_of
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.training.stopping import finished_summary
-from tfdqn.tuning.run_progress import ProgressReader
+from tfdqn.tuning.observed_run import ProgressReader
 
 
 class SeedResult(Struct, frozen=True, kw_only=True):

@@ -9,13 +9,13 @@ from typing import NamedTuple, Protocol, TypeVar
 from msgspec.structs import replace
 
 from tfdqn.config import Config
+from tfdqn.errors import counted
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.processors import available_cores, visible_gpus
-from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns
+from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, slots, slots_of_this_host
 from tfdqn.tuning.observed_run import ObservedRun, Outcome
 from tfdqn.tuning.run_groups import TRAIN_GROUP, GroupedRun, RunGroup
 from tfdqn.tuning.seed_results import SeedsSummary, summarize, write_summary
-from tfdqn.tuning.slots import default_jobs, slots
 
 R = TypeVar("R", bound=ObservedRun)
 Look = Callable[[Sequence[ObservedRun]], None]
@@ -65,10 +65,9 @@ def train_seeds(
     runs = {seed: ChildRun(f"seed {seed}", replace(config, seed=seed), folder.run(seed), options) for seed in seeds}
 
     def train(left: list[ChildRun], look: Look) -> bool:
-        cores, gpus = available_cores(), visible_gpus()
-        at_once = max(1, min(jobs or default_jobs(config, cores, len(gpus)), len(left)))
-        _say_beginning(view, len(left), len(runs), f"{at_once} at a time", cores, folder)
-        return ChildRuns[ChildRun](slots(at_once, cores, gpus), view.say, command).run(left, look)
+        slots = slots_of_this_host(config, jobs, len(left))
+        _say_beginning(view, len(left), len(runs), f"{len(slots)} at a time", folder)
+        return ChildRuns[ChildRun](slots, view.say, command).run(left, look)
 
     return _train(config, runs, folder, view, train)
 
@@ -89,7 +88,7 @@ def train_seeds_together(
         count = min(at_once, len(gpus) or cores)
         groups = [RunGroup(left[i::count], len(range(i, at_once, count)), folder.native_log) for i in range(count)]
         processes = f"{count} process{'es' if count > 1 else ''}"
-        _say_beginning(view, len(left), len(runs), f"{at_once} together in {processes}", cores, folder)
+        _say_beginning(view, len(left), len(runs), f"{at_once} together in {processes}", folder)
 
         def look_at(ended: list[RunGroup]) -> None:
             look([run for group in groups for run in group.newly_ended()])
@@ -130,10 +129,9 @@ def _train(
         )
 
 
-def _say_beginning(view: View, left: int, count: int, how: str, cores: int, folder: SeedsFolder) -> None:
+def _say_beginning(view: View, left: int, count: int, how: str, folder: SeedsFolder) -> None:
     finished = f" ({count - left} finished before)" if left < count else ""
-    of_cores = f"{cores} core{'s' if cores > 1 else ''}"
-    view.say(f"{count} seed{'s' if count > 1 else ''} in {folder.path}{finished}: {how} on {of_cores}")
+    view.say(f"{counted(count, 'seed')} in {folder.path}{finished}: {how} on {counted(available_cores(), 'core')}")
 
 
 def _end_message(run: ObservedRun) -> str:

@@ -14,16 +14,19 @@ from tfdqn.errors import listed
 from tfdqn.randomness import derived_seed
 from tfdqn.storage.locks import Attempt, FileLock, holder_of
 from tfdqn.system.interval import IntervalTrigger
-from tfdqn.tuning.optuna_terms import Pruner, make_pruner, suggest, value_of
 from tfdqn.tuning.search_space import SearchSpace
 from tfdqn.tuning.study_folder import StudyError, StudyFolder
 from tfdqn.tuning.study_storage import (
     HEARTBEAT_SECONDS,
+    Pruner,
+    make_pruner,
     open_database,
     open_journal,
     quiet_optuna,
     require_optuna,
     shown_url,
+    suggest,
+    value_of,
 )
 from tfdqn.tuning.trial_records import Trial, TrialState, total_evaluations
 

@@ -1,8 +1,10 @@
-"""`ThreadRuns`: trains runs in this process, a thread each, a few at a time.
+"""`train_in_threads`: trains runs in this process, a thread each, a few at a time.
 
-The messages of a run go to a log in its directory, the same as in `child_runs`.
+The messages of a run go to a log in its directory, the same as in `child_runs`. As a program,
+`python -m tfdqn.tuning.thread_runs MOST LOG RUN...`, this is the process of a `RunGroup`; on SIGTERM it saves all runs.
 """
 
+import sys
 import threading
 import time
 import traceback
@@ -11,14 +13,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from tfdqn.config import Config
+import msgspec
+
+from tfdqn.config import Config, toml
 from tfdqn.errors import UserError, one_line
 from tfdqn.records import Summary
+from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
 from tfdqn.system.signals import end_at_once, end_start, interruptions, stopping_line
+from tfdqn.system.utf8 import begin_in_utf8
 from tfdqn.tuning.observed_run import ObservedRun, Outcome
+from tfdqn.tuning.run_groups import RunEnd
 
-Train = Callable[["ThreadRun", Callable[[str], None]], Summary]  # (run, prints one line) → the run's summary
+# (run, prints one line, whether it is asked to end) → the run's summary
+Train = Callable[["ThreadRun", Callable[[str], None], Callable[[], bool]], Summary]
 _LOOK_SECONDS = 0.2
 
 
@@ -70,7 +79,7 @@ class ThreadRun(ObservedRun):
                 print(line, file=log, flush=True)
 
         try:
-            summary = train(self, say)
+            summary = train(self, say, self._interrupted)
             say(f"{summary.status}: {summary.reason}")
         except UserError as error:
             self.why = " ".join(str(error).split())
@@ -80,65 +89,92 @@ class ThreadRun(ObservedRun):
             say(traceback.format_exc())
 
 
-class ThreadRuns:
-    """Trains runs in threads. For the main thread, which receives the signals.
+def train_in_threads(
+    runs: Sequence[ThreadRun],
+    most: int,
+    native_log: Path,
+    say: Callable[[str], None],
+    look: Callable[[list[ThreadRun]], None],
+) -> bool:
+    """Trains runs in order until all have ended, or the user asks to stop; those in training then save and end.
+
+    For the main thread, which receives the signals. One before the first run has begun ends the process.
 
     Args:
-      most: how many runs are trained at a time.
-      say: prints one line for the user.
+      runs: at least one.
+      most: how many are trained at a time.
       native_log: a file that takes the output of C++ libraries.
+      say: prints one line for the user.
+      look: called a few times a second with those that have ended since.
+
+    Returns whether all were trained; False if some were not begun because the user asked to stop.
     """
 
-    def __init__(self, most: int, say: Callable[[str], None], native_log: Path):
-        self._most, self._say, self._native_log = most, say, native_log
-        self._is_over = False
+    def acknowledge() -> None:
+        if any(each.has_begun for each in runs):
+            say(stopping_line())
+        else:
+            end_start(lambda: say("stopped while starting: nothing was lost"))
 
-    def run(self, runs: Sequence[ThreadRun], look: Callable[[list[ThreadRun]], None]) -> bool:
-        """Trains runs in order until all have ended, or the user asks to stop; those in training then save and end.
-        A signal before the first has begun ends the process.
+    with interruptions(end_at_once, acknowledge) as interrupted:
+        from tfdqn.training.together import side_by_side, train_beside  # TensorFlow
 
-        Args:
-          runs: at least one.
-          look: called a few times a second with those that have ended since.
+        with side_by_side(runs[0].config, most, native_log) as devices:
 
-        Returns whether all were trained; False if some were not begun because the user asked to stop.
-        """
+            def train(run: ThreadRun, say: Callable[[str], None], asked: Callable[[], bool]) -> Summary:
+                return train_beside(run.config, run.run, run.name, devices, native_log, say, asked)
 
-        def acknowledge() -> None:
-            if any(each.has_begun for each in runs):
-                self._say(stopping_line())
-            else:
-                end_start(lambda: self._say("stopped while starting: nothing was lost"))
+            return _train_all(list(runs), most, look, train, interrupted)
 
-        with interruptions(end_at_once, acknowledge) as interrupted:
-            from tfdqn.training.together import side_by_side, train_beside  # TensorFlow
 
-            def asked() -> bool:
-                return self._is_over or interrupted()
+def _train_all(
+    left: list[ThreadRun],
+    most: int,
+    look: Callable[[list[ThreadRun]], None],
+    train: Train,
+    interrupted: Callable[[], bool],
+) -> bool:
+    running: list[ThreadRun] = []
+    is_over = False
 
-            with side_by_side(runs[0].config, self._most, self._native_log) as devices:
+    def asked() -> bool:
+        return is_over or interrupted()
 
-                def train(run: ThreadRun, say: Callable[[str], None]) -> Summary:
-                    return train_beside(run.config, run.run, run.name, devices, self._native_log, say, asked)
+    try:
+        while running or (left and not asked()):
+            while left and len(running) < most and not asked():
+                running.append(left.pop(0))
+                running[-1].start(train, asked)
+            time.sleep(_LOOK_SECONDS)
+            ended = [each for each in running if each.look()]
+            running = [each for each in running if each not in ended]
+            look(ended)
+        return not left
+    finally:
+        is_over = True
+        while running:  # if one doesn't end in time, its watchdog ends this process
+            time.sleep(_LOOK_SECONDS)
+            running = [each for each in running if not each.look()]
 
-                return self._run(list(runs), look, train, asked)
 
-    def _run(
-        self, left: list[ThreadRun], look: Callable[[list[ThreadRun]], None], train: Train, asked: Callable[[], bool]
-    ) -> bool:
-        running: list[ThreadRun] = []
-        try:
-            while running or (left and not asked()):
-                while left and len(running) < self._most and not asked():
-                    running.append(left.pop(0))
-                    running[-1].start(train, asked)
-                time.sleep(_LOOK_SECONDS)
-                ended = [each for each in running if each.look()]
-                running = [each for each in running if each not in ended]
-                look(ended)
-            return not left
-        finally:
-            self._is_over = True
-            while running:  # if one doesn't end in time, its watchdog ends this process
-                time.sleep(_LOOK_SECONDS)
-                running = [each for each in running if not each.look()]
+def main(most: int, native_log: Path, paths: Sequence[Path]) -> None:
+    """Trains the runs that `GroupedRun.join` has prepared in these directories, at most `most` at a time."""
+    runs = [ThreadRun(run.path.name, toml.load(run.child_config_file), run) for run in map(RunDir, paths)]
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    train_in_threads(runs, most, native_log, say, _write_ends)
+
+
+def _write_ends(ended: Sequence[ThreadRun]) -> None:
+    for each in ended:
+        assert each.outcome is not None
+        end = RunEnd(each.outcome, each.is_saved, each.why)
+        write_atomically(each.run.child_end_file, msgspec.json.encode(end))
+
+
+if __name__ == "__main__":
+    begin_in_utf8()
+    ignore_warnings_of_libraries()
+    main(int(sys.argv[1]), Path(sys.argv[2]), [Path(each) for each in sys.argv[3:]])

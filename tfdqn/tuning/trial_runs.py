@@ -1,14 +1,16 @@
-"""`TrialRuns`: runs a study's trials: starts or resumes each, monitors and prunes it, and reports its results."""
+"""`search`: runs trials until the study has enough; `write_best`: writes the best trial's configuration."""
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from tfdqn.config import Config, toml
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ConfigError, counted
+from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.system.interval import IntervalTrigger
-from tfdqn.tuning.child_runs import ChildRun
+from tfdqn.system.processors import available_cores
+from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, slots_of_this_host
 from tfdqn.tuning.observed_run import Outcome
 from tfdqn.tuning.search_space import SearchSpace
 from tfdqn.tuning.study import ClaimedTrial, Study
@@ -33,26 +35,52 @@ class Template(NamedTuple):
         return toml.parse(self.content, [*self.overrides, *self.space.overrides(values)], self.origin, unused={})
 
 
-class TrialRuns:
-    """For `ChildRuns.run`: iterating yields the runs to start, and `look` handles those that run.
+class View(Protocol):
+    """Shows a search to a person."""
+
+    def say(self, line: str) -> None: ...
+
+    def show(self, trials: Sequence[Trial], runs: Sequence[ChildRun]) -> None: ...
+
+
+def search(
+    study: Study, template: Template, wanted: int, view: View, jobs: int | None = None, command: Sequence[str] = TFDQN
+) -> bool:
+    """Runs trials until the study has `wanted` trials; returns False if the user asks to stop before.
 
     Args:
-      study: supplies the trials, and records their results.
-      template: makes a run's configuration from a trial's values.
+      study: other processes may run trials of it at the same time.
+      template: makes a run's configuration of a trial's values.
       wanted: how many trials the study is to have, including those that it has.
-      say: prints one line for the user.
-      show: called regularly with the study's trials and the runs in progress.
+      view: shows the search.
+      jobs: how many trials this process runs in parallel; None: as many as this host has cores for.
+      command: the beginning of each command line, before `train`.
+
+    Raises StudyError if every trial fails.
+    """
+    slots = slots_of_this_host(template.filled({}), jobs, wanted)
+    how = f"{len(slots)} at a time on {counted(available_cores(), 'core')}"
+    view.say(f"{counted(wanted, 'trial')} in {study.folder.path}: {how}")
+    trials = _TrialRuns(study, template, wanted, view)
+    return ChildRuns[ChildRun](slots, view.say, command).run(trials, trials.look)
+
+
+def write_best(study: Study, template: Template, best: Trial) -> Config:
+    """Writes the best trial's configuration to a file that `tfdqn train` takes, and returns it."""
+    config = template.filled(best.values)
+    heading = f"# Trial {best.number}, the best of {study.folder.path.name}: mean return {best.score:,.2f}.\n"
+    write_atomically(study.folder.best_config_file, (heading + toml.dump(config)).encode())
+    return config
+
+
+class _TrialRuns:
+    """For `ChildRuns.run`: iterating yields the runs to start, and `look` monitors and prunes those that run.
+
+    The arguments are those of `search`.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        template: Template,
-        wanted: int,
-        say: Callable[[str], None],
-        show: Callable[[Sequence[Trial], Sequence[ChildRun]], None],
-    ):
-        self._study, self._template, self._wanted, self._say, self._show = study, template, wanted, say, show
+    def __init__(self, study: Study, template: Template, wanted: int, view: View):
+        self._study, self._template, self._wanted, self._view, self._say = study, template, wanted, view, view.say
         self._running: dict[ChildRun, ClaimedTrial] = {}
         self._reported: Counter[ChildRun] = Counter()  # the number of the newest evaluation
         self._pruned: set[ChildRun] = set()
@@ -88,7 +116,7 @@ class TrialRuns:
         if ended:
             self._refreshed()
             self._require_some_success()
-        self._show(self._trials, list(self._running))
+        self._view.show(self._trials, list(self._running))
 
     def _run_of(self, claimed: ClaimedTrial) -> ChildRun | None:
         """The run of a trial; None if the trial has failed already, because its values contradict each other."""

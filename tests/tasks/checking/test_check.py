@@ -14,7 +14,7 @@ from tfdqn.errors import TaskError
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec, discrete
 from tfdqn.tasks.checking.check import TaskCheck, check, transition_bytes
-from tfdqn.tasks.checking.random_play import Play, RandomPlay
+from tfdqn.tasks.checking.random_play import Play, play_at_random
 from tfdqn.tasks.registry import resolve_spec
 
 TWO = np.array([0.5, 1.5], np.float32)
@@ -150,7 +150,9 @@ def test_a_task_that_begins_alike_whatever_the_seed_is_noted(registered: Any) ->
 
 
 def test_a_slow_task_is_ended_after_some_seconds(registered: Any) -> None:
-    found = found_of(registered(Careless, how="alike", seconds=0.02), env_steps=200, seconds=0.1, num_envs=1)
+    found = found_of(
+        registered(Careless, how="alike", seconds=0.02), env_steps=200, seconds=0.1, num_envs=1, vectorization="sync"
+    )
     assert found.can_train and "ended after" in line(found, "1 environment")
 
 
@@ -249,14 +251,12 @@ def test_a_transitions_bytes_are_those_of_the_replays_rows(masks: bool, actions:
 
 
 def test_plays_that_fail_say_nothing_of_other_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = RandomPlay.play
-
-    def fails_by_its_seed(self: RandomPlay, seed: int) -> Play:
+    def fails_by_its_seed(task: Task, seed: int, *arguments: Any) -> Play:
         if seed:
             raise TaskError("failed")
-        return play(self, seed)
+        return play_at_random(task, seed, *arguments)
 
-    monkeypatch.setattr(RandomPlay, "play", fails_by_its_seed)
+    monkeypatch.setattr("tfdqn.tasks.checking.check.play_at_random", fails_by_its_seed)
     found = found_of("CartPole-v1")
     assert [each.verdict for each in found.findings if each.about == "another seed"] == ["no", "no", "no"]
     assert found.failures == ["failed"]

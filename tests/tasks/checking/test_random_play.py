@@ -4,7 +4,7 @@ import numpy as np
 
 from tfdqn.config import Task
 from tfdqn.task_spec import ActionSpec, TaskSpec
-from tfdqn.tasks.checking.random_play import RandomPlay, random_actions
+from tfdqn.tasks.checking.random_play import play_at_random, random_actions
 
 
 def a_spec(*num_actions: int) -> TaskSpec:
@@ -33,9 +33,9 @@ def test_branches_are_drawn_each_from_its_own_actions() -> None:
 def test_a_play_counts_transitions_and_not_resets() -> None:
     task = Task(id="tests.support.toy_environments:Counter-v0", num_envs=2, vectorization="sync")
     told: list[int] = []
-    play = RandomPlay(task, 12, 60.0, told.append).play(seed=0)
+    play = play_at_random(task, 0, 12, 60.0, told.append)
     # Counter's episodes have three steps; the row after each only carries the reset: rows 4, 8 and 12.
     assert play.lengths == (3,) * 6 and play.steps == 12 and play.env_steps == 2 * 9
     assert told == list(range(1, 13))
-    assert RandomPlay(task, 12, 60.0, told.append).play(seed=0).digest == play.digest
-    assert RandomPlay(task, 11, 60.0, told.append).play(seed=0).digest != play.digest
+    assert play_at_random(task, 0, 12, 60.0, told.append).digest == play.digest
+    assert play_at_random(task, 0, 11, 60.0, told.append).digest != play.digest

@@ -6,8 +6,7 @@ import pytest
 from tfdqn.config import Task
 from tfdqn.system.processors import available_cores
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
-from tfdqn.tasks.checking.info_keys import Told
-from tfdqn.tasks.checking.random_play import Play
+from tfdqn.tasks.checking.random_play import Play, Told
 from tfdqn.tasks.checking.suggestions import may_be_faster_in_processes, suggestions
 
 NOTHING = Told()

@@ -8,8 +8,7 @@ import pytest
 
 from tfdqn.config import Task
 from tfdqn.errors import PackageMissingError, TaskError
-from tfdqn.tasks.fields.job_shop import make_job_shop
-from tfdqn.tasks.fields.job_shop_instances import OPTIMA
+from tfdqn.tasks.fields.job_shop import OPTIMA, make_job_shop
 from tfdqn.tasks.registry import make_task, resolve_spec
 
 KEYS = {"id": "tfdqn/JobShop-v0", "action_masks": True, "action_mask_source": "method:valid_action_mask"}

@@ -14,8 +14,7 @@ from tfdqn.config.toml import with_changed_task
 from tfdqn.errors import UserError
 from tfdqn.system.processors import available_cores
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.checking.info_keys import told_by
-from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, RandomPlay
+from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, play_at_random, told_by
 from tfdqn.tasks.checking.suggestions import ENDLESS_STEPS, Suggestion, may_be_faster_in_processes, suggestions
 from tfdqn.tasks.registry import resolve_spec
 
@@ -181,9 +180,10 @@ class _Trial:
     def _play(
         self, about: str, task: Task, env_steps: int, seconds: float, seed: int, to_an_end: bool = False
     ) -> Play | None:
-        play = RandomPlay(task, env_steps, seconds, lambda steps: self._tell(about, steps, env_steps), to_an_end)
         try:
-            return play.play(seed)
+            return play_at_random(
+                task, seed, env_steps, seconds, lambda steps: self._tell(about, steps, env_steps), to_an_end
+            )
         except UserError as error:
             self.findings.append(Finding(about, "no", str(error)))
             return None

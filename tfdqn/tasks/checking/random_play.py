@@ -1,17 +1,29 @@
-"""`RandomPlay`: plays a task at random, and keeps what it gave and how fast it was."""
+"""`play_at_random`: plays a task at random, and keeps what it gave and how fast it was.
 
+`told_by`: what one environment says in its own `info` and by its methods, before adapters drop it.
+"""
+
+import contextlib
 import hashlib
+import re
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from gymnasium.vector import SyncVectorEnv
+from msgspec import structs
 
 from tfdqn.config import Task
-from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.registry import make_task
+from tfdqn.task_spec import MaskForms, TaskSpec
+from tfdqn.tasks.adapters.legal_actions import takes_no_arguments
+from tfdqn.tasks.checked_env import bare
+from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
+from tfdqn.tasks.registry import make_task, suite_of
 from tfdqn.types import Observation, Step
 
+_TOLD_STEPS = 20
+_MASK_METHOD = re.compile(r"[a-z]\w*masks?|masks?")
 REMEMBERED_STEPS = 100  # the first steps, by whose digest two plays are compared
 
 
@@ -37,43 +49,37 @@ class Play(NamedTuple):
         return self.env_steps / max(self.seconds, 1e-9)
 
 
-class RandomPlay:
-    """Plays a task by random legal actions.
+def play_at_random(
+    config: Task, seed: int, env_steps: int, seconds: float, tell: Callable[[int], None], to_an_end: bool = False
+) -> Play:
+    """Plays a task once by random legal actions. Raises UserError if the task fails.
 
     Args:
       config: the section `task` of the configuration.
+      seed: of the environments and the actions.
       env_steps: how many steps to take in each environment.
-      seconds: of stepping, after which a play ends early.
+      seconds: of stepping, after which the play ends early.
       tell: is called after each step with the number of steps taken in each environment.
-      to_an_end: whether a play also ends with the first episode that ends.
+      to_an_end: whether the play also ends with the first episode that ends.
     """
-
-    def __init__(
-        self, config: Task, env_steps: int, seconds: float, tell: Callable[[int], None], to_an_end: bool = False
-    ):
-        self._config, self._env_steps, self._seconds, self._tell = config, env_steps, seconds, tell
-        self._to_an_end = to_an_end
-
-    def play(self, seed: int) -> Play:
-        """Plays once, with environments and actions seeded by `seed`. Raises UserError if the task fails."""
-        task = make_task(self._config)
-        try:
-            observation, legal = task.reset(seed)
-            recorder = _Recorder(task.spec, observation, task.num_envs)
-            rng, seconds = np.random.default_rng(seed), 0.0
-            for done in range(1, self._env_steps + 1):
-                actions = random_actions(task.spec, legal, task.num_envs, rng)
-                began = time.perf_counter()
-                step = task.step(actions)
-                seconds += time.perf_counter() - began
-                legal = step.legal_actions
-                recorder.add(step)
-                self._tell(done)
-                if seconds > self._seconds or (self._to_an_end and step.ended.any()):
-                    break
-            return recorder.play(task.is_own_vector_version, task.state() is not None, seconds)
-        finally:
-            task.close()
+    task = make_task(config)
+    try:
+        observation, legal = task.reset(seed)
+        recorder = _Recorder(task.spec, observation, task.num_envs)
+        rng, taken = np.random.default_rng(seed), 0.0
+        for done in range(1, env_steps + 1):
+            actions = random_actions(task.spec, legal, task.num_envs, rng)
+            began = time.perf_counter()
+            step = task.step(actions)
+            taken += time.perf_counter() - began
+            legal = step.legal_actions
+            recorder.add(step)
+            tell(done)
+            if taken > seconds or (to_an_end and step.ended.any()):
+                break
+        return recorder.play(task.is_own_vector_version, task.state() is not None, taken)
+    finally:
+        task.close()
 
 
 def random_actions(spec: TaskSpec, legal: np.ndarray | None, num_envs: int, rng: np.random.Generator) -> np.ndarray:
@@ -143,3 +149,55 @@ class _Recorder:
         specs = self._spec.observation
         numbers = [array for name, array in observation.items() if specs[name].is_of_unknown_scale]
         self._largest = max(self._largest, *(float(np.abs(array).max()) for array in numbers), 0.0)
+
+
+class Told(NamedTuple):
+    """What the first 20 steps of one environment tell, or those until it fails."""
+
+    info: frozenset[str] = frozenset()  # the keys of `info`
+    most_lives: int = 0  # the highest number in info["lives"]
+    mask_methods: tuple[str, ...] = ()  # methods that return a boolean for each action
+
+
+def told_by(config: Task) -> Told:
+    """Makes the task's first environment and takes a few random steps in it."""
+    keys: set[str] = set()
+    lives, methods = 0, tuple[str, ...]()
+    with contextlib.suppress(Exception, SystemExit), quiet_gymnasium():  # the check's plays report a failure
+        spec, make = suite_of(config).environments(structs.replace(config, num_envs=1, vectorization="auto"), None)
+        with contextlib.closing(make()) as envs:
+            for info in _infos(envs):
+                keys |= {key for key in info if isinstance(key, str) and not key.startswith("_")}
+                lives = max(lives, _lives(info))
+            if isinstance(envs, SyncVectorEnv):
+                methods = _mask_methods(bare(envs.envs[0]).unwrapped, MaskForms(spec.actions))
+    return Told(frozenset(keys), lives, methods)
+
+
+def _infos(envs: Any) -> Any:
+    """Yields the `info` of a reset and of each random step, from the first environment or a vectorised version."""
+    env: Any = bare(envs.envs[0]) if isinstance(envs, SyncVectorEnv) else envs
+    space = env.action_space if isinstance(envs, SyncVectorEnv) else envs.single_action_space
+    space.seed(0)
+    yield env.reset(seed=0)[1]
+    for _ in range(_TOLD_STEPS):
+        action = space.sample() if isinstance(envs, SyncVectorEnv) else np.array([space.sample()])
+        *_, terminated, truncated, info = env.step(action)
+        yield info
+        if isinstance(envs, SyncVectorEnv) and (terminated or truncated):
+            yield env.reset()[1]
+
+
+def _lives(info: dict[str, Any]) -> int:
+    lives = np.asarray(info.get("lives", 0))
+    return int(lives.max()) if lives.size and lives.dtype.kind in "iu" else 0
+
+
+def _mask_methods(env: Any, forms: MaskForms) -> tuple[str, ...]:
+    """The methods whose names end in "mask" or "masks", and which now return a mask in one of its forms."""
+    found = []
+    for name in filter(_MASK_METHOD.fullmatch, dir(env)):
+        with contextlib.suppress(Exception, SystemExit):
+            if takes_no_arguments(env, name) and np.isin(forms.in_a_row(getattr(env, name)()), (0, 1)).all():
+                found.append(name)
+    return tuple(found)

@@ -7,8 +7,7 @@ from tfdqn.config import Task
 from tfdqn.system.processors import available_cores
 from tfdqn.task_spec import ArraySpec
 from tfdqn.tasks.adapters.legal_actions import MASK, METHODS
-from tfdqn.tasks.checking.info_keys import Told
-from tfdqn.tasks.checking.random_play import Play
+from tfdqn.tasks.checking.random_play import Play, Told
 
 _NATURE_CNN_PIXELS = 36  # the least height and width that the convolutions of `nature_cnn` take
 _SLOW_STEPS_PER_SECOND = 1_000.0  # below this, the cost of processes is small beside that of a step

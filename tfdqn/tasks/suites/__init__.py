@@ -5,7 +5,7 @@ which `BatchedTask` steps. A suite imports the storeys below `tasks`, the adapte
 
 To add one (`atari` and `envpool` are examples):
 1. A file here with a class that is a `Suite` (`suite.py`): `check`, `describe`, `environments`, `installed`.
-   `description.describe` makes a `TaskSpec` of a task's spaces. Single environments are adapted, checked and batched by
+   `suite.describe` makes a `TaskSpec` of a task's spaces. Single environments are adapted, checked and batched by
    `gymnasium_envs`; a vectorised version is used as it is, inside `VectorMasks` if it gives masks.
 2. Its name in `registry.SUITES`: it then has the ids that begin with "name/", and tasks with `task.suite = "name"`.
    Outside the package, `registry.register_suite(name, suite)` does the same, in a module that is named before the colon

@@ -2,11 +2,12 @@
 
 A step repeats an action for four frames; in each frame the previous action is repeated instead with probability 0.25
 (sticky actions). A picture is the pixelwise maximum of the last two frames, in grey, 84 x 84; an observation is the
-stack of the last `task.frame_stack` pictures.
+stack of the last `task.frame_stack` pictures. One environment in gymnasium's wrappers and many in ale-py's threads give
+the same frames.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import gymnasium
@@ -15,21 +16,22 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import DependencyNotInstalled
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.wrappers import AtariPreprocessing
 from msgspec import Meta
 
 from tfdqn import config as configuration
 from tfdqn.errors import PackageMissingError, TaskError
+from tfdqn.randomness import seeds_of_environments
 from tfdqn.system.shell_commands import install_extra
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.observations import observation_bytes
-from tfdqn.tasks.suites import atari_envs, gymnasium_envs, packages
-from tfdqn.tasks.suites.description import describe
+from tfdqn.tasks.suites import gymnasium_envs, packages
 from tfdqn.tasks.suites.gymnasium import find_env_spec
 from tfdqn.tasks.suites.gymnasium_envs import Recipe
 from tfdqn.tasks.suites.keyword_arguments import refuse_set_elsewhere, refuse_unknown
 from tfdqn.tasks.suites.processes import require_room
-from tfdqn.tasks.suites.suite import TaskEntry
+from tfdqn.tasks.suites.suite import TaskEntry, describe
 
 _PACKAGE = next(package for package in packages.PACKAGES if package.module == "ale_py")
 _SET_ELSEWHERE = {
@@ -71,7 +73,7 @@ class AtariSuite:
         """As `Suite`."""
         self.check(task)
         settings = _settings(task)
-        actions = atari_envs.action_names(_game(task), settings.full_action_space)
+        actions = action_names(_game(task), settings.full_action_space)
         return describe(
             task,
             _frame(settings),
@@ -129,9 +131,7 @@ def _max_episode_steps(task: configuration.Task, settings: Settings) -> int:
 
 def _together(task: configuration.Task, settings: Settings) -> VectorEnv:
     frames = _max_episode_steps(task, settings) * settings.frameskip
-    return atari_envs.make_vector(
-        _game(task), task.num_envs, task.frame_stack, frames, msgspec.structs.asdict(settings)
-    )
+    return make_vector(_game(task), task.num_envs, task.frame_stack, frames, msgspec.structs.asdict(settings))
 
 
 def _one_by_one(task: configuration.Task, settings: Settings, render_mode: str | None) -> VectorEnv:
@@ -142,7 +142,7 @@ def _one_by_one(task: configuration.Task, settings: Settings, render_mode: str |
         "max_num_frames_per_episode": _max_episode_steps(task, settings) * settings.frameskip,
     }
     recipe = Recipe(
-        env_spec=EnvSpec(id=task.id, entry_point="tfdqn.tasks.suites.atari_envs:make_single"),
+        env_spec=EnvSpec(id=task.id, entry_point="tfdqn.tasks.suites.atari:make_single"),
         kwargs=kwargs,
         max_episode_steps=None,
         frame_stack=task.frame_stack,
@@ -157,3 +157,86 @@ def _one_by_one(task: configuration.Task, settings: Settings, render_mode: str |
         raise TaskError(
             f"{task.id}, stepped one environment at a time, needs a package: {install_extra(_PACKAGE.extra)}"
         ) from error
+
+
+def action_names(game: str, full_action_space: bool) -> tuple[str, ...]:
+    """The names of the actions that do something in the game, or of all 18."""
+    ale_py = _ale_py()
+    ale = ale_py.ALEInterface()
+    ale.loadROM(ale_py.roms.get_rom_path(game))
+    actions = ale.getLegalActionSet() if full_action_space else ale.getMinimalActionSet()
+    return tuple(action.name for action in actions)
+
+
+def make_single(
+    game: str,
+    noop_max: int,
+    frameskip: int,
+    img_height: int,
+    img_width: int,
+    render_mode: str | None = None,
+    **kwargs: Any,
+) -> gymnasium.Env:
+    """One environment, its frames not stacked; `kwargs` are those of `ale_py.AtariEnv`.
+
+    With `noop_max` above 0, an episode begins with 1 to `noop_max` frames without an action, which count towards its
+    limit.
+    """
+    env = _ale_py().AtariEnv(game, frameskip=1, render_mode=render_mode, **kwargs)
+    return AtariPreprocessing(env, noop_max=noop_max, frame_skip=frameskip, screen_size=(img_width, img_height))
+
+
+def make_vector(
+    game: str, num_envs: int, frame_stack: int, max_num_frames_per_episode: int, kwargs: Mapping[str, Any]
+) -> VectorEnv:
+    """Many environments, stepped by threads of C++; `kwargs` are those of `ale_py.vector_env.AtariVectorEnv`.
+
+    An episode begins with 0 to `noop_max` frames without an action, which don't count towards its limit.
+    """
+    _ale_py()
+    from ale_py.vector_env import AtariVectorEnv
+
+    envs = AtariVectorEnv(
+        game,
+        num_envs,
+        stack_num=frame_stack,
+        max_num_frames_per_episode=max_num_frames_per_episode,
+        # With `episodic_life` a lost life would begin a new game. `Lives` marks the loss instead.
+        episodic_life=False,
+        reward_clipping=False,
+        use_fire_reset=False,
+        **{**kwargs, "noop_max": kwargs["noop_max"] + 1},  # it draws from 0 to noop_max - 1
+    )
+    return AtariBatch(envs)
+
+
+class AtariBatch(VectorWrapper):
+    """`AtariVectorEnv` with a seed for each environment, derived from the batch's, and no axis for a stack of one."""
+
+    def __init__(self, env: Any) -> None:
+        super().__init__(env)
+        self._games = env
+        stack, *shape = env.single_observation_space.shape
+        self._is_frame = stack == 1
+        if self._is_frame:
+            self.single_observation_space = spaces.Box(0, 255, tuple(shape), np.uint8)
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        seeds = None if seed is None else np.array(seeds_of_environments(seed, self.num_envs))
+        frames, info = self._games.reset(seed=seeds, options=options)
+        return self._observed(frames), info
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        frames, reward, terminated, truncated, info = self._games.step(actions)
+        return self._observed(frames), reward, terminated, truncated, info
+
+    def _observed(self, frames: np.ndarray) -> np.ndarray:
+        return frames[:, 0] if self._is_frame else frames
+
+
+def _ale_py() -> Any:
+    """Imports ale_py and turns off its banner."""
+    import ale_py
+
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+    return ale_py

@@ -21,11 +21,9 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.legal_actions import MASK, MaskSource, mask_source, without_masks
 from tfdqn.tasks.adapters.vector_masks import VectorMasks
 from tfdqn.tasks.suites import envpool_envs, packages
-from tfdqn.tasks.suites.description import describe
-from tfdqn.tasks.suites.envpool_envs import Pool, PoolSpec
-from tfdqn.tasks.suites.envpool_rendering import require_rendering
+from tfdqn.tasks.suites.envpool_envs import Pool, PoolSpec, require_rendering
 from tfdqn.tasks.suites.keyword_arguments import could_not_be_made, refuse_set_elsewhere, refuse_unknown
-from tfdqn.tasks.suites.suite import TaskEntry
+from tfdqn.tasks.suites.suite import TaskEntry, describe
 
 _SET_ELSEWHERE = {
     "num_envs": "task.num_envs",

@@ -1,19 +1,29 @@
-"""`Pool`: EnvPool's environments with gymnasium's vector interface, by which `reset` is given the seeds."""
+"""`Pool`: EnvPool's environments with gymnasium's vector interface, by which `reset` is given the seeds.
+
+As a program, renders once the environments that the pickle in stdin makes.
+"""
 
 import importlib.util
+import os
+import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any, NamedTuple
 
+import gymnasium
 import numpy as np
 from gymnasium import Space, spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from tfdqn.errors import TaskError
 from tfdqn.randomness import seeds_of_environments
+from tfdqn.system.subprocesses import dies_with, how_it_ended
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 
 STACK = "stack_num"  # the argument of EnvPool's tasks that can stack frames
+_RENDERING_SECONDS = 120.0  # the most that a first picture may take
 _NO_LIMIT = (0, np.iinfo(np.int32).max)
 
 
@@ -159,3 +169,45 @@ def _with_infinite_bounds(space: Space[Any]) -> Space[Any]:
     low = np.where(space.low == limits.tiny, -np.inf, space.low)
     high = np.where(space.high == limits.max, np.inf, space.high)
     return spaces.Box(low, high, dtype=space.low.dtype.type)
+
+
+def require_rendering(task_id: str, make: Callable[[list[int]], Any]) -> None:
+    """Raises TaskError if an environment can't be rendered; finds that out in a process of its own.
+
+    Where OpenGL is missing, the renderer of MuJoCo's tasks ends the process that it runs in, and raises no exception.
+
+    Args:
+      task_id: EnvPool's id, for the error.
+      make: makes EnvPool's environments from a seed for each; must be picklable.
+    """
+    try:
+        trial = subprocess.run(
+            [sys.executable, "-P", "-m", __name__],  # -P: no module of the current folder shadows a library's
+            input=pickle.dumps(make),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_RENDERING_SECONDS,
+            preexec_fn=dies_with(os.getpid()),
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _cannot_be_rendered(task_id, f"no picture came within {_RENDERING_SECONDS:g} s") from error
+    if trial.returncode:
+        lines = [line for line in trial.stdout.decode(errors="replace").splitlines() if line.strip()]
+        why = lines[-1].removeprefix("ERROR: ") if lines else f"the process {how_it_ended(trial.returncode)}"
+        raise _cannot_be_rendered(task_id, why)
+
+
+def _cannot_be_rendered(task_id: str, why: str) -> TaskError:
+    others = '; `task.suite="auto"` renders gymnasium\'s version' if task_id in gymnasium.registry else ""
+    return TaskError(f"EnvPool can't render {task_id} here: {why}{others}")
+
+
+def _render_once(make: Callable[[list[int]], Any]) -> None:
+    pool = make([0])
+    pool.reset()
+    pool.render(env_ids=np.arange(1))
+
+
+if __name__ == "__main__":
+    _render_once(pickle.load(sys.stdin.buffer))

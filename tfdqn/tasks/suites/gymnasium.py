@@ -22,7 +22,6 @@ from tfdqn.tasks.adapters.legal_actions import MaskSource, find_masks, mask_sour
 from tfdqn.tasks.checked_env import bare
 from tfdqn.tasks.observations import observation_bytes
 from tfdqn.tasks.suites import envpool_envs, gymnasium_envs, packages
-from tfdqn.tasks.suites.description import describe, needed_keys
 from tfdqn.tasks.suites.gymnasium_envs import Recipe
 from tfdqn.tasks.suites.keyword_arguments import (
     could_not_be_made,
@@ -31,7 +30,7 @@ from tfdqn.tasks.suites.keyword_arguments import (
     unlike_defaults,
 )
 from tfdqn.tasks.suites.processes import require_room
-from tfdqn.tasks.suites.suite import TaskEntry
+from tfdqn.tasks.suites.suite import TaskEntry, describe, needed_keys
 
 log = logging.getLogger(__name__)
 

@@ -4,15 +4,14 @@ import functools
 import inspect
 import multiprocessing
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
-from gymnasium.wrappers import OrderEnforcing, TimeLimit
+from gymnasium.wrappers import FrameStackObservation, OrderEnforcing, TimeLimit
 
 from tfdqn.errors import TaskError
-from tfdqn.tasks.adapters.frames import Padding, stack_frames
 from tfdqn.tasks.adapters.legal_actions import MaskSource
 from tfdqn.tasks.adapters.restarts import GuardedEnv
 from tfdqn.tasks.adapters.vector_masks import VectorMasks, gives_masks
@@ -31,7 +30,7 @@ class Recipe(NamedTuple):
     frame_stack: int
     masks: MaskSource | None
     render_mode: str | None
-    padding: Padding = "reset"
+    padding: Literal["reset", "zero"] = "reset"  # what fills a stack when an episode begins: its first frame, or zeros
     lives: bool = False  # whether `info["lives"]` is passed on
 
 
@@ -55,7 +54,10 @@ def make_single(recipe: Recipe, index: int = 0) -> gymnasium.Env:
             disable_env_checker=True,  # it checks a single step and prints warnings; `CheckedEnv` checks every step
             **kwargs,
         )
-    return stack_frames(_checked(env, recipe, index), recipe.frame_stack, recipe.padding)
+    env = _checked(env, recipe, index)
+    if recipe.frame_stack == 1:
+        return env
+    return FrameStackObservation(env, recipe.frame_stack, padding_type=recipe.padding)
 
 
 def _checked(env: gymnasium.Env, recipe: Recipe, index: int) -> gymnasium.Env:

@@ -1,12 +1,27 @@
-"""`Suite`: the interface of a source of environments."""
+"""`Suite`: the interface of a source of environments; `describe`: makes a task's `TaskSpec`, for every suite."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from gymnasium import Space
 from gymnasium.vector import VectorEnv
+from msgspec import structs
 
 from tfdqn.config import Task
+from tfdqn.errors import TaskError
 from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.adapters.actions import action_spec, check_action_names
+from tfdqn.tasks.observations import observation_specs
+
+_BINS: dict[str, Any] = {"action_bins": 3}  # the lowest, the middle and the highest value
+_BRANCHES: dict[str, Any] = {"action_form": "branches"}
+# The keys that a task may need, the fewest first.
+_KEYS = {
+    "": {},
+    "task.action_bins": _BINS,
+    'task.action_form = "branches"': _BRANCHES,
+    'task.action_bins and task.action_form = "branches"': {**_BINS, **_BRANCHES},
+}
 
 
 class TaskEntry(NamedTuple):
@@ -42,3 +57,53 @@ class Suite(Protocol):
 
     def installed(self) -> list[TaskEntry]:
         """All tasks of this source whose packages are installed; [] if they are not."""
+
+
+def describe(
+    task: Task,
+    observation_space: Space[Any],
+    action_space: Space[Any],
+    *,
+    action_names: tuple[str, ...] = (),
+    max_episode_steps: int | None,
+) -> TaskSpec:
+    """The `TaskSpec` of a task with these spaces.
+
+    Args:
+      task: the section of the configuration.
+      observation_space: of one environment, before frames are stacked, without a mask.
+      action_space: of one environment.
+      action_names: the task's own names; dropped unless there is one for each action.
+      max_episode_steps: the limit after which episodes are truncated; None: there is none.
+
+    Raises TaskError, which names the task, for spaces that can't be learned from.
+    """
+    try:
+        actions = action_spec(action_space, task)
+        check_action_names(task.action_names, actions.num_actions)
+        observation = observation_specs(observation_space, task.frame_stack)
+    except TaskError as error:
+        raise TaskError(f"{task.id}: {error}") from None
+    return TaskSpec(
+        id=task.id,
+        observation=observation,
+        actions=actions,
+        action_names=(action_names,) if (len(action_names),) == actions.num_actions else (),
+        action_masks=task.action_masks,
+        max_episode_steps=max_episode_steps,
+    )
+
+
+def needed_keys(task: Task, observation_space: Space[Any], action_space: Space[Any]) -> str:
+    """The keys that must be set for the task to be learned, in words; "" if it needs none.
+
+    Raises TaskError if it can't be learned by any.
+    """
+    failures = []
+    for needed, keys in _KEYS.items():
+        try:
+            describe(structs.replace(task, **keys), observation_space, action_space, max_episode_steps=None)
+            return needed
+        except TaskError as error:
+            failures.append(error)
+    raise failures[0]

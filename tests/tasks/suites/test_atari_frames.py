@@ -5,7 +5,7 @@ import pytest
 
 from tfdqn.config import Task
 from tfdqn.tasks.registry import make_task
-from tfdqn.tasks.suites import atari_envs
+from tfdqn.tasks.suites import atari
 
 
 def both(game, num_envs, **keys):
@@ -17,25 +17,25 @@ def both(game, num_envs, **keys):
     ("game", "steps", "keys"),
     [
         ("ALE/Breakout-v5", 400, {}),
-        ("ALE/Pong-v5", 200, {"max_episode_steps": 90}),
-        ("ALE/Seaquest-v5", 300, {"frame_stack": 1}),
-        ("ALE/MsPacman-v5", 200, {"kwargs": {"img_height": 40, "img_width": 44, "frameskip": 3}}),
-        ("ALE/SpaceInvaders-v5", 150, {"kwargs": {"full_action_space": True}}),
+        ("ALE/Pong-v5", 100, {"max_episode_steps": 90}),
+        ("ALE/Seaquest-v5", 100, {"frame_stack": 1}),
+        ("ALE/MsPacman-v5", 100, {"kwargs": {"img_height": 40, "img_width": 44, "frameskip": 3}}),
+        ("ALE/SpaceInvaders-v5", 100, {"kwargs": {"full_action_space": True}}),
     ],
 )
 def test_both_give_the_same_where_no_action_sticks(game, steps, keys):
     """Their seeds reach the emulator by different ways, so that what is random in it differs: see the next test."""
     keys["kwargs"] = {"repeat_action_probability": 0.0, **keys.get("kwargs", {})}
-    own, wrapped = tasks = both(game, 3, **keys)
+    own, wrapped = tasks = both(game, 2, **keys)
     assert own.spec == wrapped.spec
     assert own.is_own_vector_version and not wrapped.is_own_vector_version
     first, second = (task.reset(1)[0]["observation"] for task in tasks)
-    assert first.shape == (3, *own.spec.observation["observation"].shape)
+    assert first.shape == (2, *own.spec.observation["observation"].shape)
     np.testing.assert_array_equal(first, second)
     rng = np.random.default_rng(0)
     resets = 0
     for _ in range(steps):
-        actions = rng.integers(0, own.spec.num_actions[0], 3).astype(np.int32)
+        actions = rng.integers(0, own.spec.num_actions[0], 2).astype(np.int32)
         one, other = (task.step(actions) for task in tasks)
         np.testing.assert_array_equal(one.observation["observation"], other.observation["observation"])
         for field in ("score", "terminated", "truncated", "is_reset", "ended", "is_life_lost"):
@@ -54,8 +54,8 @@ def test_both_give_the_same_where_actions_stick():
         "img_height": 84,
         "img_width": 84,
     }
-    many = atari_envs.make_vector("breakout", 1, 1, 108_000, {**settings, "num_threads": 1})
-    one = atari_envs.make_single("breakout", max_num_frames_per_episode=108_000, **settings)
+    many = atari.make_vector("breakout", 1, 1, 108_000, {**settings, "num_threads": 1})
+    one = atari.make_single("breakout", max_num_frames_per_episode=108_000, **settings)
     many.env.reset(seed=np.array([7]))
     ale = one.unwrapped.ale
     ale.setInt("random_seed", 7)

@@ -1,8 +1,32 @@
-"""The section `exploration`: one struct per kind."""
+"""The sections `acting` and `exploration`: how experience is gathered; one struct per kind of exploration."""
 
 from typing import Annotated, Literal
 
-from tfdqn.config.fields import Count, Fraction, NonNegative, Positive, Section, doc, needs_above
+from tfdqn.config.fields import Count, Fraction, NonNegative, Positive, Section, doc, needs, needs_above
+
+
+class Acting(Section, frozen=True, kw_only=True):
+    """How experience is gathered."""
+
+    actors: Annotated[int, doc("number of actors, each with task.num_envs environments", ge=1, le=1024)] = 1
+    fetch_interval_seconds: Annotated[
+        float, doc("how often an actor in a process of its own asks for newer weights", ge=0.001, le=3600)
+    ] = 0.1
+    inference: Annotated[
+        Literal["local", "central"],
+        doc(
+            "where actors in processes of their own get Q-values; local: from their own copy; central: from the learner"
+        ),
+    ] = "local"
+    device: Annotated[
+        Literal["auto", "cpu", "gpu"],
+        doc("where the process that learns computes Q for acting, beyond NumPy; auto: a GPU if central, else the CPU"),
+    ] = "auto"
+    most_envs_per_inference: Annotated[
+        int,
+        needs("acting.inference", "central"),
+        doc("maximum number of environments in one central call of the Q-function", ge=1, le=2**20),
+    ] = 1024
 
 
 class EpsilonGreedy(Section, frozen=True, kw_only=True, tag_field="kind", tag="epsilon_greedy"):

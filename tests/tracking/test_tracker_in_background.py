@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from threading import Event
 
-from tfdqn.tracking.background import BackgroundTracker
-from tfdqn.tracking.tracker import Point, Tracker
+from tfdqn.tracking.tracker import BackgroundTracker, Point, Tracker
 
 
 class Slow(Tracker):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tfdqn.errors import TaskError
-from tfdqn.tasks.fields.job_shop_instances import INSTANCES, OPTIMA, read_instance
+from tfdqn.tasks.fields.job_shop import INSTANCES, OPTIMA, read_instance
 
 # Of Fisher and Thompson 1963 and Lawrence 1984: jobs, machines, all work, the longest job, the most loaded machine. The
 # makespan is at least the greater of the last two.

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from tfdqn.evaluation import bootstrap as module
-from tfdqn.evaluation.bootstrap import scores
+from tfdqn.evaluation.evaluator import scores
 from tfdqn.randomness import stream
 
 
@@ -15,7 +14,7 @@ def test_the_interval_is_the_same_however_much_is_drawn_at_a_time(
     returns = np.random.default_rng(3).normal(size=23)
     resampled = stream(5, "bootstrap").choice(returns, (2_000, 23)).mean(axis=1)
     low, high = np.percentile(resampled, [2.5, 97.5])
-    monkeypatch.setattr(module, "_DRAWN_AT_A_TIME", elements)
+    monkeypatch.setattr("tfdqn.randomness._DRAWN_AT_A_TIME", elements)
     found = scores(returns, np.ones(23), seed=5)
     assert (found.ci_low, found.ci_high) == (low, high)
 
@@ -30,6 +29,6 @@ def test_many_episodes_are_scored_in_little_memory(monkeypatch: pytest.MonkeyPat
             return self.real.integers(high, size=size)
 
     drawn = Generator(np.random.default_rng(0))
-    monkeypatch.setattr(module, "stream", lambda seed, name: drawn)
+    monkeypatch.setattr("tfdqn.evaluation.evaluator.stream", lambda seed, name: drawn)
     scores(np.arange(3_000.0), np.ones(3_000))
     assert 0 < drawn.largest <= 1_000_000

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tfdqn.serving.metrics import RequestMetrics
+from tfdqn.serving.monitoring import RequestMetrics
 
 
 def test_requests_are_counted_by_path_method_and_status() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.tiny_runs import tiny
-from tfdqn.tuning.slots import default_jobs, slots
+from tfdqn.tuning.child_runs import default_jobs, slots
 
 _ALTERNATE = ("learner.schedule=alternate", "replay.backend=in_graph")
 

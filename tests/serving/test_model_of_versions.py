@@ -9,7 +9,7 @@ import pytest
 from tests.support.policies import network_of, task
 from tfdqn.errors import UserError
 from tfdqn.exporting.saved_model import export_policy
-from tfdqn.serving.model_versions import ModelVersions
+from tfdqn.serving.model import ModelVersions
 from tfdqn.serving.options import read_policy
 
 

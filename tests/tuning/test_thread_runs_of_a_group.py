@@ -14,7 +14,7 @@ from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.tuning import train_group
+from tfdqn.tuning import thread_runs
 from tfdqn.tuning.observed_run import Outcome
 from tfdqn.tuning.run_groups import RunEnd
 
@@ -47,7 +47,7 @@ def test_each_run_is_trained_by_its_own_configuration_and_leaves_its_end(
         run.process_logs.mkdir(parents=True)
         run.child_config_file.write_text(dump(tiny(f"seed={seed}")), encoding="utf-8")
     log = tmp_path / "native.log"
-    train_group.main(2, log, [run.path for run in runs])
+    thread_runs.main(2, log, [run.path for run in runs])
     assert sorted(trained) == [("seed-6", 6, log), ("seed-7", 7, log), ("seed-8", 8, log)]
     ends = [msgspec.json.decode(run.child_end_file.read_bytes(), type=RunEnd) for run in runs]
     assert ends[0] == ends[2] == RunEnd(Outcome.FINISHED, True, "")

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.tiny_runs import tiny, tiny_pqn
-from tfdqn.config.together_checks import require_together
+from tfdqn.config.checks import require_together
 from tfdqn.errors import ConfigError
 
 IN_TURN = ("replay.backend=in_graph", "learner.schedule=alternate")

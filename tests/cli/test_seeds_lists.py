@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfdqn.config.seeds import read_seeds
+from tfdqn.cli.seeds import read_seeds
 from tfdqn.errors import ConfigError
 
 

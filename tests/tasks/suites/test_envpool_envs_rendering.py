@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfdqn.errors import TaskError
-from tfdqn.tasks.suites.envpool_rendering import require_rendering
+from tfdqn.tasks.suites.envpool_envs import require_rendering
 
 
 class Environments:

@@ -12,9 +12,9 @@ import pytest
 from tests.support.certificates import write_certificate
 from tests.support.serving_in_process import PATIENCE_SECONDS, InProcess, received, request, serving
 from tfdqn.serving.access import Access, FileContent, read_access, read_tls
+from tfdqn.serving.limits import TlsConnection
 from tfdqn.serving.options import Options
 from tfdqn.serving.payload import MOST_ROWS
-from tfdqn.serving.tls import TlsConnection
 
 ONE = json.dumps({"instances": [[1, 2, 3, 4]]}).encode()
 CLOSE = "Connection: close\r\n"

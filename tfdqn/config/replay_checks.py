@@ -1,0 +1,242 @@
+"""Checks across the keys of replay and priorities, or of the rollouts that an agent without replay learns from.
+
+Each is like those of `checks.py`.
+"""
+
+from collections.abc import Callable, Iterator
+
+from tfdqn.config.agent import PQN, Munchausen, TDAgent
+from tfdqn.config.schema import Config
+
+_NEVER_LEARNS = "learning would never start"
+
+
+def uses_blocks(config: Config) -> bool:
+    """Whether replay stores blocks, of `replay.block_size`: the in-graph table and other items have none."""
+    return config.replay.backend == "reverb" and config.replay.item == "block"
+
+
+def for_each_shard(config: Config) -> str:
+    return " for each of <replay.shards>" if config.replay.shards > 1 else ""
+
+
+def frames_divide_among_shards(config: Config) -> Iterator[str]:
+    if config.replay.item == "frames" and config.task.num_envs % config.replay.shards:
+        yield (
+            "<replay.item> keeps each environment's history on one server: <task.num_envs> can't be divided evenly "
+            "by <replay.shards>"
+        )
+
+
+def frames_reach_every_shard(config: Config) -> Iterator[str]:
+    # A transition is finished n steps after it began: until then a server may have nothing to sample.
+    longest = "n_step_end" if (config.agent.n_step_end or 0) > config.agent.n_step else "n_step"
+    enough = (getattr(config.agent, longest) - 1) * config.task.num_envs * config.acting.actors
+    replay = config.replay
+    if replay.item == "frames" and replay.shards > 1 and replay.min_size < enough:
+        yield (
+            f"<replay.min_size> is less than {enough}: with <replay.item>, <replay.shards>, <agent.{longest}>, "
+            "<task.num_envs> and <acting.actors> a server may have nothing to sample when learning starts"
+        )
+
+
+def table_holds_a_block(config: Config) -> Iterator[str]:
+    replay = config.replay
+    if uses_blocks(config) and replay.block_size * replay.shards > replay.capacity:
+        yield f"<replay.block_size>{for_each_shard(config)} is more than <replay.capacity>"
+
+
+def table_holds_a_batch(config: Config) -> Iterator[str]:
+    if config.replay.item == "sequence":
+        if config.learner.batch_size * config.replay.sequence_period > config.replay.capacity:
+            yield "<learner.batch_size> sequences of <replay.sequence_period> each are more than <replay.capacity>"
+    elif config.learner.batch_size > config.replay.capacity:
+        yield "<learner.batch_size> is more than <replay.capacity>"
+
+
+def blocks_divide_the_batch(config: Config) -> Iterator[str]:
+    if uses_blocks(config) and config.learner.batch_size % config.replay.block_size:
+        yield "<learner.batch_size> isn't a multiple of <replay.block_size>"
+
+
+def blocks_divide_a_share(config: Config) -> Iterator[str]:
+    learner = config.learner
+    sampled, processes = learner.updates_per_call * learner.batch_size, learner.processes
+    if uses_blocks(config) and processes > 1 and sampled % (processes * config.replay.block_size):
+        yield (
+            "<learner.strategy> divides <learner.updates_per_call> batches of <learner.batch_size> among "
+            "<learner.workers>, and a share is not a whole number of blocks of <replay.block_size>"
+        )
+
+
+def table_holds_the_minimum(config: Config) -> Iterator[str]:
+    replay = config.replay
+    if replay.min_size > replay.capacity:
+        yield f"<replay.min_size> is more than <replay.capacity>: {_NEVER_LEARNS}"
+    needed, held = -(-replay.min_size // replay.block_size), replay.capacity // replay.block_size
+    if uses_blocks(config) and needed > held:
+        yield (
+            f"<replay.min_size> needs {needed} blocks of <replay.block_size>, and <replay.capacity> holds {held}: "
+            f"{_NEVER_LEARNS}"
+        )
+
+
+def an_update_is_due_before_the_end(config: Config) -> Iterator[str]:
+    replay, learner = config.replay, config.learner
+    size = replay.block_size if uses_blocks(config) else 1
+    unit = size * replay.shards
+    min_size = min(-(-replay.min_size // unit), replay.capacity // unit) * unit
+    needed = min_size + learner.updates_per_call * learner.env_steps_per_update
+    if needed > config.stop.env_steps:
+        blocks = f" ({min_size} in blocks of replay.block_size = {size}{for_each_shard(config)})"
+        yield (
+            f"<replay.min_size>{blocks if min_size > replay.min_size else ''} and then <learner.updates_per_call> at "
+            f"<learner.env_steps_per_update> need {needed:g} environment steps, more than <stop.env_steps>: no update "
+            "would be made"
+        )
+
+
+def frames_are_stacks_in_reverb(config: Config) -> Iterator[str]:
+    if config.replay.item == "frames" and config.replay.backend != "reverb":
+        yield f'<replay.item> needs replay.backend = "reverb", not "{config.replay.backend}"'
+    if config.replay.item == "frames" and config.task.frame_stack == 1:
+        yield "<replay.item> needs task.frame_stack above 1, not 1: it stores the frames of a stack"
+
+
+def sequences_are_of_a_memory(config: Config) -> Iterator[str]:
+    has_memory, has_sequences = config.network.state_size > 0, config.replay.item == "sequence"
+    if has_sequences and not has_memory:
+        yield "<replay.item> needs a network with a memory: network.memory"
+    if has_memory and not has_sequences:
+        yield f'<network.memory> learns from replay.item = "sequence", not "{config.replay.item}"'
+
+
+def sequences_leave_no_step_out(config: Config) -> Iterator[str]:
+    if config.replay.item == "sequence" and config.replay.sequence_period > config.replay.sequence_length:
+        yield (
+            "<replay.item>: <replay.sequence_period> is more than <replay.sequence_length>, and steps between two "
+            "would be in neither"
+        )
+
+
+def a_memory_is_of_one_whole_network(config: Config) -> Iterator[str]:
+    if not config.network.state_size:
+        return
+    if config.ensemble.size > 1:
+        yield "<ensemble.size> with <network.memory>: the networks of an ensemble have no memory"
+    if config.learner.model_parallel > 1:
+        yield "<learner.model_parallel> with <network.memory>: a memory can't be split over devices"
+
+
+def a_memory_is_where_its_environments_are(config: Config) -> Iterator[str]:
+    if config.network.state_size and config.acting.inference == "central":
+        yield "<acting.inference> with <network.memory>: the memory's state, and so the network, is kept by the actor"
+
+
+def items_have_a_priority_each(config: Config) -> Iterator[str]:
+    size = config.replay.block_size
+    if config.priorities.are_used and uses_blocks(config) and size > 1:
+        yield (
+            f"<priorities.exponent> needs replay.block_size = 1, not {size}: transitions of one block "
+            "would share a priority"
+        )
+
+
+def actors_know_how_wrong_they_are(config: Config) -> Iterator[str]:
+    if config.priorities.new_items != "actor":
+        return
+    if config.replay.item not in ("block", "frames"):
+        yield (
+            f'<priorities.new_items> needs replay.item = "block" or "frames", not "{config.replay.item}": an actor '
+            "knows the errors of single transitions"
+        )
+    agent = config.agent
+    if not isinstance(agent, TDAgent) or isinstance(agent, Munchausen) or agent.value_rescaling:
+        yield (
+            "<priorities.new_items> with <agent.kind>: an actor knows the errors of Q-values that are neither "
+            "distributions nor rescaled, and of targets without Munchausen's bonus and soft value"
+        )
+    ensemble = config.ensemble
+    if ensemble.size > 1 and (ensemble.aggregation, ensemble.acting) == ("majority", "aggregate"):
+        yield "<priorities.new_items> with <ensemble.size> and <ensemble.aggregation>: votes are no values"
+
+
+def importance_grows(config: Config) -> Iterator[str]:
+    if config.priorities.importance_end < config.priorities.importance_start:
+        yield "<priorities.importance_end> is less than <priorities.importance_start>: what is made up for only grows"
+
+
+PRIORITY_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
+    items_have_a_priority_each,
+    actors_know_how_wrong_they_are,
+    importance_grows,
+)
+
+REPLAY_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
+    table_holds_a_block,
+    table_holds_a_batch,
+    blocks_divide_the_batch,
+    blocks_divide_a_share,
+    table_holds_the_minimum,
+    an_update_is_due_before_the_end,
+    frames_are_stacks_in_reverb,
+    frames_divide_among_shards,
+    frames_reach_every_shard,
+    sequences_are_of_a_memory,
+    sequences_leave_no_step_out,
+    a_memory_is_of_one_whole_network,
+    a_memory_is_where_its_environments_are,
+    *PRIORITY_CHECKS,
+)
+
+
+def rollouts_are_acted_in_and_learned_from_in_turn(config: Config) -> Iterator[str]:
+    if config.learner.schedule != "alternate":
+        yield (
+            '<agent.kind> needs learner.schedule = "alternate", not "overlap": one network acts throughout a rollout; '
+            "give learner.schedule=alternate"
+        )
+
+
+def a_rollout_is_one_actors(config: Config) -> Iterator[str]:
+    if config.acting.actors > 1:
+        yield "<acting.actors> with <agent.kind>: a rollout is one actor's; task.num_envs gives it more environments"
+    if config.acting.inference != "local":
+        yield "<acting.inference> with <agent.kind>: it acts in the process that learns, which has the weights"
+
+
+def rollouts_are_learned_from_in_lockstep(config: Config) -> Iterator[str]:
+    if config.learner.strategy not in ("local", "mirrored", "multi_worker"):
+        yield (
+            '<agent.kind> needs learner.strategy = "local", "mirrored" or "multi_worker", not '
+            f'"{config.learner.strategy}": a rollout is learned from in lockstep, and then discarded'
+        )
+    if config.network.state_size > 0:
+        yield '<agent.kind>: a network with a memory learns from replay.item = "sequence", and there is no replay'
+    if config.learner.model_parallel > 1:
+        yield "<learner.model_parallel> with <agent.kind>: a network in pieces learns from replay alone"
+    if config.ensemble.size > 1:
+        yield "<ensemble.size> with <agent.kind>: its targets are the Q-values of the one network that acted"
+
+
+def a_rollout_is_whole_batches(config: Config) -> Iterator[str]:
+    assert isinstance(config.agent, PQN)
+    size = config.agent.rollout_steps * config.task.num_envs
+    if size % config.learner.batch_size:
+        yield (
+            f"<agent.kind>: <agent.rollout_steps> of <task.num_envs> are {size} transitions, which isn't a multiple of "
+            "<learner.batch_size>"
+        )
+    if size > config.stop.env_steps:
+        yield (
+            f"<agent.kind>: <agent.rollout_steps> of <task.num_envs> are {size} transitions, more than "
+            "<stop.env_steps>: no update would be made"
+        )
+
+
+ROLLOUT_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
+    rollouts_are_acted_in_and_learned_from_in_turn,
+    a_rollout_is_one_actors,
+    rollouts_are_learned_from_in_lockstep,
+    a_rollout_is_whole_batches,
+)
