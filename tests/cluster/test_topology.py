@@ -10,7 +10,7 @@ import pytest
 from tests.support.commands import write_config
 from tfdqn.cli import main
 from tfdqn.cluster.roles import ProcessId, Role
-from tfdqn.cluster.topology import Topology, read_topology
+from tfdqn.cluster.topology import Topology, read_topology, topology_of_jobs
 from tfdqn.errors import ConfigError
 from tfdqn.roles import entry
 from tfdqn.roles.context import RoleContext
@@ -70,6 +70,11 @@ def test_what_is_no_cluster_is_one_line(tmp_path: Path, jobs: object, why: str) 
     with pytest.raises(ConfigError) as error:
         read_topology(file)
     assert str(error.value).startswith(f"{file}: {why}")
+
+
+@pytest.mark.parametrize("listed", [[None, None], [["x"], ["y"]], [{}, {}]])
+def test_a_list_that_holds_no_addresses_is_counted(listed: list[Any]) -> None:
+    assert topology_of_jobs({**JOBS, "actor": listed}, "cluster.json").actor == 2
 
 
 def test_a_cluster_file_that_gives_a_job_twice_is_one_line(tmp_path: Path) -> None:

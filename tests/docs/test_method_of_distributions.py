@@ -7,7 +7,7 @@ from tests.support.batches import random_weights, vector_spec
 from tests.support.loss_outputs import of_tables
 from tests.support.method_page import equation
 from tfdqn.agents.loss import Batch
-from tfdqn.agents.losses import rescaling, td
+from tfdqn.agents.losses import td
 from tfdqn.config import C51, DQN, IQN, MLP, QRDQN, Config
 from tfdqn.networks.factory import q_network
 from tfdqn.networks.heads.implicit_quantile import ImplicitQuantileHead
@@ -95,8 +95,8 @@ def test_equation_38_rescaled_targets() -> None:
         return np.sign(x) * (((np.sqrt(1 + 4 * eps * (np.abs(x) + 1 + eps)) - 1) / (2 * eps)) ** 2 - 1)
 
     wide = v.astype(float)
-    np.testing.assert_allclose(rescaling.rescaled(tf.constant(v), eps), h(wide), rtol=1e-5)
-    np.testing.assert_allclose(rescaling.unscaled(tf.constant(v), eps), inverse(wide), rtol=1e-5)
+    np.testing.assert_allclose(td.rescaled(tf.constant(v), eps), h(wide), rtol=1e-5)
+    np.testing.assert_allclose(td.unscaled(tf.constant(v), eps), inverse(wide), rtol=1e-5)
     batch = Batch({}, None, tf.constant(BATCH["action_tm1"]), tf.constant(R), tf.constant(D), {}, None)
     found = td.td_target(DQN(value_rescaling=eps), batch, tf.constant(v))
     np.testing.assert_allclose(found, h(R + D * inverse(wide)), rtol=1e-5, atol=1e-6)

@@ -147,7 +147,8 @@ def topology_of_jobs(jobs: Any, origin: str) -> Topology:
             values[role.value] = job_addresses(value, name, origin)
         else:
             values[role.value] = _number(value, name, origin)
-            listed |= {f"{name} {i}": each for i, each in enumerate(value)} if isinstance(value, list) else {}
+            there = value if isinstance(value, list) else []
+            listed |= {f"{name} {i}": each for i, each in enumerate(there) if isinstance(each, str)}
     if "learner" not in values:
         raise ConfigError(f'{origin}: the cluster has no "learner", where every other process finds it')
     topology = Topology(**values)

@@ -1,6 +1,7 @@
 """`loads_once`: reads JSON in which no object has a key twice; `json.loads` would take the last of them."""
 
 import json
+from collections import Counter
 from typing import Any
 
 
@@ -19,6 +20,6 @@ def loads_once(text: str | bytes | bytearray) -> Any:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise KeyTwiceError(next(name for name in names if names.count(name) > 1))
+        counts = Counter(name for name, _ in pairs)
+        raise KeyTwiceError(next(name for name, count in counts.items() if count > 1))
     return found

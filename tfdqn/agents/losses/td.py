@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from tfdqn.agents.loss import Batch, LossOutput
 from tfdqn.agents.losses.branches import over_branches
-from tfdqn.agents.losses.rescaling import rescaled, unscaled
 from tfdqn.config import TDAgent
 from tfdqn.networks.aggregation import Aggregation, aggregate
 from tfdqn.networks.legal_actions import greedy, only_legal
@@ -65,6 +64,26 @@ def huber_loss(td_error: tf.Tensor, delta: float) -> tf.Tensor:
     absolute = tf.abs(td_error)
     quadratic = tf.minimum(absolute, delta)
     return 0.5 * tf.square(quadratic) + delta * (absolute - quadratic)
+
+
+def rescaled(x: tf.Tensor, epsilon: float) -> tf.Tensor:
+    """Values on a smaller scale, float32[…]: h(x) = sign(x) (√(|x| + 1) − 1) + ε x of Pohlen et al. 2018, section 3.2.
+
+    It is computed as √(|x| + 1) − 1 = |x| / (√(|x| + 1) + 1): a difference of nearly equal numbers would cost four
+    digits in float32.
+    """
+    return x / (tf.sqrt(tf.abs(x) + 1) + 1) + epsilon * x
+
+
+def unscaled(x: tf.Tensor, epsilon: float) -> tf.Tensor:
+    """The inverse of `rescaled`, float32[…]: Pohlen et al. 2018, proposition A.2.
+
+    h⁻¹(x) = sign(x) (((√(1 + 4ε (|x| + 1 + ε)) − 1) / (2ε))² − 1). With root for the root, the square's base is
+    1 + |x| · slope, below.
+    """
+    root = tf.sqrt(1 + 4 * epsilon * (tf.abs(x) + 1 + epsilon))
+    slope = (2 - 4 * epsilon / (root + 1 + 2 * epsilon)) / (root + 1)
+    return x * slope * (tf.abs(x) * slope + 2)
 
 
 def td_target(settings: TDAgent, batch: Batch, value_t: tf.Tensor) -> tf.Tensor:

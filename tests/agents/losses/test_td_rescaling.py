@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.golden_files import golden
-from tfdqn.agents.losses.rescaling import rescaled, unscaled
+from tfdqn.agents.losses.td import rescaled, unscaled
 
 EPSILON = 1e-3  # RLax's, and that of Kapturowski et al. 2019
 GOLDEN = golden("rescaling")
