@@ -7,6 +7,7 @@ import pytest
 from tests.support.commands import write_config
 from tfdqn.cli import main
 from tfdqn.cli.arguments import load_job
+from tfdqn.errors import ConfigError
 from tfdqn.launch import local_job
 from tfdqn.records import Counters
 from tfdqn.storage.checkpoints import CheckpointManager
@@ -36,3 +37,10 @@ def test_an_option_may_repeat_what_its_key_says(config_file: Path) -> None:
     overrides = ["acting.actors=1_0", "learner.strategy=parameter_server"]
     resolved, _ = load_job(config_file, overrides, 10, None, None, 1)
     assert (resolved.acting.actors, resolved.learner.parameter_servers) == (10, 1)
+
+
+def test_a_count_that_cannot_be_names_the_option_that_gave_it(config_file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^--actors: acting\.actors = 2000: must be a whole number from 1 to 1024$"):
+        load_job(config_file, ["agent.n_step=3"], 2000, None, None, None)
+    with pytest.raises(ConfigError, match=r"^override: agent\.n_step = 0: must be"):
+        load_job(config_file, ["agent.n_step=0"], 2, None, None, None)

@@ -101,7 +101,7 @@ def test_the_batch_is_divided_among_the_clusters_processes_and_not_the_files(
     write_config(tmp_path, "learner.strategy=multi_worker", *even)
     assert main.main(["train", f"{tmp_path}/tiny.toml"]) == 0
     said = [line for line in capsys.readouterr().out.splitlines() if "learner.workers" in line]
-    unused = "learner.workers = 2 in the configuration file is not used"
+    unused = "learner.workers = 2 in the configuration is not used"
     assert said == [f"warning: TF_CONFIG means learner.workers=3: {unused}"]
     assert main.main(["train", f"{tmp_path}/tiny.toml", "learner.workers=3", odd]) == 2
     assert "divided evenly among the 3 parts of" in capsys.readouterr().err

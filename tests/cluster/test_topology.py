@@ -44,6 +44,7 @@ def test_a_cluster_file_is_read_as_it_was_written(tmp_path: Path) -> None:
         ({}, 'the cluster has no "learner"'),
         ({**JOBS, "learner": ["host-a:1", "host-b:1"]}, "there can be only one learner, not 2"),
         ({**JOBS, "replay_server": ["host-b"]}, 'replay_server must be a list of "host:port"'),
+        ({**JOBS, "replay_server": "host-b:1"}, "replay_server must be a list of \"host:port\", not 'host-b:1'"),
         ({**JOBS, "replay_server": ["fd00::1:2222"]}, 'replay_server must be a list of "host:port"'),
         (
             {**JOBS, "replay_server": ["host-a:2222"]},

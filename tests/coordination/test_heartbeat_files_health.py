@@ -41,6 +41,16 @@ def test_where_no_process_gives_a_heartbeat_none_is_well(folder: Path, capsys: p
     assert health(capsys) == (1, [f"no process leaves heartbeats in {folder}"])
 
 
+def test_where_there_are_none_a_run_may_have_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for arguments in (), ("actor",):
+        status, (line,) = health(capsys, *arguments)
+        assert status == 1 and line.endswith("; those of a run that was launched here: --run-dir RUN")
+
+
 def test_everybody_is_asked_and_one_that_is_silent_is_enough(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for process_id in (ACTOR, LEARNER):
         write_heartbeat(folder / f"{process_id.file_stem}.json", str(process_id), "at work", 1.0)

@@ -48,6 +48,21 @@ def test_a_run_that_another_process_takes_over_ends_and_saves_nothing_more(tmp_p
     assert not run.checkpoints.exists()
 
 
+@pytest.mark.parametrize(("set_to", "is_warned"), [((), False), (("learner.workers=4",), True)])
+def test_a_count_of_the_configuration_that_its_cluster_decides_is_not_used_in_silence(
+    tmp_path, monkeypatch, set_to, is_warned
+):
+    jobs = {"worker": ["a:1", "b:1", "c:1"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": {"type": "worker", "index": 0}}))
+    taken, said = [], []
+    monkeypatch.setattr("tfdqn.training.train.train_checked", lambda config, *_: taken.append(config.learner.workers))
+    config = tiny("learner.strategy=multi_worker", "learner.batch_size=48", "learner.updates_per_call=6", *set_to)
+    train(config, tmp_path / "run", say=said.append)
+    assert taken == [3]
+    warning = "warning: TF_CONFIG means learner.workers=3: learner.workers = 4 in the configuration is not used"
+    assert (warning in said) == is_warned and len(said) == 1 + is_warned
+
+
 def test_another_seed_gives_other_weights(uninterrupted, tmp_path):
     train(tiny(*EXACT, "agent.n_step=3", "seed=2"), tmp_path / "other")
     ours, theirs = everything(uninterrupted), everything(tmp_path / "other")

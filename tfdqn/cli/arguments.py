@@ -3,7 +3,7 @@
 import math
 import platform
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -111,7 +111,12 @@ def as_argument(path: Path) -> str:
     return f"./{path}" if str(path).startswith("-") else str(path)
 
 
-def load_config(config: Path, overrides: Sequence[str], unused: MutableMapping[str, str] | None = None) -> Config:
+def load_config(
+    config: Path,
+    overrides: Sequence[str],
+    unused: MutableMapping[str, str] | None = None,
+    options: Mapping[str, str] | None = None,
+) -> Config:
     """Loads a configuration as `toml.load` does, with its notes on stderr: stdout may be read by a program.
 
     Raises ConfigError also if a key is given twice, with different values.
@@ -119,7 +124,7 @@ def load_config(config: Path, overrides: Sequence[str], unused: MutableMapping[s
     from tfdqn.config import toml
 
     toml.require_once(overrides)
-    return toml.load(config, overrides, say_on_stderr, unused)
+    return toml.load(config, overrides, say_on_stderr, unused, options)
 
 
 def say_on_stderr(line: str) -> None:
@@ -141,7 +146,7 @@ def load_job(
     Raises ConfigError for bad overrides, for an option that contradicts one of them, and for `workers` with a strategy
     that has none.
     """
-    given = list(overrides or ())
+    given, options = list(overrides or ()), {}
     strategy = None if parameter_servers is None else "parameter_server"
     for option, count, key, value in (
         ("--parameter-servers", parameter_servers, "learner.strategy", strategy),
@@ -153,7 +158,8 @@ def load_job(
         if value is not None:
             refuse_contradiction(f"{option} {count}", key, value, overrides or ())
             given.append(f"{key}={value}")
-    resolved = load_config(config, given, unused)
+            options[key] = option
+    resolved = load_config(config, given, unused, options)
     if workers is not None and resolved.learner.strategy in ("local", "mirrored"):
         raise ConfigError(
             f'--workers {workers}: learner.strategy = "{resolved.learner.strategy}" has none; give '

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from tfdqn.cli.arguments import command_to_resume, default_run_dir, load_config, refuse_contradiction, say_on_stderr
+from tfdqn.cli.arguments import command_to_resume, default_run_dir, refuse_contradiction, say_on_stderr
 from tfdqn.cluster.tf_config import VARIABLE, Cluster
 from tfdqn.config import Config
 from tfdqn.config.headline import headline
@@ -19,17 +19,22 @@ from tfdqn.system.signals import end_at_once, end_start, interruptions
 
 def train_one(config: Path, overrides: Sequence[str], run_dir: Path | None, profile: bool) -> None:
     """Trains one run; if `TF_CONFIG` makes this process part of a cluster, does this process's share of it."""
-    from tfdqn.cluster.checks import cluster_for, cluster_keys, cluster_overrides, given_keys
+    from tfdqn.cluster.checks import cluster_for, cluster_keys, cluster_overrides, doubt, given_keys, unused_values
     from tfdqn.cluster.environment import cluster_of_environment
+    from tfdqn.config import toml
 
     named = cluster_of_environment()
     for key, value in cluster_keys(named).items():
         refuse_contradiction(VARIABLE, key, value, overrides)
+    toml.require_once(overrides)
     unused: dict[str, str] = {}
-    resolved = load_config(config, [*overrides, *cluster_overrides(named)], unused)
+    file = toml.decoded(toml.content(config), str(config))
+    given = [*overrides, *cluster_overrides(named)]
+    resolved = toml.from_mapping(file, given, str(config), say_on_stderr, unused)
     cluster = cluster_for(resolved, named)
-    if cluster is not None:
-        _say_doubts(cluster, config)
+    for line in [] if cluster is None else [doubt(cluster), *unused_values(file, cluster)]:
+        if line:
+            typer.echo(f"warning: {line}")
     if cluster is not None and not cluster.is_chief:
         _take_part(resolved, cluster)
         return
@@ -52,16 +57,6 @@ def train_one(config: Path, overrides: Sequence[str], run_dir: Path | None, prof
         last = f"To resume beyond this:\n{further}"
     with suppress(OSError):  # the terminal may have been closed
         typer.echo(last)
-
-
-def _say_doubts(cluster: Cluster, config: Path) -> None:
-    """Prints a warning for what is probably wrong with a cluster, beside the configuration file `config`."""
-    from tfdqn.cluster.checks import doubt, unused_of_file
-    from tfdqn.config import toml
-
-    lines = [doubt(cluster), *unused_of_file(toml.decoded(toml.content(config), str(config)), cluster)]
-    for line in filter(None, lines):
-        typer.echo(f"warning: {line}")
 
 
 def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, profile: bool) -> Summary:

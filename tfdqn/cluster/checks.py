@@ -27,11 +27,16 @@ def cluster_overrides(cluster: Cluster | None) -> list[str]:
     return [f"{key}={value}" for key, value in cluster_keys(cluster).items()]
 
 
-def unused_of_file(file: Mapping[str, Any], cluster: Cluster) -> list[str]:
-    """A one-line warning for each key that the cluster determines and a file's content sets otherwise."""
-    own = flat(file)
+def unused_values(given: Mapping[str, Any], cluster: Cluster) -> list[str]:
+    """A one-line warning for each key that the cluster determines and a configuration sets otherwise.
+
+    Args:
+      given: the content of a configuration file, or the keys that were set in Python.
+      cluster: of `TF_CONFIG`.
+    """
+    own = flat(given)
     return [
-        f"{VARIABLE} means {key}={value}: {key} = {own[key]} in the configuration file is not used"
+        f"{VARIABLE} means {key}={value}: {key} = {own[key]} in the configuration is not used"
         for key, value in cluster_keys(cluster).items()
         if own.get(key, value) != value
     ]

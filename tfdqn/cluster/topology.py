@@ -177,8 +177,7 @@ def _number(value: Any, name: str, origin: str) -> int:
 
 
 def job_addresses(value: Any, name: str, origin: str, only_one: bool = False) -> tuple[str, ...]:
-    """Reads the addresses of the job `name`: a list of "host:port", or a single one. Raises ConfigError."""
-    value = [value] if isinstance(value, str) else value
+    """Reads the addresses of the job `name`, a list of "host:port". Raises ConfigError."""
     if not isinstance(value, list) or not all(is_address(each) for each in value):
         raise ConfigError(f'{origin}: {name} must be a list of "host:port", not {value!r}')
     if only_one and len(value) != 1:

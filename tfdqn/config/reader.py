@@ -28,10 +28,9 @@ LARGEST_COUNT = 2**53
 def read(
     values: Mapping[str, Any],
     origin: str,
-    overridden: frozenset[str] = frozenset(),
+    overridden: Mapping[str, str] | None = None,
     say: Callable[[str], None] = lambda line: None,
     unused: MutableMapping[str, str] | None = None,
-    option: str = "override",
 ) -> Config:
     """Reads and checks a configuration.
 
@@ -41,15 +40,15 @@ def read(
     Args:
       values: the configuration, with its overrides applied.
       origin: where it comes from, such as a file's path; error messages begin with it.
-      overridden: the keys that were overridden; error messages about them begin with `option`.
+      overridden: the keys that were overridden, each with what the user gave it by, such as "override" or "--set", with
+        which error messages about it begin.
       say: prints one line.
       unused: receives, by key, a line about each other key that nothing reads; these keys get their defaults. None:
         they are refused.
-      option: what the user gave the overrides by, such as "--set".
 
     Raises ConfigError, in one line.
     """
-    reader = _Reader(origin, overridden, say, option)
+    reader = _Reader(origin, overridden or {}, say)
     config: Config = reader.without_unused_keys(reader.section(Config, values, ""), unused)
     if problem := contradiction(config):
         reader.fail("", problem)
@@ -58,7 +57,7 @@ def read(
 
 def read_alone(values: Mapping[str, Any], origin: str) -> Config:
     """Reads a few keys as `read` does, without checking them against others."""
-    config: Config = _Reader(origin, frozenset(), lambda line: None).section(Config, values, "")
+    config: Config = _Reader(origin, {}, lambda line: None).section(Config, values, "")
     return config
 
 
@@ -80,24 +79,27 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
 
 
 class _Reader:
-    def __init__(self, origin: str, overridden: frozenset[str], say: Callable[[str], None], option: str = "override"):
+    def __init__(self, origin: str, overridden: Mapping[str, str], say: Callable[[str], None]):
         self._origin = origin
         self._overridden = overridden
         self._say = say
-        self._option = option
 
     def fail(self, path: str, problem: str) -> NoReturn:
         raise ConfigError(self._line(path, problem))
 
     def _line(self, path: str, problem: str) -> str:
         # A key or a path may hold line breaks and control characters of its own.
-        line = " ".join(f"{self._option if self._is_overridden(path) else self._origin}: {problem}".split())
+        line = " ".join(f"{self._given_by(path) or self._origin}: {problem}".split())
         return "".join(each if each.isprintable() else "?" for each in line)
 
-    def _is_overridden(self, path: str) -> bool:
-        """Whether the key at `path` is overridden, or a key that contains it or is contained in it."""
+    def _given_by(self, path: str) -> str:
+        """What overrides the key at `path`, or a key that contains it or is contained in it; "": nothing does."""
         whole = f"{path}."
-        return any(f"{key}.".startswith(whole) or whole.startswith(f"{key}.") for key in self._overridden)
+        found = (key for key in self._overridden if f"{key}.".startswith(whole) or whole.startswith(f"{key}."))
+        return next((self._overridden[key] for key in found), "")
+
+    def _is_overridden(self, path: str) -> bool:
+        return self._given_by(path) != ""
 
     def without_unused_keys(self, config: Config, unused: MutableMapping[str, str] | None) -> Config:
         """`config`, with the defaults for keys that nothing reads."""

@@ -25,6 +25,7 @@ def load(
     overrides: Sequence[str] = (),
     say: Callable[[str], None] = lambda line: None,
     unused: MutableMapping[str, str] | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> Config:
     """The configuration in the file at `path`, with overrides such as "agent.n_step=3" applied.
 
@@ -37,11 +38,12 @@ def load(
       say: prints one line.
       unused: receives, by key, a line about each other key that is set and never read; these keys get their defaults.
         None: they are refused.
+      options: the options that gave keys of `overrides`, such as {"acting.actors": "--actors"}, for errors.
 
     Raises ConfigError, in one line, if the file can't be read or isn't TOML, for an unknown key or a bad value, and if
     keys contradict each other.
     """
-    return parse(content(path), overrides, str(path), say, unused)
+    return from_mapping(decoded(content(path), str(path)), overrides, str(path), say, unused, options=options)
 
 
 def content(path: Path | str) -> bytes:
@@ -71,17 +73,20 @@ def decoded(text: bytes, origin: str) -> dict[str, Any]:
     """Decodes TOML without checking its keys. Raises ConfigError if it isn't TOML."""
     try:
         lines = text.decode()
-        return tomllib.loads(lines)
+        return tomllib.loads(f"{lines}\n")  # the parser gives no line number for an error at the very end
     except UnicodeDecodeError:
         raise ConfigError(f"{origin}: is not valid TOML: it is not UTF-8") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{origin}: is not valid TOML: {error}{_line_of(error, lines)}") from None
+        raise ConfigError(f"{origin}: {_trouble(error, lines)}") from None
 
 
-def _line_of(error: Exception, text: str) -> str:
-    """The line of `text` that a parser's error points to, as in ': "key = 1"'; "" if it points to none."""
+def _trouble(error: Exception, text: str) -> str:
+    """A parser's error in words, with the line of `text` that it points to, if it does."""
     at = re.search(r"\(at line (\d+), column \d+\)$", str(error))
-    return f": {shown(text.split(chr(10))[int(at[1]) - 1].strip())}" if at else ""
+    line = f": {shown(text.split(chr(10))[int(at[1]) - 1].strip())}" if at else ""
+    if at and re.match(r"Cannot (overwrite a value|declare .* twice)", str(error)):
+        return f"line {at[1]} gives a key or a table for the second time{line}"
+    return f"is not valid TOML: {error}{line}"
 
 
 def from_mapping(
@@ -91,16 +96,17 @@ def from_mapping(
     say: Callable[[str], None] = lambda line: None,
     unused: MutableMapping[str, str] | None = None,
     option: str = "override",
+    options: Mapping[str, str] | None = None,
 ) -> Config:
     """Reads a configuration as `load` does, from a nested mapping; error messages begin with `origin`.
 
-    Those about an override begin with `option`, which is what the user gave it by.
+    Those about an override begin with `option`, which is what the user gave it by, or its own one of `options`.
     """
     if isinstance(overrides, str):
         raise ConfigError(f"overrides must be a list of key=value strings, such as [{overrides!r}], not one string")
     merged: dict[str, Any] = copy.deepcopy(dict(values))
-    overridden = frozenset(_apply(merged, override, option) for override in overrides)
-    return read(merged, origin, overridden, say, unused, option)
+    overridden = dict.fromkeys((_apply(merged, override, option) for override in overrides), option)
+    return read(merged, origin, overridden | dict(options or {}), say, unused)
 
 
 def require_once(overrides: Sequence[str]) -> None:

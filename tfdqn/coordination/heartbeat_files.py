@@ -175,16 +175,21 @@ def health_of(process_id: ProcessId, folder: Path | None, within_seconds: float)
     file = heartbeat_file(process_id, folder)
     heartbeat = read_heartbeat(file)
     if heartbeat is None:
-        return Finding(f"{process_id}: no heartbeat in {file}: it has not started, or has ended", False)
+        return Finding(f"{process_id}: no heartbeat in {file}: it has not started, or has ended{_hint(folder)}", False)
     return _judged(heartbeat, within_seconds)
 
 
 def health_of_all(folder: Path | None, within_seconds: float) -> list[Finding]:
     """The health of each running process with a heartbeat in the folder; if there are none, a finding that says so."""
-    folder = folder or heartbeat_folder()
-    heartbeats = filter(None, map(read_heartbeat, sorted(folder.glob("*.json"))))
+    place = folder or heartbeat_folder()
+    heartbeats = filter(None, map(read_heartbeat, sorted(place.glob("*.json"))))
     found = [_judged(each, within_seconds) for each in heartbeats if _is_there(each.pid)]
-    return found or [Finding(f"no process leaves heartbeats in {folder}", False)]
+    return found or [Finding(f"no process leaves heartbeats in {place}{_hint(folder)}", False)]
+
+
+def _hint(folder: Path | None) -> str:
+    """Where other heartbeats may be if the user has named no folder."""
+    return "" if folder or os.environ.get(VARIABLE) else "; those of a run that was launched here: --run-dir RUN"
 
 
 def _judged(heartbeat: HeartbeatRecord, within_seconds: float) -> Finding:

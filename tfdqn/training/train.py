@@ -6,10 +6,11 @@ It runs in this process; a strategy that divides the updates has further process
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from tfdqn.cluster.checks import cluster_for, cluster_overrides, given_keys, require_chief
+from tfdqn.cluster.checks import cluster_for, cluster_overrides, given_keys, require_chief, unused_values
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import own_share, share_gpus
 from tfdqn.cluster.tf_config import Cluster
@@ -76,10 +77,19 @@ def train(
     show, tell = on_progress or (lambda progress: None), say or (lambda line: None)
     named = cluster_of_environment()
     unused: dict[str, str] = {}
-    config = toml.checked(config, cluster_overrides(named), unused)
+    given, config = config, toml.checked(config, cluster_overrides(named), unused)
+    cluster = cluster_for(config, named)
+    for line in [] if cluster is None else unused_values(_without_defaults(given), cluster):
+        tell(f"warning: {line}")
     run.refuse_unused(given_keys(unused, named), tell)
     tell(headline(config))
-    return train_checked(config, cluster_for(config, named), run, show, tell, profile, interrupted)
+    return train_checked(config, cluster, run, show, tell, profile, interrupted)
+
+
+def _without_defaults(config: Config) -> dict[str, Any]:
+    """The keys, by path, that have other values than a new configuration."""
+    defaults = toml.flat(Config())
+    return {key: value for key, value in toml.flat(config).items() if value != defaults.get(key)}
 
 
 def train_checked(

@@ -7,6 +7,7 @@ import pytest
 from tfdqn.config import Task
 from tfdqn.errors import PackageMissingError, TaskError
 from tfdqn.tasks.registry import check_task, installed_tasks, make_task, resolve_spec
+from tfdqn.tasks.suites import envpool_envs
 
 
 def error_of(call, **keys):
@@ -21,6 +22,13 @@ def test_a_missing_package_is_one_line_with_its_extra(monkeypatch):
     with pytest.raises(PackageMissingError, match=r"CartPole-v1 needs .*pip install .*envpool"):
         check_task(Task(id="CartPole-v1", suite="envpool"))
     assert not [each for each in installed_tasks() if each.suite == "envpool"]
+
+
+def test_a_misspelt_id_is_compared_without_the_module_before_it(monkeypatch):
+    monkeypatch.setattr(envpool_envs, "is_installed", lambda: True)
+    monkeypatch.setattr(envpool_envs, "ids", lambda: ["Toy-v0", "Pong-v5"])
+    misspelt = "tests.support.toy_environments:pogn-V5"
+    assert error_of(check_task, id=misspelt) == f'EnvPool has no task "{misspelt}"; the nearest is Pong-v5'
 
 
 @pytest.mark.tasks

@@ -4,7 +4,6 @@ They are found with `task.suite = "envpool"` by EnvPool's ids, many of which are
 implementations of its own of these tasks.
 """
 
-import difflib
 import functools
 import traceback
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from tfdqn.tasks.adapters.vector_masks import VectorMasks
 from tfdqn.tasks.suites import envpool_envs, packages
 from tfdqn.tasks.suites.envpool_envs import Pool, PoolSpec, require_rendering
 from tfdqn.tasks.suites.keyword_arguments import could_not_be_made, refuse_set_elsewhere, refuse_unknown
-from tfdqn.tasks.suites.suite import TaskEntry, describe
+from tfdqn.tasks.suites.suite import TaskEntry, describe, nearest_ids
 
 _SET_ELSEWHERE = {
     "num_envs": "task.num_envs",
@@ -101,9 +100,11 @@ def _checked_spec(task: Task) -> PoolSpec:
 
 
 def _nearest(task_id: str, ids: list[str]) -> str:
-    if task_id in gymnasium.registry or packages.package_of(task_id):
+    """What to try instead of an unknown id; EnvPool's own have no module before a colon."""
+    name = task_id.rpartition(":")[2]
+    if name in gymnasium.registry or packages.package_of(name):
         return 'gymnasium has it: leave out task.suite = "envpool"'
-    near = difflib.get_close_matches(task_id, ids, n=3)
+    near = nearest_ids(name, ids)
     return nearest_are(near) if near else f"`{own_command(['tasks'])}` lists them"
 
 

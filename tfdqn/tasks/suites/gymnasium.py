@@ -1,7 +1,6 @@
 """gymnasium's tasks: finds them by id, describes and makes them; every failure is an error of one line."""
 
 import contextlib
-import difflib
 import functools
 import logging
 import traceback
@@ -30,7 +29,7 @@ from tfdqn.tasks.suites.keyword_arguments import (
     unlike_defaults,
 )
 from tfdqn.tasks.suites.processes import require_room
-from tfdqn.tasks.suites.suite import TaskEntry, describe, needed_keys
+from tfdqn.tasks.suites.suite import TaskEntry, describe, nearest_ids, needed_keys
 
 log = logging.getLogger(__name__)
 
@@ -174,9 +173,8 @@ def _registered(name: str) -> EnvSpec | None:
 def _nearest(task_id: str) -> str:
     """What to try instead of an unknown id, with the module before its colon, which may be what registers it."""
     module, colon, name = task_id.rpartition(":")
-    by_lower_case = {known.lower(): known for known in gymnasium.registry}
-    near = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.6)
-    found = [nearest_are([module + colon + by_lower_case[known] for known in near])] if near else []
+    near = nearest_ids(name, gymnasium.registry)
+    found = [nearest_are([module + colon + each for each in near])] if near else []
     if envpool_envs.is_installed() and name in envpool_envs.ids():
         found.append('EnvPool has it: task.suite = "envpool"')
     return "; ".join(found) or f"`{own_command(['tasks'])}` lists those that are installed"

@@ -1,6 +1,7 @@
 """`Suite`: the interface of a source of environments; `describe`: makes a task's `TaskSpec`, for every suite."""
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 from gymnasium import Space
@@ -33,6 +34,12 @@ class TaskEntry(NamedTuple):
     suite: str = "auto"  # the value that `task.suite` must have for it
     needs: str = ""  # the keys that it can't be used without, in words
     is_tried: bool = True  # whether an environment was made, or its spaces read, to find this out
+
+
+def nearest_ids(name: str, ids: Iterable[str]) -> list[str]:
+    """The ids that come nearest to a name, upper and lower case being the same; at most three, the nearest first."""
+    by_lower_case = {each.lower(): each for each in ids}
+    return [by_lower_case[each] for each in difflib.get_close_matches(name.lower(), by_lower_case, n=3)]
 
 
 class Suite(Protocol):
