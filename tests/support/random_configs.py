@@ -25,9 +25,9 @@ from tfdqn.config import (
     Priorities,
     Replay,
 )
+from tfdqn.config.checks import unused_keys, without
 from tfdqn.config.fields import kinds
 from tfdqn.config.replay_checks import PRIORITY_CHECKS
-from tfdqn.config.unused_keys import unused_keys, without
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)

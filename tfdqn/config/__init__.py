@@ -8,7 +8,7 @@ only `errors`.
   may be resumed with another value, a mark from `fields.py` such as `MAY_CHANGE`. `tfdqn config`, error messages and
   resuming take everything from there.
 - If a key has an effect only with certain values of other keys, mark it, for instance with
-  `needs("agent.loss", "huber")`. `unused_keys.py` finds keys that are set without effect, `reader.py` refuses them, and
+  `needs("agent.loss", "huber")`. `checks.py` finds keys that are set without effect, `reader.py` refuses them, and
   `tfdqn config` prints what they need.
 - To add a section, write a subclass of `Section`, and add it to `schema.Config` and to this file.
 - To add a kind of agent or network, write a subclass of `Agent` or `Network` with a tag, here or in your own package.

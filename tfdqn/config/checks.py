@@ -1,4 +1,4 @@
-"""Checks across keys: one small function for each way in which keys can contradict each other.
+"""Checks across keys: for each way in which they can contradict each other, a small function; and keys without effect.
 
 A check takes a configuration whose keys are each valid on their own, and yields each problem as one line that names
 keys and values: `<stop.env_steps>` stands for "stop.env_steps = 500000". It refuses what can't work or can't be meant,
@@ -7,13 +7,19 @@ and add it to that file's tuple.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
+from typing import Any
+
+from msgspec import NODEFAULT, structs
 
 from tfdqn.config.agent import C51, Munchausen
+from tfdqn.config.fields import Needs, kinds, needs_of
 from tfdqn.config.replay_checks import REPLAY_CHECKS, ROLLOUT_CHECKS
 from tfdqn.config.schema import Config
 from tfdqn.config.strategy_checks import STRATEGY_CHECKS
-from tfdqn.config.wording import with_values
+from tfdqn.config.wording import shown, with_values
 from tfdqn.errors import ConfigError
 
 Check = Callable[[Config], Iterator[str]]
@@ -34,6 +40,45 @@ def require_together(config: Config) -> None:
     """Raises ConfigError, in one line that names every problem, if the seeds can't be trained together."""
     if problems := list(_problems_together(config)):
         raise ConfigError(with_values(config, f"--together: {'; '.join(problems)}"))
+
+
+@dataclass(frozen=True)
+class UnusedKey:
+    """A key that is set and not read: its default, what it would need to be read, and the problem in one line."""
+
+    section: str
+    key: str
+    default: Any
+    needs: Needs
+    line: str
+
+    @property
+    def path(self) -> str:
+        return f"{self.section}.{self.key}"
+
+
+def unused_keys(config: Config) -> Iterator[UnusedKey]:
+    """Yields each unused key whose value differs from its default, once."""
+    for section in structs.fields(Config):
+        if not kinds(section.type):
+            continue
+        values = getattr(config, section.name)
+        for key in structs.fields(values):
+            default = key.default if key.default_factory is NODEFAULT else key.default_factory()
+            if default is NODEFAULT or getattr(values, key.name) == default:
+                continue
+            lacking = (each for each in (*needs_of(section.type), *needs_of(key.type)) if not each.holds(config))
+            if needs := next(lacking, None):
+                path = f"{section.name}.{key.name}"
+                yield UnusedKey(
+                    section.name, key.name, default, needs, with_values(config, _line_of_unused(config, path, needs))
+                )
+
+
+def without(config: Config, key: UnusedKey) -> Config:
+    """`config`, with the key's default."""
+    section = structs.replace(getattr(config, key.section), **{key.key: key.default})
+    return structs.replace(config, **{key.section: section})
 
 
 def a_sign_has_one_size(config: Config) -> Iterator[str]:
@@ -111,6 +156,13 @@ def a_heartbeat_comes_before_death(config: Config) -> Iterator[str]:
             "<health.beat_seconds> is not below <health.dead_after_seconds>: every process would count as dead between "
             "two of its heartbeats"
         )
+
+
+def _line_of_unused(config: Config, path: str, needs: Needs) -> str:
+    if needs.is_of_the_agent:
+        return f"<{path}> means nothing with <agent.kind>: {needs.words}"
+    there = dict.fromkeys(shown(value) for key in needs.keys if (value := attrgetter(key)(config)) is not None)
+    return f"<{path}> needs {needs.words}{', not ' if there else ''}{' and '.join(there)}"
 
 
 def _problems_together(config: Config) -> Iterator[str]:

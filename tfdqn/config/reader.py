@@ -13,10 +13,9 @@ from typing import Any, Literal, NoReturn, get_args, get_origin
 import msgspec
 from msgspec import Struct, inspect
 
-from tfdqn.config.checks import contradiction
+from tfdqn.config.checks import contradiction, unused_keys, without
 from tfdqn.config.fields import kinds
 from tfdqn.config.schema import Config, keys
-from tfdqn.config.unused_keys import unused_keys, without
 from tfdqn.config.user_modules import import_user_module
 from tfdqn.config.wording import shown
 from tfdqn.errors import ConfigError

@@ -6,10 +6,10 @@ import pytest
 from tfdqn.config import Task
 from tfdqn.system.processors import available_cores
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
-from tfdqn.tasks.checking.random_play import Play, Told
+from tfdqn.tasks.checking.random_play import OwnTraits, Play
 from tfdqn.tasks.checking.suggestions import may_be_faster_in_processes, suggestions
 
-NOTHING = Told()
+NOTHING = OwnTraits()
 
 
 def a_play(array: ArraySpec, **changes) -> Play:
@@ -31,8 +31,8 @@ def a_play(array: ArraySpec, **changes) -> Play:
     return play._replace(**changes)
 
 
-def settings(task: Task, play: Play, in_processes: Play | None = None, told: Told = NOTHING) -> list[str]:
-    return [each.setting for each in suggestions(task, play, in_processes, told)]
+def settings(task: Task, play: Play, in_processes: Play | None = None, own: OwnTraits = NOTHING) -> list[str]:
+    return [each.setting for each in suggestions(task, play, in_processes, own)]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ VECTOR = ArraySpec(shape=(3,), dtype="float32")
 
 
 def test_keys_that_the_task_has_already_are_not_suggested() -> None:
-    play, told = a_play(VECTOR, rewards=(-100.0, 1.0)), Told(frozenset({"action_mask", "lives"}), most_lives=3)
+    play, told = a_play(VECTOR, rewards=(-100.0, 1.0)), OwnTraits(frozenset({"action_mask", "lives"}), most_lives=3)
     assert settings(Task(), play, told=told) == [
         *("task.action_masks=true", "task.end_on_life_loss=true", "task.reward_normalization=0.99")
     ]
@@ -94,13 +94,13 @@ def test_an_endless_episode_asks_for_a_limit() -> None:
 
 def test_a_game_that_ends_with_its_only_life_asks_for_no_end_of_its_own() -> None:
     for lives in 0, 1:  # Pong counts none
-        assert settings(Task(), a_play(VECTOR), told=Told(frozenset({"lives"}), most_lives=lives)) == []
+        assert settings(Task(), a_play(VECTOR), told=OwnTraits(frozenset({"lives"}), most_lives=lives)) == []
 
 
 def test_masks_of_a_method_are_suggested_with_its_name_where_it_would_not_be_found() -> None:
-    told = Told(mask_methods=("action_masks", "legal_mask"))
+    told = OwnTraits(mask_methods=("action_masks", "legal_mask"))
     assert settings(Task(), a_play(VECTOR), told=told) == ["task.action_masks=true"]
-    told = Told(mask_methods=("valid_action_mask",))
+    told = OwnTraits(mask_methods=("valid_action_mask",))
     named = ["task.action_masks=true", "task.action_mask_source=method:valid_action_mask"]
     assert settings(Task(), a_play(VECTOR), told=told) == named
     assert settings(Task(), a_play(VECTOR), told=told._replace(info=frozenset({"action_mask"}))) == named[:1]

@@ -14,7 +14,7 @@ from tfdqn.config.toml import with_changed_task
 from tfdqn.errors import UserError
 from tfdqn.system.processors import available_cores
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, play_at_random, told_by
+from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, own_traits, play_at_random
 from tfdqn.tasks.checking.suggestions import ENDLESS_STEPS, Suggestion, may_be_faster_in_processes, suggestions
 from tfdqn.tasks.registry import resolve_spec
 
@@ -72,12 +72,12 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
         alone = trial.play("1 environment", num_envs=1, vectorization="sync")
         together = trial.play(f"{task.num_envs} environments")
         in_processes = trial.play_in_processes(together)
-        told = told_by(task)
+        own = own_traits(task)
         findings = _of_shapes(spec)
         if alone is not None and together is not None:
             trial.compare_seeds(alone, together)
             together = trial.play_to_an_end(alone, together)
-            findings += _of_play(alone, together, told.info)
+            findings += _of_play(alone, together, own.info)
         findings += trial.findings
         findings += [Finding("warning", "note", line) for line in dict.fromkeys(warned)]
     ended = [play for play in (alone, together) if play is not None]
@@ -85,7 +85,7 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
         task=task.id,
         can_train=all(each.verdict != "no" for each in findings),
         findings=tuple(findings),
-        suggestions=_possible(task, suggestions(task, together or alone, in_processes, told)),
+        suggestions=_possible(task, suggestions(task, together or alone, in_processes, own)),
         steps_per_second=trial.steps_per_second,
         episode_lengths=tuple(length for play in ended for length in play.lengths),
         episode_returns=tuple(each for play in ended for each in play.returns),

@@ -1,6 +1,6 @@
 """`play_at_random`: plays a task at random, and keeps what it gave and how fast it was.
 
-`told_by`: what one environment says in its own `info` and by its methods, before adapters drop it.
+`own_traits`: what one environment says in its own `info` and by its methods, before adapters drop it.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 from tfdqn.tasks.registry import make_task, suite_of
 from tfdqn.types import Observation, Step
 
-_TOLD_STEPS = 20
+_TRAITS_STEPS = 20
 _MASK_METHOD = re.compile(r"[a-z]\w*masks?|masks?")
 REMEMBERED_STEPS = 100  # the first steps, by whose digest two plays are compared
 
@@ -151,7 +151,7 @@ class _Recorder:
         self._largest = max(self._largest, *(float(np.abs(array).max()) for array in numbers), 0.0)
 
 
-class Told(NamedTuple):
+class OwnTraits(NamedTuple):
     """What the first 20 steps of one environment tell, or those until it fails."""
 
     info: frozenset[str] = frozenset()  # the keys of `info`
@@ -159,7 +159,7 @@ class Told(NamedTuple):
     mask_methods: tuple[str, ...] = ()  # methods that return a boolean for each action
 
 
-def told_by(config: Task) -> Told:
+def own_traits(config: Task) -> OwnTraits:
     """Makes the task's first environment and takes a few random steps in it."""
     keys: set[str] = set()
     lives, methods = 0, tuple[str, ...]()
@@ -171,7 +171,7 @@ def told_by(config: Task) -> Told:
                 lives = max(lives, _lives(info))
             if isinstance(envs, SyncVectorEnv):
                 methods = _mask_methods(bare(envs.envs[0]).unwrapped, MaskForms(spec.actions))
-    return Told(frozenset(keys), lives, methods)
+    return OwnTraits(frozenset(keys), lives, methods)
 
 
 def _infos(envs: Any) -> Any:
@@ -180,7 +180,7 @@ def _infos(envs: Any) -> Any:
     space = env.action_space if isinstance(envs, SyncVectorEnv) else envs.single_action_space
     space.seed(0)
     yield env.reset(seed=0)[1]
-    for _ in range(_TOLD_STEPS):
+    for _ in range(_TRAITS_STEPS):
         action = space.sample() if isinstance(envs, SyncVectorEnv) else np.array([space.sample()])
         *_, terminated, truncated, info = env.step(action)
         yield info

@@ -7,7 +7,7 @@ from tfdqn.config import Task
 from tfdqn.system.processors import available_cores
 from tfdqn.task_spec import ArraySpec
 from tfdqn.tasks.adapters.legal_actions import MASK, METHODS
-from tfdqn.tasks.checking.random_play import Play, Told
+from tfdqn.tasks.checking.random_play import OwnTraits, Play
 
 _NATURE_CNN_PIXELS = 36  # the least height and width that the convolutions of `nature_cnn` take
 _SLOW_STEPS_PER_SECOND = 1_000.0  # below this, the cost of processes is small beside that of a step
@@ -22,18 +22,18 @@ class Suggestion(NamedTuple):
     reason: str
 
 
-def suggestions(task: Task, play: Play | None, in_processes: Play | None, told: Told) -> list[Suggestion]:
+def suggestions(task: Task, play: Play | None, in_processes: Play | None, own: OwnTraits) -> list[Suggestion]:
     """The keys to set besides those of `task`, with all others at their defaults.
 
     Args:
       task: the section of the configuration that was played.
       play: its play; None if that failed, and nothing is suggested.
       in_processes: a play of a process for each core; None if that was not tried.
-      told: what one environment tells by itself.
+      own: what one environment says by itself.
     """
     if play is None:
         return []
-    return [*_of_observations(task, play), *_of_signals(task, play, told), *_of_speed(task, play, in_processes)]
+    return [*_of_observations(task, play), *_of_signals(task, play, own), *_of_speed(task, play, in_processes)]
 
 
 def _of_observations(task: Task, play: Play) -> Iterator[Suggestion]:
@@ -52,11 +52,11 @@ def _of_observations(task: Task, play: Play) -> Iterator[Suggestion]:
     yield Suggestion("replay.item=frames", "each frame of a stack is then stored once, compressed")
 
 
-def _of_signals(task: Task, play: Play, told: Told) -> Iterator[Suggestion]:
+def _of_signals(task: Task, play: Play, own: OwnTraits) -> Iterator[Suggestion]:
     if not task.action_masks:
-        yield from _of_masks(play, told)
-    if told.most_lives > 1 and not task.end_on_life_loss:
-        why = f'info["lives"] counts up to {told.most_lives} lives, and the game goes on after a lost one'
+        yield from _of_masks(play, own)
+    if own.most_lives > 1 and not task.end_on_life_loss:
+        why = f'info["lives"] counts up to {own.most_lives} lives, and the game goes on after a lost one'
         yield Suggestion("task.end_on_life_loss=true", why)
     largest = max(map(abs, play.rewards))
     if largest > _LARGE and not (task.reward_clip or task.reward_sign or task.reward_normalization):
@@ -68,12 +68,12 @@ def _of_signals(task: Task, play: Play, told: Told) -> Iterator[Suggestion]:
         yield Suggestion("task.max_episode_steps=1000", why)
 
 
-def _of_masks(play: Play, told: Told) -> Iterator[Suggestion]:
-    if MASK in told.info or MASK in play.spec.observation:
-        place = "info" if MASK in told.info else "observation"
+def _of_masks(play: Play, own: OwnTraits) -> Iterator[Suggestion]:
+    if MASK in own.info or MASK in play.spec.observation:
+        place = "info" if MASK in own.info else "observation"
         yield Suggestion("task.action_masks=true", f'{place}["{MASK}"] says which actions are legal')
-    elif told.mask_methods:
-        named = [*(name for name in METHODS if name in told.mask_methods), *told.mask_methods]
+    elif own.mask_methods:
+        named = [*(name for name in METHODS if name in own.mask_methods), *own.mask_methods]
         yield Suggestion("task.action_masks=true", f"{named[0]}() says which actions are legal")
         if named[0] not in METHODS:
             yield Suggestion(f"task.action_mask_source=method:{named[0]}", "no other place has masks")
