@@ -62,13 +62,13 @@ VECTOR = ArraySpec(shape=(3,), dtype="float32")
 
 
 def test_keys_that_the_task_has_already_are_not_suggested() -> None:
-    play, told = a_play(VECTOR, rewards=(-100.0, 1.0)), OwnTraits(frozenset({"action_mask", "lives"}), most_lives=3)
-    assert settings(Task(), play, told=told) == [
+    play, own = a_play(VECTOR, rewards=(-100.0, 1.0)), OwnTraits(frozenset({"action_mask", "lives"}), most_lives=3)
+    assert settings(Task(), play, own=own) == [
         *("task.action_masks=true", "task.end_on_life_loss=true", "task.reward_normalization=0.99")
     ]
     for key, value in (("reward_clip", 1.0), ("reward_sign", True), ("reward_normalization", 0.99)):
         have = Task(action_masks=True, end_on_life_loss=True, **{key: value})
-        assert settings(have, play, told=told) == []
+        assert settings(have, play, own=own) == []
     board = ArraySpec(shape=(10, 10, 4), dtype="uint8")
     assert settings(Task(), a_play(board, rewards=(0.0, 50.0)))[1:] == ["task.reward_clip=1.0"]
 
@@ -94,16 +94,16 @@ def test_an_endless_episode_asks_for_a_limit() -> None:
 
 def test_a_game_that_ends_with_its_only_life_asks_for_no_end_of_its_own() -> None:
     for lives in 0, 1:  # Pong counts none
-        assert settings(Task(), a_play(VECTOR), told=OwnTraits(frozenset({"lives"}), most_lives=lives)) == []
+        assert settings(Task(), a_play(VECTOR), own=OwnTraits(frozenset({"lives"}), most_lives=lives)) == []
 
 
 def test_masks_of_a_method_are_suggested_with_its_name_where_it_would_not_be_found() -> None:
-    told = OwnTraits(mask_methods=("action_masks", "legal_mask"))
-    assert settings(Task(), a_play(VECTOR), told=told) == ["task.action_masks=true"]
-    told = OwnTraits(mask_methods=("valid_action_mask",))
+    own = OwnTraits(mask_methods=("action_masks", "legal_mask"))
+    assert settings(Task(), a_play(VECTOR), own=own) == ["task.action_masks=true"]
+    own = OwnTraits(mask_methods=("valid_action_mask",))
     named = ["task.action_masks=true", "task.action_mask_source=method:valid_action_mask"]
-    assert settings(Task(), a_play(VECTOR), told=told) == named
-    assert settings(Task(), a_play(VECTOR), told=told._replace(info=frozenset({"action_mask"}))) == named[:1]
+    assert settings(Task(), a_play(VECTOR), own=own) == named
+    assert settings(Task(), a_play(VECTOR), own=own._replace(info=frozenset({"action_mask"}))) == named[:1]
 
 
 def test_processes_are_suggested_where_they_were_faster() -> None:
