@@ -1,5 +1,6 @@
 """How commands end: what a user can mend is one line and status 2; help needs nothing heavy."""
 
+import json
 import os
 import re
 import subprocess
@@ -206,48 +207,56 @@ def test_the_version_is_told_in_either_way(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == told and re.fullmatch(r"\d+\.\d+\.\d+\S*\n", told)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["evaluate", "nope"], "nope is not a run directory: no such directory"),
-        (["evaluate", "runs/x", "--set", "agent.discount=0.5"], "--set agent.discount=0.5: only keys of [task] can be"),
-        (["evaluate", "runs/x", "--set", "task.ide=x"], '--set: task.ide is not a key (did you mean "id"?)'),
-        (["evaluate", "runs/x", "--set", "task.id"], '--set "task.id": must be key=value, such as agent.n_step=3'),
-        (["evaluate", "runs/x", "--set", "task.id.x=1"], '--set "task.id.x=1": "task.id" is "CartPole-v1", not a'),
-        (["evaluate", "begun"], "begun has no evaluated policy yet, and no checkpoint"),
-        (["export", "nope"], "nope is not a run directory: no such directory"),
-        (["export", "begun", "--checkpoint", "latest"], "begun has no checkpoint yet"),
-        (["export", "runs/x", "--hub-layout", "begun"], "begun: already exists and is not an empty folder"),
-        (["export", "runs/x", "--hub-layout", "begun/config.toml/x"], "begun/config.toml is not a directory"),
-        (["plot", "nope"], "nope is not a run directory: no such directory"),
-        (["serve", "nope"], "nope: there is no such directory"),
-        (["inspect", "nope"], "nope"),
-        (["health", "--run-dir", "nope"], "nope is not a run directory: no such directory"),
-        (["train", "nope"], "nope: there is no such file"),
-        (["launch", "nope"], "nope: there is no such file"),
-        (["manifest", "slurm", "nope"], "nope: there is no such file"),
-    ],
-)
-def test_a_mistake_is_said_before_anything_heavy_is_imported(run: Path, arguments: list[str], said: str) -> None:
+MISTAKES: list[tuple[list[str], str]] = [
+    (["evaluate", "nope"], "nope is not a run directory: no such directory"),
+    (["evaluate", "runs/x", "--set", "agent.discount=0.5"], "--set agent.discount=0.5: only keys of [task] can be"),
+    (["evaluate", "runs/x", "--set", "task.ide=x"], '--set: task.ide is not a key (did you mean "id"?)'),
+    (["evaluate", "runs/x", "--set", "task.id"], '--set "task.id": must be key=value, such as agent.n_step=3'),
+    (["evaluate", "runs/x", "--set", "task.id.x=1"], '--set "task.id.x=1": "task.id" is "CartPole-v1", not a'),
+    (["evaluate", "begun"], "begun has no evaluated policy yet, and no checkpoint"),
+    (["export", "nope"], "nope is not a run directory: no such directory"),
+    (["export", "begun", "--checkpoint", "latest"], "begun has no checkpoint yet"),
+    (["export", "runs/x", "--hub-layout", "begun"], "begun: already exists and is not an empty folder"),
+    (["export", "runs/x", "--hub-layout", "begun/config.toml/x"], "begun/config.toml is not a directory"),
+    (["plot", "nope"], "nope is not a run directory: no such directory"),
+    (["serve", "nope"], "nope: there is no such directory"),
+    (["inspect", "nope"], "nope"),
+    (["health", "--run-dir", "nope"], "nope is not a run directory: no such directory"),
+    (["train", "nope"], "nope: there is no such file"),
+    (["launch", "nope"], "nope: there is no such file"),
+    (["manifest", "slurm", "nope"], "nope: there is no such file"),
+]
+
+
+def test_a_mistake_is_said_before_anything_heavy_is_imported(run: Path) -> None:
     Path("begun").mkdir()
     Path("begun/config.toml").touch()
-    status, heavy, err = probe(arguments, ("tensorflow", "tf_agents", "reverb", "gymnasium", "matplotlib"))
-    assert (status, heavy) == (2, "[]")
-    assert said in err and len(err.splitlines()) == 1
-
-
-def probe(arguments: list[str], heavy: tuple[str, ...]) -> tuple[int, str, str]:
-    """A command in a process of its own: its exit status, what of the heavy it has imported, its errors."""
-    program = (
-        f"import sys; from tfdqn.cli.main import main; status = main({arguments}); "
-        f"print(status, [name for name in {heavy} if name in sys.modules])"
+    found = probe(
+        [arguments for arguments, _ in MISTAKES], ("tensorflow", "tf_agents", "reverb", "gymnasium", "matplotlib")
     )
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
-    status, _, imported = done.stdout.splitlines()[-1].partition(" ")
-    return int(status), imported, done.stderr
+    for (arguments, said), (status, heavy, err) in zip(MISTAKES, found, strict=True):
+        assert (arguments, status, heavy) == (arguments, 2, [])
+        assert said in err and len(err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], [], ["--version"], ["config", "/dev/null"]])
-def test_help_and_configurations_need_nothing_heavy(arguments: list[str]) -> None:
-    assert probe(arguments, HEAVY) == (0, "[]", "")
+def probe(commands: list[list[str]], heavy: tuple[str, ...]) -> list[tuple[int, list[str], str]]:
+    """Commands, one after the other in a new process: the status of each, what of the heavy is imported, its errors."""
+    program = f"""
+import io, json, sys
+from contextlib import redirect_stderr
+from tfdqn.cli.main import main
+found = []
+for command in {commands}:
+    with redirect_stderr(io.StringIO()) as errors:
+        status = main(command)
+    found.append([status, [name for name in {heavy} if name in sys.modules], errors.getvalue()])
+print(json.dumps(found))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240, check=True)
+    assert done.stderr == ""
+    return [tuple(each) for each in json.loads(done.stdout.splitlines()[-1])]
+
+
+def test_help_and_configurations_need_nothing_heavy() -> None:
+    commands = [["--help"], ["train", "--help"], [], ["--version"], ["config", "/dev/null"]]
+    assert probe(commands, HEAVY) == [(0, [], "")] * len(commands)
