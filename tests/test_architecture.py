@@ -1,12 +1,11 @@
 """The house is as the design draws it: imports point down, nothing goes in circles, what is light stays light."""
 
 import ast
+import json
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-
-import pytest
 
 import tfdqn
 
@@ -179,14 +178,18 @@ def test_imports_of_every_form_are_seen(tmp_path: Path) -> None:
     assert {module_of(each) for each in names} == {None, "config", "tasks.registry", "errors"}
 
 
-@pytest.mark.parametrize("storey", LIGHT)
-def test_importing_a_light_storey_brings_nothing_heavy(storey: str) -> None:
-    modules = [f"tfdqn.{name}" for name in FILES if top(name) == storey]
-    probe = f"import sys, {', '.join(modules)}; print(sorted({HEAVY} & set(sys.modules)))"
+def test_importing_light_storeys_brings_nothing_heavy() -> None:
+    """One after the other in a new process, the lowest first: the first that is not empty is the guilty one."""
+    modules = {storey: [f"tfdqn.{name}" for name in FILES if top(name) == storey] for storey in LIGHT}
+    probe = (
+        f"import importlib, json, sys; found = {{}}\nfor storey, names in {modules}.items():\n"
+        f"    list(map(importlib.import_module, names)); found[storey] = sorted({HEAVY} & set(sys.modules))\n"
+        "print(json.dumps(found))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", probe], capture_output=True, text=True, timeout=240, check=True, cwd=PACKAGE.parent
     )
-    assert done.stdout == "[]\n"
+    assert json.loads(done.stdout) == {storey: [] for storey in LIGHT}
 
 
 def test_only_tasks_imports_environment_packages() -> None:
