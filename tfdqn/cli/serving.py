@@ -107,15 +107,11 @@ def _serve_on(listening: "socket.socket", folder: Path, model: str, options: "Op
         else:
             end_start(lambda: say("Stopped while loading."))
 
-    with interruptions(_end, acknowledge) as interrupted, loading:
+    with interruptions(lambda: os._exit(130), acknowledge) as interrupted, loading:
         # Imported late: this takes seconds; mistakes are reported before, and signals are already handled.
         from tfdqn.serving.server import serve as run
 
         run(folder, model, listening, options, say, interrupted, serves.set)
-
-
-def _end() -> None:
-    os._exit(130)
 
 
 def _end_if_held() -> None:

@@ -95,7 +95,9 @@ class WholeTable:
             for head, cell in zip(self._heads[1:], cells, strict=True):
                 first, *to_copy = cell.split("\n")
                 text = f"{head}: {first}" if head and first else first
-                for line in [*_wrapped(text, width - len(_INDENT)), *to_copy]:
+                room = max(width - len(_INDENT), 1)
+                wrapped = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+                for line in [*wrapped, *to_copy]:
                     yield Text(_INDENT + line)
 
 
@@ -117,7 +119,3 @@ def _least(cell: str) -> int:
     """The width of its longest word, or of a longer line that is to be copied."""
     first, *to_copy = cell.split("\n")
     return max(map(cell_len, [*first.split(), *to_copy]), default=0)
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, max(width, 1), break_long_words=False, break_on_hyphens=False)

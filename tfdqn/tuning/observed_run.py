@@ -106,10 +106,7 @@ class ObservedRun(ABC):
 
     def summary(self) -> Summary | None:
         """The run's summary; None if it hasn't finished with this configuration."""
-        try:
-            return finished_summary(self.run, self.config, has_evaluator=True)
-        except CheckpointError:
-            return None  # the run itself will report the damage
+        return summary_of(self.run, self.config)
 
     def progress(self) -> RunProgress:
         """The run's present progress."""
@@ -146,6 +143,14 @@ def _read(metrics: Path, evaluations: Path) -> RunProgress:
         episode_return=newest.get("episode_return"),
         evaluations=read_evaluations(evaluations),
     )
+
+
+def summary_of(run: RunDir, config: Config) -> Summary | None:
+    """A run's summary; None if it hasn't finished with this configuration, or is damaged, which it reports itself."""
+    try:
+        return finished_summary(run, config, has_evaluator=True)
+    except CheckpointError:
+        return None
 
 
 def file_bytes(file: Path) -> int:

@@ -7,15 +7,12 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from tfdqn.errors import CheckpointError
-from tfdqn.records import Summary
 from tfdqn.reports.statistics import interquartile_mean, stratified_bootstrap_interval
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.seeds_folder import SeedsFolder
-from tfdqn.training.stopping import finished_summary
-from tfdqn.tuning.observed_run import ProgressReader
+from tfdqn.tuning.observed_run import ProgressReader, summary_of
 
 
 class SeedResult(Struct, frozen=True, kw_only=True):
@@ -83,7 +80,7 @@ def write_summary(folder: SeedsFolder, summary: SeedsSummary) -> None:
 
 def _result(seed: int, run: RunDir, failure: str) -> SeedResult:
     has_begun = run.config_file.is_file()
-    summary = _finished(run) if has_begun and not failure else None
+    summary = summary_of(run, run.config()) if has_begun and not failure else None
     progress = ProgressReader(run).read()
     begun = "not finished" if has_begun else "not begun"
     unfinished = "failed" if failure else "in training" if holder_of(run.lock_file) else begun
@@ -98,13 +95,6 @@ def _result(seed: int, run: RunDir, failure: str) -> SeedResult:
         train_steps=summary.train_steps if summary else progress.train_steps,
         seconds=summary.seconds if summary else progress.seconds,
     )
-
-
-def _finished(run: RunDir) -> Summary | None:
-    try:
-        return finished_summary(run, run.config(), has_evaluator=True)
-    except CheckpointError:
-        return None
 
 
 def _statistics(returns: Sequence[float | None]) -> SeedStatistics | None:

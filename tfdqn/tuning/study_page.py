@@ -51,9 +51,12 @@ def page(name: str, trials: Sequence[Trial], study: Study) -> str:
         importances = study.importances() if len(scores) > 1 else {}
         drawn = {name: svg(each, name) for name, each in pictures(trials, keys, importances).items()}
         slices = "".join(each for name, each in drawn.items() if name.startswith("slice-"))
+        found = (
+            f"Trial {best.number}, whose final evaluation had a mean return of {best.score:,.2f}, with these values:"
+        )
         importance = (_IMPORTANCE, _figure(drawn["importance"])) if importances else (_NO_IMPORTANCE,)
         parts = [
-            _section("The best", _of_best(best), _values_table(best.values)),
+            _section("The best", f"{how_good}, with these values:", _values_table(best.values)),
             _section("History", "Each trial's score, and the best so far.", _figure(drawn["history"])),
             _section("Importance", *importance),
             _section("Parallel coordinates", _PARALLEL, _figure(drawn["parallel"])),
@@ -70,10 +73,6 @@ def _section(heading: str, text: str, content: str = "") -> str:
 def _counts(trials: Sequence[Trial]) -> str:
     counts = ((state, sum(each.state is state for each in trials)) for state in TrialState)
     return ", ".join(f"{count} {state}" for state, count in counts if count) + "."
-
-
-def _of_best(best: Trial) -> str:
-    return f"Trial {best.number}, whose final evaluation had a mean return of {best.score:,.2f}, with these values:"
 
 
 def _figure(content: str, kind: str = "picture") -> str:

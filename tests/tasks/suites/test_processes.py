@@ -40,7 +40,7 @@ def test_environments_in_processes_of_their_own_do_the_same_as_in_turn():
         in_processes.step(np.argmax(in_processes.legal_actions, axis=1).astype(np.int32))
         in_processes._envs.processes[0].kill()
         in_processes._envs.processes[0].join()
-        with pytest.raises(TaskError, match=r"environment 0.s process has ended \(signal 9\)"):
+        with pytest.raises(TaskError, match=r"environment 0.s process was killed by signal 9 \(SIGKILL\)"):
             in_processes.step(actions)
     finally:
         workers = in_processes._envs.processes

@@ -37,7 +37,8 @@ def action_spec(space: Space[Any], task: Task) -> ActionSpec:
         zeros = np.zeros(space.shape, int)
         spec = _grid(space, zeros, zeros + 1, zeros + 2, task)
     elif isinstance(space, spaces.Box):
-        _check_bounded(space)
+        if not space.is_bounded("both"):
+            raise TaskError(f"actions are {show(space)}: task.action_bins needs bounds, and it is unbounded")
         spec = _grid(space, space.low, space.high, _bins(space, task.action_bins), task)
     else:
         raise TaskError(f"actions are {show(space)}: allowed are Discrete, MultiDiscrete, MultiBinary and bounded Box")
@@ -102,11 +103,6 @@ def _element(low: Any, high: Any, count: Any, is_float: bool) -> tuple[float, fl
     if most == 1:
         first = last = first / 2 + last / 2 if is_float else (first + last) // 2
     return first, last, most
-
-
-def _check_bounded(space: spaces.Box) -> None:
-    if not space.is_bounded("both"):
-        raise TaskError(f"actions are {show(space)}: task.action_bins needs bounds, and it is unbounded")
 
 
 def _bins(space: spaces.Box, bins: int | tuple[int, ...]) -> np.ndarray:

@@ -16,6 +16,7 @@ from typing import Any
 from gymnasium.vector import AsyncVectorEnv
 
 from tfdqn.errors import TaskError
+from tfdqn.system.subprocesses import how_it_ended
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -38,7 +39,7 @@ class Processes(AsyncVectorEnv):
                 break
             time.sleep(0.01)
         return [
-            f"environment {index}'s process has ended ({_how(process.exitcode)})"
+            f"environment {index}'s process {how_it_ended(process.exitcode)}"
             for index, process in enumerate(self.processes)
             if process.exitcode is not None
         ]
@@ -107,10 +108,6 @@ def require_room(task_id: str, observation_bytes: int, num_envs: int) -> None:
         f"shared memory for task.num_envs = {num_envs}, and {free}: make room there (a container's --shm-size), "
         'take fewer, or "sync"'
     )
-
-
-def _how(exit_code: int) -> str:
-    return f"exit status {exit_code}" if exit_code >= 0 else f"signal {-exit_code}"
 
 
 def _has_room(folder: Path, needed_bytes: int) -> bool:
