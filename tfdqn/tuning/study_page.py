@@ -51,9 +51,7 @@ def page(name: str, trials: Sequence[Trial], study: Study) -> str:
         importances = study.importances() if len(scores) > 1 else {}
         drawn = {name: svg(each, name) for name, each in pictures(trials, keys, importances).items()}
         slices = "".join(each for name, each in drawn.items() if name.startswith("slice-"))
-        found = (
-            f"Trial {best.number}, whose final evaluation had a mean return of {best.score:,.2f}, with these values:"
-        )
+        how_good = f"Trial {best.number}, whose final evaluation had a mean return of {best.score:,.2f}"
         importance = (_IMPORTANCE, _figure(drawn["importance"])) if importances else (_NO_IMPORTANCE,)
         parts = [
             _section("The best", f"{how_good}, with these values:", _values_table(best.values)),
