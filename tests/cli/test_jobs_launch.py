@@ -1,5 +1,8 @@
 """What `launch` says in the end."""
 
+import os
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from tfdqn.cli import main
 from tfdqn.cli.arguments import load_job
 from tfdqn.errors import ConfigError
 from tfdqn.launch import local_job
+from tfdqn.launch.supervised_process import SupervisedProcess
 from tfdqn.records import Counters
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
@@ -44,3 +48,28 @@ def test_a_count_that_cannot_be_names_the_option_that_gave_it(config_file: Path)
         load_job(config_file, ["agent.n_step=3"], 2000, None, None, None)
     with pytest.raises(ConfigError, match=r"^override: agent\.n_step = 0: must be"):
         load_job(config_file, ["agent.n_step=0"], 2, None, None, None)
+
+
+@pytest.mark.parametrize("is_resumed", [True, False])
+def test_a_signal_while_a_job_is_prepared_ends_it_before_its_first_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_resumed: bool
+) -> None:
+    def search_for_gpus() -> tuple[str, ...]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return ()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(local_job, "visible_gpus", search_for_gpus)
+    monkeypatch.setattr(SupervisedProcess, "start", None)
+    config = write_config(tmp_path)
+    if is_resumed:
+        shutil.copytree(tmp_path, tmp_path / "run")
+        (tmp_path / "run" / "tiny.toml").rename(tmp_path / "run" / "config.toml")
+        CheckpointManager(RunDir("run").checkpoints).save(Counters(env_steps=8), {}, lambda _: None)
+    assert main.main(["launch", config, "--run-dir", "run"]) == 0
+    said = "Saved at 8 of 1,200 environment steps. To resume" if is_resumed else "Nothing was saved yet. To begin again"
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "stopping by SIGTERM; Ctrl-C ends everything at once, without saving",
+        f"{said}:",
+        "tfdqn launch tiny.toml --run-dir run",
+    ]

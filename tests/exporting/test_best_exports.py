@@ -116,6 +116,21 @@ def test_a_file_that_has_the_next_number_is_skipped_and_old_versions_still_go(ru
     assert versions(run.exports) == [9, 10]
 
 
+def test_a_version_whose_number_another_process_takes_first_goes_like_any_other(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(run.best)
+    taken = [run.exports / "1" / "of another"]
+    monkeypatch.setattr("tfdqn.exporting.versions.sync_tree", lambda _: taken and taken.pop().mkdir(parents=True))
+    said: list[str] = []
+    with closing(exports(run, said)) as made:
+        for step in (1, 2, 3):
+            made.new_best(weights(step), evaluation(step))
+    assert versions(run.exports) == [1, 3, 4]  # 2 was made as 1
+    assert load_policy(run.exports / "4").card["version"] == 4
+    assert not any("warning" in line for line in said)
+
+
 def test_a_best_that_was_not_exported_before_a_kill_is_exported_when_the_run_goes_on(run: RunDir) -> None:
     said: list[str] = []
     for expected in ([1], [1]):  # and once only

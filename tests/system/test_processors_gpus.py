@@ -58,3 +58,9 @@ def test_else_those_that_the_driver_lists_are(
 
 def test_without_a_driver_there_are_none(tmp_path: Path) -> None:
     assert visible_gpus({"PATH": str(tmp_path)}) == ()
+
+
+def test_the_driver_is_asked_once(tmp_path: Path) -> None:
+    environment = nvidia_smi(tmp_path, f'echo >> {tmp_path}/asked; echo "GPU 0: NVIDIA H100 (UUID: GPU-1f)"')
+    assert visible_gpus(environment) == visible_gpus(environment) == ("GPU-1f",)
+    assert (tmp_path / "asked").read_text() == "\n"

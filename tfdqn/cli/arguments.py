@@ -62,18 +62,6 @@ Jobs = Annotated[
     int | None,
     typer.Option(min=1, metavar="J", help="seeds to train in parallel", show_default="from the number of cores"),
 ]
-MinReturn = Annotated[
-    float | None,
-    typer.Option(
-        help="export only if the policy was evaluated with at least this mean return",
-        metavar="X",
-        show_default=False,
-        callback=finite,
-    ),
-]
-Within = Annotated[
-    float, typer.Option("--within", min=0.0, metavar="SECONDS", help="maximum age of a heartbeat", callback=finite)
-]
 TaskChanges = Annotated[
     list[str] | None,
     typer.Option(

@@ -10,8 +10,8 @@ from tfdqn.cli.arguments import (
     ConfigFile,
     Overrides,
     RunDirectory,
-    Within,
     default_run_dir,
+    finite,
     load_config,
     require_supported_platform,
 )
@@ -25,6 +25,9 @@ ClusterFile = Annotated[
 Index = Annotated[
     int | None,
     typer.Option(min=0, metavar="I", help="index of this process within its role", show_default="from TF_CONFIG, or 0"),
+]
+Within = Annotated[
+    float, typer.Option("--within", min=0.0, metavar="SECONDS", help="maximum age of a heartbeat", callback=finite)
 ]
 _DEAD_AFTER_SECONDS = Health().dead_after_seconds
 FormerIndex = Annotated[int | None, typer.Option("--task", min=0, hidden=True)]  # older manifests have it

@@ -10,12 +10,12 @@ import typer
 from tfdqn.cli.arguments import (
     ConfigFile,
     Jobs,
-    MinReturn,
     Overrides,
     Run,
     RunDirectory,
     Seeds,
     TaskChanges,
+    finite,
     load_config,
     require_supported_platform,
 )
@@ -42,6 +42,15 @@ class Which(StrEnum):
     latest = "latest"
 
 
+MinReturn = Annotated[
+    float | None,
+    typer.Option(
+        help="export only if the policy was evaluated with at least this mean return",
+        metavar="X",
+        show_default=False,
+        callback=finite,
+    ),
+]
 Checkpoint = Annotated[Which, typer.Option("--checkpoint", help="which of the run's policies to use")]
 
 

@@ -18,6 +18,7 @@ from tfdqn.config import Config
 from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError, counted, listed
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.interval import duration
+from tfdqn.system.processors import visible_gpus
 from tfdqn.tuning.seed_results import SeedsSummary, SeedStatistics
 
 _MOST_SEEDS = 1_000
@@ -95,6 +96,7 @@ def train_each(
         from tfdqn.tuning.seeds import train_seeds, train_seeds_together
 
         require_trainable_runs(config)
+        visible_gpus()  # may take seconds; later calls are answered at once
     with RunsView() as view:
         if together:
             outcome = train_seeds_together(config, seeds, folder, view, jobs)

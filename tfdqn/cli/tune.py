@@ -19,6 +19,7 @@ from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.system.processors import visible_gpus
 from tfdqn.system.shell_commands import own_command
 from tfdqn.tuning.study_storage import Pruner, require_optuna, shown_url, storage_failures_are_one_line
 from tfdqn.tuning.trial_records import Trial, best_of, total_evaluations
@@ -155,6 +156,7 @@ def _search(
         from tfdqn.tuning.trial_runs import search, write_best
 
         study, template = prepare()
+        visible_gpus()  # may take seconds; later calls are answered at once
     with TrialsView(trials) as view:
         is_over = search(study, template, trials, view, jobs)
         best = best_of(study.trials())

@@ -14,6 +14,7 @@ from tfdqn.errors import first_line
 from tfdqn.exporting.destinations import Card, make_destination
 from tfdqn.exporting.from_run import export_weights
 from tfdqn.exporting.tf_serving_files import model_name
+from tfdqn.exporting.versions import CARD_NUMBER
 from tfdqn.networks.factory import weight_specs
 from tfdqn.records import Evaluation
 from tfdqn.storage.atomic_files import write_atomically
@@ -21,9 +22,7 @@ from tfdqn.storage.best_policy import load_best
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
 
-# Keys of a version's card: the id of the run that made it by `export.on_best`, and its number. A version that was
-# copied to another number keeps the old one in its card, by which it is seen to be a copy.
-_RUN, _VERSION = "run", "version"
+_RUN = "run"  # the key of a version's card with the id of the run that made it by `export.on_best`
 
 
 class BestExports:
@@ -85,7 +84,6 @@ class BestExports:
             "train_steps": evaluation.train_steps,
             "evaluation": msgspec.to_builtins(evaluation.scores),
             _RUN: self._run_id(),
-            _VERSION: self._destination.next_version(),
         }
 
         def export(directory: Path) -> Path:
@@ -99,7 +97,7 @@ class BestExports:
         return {
             version: card
             for version, card in self._destination.cards().items()
-            if card.get(_RUN) == self._run_id() and card.get(_VERSION) == version
+            if card.get(_RUN) == self._run_id() and card.get(CARD_NUMBER) == version
         }
 
     @contextmanager

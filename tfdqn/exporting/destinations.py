@@ -21,7 +21,7 @@ from tfdqn.exporting.tf_serving_files import (
     models_config,
     write_serving_files,
 )
-from tfdqn.exporting.versions import CARD_FILE, EXTRA, MODEL_FILE, next_version, remove_version, versions
+from tfdqn.exporting.versions import CARD_FILE, EXTRA, MODEL_FILE, remove_version, versions, write_number
 from tfdqn.system.utf8 import path_for_libraries
 
 COMPLETE_FILE = "COMPLETE"
@@ -31,9 +31,6 @@ Export = Callable[[Path], Path]  # writes the next version to a folder, and retu
 
 class Destination(Protocol):
     """A place that holds numbered versions of one policy."""
-
-    def next_version(self) -> int:
-        """The number that the next version will have, unless another process takes it first."""
 
     def publish(self, export: Export) -> str:
         """Calls `export` and publishes the version that it writes, as a whole; returns its path or URL."""
@@ -71,9 +68,6 @@ class Folder:
     def __init__(self, path: Path):
         self._path = path
 
-    def next_version(self) -> int:
-        return next_version(self._path)
-
     def publish(self, export: Export) -> str:
         version = export(self._path)
         write_serving_files(self._path)
@@ -96,13 +90,11 @@ class Url:
     def __init__(self, url: str, name: str):
         self._url, self._name = url, name
 
-    def next_version(self) -> int:
-        return max(self._numbers(), default=0) + 1
-
     def publish(self, export: Export) -> str:
         with tempfile.TemporaryDirectory(prefix="tfdqn-export-") as directory:
             version = export(Path(directory))
-            number = self.next_version()
+            number = max(self._numbers(), default=0) + 1
+            write_number(version, number)
             target = f"{self._url}/{number}"
             files = sorted(file for file in version.rglob("*") if file.is_file())
             for file in sorted(files, key=lambda file: file == version / MODEL_FILE):

@@ -5,6 +5,7 @@ says which process writes it, so that what a killed process left is recognised a
 but not every file system has locks.
 """
 
+import json
 import os
 import re
 import secrets
@@ -25,6 +26,7 @@ DEFAULT_SIGNATURE = "serving_default"  # the SavedModel's function by which a po
 EXTRA = "assets.extra"  # a SavedModel's folder for files that TensorFlow itself does not read
 TASK_SPEC_FILE = "task_spec.json"
 CARD_FILE = "export.json"
+CARD_NUMBER = "version"  # the key of a card with the version's number
 _NUMBER = re.compile("0|[1-9][0-9]*")
 _UNFINISHED = ".export-"
 _ABANDONED_SECONDS = 3600.0  # without a change, after which a version of another host's process is given up
@@ -106,10 +108,12 @@ def unfinished_version(directory: Path) -> Iterator[Path]:
 
 def publish(unfinished: Path) -> Path:
     """Syncs an unfinished version to disk and renames it to the next free number; returns its new path."""
-    sync_tree(unfinished)
     directory = unfinished.parent
     while True:
-        final = directory / str(next_version(directory))
+        number = next_version(directory)
+        final = directory / str(number)
+        write_number(unfinished, number)
+        sync_tree(unfinished)
         try:
             unfinished.rename(final)
         except OSError:
@@ -118,6 +122,14 @@ def publish(unfinished: Path) -> Path:
             continue  # another process took the number first
         sync(directory)
         return final
+
+
+def write_number(version: Path, number: int) -> None:
+    """Adds its number to a version's card, if it has one: a copy of the version has another number than its card."""
+    file = version / EXTRA / CARD_FILE
+    if file.exists():
+        card = json.loads(file.read_bytes()) | {CARD_NUMBER: number}
+        file.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
 def remove_version(directory: Path, version: int) -> None:

@@ -1,6 +1,7 @@
 """`launch`: runs a whole job on this host; `launch_share`: runs this machine's processes of a job on many machines."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -47,7 +48,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
       ConfigError: if the GPUs here don't suit the configuration, or replay holds transitions of another.
       ClusterError: if a process can't go on.
     """
-    with run.supervise(config):
+    with _signals_stop() as run_supervisor, run.supervise(config):
         if (finished := finished_summary(run, config, has_evaluator=has_evaluator)) is not None:
             run.restore_config()
             return Outcome(finished, is_saved=True)
@@ -60,7 +61,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
             f"starting {len(program.processes)} processes; their output is in {run.process_logs}, "
             f"their addresses in {run.cluster_file}"
         )
-        _run(supervisor)
+        run_supervisor(supervisor)
         # If the learner was stopped, the summary may be that of an earlier session, which may no longer hold.
         is_new = _written(run) != before
         summary = (
@@ -97,7 +98,7 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
         return True
     folder = run.machine(str(machines.this))
     program = _program(config, topology, folder, run)
-    with folder.claim():
+    with _signals_stop() as run_supervisor, folder.claim():
         write_atomically(folder.config_file, dump(config).encode())
         for file in (folder.cluster_file, *([run.cluster_file] if LEARNER in here else [])):
             write_atomically(file, topology.to_json())
@@ -108,7 +109,7 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
         for line in pool_warnings(config, pools, machines):
             view.say(f"warning: {line}")
         program = deal_gpus(config, program.share(here), visible_gpus(), view.say)
-        return _run(Supervisor(program, folder.process_logs, folder.heartbeats, config.health, view))
+        return run_supervisor(Supervisor(program, folder.process_logs, folder.heartbeats, config.health, view))
 
 
 def _finished_share(config: Config, run: RunDir, topology: Topology) -> Summary | None:
@@ -147,15 +148,26 @@ def _program(config: Config, topology: Topology, folder: RunDir | MachineDir, ru
     return make_program(config, topology, **files, run_dir=str(run.path))
 
 
-def _run(supervisor: Supervisor) -> bool:
-    """As `Supervisor.run`; a signal to this process asks it to stop, a second one ends everything at once."""
+@contextmanager
+def _signals_stop() -> Iterator[Callable[[Supervisor], bool]]:
+    """Yields a function that runs a supervisor, as `Supervisor.run`.
+
+    In the block a signal asks to stop, also before the supervisor runs, and a second Ctrl-C ends everything at once.
+    """
+    begun: list[Supervisor] = []
 
     def at_once() -> None:
-        supervisor.kill()
+        for supervisor in begun:
+            supervisor.kill()
         end_at_once()
 
     with interruptions(at_once) as interrupted:
-        return supervisor.run(interrupted)
+
+        def run(supervisor: Supervisor) -> bool:
+            begun.append(supervisor)
+            return supervisor.run(interrupted)
+
+        yield run
 
 
 def _kept(run: RunDir) -> Topology | None:

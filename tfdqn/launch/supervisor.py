@@ -93,6 +93,10 @@ class Supervisor:
         Raises ClusterError, after every process was stopped, if one can't be started, ends with a status that only the
         user can mend, or fails too often in a row.
         """
+        if interrupted():
+            self._view.say(stopping_line())
+            self._learner.close()
+            return False
         try:
             for each in self._all.values():
                 each.start()
@@ -121,8 +125,9 @@ class Supervisor:
 
     @property
     def has_saved(self) -> bool:
-        """Whether the learner, if it is on this host, has ended with status 0, and so has saved the run."""
-        return LEARNER in self._all and self._all[LEARNER].status == 0
+        """Whether the learner is on this host and has nothing unsaved: it ended with status 0, or never started."""
+        learner = self._all.get(LEARNER)
+        return learner is not None and (learner.status == 0 or learner.restarts < 0)
 
     def _is_over(self) -> bool:
         if LEARNER in self._all:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import TypeVar
@@ -47,8 +48,12 @@ def visible_gpus(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]
         named = (each.strip() for each in environment[VISIBLE].split(","))
         return tuple(takewhile(lambda each: each not in ("", "-1"), named))  # as CUDA reads them
     program = shutil.which("nvidia-smi", path=environment.get("PATH"))
-    if program is None:
-        return ()
+    return () if program is None else _of_driver(program)
+
+
+@cache
+def _of_driver(program: str) -> tuple[str, ...]:
+    """The GPUs that the driver's `program` lists, which may take seconds; none if it fails."""
     try:
         done = subprocess.run(
             (program, "--list-gpus"),
