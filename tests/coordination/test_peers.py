@@ -1,6 +1,7 @@
 """Processes that are asked whether they live: who answers, who is silent, who has ended, and who is missed."""
 
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -48,6 +49,18 @@ def test_who_is_stopped_is_silent_though_the_system_takes_its_connections(at: st
     assert line.startswith(f"worker 2 at {mute} has not answered yet, after ")
     assert found.silent(seconds=60) == []
     assert ended == []
+
+
+def test_a_question_that_never_returns_is_no_answer(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "_POLL_SECONDS", 0.1)
+    found, stuck = Peers({"worker 1": at}), threading.Event()
+    while not found.poll():
+        pass
+    monkeypatch.setattr(found._each[0], "_caller", lambda *_: stuck.wait(30))
+    assert not found.poll()
+    (line,) = found.silent()
+    assert line.startswith(f"worker 1 at {at} has been silent for ")
+    stuck.set()
 
 
 def test_who_has_not_come_yet_has_not_ended() -> None:

@@ -16,6 +16,7 @@ from tfdqn.system.concurrent_calls import run_at_once
 from tfdqn.system.interval import IntervalTrigger
 
 _REPLY_SECONDS = 2.0
+_POLL_SECONDS = 2.0 * _REPLY_SECONDS
 _ASK_SECONDS = 2.0
 _START_SECONDS = 60.0  # in which a process may import TensorFlow and build, before anything is said of its silence
 
@@ -47,7 +48,8 @@ class _Peer:
         """Whether it has been silent for so long; before its first answer, also whether its start takes long."""
         return self.silent_seconds >= (seconds if self._was_heard else max(seconds, _START_SECONDS))
 
-    def ask(self) -> None:
+    def ask(self) -> bool:
+        """Finds out whether it answers; returns True when that is known."""
         try:
             self._caller("lives", Nothing(), Nothing, _REPLY_SECONDS)
         except RefusedError:
@@ -57,6 +59,7 @@ class _Peer:
         except UnreachableError:
             self.answers = False
             self.has_ended = self._was_heard and _is_refused(self._address)
+        return True
 
 
 class Peers:
@@ -76,8 +79,10 @@ class Peers:
 
     def poll(self) -> bool:
         """Asks all at once; False if a needed one does not answer within seconds."""
-        run_at_once([peer.ask for peer in self._each], 2 * _REPLY_SECONDS)
-        for peer in self._each:
+        returned = run_at_once([peer.ask for peer in self._each], _POLL_SECONDS)
+        for peer, has_returned in zip(self._each, returned, strict=True):
+            if not has_returned:
+                peer.answers = False
             if peer.has_ended:
                 self._on_end(peer.name)
         return not self._missed()

@@ -12,7 +12,7 @@ from tfdqn.replay.distributed_ratio import TableCounts
 from tfdqn.replay.replay_ratio import RemoteReplayRatio
 from tfdqn.replay.reverb import shard_clients
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
-from tfdqn.replay.reverb.shard_clients import Shard
+from tfdqn.replay.reverb.shard_clients import Shard, Shards
 
 
 class _Statistics:
@@ -50,6 +50,23 @@ def test_an_answer_that_is_overtaken_is_not_counted_twice(monkeypatch: pytest.Mo
         thread.join(60)
     assert shard.ask()
     assert (shard.inserted, shard.counted.inserted) == (30, 30)
+
+
+def test_a_server_that_does_not_answer_the_newest_question_in_time_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("reverb.Client", SlowAtFirst)
+    shards = Shards(["localhost:1", "localhost:2"])
+    for each in shards.each:
+        each.client.may_arrive.set()
+    assert shards.poll()
+    monkeypatch.setattr(shard_clients, "_POLL_SECONDS", 0.1)
+    slow = shards.each[1].client
+    slow.questions = 0
+    slow.may_arrive.clear()
+    assert not shards.poll()
+    assert [line.partition(" has")[0] for line in shards.silent()] == ["replay server 1 at localhost:2"]
+    slow.may_arrive.set()
 
 
 def test_no_update_is_due_while_a_server_has_come_back_with_nothing() -> None:

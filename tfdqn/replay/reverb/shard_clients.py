@@ -68,8 +68,11 @@ class Shards:
         """Asks all servers concurrently; returns False if any does not answer within seconds."""
         if len(self.each) == 1:
             return self.each[0].ask()
-        run_at_once([shard.ask for shard in self.each], _POLL_SECONDS)
-        return all(shard.answers for shard in self.each)
+        answered = run_at_once([shard.ask for shard in self.each], _POLL_SECONDS)
+        for shard, has_answered in zip(self.each, answered, strict=True):
+            if has_answered is None:  # not yet
+                shard.answers = False
+        return all(answered)
 
     def counted(self) -> list[TableCounts]:
         """Each server's counts, as of its last answer."""
