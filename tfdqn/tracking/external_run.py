@@ -14,7 +14,7 @@ from tfdqn.tracking.tracker import ForwardingTracker, Point, Tracker
 
 
 class ExternalRun(Tracker):
-    """A run in another system.
+    """A run in another system, made of the section `tracking`, the run's directory and its `TrackedRun`.
 
     Attributes:
       id: the system's id for it, by which it is resumed.

@@ -9,7 +9,7 @@ from typing import Any
 from tfdqn.config import Tracking
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.tracking.external_run import ExternalRun
+from tfdqn.tracking.external_run import ExternalRun, TrackedRun
 from tfdqn.tracking.tracker import Point, final_scores
 
 # MLflow's own limits.
@@ -23,12 +23,10 @@ class MLflow(ExternalRun):
     Args:
       config: the section `tracking`.
       run: the run's directory.
-      id: the MLflow run to resume, unless `is_new`.
-      is_new: create a run.
-      calls: unused; steps are numbered by environment steps.
+      tracked: says which MLflow run to resume, if it is not new.
     """
 
-    def __init__(self, config: Tracking, run: RunDir, id: str, is_new: bool, calls: int):
+    def __init__(self, config: Tracking, run: RunDir, tracked: TrackedRun):
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow
         from mlflow.entities import Metric, Param
@@ -37,7 +35,8 @@ class MLflow(ExternalRun):
         if config.mlflow_tracking_uri is not None:
             mlflow.set_tracking_uri(config.mlflow_tracking_uri)
         self._client = mlflow.MlflowClient()
-        if is_new:
+        id = tracked.id
+        if tracked.is_new:
             experiment = self._experiment(config.mlflow_experiment)
             name = config.name or run.path.resolve().name
             tags = {"mlflow.source.name": "tfdqn", "run_dir": str(run.path.resolve()), **dict.fromkeys(config.tags, "")}

@@ -85,9 +85,9 @@ def _begin(start: _Start) -> tuple[TrackedRun, str]:
     """Begins or resumes the external run; returns it, and where the user finds it."""
     system, config, run = SYSTEMS[start.system], start.config, RunDir(start.run_dir)
     module, _, name = system.tracker.partition(":")
-    make: Callable[[Tracking, RunDir, str, bool, int], ExternalRun] = getattr(importlib.import_module(module), name)
+    make: Callable[[Tracking, RunDir, TrackedRun], ExternalRun] = getattr(importlib.import_module(module), name)
     tracked = TrackedRun(run.tracking / f"{start.system}.json", system.place(config), run.evaluations_file)
-    external = make(config, run, tracked.id, tracked.is_new, tracked.calls)
+    external = make(config, run, tracked)
     tracked.begin(external)
     return tracked, external.where
 

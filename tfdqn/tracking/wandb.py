@@ -14,7 +14,7 @@ import numpy as np
 from tfdqn.config import Tracking
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.tracking.external_run import ExternalRun
+from tfdqn.tracking.external_run import ExternalRun, TrackedRun
 from tfdqn.tracking.systems import NOT_LOGGED_IN_STATUS
 from tfdqn.tracking.tracker import Point, final_scores
 
@@ -30,19 +30,18 @@ class WandB(ExternalRun):
     Args:
       config: the section `tracking`.
       run: the run's directory.
-      id: the W&B run to resume, or to create if there is none.
-      is_new: unused; W&B knows whether the run exists.
-      calls: number of calls in earlier sessions, from which row numbers go on.
+      tracked: says which W&B run to resume, or to create if there is none, and how many calls earlier sessions have
+        made, from which row numbers go on.
     """
 
-    def __init__(self, config: Tracking, run: RunDir, id: str, is_new: bool, calls: int):
+    def __init__(self, config: Tracking, run: RunDir, tracked: TrackedRun):
         os.environ.setdefault(STAGING_VARIABLE, str(run.path.resolve() / "wandb"))
         import wandb
 
         self._wandb: Any = wandb
         self._name = config.name or run.path.resolve().name
         self._run = wandb.init(
-            id=id,
+            id=tracked.id,
             resume="allow",
             project=config.wandb_project,
             entity=config.wandb_entity,
@@ -53,7 +52,7 @@ class WandB(ExternalRun):
             dir=str(run.path),
             settings=wandb.Settings(console="off", x_stats_pid=os.getppid()),  # the trainer's CPU and memory
         )
-        self.id, self._row = self._run.id, calls
+        self.id, self._row = self._run.id, tracked.calls
         self.where = self._run.url or f"offline; to send it: wandb sync {Path(self._run.dir).parent}"
         self._run.define_metric("env_steps")
         self._run.define_metric("*", step_metric="env_steps")
