@@ -3,31 +3,35 @@
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnxruntime
 import pytest
 import tensorflow as tf
+from gymnasium import spaces
 
 from tests.support.policies import BOX, DISCRETE, network_of, observations, task
-from tfdqn.config import MLP
+from tfdqn.config import MLP, Task
 from tfdqn.errors import UserError
 from tfdqn.exporting import formats
 from tfdqn.exporting.formats import ModelFormat, convert, parse_formats
 from tfdqn.exporting.from_run import export_run
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.tasks.adapters.actions import action_spec
 
 BOTH = [ModelFormat.onnx, ModelFormat.tflite]
 
 
-def test_parts_masks_and_a_memory_have_their_names_and_values_in_each_format(tmp_path: Path) -> None:
-    spec = task(masks=True, position=BOX, cell=DISCRETE)
+def test_parts_masks_a_memory_and_a_grid_have_their_names_and_values_in_each_format(tmp_path: Path) -> None:
+    grid = action_spec(spaces.Box(np.float32([-1, 0, 2]), np.float32([1, 5, 2])), Task(action_bins=(3, 4, 9)))
+    spec = msgspec.structs.replace(task(masks=True, position=BOX, cell=DISCRETE), actions=grid)
     network = network_of(spec, MLP(hidden_units=(6,), memory="lstm", memory_units=4))
     rng = np.random.default_rng(1)
     network.load_named_weights({name: rng.normal(size=each.shape) for name, each in network.named_weights().items()})
     version = export_policy(spec, network, tmp_path, {}, add=lambda path: convert(path, BOTH))
     inputs = observations(spec, 50) | {"policy_state": rng.normal(size=(50, 8)).astype(np.float32)}
-    legal = rng.random((50, 3)) < 0.5
+    legal = rng.random((50, 12)) < 0.5
     legal[:, 2] |= ~legal.any(axis=1)
     inputs["legal_actions"] = legal
     module = tf.saved_model.load(str(version))
@@ -41,10 +45,12 @@ def test_parts_masks_and_a_memory_have_their_names_and_values_in_each_format(tmp
     assert tflite.get_input_details().keys() == inputs.keys()
     for found in (onnx, tflite(**inputs)):
         assert found.keys() == served.keys()
-        np.testing.assert_array_equal(found["action"], served["action"])
+        for key in ("action", "environment_action"):
+            np.testing.assert_array_equal(found[key], served[key])
+            assert found[key].dtype == served[key].numpy().dtype
         for key in ("q_values", "next_policy_state"):
             np.testing.assert_allclose(found[key], served[key], rtol=1e-4, atol=1e-5)
-    assert len(np.unique(served["action"])) == 3
+    assert len(np.unique(served["action"])) > 3
 
 
 def test_a_run_is_exported_in_a_format_and_its_card_says_so(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
