@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tfdqn.config import Task
 from tfdqn.system import quick_start
 from tfdqn.system.quick_start import quicken_start
+from tfdqn.tasks.registry import make_task
 
 WRITES = "import pathlib; pathlib.Path(__file__).with_suffix('.ran').open('a').write('.')\n"
 
@@ -109,6 +111,16 @@ def test_threads_wait_until_the_code_has_run(tmp_path: Path) -> None:
     finally:
         del sys.modules["events"]
     assert got == [4, 4]
+
+
+def test_cycles_are_looked_for_as_usual_once_there_are_environments() -> None:
+    usual = quick_start._USUAL
+    assert gc.get_threshold() == (50_000, *usual[1:])
+    make_task(Task(id="CartPole-v1")).close()
+    assert gc.get_threshold() == usual
+    gc.set_threshold(900, 7, 7)  # by a program that uses tfdqn
+    make_task(Task(id="CartPole-v1")).close()
+    assert gc.get_threshold() == (900, 7, 7)
 
 
 def test_training_imports_what_it_uses_and_the_rest_is_there_when_used() -> None:

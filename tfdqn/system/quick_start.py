@@ -23,13 +23,24 @@ _UNUSED = {"pandas", "scipy.linalg", "scipy.ndimage", "googleapiclient.discovery
 # name does without them.
 _PACKAGES_OF = "tf_agents"
 _NEW_OBJECTS = 50_000  # 700 by default: during imports, looking for garbage takes a fifth of the time and finds none
+_USUAL = gc.get_threshold()
 
 
 def quicken_start() -> None:
-    """Defers these modules from now on, and makes Python look for reference cycles less often."""
+    """Defers these modules from now on; makes Python look for reference cycles less often, until `end_start`."""
     if _Finder not in sys.meta_path:
         sys.meta_path.insert(0, _Finder)
     gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
+
+
+def end_start() -> None:
+    """Makes Python look for reference cycles as often as usual again.
+
+    From here on they may hold much memory: an environment that makes a large world anew for each episode, say, which
+    refers to itself. Thresholds that are not `quicken_start`'s are left alone.
+    """
+    if gc.get_threshold()[0] == _NEW_OBJECTS:
+        gc.set_threshold(*_USUAL)
 
 
 class _Finder:
