@@ -35,8 +35,7 @@ def test_each_seed_is_its_own_run_and_goes_on_as_one_after_a_signal_and_after_a_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = write_config(tmp_path, *COMPILED, OFTEN)
-    seeds = (1, 2, 3)  # where there are two cores, two share a process
-    runs = [tmp_path / "s" / f"seed-{seed}" for seed in seeds]
+    runs = [tmp_path / "s" / f"seed-{seed}" for seed in (1, 2, 3)]
     arguments = ["train", config, ENDLESS, "--seeds", "1-3", "--together", "--run-dir", "s"]
     with tfdqn(tmp_path, *arguments) as process:
         for run in runs:
@@ -59,13 +58,13 @@ def test_each_seed_is_its_own_run_and_goes_on_as_one_after_a_signal_and_after_a_
         assert process.ended() == 0, process.err
         assert "3 seeds in s (" in process.out and "seed 3 has finished: mean return " in process.out
     monkeypatch.chdir(tmp_path)
-    for seed, run in zip(seeds, runs, strict=True):
+    for seed in (1, 3):  # which share a process where there are two cores
         assert main.main(["train", config, end, f"seed={seed}", "--run-dir", f"own-{seed}"]) == 0
-        assert_same_run(run, tmp_path / f"own-{seed}")
+        assert_same_run(runs[seed - 1], tmp_path / f"own-{seed}")
     summary = json.loads((tmp_path / "s" / "seeds.json").read_text())
     assert [each["status"] for each in summary["seeds"]] == ["finished"] * 3
     assert (tmp_path / "s" / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
-    for command in (["evaluate", "s/seed-2"], ["export", "s/seed-2"], ["inspect", "s"], ["report", "s"]):
+    for command in (["inspect", "s"], ["report", "s"]):
         assert main.main(command) == 0
 
 
