@@ -158,7 +158,7 @@ def test_ctrl_c_while_somebody_waits_to_be_started_again_starts_nobody(
 
 
 def test_silence_is_shown_before_it_is_death_and_a_first_heartbeat_has_longer(folder: Path) -> None:
-    job = Job(folder, health=Health(dead_after_seconds=2.0, patience_seconds=12.0))
+    job = Job(folder, health=Health(dead_after_seconds=2.0, patience_seconds=6.0))
     job.tell("actor-0", "mute", "steady")
     job.tell("evaluator-0", "signless", "steady")
     seen: set[str] = set()
@@ -175,5 +175,5 @@ def test_silence_is_shown_before_it_is_death_and_a_first_heartbeat_has_longer(fo
         "actor 0 was killed by signal 9 (SIGKILL): it is started again; its log is "
         f"{folder / 'processes' / 'actor-0.log'}",
     ]
-    assert "evaluator 0 has given no heartbeat for 12 s: killed" in job.lines
+    assert "evaluator 0 has given no heartbeat for 6 s: killed" in job.lines
     assert {"starting", "at work", "silent for 1 s", "stopping", "ended"} <= seen
