@@ -16,7 +16,7 @@ from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection, Not
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
 from tfdqn.coordination.weights import RemoteWeights, WeightsClient
 from tfdqn.evaluation.evaluator import Evaluator, make_evaluation_task
-from tfdqn.exporting.best_exports import BestExports
+from tfdqn.exporting.from_run import BestExports
 from tfdqn.networks.factory import weight_specs
 from tfdqn.records import Evaluation
 from tfdqn.roles.context import RoleContext, check_same_task, convert_environment_failures

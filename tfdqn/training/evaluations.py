@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tfdqn.evaluation.evaluator import Evaluator
-from tfdqn.exporting.best_exports import BestExports
+from tfdqn.exporting.from_run import BestExports
 from tfdqn.records import EpisodeScores, Evaluation
 from tfdqn.storage.best_policy import save_best
 from tfdqn.storage.run_directory import RunDir

@@ -15,7 +15,7 @@ from tfdqn.config import Config
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.coordination.weights import WeightsBoard, WeightsClient
 from tfdqn.evaluation.evaluator import Evaluator, make_evaluation_task
-from tfdqn.exporting.best_exports import BestExports
+from tfdqn.exporting.from_run import BestExports
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.networks.factory import weight_specs
 from tfdqn.randomness import derived_seed

@@ -17,8 +17,7 @@ from tests.support.tiny_runs import assert_same_arrays, everything, tiny
 from tfdqn.errors import ConfigError
 from tfdqn.evaluation.evaluator import scores
 from tfdqn.exporting import destinations
-from tfdqn.exporting.best_exports import BestExports
-from tfdqn.exporting.from_run import export_run
+from tfdqn.exporting.from_run import BestExports, export_run
 from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.exporting.versions import versions
 from tfdqn.networks.factory import weight_specs
