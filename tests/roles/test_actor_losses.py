@@ -116,7 +116,7 @@ def test_an_environment_whose_process_has_ended_is_a_reason_to_start_again(tmp_p
         for pid in environments():
             os.kill(pid, signal.SIGKILL)
         take_samples(job, 20)  # so that it goes on acting
-        with pytest.raises(ProcessFailedError, match="has ended"):
+        with pytest.raises(ProcessFailedError, match="was killed by signal 9"):
             actor.ended()
 
 

@@ -64,7 +64,7 @@ def test_two_writers_and_two_servers_keep_the_ratio_within_its_bounds(two: list[
             # What was learned is what was due at some time before: one update for four transitions.
             assert CALL * learner.calls <= (inserted - MIN_SIZE) / 4
         until(lambda: all(actor.reasons for actor in actors), "waiting")
-    learner.replay.poll()
+    until(learner.replay.poll, "answer")
     counted = learner.replay._shards.counted()
     assert abs(counted[0].inserted - counted[1].inserted) <= 2  # a block for each actor
     # The rest is on its way: a writer looks after every 16 blocks whether more than 16 are, to each server.
@@ -77,7 +77,7 @@ def test_who_acts_is_held_back_while_nobody_learns_and_goes_on_when_somebody_doe
     with acting(actor):
         until(lambda: actor.reasons, "waiting")
         assert actor.reasons == [HELD_BACK]
-        learner.replay.poll()
+        until(learner.replay.poll, "answer")
         assert learner.replay.updates_due() >= CALL
         before = actor.written
         learner.learn_calls(20)
@@ -92,7 +92,7 @@ def test_a_writer_gives_up_when_it_is_to_and_can_be_used_again(two: list[str]) -
         actor.write(10_000)
     assert not actor.writer.flush(0.1)
     until(lambda: (learner.learn(), actor.writer.flush(0))[1], "flushing")
-    learner.replay.poll()
+    until(learner.replay.poll, "answer")
     # All but a block that is not full; what is written by the step that gave up, it does not say.
     assert -4 <= actor.written - learner.replay.transitions() < 4
     actor.write(40)
@@ -104,7 +104,7 @@ def test_actors_begin_their_round_of_the_servers_each_with_another(two: list[str
         actor = Actor(TWO, two, index)
         actor.write(4)
         assert actor.writer.flush(10)
-    learner.replay.poll()
+    until(learner.replay.poll, "answer")
     assert [each.inserted for each in learner.replay._shards.counted()] == [1, 2]
 
 
@@ -114,7 +114,7 @@ def test_frames_on_two_servers_are_held_back_by_asking(tmp_path: Path) -> None:
         actor, learner = Actor(FRAMES, addresses, 0, spec), Learner(FRAMES, addresses, spec)
         with acting(actor):
             until(lambda: actor.reasons, "waiting")
-            learner.replay.poll()
+            until(learner.replay.poll, "answer")
             assert learner.replay.updates_due() >= 3 * CALL
             learner.learn_calls(30)
         assert set(actor.reasons) == {HELD_BACK}

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.random_episodes import VECTOR
 from tests.support.replay_servers import Actor, Learner, config, opened, served
+from tests.support.threaded_jobs import until
 from tfdqn.errors import CheckpointError, ClusterError, ConfigError
 from tfdqn.replay.reverb import shard_server
 from tfdqn.replay.reverb.shard_server import ShardServer
@@ -39,7 +40,7 @@ def test_it_comes_back_with_what_it_held_and_had_counted(saved: Path) -> None:
     with served(config(), saved.parent, [address]) as (shard,):
         assert shard.size() == 160
         learner = Learner(config(), [address])
-        learner.replay.poll()
+        until(learner.replay.poll, "answer")
         assert learner.replay.transitions() == 160
         (counted,) = learner.replay._shards.counted()
         assert counted.inserted == counted.stored == 40
