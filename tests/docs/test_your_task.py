@@ -60,7 +60,7 @@ def test_it_is_checked(folder: Path) -> None:
 
 
 def test_its_commands_train_evaluate_and_export_it(folder: Path) -> None:
-    _, commands = blocks("sh")
+    _, commands, _ = blocks("sh")
     for line in commands.splitlines():
         run(folder, line)
     summary = json.loads((folder / "runs" / "room-seed1" / "summary.json").read_text())

@@ -24,6 +24,7 @@ def deferring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     files = {
         "whole/__init__.py": WRITES + "from whole.inner import VALUE\nLATER = 4\n",
         "whole/inner.py": "VALUE = 3\n",
+        "whole/apart.py": "VALUE = 5\n",
         "parts/__init__.py": WRITES + "from parts import unused\nfrom parts.deep import Thing\n__all__ = ['Thing']\n",
         "parts/unused.py": WRITES,
         "parts/deep/__init__.py": WRITES + "from parts.deep.thing import Thing\n",
@@ -34,6 +35,7 @@ def deferring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(quick_start, "_UNUSED", {"whole"})
     monkeypatch.setattr(quick_start, "_PACKAGES_OF", "parts")
+    monkeypatch.setattr(quick_start, "_imported", set())
     monkeypatch.syspath_prepend(tmp_path)
     finders, thresholds = list(sys.meta_path), gc.get_threshold()
     quicken_start()
@@ -62,7 +64,11 @@ def test_a_module_runs_once_when_an_attribute_is_first_used(tmp_path: Path) -> N
 
 
 def test_a_submodule_finds_its_package_ready(tmp_path: Path) -> None:
-    assert import_module("whole.inner").VALUE == 3
+    namespace: dict[str, object] = {}
+    exec("import whole\nimport whole.apart", namespace)
+    assert ran(tmp_path) == {"whole/__init__.ran": 1}
+    exec("from whole import *\nvalues = (whole.apart.VALUE, whole.inner.VALUE, LATER)", namespace)
+    assert namespace["values"] == (5, 3, 4)
     assert ran(tmp_path) == {"whole/__init__.ran": 1}
 
 
@@ -75,31 +81,39 @@ def test_a_module_of_packages_needs_none_of_their_code(tmp_path: Path) -> None:
     exec("from parts import *", namespace)
     assert ran(tmp_path) == {"parts/deep/__init__.ran": 1, "parts/__init__.ran": 1, "parts/unused.ran": 1}
     assert namespace["Thing"] is import_module("parts.deep.thing").Thing
+    with pytest.raises(AttributeError, match="module 'parts' has no attribute 'missing'"):
+        _ = import_module("parts").missing
+    assert ran(tmp_path)["parts/__init__.ran"] == 1
 
 
-def test_what_fails_is_raised_where_it_is_used_each_time(tmp_path: Path) -> None:
-    (tmp_path / "whole/__init__.py").write_text(WRITES + "import no_such_module\n")
-    whole = import_module("whole")
+@pytest.mark.parametrize("name", ["whole", "parts"])
+def test_what_fails_is_raised_where_it_is_used_each_time(tmp_path: Path, name: str) -> None:
+    (tmp_path / name / "__init__.py").write_text(WRITES + "import no_such_module\n")
+    module = import_module(name)
     for times in (1, 2):
         with pytest.raises(ModuleNotFoundError, match="no_such_module"):
-            _ = whole.LATER
-        assert ran(tmp_path) == {"whole/__init__.ran": times}
+            _ = module.LATER
+        assert ran(tmp_path) == {f"{name}/__init__.ran": times}
 
 
-def test_a_name_that_the_code_asks_for_too_early_is_missing(tmp_path: Path) -> None:
-    (tmp_path / "whole/__init__.py").write_text("import whole\nEARLY = hasattr(whole, 'LATER')\nLATER = 4\n")
-    assert import_module("whole").EARLY is False
+@pytest.mark.parametrize("name", ["whole", "parts"])
+def test_a_name_that_the_code_asks_for_too_early_is_missing(tmp_path: Path, name: str) -> None:
+    (tmp_path / name / "__init__.py").write_text(f"import {name}\nEARLY = hasattr({name}, 'LATER')\nLATER = 4\n")
+    assert import_module(name).EARLY is False
 
 
-def test_threads_wait_until_the_code_has_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["whole", "parts"])
+def test_threads_wait_until_the_code_has_run(tmp_path: Path, name: str) -> None:
     begun, go_on = threading.Event(), threading.Event()
-    (tmp_path / "whole/__init__.py").write_text("import events\nevents.begun.set(); events.go_on.wait(30)\nLATER = 4\n")
+    (tmp_path / name / "__init__.py").write_text(
+        "import events\nevents.begun.set(); events.go_on.wait(30)\nLATER = 4\n"
+    )
     events = type(sys)("events")
     events.begun, events.go_on = begun, go_on  # type: ignore[attr-defined]
-    whole, got = import_module("whole"), []
+    module, got = import_module(name), []
     sys.modules["events"] = events
     try:
-        threads = [threading.Thread(target=lambda: got.append(whole.LATER), daemon=True) for _ in range(2)]
+        threads = [threading.Thread(target=lambda: got.append(module.LATER), daemon=True) for _ in range(2)]
         threads[0].start()
         assert begun.wait(30)
         threads[1].start()

@@ -1,7 +1,7 @@
 """Shortens the start of a command: what TensorFlow and TF-Agents import for others waits until it is used.
 
-A deferred module is found and created as usual, but its code runs only when an attribute is asked for that the module
-does not have yet. Nothing else changes for code that imports it.
+Instead of a module that is deferred there is a stand-in, which imports it when an attribute is first used. Of deferred
+packages only the code of `__init__` waits. Nothing else changes for code that imports them.
 """
 
 import gc
@@ -24,6 +24,9 @@ _UNUSED = {"pandas", "scipy.linalg", "scipy.ndimage", "googleapiclient.discovery
 _PACKAGES_OF = "tf_agents"
 _NEW_OBJECTS = 50_000  # 700 by default: during imports, looking for garbage takes a fifth of the time and finds none
 _USUAL = gc.get_threshold()
+
+_imported: set[str] = set()  # those of the unused that were used after all
+_replacing = threading.Lock()
 
 
 def quicken_start() -> None:
@@ -48,16 +51,44 @@ class _Finder:
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name not in _UNUSED and name.partition(".")[0] != _PACKAGES_OF:
+        is_unused = name in _UNUSED and name not in _imported
+        if not is_unused and name.partition(".")[0] != _PACKAGES_OF:
             return None
         spec = PathFinder.find_spec(name, path, target)
-        if spec and spec.loader and (name in _UNUSED or spec.submodule_search_locations is not None):
-            spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
+        if spec and spec.loader and is_unused:
+            spec.loader = _StandInLoader(spec.loader)  # type: ignore[assignment]
+        elif spec and spec.loader and spec.submodule_search_locations is not None:
+            spec.loader = _PackageLoader(spec.loader)  # type: ignore[assignment]
         return spec
 
 
-class _Loader:
-    """Loads a module by `loader`, but runs its code only when an attribute is first missing."""
+class _StandInLoader:
+    """Makes a stand-in for the module of `loader`."""
+
+    def __init__(self, loader: "Loader"):
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None  # the usual kind
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__
+        module.__loader__ = module.__spec__.loader = self._loader
+        module.__dict__.pop("__path__", None)  # an import of a submodule asks for it, and so imports the module
+        module.__getattr__ = partial(_attribute, module)  # type: ignore[method-assign]
+
+
+def _attribute(stand_in: ModuleType, name: str) -> object:
+    """An attribute of the module itself. Python's own locks apply to its import, which threads may need at once."""
+    with _replacing:
+        _imported.add(stand_in.__name__)
+        if sys.modules.get(stand_in.__name__) is stand_in:
+            del sys.modules[stand_in.__name__]
+    return getattr(import_module(stand_in.__name__), name)
+
+
+class _PackageLoader:
+    """Loads a package by `loader`, but runs its code only when an attribute is missing that is no submodule."""
 
     def __init__(self, loader: "Loader"):
         self._loader, self._lock, self._is_running = loader, threading.RLock(), False
@@ -69,29 +100,22 @@ class _Loader:
         assert module.__spec__
         module.__loader__ = module.__spec__.loader = self._loader
         module.__getattr__ = partial(self._missing, module)  # type: ignore[method-assign]
-        if module.__name__ in _UNUSED:
-            module.__dict__.pop("__path__", None)  # an import of a submodule asks for it, and so runs the code first
 
     def _missing(self, module: ModuleType, name: str) -> object:
         submodule = f"{module.__name__}.{name}"
-        if "__path__" in module.__dict__ and PathFinder.find_spec(submodule, module.__path__):
+        if PathFinder.find_spec(submodule, module.__path__):
             return import_module(submodule)
         with self._lock:  # other threads wait until the code has run
-            mine = module.__dict__.get("__getattr__")
             if self._is_running:
                 raise AttributeError(f"partially initialized module {module.__name__!r} has no attribute {name!r}")
-            if isinstance(mine, partial) and mine.func == self._missing:
+            if "__getattr__" in module.__dict__:
                 self._run(module)
-                if module.__dict__.get("__getattr__") is mine:
-                    del module.__getattr__
         return getattr(module, name)
 
     def _run(self, module: ModuleType) -> None:
-        assert module.__spec__
-        if module.__spec__.submodule_search_locations is not None:
-            module.__path__ = module.__spec__.submodule_search_locations
         self._is_running = True
         try:
             self._loader.exec_module(module)
+            del module.__getattr__
         finally:
             self._is_running = False
