@@ -12,7 +12,7 @@ import pytest
 
 from tfdqn.config import Task
 from tfdqn.system import quick_start
-from tfdqn.system.quick_start import quicken_start
+from tfdqn.system.quick_start import defer_no_longer, quicken_start
 from tfdqn.tasks.registry import make_task
 
 WRITES = "import pathlib; pathlib.Path(__file__).with_suffix('.ran').open('a').write('.')\n"
@@ -25,6 +25,8 @@ def deferring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
         "whole/__init__.py": WRITES + "from whole.inner import VALUE\nLATER = 4\n",
         "whole/inner.py": "VALUE = 3\n",
         "whole/apart.py": "VALUE = 5\n",
+        "plain/__init__.py": "",
+        "plain/part.py": "VALUE = 6\n",
         "parts/__init__.py": WRITES + "from parts import unused\nfrom parts.deep import Thing\n__all__ = ['Thing']\n",
         "parts/unused.py": WRITES,
         "parts/deep/__init__.py": WRITES + "from parts.deep.thing import Thing\n",
@@ -42,7 +44,7 @@ def deferring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     yield
     sys.meta_path[:] = finders
     gc.set_threshold(*thresholds)
-    for name in [each for each in sys.modules if each.partition(".")[0] in ("whole", "parts")]:
+    for name in [each for each in sys.modules if each.partition(".")[0] in ("whole", "plain", "parts")]:
         del sys.modules[name]
 
 
@@ -127,6 +129,18 @@ def test_threads_wait_until_the_code_has_run(tmp_path: Path, name: str) -> None:
     assert got == [4, 4]
 
 
+def test_code_of_users_gets_the_module_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quick_start, "_UNUSED", {"whole", "plain.part"})
+    before = import_module("whole"), import_module("plain.part")
+    defer_no_longer()
+    namespace: dict[str, object] = {}
+    exec("import whole\nfrom plain import part", namespace)
+    assert namespace["whole"] is sys.modules["whole"] is not before[0]
+    assert namespace["part"] is sys.modules["plain.part"] is not before[1]
+    assert "LATER" in dir(namespace["whole"])
+    assert before[0].LATER == 4
+
+
 def test_cycles_are_looked_for_as_usual_once_there_are_environments() -> None:
     usual = quick_start._USUAL
     assert gc.get_threshold() == (50_000, *usual[1:])
@@ -140,7 +154,7 @@ def test_cycles_are_looked_for_as_usual_once_there_are_environments() -> None:
 def test_training_imports_what_it_uses_and_the_rest_is_there_when_used() -> None:
     code = """if True:
         import sys
-        from tfdqn.system.quick_start import quicken_start
+        from tfdqn.system.quick_start import defer_no_longer, quicken_start
         quicken_start()
         import tfdqn.training.train
         assert not [name for name in sys.modules if name.startswith(("tf_agents.bandits", "pandas.", "scipy.ndimage."))]

@@ -46,6 +46,19 @@ def end_start() -> None:
         gc.set_threshold(*_USUAL)
 
 
+def defer_no_longer() -> None:
+    """From now on unused modules are imported as usual: for the user's code, which may look at them or change them."""
+    with _replacing:
+        _imported.update(_UNUSED)
+        for name in _UNUSED:
+            module = sys.modules.get(name)
+            waits = vars(module).get("__getattr__") if module else None
+            if isinstance(waits, partial) and waits.func is _attribute:
+                del sys.modules[name]
+                parent, _, child = name.rpartition(".")
+                vars(sys.modules.get(parent, module)).pop(child, None)
+
+
 class _Finder:
     """Finds the modules that are deferred; a finder of `sys.meta_path`."""
 
