@@ -30,14 +30,13 @@ def test_heartbeats_go_on_while_the_role_is_imported_and_end_with_it(
         return SimpleNamespace(run=run)
 
     def run(context: RoleContext, membership: Membership) -> bool:
-        return membership.process_id == process_id and imported[1:] == ["start is over", "begun"]
+        return membership.process_id == process_id and imported[1:] == ["begun"]
 
     monkeypatch.setattr(entry, "import_module", import_role)
-    monkeypatch.setattr(entry, "end_start", lambda: imported.append("start is over"))
     topology = Topology(learner=free_address(), actor=2)
     context = RoleContext(tiny(), topology, process_id, tmp_path, print, lambda: False)
     assert entry.run_role(context, lambda: imported.append("begun"))
-    assert imported == ["tfdqn.roles.actor", "start is over", "begun"]
+    assert imported == ["tfdqn.roles.actor", "begun"]
     assert not file.exists()
 
 
@@ -59,9 +58,8 @@ def test_a_learner_gives_heartbeats_from_before_its_import_until_it_gives_its_ow
         assert heartbeat is not None and (heartbeat.name, heartbeat.state) == ("learner 0", "starting")
         gives_heartbeats()
         assert not any(thread.name == "heartbeat" for thread in threading.enumerate())
-        return events == ["tfdqn.roles.learner", "start is over", "begun"]
+        return events == ["tfdqn.roles.learner", "begun"]
 
     monkeypatch.setattr(entry, "import_module", import_role)
-    monkeypatch.setattr(entry, "end_start", lambda: events.append("start is over"))
     context = RoleContext(tiny(), Topology(learner=free_address()), LEARNER, tmp_path, print, lambda: False)
     assert entry.run_role(context, lambda: events.append("begun"))

@@ -1,4 +1,4 @@
-"""What is deferred runs when it is used, and is then as if it had been imported at once."""
+"""What waits is imported when it is used, as if nothing had been deferred."""
 
 import gc
 import subprocess
@@ -7,21 +7,22 @@ import threading
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from tfdqn.config import Task
 from tfdqn.system import quick_start
-from tfdqn.system.quick_start import defer_no_longer, quicken_start
-from tfdqn.tasks.registry import make_task
+from tfdqn.system.quick_start import quicken_start
 
 WRITES = "import pathlib; pathlib.Path(__file__).with_suffix('.ran').open('a').write('.')\n"
+IMPORTER = "import gc\nimport whole\nfrom plain import part\nTHRESHOLDS = gc.get_threshold()\n"
 
 
 @pytest.fixture(autouse=True)
 def deferring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Defers the module `whole`, and the packages of `parts`; both are below `tmp_path`."""
+    """`importer` gets stand-ins for `whole` and `plain.part`; the packages of `parts` wait. All are in `tmp_path`."""
     files = {
+        "importer.py": IMPORTER,
         "whole/__init__.py": WRITES + "from whole.inner import VALUE\nLATER = 4\n",
         "whole/inner.py": "VALUE = 3\n",
         "whole/apart.py": "VALUE = 5\n",
@@ -35,16 +36,18 @@ def deferring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(quick_start, "_UNUSED", {"whole"})
+    monkeypatch.setattr(quick_start, "_IMPORTERS", ("importer",))
+    monkeypatch.setattr(quick_start, "_UNUSED", ("whole", "plain.part"))
     monkeypatch.setattr(quick_start, "_PACKAGES_OF", "parts")
-    monkeypatch.setattr(quick_start, "_imported", set())
     monkeypatch.syspath_prepend(tmp_path)
     finders, thresholds = list(sys.meta_path), gc.get_threshold()
+    gc.set_threshold(900, 7, 7)  # a program's own
     quicken_start()
     yield
     sys.meta_path[:] = finders
     gc.set_threshold(*thresholds)
-    for name in [each for each in sys.modules if each.partition(".")[0] in ("whole", "plain", "parts")]:
+    gc.unfreeze()
+    for name in [each for each in sys.modules if each.partition(".")[0] in ("importer", "whole", "plain", "parts")]:
         del sys.modules[name]
 
 
@@ -53,25 +56,60 @@ def ran(tmp_path: Path) -> dict[str, int]:
     return {str(each.relative_to(tmp_path)): len(each.read_text()) for each in tmp_path.rglob("*.ran")}
 
 
-def test_a_module_runs_once_when_an_attribute_is_first_used(tmp_path: Path) -> None:
-    whole = import_module("whole")
-    assert ran(tmp_path) == {}
+def stand_in() -> ModuleType:
+    """The importer's, for `whole`."""
+    found = import_module("importer").whole
+    assert isinstance(found, ModuleType)
+    return found
+
+
+def test_a_stand_in_imports_its_module_once_when_an_attribute_is_first_used(tmp_path: Path) -> None:
+    whole = stand_in()
     assert whole.__file__ == str(tmp_path / "whole/__init__.py")
     assert ran(tmp_path) == {}
     assert (whole.LATER, whole.VALUE, whole.__path__) == (4, 3, [str(tmp_path / "whole")])
-    assert ran(tmp_path) == {"whole/__init__.ran": 1}
     with pytest.raises(AttributeError, match="module 'whole' has no attribute 'missing'"):
         _ = whole.missing
     assert ran(tmp_path) == {"whole/__init__.ran": 1}
 
 
-def test_a_submodule_finds_its_package_ready(tmp_path: Path) -> None:
+def test_what_the_importer_uses_at_once_is_there(tmp_path: Path) -> None:
+    code = "import sys\nimport whole.apart\nIS_READY = 'LATER' in vars(sys.modules['whole'])\nfrom whole import LATER\n"
+    (tmp_path / "importer.py").write_text(code + "VALUE = whole.apart.VALUE\n")
+    importer = import_module("importer")
+    assert (importer.IS_READY, importer.LATER, importer.VALUE) == (True, 4, 5)
+    assert ran(tmp_path) == {"whole/__init__.ran": 1}
+
+
+def test_all_other_code_gets_the_modules_themselves(tmp_path: Path) -> None:
+    importer = import_module("importer")
     namespace: dict[str, object] = {}
-    exec("import whole\nimport whole.apart", namespace)
+    exec("import whole\nfrom plain import part", namespace)
+    assert namespace["whole"] is sys.modules["whole"] is not importer.whole
+    assert namespace["part"] is sys.modules["plain.part"] is not importer.part
+    assert "LATER" in dir(namespace["whole"])
+    assert importer.whole.LATER == 4
     assert ran(tmp_path) == {"whole/__init__.ran": 1}
-    exec("from whole import *\nvalues = (whole.apart.VALUE, whole.inner.VALUE, LATER)", namespace)
-    assert namespace["values"] == (5, 3, 4)
-    assert ran(tmp_path) == {"whole/__init__.ran": 1}
+
+
+def test_a_module_that_was_imported_before_stays(tmp_path: Path) -> None:
+    before = import_module("whole")
+    assert stand_in() is before
+    assert sys.modules["whole"] is before
+
+
+def test_python_looks_for_cycles_as_usual_after_the_importer() -> None:
+    before = gc.get_threshold()
+    assert (50_000, *before[1:]) == import_module("importer").THRESHOLDS
+    assert gc.get_threshold() == before
+
+
+def test_an_importer_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "importer.py").write_text(IMPORTER + "import no_such_module\n")
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        import_module("importer")
+    assert gc.get_threshold() == (900, 7, 7)
+    assert "LATER" in dir(import_module("whole"))
 
 
 def test_a_module_of_packages_needs_none_of_their_code(tmp_path: Path) -> None:
@@ -88,10 +126,14 @@ def test_a_module_of_packages_needs_none_of_their_code(tmp_path: Path) -> None:
     assert ran(tmp_path)["parts/__init__.ran"] == 1
 
 
+def deferred(name: str) -> ModuleType:
+    return stand_in() if name == "whole" else import_module(name)
+
+
 @pytest.mark.parametrize("name", ["whole", "parts"])
 def test_what_fails_is_raised_where_it_is_used_each_time(tmp_path: Path, name: str) -> None:
     (tmp_path / name / "__init__.py").write_text(WRITES + "import no_such_module\n")
-    module = import_module(name)
+    module = deferred(name)
     for times in (1, 2):
         with pytest.raises(ModuleNotFoundError, match="no_such_module"):
             _ = module.LATER
@@ -101,7 +143,7 @@ def test_what_fails_is_raised_where_it_is_used_each_time(tmp_path: Path, name: s
 @pytest.mark.parametrize("name", ["whole", "parts"])
 def test_a_name_that_the_code_asks_for_too_early_is_missing(tmp_path: Path, name: str) -> None:
     (tmp_path / name / "__init__.py").write_text(f"import {name}\nEARLY = hasattr({name}, 'LATER')\nLATER = 4\n")
-    assert import_module(name).EARLY is False
+    assert deferred(name).EARLY is False
 
 
 @pytest.mark.parametrize("name", ["whole", "parts"])
@@ -112,7 +154,7 @@ def test_threads_wait_until_the_code_has_run(tmp_path: Path, name: str) -> None:
     )
     events = type(sys)("events")
     events.begun, events.go_on = begun, go_on  # type: ignore[attr-defined]
-    module, got = import_module(name), []
+    module, got = deferred(name), []
     sys.modules["events"] = events
     try:
         threads = [threading.Thread(target=lambda: got.append(module.LATER), daemon=True) for _ in range(2)]
@@ -129,35 +171,13 @@ def test_threads_wait_until_the_code_has_run(tmp_path: Path, name: str) -> None:
     assert got == [4, 4]
 
 
-def test_code_of_users_gets_the_module_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quick_start, "_UNUSED", {"whole", "plain.part"})
-    before = import_module("whole"), import_module("plain.part")
-    defer_no_longer()
-    namespace: dict[str, object] = {}
-    exec("import whole\nfrom plain import part", namespace)
-    assert namespace["whole"] is sys.modules["whole"] is not before[0]
-    assert namespace["part"] is sys.modules["plain.part"] is not before[1]
-    assert "LATER" in dir(namespace["whole"])
-    assert before[0].LATER == 4
-
-
-def test_cycles_are_looked_for_as_usual_once_there_are_environments() -> None:
-    usual = quick_start._USUAL
-    assert gc.get_threshold() == (50_000, *usual[1:])
-    make_task(Task(id="CartPole-v1")).close()
-    assert gc.get_threshold() == usual
-    gc.set_threshold(900, 7, 7)  # by a program that uses tfdqn
-    make_task(Task(id="CartPole-v1")).close()
-    assert gc.get_threshold() == (900, 7, 7)
-
-
 def test_training_imports_what_it_uses_and_the_rest_is_there_when_used() -> None:
     code = """if True:
         import sys
-        from tfdqn.system.quick_start import defer_no_longer, quicken_start
+        from tfdqn.system.quick_start import quicken_start
         quicken_start()
         import tfdqn.training.train
-        assert not [name for name in sys.modules if name.startswith(("tf_agents.bandits", "pandas.", "scipy.ndimage."))]
+        assert not [name for name in sys.modules if name.startswith(("tf_agents.bandits", "pandas.", "scipy.ndimage"))]
         from tf_agents.agents import DqnAgent
         from tf_agents.agents.dqn.dqn_agent import DqnAgent as the_same
         assert DqnAgent is the_same

@@ -19,7 +19,6 @@ from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import ClusterError
 from tfdqn.roles.context import RoleContext, log_own_failures, say_if_open
 from tfdqn.system.addresses import require_free
-from tfdqn.system.quick_start import end_start
 
 
 def run_role(context: RoleContext, begun: Callable[[], None] = lambda: None) -> bool:
@@ -42,7 +41,6 @@ def run_role(context: RoleContext, begun: Callable[[], None] = lambda: None) -> 
         log_own_failures(),
     ):
         role = import_module(f"tfdqn.roles.{context.process_id.role}")
-        end_start()
         begun()
         return bool(role.run(context, membership))
 
@@ -54,7 +52,6 @@ def _run_learner(context: RoleContext, begun: Callable[[], None]) -> bool:
     with ExitStack() as starting:
         starting.enter_context(repeated_heartbeat(file, STARTING))
         learner = import_module("tfdqn.roles.learner")
-        end_start()
         begun()
         is_over = bool(learner.run(context, starting.close))
     return is_over

@@ -27,7 +27,6 @@ from tfdqn.serving.monitoring import Monitor
 from tfdqn.serving.open_inference import OpenInference
 from tfdqn.serving.options import Options
 from tfdqn.system.addresses import is_loopback, with_host
-from tfdqn.system.quick_start import end_start
 
 _REFRESH_SECONDS = 1.0
 _FINISH_SECONDS = 10
@@ -156,7 +155,6 @@ def _thread(name: str) -> Iterator[Executor]:
 
 def _settle() -> None:
     """Excludes TensorFlow and the model from garbage collection, which would stop everything for half a second."""
-    end_start()
     gc.unfreeze()
     gc.collect()
     gc.freeze()

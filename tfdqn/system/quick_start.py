@@ -1,7 +1,7 @@
 """Shortens the start of a command: what TensorFlow and TF-Agents import for others waits until it is used.
 
-Instead of a module that is deferred there is a stand-in, which imports it when an attribute is first used. Of deferred
-packages only the code of `__init__` waits. Nothing else changes for code that imports them.
+TensorFlow and Keras get stand-ins for modules that tfdqn does not use, which import them when an attribute is used.
+All other code gets the modules themselves. Of TF-Agents' packages only the code of `__init__` waits.
 """
 
 import gc
@@ -17,94 +17,48 @@ TYPE_CHECKING = False  # importing `typing` would take as long as this module
 if TYPE_CHECKING:
     from importlib.abc import Loader
 
-# TensorFlow and Keras import these if they are installed: for data frames, changed images, and Google's cloud.
-_UNUSED = {"pandas", "scipy.linalg", "scipy.ndimage", "googleapiclient.discovery"}
+_IMPORTERS = ("tensorflow", "tensorflow_probability")  # the first brings Keras, TF-Agents the second
+# They import these if they are installed: for data frames, changed images, and Google's cloud.
+_UNUSED = ("pandas", "scipy.linalg", "scipy.ndimage", "googleapiclient.discovery")
 # The `__init__` files of its packages import all agents, bandits and environments. A module that is imported by its own
 # name does without them.
 _PACKAGES_OF = "tf_agents"
 _NEW_OBJECTS = 50_000  # 700 by default: during imports, looking for garbage takes a fifth of the time and finds none
-_USUAL = gc.get_threshold()
 
-_imported: set[str] = set()  # those of the unused that were used after all
+_deferred: set[str] = set()  # of the unused, while an importer is imported
 _replacing = threading.Lock()
 
 
 def quicken_start() -> None:
-    """Defers these modules from now on; makes Python look for reference cycles less often, until `end_start`."""
+    """Defers these modules and packages in imports from now on."""
     if _Finder not in sys.meta_path:
         sys.meta_path.insert(0, _Finder)
-    gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
-
-
-def end_start() -> None:
-    """Makes Python look for reference cycles as often as usual again.
-
-    From here on they may hold much memory: an environment that makes a large world anew for each episode, say, which
-    refers to itself. Thresholds that are not `quicken_start`'s are left alone.
-    """
-    if gc.get_threshold()[0] == _NEW_OBJECTS:
-        gc.set_threshold(*_USUAL)
-
-
-def defer_no_longer() -> None:
-    """From now on unused modules are imported as usual: for the user's code, which may look at them or change them."""
-    with _replacing:
-        _imported.update(_UNUSED)
-        for name in _UNUSED:
-            module = sys.modules.get(name)
-            waits = vars(module).get("__getattr__") if module else None
-            if isinstance(waits, partial) and waits.func is _attribute:
-                del sys.modules[name]
-                parent, _, child = name.rpartition(".")
-                vars(sys.modules.get(parent, module)).pop(child, None)
 
 
 class _Finder:
-    """Finds the modules that are deferred; a finder of `sys.meta_path`."""
+    """Finds importers, and what is deferred; a finder of `sys.meta_path`."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        is_unused = name in _UNUSED and name not in _imported
-        if not is_unused and name.partition(".")[0] != _PACKAGES_OF:
+        if name not in _IMPORTERS and name not in _deferred and name.partition(".")[0] != _PACKAGES_OF:
             return None
         spec = PathFinder.find_spec(name, path, target)
-        if spec and spec.loader and is_unused:
+        if spec is None or spec.loader is None:
+            return spec
+        if name in _IMPORTERS:
+            spec.loader = _ImporterLoader(spec.loader)  # type: ignore[assignment]
+        elif name in _deferred:
             spec.loader = _StandInLoader(spec.loader)  # type: ignore[assignment]
-        elif spec and spec.loader and spec.submodule_search_locations is not None:
+        elif spec.submodule_search_locations is not None:
             spec.loader = _PackageLoader(spec.loader)  # type: ignore[assignment]
         return spec
 
 
-class _StandInLoader:
-    """Makes a stand-in for the module of `loader`."""
+class _Loader:
+    """Makes a module as `loader` does; which code it runs, and when, is for subclasses to say."""
 
     def __init__(self, loader: "Loader"):
         self._loader = loader
-
-    def create_module(self, spec: ModuleSpec) -> None:
-        return None  # the usual kind
-
-    def exec_module(self, module: ModuleType) -> None:
-        assert module.__spec__
-        module.__loader__ = module.__spec__.loader = self._loader
-        module.__dict__.pop("__path__", None)  # an import of a submodule asks for it, and so imports the module
-        module.__getattr__ = partial(_attribute, module)  # type: ignore[method-assign]
-
-
-def _attribute(stand_in: ModuleType, name: str) -> object:
-    """An attribute of the module itself. Python's own locks apply to its import, which threads may need at once."""
-    with _replacing:
-        _imported.add(stand_in.__name__)
-        if sys.modules.get(stand_in.__name__) is stand_in:
-            del sys.modules[stand_in.__name__]
-    return getattr(import_module(stand_in.__name__), name)
-
-
-class _PackageLoader:
-    """Loads a package by `loader`, but runs its code only when an attribute is missing that is no submodule."""
-
-    def __init__(self, loader: "Loader"):
-        self._loader, self._lock, self._is_running = loader, threading.RLock(), False
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
@@ -112,6 +66,66 @@ class _PackageLoader:
     def exec_module(self, module: ModuleType) -> None:
         assert module.__spec__
         module.__loader__ = module.__spec__.loader = self._loader
+
+
+class _ImporterLoader(_Loader):
+    """Runs an importer's code, which gets stand-ins; what it makes is not garbage, and is not looked through for it."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        thresholds = gc.get_threshold()
+        gc.set_threshold(_NEW_OBJECTS, *thresholds[1:])
+        _deferred.update(_UNUSED)
+        try:
+            self._loader.exec_module(module)
+        finally:
+            gc.freeze()  # it stays until the end
+            gc.set_threshold(*thresholds)
+            _deferred.clear()
+            for name in _UNUSED:
+                if (found := sys.modules.get(name)) and _is_stand_in(found):
+                    _remove(found)
+
+
+class _StandInLoader(_Loader):
+    """Makes a stand-in."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
+        module.__dict__.pop("__path__", None)  # an import of a submodule asks for it, and so imports the module
+        module.__getattr__ = partial(_attribute, module)  # type: ignore[method-assign]
+
+
+def _attribute(stand_in: ModuleType, name: str) -> object:
+    """An attribute of the module itself. Python's own locks apply to its import, which threads may need at once."""
+    _deferred.discard(stand_in.__name__)
+    _remove(stand_in)
+    return getattr(import_module(stand_in.__name__), name)
+
+
+def _is_stand_in(module: ModuleType) -> bool:
+    missing = vars(module).get("__getattr__")
+    return isinstance(missing, partial) and missing.func is _attribute
+
+
+def _remove(stand_in: ModuleType) -> None:
+    """Makes the next import find the module itself."""
+    parent, _, child = stand_in.__name__.rpartition(".")
+    with _replacing:
+        for names, name in ((sys.modules, stand_in.__name__), (vars(sys.modules.get(parent, stand_in)), child)):
+            if names.get(name) is stand_in:
+                del names[name]
+
+
+class _PackageLoader(_Loader):
+    """Runs a package's code only when an attribute is missing that is no submodule."""
+
+    def __init__(self, loader: "Loader"):
+        super().__init__(loader)
+        self._lock, self._is_running = threading.RLock(), False
+
+    def exec_module(self, module: ModuleType) -> None:
+        super().exec_module(module)
         module.__getattr__ = partial(self._missing, module)  # type: ignore[method-assign]
 
     def _missing(self, module: ModuleType, name: str) -> object:

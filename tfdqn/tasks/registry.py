@@ -7,7 +7,6 @@ from msgspec import structs
 from tfdqn import config as configuration
 from tfdqn.config.user_modules import import_user_module
 from tfdqn.errors import EnvironmentFailedError, TaskError
-from tfdqn.system.quick_start import defer_no_longer, end_start
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.learning_signal import learning_signal
 from tfdqn.tasks.adapters.restarts import Restarts
@@ -63,7 +62,6 @@ def make_task(
 
     Raises TaskError, one line, for anything that is wrong with the task or its keys.
     """
-    end_start()
     if render_mode is not None:
         config = structs.replace(config, vectorization="sync", num_envs=num_envs or 1)
     elif num_envs is not None:
@@ -90,7 +88,6 @@ def suite_of(config: configuration.Task) -> Suite:
     module, _, name = config.id.rpartition(":")
     if module:
         with quiet_gymnasium():
-            defer_no_longer()
             import_user_module(module, config.id, TaskError)
     if config.suite == "auto":
         return SUITES.get(name.partition("/")[0], SUITES[_GYMNASIUM])
