@@ -14,7 +14,7 @@ import pytest
 from tests.support.actions import branches
 from tests.support.disks import fill, small_disk
 from tests.support.tiny_runs import tiny
-from tfdqn.errors import RunDirError, TaskError, VideoError
+from tfdqn.errors import ConfigError, RunDirError, TaskError, VideoError
 from tfdqn.evaluation import evaluate as evaluate_module
 from tfdqn.evaluation import video
 from tfdqn.evaluation.evaluate import _check_same_shape, evaluate
@@ -90,6 +90,8 @@ def test_the_run_s_action_names_are_no_matter_of_another_task(tmp_path: Path) ->
         evaluate(found.path, episodes=1, overrides=["task.id=Acrobot-v1"])
     with pytest.raises(TaskError, match=r"CartPole-v1: task\.action_names must have one name for each action"):
         evaluate(found.path, episodes=1, overrides=['task.action_names=["left"]'])
+    with pytest.raises(ConfigError, match=r"^seed = -1: a whole number of at least 0 is needed$"):
+        evaluate(found.path, episodes=1, seed=-1)
 
 
 @pytest.fixture

@@ -84,3 +84,9 @@ def test_a_run_without_a_policy_says_so(tmp_path: Path) -> None:
     save(CheckpointManager(RunDir(tmp_path).checkpoints), 1)
     with pytest.raises(CheckpointError, match=r"no evaluated policy yet; try --checkpoint latest$"):
         load_policy_weights(RunDir(tmp_path), "best", WANTED)
+
+
+def test_another_choice_of_policy_is_refused(tmp_path: Path) -> None:
+    save(CheckpointManager(RunDir(tmp_path).checkpoints), 1)
+    with pytest.raises(UserError, match=r"^checkpoint = 'old': allowed are \"best\" and \"latest\"$"):
+        load_policy_weights(RunDir(tmp_path), "old", WANTED)  # type: ignore[arg-type]

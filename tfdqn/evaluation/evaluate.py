@@ -62,8 +62,8 @@ def evaluate(
     Raises RunDirError, CheckpointError, ConfigError or TaskError for what the user can mend, before any episode is
     played if the task can't be rendered; and VideoError, which has the figures, where only the video failed.
     """
-    if not isinstance(episodes, int) or episodes < 1:
-        raise ConfigError(f"episodes = {episodes!r}: a whole number of at least 1 is needed")
+    _require_whole("episodes", episodes, least=1)
+    _require_whole("seed", seed, least=0)
     run = RunDir(run_dir)
     config, run_spec = run.config(), run.task_spec()
     task_config = _changed_task(run, config, overrides)
@@ -90,6 +90,11 @@ def evaluate(
         with _failures_keep(report, task_config.id):
             path = record_episode(run.videos, recorded, policy, weights, episode_seed, video)
     return replace(report, video=str(path))
+
+
+def _require_whole(name: str, number: int, least: int) -> None:
+    if not isinstance(number, int) or number < least:
+        raise ConfigError(f"{name} = {number!r}: a whole number of at least {least} is needed")
 
 
 @contextmanager

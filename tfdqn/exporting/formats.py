@@ -37,6 +37,8 @@ class ModelFormat(StrEnum):
 
 def parse_formats(formats: Collection[str]) -> list[ModelFormat]:
     """The formats of these names. Raises UserError for an unknown one, or one whose converter is not installed."""
+    if isinstance(formats, str):
+        raise UserError(f"formats must be a list of names, such as [{formats!r}], not one string")
     for each in formats:
         if each not in list(ModelFormat):
             raise UserError(f'format "{each}": allowed are {", ".join(ModelFormat)}')

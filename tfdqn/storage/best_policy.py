@@ -50,7 +50,9 @@ def _read_best(path: Path) -> tuple[dict[str, np.ndarray], Evaluation]:
 
 
 def require_policy(run: RunDir, which: Literal["best", "latest"]) -> None:
-    """Raises CheckpointError if the run has no such policy yet."""
+    """Raises UserError if there is no such choice, CheckpointError if the run has no such policy yet."""
+    if which not in ("best", "latest"):
+        raise UserError(f'checkpoint = {which!r}: allowed are "best" and "latest"')
     if which == "best" and not run.best_weights.exists():
         advice = "; try --checkpoint latest" if run.has_checkpoint else ", and no checkpoint"
         raise CheckpointError(f"{run.path} has no evaluated policy yet{advice}")
@@ -80,7 +82,8 @@ def load_policy_weights(
 
     `wanted` are the weights of the run's network (`networks.factory.weight_specs`).
     If the latest checkpoint's weights are damaged, that is logged, and the previous checkpoint's are used. Raises
-    CheckpointError if the run has no such policy yet, or if it is damaged or of another network than the run's.
+    UserError for another `which`, and CheckpointError if the run has no such policy yet, or if it is damaged or of
+    another network than the run's.
     """
     require_policy(run, which)
     if which == "best":
