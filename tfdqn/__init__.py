@@ -10,6 +10,7 @@ TYPE_CHECKING = False  # type checkers take it for typing's
 if TYPE_CHECKING:
     from tfdqn.config import Config as Config
     from tfdqn.config.toml import load as load_config
+    from tfdqn.errors import UserError as UserError
     from tfdqn.evaluation.evaluate import evaluate as evaluate
     from tfdqn.exporting.from_run import export_run as export
     from tfdqn.exporting.loaded_policy import load_policy as load_policy
@@ -17,13 +18,18 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "Config": ("tfdqn.config", "Config"),
+    "UserError": ("tfdqn.errors", "UserError"),
     "evaluate": ("tfdqn.evaluation.evaluate", "evaluate"),
     "export": ("tfdqn.exporting.from_run", "export_run"),
     "load_config": ("tfdqn.config.toml", "load"),
     "load_policy": ("tfdqn.exporting.loaded_policy", "load_policy"),
     "train": ("tfdqn.training.train", "train"),
 }
-__all__ = ["Config", "evaluate", "export", "load_config", "load_policy", "train"]
+__all__ = ["Config", "UserError", "evaluate", "export", "load_config", "load_policy", "train"]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})
 
 
 def __getattr__(name: str) -> object:

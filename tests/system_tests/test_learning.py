@@ -157,4 +157,5 @@ def test_blocks_of_many_transitions_cost_no_return(tmp_path):
 
 def test_the_public_names_are_what_they_say():
     for name in tfdqn.__all__:
+        assert name in dir(tfdqn)
         assert callable(getattr(tfdqn, name)), name

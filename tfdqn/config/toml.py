@@ -30,7 +30,7 @@ def load(
     """The configuration in the file at `path`, with overrides such as "agent.n_step=3" applied.
 
     If a kind is overridden, as in network.kind=mlp, the file's keys that the new kind doesn't have are left out, and
-    `say` is told which; so are keys of the file that an override leaves without effect.
+    `say` is told which; so are keys of the file that an override leaves without effect, and a file without keys.
 
     Args:
       path: a TOML file.
@@ -104,6 +104,8 @@ def from_mapping(
     """
     if isinstance(overrides, str):
         raise ConfigError(f"overrides must be a list of key=value strings, such as [{overrides!r}], not one string")
+    if all(each == {} for each in values.values()):
+        say(f"{origin} sets no key: the defaults are used")
     merged: dict[str, Any] = copy.deepcopy(dict(values))
     overridden = dict.fromkeys((_apply(merged, override, option) for override in overrides), option)
     return read(merged, origin, overridden | dict(options or {}), say, unused)

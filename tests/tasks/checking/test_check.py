@@ -70,6 +70,7 @@ def test_of_a_task_that_is_right_everything_holds() -> None:
     assert line(found, "observation") == "float32[4]" and line(found, "actions") == "2"
     assert "own vector version" in line(found, "3 environments")
     assert found.suggestions == {}
+    assert list(found_of("CartPole-v1", 5, num_envs=1).steps_per_second) == ["1 environment", "a batch of 1"]
 
 
 def test_what_is_told_of_progress_counts_to_the_end() -> None:

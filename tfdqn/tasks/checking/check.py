@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 
 from tfdqn.config import Config, Task
 from tfdqn.config.toml import with_changed_task
-from tfdqn.errors import UserError
+from tfdqn.errors import UserError, counted
 from tfdqn.system.processors import available_cores
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, own_traits, play_at_random
@@ -70,7 +70,7 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
             return TaskCheck(task=task.id, can_train=False, findings=(Finding("the task", "no", str(error)),))
         trial = _Trial(task, tell, env_steps, seconds)
         alone = trial.play("1 environment", num_envs=1, vectorization="sync")
-        together = trial.play(f"{task.num_envs} environments")
+        together = trial.play(f"{task.num_envs} environments" if task.num_envs > 1 else "a batch of 1")
         in_processes = trial.play_in_processes(together)
         own = own_traits(task)
         findings = _of_shapes(spec)
@@ -140,7 +140,7 @@ class _Trial:
         if self._task.vectorization != "auto" or together is None or not may_be_faster_in_processes(together):
             return None
         count = min(self._task.num_envs, available_cores())
-        found = self.play(f"{count} environments in processes", num_envs=count, vectorization="async")
+        found = self.play(f"{counted(count, 'environment')} in processes", num_envs=count, vectorization="async")
         if found is None:  # only a note, since training doesn't need processes
             self.findings[-1] = structs.replace(self.findings[-1], verdict="note")
         return found
