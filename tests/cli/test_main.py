@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from tests.cli.conftest import Recorder
+from tests.support.commands import PROJECT
 from tests.support.run_files import finished_run
 from tfdqn.cli import main
 from tfdqn.cluster.program import Restart
@@ -64,11 +65,11 @@ def test_a_lost_process_is_one_line_and_how_to_resume(
 ) -> None:
     behind("training.train", "train_checked", kind("worker 1 was killed by signal 9"))
     monkeypatch.setattr("tfdqn.storage.run_directory.RunDir.has_checkpoint", has_saved)
-    assert main.main(["train", "small.toml", "task.kwargs.name=a b", "--run-dir", "my run"]) == 2
+    assert main.main(["train", "small.toml", "tracking.name=a b", "--run-dir", "my run"]) == 2
     written = capsys.readouterr()
     assert written.err == "tfdqn: worker 1 was killed by signal 9\n"
     how = "resume" if has_saved else "begin again"
-    again = f"To {how}:\ntfdqn train small.toml 'task.kwargs.name=a b' --run-dir 'my run'\n"
+    again = f"To {how}:\ntfdqn train small.toml 'tracking.name=a b' --run-dir 'my run'\n"
     assert written.out == f"{headline(Config())}\n{again}"
 
 
@@ -258,5 +259,5 @@ print(json.dumps(found))
 
 
 def test_help_and_configurations_need_nothing_heavy() -> None:
-    commands = [["--help"], ["train", "--help"], [], ["--version"], ["config", "/dev/null"]]
+    commands = [["--help"], ["train", "--help"], [], ["--version"], ["config", str(PROJECT / "configs/cartpole.toml")]]
     assert probe(commands, HEAVY) == [(0, [], "")] * len(commands)

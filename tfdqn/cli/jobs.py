@@ -199,9 +199,11 @@ def manifest(
 
     with suppress(PackageMissingError):  # the image may have the package
         check_task(resolved.task)
-    if target is not Platform.SLURM:  # which has no image
-        for key, module in spec.own_modules:
-            say_on_stderr(f"warning: {key} needs the module {module}: the image {spec.container_image} must contain it")
+    where = f"the image {spec.container_image} must contain it"
+    if target is Platform.SLURM:
+        where = "submit from its folder, or install it on every node"
+    for key, module in spec.own_modules:
+        say_on_stderr(f"warning: {key} needs the module {module}: {where}")
 
     folder = output or Path("launchers") / config.stem / str(target)
     for path in write_files(target, folder, files):

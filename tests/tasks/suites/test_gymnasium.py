@@ -10,7 +10,7 @@ from tests.support.dials import Dials
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
 from tfdqn.system.shell_commands import install_extra, pip_install
-from tfdqn.tasks.registry import installed_tasks, make_task, resolve_spec
+from tfdqn.tasks.registry import check_task, installed_tasks, make_task, resolve_spec
 from tfdqn.tasks.suites import envpool_envs, packages
 from tfdqn.tasks.suites import gymnasium as gymnasium_suite
 from tfdqn.tasks.suites.suite import TaskEntry
@@ -44,7 +44,19 @@ def test_an_unknown_id_is_answered_with_the_nearest(wrong, right):
 def test_a_single_nearest_id_is_in_the_singular(monkeypatch):
     monkeypatch.setattr(envpool_envs, "is_installed", lambda: False)
     monkeypatch.setattr("gymnasium.registry", {"Ant-v5": None})
-    assert error_of(resolve_spec, Task(id="Bad-v5")) == 'unknown task "Bad-v5"; the nearest is Ant-v5'
+    assert error_of(resolve_spec, Task(id="Art-v5")) == 'unknown task "Art-v5"; the nearest is Ant-v5'
+    assert error_of(resolve_spec, Task(id="Plnt-v0")).endswith(
+        "; those of your own need their module, as in my_envs:Name-v0"
+    )
+    assert error_of(resolve_spec, Task(id="tests.support.toy_environments:Plnt-v0")).endswith("that are installed")
+
+
+def test_an_argument_that_the_constructor_does_not_take_is_refused_before_an_environment_is_made():
+    message = error_of(check_task, Task(id="CartPole-v1", kwargs={"sutton_reward": True}))
+    assert message.startswith("task.kwargs: CartPole-v1 takes no sutton_reward; it takes sutton_barto_reward")
+    gymnasium.register("tests/Absent-v0", "tests.no_such_module:Absent")
+    check_task(Task(id="tests/Absent-v0", kwargs={"size": 3}))  # this host need not have the module
+    gymnasium.registry.pop("tests/Absent-v0")
 
 
 def test_an_id_that_only_envpool_has_is_answered_with_its_suite(monkeypatch):

@@ -49,7 +49,7 @@ class GymnasiumSuite:
 
     def check(self, task: configuration.Task) -> None:
         """As `Suite`."""
-        _recipe(task, None)
+        _check_kwargs(_recipe(task, None))
 
     def describe(self, task: configuration.Task) -> TaskSpec:
         """As `Suite`."""
@@ -177,7 +177,10 @@ def _nearest(task_id: str) -> str:
     found = [nearest_are([module + colon + each for each in near])] if near else []
     if envpool_envs.is_installed() and name in envpool_envs.ids():
         found.append('EnvPool has it: task.suite = "envpool"')
-    return "; ".join(found) or f"`{own_command(['tasks'])}` lists those that are installed"
+    if found:
+        return "; ".join(found)
+    own = "" if module else "; those of your own need their module, as in my_envs:Name-v0"
+    return f"`{own_command(['tasks'])}` lists those that are installed{own}"
 
 
 def _describe_env(config: configuration.Task, recipe: Recipe) -> _EnvDescription:
@@ -221,7 +224,9 @@ def _probe(recipe: Recipe) -> Any:
 def _check_kwargs(recipe: Recipe) -> None:
     """Raises TaskError for an argument that the constructor doesn't take; its own error wouldn't say what it takes."""
     entry_point = recipe.env_spec.entry_point
-    taken = gymnasium_envs.constructor_parameters(entry_point)
+    taken = None
+    with contextlib.suppress(Exception):  # what can't be imported is reported where an environment is made
+        taken = gymnasium_envs.constructor_parameters(entry_point) if recipe.kwargs else None
     if taken is not None:
         refuse_unknown(recipe.env_spec.id, recipe.kwargs, taken)
     if recipe.render_mode and gymnasium_envs.unknown_kwargs(entry_point, {"render_mode": recipe.render_mode}):

@@ -14,6 +14,7 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.actions import action_spec, check_action_names
 from tfdqn.tasks.observations import observation_specs
 
+_MIN_LIKENESS = 0.75  # of a misspelt id: Plnt-v0 is Plant-v0, and not Ant-v5
 _BINS: dict[str, Any] = {"action_bins": 3}  # the lowest, the middle and the highest value
 _BRANCHES: dict[str, Any] = {"action_form": "branches"}
 # The keys that a task may need, the fewest first.
@@ -37,9 +38,9 @@ class TaskEntry(NamedTuple):
 
 
 def nearest_ids(name: str, ids: Iterable[str]) -> list[str]:
-    """The ids that come nearest to a name, upper and lower case being the same; at most three, the nearest first."""
+    """The ids that are near to a name, upper and lower case being the same; at most three, the nearest first."""
     by_lower_case = {each.lower(): each for each in ids}
-    return [by_lower_case[each] for each in difflib.get_close_matches(name.lower(), by_lower_case, n=3)]
+    return [by_lower_case[each] for each in difflib.get_close_matches(name.lower(), by_lower_case, 3, _MIN_LIKENESS)]
 
 
 class Suite(Protocol):
