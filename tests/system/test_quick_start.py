@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -81,6 +82,17 @@ def test_what_the_importer_uses_at_once_is_there(tmp_path: Path) -> None:
     assert ran(tmp_path) == {"whole/__init__.ran": 1}
 
 
+@pytest.mark.parametrize("code", ["import whole.inner\n", "from whole.inner import VALUE\nimport whole\n"])
+def test_a_submodule_of_a_stand_in_is_imported_once(tmp_path: Path, code: str) -> None:
+    (tmp_path / "whole/inner.py").write_text(WRITES + "VALUE = object()\n")
+    (tmp_path / "importer.py").write_text(code)
+    whole = stand_in()
+    inner = import_module("whole.inner")
+    assert whole.VALUE is whole.inner.VALUE is inner.VALUE
+    assert inner.__spec__ and inner.__spec__.loader is inner.__loader__
+    assert ran(tmp_path) == {"whole/__init__.ran": 1, "whole/inner.ran": 1}
+
+
 def test_all_other_code_gets_the_modules_themselves(tmp_path: Path) -> None:
     importer = import_module("importer")
     namespace: dict[str, object] = {}
@@ -124,6 +136,21 @@ def test_a_module_of_packages_needs_none_of_their_code(tmp_path: Path) -> None:
     with pytest.raises(AttributeError, match="module 'parts' has no attribute 'missing'"):
         _ = import_module("parts").missing
     assert ran(tmp_path)["parts/__init__.ran"] == 1
+
+
+def test_each_submodule_is_an_attribute_even_after_the_code_has_run(tmp_path: Path) -> None:
+    (tmp_path / "parts/deep/other.py").write_text("VALUE = 7\n")
+    deep = import_module("parts.deep")
+    assert deep.Thing is deep.thing.Thing
+    assert deep.other.VALUE == 7
+
+
+@pytest.mark.parametrize("name", ["importer", "parts"])
+def test_a_spec_tells_of_its_source(tmp_path: Path, name: str) -> None:
+    spec = find_spec(name)
+    assert spec and spec.loader
+    assert spec.loader.get_source(name) == Path(spec.origin or "").read_text()
+    assert ran(tmp_path) == {}
 
 
 def deferred(name: str) -> ModuleType:

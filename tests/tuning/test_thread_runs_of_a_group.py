@@ -1,5 +1,7 @@
 """The process that trains several runs: what it makes of what it is told, and what it leaves of each run's end."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,3 +54,17 @@ def test_each_run_is_trained_by_its_own_configuration_and_leaves_its_end(
     ends = [msgspec.json.decode(run.child_end_file.read_bytes(), type=RunEnd) for run in runs]
     assert ends[0] == ends[2] == RunEnd(Outcome.FINISHED, True, "")
     assert ends[1] == RunEnd(Outcome.FAILED, False, "the pole is broken")
+
+
+def test_its_process_defers_the_same_imports_as_a_command() -> None:
+    code = """if True:
+        import runpy
+        import sys
+        sys.argv[1:] = ["1", "no-log", "no-run"]
+        try:
+            runpy.run_module("tfdqn.tuning.thread_runs", run_name="__main__", alter_sys=True)
+        except Exception as error:
+            print(type(error).__name__, sys.meta_path[0].__module__, "tensorflow" in sys.modules)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("ConfigError tfdqn.system.quick_start False\n", "")

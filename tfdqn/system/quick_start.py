@@ -40,6 +40,9 @@ class _Finder:
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name.rpartition(".")[0] in _UNUSED and name in sys.modules and target is None:
+            # Python asked a stand-in for its path, and the import of its package has brought this submodule.
+            return ModuleSpec(name, _ImportedLoader(sys.modules[name]))  # type: ignore[arg-type]
         if name not in _IMPORTERS and name not in _deferred and name.partition(".")[0] != _PACKAGES_OF:
             return None
         spec = PathFinder.find_spec(name, path, target)
@@ -54,14 +57,30 @@ class _Finder:
         return spec
 
 
+class _ImportedLoader:
+    """Gives a module that has been imported, whose code must not run again."""
+
+    def __init__(self, module: ModuleType):
+        self._module, self._spec = module, module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec
+
+
 class _Loader:
-    """Makes a module as `loader` does; which code it runs, and when, is for subclasses to say."""
+    """Does what `loader` does; which code it runs, and when, is for subclasses to say."""
 
     def __init__(self, loader: "Loader"):
         self._loader = loader
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._loader.create_module(spec)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._loader, name)
 
     def exec_module(self, module: ModuleType) -> None:
         assert module.__spec__
@@ -118,11 +137,11 @@ def _remove(stand_in: ModuleType) -> None:
 
 
 class _PackageLoader(_Loader):
-    """Runs a package's code only when an attribute is missing that is no submodule."""
+    """Runs a package's code only when an attribute is missing that is no submodule. All submodules are attributes."""
 
     def __init__(self, loader: "Loader"):
         super().__init__(loader)
-        self._lock, self._is_running = threading.RLock(), False
+        self._lock, self._is_waiting = threading.RLock(), True
 
     def exec_module(self, module: ModuleType) -> None:
         super().exec_module(module)
@@ -133,16 +152,17 @@ class _PackageLoader(_Loader):
         if PathFinder.find_spec(submodule, module.__path__):
             return import_module(submodule)
         with self._lock:  # other threads wait until the code has run
-            if self._is_running:
-                raise AttributeError(f"partially initialized module {module.__name__!r} has no attribute {name!r}")
-            if "__getattr__" in module.__dict__:
+            if self._is_waiting:
                 self._run(module)
-        return getattr(module, name)
+        try:
+            return vars(module)[name]
+        except KeyError:
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}") from None
 
     def _run(self, module: ModuleType) -> None:
-        self._is_running = True
+        self._is_waiting = False
         try:
             self._loader.exec_module(module)
-            del module.__getattr__
-        finally:
-            self._is_running = False
+        except BaseException:
+            self._is_waiting = True
+            raise

@@ -21,6 +21,7 @@ from tfdqn.records import Summary
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
+from tfdqn.system.quick_start import quicken_start
 from tfdqn.system.signals import end_at_once, end_start, interruptions, stopping_line
 from tfdqn.system.utf8 import begin_in_utf8
 from tfdqn.tuning.observed_run import ObservedRun, Outcome
@@ -176,5 +177,6 @@ def _write_ends(ended: Sequence[ThreadRun]) -> None:
 
 if __name__ == "__main__":
     begin_in_utf8()
+    quicken_start()
     ignore_warnings_of_libraries()
     main(int(sys.argv[1]), Path(sys.argv[2]), [Path(each) for each in sys.argv[3:]])
