@@ -50,7 +50,7 @@ def test_jobs_that_do_not_learn_are_left_out() -> None:
     [
         ("{", "it is not JSON"),
         ("[]", "it is not a JSON object"),
-        ('{"cluster": {"worker": ["a:1"], "worker": ["b:1"]}}', '"worker" is given twice'),
+        ('{"cluster": {"worker": ["a:1"], "worker": ["b:1"]}}', 'the key "worker" is given twice'),
         ('{"clusters": {}, "task": {}}', "it has no \"cluster\", but 'clusters', 'task'"),
         ('{"cluster": {"worker": ["a:1", "a:1"]}}', "worker 0 and worker 1 have the same address: a:1"),
         ('{"cluster": [1]}', '"cluster" must map each job to its addresses, as in {"worker": ["host-a:2222"]}'),

@@ -83,7 +83,7 @@ def test_a_cluster_file_that_gives_a_job_twice_is_one_line(tmp_path: Path) -> No
     file.write_text('{"learner": "host-a:1", "replay_server": ["host-b:2"], "learner": "host-c:1"}')
     with pytest.raises(ConfigError) as error:
         read_topology(file)
-    assert str(error.value) == f'{file}: "learner" is given twice'
+    assert str(error.value) == f'{file}: the key "learner" is given twice'
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def run(tmp_path: Path) -> RunDir:
     run = RunDir(tmp_path / "run")
     run.path.mkdir()
     run.config_file.write_text(dump(tiny("acting.actors=2")))
-    program_for(tiny("acting.actors=2"), run, has_evaluator=False)
+    run.cluster_file.write_bytes(program_for(tiny("acting.actors=2"), run, has_evaluator=False).topology.to_json())
     counters = Counters(env_steps=1_100, train_steps=250, episodes=30)
     CheckpointManager(run.checkpoints).save(counters, {}, lambda directory: None)
     returns = [{"env_steps": 500, "mean_return": 20.0}, {"env_steps": 1_000, "mean_return": 9.5}]

@@ -17,7 +17,7 @@ from tfdqn.cluster.topology import Topology, job_addresses, read_topology, role_
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.system.addresses import check_addresses, refuse_shared
-from tfdqn.system.json_objects import KeyTwiceError, loads_once
+from tfdqn.system.json_objects import JsonError, loads_once
 
 CLUSTER_SPEC = "CLUSTER_SPEC"
 _LEARNING_JOBS = (CHIEF, WORKER, PARAMETER_SERVER)
@@ -57,10 +57,8 @@ def _variable(name: str, environment: Mapping[str, str]) -> _Variable | None:
     found = _Variable(f"environment variable {name}", {}, None)
     try:
         content = loads_once(text)
-    except KeyTwiceError as error:
+    except JsonError as error:
         raise found.error(str(error)) from None
-    except (ValueError, RecursionError) as error:
-        raise found.error(f"it is not JSON ({error})") from None
     if not isinstance(content, dict):
         raise found.error("it is not a JSON object")
     if content and "cluster" not in content:

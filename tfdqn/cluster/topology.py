@@ -16,7 +16,7 @@ from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, WORKER, Cluster, te
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.system.addresses import check_addresses, is_address, refuse_shared
-from tfdqn.system.json_objects import KeyTwiceError, loads_once
+from tfdqn.system.json_objects import JsonError, loads_once
 
 THE_CHIEF = "the chief"  # the learner at its second address
 
@@ -120,10 +120,8 @@ def read_topology(file: Path) -> Topology:
         jobs = loads_once(file.read_bytes())
     except OSError as error:
         raise ConfigError(f"{file} can't be read: {error.strerror}") from None
-    except KeyTwiceError as error:
+    except JsonError as error:
         raise ConfigError(f"{file}: {error}") from None
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{file} is not JSON: {error}") from None
     return topology_of_jobs(jobs, str(file))
 
 

@@ -48,26 +48,28 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
       ConfigError: if the GPUs here don't suit the configuration, or replay holds transitions of another.
       ClusterError: if a process can't go on.
     """
-    with _signals_stop() as run_supervisor, run.supervise(config):
-        if (finished := finished_summary(run, config, has_evaluator=has_evaluator)) is not None:
-            run.restore_config()
-            return Outcome(finished, is_saved=True)
-        for folder in sorted(run.replay.glob("*")):
-            ShardDir(folder).refuse_another(config)  # as its server would, after it has imported TensorFlow
+    with _signals_stop() as run_supervisor:
         program = deal_gpus(config, program_for(config, run, has_evaluator), visible_gpus(), view.say)
-        before = _written(run)
-        supervisor = Supervisor(program, run.process_logs, run.heartbeats, config.health, view)
-        view.say(
-            f"starting {len(program.processes)} processes; their output is in {run.process_logs}, "
-            f"their addresses in {run.cluster_file}"
-        )
-        run_supervisor(supervisor)
-        # If the learner was stopped, the summary may be that of an earlier session, which may no longer hold.
-        is_new = _written(run) != before
-        summary = (
-            read_summary(run.summary_file) if is_new else finished_summary(run, config, has_evaluator=has_evaluator)
-        )
-        return Outcome(summary, supervisor.has_saved)
+        with run.supervise(config):
+            if (finished := finished_summary(run, config, has_evaluator=has_evaluator)) is not None:
+                run.restore_config()
+                return Outcome(finished, is_saved=True)
+            for folder in sorted(run.replay.glob("*")):
+                ShardDir(folder).refuse_another(config)  # as its server would, after it has imported TensorFlow
+            write_atomically(run.cluster_file, program.topology.to_json())
+            before = _written(run)
+            supervisor = Supervisor(program, run.process_logs, run.heartbeats, config.health, view)
+            view.say(
+                f"starting {len(program.processes)} processes; their output is in {run.process_logs}, "
+                f"their addresses in {run.cluster_file}"
+            )
+            run_supervisor(supervisor)
+            # If the learner was stopped, the summary may be that of an earlier session, which may no longer hold.
+            is_new = _written(run) != before
+            summary = (
+                read_summary(run.summary_file) if is_new else finished_summary(run, config, has_evaluator=has_evaluator)
+            )
+            return Outcome(summary, supervisor.has_saved)
 
 
 def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines: Machines) -> bool:
@@ -119,10 +121,8 @@ def _finished_share(config: Config, run: RunDir, topology: Topology) -> Summary 
 
 
 def program_for(config: Config, run: RunDir, has_evaluator: bool) -> Program:
-    """The processes to run on this host; writes their addresses to the run, and keeps those that it has already."""
-    topology = local_topology(config, has_evaluator=has_evaluator, kept=_kept(run))
-    write_atomically(run.cluster_file, topology.to_json())
-    return _program(config, topology, run, run)
+    """The processes to run on this host; keeps the addresses that the run has already."""
+    return _program(config, local_topology(config, has_evaluator=has_evaluator, kept=_kept(run)), run, run)
 
 
 def deal_gpus(config: Config, program: Program, gpus: tuple[str, ...], say: Callable[[str], None]) -> Program:

@@ -15,7 +15,7 @@ from msgspec import Raw
 from tfdqn.errors import UserError
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.serving.model import Model, Signature
-from tfdqn.system.json_objects import KeyTwiceError, loads_once
+from tfdqn.system.json_objects import JsonError, loads_once
 from tfdqn.types import Arrays
 
 MOST_ROWS = 16_384  # of one request
@@ -144,10 +144,8 @@ def check_keys(body: bytes | bytearray, allowed: Mapping[str, int]) -> None:
     if is_escaped or any(body.count(b'"%b"' % name.encode()) > times for name, times in allowed.items()):
         try:
             loads_once(body)
-        except KeyTwiceError as error:
-            raise RequestError(f"the key {error}") from None
-        except ValueError as error:  # of text that is not UTF-8, where msgspec passed over it
-            raise RequestError(f"JSON Parse error: {error}") from error
+        except JsonError as error:  # also of text that is not UTF-8, where msgspec passed over it
+            raise RequestError(str(error)) from None
 
 
 def _rows_of(outputs: Arrays) -> Iterator[list[Any]]:

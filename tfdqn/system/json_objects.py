@@ -4,22 +4,41 @@ import json
 from collections import Counter
 from typing import Any
 
+from tfdqn.errors import first_line
 
-class KeyTwiceError(ValueError):
-    """An object of a JSON text has a key twice."""
+# What the parser expected, in words, by its own.
+_EXPECTED = {
+    "Expecting value": "a value is expected",
+    "Expecting property name enclosed in double quotes": "a key in double quotes is expected",
+    "Expecting ',' delimiter": "a comma or a closing bracket is expected",
+    "Expecting ':' delimiter": "a colon is expected",
+    "Extra data": "the text should end",
+}
 
-    def __init__(self, key: str):
-        super().__init__(f'"{key}" is given twice')
+
+class JsonError(ValueError):
+    """A text that is not JSON, or has an object with a key twice; says what is wrong, in one line."""
 
 
 def loads_once(text: str | bytes | bytearray) -> Any:
-    """As `json.loads`; raises KeyTwiceError, which is a ValueError, for an object that has a key twice."""
-    return json.loads(text, object_pairs_hook=_once)
+    """As `json.loads`; raises JsonError for anything wrong with the text."""
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except JsonError:
+        raise
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise JsonError(f"it is not JSON: {where}: {_EXPECTED.get(error.msg, error.msg)}") from None
+    except UnicodeDecodeError:
+        raise JsonError("it is not JSON: it is not UTF-8") from None
+    except (ValueError, RecursionError) as error:  # numbers that are too long, lists that are too deep
+        raise JsonError(f"it is not JSON: {first_line(error)}") from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         counts = Counter(name for name, _ in pairs)
-        raise KeyTwiceError(next(name for name, count in counts.items() if count > 1))
+        twice = next(name for name, count in counts.items() if count > 1)
+        raise JsonError(f'the key "{twice}" is given twice')
     return found
