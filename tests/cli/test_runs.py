@@ -93,8 +93,8 @@ def test_an_interrupted_run_says_how_to_resume_it_and_exits_0(
     behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     behind("training.train", "train_checked", summary("interrupted"))
-    assert main.main(["train", "small.toml", "task.kwargs.name=a b", "--run-dir", "my run"]) == 0
-    again = "tfdqn train small.toml 'task.kwargs.name=a b' --run-dir 'my run'"
+    assert main.main(["train", "small.toml", "tracking.name=a b", "--run-dir", "my run"]) == 0
+    again = "tfdqn train small.toml 'tracking.name=a b' --run-dir 'my run'"
     assert capsys.readouterr().out.splitlines()[-2:] == ["Saved. To resume:", again]
 
 
