@@ -94,6 +94,12 @@ def test_the_run_s_action_names_are_no_matter_of_another_task(tmp_path: Path) ->
         evaluate(found.path, episodes=1, seed=-1)
 
 
+def test_numbers_of_numpy_are_taken_as_pythons(run: RunDir) -> None:
+    report = evaluate(run.path, episodes=np.int32(2), seed=np.int64(3))  # type: ignore[arg-type]
+    assert report == evaluate(run.path, episodes=2, seed=3)
+    assert (type(report.seed), report.episodes) == (int, 2)
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
     """Of CartPole, with a policy that has learned nothing."""

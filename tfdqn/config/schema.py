@@ -5,9 +5,11 @@ checks and writes a configuration. Units are in the names: `_env_steps` are tran
 environments together; `_train_steps` are updates. `learner.batch_size` is the global batch.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Annotated, Any, Literal
 
-from msgspec import field, structs
+from msgspec import field, structs, to_builtins
 
 from tfdqn.config.acting import Acting, EpsilonGreedy, Exploration
 from tfdqn.config.agent import DQN, PQN, Agent, Ensemble
@@ -166,3 +168,18 @@ def keys() -> dict[str, tuple[str, ...]]:
         for struct in by_kind.values():
             found |= {f"{each.name}.{key.name}": fixed_in(key.type, own) for key in structs.fields(struct)}
     return found
+
+
+def values_of(config: Config | Mapping[str, Any]) -> dict[str, Any]:
+    """The values by section and key, in Python's own types; from Python, a number may be NumPy's.
+
+    Raises TypeError for what no key takes.
+    """
+    values: dict[str, Any] = to_builtins(config, enc_hook=_pythons)
+    return values
+
+
+def _pythons(number: Any) -> int | float:
+    if isinstance(number, Real):
+        return int(number) if isinstance(number, Integral) else float(number)
+    raise TypeError(f"no key takes {number!r}, a {type(number).__name__}")

@@ -15,7 +15,7 @@ from tomlkit.items import Item
 
 from tfdqn.config.fields import kinds, needs_of
 from tfdqn.config.reader import built_in, literals, read
-from tfdqn.config.schema import Config, keys
+from tfdqn.config.schema import Config, keys, values_of
 from tfdqn.config.wording import shown
 from tfdqn.errors import ConfigError
 
@@ -136,7 +136,7 @@ def with_changed_task(config: Config, overrides: Sequence[str], origin: str, opt
 def checked(config: Config, overrides: Sequence[str] = (), unused: MutableMapping[str, str] | None = None) -> Config:
     """Checks a configuration as `load` does; one that was built in Python has not been checked."""
     try:
-        values = msgspec.to_builtins(config)
+        values = values_of(config)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"configuration: {error}") from None
     return from_mapping(values, overrides, unused=unused)
@@ -156,7 +156,7 @@ def dump(config: Config) -> str:
 def flat(config: Config | Mapping[str, Any]) -> dict[str, Any]:
     """All values by dotted key: {"seed": 1, "task.id": "CartPole-v1", "task.kwargs": {}, …}."""
     paths: dict[str, Any] = {}
-    for name, value in msgspec.to_builtins(config).items():
+    for name, value in values_of(config).items():
         if isinstance(value, Mapping):
             paths |= {f"{name}.{key}": each for key, each in value.items()}
         else:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from numbers import Integral
 from pathlib import Path
 from typing import Literal
 
@@ -62,8 +63,7 @@ def evaluate(
     Raises RunDirError, CheckpointError, ConfigError or TaskError for what the user can mend, before any episode is
     played if the task can't be rendered; and VideoError, which has the figures, where only the video failed.
     """
-    _require_whole("episodes", episodes, least=1)
-    _require_whole("seed", seed, least=0)
+    episodes, seed = _whole("episodes", episodes, least=1), _whole("seed", seed, least=0)
     run = RunDir(run_dir)
     config, run_spec = run.config(), run.task_spec()
     task_config = _changed_task(run, config, overrides)
@@ -92,9 +92,11 @@ def evaluate(
     return replace(report, video=str(path))
 
 
-def _require_whole(name: str, number: int, least: int) -> None:
-    if not isinstance(number, int) or number < least:
+def _whole(name: str, number: int, least: int) -> int:
+    """The number, which may be NumPy's, as Python's. Raises ConfigError if it is too small, or not whole."""
+    if not isinstance(number, Integral) or number < least:
         raise ConfigError(f"{name} = {number!r}: a whole number of at least {least} is needed")
+    return int(number)
 
 
 @contextmanager

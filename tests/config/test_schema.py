@@ -1,0 +1,20 @@
+"""The values of a configuration are in Python's own types."""
+
+import numpy as np
+import pytest
+
+from tfdqn.config import Adam, Config, Task
+from tfdqn.config.schema import values_of
+from tfdqn.config.toml import checked
+from tfdqn.errors import ConfigError
+
+
+def test_numbers_of_numpy_are_numbers_and_its_arrays_are_refused() -> None:
+    given = Config(
+        seed=np.int64(3), optimizer=Adam(learning_rate=np.float32(0.25)), task=Task(kwargs={"g": np.int8(1)})
+    )
+    assert checked(given) == Config(seed=3, optimizer=Adam(learning_rate=0.25), task=Task(kwargs={"g": 1}))
+    assert type(checked(given).seed) is int
+    assert values_of(given)["seed"] == 3
+    with pytest.raises(ConfigError, match=r"^configuration: no key takes array\(\[1\]\), a ndarray$"):
+        checked(Config(task=Task(kwargs={"size": np.array([1])})))
