@@ -16,7 +16,7 @@ from tfdqn.system import quick_start
 from tfdqn.system.quick_start import quicken_start
 
 WRITES = "import pathlib; pathlib.Path(__file__).with_suffix('.ran').open('a').write('.')\n"
-IMPORTER = "import gc\nimport whole\nfrom plain import part\nTHRESHOLDS = gc.get_threshold()\n"
+IMPORTER = "import gc\nimport whole\nfrom plain import part\nTHRESHOLDS = gc.get_threshold()\nMADE = []\n"
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +114,13 @@ def test_python_looks_for_cycles_as_usual_after_the_importer() -> None:
     before = gc.get_threshold()
     assert (50_000, *before[1:]) == import_module("importer").THRESHOLDS
     assert gc.get_threshold() == before
+
+
+def test_python_looks_through_nothing_that_the_importer_made() -> None:
+    made = import_module("importer").MADE
+    assert not any(each is made for each in gc.get_objects())
+    gc.unfreeze()
+    assert any(each is made for each in gc.get_objects())
 
 
 def test_an_importer_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
