@@ -32,6 +32,17 @@ def test_report_prints_a_row_for_each_group_and_the_files_that_it_writes(
     assert f"report {folders[0]} {folders[1]} --threshold 400.0 --html {files[1]}" in files[1].read_text()
 
 
+def test_keys_that_differ_but_are_in_no_label_are_named_below_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = ["agent.n_step=3", "agent.discount=0.9", "learner.batch_size=64", "stop.env_steps=300_000"]
+    folders = [seeds(tmp_path / "a", [100, 200]), seeds(tmp_path / "b", [450, 480], keys)]
+    assert main(["report", *map(str, folders)]) == 0
+    *_, row, last = capsys.readouterr().out.splitlines()
+    assert "learner.batch_size=" in row and "stop.env_steps=" not in row
+    assert last == "also different: stop.env_steps (values: --html FILE)"
+
+
 def test_where_the_reader_has_gone_the_status_is_1_and_the_files_are_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

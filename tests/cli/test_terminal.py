@@ -57,8 +57,8 @@ def a_console(*, is_terminal: bool = False, width: int = 200) -> tuple[Console, 
 
 
 def test_the_figures_say_all_that_is_known() -> None:
-    assert terminal.progress_figures(a_progress()) == (
-        "125,000/500,000 steps, 12,500 steps/s, 1,250 updates/s, return 123.5, loss 0.0123, best 475.2, 0:30 left"
+    assert terminal.progress_figures(a_progress(env_steps_per_second=50_000.0)) == (
+        "125,000/500,000 steps, 50,000 steps/s, 1,250 updates/s, return 123.5, loss 0.0123, best 475.2, 0:30 left"
     )
 
 

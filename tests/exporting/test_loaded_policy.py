@@ -65,6 +65,8 @@ def test_a_part_that_the_task_has_not_is_named(tmp_path):
     policy = load_policy(export_policy(spec, network, tmp_path, {}))
     with pytest.raises(UserError, match="an observation of observation_0, observation_1 is needed; got speed"):
         policy({"speed": [0.0, 0.0]})
+    with pytest.raises(UserError, match="an observation of observation_0, observation_1 is needed; got one array"):
+        policy(np.zeros(2))
 
 
 def test_a_bit_is_0_or_1(tmp_path):
@@ -72,6 +74,8 @@ def test_a_bit_is_0_or_1(tmp_path):
     network = q_network(config.Config(network=config.MLP(hidden_units=(4,))), spec, seed=1)
     network.create_variables()
     policy = load_policy(export_policy(spec, network, tmp_path, {}))
+    with pytest.raises(UserError, match="an observation of one array is needed; got position"):
+        policy({"position": [0, 1, 1]})
     with pytest.raises(UserError, match=r"observation\[2\]: 2; the task has 0 to 1"):
         policy([0, 1, 2])
 

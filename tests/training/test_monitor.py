@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.tiny_runs import tiny
+from tests.support.tiny_runs import tiny, tiny_pqn
 from tfdqn.training import monitor as module
 from tfdqn.training.monitor import TrainingMonitor
 
@@ -31,7 +31,7 @@ def session() -> Any:
         counters=SimpleNamespace(seconds=0.0),
         learner=SimpleNamespace(metrics={"loss": 1.0}, train_steps=5, take_staleness=lambda: None, dropped=0),
         actors=SimpleNamespace(recent_return=20.0, recent_length=20.0, weights_version=5),
-        ratio=SimpleNamespace(transitions=100, updates_owed=lambda: 0),
+        ratio=SimpleNamespace(transitions=100),
         replay=SimpleNamespace(size=lambda: 100),
         evaluations=SimpleNamespace(best_return=None),
         env_steps=100,
@@ -68,3 +68,15 @@ def test_while_nothing_moves_one_line_says_so_and_the_next_comes_when_something_
     assert ticked(2) == [(164, False)]
     run.env_steps = 228
     assert ticked(1) == [(228, True)]
+
+
+@pytest.mark.parametrize(("config", "first"), [(tiny(), "filling replay"), (tiny_pqn(), "first rollout")])
+def test_nothing_is_called_learning_before_the_first_updates(config: Any, first: str) -> None:
+    run = session()
+    run.config, run.learner.metrics, run.ratio.updates_owed = config, None, lambda: 3  # a checkpoint is saved first
+    monitor = TrainingMonitor(run, SimpleNamespace(), lambda progress: None, lambda: False, profile=False)
+    phases = [monitor.progress().phase]
+    run.first_call_seconds = 0.1
+    phases.append(monitor.progress().phase)
+    run.first_call_seconds, run.learner.metrics = None, {"loss": 1.0}
+    assert [*phases, monitor.progress().phase] == [first, module.FIRST_UPDATES, "learning"]

@@ -4,6 +4,7 @@ from rich.console import Console
 
 from tfdqn.cli.tables import WholeTable, print_whole
 from tfdqn.cli.terminal import make_console, require_reader
+from tfdqn.errors import listed
 from tfdqn.reports.comparison import Comparison
 from tfdqn.reports.group_table import group_table, precision, span
 from tfdqn.reports.groups import Report
@@ -24,12 +25,15 @@ def print_report(report: Report, console: Console | None = None) -> None:
         numbered.add_row(f"{number_of_group}.", *row[1:])
     if whole.fits(console.width):
         print_whole(console, whole)
-        return
-    # Too wide: the names on lines of their own, then the figures.
-    for group in report.groups:
-        console.print(group.name, markup=False, soft_wrap=True)
-    console.print()
-    print_whole(console, numbered)
+    else:  # the names on lines of their own, then the figures
+        for group in report.groups:
+            console.print(group.name, markup=False, soft_wrap=True)
+        console.print()
+        print_whole(console, numbered)
+    labels = " ".join(group.label for group in report.groups)
+    if "…" in labels:  # which then leave out some keys
+        others = [key for key in report.differing_keys if f"{key}=" not in labels and key != "agent.kind"]
+        console.print(f"also different: {listed(others)} (values: --html FILE)", markup=False, soft_wrap=True)
 
 
 def print_comparison(found: Comparison) -> None:

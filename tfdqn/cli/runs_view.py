@@ -80,11 +80,13 @@ def totals_of_runs(runs: Sequence[ObservedRun]) -> str:
     """The progress of all runs together, in one short line."""
     finished, failed = (sum(run.outcome is each for run in runs) for each in (Outcome.FINISHED, Outcome.FAILED))
     done, total = _steps(runs)
-    speed = sum(run.progress().env_steps_per_second for run in runs if run.is_alive)
+    now = [run.progress() for run in runs if run.is_alive]
+    speed = sum(each.env_steps_per_second for each in now)
+    mean = sum(each.env_steps / each.seconds for each in now if each.seconds)
     parts = [f"{finished} of {len(runs)} finished", *([f"{failed} failed"] if failed else [])]
     parts.append(f"{done:,}/{total:,} steps")
-    if speed > 0:
-        parts += [f"{speed:,.0f} steps/s", f"at most {duration((total - done) / speed)} left"]
+    if min(speed, mean) > 0:
+        parts += [f"{speed:,.0f} steps/s", f"at most {duration((total - done) / mean)} left"]
     return ", ".join(parts)
 
 

@@ -123,9 +123,10 @@ def progress_figures(progress: Progress) -> str:
         figures.append(f"loss {progress.loss:.3g}")
     if progress.best_return is not None:
         figures.append(f"best {progress.best_return:,.1f}")
-    if progress.env_steps_per_second > 0 and progress.phase in PHASES_OF_TRAINING:
+    if min(progress.env_steps, progress.env_steps_per_second) > 0 and progress.phase in PHASES_OF_TRAINING:
         steps_left = max(0, progress.total_env_steps - progress.env_steps)
-        figures.append(f"{duration(steps_left / progress.env_steps_per_second)} left")
+        # By the run's mean rate, evaluations included: by the present one it would jump.
+        figures.append(f"{duration(steps_left * progress.seconds / progress.env_steps)} left")
     return ", ".join(figures)
 
 

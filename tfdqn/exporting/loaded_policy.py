@@ -6,7 +6,7 @@ action, state = policy.step(observation, state)  # of a policy with a memory; st
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +138,7 @@ class LoadedPolicy:
         given = _named(observation, "", expected)
         if given.keys() != expected.keys():
             raise UserError(
-                f"{self.task_spec.id}: an observation of {', '.join(expected)} is needed; got "
-                f"{', '.join(map(str, given)) or 'nothing'}"
+                f"{self.task_spec.id}: an observation of {_in_words(expected)} is needed; got {_in_words(given)}"
             )
         return {key: _checked(key, given[key], spec) for key, spec in expected.items()}
 
@@ -186,6 +185,12 @@ def load_policy(path: str | Path) -> LoadedPolicy:
         if found := versions(directory):
             return LoadedPolicy(directory / str(found[-1]))
     raise UserError(f"{path}: no exported policy here; give a run directory, its exports/, or one version")
+
+
+def _in_words(names: Iterable[str]) -> str:
+    """The parts of an observation; one that is no dict has "observation" as its only part."""
+    listed = ", ".join(names)
+    return "one array" if listed == "observation" else listed or "nothing"
 
 
 def _named(observation: Any, prefix: str, expected: Mapping[str, ArraySpec]) -> dict[str, Any]:

@@ -143,8 +143,9 @@ class TrainingMonitor:
         session = self._session
         if session.first_call_seconds is not None:
             return FIRST_UPDATES
-        is_filling = session.ratio.updates_owed() <= 0 and session.learner.metrics is None
-        return "filling replay" if is_filling and session.config.agent.has_replay else "learning"
+        if session.learner.metrics is not None:
+            return "learning"
+        return "filling replay" if session.config.agent.has_replay else "first rollout"
 
     def _log(self) -> None:
         session = self._session
