@@ -15,7 +15,7 @@ from tests.support.commands import PROJECT
 from tests.support.prediction_service import prediction_service
 from tests.support.serving_client import server
 from tfdqn.cli import main
-from tfdqn.serving import batching, endpoints, limits, open_inference, options, payload
+from tfdqn.serving import batching, connections, endpoints, limits, open_inference, options, payload
 from tfdqn.serving.inputs import Input
 from tfdqn.serving.model import Signature
 from tfdqn.serving.payload import answer, parse
@@ -128,9 +128,11 @@ def test_its_options_and_limits_are_the_programs() -> None:
         f"first {limits.UNCOUNTED_BYTES // 2**10} KiB of a request",
         f"{limits.MOST_BYTES // 2**20} MiB are for what is longer",
         f"hold {limits.MOST_BYTES // 2**20} MiB already",
-        f"{limits._MOST_CONNECTIONS} connections are open",
+        f"{connections._MOST_CONNECTIONS} connections are open",
         f"body takes more than {endpoints._BODY_SECONDS:.0f} seconds",
-        f"{limits.CLIENT_SECONDS:.0f} seconds for a request's head",
+        f"{connections.CLIENT_SECONDS:.0f} seconds for a request's head",
+        f"head has {connections._MOST_HEAD_BYTES // 2**10} KiB at most",
+        f"on which more than {connections._MOST_WAITING} requests wait",
         f"a request may have {open_inference._MOST_BYTES_BESIDE // 2**10} KiB",
         f"no answer within {batching._PATIENCE_SECONDS:.0f} seconds",
         f"of {options.MOST_ROWS_OF_CALL:,} rows and {batching._MOST_BYTES // 2**20} MiB at most",

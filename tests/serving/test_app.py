@@ -185,7 +185,22 @@ def test_what_is_not_http_is_a_malformed_request(
 @pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
 def test_an_offer_of_another_protocol_is_passed_over_and_its_body_is_read(server: InProcess, upgrade: str) -> None:
     head = f"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: {upgrade}\r\nHTTP2-Settings: AAMAAABk\r\n"
-    assert bodies(received(server.connect(request(ONE, head=head)))) == [(200, PREDICTIONS)]  # Java's client offers it
+    connection = server.connect(request(ONE, head=head)[: -len(ONE)])  # Java's client offers it
+    assert server.ask("GET", "/healthz")[0] == 200  # what was sent before is read by then
+    connection.sendall(ONE)
+    assert bodies(received(connection)) == [(200, PREDICTIONS)]
+
+
+def test_offers_of_another_protocol_are_requests_like_others(server: InProcess) -> None:
+    offer = "Connection: Upgrade\r\nUpgrade: h2c\r\n"
+    metadata = f"GET /v1/models/sum HTTP/1.1\r\nHost: x\r\n{offer}\r\n".encode()
+    chunked = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n{offer}\r\n".encode()
+    chunked += b"%x\r\n%b\r\n0\r\n\r\n" % (len(ONE), ONE)
+    sent = metadata * 10 + request(ONE, head=offer) + chunked + request(ONE, head=CLOSE)
+    answers = bodies(received(server.connect(sent)))
+    assert [status for status, _ in answers] == [200] * 13
+    assert [found for _, found in answers[10:]] == [PREDICTIONS] * 3
+    assert received(server.connect(metadata * 2000)) == b""  # too many at once
 
 
 def test_what_is_not_http_after_an_early_answer_ends_the_connection(

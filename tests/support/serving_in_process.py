@@ -3,7 +3,8 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -118,3 +119,15 @@ def serving(versions: ModelVersions | None = None, options: Options = PLAIN) -> 
             found.end.set()
             found.thread.join(PATIENCE_SECONDS)
             assert not found.thread.is_alive()
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def assert_asks_to_retry(answer: bytes, why: bytes) -> None:
+    assert answer.startswith(b"HTTP/1.1 503") and why in answer
+    assert b"\r\nretry-after: 1\r\n" in answer.lower()

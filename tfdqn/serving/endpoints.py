@@ -138,6 +138,8 @@ class _Answer(Response):
         for start in range(0, len(body), _PART_BYTES):
             part, is_last = body[start : start + _PART_BYTES], start + _PART_BYTES >= len(body)
             await send({"type": "http.response.body", "body": bytes(part), "more_body": not is_last})
+            if not is_last:
+                await asyncio.sleep(0)  # a connection that is lost by this part is known before the next
 
 
 def _unless_gone(is_gone: Callable[[], bool], work: Callable[..., _T], *arguments: Any) -> _T:

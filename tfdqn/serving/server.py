@@ -20,8 +20,9 @@ from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.serving.access import Access
 from tfdqn.serving.app import make_app
 from tfdqn.serving.batching import Batcher
+from tfdqn.serving.connections import Connection, TlsConnection, end_slow, end_waiting, most_connections
 from tfdqn.serving.endpoints import Endpoints
-from tfdqn.serving.limits import Connection, MemoryBudget, TlsConnection, end_slow, end_waiting, most_connections
+from tfdqn.serving.limits import MemoryBudget
 from tfdqn.serving.model import Model, ModelVersions
 from tfdqn.serving.monitoring import Monitor
 from tfdqn.serving.open_inference import OpenInference

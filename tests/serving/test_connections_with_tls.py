@@ -12,7 +12,7 @@ import pytest
 from tests.support.certificates import write_certificate
 from tests.support.serving_in_process import PATIENCE_SECONDS, InProcess, received, request, serving
 from tfdqn.serving.access import Access, FileContent, read_access, read_tls
-from tfdqn.serving.limits import TlsConnection
+from tfdqn.serving.connections import TlsConnection
 from tfdqn.serving.options import Options
 from tfdqn.serving.payload import MOST_ROWS
 
@@ -30,8 +30,8 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 def server(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
     """Its limits are small: six connections, half a second."""
     for name, value in {"_MOST_CONNECTIONS": 6, "CLIENT_SECONDS": 0.5, "_CHECK_SECONDS": 0.05}.items():
-        monkeypatch.setattr(f"tfdqn.serving.limits.{name}", value)
-    monkeypatch.setattr("tfdqn.serving.limits._UNTOUCHED_SECONDS", 0.2)
+        monkeypatch.setattr(f"tfdqn.serving.connections.{name}", value)
+    monkeypatch.setattr("tfdqn.serving.connections._UNTOUCHED_SECONDS", 0.2)
     with serving(options=Options(read_access(None, *pair, pytest.fail))) as found:
         yield found
 
@@ -104,7 +104,7 @@ def test_silence_before_the_handshake_ends(server: InProcess) -> None:
 def test_connections_without_a_handshake_make_room(
     server: InProcess, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfdqn.serving.limits.CLIENT_SECONDS", 3600.0)
+    monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", 3600.0)
     silent = [server.connect() for _ in range(6)]
     while b'"q":10.0' not in answered(server, pair[0]):  # until they have been silent for long enough
         assert server.thread.is_alive()

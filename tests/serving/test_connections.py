@@ -1,0 +1,293 @@
+"""No client can lock the others out: not by what it sends, how slowly, how often, nor by what it does not take."""
+
+import json
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from tests.support.serving_in_process import (
+    PATIENCE_SECONDS,
+    PREDICT,
+    InProcess,
+    assert_asks_to_retry,
+    received,
+    request,
+    serving,
+    until,
+)
+from tfdqn.serving import endpoints, payload
+from tfdqn.serving.connections import _TAKING, _WORK, Connection, most_connections
+from tfdqn.serving.options import Options
+from tfdqn.serving.payload import MOST_ROWS, RequestError
+
+ONE = {"instances": [[1, 2, 3, 4]]}
+ANSWER = (200, {"predictions": [{"action": 3, "q": 10.0}]})
+UNTOUCHED_SECONDS = 0.2
+HALF_A_HEAD = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\n".encode()
+CHUNKED = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+HALF_A_BODY = request(b" " * 100)[:-50]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[InProcess]:
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def strict_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
+    """Its limits are small: six connections, half a second."""
+    for name, value in {
+        "connections._MOST_CONNECTIONS": 6,
+        "connections.CLIENT_SECONDS": 0.5,
+        "connections._CHECK_SECONDS": 0.05,
+        "connections._UNTOUCHED_SECONDS": UNTOUCHED_SECONDS,
+        "endpoints._BODY_SECONDS": 0.1,  # well before a connection is ended for its silence
+        "server._FINISH_SECONDS": 0.5,
+    }.items():
+        monkeypatch.setattr(f"tfdqn.serving.{name}", value)
+    with serving() as found:
+        yield found
+
+
+def test_too_many_rows_are_refused_and_many_are_answered_by_several_calls(server: InProcess) -> None:
+    status, found = server.predict(b'{"instances": [%b[0]]}' % (b"[1,2,3,4]," * 10**6))
+    assert status == 413 and "16,384 rows" in found["error"]
+    del server.model.sizes[:]
+    rows = [[index, 0, 0, 1] for index in range(MOST_ROWS)]
+    status, found = server.predict({"instances": rows})
+    assert status == 200
+    assert [each["q"] for each in found["predictions"]] == [index + 1 for index in range(MOST_ROWS)]
+    assert server.model.sizes == [1024] * (MOST_ROWS // 1024)
+    status, found = server.predict({"inputs": rows})
+    assert found["outputs"]["q"] == [index + 1 for index in range(MOST_ROWS)]
+
+
+def test_a_call_has_no_more_rows_than_asked() -> None:
+    with serving(options=Options(most_rows=3)) as small:
+        status, found = small.predict({"instances": [[index, 0, 0, 0] for index in range(10)]})
+        assert status == 200 and [each["q"] for each in found["predictions"]] == list(range(10))
+        assert small.model.sizes == [3, 3, 3, 1]
+
+
+def test_between_the_calls_of_a_large_request_the_others_have_their_turn(server: InProcess) -> None:
+    with ThreadPoolExecutor(2) as clients:
+        server.model.hold()
+        large = clients.submit(server.predict, {"instances": [[0, 0, 0, 1]] * MOST_ROWS})
+        assert server.model.begun.wait(PATIENCE_SECONDS)
+        del server.model.sizes[:]
+        small = clients.submit(server.predict, ONE)
+        server.model.go.set()
+        assert small.result(PATIENCE_SECONDS) == ANSWER
+        assert large.result(PATIENCE_SECONDS)[0] == 200
+    assert 1024 in server.model.sizes
+
+
+@pytest.mark.parametrize(("rows", "thread"), [(1, "loop"), (MOST_ROWS, "reading_0")])
+def test_what_is_long_is_read_and_written_outside_the_loop(
+    server: InProcess, monkeypatch: pytest.MonkeyPatch, rows: int, thread: str
+) -> None:
+    threads: list[str] = []
+
+    def recording(work: Callable[..., Any]) -> Callable[..., Any]:
+        def recorded(*arguments: Any, **more: Any) -> Any:
+            threads.append(threading.current_thread().name)
+            return work(*arguments, **more)
+
+        return recorded
+
+    monkeypatch.setattr("tfdqn.serving.endpoints.parse", recording(endpoints.parse))
+    monkeypatch.setattr("tfdqn.serving.payload.answer", recording(payload.answer))
+    assert server.predict({"instances": ONE["instances"] * rows})[0] == 200
+    assert threads == [thread, thread]
+
+
+def test_who_does_not_go_on_is_ended(strict_server: InProcess) -> None:
+    refused_body = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
+    silent = [strict_server.connect(text) for text in (b"", HALF_A_HEAD, HALF_A_BODY, refused_body)]
+    byte_by_byte = strict_server.connect(HALF_A_HEAD)
+    over = threading.Event()
+
+    def trickle() -> None:
+        try:
+            while not over.wait(0.05):
+                byte_by_byte.sendall(b"X")
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    try:
+        answers = [received(each) for each in (*silent, byte_by_byte)]
+    finally:
+        over.set()
+        thread.join()
+    beginnings = [b"", b"HTTP/1.1 408", b"HTTP/1.1 408", b"HTTP/1.1 400", b"HTTP/1.1 408"]
+    assert [each[:12] for each in answers] == beginnings
+    assert strict_server.predict(ONE) == ANSWER
+
+
+def test_who_waits_for_the_model_is_not_ended(strict_server: InProcess) -> None:
+    with ThreadPoolExecutor(1) as clients:
+        strict_server.model.hold()
+        waiting = clients.submit(strict_server.predict, ONE)
+        assert strict_server.model.begun.wait(PATIENCE_SECONDS)
+        for _ in range(2):
+            assert received(strict_server.connect()) == b""  # ended, for it sent nothing for a client's time
+        strict_server.model.go.set()
+        assert waiting.result(PATIENCE_SECONDS) == ANSWER
+
+
+def test_who_does_not_take_the_answer_is_ended(strict_server: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    end = Connection._end
+    monkeypatch.setattr(Connection, "_end", lambda self: (ended.append(self._awaited), end(self)))
+    whole = request(json.dumps({"instances": [[0, 0, 0, 1]] * MOST_ROWS}).encode())
+    with strict_server.connect(whole, receive_bytes=4096) as slow:
+        until(lambda: ended)
+        assert ended == [_TAKING]
+        assert strict_server.predict(ONE) == ANSWER
+        found = received(slow)
+    assert found.startswith(b"HTTP/1.1 200") and not found.endswith(b"}]}")
+
+
+@pytest.mark.parametrize("text", [b"", HALF_A_HEAD, HALF_A_BODY])
+def test_connections_that_ask_nothing_make_room(
+    strict_server: InProcess, monkeypatch: pytest.MonkeyPatch, text: bytes
+) -> None:
+    monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("tfdqn.serving.endpoints._BODY_SECONDS", PATIENCE_SECONDS)
+    idle = [strict_server.connect(text) for _ in range(12)]
+    until(lambda: strict_server.predict(ONE) == ANSWER)
+    for each in idle:
+        each.close()
+
+
+def test_where_all_connections_are_at_work_one_more_is_told(
+    strict_server: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", PATIENCE_SECONDS)
+    made: list[Connection] = []
+    begin = Connection.connection_made
+    monkeypatch.setattr(
+        Connection, "connection_made", lambda self, transport: (made.append(self), begin(self, transport))
+    )
+    strict_server.model.hold()
+    whole = request(json.dumps(ONE).encode(), head="Connection: close\r\n")
+    working = [strict_server.connect(whole) for _ in range(6)]
+    until(lambda: [each._awaited for each in made] == [_WORK] * 6)
+    until(lambda: made[0].loop.time() - max(each._since for each in made) > 2 * UNTOUCHED_SECONDS)
+    refused = received(strict_server.connect(whole))
+    assert_asks_to_retry(refused, b"too many connections")
+    monkeypatch.setattr("tfdqn.serving.connections._UNTOUCHED_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("tfdqn.serving.connections._MOST_REFUSED", 1)
+    with strict_server.connect():
+        assert received(strict_server.connect()) == b""  # one more than can be told
+    strict_server.model.go.set()
+    assert all(received(each).startswith(b"HTTP/1.1 200") for each in working)
+
+
+def test_connections_are_at_most_half_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda which: (100, 4096))
+    assert most_connections() == 50
+
+
+def test_what_waits_to_be_read_is_not_where_its_client_has_gone() -> None:
+    with pytest.raises(RequestError) as raised:
+        endpoints._unless_gone(lambda: True, pytest.fail, bytearray(b"nonsense"))
+    assert raised.value.status == 499
+
+
+def test_the_rows_of_a_client_that_has_gone_are_not_computed(server: InProcess) -> None:
+    with ThreadPoolExecutor(1) as clients:
+        server.model.hold()
+        first = clients.submit(server.predict, ONE)
+        assert server.model.begun.wait(PATIENCE_SECONDS)
+        gone = server.connect(request(json.dumps({"instances": [[0, 0, 0, 1]] * 50}).encode()))
+        until(lambda: server.ask("GET", "/v1/models/other")[0] == 404)  # what was sent before is read by then
+        gone.close()
+        until(lambda: server.ask("GET", "/v1/models/other")[0] == 404)
+        del server.model.sizes[:]
+        server.model.go.set()
+        assert first.result(PATIENCE_SECONDS) == ANSWER
+    assert server.predict(ONE) == ANSWER
+    assert 50 not in server.model.sizes
+
+
+def test_requests_behind_an_answer_that_is_not_taken_do_not_keep_the_connection(strict_server: InProcess) -> None:
+    whole = request(json.dumps({"instances": [[0, 0, 0, 1]] * MOST_ROWS}).encode())
+    with strict_server.connect(whole + request(b"{}") * 3, receive_bytes=4096) as slow:
+        until(lambda: sum(strict_server.model.sizes) == MOST_ROWS)
+        time.sleep(2)
+        found = received(slow)
+    assert found.startswith(b"HTTP/1.1 200") and not found.endswith(b"}")
+
+
+def test_more_requests_than_can_wait_on_one_connection_end_it(
+    server: InProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ThreadPoolExecutor(1) as clients:
+        server.model.hold()
+        greedy = server.connect(whole := request(json.dumps(ONE).encode()))
+        assert server.model.begun.wait(PATIENCE_SECONDS)
+        del server.model.sizes[:]
+        greedy.sendall(whole * 100)
+        greedy.settimeout(PATIENCE_SECONDS / 3)
+        assert received(greedy) == b""
+        other = clients.submit(server.predict, ONE)
+        server.model.go.set()
+        assert other.result(PATIENCE_SECONDS) == ANSWER
+    assert server.model.sizes == [1]  # none of those that waited
+    assert not caplog.records
+
+
+def test_a_client_that_goes_with_requests_waiting_leaves_no_trace(
+    server: InProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.model.hold()
+    large = {"instances": [[0, 0, 0, 1]] * MOST_ROWS}
+    gone = server.connect(request(json.dumps(large).encode()))
+    assert server.model.begun.wait(PATIENCE_SECONDS)
+    gone.sendall(request(b"{}"))
+    until(lambda: server.ask("GET", "/healthz")[0] == 200)  # what was sent before is read by then
+    gone.close()
+    until(lambda: server.ask("GET", "/healthz")[0] == 200)
+    server.model.go.set()
+    assert server.predict(large)[0] == 200  # after the answer to the other has been written
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("text", [HALF_A_HEAD, CHUNKED + b"1\r\n{\r\n0\r\n"])
+def test_a_head_and_what_follows_a_body_have_a_longest_length(server: InProcess, text: bytes) -> None:
+    endless, pieces = server.connect(text), 0
+    with suppress(ConnectionError):
+        while not select.select([endless], [], [], 0.01)[0]:
+            endless.sendall(b"A: b\r\n" + b"C: %b\r\n" % (b"d" * 2**10))
+            pieces += 1
+        assert endless.recv(2**12).startswith(b"HTTP/1.1 400")
+    assert 2**6 <= pieces < 2**9
+
+
+def test_the_end_is_in_order_whatever_is_unfinished(
+    strict_server: InProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("tfdqn.serving.endpoints._BODY_SECONDS", PATIENCE_SECONDS)
+    unfinished = [strict_server.connect(text) for text in (b"", HALF_A_HEAD, HALF_A_BODY)]
+    strict_server.model.hold()
+    with ThreadPoolExecutor(2) as clients:
+        held = clients.submit(strict_server.predict, ONE)
+        assert strict_server.model.begun.wait(PATIENCE_SECONDS)
+        strict_server.end.set()
+        assert held.result(PATIENCE_SECONDS) == (503, {"error": "the server ends"})
+    strict_server.thread.join(PATIENCE_SECONDS / 2)  # while the model is held, which is for longer
+    assert not strict_server.thread.is_alive()
+    assert not caplog.records
+    for each in unfinished:
+        each.close()

@@ -1,0 +1,260 @@
+"""Connections, plain and encrypted, with limits on their number, time and bytes, so that no client locks others out.
+
+uvicorn itself only limits how long a connection may be idle after an answer, and its fast parser, llhttp (httptools),
+leaves off where a request offers another protocol, as Java's client does, which asks by HTTP/1.1 nevertheless.
+"""
+
+import asyncio
+import http
+import json
+import resource
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from tfdqn.serving.access import FileContent
+
+CLIENT_SECONDS = 30.0
+_MOST_CONNECTIONS = 512
+_MOST_REFUSED = 64  # connections more, which are told so: one that is closed at once reads no answer
+_CHECK_SECONDS = 1.0
+_UNTOUCHED_SECONDS = 2.0  # within which no client has to make room for another; more than between two checks
+_SHUTDOWN_SECONDS = 2.0  # for a client to confirm the end of TLS
+_MOST_HEAD_BYTES = 2**16  # of a request's head, or of what follows its body
+_MOST_WAITING = 64  # requests on one connection, sent before the answers to those before them
+_REQUEST, _BODY, _WORK, _TAKING = "request", "body", "work", "taking"
+
+
+def most_connections() -> int:
+    """Half of the files that this process may have open, or fewer."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(_MOST_CONNECTIONS, soft // 2)
+
+
+class Connection(HttpToolsProtocol):
+    """A connection to one client.
+
+    The client has `CLIENT_SECONDS` for the head of a request, for its body, and to take the answer. If there are
+    `config.limit_concurrency` connections already, the one whose client has kept the server waiting longest is closed.
+
+    It adds to a request's `scope["state"]`: `is_gone()`, whether the client has closed the connection, and
+    `is_one_too_many`, whether to refuse the request because no other connection could be closed.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ):
+        state = {**app_state, "is_gone": self._is_gone, "is_one_too_many": False}
+        super().__init__(config, server_state, state, _loop)
+        assert config.limit_concurrency is not None
+        self._most = config.limit_concurrency
+        self.limit_concurrency = None  # uvicorn would refuse everyone's requests, not the newest connection
+        self._seen: tuple[object, str] = (None, _REQUEST)
+        self._since = 0.0
+        self._answered: RequestResponseCycle | None = None  # `cycle` is the last that was read, which may wait
+        self._head_bytes = 0  # since a request or a part of a body ended
+        self._is_head_known = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.begin(transport)
+        self.admit()
+
+    def begin(self, transport: asyncio.Transport) -> None:
+        """Begins to read requests and write answers through this transport."""
+        super().connection_made(transport)
+
+    def admit(self) -> None:
+        """Adds it to the connections, in the place of another if there are too many."""
+        self._since = self.loop.time()
+        if len(self.connections) <= self._most or self._make_room():
+            return
+        self.app_state["is_one_too_many"] = True
+        if len(self.connections) > self._most + _MOST_REFUSED:
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._answered is not None:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        self._head_bytes += len(data)
+        try:
+            self._parse(memoryview(data))
+        except httptools.HttpParserError as error:
+            self.send_400_response(str(error))
+            return
+        if self._head_bytes > _MOST_HEAD_BYTES:
+            self.send_400_response("the head is too long")
+        elif len(self.pipeline) > _MOST_WAITING:
+            self.transport.abort()
+
+    def on_headers_complete(self) -> None:
+        if not self._is_head_known:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._head_bytes = 0
+        if not self.parser.should_upgrade():  # else its body is still to come
+            super().on_message_complete()
+
+    def end_if_slow(self, now: float) -> None:
+        """Closes it if its client takes too long. To be called about once a second."""
+        seen = (self._answered, self._awaited)
+        if seen != self._seen:
+            self._seen, self._since = seen, now
+        elif self._awaited != _WORK and now - self._since >= CLIENT_SECONDS:
+            self._end()
+
+    def end_waiting(self) -> None:
+        """Closes it, unless its answer is being computed."""
+        if self._awaited != _WORK:
+            self._end()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers input that is not HTTP with status 400, unless an answer has already begun."""
+        if self._answered is not None and self._answered.response_started:
+            self.transport.abort()
+        else:
+            self._answer(400, "Malformed request: not HTTP/1.1")
+
+    @property
+    def _awaited(self) -> str:
+        """What the connection waits for: a step of the client's, or `_WORK`."""
+        cycle = self._answered
+        if cycle is None or (cycle.response_complete and not self.transport.get_write_buffer_size()):
+            return _REQUEST
+        if cycle.response_started:
+            return _TAKING
+        return _BODY if cycle.more_body else _WORK
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _parse(self, data: memoryview) -> None:
+        """Parses what has come. A request's offer of another protocol is passed over."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as offer:  # the parser ends after the head, and at this offset
+                data = data[offer.args[0] :]
+            lengths = [each for each in self.headers if each[0] in (b"content-length", b"transfer-encoding")]
+            self.parser = httptools.HttpRequestParser(self)
+            self._is_head_known = True
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(b"%b: %b\r\n" % each for each in lengths))
+            self._is_head_known = False
+
+    def _is_gone(self) -> bool:
+        return self.transport.is_closing()
+
+    def _make_room(self) -> bool:
+        """Closes another connection; returns whether one could be closed."""
+        latest = self.loop.time() - _UNTOUCHED_SECONDS
+        others = [each for each in self.connections if isinstance(each, Connection) and each._awaited != _WORK]
+        oldest = min(others, key=lambda each: each._since)
+        if oldest._since > latest:
+            return False
+        self.connections.discard(oldest)
+        oldest.transport.abort()
+        return True
+
+    def _end(self) -> None:
+        if self._awaited == _REQUEST and self._head_bytes and not self.transport.is_closing():
+            self._answer(408, f"the request's head did not come within {CLIENT_SECONDS:.0f} s")
+        else:
+            self.transport.abort()
+
+    def _answer(self, status: int, problem: str) -> None:
+        """Answers without the application, and closes the connection."""
+        body = json.dumps({"error": problem}).encode()
+        head = (
+            f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+
+class TlsConnection(Connection):
+    """An encrypted connection, which makes the TLS handshake itself.
+
+    asyncio's own TLS server reports a connection only after its handshake. Here connections count, and can be closed in
+    favour of others, during the handshake too; and a new certificate is used as soon as it has been read.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        tls: FileContent[ssl.SSLContext],
+    ):
+        super().__init__(config, server_state, app_state, _loop)
+        self._tls = tls
+        self._is_encrypted = False
+        self._early = bytearray()
+        self._handshake: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.transport = transport
+        self.connections.add(self)
+        self.admit()
+        transport.pause_reading()  # until the handshake takes over: nothing unencrypted is ever read as a request
+        self._handshake = self.loop.create_task(self._shake_hands(transport))
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_encrypted:
+            super().data_received(data)
+        else:  # with the handshake's last packet
+            self._early += data
+
+    async def _shake_hands(self, transport: asyncio.Transport) -> None:
+        try:
+            encrypted = await self.loop.start_tls(
+                transport, self, self._tls.value, server_side=True, ssl_shutdown_timeout=_SHUTDOWN_SECONDS
+            )
+        except OSError:  # the client doesn't speak TLS, is silent, or has gone
+            encrypted = None
+        if encrypted is None or transport.is_closing():
+            self.connections.discard(self)
+            transport.abort()
+            return
+        self.begin(encrypted)
+        self._is_encrypted = True
+        if self._early:
+            super().data_received(bytes(self._early))
+            self._early.clear()
+
+
+async def end_slow(connections: Iterable[Any]) -> None:
+    """Closes connections whose clients take too long, until it is cancelled."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(_CHECK_SECONDS)
+        for each in tuple(connections):
+            each.end_if_slow(loop.time())
+
+
+def end_waiting(connections: Iterable[Any]) -> None:
+    """Closes connections that wait for their clients."""
+    for each in tuple(connections):
+        each.end_waiting()
