@@ -31,6 +31,10 @@ def own_loss(settings, networks, batch):
         return output._replace(loss=output.loss + tf.zeros(7))  # here
     if settings.fault == "nothing":
         return None
+    if settings.fault == "no gradient":
+        return output._replace(loss=tf.stop_gradient(output.loss))
+    if settings.fault == "assertion":
+        return output._replace(loss=tf.debugging.check_numerics(output.loss / 0.0, "too large"))  # in the graph
     field, _, change = settings.fault.partition(" ")
     changes = {"mean": tf.reduce_mean, "float64": lambda x: tf.cast(x, tf.float64), "column": lambda x: x[:, None]}
     return output._replace(**({field: changes[change](getattr(output, field))} if field else {}))
@@ -88,6 +92,55 @@ def test_what_a_loss_raises_is_one_line_with_its_place_and_the_traceback_is_kept
     assert said.endswith("; its traceback is in run/native.log; nothing was saved yet")
     kept = (folder / "run" / "native.log").read_text()
     assert "in own_loss\n" in kept and kept.rstrip().splitlines()[-1].startswith("ValueError: ")
+
+
+def test_before_anything_acts_the_loss_is_traced(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, "raises")
+    monkeypatch.setattr("tfdqn.training.train.run_to_end", None)
+    assert main(["train", "mine.toml", "--run-dir", "run"]) == 2
+    assert "own_loss failed at " in capsys.readouterr().err
+
+
+def test_a_loss_without_a_gradient_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder, "no gradient")
+    assert main(["train", "mine.toml", "--run-dir", "run"]) == 2
+    said = (
+        'tfdqn: agent.kind = "failing_loss:own": the loss has no gradient by hidden_0/kernel; hidden_0/bias; q/kernel; '
+    )
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_an_operation_that_fails_in_an_update_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder, "assertion")
+    assert main(["train", "mine.toml", "--run-dir", "run"]) == 2
+    line = next(i for i, text in enumerate(MODULE.splitlines(), 1) if text.endswith("# in the graph"))
+    (said,) = capsys.readouterr().err.splitlines()
+    assert re.match(rf"tfdqn: own_loss failed at /\S+/failing_loss\.py:{line}: InvalidArgumentError: too large", said)
+
+
+@pytest.mark.parametrize(
+    ("verb", "mistake", "said"),
+    [
+        ("evaluate", "numpy raises", r"<lambda> failed at /\S+/mistaken_network\.py:\d+: ZeroDivisionError: "),
+        ("export", "raises", r"<lambda> failed at /\S+/mistaken_network\.py:\d+: ZeroDivisionError: "),
+        ("export", "own layer", r"torso at /\S+/mistaken_network\.py:\d+: the variable "),
+    ],
+)
+def test_a_torso_that_fails_after_training_is_one_line(
+    verb: str, mistake: str, said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = {"kind": "tests.support.mistaken_network:torso"}
+    config = from_mapping({**TINY, "network": network}, ("replay.backend=in_graph", "stop.env_steps=600"))
+    (folder / "mine.toml").write_text(dump(config))
+    assert main(["train", "mine.toml", "--run-dir", "run"]) == 0
+    capsys.readouterr()
+    kept = folder / "run" / "config.toml"
+    kept.write_text(kept.read_text().replace('mistake = ""', f'mistake = "{mistake}"'))
+    assert main([verb, "run"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(f"tfdqn: {said}", line)
 
 
 def test_after_a_checkpoint_the_line_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfdqn.errors import OwnCodeError
 from tfdqn.networks.noise import Noise
+from tfdqn.networks.own_parts import described, fits, misfit, require_function
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.networks.torsos.torso import Observation
 
@@ -99,6 +100,11 @@ class LossOutput(NamedTuple):
 Loss = Callable[[Any, Networks, Batch], LossOutput]  # the first argument: its settings, `config.agent`
 
 
+def check_loss(loss: Any, where: str) -> None:
+    """Raises OwnCodeError unless this is a function that can be called as a `Loss`; `where` names it."""
+    require_function(loss, where, "settings", "networks", "batch")
+
+
 def check_output(output: Any, examples: Sequence[int | None], actions: Sequence[int], source: str) -> None:
     """Raises OwnCodeError if the output of a loss is anything but float32 of the shapes of `LossOutput`.
 
@@ -111,18 +117,8 @@ def check_output(output: Any, examples: Sequence[int | None], actions: Sequence[
       source: the name of the loss, for the error.
     """
     if not isinstance(output, LossOutput):
-        raise OwnCodeError(f"{source} gives {_described(output)}, where a LossOutput is due")
+        raise OwnCodeError(f"{source} gives {described(output)}, where a LossOutput is due")
     for field, value in output._asdict().items():
         shape = [*examples, *actions] if field == "q_tm1" else [*examples]
-        fits = isinstance(value, tf.Tensor) and value.dtype == tf.float32 and value.shape.is_compatible_with(shape)
-        if not fits:
-            due = _described(tf.TensorSpec(shape, tf.float32))
-            raise OwnCodeError(f"{source} gives {field} = {_described(value)}, where {due} is due")
-
-
-def _described(value: Any) -> str:
-    """A tensor's type and shape, such as "float32[128, 2]"; for anything else the name of its type."""
-    if not isinstance(value, tf.Tensor | tf.TensorSpec):
-        return type(value).__name__
-    sizes = "…" if value.shape.rank is None else ", ".join("?" if size is None else str(size) for size in value.shape)
-    return f"{value.dtype.name}[{sizes}]"
+        if not fits(value, shape):
+            raise misfit(f"{source} gives {field} =", value, shape)

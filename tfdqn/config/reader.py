@@ -138,8 +138,11 @@ class _Reader:
         self._import_kind(f"{path}.kind", kind)
         by_kind = kinds(field.type)
         if not isinstance(kind, str) or kind not in by_kind:
-            # Suggest kinds of the user's own only to a user who named one; its module has been imported by now.
-            self._fail_literal(f"{path}.kind", kind, by_kind if ":" in str(kind) else built_in(by_kind))
+            if ":" not in str(kind):
+                self._fail_literal(f"{path}.kind", kind, built_in(by_kind))
+            # Its module has been imported by now.
+            untagged = f", or the tag of a class in {kind.rpartition(':')[0]}, which has none of this tag"
+            self._fail_literal(f"{path}.kind", kind, by_kind, "" if did_you_mean(kind, by_kind) else untagged)
         others = self._keys_of_another_kind(path, kind, value, by_kind)
         if others:
             names = ", ".join(f"{path}.{key}" for key in others)

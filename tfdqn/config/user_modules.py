@@ -1,16 +1,21 @@
 """Imports the user's own modules, named in a configuration as "my_package.my_module:name", and reports their errors."""
 
+import dis
 import importlib
 import os
+import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from types import FrameType
+from types import FrameType, TracebackType
 
 from tfdqn.errors import OwnCodeError, UserError, one_line
 
+# A line of the stacks in TensorFlow's messages, and the first words of the lines there that say nothing of the reason.
+_STACK_LINE = re.compile(r'File "(.+?)", line (\d+), in (\S+)')
+_NO_REASON = ("File ", "Graph execution error", "Detected at node", "Stack trace", "Traceback", "<stack", "[[", "^")
 _packages: set[str] = set()  # top-level packages of the user's modules that were imported
 
 
@@ -36,10 +41,14 @@ def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> Non
                 f"{_as_a_module(name)}"
             ) from missing
         raise error(f'{wanted_by}: {name} needs "{missing.name}", which is not installed') from missing
-    except Exception as failure:
+    except (Exception, SystemExit, KeyboardInterrupt) as failure:
+        if isinstance(failure, KeyboardInterrupt) and not _is_raised_by_own(failure):
+            raise
         frame = _own_frame(failure)
+        what = "failed" if isinstance(failure, Exception) else "ended the program"
         where = f" at {_place(*frame)}" if frame else ""
-        raise error(f"{wanted_by}: importing {name} failed{where}: {one_line(failure)}") from failure
+        why = str(failure) if isinstance(failure, UserError) else one_line(failure)
+        raise error(f"{wanted_by}: importing {name} {what}{where}: {why}") from failure
 
 
 def _as_a_module(name: str) -> str:
@@ -50,7 +59,7 @@ def _as_a_module(name: str) -> str:
 
 @contextmanager
 def own_failures_are_one_line() -> Iterator[None]:
-    """Turns an error that comes from a user's module into an OwnCodeError that names its function and line.
+    """Turns an error that comes from a user's module, or its `sys.exit`, into an OwnCodeError that names its line.
 
     Other errors are raised unchanged, and so are those of a callback for progress that the caller gave to training.
     """
@@ -58,15 +67,65 @@ def own_failures_are_one_line() -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:
-        if (own := _own_frame(error)) is None:
+    except (Exception, SystemExit) as error:
+        if own := _own_frame(error):
+            line = f"{own[0].f_code.co_qualname} failed at {_place(*own)}: {one_line(error)}"
+        elif traced := _own_operation(error):
+            line = f"{traced[0]} failed at {traced[1]}: {type(error).__name__}: {_reason(error)}"
+        else:
             raise
-        details = "".join(traceback.format_exception(error))
-        line = f"{own[0].f_code.co_qualname} failed at {_place(*own)}: {one_line(error)}"
-        raise OwnCodeError(line, details) from error
+        raise OwnCodeError(line, "".join(traceback.format_exception(error))) from error
 
 
-def _own_frame(error: Exception) -> tuple[FrameType, int] | None:
+def _own_operation(error: BaseException) -> tuple[str, str] | None:
+    """The function and place in a user's module of the operation in which TensorFlow's graph has failed, if it is one.
+
+    TensorFlow's message has the stacks of where operations were made; XLA's shortens their files' paths. As of a
+    traceback, a stack counts only from where it enters the user's modules: it may begin in the user's own program.
+    """
+    if not type(error).__module__.startswith("tensorflow."):
+        return None
+    files = [str(getattr(module, "__file__", "")) for name, module in list(sys.modules.items()) if _is_in_own(name)]
+    stack = [(_own_file(path, files), line, name) for path, line, name in _STACK_LINE.findall(str(error))]
+    entered = [
+        i for i, (file, _, name) in enumerate(stack) if i and file and not stack[i - 1][0] and name != "<module>"
+    ]
+    if not entered:
+        return None
+    innermost = entered[-1]
+    while innermost + 1 < len(stack) and stack[innermost + 1][0]:
+        innermost += 1
+    file, line, name = stack[innermost]
+    return name, f"{file}:{line}"
+
+
+def _own_file(path: str, files: Sequence[str]) -> str:
+    """The file of a user's module that a path is of, perhaps without its beginning; empty if it is none."""
+    return next((file for file in files if f"/{file}".endswith(f"/{path.lstrip('/')}")), "")
+
+
+def _reason(error: BaseException) -> str:
+    """What TensorFlow says of an operation that has failed, without the stacks of where it was made."""
+    said = (line.strip() for line in str(error).splitlines())
+    kept = " ".join(line for line in said if line and not line.startswith(_NO_REASON))
+    return kept if len(kept) <= 300 else f"{kept[:297]}..."
+
+
+def _is_raised_by_own(error: BaseException) -> bool:
+    """Whether a statement `raise` of a user's module has raised the error, rather than a signal that came meanwhile."""
+    *_, innermost = _tracebacks(error)
+    code = innermost.tb_frame.f_code.co_code
+    return _is_own(innermost.tb_frame) and dis.opname[code[innermost.tb_lasti]] == "RAISE_VARARGS"
+
+
+def _tracebacks(error: BaseException) -> Iterator[TracebackType]:
+    each = error.__traceback__
+    while each is not None:
+        yield each
+        each = each.tb_next
+
+
+def _own_frame(error: BaseException) -> tuple[FrameType, int] | None:
     """The innermost frame of a user's module in an error's traceback, and its line; None if there is none."""
     frames = list(traceback.walk_tb(error.__traceback__))
     entered = [outer for (outer, _), (inner, _) in pairwise(frames) if _is_own(inner) and not _is_own(outer)]
@@ -80,7 +139,11 @@ def _place(frame: FrameType, line: int) -> str:
 
 
 def _is_own(frame: FrameType) -> bool:
-    return _module(frame).partition(".")[0] in _packages
+    return _is_in_own(_module(frame))
+
+
+def _is_in_own(module: str) -> bool:
+    return module.partition(".")[0] in _packages
 
 
 def _module(frame: FrameType) -> str:

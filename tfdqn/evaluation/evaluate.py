@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from tfdqn.acting.factory import make_policy
 from tfdqn.config import Config, Task, toml
+from tfdqn.config.user_modules import own_failures_are_one_line
 from tfdqn.errors import ConfigError, TaskError, UserError, VideoError, one_line
 from tfdqn.evaluation.evaluator import limited, play_episodes, scores
 from tfdqn.evaluation.video import Format, record_episode, rendered_task
@@ -41,6 +42,7 @@ class EvaluationReport(EpisodeScores, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
 
 
+@own_failures_are_one_line()
 def evaluate(
     run_dir: Path | str,
     *,

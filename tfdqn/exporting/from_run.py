@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from tfdqn.config import Config
+from tfdqn.config.user_modules import own_failures_are_one_line
 from tfdqn.errors import first_line
 from tfdqn.exporting.destinations import Card, make_destination
 from tfdqn.exporting.formats import ModelFormat, convert, parse_formats
@@ -30,6 +31,7 @@ from tfdqn.task_spec import TaskSpec
 _RUN = "run"  # the key of a version's card with the id of the run that made it by `export.on_best`
 
 
+@own_failures_are_one_line()
 def export_run(
     run_dir: RunDir | Path | str,
     checkpoint: Literal["best", "latest"] = "best",
@@ -63,6 +65,7 @@ def export_run(
     return version
 
 
+@own_failures_are_one_line()
 def export_weights(
     config: Config,
     task_spec: TaskSpec,

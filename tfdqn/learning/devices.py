@@ -40,7 +40,7 @@ def learning_devices(config: Config, variables: Mapping[str, str] | None = None)
         if present < count:
             raise ConfigError(
                 f"learner.logical_devices = {count}: this process has used TensorFlow with {present} already; "
-                f"begin a new one"
+                "begin a new one; a module of your own must compute nothing by TensorFlow when it is imported"
             ) from None
     return _checked(config, [f"CPU:{i}" for i in range(count)])
 

@@ -14,6 +14,7 @@ from tf_agents.agents import tf_agent
 
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import Config
+from tfdqn.errors import OwnCodeError, listed
 from tfdqn.learning.optimizers import clipped, create_slots, make_optimizer, named_slots
 from tfdqn.networks.noise import Noise
 from tfdqn.randomness import derived_seed
@@ -150,7 +151,14 @@ class TrainStep:
             tape.watch(by)
             loss_info = self.agent.loss(sample.transition, weights=sample.weights, noise=noise)
             loss = share * loss_info.loss
-        return tape.gradient(loss, by), loss_info
+        gradients = tape.gradient(loss, by)
+        names = self.agent.network.learned_weights()
+        if unused := [name for name, gradient in zip(names, gradients, strict=True) if gradient is None]:
+            raise OwnCodeError(
+                f'agent.kind = "{self._settings.kind}": the loss has no gradient by {listed(unused)}: each weight that '
+                "the network makes must be used, and its gradient not be stopped"
+            )
+        return gradients, loss_info
 
     def compile_gradients(self) -> None:
         """Makes XLA compile only each replica's gradient, because it can't compile the exchange between replicas."""

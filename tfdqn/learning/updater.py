@@ -51,6 +51,9 @@ class Updater(ABC):
           owed: the most updates that may be begun, including those begun ahead for the next call; at least K; None: K.
         """
 
+    def trace(self) -> None:  # noqa: B027 (what makes no call of its own has nothing to trace)
+        """Traces a call, without making it, so that errors of the loss show before anything acts."""
+
     def settle(self) -> UpdateResult | None:
         """Waits for the updates that were begun ahead, and returns their result; None if there are none."""
         return None

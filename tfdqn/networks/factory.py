@@ -1,7 +1,7 @@
 """Makes the Q-network that a configuration describes, as a TF-Agents network, and as a NumPy function for acting."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfdqn.config import Config, DeepNetwork
 from tfdqn.errors import ConfigError
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
+from tfdqn.networks.heads.checks import checked_head
 from tfdqn.networks.heads.head import Head, NumpyHead
 from tfdqn.networks.heads.table import HEADS
 from tfdqn.networks.layers.ensemble import EnsembleLayerFactory
@@ -16,14 +17,18 @@ from tfdqn.networks.layers.in_numpy import MEMORIES_NUMPY
 from tfdqn.networks.layers.memory import Memory
 from tfdqn.networks.layers.plain import LayerFactory, RecordingFactory
 from tfdqn.networks.layers.tensor_parallel import SplitLayerFactory
+from tfdqn.networks.own_parts import is_own, own_among, require_function, source_of
+from tfdqn.networks.own_variables import check_variables
 from tfdqn.networks.q_network import QNetwork
+from tfdqn.networks.torsos.checks import checked_torso
 from tfdqn.networks.torsos.table import TORSOS
-from tfdqn.networks.torsos.torso import Torso
+from tfdqn.networks.torsos.torso import NumpyTorso, Torso
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Rng, Weights
 
 mend_eager_tensors()  # here, since every process that makes many eager tensors imports this
 
+NumpyFunction = TypeVar("NumpyFunction", NumpyTorso, NumpyHead)
 MEMORY = "memory"  # the recurrent layer's name
 
 
@@ -74,6 +79,8 @@ def network_to_load(config: Config, task_spec: TaskSpec, name: str = "q_network"
     else:
         network = ensemble_network(config, task_spec, seeds=range(config.ensemble.size), name=name)
     network.create_variables()
+    if own := own_among(TORSOS.of(config.network).build, HEADS.of(config.agent).build):
+        check_variables(network, task_spec, weight_specs(config, task_spec), own)
     return network
 
 
@@ -97,7 +104,7 @@ def numpy_q_function(config: Config, task_spec: TaskSpec) -> QFunction | None:
     make_torso, head = TORSOS.of(config.network).in_numpy, _numpy_head(config, task_spec)
     if make_torso is None or head is None:
         return None
-    torso = make_torso(config.network, task_spec)
+    torso = _made_in_numpy(make_torso(config.network, task_spec), make_torso, "weights", "observation")
 
     def q_function(weights: Weights, observation: dict[str, np.ndarray], rng: Rng | None = None) -> np.ndarray:
         return head(weights, torso(weights, observation), rng)
@@ -110,7 +117,7 @@ def numpy_recurrent_q_function(config: Config, task_spec: TaskSpec) -> Recurrent
     make_torso, head = TORSOS.of(config.network).in_numpy, _numpy_head(config, task_spec)
     if make_torso is None or head is None or not isinstance(config.network, DeepNetwork):
         return None
-    torso = make_torso(config.network, task_spec)
+    torso = _made_in_numpy(make_torso(config.network, task_spec), make_torso, "weights", "observation")
     memory = MEMORIES_NUMPY[config.network.memory]
 
     def q_function(
@@ -123,10 +130,20 @@ def numpy_recurrent_q_function(config: Config, task_spec: TaskSpec) -> Recurrent
 
 
 def _numpy_head(config: Config, task_spec: TaskSpec) -> NumpyHead | None:
-    kind = HEADS.of(config.agent)
-    if len(task_spec.num_actions) > 1:
-        return kind.branches and kind.branches.in_numpy(config, task_spec.num_actions)
-    return kind.in_numpy and kind.in_numpy(config)
+    kind, parameters = HEADS.of(config.agent), ("weights", "features", "rng")
+    if len(task_spec.num_actions) == 1:
+        return kind.in_numpy and _made_in_numpy(kind.in_numpy(config), kind.in_numpy, *parameters)
+    if kind.branches is None:
+        return None
+    make = kind.branches.in_numpy
+    return _made_in_numpy(make(config, task_spec.num_actions), make, *parameters)
+
+
+def _made_in_numpy(function: NumpyFunction, make: Callable[..., NumpyFunction], *parameters: str) -> NumpyFunction:
+    """Returns the `function` that `make` has made; raises OwnCodeError unless it takes these arguments."""
+    if is_own(make):
+        require_function(function, f"what {source_of(make)} gives", *parameters)
+    return function
 
 
 def _network(config: Config, task_spec: TaskSpec, make_factory: Callable[[], LayerFactory], name: str) -> QNetwork:
@@ -135,7 +152,8 @@ def _network(config: Config, task_spec: TaskSpec, make_factory: Callable[[], Lay
 
 def _build(config: Config, task_spec: TaskSpec, make: LayerFactory) -> tuple[Torso, Memory | None, Head]:
     network, kind = config.network, HEADS.of(config.agent)
-    torso, memory = TORSOS.of(network).build(network, task_spec, make), None
+    build_torso, memory = TORSOS.of(network).build, None
+    torso = checked_torso(build_torso(network, task_spec, make), build_torso, make, isinstance(make, SplitLayerFactory))
     width = torso.width
     if isinstance(network, DeepNetwork) and network.state_size:
         memory = make.memory(MEMORY, network.memory, network.memory_units, fan_in=width)
@@ -146,10 +164,12 @@ def _build(config: Config, task_spec: TaskSpec, make: LayerFactory) -> tuple[Tor
             f'members, not "{config.agent.kind}"'
         )
     if len(task_spec.num_actions) == 1:
-        return torso, memory, kind.build(config, width, task_spec.num_actions[0], make)
+        head = kind.build(config, width, task_spec.num_actions[0], make)
+        return torso, memory, checked_head(head, kind.build)
     if kind.branches is None:
         raise ConfigError(
             f'task.action_form = "branches" needs an agent.kind whose head has Q-values for each action dimension, not '
             f'"{config.agent.kind}"'
         )
-    return torso, memory, kind.branches.build(config, width, task_spec.num_actions, make)
+    head = kind.branches.build(config, width, task_spec.num_actions, make)
+    return torso, memory, checked_head(head, kind.branches.build)

@@ -14,7 +14,8 @@ from tfdqn.networks.layers.memory import Memory
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.layers.statistics import RunningStatistics
 from tfdqn.networks.noise import Noise
-from tfdqn.networks.torsos.torso import Observation, Torso
+from tfdqn.networks.own_parts import fits, misfit, source_of
+from tfdqn.networks.torsos.torso import Observation, Torso, batch_of
 from tfdqn.storage.arrays import check_arrays
 from tfdqn.task_spec import TaskSpec
 
@@ -46,6 +47,7 @@ class QNetwork(network.Network):
         state_spec = () if memory is None else tf.TensorSpec([memory.state_size], tf.float32)
         super().__init__(observation_spec(task_spec), state_spec=state_spec, name=name)
         self._factory, self._torso, self._memory, self.head = factory, torso, memory, head
+        self._actions = task_spec.mask_shape
         self._specs: dict[str, tf.TensorSpec] | None = None
         self.made_layers = self._factory.layers  # an attribute, so that Keras counts their weights as its own
 
@@ -61,8 +63,13 @@ class QNetwork(network.Network):
 
         `noise` is for noisy layers; None: there is none, as in evaluation and serving.
         """
-        outputs, network_state = self.outputs(observation, network_state, noise)
-        return self.head.q_values(outputs), network_state
+        with _unchanged_by_keras():
+            outputs, network_state = self.outputs(observation, network_state, noise)
+            q_values = self.head.q_values(outputs)
+            shape = [*self._factory.leading, *batch_of(observation), *self._actions]
+            if not fits(q_values, shape):
+                raise misfit(f"{source_of(self.head.q_values)} gives", q_values, shape)
+        return q_values, network_state
 
     def outputs(
         self, observation: Observation, network_state: State = (), noise: Noise | None = None
@@ -152,6 +159,16 @@ class QNetwork(network.Network):
             whole = self.join({name: weight.numpy() for name, weight in self.named_weights().items()})
             self._specs = {name: tf.TensorSpec(array.shape, array.dtype) for name, array in whole.items()}
         return self._specs
+
+
+@contextmanager
+def _unchanged_by_keras() -> Iterator[None]:
+    """Raises errors of the block as they are: Keras would add a layer's arguments to their messages."""
+    try:
+        yield
+    except Exception as error:
+        error._keras_call_info_injected = True  # type: ignore[attr-defined]
+        raise
 
 
 def observation_spec(task_spec: TaskSpec) -> dict[str, tensor_spec.BoundedTensorSpec]:

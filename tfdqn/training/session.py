@@ -19,6 +19,7 @@ from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.learning.devices import learns_on_gpus
 from tfdqn.learning.learner import Learner
+from tfdqn.learning.rehearsal import rehearse
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import Counters
 from tfdqn.replay.interfaces import SampledReplay
@@ -169,6 +170,7 @@ class Session(Generic[P]):
             stack.callback(self.parts.close)
             updater = chief.make_updater(self.parts.task_spec, self.parts.replay)
             stack.callback(updater.close)
+            rehearse(config, self.parts.task_spec, updater)
             if saved is not None:
                 updater.restore(saved.arrays("learner"))
             self.learner = Learner(updater, self.parts.board, self.parts.replay.update_priorities)

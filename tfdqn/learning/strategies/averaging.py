@@ -77,6 +77,9 @@ class AveragingUpdater(Updater):
         named = {name: value.numpy() for name, value in weights.items()}
         return UpdateResult.of_rows(rows, named, keys)
 
+    def trace(self) -> None:
+        self._call.get_concrete_function()
+
     def state(self) -> dict[str, np.ndarray]:
         """The mean of the replicas' states. It is any replica's state if everything is averaged."""
         state = self._replicas[0].state()

@@ -44,6 +44,9 @@ class EnsembleProcessUpdater(Updater):
             metrics=metrics._replace(max_q=UpdateMetrics(*histories.max(axis=0).T).max_q), weights=_stacked(weights)
         )
 
+    def trace(self) -> None:
+        self._updater.trace()
+
     def state(self) -> dict[str, np.ndarray]:
         """All members' states, stacked; their counters are the same."""
         state = self._updater.state()

@@ -13,6 +13,7 @@ from tensorflow.python.eager import context
 from tfdqn.agents.factory import make_agent, make_member
 from tfdqn.cluster.tf_config import PARAMETER_SERVER, WORKER, Cluster
 from tfdqn.config import Config
+from tfdqn.errors import ConfigError
 from tfdqn.learning.devices import replicas
 from tfdqn.learning.strategies.averaging import AveragingUpdater
 from tfdqn.learning.strategies.ensemble_processes import EnsembleProcessUpdater
@@ -82,10 +83,16 @@ def multi_worker(cluster: Cluster, all_reduce: str = "auto") -> tf.distribute.Mu
     context.context().configure_coordination_service(service_type="")
     CollectiveAllReduceExtended._enable_check_health = False
     implementation = tf.distribute.experimental.CommunicationImplementation(all_reduce.upper())
-    strategy = tf.distribute.MultiWorkerMirroredStrategy(
-        cluster_resolver=_resolver(cluster),
-        communication_options=tf.distribute.experimental.CommunicationOptions(implementation=implementation),
-    )
+    options = tf.distribute.experimental.CommunicationOptions(implementation=implementation)
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(_resolver(cluster), options)
+    except RuntimeError as error:
+        if "at program startup" not in str(error):
+            raise
+        raise ConfigError(
+            "this process has used TensorFlow before, so that it can't learn with others: begin a new one; a module of "
+            "your own must compute nothing by TensorFlow when it is imported (let NumPy make its constants)"
+        ) from error
     _meet(strategy)
     return strategy
 

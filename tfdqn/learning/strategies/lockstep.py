@@ -98,6 +98,9 @@ class LockstepUpdater(Updater):
         self._broadcast.command(_Command.UPDATE)
         return self._updater(owed)
 
+    def trace(self) -> None:
+        self._updater.trace()
+
     def settle(self) -> UpdateResult | None:
         return self._updater.settle()
 
@@ -134,6 +137,9 @@ class SharedRolloutUpdater(Updater):
     def __call__(self, owed: int | None = None) -> UpdateResult:
         self._rollout.load(self._broadcast.arrays(self._rollout.batches if self._rollout.is_whole else None))
         return self._updater(owed)
+
+    def trace(self) -> None:
+        self._updater.trace()
 
     def state(self) -> dict[str, np.ndarray]:
         return self._updater.state()

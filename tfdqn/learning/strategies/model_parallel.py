@@ -56,6 +56,9 @@ class ModelParallelUpdater(Updater):
         weights = network.join({name: piece.numpy() for name, piece in network.named_weights().items()})
         return UpdateResult.of_rows(rows, weights, keys)
 
+    def trace(self) -> None:
+        self._call.get_concrete_function()
+
     def state(self) -> dict[str, np.ndarray]:
         return self._replicas[0].state()
 

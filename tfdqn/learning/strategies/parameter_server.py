@@ -93,6 +93,9 @@ class AsynchronousUpdater(Updater):
             ended.append(self._wait())
         return self._updated(ended)
 
+    def trace(self) -> None:
+        self._closure.get_concrete_function(self._samples._type_spec)  # as the coordinator traces it
+
     def settle(self) -> UpdateResult | None:
         """Waits for the closures that are under way."""
         ended: list[np.ndarray | None] = []

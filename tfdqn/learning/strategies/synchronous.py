@@ -64,6 +64,9 @@ class SynchronousUpdater(Updater):
         named = {name: value.numpy() for name, value in weights.items()}
         return UpdateResult.of_rows(rows, named, keys)
 
+    def trace(self) -> None:
+        self._call.get_concrete_function()
+
     def state(self) -> dict[str, np.ndarray]:
         return self._train_step.state()
 

@@ -3,6 +3,7 @@
 from tfdqn.config import C51, IQN, QRDQN, Agent
 from tfdqn.networks.branches import branching, branching_numpy
 from tfdqn.networks.heads.categorical import categorical, categorical_numpy
+from tfdqn.networks.heads.checks import check_head_kind
 from tfdqn.networks.heads.head import BranchesKind, HeadKind, linear
 from tfdqn.networks.heads.implicit_quantile import implicit_quantile, implicit_quantile_numpy
 from tfdqn.networks.heads.quantile import quantile, quantile_numpy
@@ -10,10 +11,13 @@ from tfdqn.networks.registry import Registry
 from tfdqn.networks.streams import stream_numpy
 
 HEADS: Registry[HeadKind] = Registry(
+    "HEADS",
+    Agent,
     {
         Agent: HeadKind(linear, stream_numpy, takes_members=True, branches=BranchesKind(branching, branching_numpy)),
         C51: HeadKind(categorical, categorical_numpy, takes_members=True),
         QRDQN: HeadKind(quantile, quantile_numpy, takes_members=True),
         IQN: HeadKind(implicit_quantile, implicit_quantile_numpy, takes_members=True),
-    }
+    },
+    check_head_kind,
 )

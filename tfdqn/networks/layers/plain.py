@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 import tensorflow as tf
 
+from tfdqn.errors import OwnCodeError
 from tfdqn.networks.layers.initializers import Initializer, uniform
 from tfdqn.networks.layers.memory import MEMORIES, Memory, biases
 from tfdqn.networks.layers.noisy import LayerNorm, NoisyDense
@@ -34,6 +35,11 @@ class LayerFactory:
         self._precision = precision
         self.layers: list[tf.keras.layers.Layer] = []
         self.statistics: dict[str, RunningStatistics] = {}  # by the key of the observation's array
+
+    @property
+    def compute_dtype(self) -> tf.DType:
+        """The dtype in which layers compute, the last one excepted."""
+        return tf.as_dtype(tf.keras.mixed_precision.Policy(self._precision).compute_dtype)
 
     def running_statistics(self, key: str, size: int) -> Layer:
         """Makes `RunningStatistics`, which normalise one array of the observation."""
@@ -176,6 +182,8 @@ class RecordingFactory(LayerFactory):
         return self.conv(name, filters, size, 1, channels_in=channels_in)
 
     def _record(self, name: str, **shapes: tuple[int, ...]) -> Layer:
+        if any(f"{name}/{weight}" in self.specs for weight in shapes):
+            raise OwnCodeError(f'two layers are named "{name}": each needs a name of its own, by which it is saved')
         for weight, shape in shapes.items():
             self.specs[f"{name}/{weight}"] = tf.TensorSpec((*self.leading, *shape))
         return lambda inputs: inputs

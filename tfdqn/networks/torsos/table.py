@@ -1,7 +1,8 @@
 """`TORSOS`: the torso for each type of the settings in `[network]`."""
 
-from tfdqn.config import MLP, Impala, Linear, NatureCNN, SmallCNN
+from tfdqn.config import MLP, Impala, Linear, NatureCNN, Network, SmallCNN
 from tfdqn.networks.registry import Registry
+from tfdqn.networks.torsos.checks import check_torso_kind
 from tfdqn.networks.torsos.impala import impala
 from tfdqn.networks.torsos.linear import linear, linear_numpy
 from tfdqn.networks.torsos.mlp import hidden_layers, mlp, mlp_numpy
@@ -10,11 +11,14 @@ from tfdqn.networks.torsos.small_cnn import small_cnn
 from tfdqn.networks.torsos.torso import Hidden, TorsoKind
 
 TORSOS: Registry[TorsoKind] = Registry(
+    "TORSOS",
+    Network,
     {
         MLP: TorsoKind(mlp, mlp_numpy, lambda settings: next(reversed(hidden_layers(settings)), None)),
         NatureCNN: TorsoKind(nature_cnn, hidden=lambda settings: Hidden("hidden_0", settings.dense_units, "relu")),
         SmallCNN: TorsoKind(small_cnn, hidden=lambda settings: Hidden("hidden_0", settings.dense_units, "relu")),
         Impala: TorsoKind(impala, hidden=lambda settings: Hidden("hidden_0", settings.dense_units, "relu")),
         Linear: TorsoKind(linear, linear_numpy),
-    }
+    },
+    check_torso_kind,
 )

@@ -25,6 +25,11 @@ class Torso(NamedTuple):
     features: Callable[[Observation], tf.Tensor]  # observation → features float32[B, F]
 
 
+def batch_of(observation: Observation) -> list[int | None]:
+    """[B] of an observation; [None] while it is traced for any size."""
+    return list(next(iter(observation.values())).shape[:1])
+
+
 class Hidden(NamedTuple):
     """A network's last hidden layer, after the torso."""
 

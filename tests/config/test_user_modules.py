@@ -1,0 +1,96 @@
+"""A module of the user's that ends the program when it is imported, or whose operations fail in TensorFlow's graph."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from tfdqn.config.user_modules import import_user_module, own_failures_are_one_line
+from tfdqn.errors import ConfigError, OwnCodeError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "said"),
+    [
+        ("ends_saying", "import sys\nsys.exit('no licence')", "ended the program at {file}:2: SystemExit: no licence"),
+        ("ends", "exit()", "ended the program at {file}:1: SystemExit: None"),
+        ("interrupts", "raise KeyboardInterrupt", "ended the program at {file}:1: KeyboardInterrupt"),
+        ("refused", "from tfdqn.errors import UserError\nraise UserError('a b')", "failed at {file}:2: a b"),
+    ],
+)
+def test_an_import_that_ends_the_program_is_one_line(folder: Path, name: str, source: str, said: str) -> None:
+    file = folder / f"users_module_that_{name}.py"
+    file.write_text(source)
+    with pytest.raises(ConfigError) as caught:
+        import_user_module(file.stem, 'agent.kind = "x"', ConfigError)
+    assert str(caught.value) == f'agent.kind = "x": importing {file.stem} {said.format(file=file)}'
+
+
+def test_ctrl_c_during_an_import_is_ctrl_c(folder: Path) -> None:
+    (folder / "users_module_that_takes_long.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+    with pytest.raises(KeyboardInterrupt):
+        import_user_module("users_module_that_takes_long", 'agent.kind = "x"', ConfigError)
+
+
+PROGRAM = "import sys\n\n\ndef ends():\n    sys.exit(3)\n"
+
+
+def failed_operation(*stack: tuple[object, int, str]) -> tf.errors.OpError:
+    """An error as TensorFlow raises it, with the stack of where the operation was made."""
+    lines = [f'  File "{path}", line {line}, in {name}' for path, line, name in stack]
+    text = ["Graph execution error:", "Detected at node a defined at (most recent call last):", *lines, "too", "large"]
+    return tf.errors.InvalidArgumentError(None, None, "\n".join(text))
+
+
+def test_an_operation_that_fails_in_the_graph_is_named_by_where_it_was_made(folder: Path) -> None:
+    file = folder / "users_loss.py"
+    file.write_text(PROGRAM)
+    import_user_module("users_loss", "", ConfigError)
+    for path in (file, str(file)[1:]):  # XLA leaves out a path's beginning
+        error = failed_operation(("/packages/tfdqn/agents/dqn.py", 1, "_output"), (path, 2, "loss"), (path, 4, "ends"))
+        with pytest.raises(OwnCodeError) as caught, own_failures_are_one_line():
+            raise error
+        assert str(caught.value) == f"ends failed at {file}:4: InvalidArgumentError: too large"
+        assert "Graph execution error" in caught.value.traceback
+
+
+def test_what_xla_cannot_compile_is_named_by_where_it_was_made(folder: Path) -> None:
+    file = folder / "users_python.py"
+    file.write_text("import tensorflow as tf\ndef own(x):\n    return tf.numpy_function(abs, [x], tf.float32)\n")
+    import_user_module("users_python", "", ConfigError)
+    own = sys.modules["users_python"].own
+    call = tf.function(lambda x: own(x), jit_compile=True, autograph=False)
+    said = rf"^own failed at {file}:3: InvalidArgumentError: .*unsupported operations .*PyFunc"
+    with pytest.raises(OwnCodeError, match=said), own_failures_are_one_line():
+        call(tf.constant(2.0))
+
+
+def test_an_operation_of_this_package_in_the_users_own_program_is_not_the_users(folder: Path) -> None:
+    """The stack of every operation begins in the program that trains, which may be in the user's module."""
+    file = folder / "users_program.py"
+    file.write_text(PROGRAM)
+    import_user_module("users_program", "", ConfigError)
+    error = failed_operation((file, 9, "<module>"), (file, 8, "main"), ("/packages/tfdqn/train.py", 1, "train"))
+    with pytest.raises(tf.errors.InvalidArgumentError), own_failures_are_one_line():
+        raise error
+
+
+def test_sys_exit_of_the_users_function_is_one_line(folder: Path) -> None:
+    file = folder / "users_exit.py"
+    file.write_text(PROGRAM)
+    import_user_module("users_exit", "", ConfigError)
+    with pytest.raises(OwnCodeError, match=rf"^ends failed at {file}:\d+: SystemExit: 3$"), own_failures_are_one_line():
+        sys.modules["users_exit"].ends()
+
+
+def test_sys_exit_of_another_function_ends_the_program() -> None:
+    with pytest.raises(SystemExit), own_failures_are_one_line():
+        sys.exit(3)

@@ -1,0 +1,49 @@
+"""Before anything acts: an own network computes the same in NumPy as in TensorFlow, and an own loss is traced."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.support.batches import vector_spec
+from tests.support.mistaken_network import mistaken
+from tfdqn.config import C51, Config, DoubleDQN, Linear
+from tfdqn.errors import OwnCodeError
+from tfdqn.learning.rehearsal import rehearse
+
+SPEC = vector_spec(5, 3)
+OWN = r"^torso_numpy at \S+/mistaken_network\.py:\d+ and head_numpy at \S+/mistaken_network\.py:\d+: in NumPy, Q is "
+
+
+def rehearsed(config: Config) -> int:
+    """How often the updater was traced."""
+    traced: list[None] = []
+    updater: Any = SimpleNamespace(trace=lambda: traced.append(None))
+    rehearse(config, SPEC, updater)
+    return len(traced)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    {
+        "numpy float64": OWN + r"a NumPy array float64\[3, 3\], where a NumPy array float32\[3, 3\] is due$",
+        "numpy other": OWN + r"\S+, where TensorFlow gives \S+ by the same weights$",
+        "numpy mean": OWN + r"a NumPy array float32\[3\], where a NumPy array float32\[3, 3\] is due$",
+        "numpy nothing": r"^what torso_numpy at \S+ gives = None, where a function of \(weights, observation\) is due$",
+        "numpy one parameter": r" takes \(weights\), where \(weights, observation\) is due$",
+    }.items(),
+)
+def test_each_mistake_in_numpy_is_one_line(mistake: str, said: str) -> None:
+    with pytest.raises(OwnCodeError, match=said):
+        rehearsed(mistaken(mistake))
+
+
+def test_an_update_of_own_parts_is_traced() -> None:
+    assert rehearsed(mistaken()) == 1
+
+
+@pytest.mark.parametrize("agent", [DoubleDQN(), C51()])
+def test_built_in_ones_cost_nothing(agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("tfdqn.learning.rehearsal.network_to_load")
+    assert rehearsed(Config(agent=agent)) == 0
+    assert rehearsed(Config(agent=agent, network=Linear())) == 0

@@ -1,0 +1,65 @@
+"""A torso from outside that isn't one, or gives other features than it says: refused when its network is made."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.support.batches import vector_spec
+from tests.support.mistaken_network import MistakenNetwork, mistaken
+from tfdqn.errors import OwnCodeError
+from tfdqn.networks.factory import network_to_load, split_network
+from tfdqn.networks.torsos.table import TORSOS
+from tfdqn.networks.torsos.torso import Torso, TorsoKind
+
+SPEC = vector_spec(5, 3)
+BUILDER = r"torso at \S+/mistaken_network\.py:\d+"
+FEATURES = r"torso\.<locals>\.features at \S+/mistaken_network\.py:\d+ gives "
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    {
+        "tuple": BUILDER + " gives tuple, where a Torso is due",
+        "nothing": BUILDER + " gives NoneType, where a Torso is due",
+        "float width": BUILDER + r" gives Torso\.width = 8\.0, where a whole number of at least 1 is due",
+        "no width": BUILDER + r" gives Torso\.width = 0, where a whole number of at least 1 is due",
+        "no function": rf"Torso\.features of {BUILDER} = 3, where a function of \(observation\) is due",
+        "two parameters": r"Torso\.features of .* takes \(observation, more\), where \(observation\) is due",
+        "width": FEATURES + r"float32\[1, 3\], where float32\[1, 8\] is due: 8 is Torso\.width",
+        "dtype": FEATURES + r"float16\[1, 8\], where float32\[1, 8\] is due",
+        "list": FEATURES + r"list, where float32\[1, 8\] is due",
+        "none": FEATURES + r"NoneType, where float32\[1, 8\] is due",
+        "array": FEATURES + r"a NumPy array float32\[1, 8\], where float32\[1, 8\] is due",
+        "flat": FEATURES + r"float32\[8\], where float32\[1, 8\] is due",
+        "mean of the batch": FEATURES + r"float32\[1, 8\], where float32\[3, 8\] is due",
+    }.items(),
+)
+def test_each_mistake_is_one_line_that_names_the_function(mistake: str, said: str) -> None:
+    with pytest.raises(OwnCodeError) as caught:
+        network_to_load(mistaken(mistake), SPEC)
+    assert re.match(said, str(caught.value))
+    assert "\n" not in str(caught.value)
+
+
+def test_features_in_pieces_on_several_devices_are_not_checked() -> None:
+    network = split_network(mistaken(), SPEC, seed=0, devices=["CPU:0", "CPU:0"])
+    assert network.create_variables().shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (Torso, r"TORSOS\[MistakenNetwork\] = Torso at .*, where a TorsoKind is due"),
+        (TorsoKind(lambda settings, task_spec: None), r".*\.build = .* takes \(settings, task_spec\), where "),
+        (TorsoKind(None), r".*\.build = None, where a function of \(settings, task_spec, make\) is due"),
+        (TorsoKind(Torso, in_numpy=Torso._make), r".*\.build = Torso"),
+        (TorsoKind(lambda *_: None, in_numpy=lambda weights: None), r".*\.in_numpy = .* takes \(weights\), where "),
+        (TorsoKind(lambda *_: None, hidden=3), r".*\.hidden = 3, where a function of \(settings\) is due"),
+    ],
+)
+def test_what_is_no_kind_of_torso_is_refused_when_it_is_registered(kind: Any, said: str) -> None:
+    before = dict(TORSOS)
+    with pytest.raises(OwnCodeError, match=said):
+        TORSOS[MistakenNetwork] = kind
+    assert before == TORSOS

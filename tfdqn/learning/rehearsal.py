@@ -1,0 +1,67 @@
+"""`rehearse`: tries the user's own loss, head and torso once, before anything acts and long before the first update.
+
+It does nothing for the built-in ones.
+"""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.specs import tensor_spec
+
+from tfdqn.agents.losses.table import LOSSES
+from tfdqn.config import Config
+from tfdqn.errors import OwnCodeError
+from tfdqn.learning.updater import Updater
+from tfdqn.networks.factory import network_to_load, numpy_q_function, numpy_recurrent_q_function
+from tfdqn.networks.heads.table import HEADS
+from tfdqn.networks.own_parts import described, is_own, own_among
+from tfdqn.networks.torsos.table import TORSOS
+from tfdqn.task_spec import TaskSpec
+
+_ROWS = 3  # of the observation that the network is tried with: more than one, and rarely the size of another axis
+_TOLERANCE = 1e-2  # relative; the order of sums and approximations of functions differ
+
+
+def rehearse(config: Config, task_spec: TaskSpec, updater: Updater) -> None:
+    """Checks the network, and traces the updates, if any part of them is the user's own.
+
+    Args:
+      config: the configuration.
+      task_spec: the task's observations and actions.
+      updater: of this process; it need not trace again what it traces here.
+
+    Raises OwnCodeError, and what the user's functions raise.
+    """
+    torso, head = TORSOS.of(config.network), HEADS.of(config.agent)
+    if in_numpy := own_among(torso.in_numpy, head.in_numpy, head.branches and head.branches.in_numpy):
+        _check_numpy(config, task_spec, in_numpy)
+    if any(map(is_own, (torso.build, head.build, LOSSES.of(config.agent)))):
+        updater.trace()
+
+
+def _check_numpy(config: Config, task_spec: TaskSpec, own: str) -> None:
+    """Raises OwnCodeError unless the network's Q-values are the same in NumPy, if it can compute them there."""
+    with tf.device("/CPU:0"):
+        network = network_to_load(config, task_spec)
+    observation = tensor_spec.sample_spec_nest(network.input_tensor_spec, seed=0, outer_dims=(_ROWS,))
+    weights = {name: weight.numpy() for name, weight in network.named_weights().items()}
+    arrays = {key: tensor.numpy() for key, tensor in observation.items()}
+    found: Any
+    if size := config.network.state_size:
+        recurrent = numpy_recurrent_q_function(config, task_spec)
+        found = recurrent and recurrent(weights, arrays, np.zeros((_ROWS, size), np.float32))[0]
+    else:
+        plain = numpy_q_function(config, task_spec)
+        found = plain and plain(weights, arrays)
+    if found is None:
+        return
+    due = network(observation)[0].numpy()
+    if not isinstance(found, np.ndarray) or found.dtype != due.dtype or found.shape != due.shape:
+        raise OwnCodeError(f"{own}: in NumPy, Q is {described(found)}, where {described(due)} is due")
+    differences = np.abs(found - due)
+    if differences.max() > _TOLERANCE * max(np.abs(due).max(), 1.0):
+        worst = np.unravel_index(differences.argmax(), due.shape)
+        raise OwnCodeError(
+            f"{own}: in NumPy, Q is {found[worst]:.6g}, where TensorFlow gives {due[worst]:.6g} by the same weights"
+        )

@@ -1,0 +1,51 @@
+"""Checks of the user's own torsos: of what is registered, what its builder returns, and the features, when traced."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import tensorflow as tf
+
+from tfdqn.errors import OwnCodeError
+from tfdqn.networks.layers.plain import LayerFactory
+from tfdqn.networks.own_parts import fits, is_own, misfit, require_function, require_instance, require_made, source_of
+from tfdqn.networks.torsos.torso import Observation, Torso, TorsoKind, batch_of
+
+
+def check_torso_kind(kind: Any, where: str) -> None:
+    """Raises OwnCodeError unless this is a `TorsoKind` of functions that can be called as it says."""
+    require_instance(kind, TorsoKind, where)
+    require_function(kind.build, f"{where}.build", "settings", "task_spec", "make")
+    require_function(kind.hidden, f"{where}.hidden", "settings")
+    if kind.in_numpy is not None:
+        require_function(kind.in_numpy, f"{where}.in_numpy", "settings", "task_spec")
+
+
+def checked_torso(torso: Any, build: Callable[..., Any], make: LayerFactory, gives_pieces: bool) -> Torso:
+    """Checks what a torso's builder returns. The user's own torso checks its features whenever it is traced.
+
+    Args:
+      torso: what `build` has returned.
+      build: the builder.
+      make: the factory that it was given.
+      gives_pieces: whether the layers' outputs are in pieces on several devices, which aren't checked.
+
+    Raises OwnCodeError.
+    """
+    if not is_own(build):
+        return torso
+    source = source_of(build)
+    require_made(torso, Torso, source)
+    if isinstance(torso.width, bool) or not isinstance(torso.width, int) or torso.width < 1:
+        raise OwnCodeError(f"{source} gives Torso.width = {torso.width!r}, where a whole number of at least 1 is due")
+    require_function(torso.features, f"Torso.features of {source}", "observation")
+    return torso if gives_pieces else torso._replace(features=partial(_checked_features, torso, make))
+
+
+def _checked_features(torso: Torso, make: LayerFactory, observation: Observation) -> tf.Tensor:
+    features = torso.features(observation)
+    shape = [*batch_of(observation), torso.width]
+    shapes = [[*make.leading, *shape], shape]  # all members share features that no layer has computed
+    if not any(fits(features, each, make.compute_dtype) for each in shapes):
+        raise misfit(f"{source_of(torso.features)} gives", features, shapes[0], f": {torso.width} is Torso.width")
+    return features
