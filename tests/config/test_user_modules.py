@@ -22,7 +22,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("ends_saying", "import sys\nsys.exit('no licence')", "ended the program at {file}:2: SystemExit: no licence"),
         ("ends", "exit()", "ended the program at {file}:1: SystemExit: None"),
-        ("interrupts", "raise KeyboardInterrupt", "ended the program at {file}:1: KeyboardInterrupt"),
         ("refused", "from tfdqn.errors import UserError\nraise UserError('a b')", "failed at {file}:2: a b"),
     ],
 )

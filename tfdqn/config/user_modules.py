@@ -1,6 +1,5 @@
 """Imports the user's own modules, named in a configuration as "my_package.my_module:name", and reports their errors."""
 
-import dis
 import importlib
 import os
 import re
@@ -9,7 +8,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from types import FrameType, TracebackType
+from types import FrameType
 
 from tfdqn.errors import OwnCodeError, UserError, one_line
 
@@ -41,9 +40,7 @@ def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> Non
                 f"{_as_a_module(name)}"
             ) from missing
         raise error(f'{wanted_by}: {name} needs "{missing.name}", which is not installed') from missing
-    except (Exception, SystemExit, KeyboardInterrupt) as failure:
-        if isinstance(failure, KeyboardInterrupt) and not _is_raised_by_own(failure):
-            raise
+    except (Exception, SystemExit) as failure:
         frame = _own_frame(failure)
         what = "failed" if isinstance(failure, Exception) else "ended the program"
         where = f" at {_place(*frame)}" if frame else ""
@@ -109,20 +106,6 @@ def _reason(error: BaseException) -> str:
     said = (line.strip() for line in str(error).splitlines())
     kept = " ".join(line for line in said if line and not line.startswith(_NO_REASON))
     return kept if len(kept) <= 300 else f"{kept[:297]}..."
-
-
-def _is_raised_by_own(error: BaseException) -> bool:
-    """Whether a statement `raise` of a user's module has raised the error, rather than a signal that came meanwhile."""
-    *_, innermost = _tracebacks(error)
-    code = innermost.tb_frame.f_code.co_code
-    return _is_own(innermost.tb_frame) and dis.opname[code[innermost.tb_lasti]] == "RAISE_VARARGS"
-
-
-def _tracebacks(error: BaseException) -> Iterator[TracebackType]:
-    each = error.__traceback__
-    while each is not None:
-        yield each
-        each = each.tb_next
 
 
 def _own_frame(error: BaseException) -> tuple[FrameType, int] | None:
