@@ -14,7 +14,7 @@ OWN = r"^torso at \S+/mistaken_network\.py:\d+ and head at \S+/mistaken_network\
 @pytest.mark.parametrize(
     ("mistake", "said"),
     {
-        "own layer": OWN + r"the variable \S+/kernel:0 would be neither trained nor saved: layers must come from the",
+        "own layer": OWN + r"the variable \S+/bias:0 would be neither trained nor saved: layers must come from the",
         "unused": OWN + "a layer with the weight second/kernel is made, and never called$",
         "fan_in": OWN
         + r"first/kernel is made as float32\[6, 8\], but what its layer .* float32\[5, 8\]: correct fan_in",

@@ -25,12 +25,12 @@ def check_variables(network: QNetwork, task_spec: TaskSpec, specs: Mapping[str, 
     traced = tf.function(lambda observation: network(observation)[0], autograph=False)
     named = network.named_weights()
     known = {id(each) for each in named.values()}
-    for variable in traced.get_concrete_function(observation).graph.variables:
-        if id(variable) not in known:
-            raise OwnCodeError(
-                f"{own}: the variable {variable.name} would be neither trained nor saved: layers must come from the "
-                "argument make, such as make.dense(…)"
-            )
+    used = traced.get_concrete_function(observation).graph.variables  # in no order
+    if unknown := sorted(each.name for each in used if id(each) not in known):
+        raise OwnCodeError(
+            f"{own}: the variable {unknown[0]} would be neither trained nor saved: layers must come from the argument "
+            "make, such as make.dense(…)"
+        )
     for name, spec in specs.items():
         if name not in named:
             raise OwnCodeError(f"{own}: a layer with the weight {name} is made, and never called")
