@@ -68,7 +68,7 @@ UV := "$(BIN)/uv" pip install --python "$(BIN)/python" --no-cache --quiet --comp
 
 $(VENV)/.installed: $(LOCK) | platform
 	@set -e; $(CREATE_VENV)
-	@echo "Installing TensorFlow, TF-Agents and Reverb into $(VENV): about 700 MB, a few minutes, only once."
+	@echo "Installing TensorFlow, TF-Agents and Reverb into $(VENV): about 700 MB to download and 2.2 GB on disk, a few minutes, only once."
 	@$(PIP) $(INSTALL) --editable .
 	@touch $@
 

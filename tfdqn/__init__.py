@@ -29,7 +29,7 @@ __all__ = ["Config", "UserError", "evaluate", "export", "load_config", "load_pol
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return [*__all__, "__version__"]
 
 
 def __getattr__(name: str) -> object:

@@ -96,7 +96,7 @@ def test_answers_have_names_where_there_are_several_outputs() -> None:
         (body({"instances": [["1", "2"]]}), "Expected `float`, got `str`"),
         (body({"instances": [[True, False]]}), "Expected `float`, got `bool`"),
         (body({"instances": [[0.5, True]]}), r"instances\[0\]\[1\]: Expected `float`, got `bool`"),
-        (body({"instances": [{"speed": [1, 2]}]}), "unknown field `speed`"),
+        (body({"instances": [{"speed": [1, 2]}]}), "unknown field `speed`.*; the inputs are observation$"),
         (body({"instances": [[0, 0], [1e39, 0]]}), r"observation\[1\]\[0\]: inf is not a finite float32"),
         (body({"instances": [[10**400, 0]]}), "Number out of range"),
         (body({"inputs": {}}), "missing required field `observation`"),

@@ -40,6 +40,7 @@ def test_a_users_module_in_the_current_directory_is_found(tmp_path, monkeypatch)
     assert 'unknown task "users_own_envs:Mien-v0"; the nearest are users_own_envs:Mine-v0' in error_of(
         resolve_spec, Task(id=f"{module}:Mien-v0")
     )
+    assert error_of(resolve_spec, Task(id=f"{module}:Xyzzy-v0")).endswith(f"; {module} registers no Xyzzy-v0")
 
 
 @pytest.mark.parametrize("kind", BROKEN_MODULES)

@@ -82,7 +82,8 @@ def parse(body: bytes | bytearray, model: Model) -> PredictRequest:
         check_values(request)
         check_keys(body, {"instances": 1, "inputs": 1, "signature_name": 1} | dict.fromkeys(inputs, each_row))
     except UserError as error:
-        raise RequestError(str(error)) from error
+        known = f"; the inputs are {', '.join(signature.inputs)}" if "unknown field" in str(error) else ""
+        raise RequestError(f"{error}{known}") from error
     return request
 
 

@@ -6,6 +6,7 @@ from importlib import import_module
 import gymnasium
 import pytest
 
+from tests.support import toy_environments
 from tests.support.dials import Dials
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
@@ -38,7 +39,7 @@ def test_an_id_without_a_version_is_the_latest():
 @pytest.mark.parametrize(("wrong", "right"), [("Cartpole-v1", "CartPole-v1"), ("LunarLander-v2", "LunarLander-v3")])
 def test_an_unknown_id_is_answered_with_the_nearest(wrong, right):
     message = error_of(resolve_spec, Task(id=wrong))
-    assert f'unknown task "{wrong}"; the nearest are' in message and right in message
+    assert message.startswith(f'unknown task "{wrong}"; the nearest ') and right in message
 
 
 def test_a_single_nearest_id_is_in_the_singular(monkeypatch):
@@ -48,7 +49,9 @@ def test_a_single_nearest_id_is_in_the_singular(monkeypatch):
     assert error_of(resolve_spec, Task(id="Plnt-v0")).endswith(
         "; those of your own need their module, as in my_envs:Name-v0"
     )
-    assert error_of(resolve_spec, Task(id="tests.support.toy_environments:Plnt-v0")).endswith("that are installed")
+    assert error_of(resolve_spec, Task(id="tests.support.toy_environments:Plnt-v0")).endswith(
+        "toy_environments registers no Plnt-v0"
+    )
 
 
 def test_an_argument_that_the_constructor_does_not_take_is_refused_before_an_environment_is_made():
@@ -169,6 +172,19 @@ def test_keywords_change_the_task():
 def test_a_constructor_that_raises_is_one_line():
     message = error_of(make_task, Task(id="tests.support.toy_environments:Broken-v0"))
     assert message == "Broken-v0 could not be made: RuntimeError: the simulator did not start"
+
+
+@pytest.mark.parametrize("space", ["action_space", "observation_space"])
+def test_a_class_without_a_space_is_one_line(monkeypatch, space):
+    class Spaceless(toy_environments.Chain):
+        def __getattribute__(self, name):
+            if name == space:
+                raise AttributeError(f"no {name}")
+            return super().__getattribute__(name)
+
+    monkeypatch.setattr(gymnasium.registry["Chain-v0"], "entry_point", Spaceless)
+    message = error_of(resolve_spec, Task(id="tests.support.toy_environments:Chain-v0"))
+    assert message == f"Chain-v0 could not be made: AttributeError: no {space}"
 
 
 def test_a_module_that_fails_when_it_is_imported_is_one_line(monkeypatch, tmp_path):

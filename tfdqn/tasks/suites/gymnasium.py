@@ -179,8 +179,10 @@ def _nearest(task_id: str) -> str:
         found.append('EnvPool has it: task.suite = "envpool"')
     if found:
         return "; ".join(found)
-    own = "" if module else "; those of your own need their module, as in my_envs:Name-v0"
-    return f"`{own_command(['tasks'])}` lists those that are installed{own}"
+    if module:
+        return f"{module} registers no {name}"
+    listed = f"`{own_command(['tasks'])}` lists those that are installed"
+    return f"{listed}; those of your own need their module, as in my_envs:Name-v0"
 
 
 def _describe_env(config: configuration.Task, recipe: Recipe) -> _EnvDescription:
@@ -210,6 +212,8 @@ def _probe(recipe: Recipe) -> Any:
     try:
         _check_kwargs(recipe)
         env = gymnasium_envs.make_single(recipe)
+        for space in ("observation_space", "action_space"):
+            getattr(env, space)  # which one's own class may lack
     except TaskError:
         raise
     except (Exception, SystemExit) as error:
