@@ -27,6 +27,7 @@ _UNTOUCHED_SECONDS = 2.0  # within which no client has to make room for another;
 _SHUTDOWN_SECONDS = 2.0  # for a client to confirm the end of TLS
 _MOST_HEAD_BYTES = 2**16  # of a request's head, or of what follows its body
 _MOST_WAITING = 64  # requests on one connection, sent before the answers to those before them
+_LENGTHS = (b"content-length", b"transfer-encoding")
 _REQUEST, _BODY, _WORK, _TAKING = "request", "body", "work", "taking"
 
 
@@ -63,6 +64,7 @@ class Connection(HttpToolsProtocol):
         self._answered: RequestResponseCycle | None = None  # `cycle` is the last that was read, which may wait
         self._head_bytes = 0  # since a request or a part of a body ended
         self._is_head_known = False
+        self._is_malformed = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.begin(transport)
@@ -88,6 +90,8 @@ class Connection(HttpToolsProtocol):
             self._answered.message_event.set()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_malformed:  # and stays open for the answers to the requests before
+            return
         self._unset_keepalive_if_required()
         self._head_bytes += len(data)
         try:
@@ -101,8 +105,12 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def on_headers_complete(self) -> None:
-        if not self._is_head_known:
-            super().on_headers_complete()
+        if self._is_head_known:
+            return
+        if self.parser.get_http_version() == "1.1" and [name for name, _ in self.headers].count(b"host") != 1:
+            raise ValueError("RFC 9112, section 3.2: one Host")
+        super().on_headers_complete()
+        self.headers = []  # what follows the body is not added to the head
 
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0
@@ -112,6 +120,8 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         if not self.parser.should_upgrade():  # else its body is still to come
             super().on_message_complete()
+            if not self.parser.should_keep_alive():  # what follows the body may say so, too
+                self.cycle.keep_alive = False
 
     def end_if_slow(self, now: float) -> None:
         """Closes it if its client takes too long. To be called about once a second."""
@@ -127,8 +137,17 @@ class Connection(HttpToolsProtocol):
             self._end()
 
     def send_400_response(self, msg: str) -> None:
-        """Answers input that is not HTTP with status 400, unless an answer has already begun."""
-        if self._answered is not None and self._answered.response_started:
+        """Answers input that is not HTTP with status 400, unless an answer has already begun.
+
+        Behind whole requests it is not answered: the connection is closed after their answers.
+        """
+        self._is_malformed = True
+        if self.pipeline and self.cycle.more_body:
+            self.pipeline.popleft()  # the malformed request itself
+        last = self.pipeline[0][0] if self.pipeline else self._answered
+        if last is not None and not last.more_body and not last.response_complete:
+            last.keep_alive = False
+        elif last is not None and last.response_started:
             self.transport.abort()
         else:
             self._answer(400, "Malformed request: not HTTP/1.1")
@@ -155,7 +174,7 @@ class Connection(HttpToolsProtocol):
                 return
             except httptools.HttpParserUpgrade as offer:  # the parser ends after the head, and at this offset
                 data = data[offer.args[0] :]
-            lengths = [each for each in self.headers if each[0] in (b"content-length", b"transfer-encoding")]
+            lengths = [each for each in self.cycle.scope["headers"] if each[0] in _LENGTHS]
             self.parser = httptools.HttpRequestParser(self)
             self._is_head_known = True
             self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(b"%b: %b\r\n" % each for each in lengths))

@@ -1,0 +1,76 @@
+"""Requests sent behind others on one connection are answered in order, whatever comes behind them."""
+
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.support.serving_in_process import PATIENCE_SECONDS, PREDICT, InProcess, received, request, serving
+
+BODY = json.dumps({"instances": [[1, 2, 3, 4]]}).encode()
+WHOLE = request(BODY)
+OFFER = request(BODY, head="Connection: Upgrade\r\nUpgrade: h2c\r\n")
+CHUNKED = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+IN_CHUNKS = CHUNKED + b"%x\r\n%b\r\n0\r\n" % (len(BODY), BODY)  # what follows the body is to come
+LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[InProcess]:
+    with serving() as found:
+        yield found
+
+
+def statuses(answers: bytes) -> list[int]:
+    return [int(each) for each in re.findall(rb"HTTP/1\.1 (\d+)", answers)]
+
+
+@pytest.mark.parametrize("before", [[WHOLE], [OFFER], [WHOLE] * 3])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"garbage\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 2**16,
+        CHUNKED + b"x\r\n",
+        WHOLE.replace(b"Content-Length: ", b"Content-Length: -"),
+    ],
+)
+def test_what_is_malformed_does_not_take_the_place_of_answers_to_requests_before_it(
+    server: InProcess, before: list[bytes], text: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ThreadPoolExecutor(1) as clients:
+        server.model.hold()
+        connection = server.connect(b"".join(before))
+        assert server.model.begun.wait(PATIENCE_SECONDS)
+        connection.sendall(text)
+        answers = clients.submit(received, connection)
+        assert server.ask("GET", "/healthz")[0] == 200  # what was sent before is read by then
+        server.model.go.set()
+        found = answers.result(PATIENCE_SECONDS)
+    assert statuses(found) == [200] * len(before) and found.count(b"10.0") == len(before)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("text", [b"garbage\r\n\r\n", CHUNKED + b"x\r\n"])
+def test_what_is_malformed_is_told_so_where_nothing_is_before_it(server: InProcess, text: bytes) -> None:
+    assert statuses(received(server.connect(text))) == [400]
+
+
+@pytest.mark.parametrize("field", [b"Content-Encoding: gzip", b"Host: y", b"Connection: Upgrade\r\nUpgrade: h2c"])
+def test_what_follows_a_body_changes_neither_its_request_nor_the_next(server: InProcess, field: bytes) -> None:
+    assert statuses(received(server.connect(IN_CHUNKS + field + b"\r\n\r\n" + LAST))) == [200, 200]
+
+
+def test_what_follows_a_body_may_end_the_connection(server: InProcess) -> None:
+    found = received(server.connect(IN_CHUNKS + b"Connection: close\r\n\r\n" + LAST))
+    assert statuses(found) == [200] and b"connection: close" in found.lower()
+
+
+@pytest.mark.parametrize(("hosts", "status"), [(b"", 400), (b"Host: x\r\n", 200), (b"Host: x\r\nHost: y\r\n", 400)])
+def test_a_request_names_one_host(server: InProcess, hosts: bytes, status: int) -> None:
+    text = LAST.replace(b"Host: x\r\n", hosts)
+    assert statuses(received(server.connect(text))) == [status]
+    text = LAST.replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"Host: x\r\n", b"")
+    assert statuses(received(server.connect(text))) == [200]
