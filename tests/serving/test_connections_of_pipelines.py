@@ -74,3 +74,9 @@ def test_a_request_names_one_host(server: InProcess, hosts: bytes, status: int) 
     assert statuses(received(server.connect(text))) == [status]
     text = LAST.replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"Host: x\r\n", b"")
     assert statuses(received(server.connect(text))) == [200]
+
+
+@pytest.mark.parametrize(("coding", "status"), [("Chunked", 200), ("gzip, chunked", 400), ("identity", 400)])
+def test_a_body_has_no_other_coding_than_chunks(server: InProcess, coding: str, status: int) -> None:
+    text = IN_CHUNKS.replace(b"chunked\r\n", f"{coding}\r\nConnection: close\r\n".encode())
+    assert statuses(received(server.connect(text + b"\r\n"))) == [status]

@@ -107,8 +107,11 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._is_head_known:
             return
-        if self.parser.get_http_version() == "1.1" and [name for name, _ in self.headers].count(b"host") != 1:
+        names = [name for name, _ in self.headers]
+        if self.parser.get_http_version() == "1.1" and names.count(b"host") != 1:
             raise ValueError("RFC 9112, section 3.2: one Host")
+        if b"transfer-encoding" in names and dict(self.headers)[b"transfer-encoding"].lower() != b"chunked":
+            raise ValueError("another coding than chunked")
         super().on_headers_complete()
         self.headers = []  # what follows the body is not added to the head
 
@@ -195,7 +198,8 @@ class Connection(HttpToolsProtocol):
         return True
 
     def _end(self) -> None:
-        if self._awaited == _REQUEST and self._head_bytes and not self.transport.is_closing():
+        is_in_body = self.cycle is not None and self.cycle.more_body  # of a request that has been answered
+        if self._awaited == _REQUEST and self._head_bytes and not is_in_body and not self.transport.is_closing():
             self._answer(408, f"the request's head did not come within {CLIENT_SECONDS:.0f} s")
         else:
             self.transport.abort()
