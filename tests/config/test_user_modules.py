@@ -10,8 +10,9 @@ from tfdqn.config.user_modules import import_user_module, own_failures_are_one_l
 from tfdqn.errors import ConfigError, OwnCodeError
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("tfdqn.config.user_modules._packages", set())  # the tests themselves may be in it
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     return tmp_path

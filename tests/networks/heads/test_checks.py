@@ -43,7 +43,7 @@ def test_each_mistake_is_one_line_that_names_the_function(mistake: str, said: st
         (HeadKind(MistakenHead, branches=MistakenHead), r".*\.branches = MistakenHead at .* a BranchesKind is due"),
         (
             HeadKind(MistakenHead, branches=BranchesKind(MistakenHead, len)),
-            r".*\.branches\.in_numpy = len takes \(obj\), where \(config, num_actions\) is due",
+            r".*\.branches\.in_numpy = len takes \(obj.*\), where \(config, num_actions\) is due",
         ),
     ],
 )
