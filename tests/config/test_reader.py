@@ -4,7 +4,7 @@ import tomllib
 from typing import Any
 
 import msgspec
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.random_configs import PLAIN, TEXT, valid_configs
@@ -47,6 +47,7 @@ STRANGE = PLAIN | st.none() | st.floats() | st.binary(max_size=3) | st.dates() |
 
 @settings(max_examples=300)
 @given(st.sampled_from(ALL_KEYS), STRANGE)
+@example("agent.kind", {"a": 1})
 def test_any_value_of_a_key_gives_a_configuration_or_one_clear_line(path: str, value: Any) -> None:
     section, key = path.split(".")
     try:

@@ -138,7 +138,7 @@ class _Reader:
         self._import_kind(f"{path}.kind", kind)
         by_kind = kinds(field.type)
         if not isinstance(kind, str) or kind not in by_kind:
-            if ":" not in str(kind):
+            if not isinstance(kind, str) or ":" not in kind:
                 self._fail_literal(f"{path}.kind", kind, built_in(by_kind))
             # Its module has been imported by now.
             untagged = f", or the tag of a class in {kind.rpartition(':')[0]}, which has none of this tag"
