@@ -24,7 +24,7 @@ def is_own(function: Any) -> bool:
 
 
 def source_of(function: Any) -> str:
-    """A function or class, and where it is written: "hl_gauss at /work/my_algorithm.py:33"."""
+    """A function or class, and where it is written: "hl_gauss at /home/me/my_algorithm.py:33"."""
     function = _inner(function)
     name = getattr(function, "__qualname__", type(function).__qualname__)
     try:
