@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from tfdqn.system.before_tensorflow import use_onednn
+
 VARIABLE = "TF_FORCE_GPU_ALLOW_GROWTH"
 ASK = f"import sys, os, tfdqn; print(os.environ[{VARIABLE!r}], 'tensorflow' in sys.modules)"
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+LOAD = f"""
+import os, sys, tfdqn
+tfdqn.load_config(sys.argv[1], sys.argv[2:])
+print(os.environ.get({ONEDNN!r}))
+"""
 COMPILE = """
 import sys
 from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
@@ -23,6 +31,37 @@ def test_a_gpus_memory_is_taken_as_needed_unless_the_user_says_otherwise(user: d
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE} | user
     done = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("override", "user", "expected"),
+    [
+        ("network.kind=nature_cnn", {}, "1"),
+        ("network.kind=my_network:mine", {}, "1 1"),
+        ("network.kind=mlp", {}, "None"),
+        ("seed=1", {}, "None"),
+        ("network.kind=nature_cnn", {ONEDNN: "0"}, "0"),
+    ],
+)
+def test_networks_that_may_convolve_are_computed_by_onednn_unless_the_user_says_otherwise(
+    override: str, user: dict[str, str], expected: str, tmp_path: Path
+) -> None:
+    (tmp_path / "my_network.py").write_text(
+        f"import os\nprint(os.environ[{ONEDNN!r}], end=' ')\nfrom tfdqn.config import MLP\n"
+        "class Mine(MLP, frozen=True, kw_only=True, tag_field='kind', tag='my_network:mine'): ...\n"
+    )
+    (tmp_path / "config.toml").write_text("")
+    environment = {name: value for name, value in os.environ.items() if name != ONEDNN} | user
+    command = [sys.executable, "-c", LOAD, "config.toml", override]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expected
+
+
+def test_onednn_is_left_as_it_is_once_tensorflow_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ONEDNN, raising=False)
+    monkeypatch.setitem(sys.modules, "tensorflow", sys)
+    use_onednn()
+    assert ONEDNN not in os.environ
 
 
 def test_python_warns_of_the_syntax_of_own_tasks_but_not_of_tf_agents(tmp_path: Path) -> None:

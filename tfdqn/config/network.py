@@ -1,10 +1,11 @@
 """The section `network`: one struct per kind."""
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
-from tfdqn.config.fields import Positive, Section, doc, needs
+from tfdqn.config.fields import Positive, Section, doc, kinds, needs
 
 
 class Network(Section, frozen=True, kw_only=True):
@@ -103,3 +104,12 @@ class Linear(Network, frozen=True, kw_only=True, tag_field="kind", tag="linear")
         int, needs("network.features", "polynomial"), doc("highest total degree of the polynomial features", ge=1, le=6)
     ] = 2
     normalize_observations: NormalizeObservations = False
+
+
+def may_convolve(section: Any) -> bool:
+    """Whether the section `network` of a file, unchecked, may be of a network with convolutions: the user's own may."""
+    kind = section.get("kind") if isinstance(section, Mapping) else None
+    if not isinstance(kind, str):
+        return False
+    known = kinds(Network).get(kind)
+    return ":" in kind if known is None else known.is_slow_in_xla  # type: ignore[attr-defined]

@@ -14,10 +14,12 @@ from msgspec import Struct, inspect
 from tomlkit.items import Item
 
 from tfdqn.config.fields import kinds, needs_of
+from tfdqn.config.network import may_convolve
 from tfdqn.config.reader import built_in, literals, read
 from tfdqn.config.schema import Config, keys, values_of
 from tfdqn.config.wording import shown
 from tfdqn.errors import ConfigError
+from tfdqn.system.before_tensorflow import use_onednn
 
 
 def load(
@@ -100,7 +102,8 @@ def from_mapping(
 ) -> Config:
     """Reads a configuration as `load` does, from a nested mapping; error messages begin with `origin`.
 
-    Those about an override begin with `option`, which is what the user gave it by, or its own one of `options`.
+    Those about an override begin with `option`, which is what the user gave it by, or its own one of `options`. For a
+    network that may have convolutions, TensorFlow will compute by oneDNN if this process has not imported it yet.
     """
     if isinstance(overrides, str):
         raise ConfigError(f"overrides must be a list of key=value strings, such as [{overrides!r}], not one string")
@@ -108,6 +111,8 @@ def from_mapping(
         say(f"{origin} sets no key: the defaults are used")
     merged: dict[str, Any] = copy.deepcopy(dict(values))
     overridden = dict.fromkeys((_apply(merged, override, option) for override in overrides), option)
+    if may_convolve(merged.get("network")):
+        use_onednn()  # now, since reading imports the user's modules, and they TensorFlow
     return read(merged, origin, overridden | dict(options or {}), say, unused)
 
 
