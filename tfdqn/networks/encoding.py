@@ -40,10 +40,13 @@ def encode_numpy(
 
 def encode_image(image: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
     """Encodes an image, or a stack of frames, which become channels, as float32[B, H, W, C]."""
-    if spec.frame_stack > 1:  # moved before they are scaled: bytes take a quarter of the time of floats
-        image = tf.transpose(image, [0, *range(2, image.shape.rank), 1])
-    image = tf.reshape(image, [-1, *image.shape[1:3], np.prod(image.shape[3:], dtype=int)])
-    return _scaled(image, spec, spec.frame_stack)
+    pixels = _scaled(image, spec)
+    if spec.frame_stack > 1:
+        frames_last = [0, *range(2, pixels.shape.rank), 1]
+        pixels = tf.transpose(pixels, frames_last)
+    if pixels.shape.rank == 3:
+        return pixels[..., tf.newaxis]
+    return tf.reshape(pixels, [-1, *pixels.shape[1:3], np.prod(pixels.shape[3:])])
 
 
 def is_image(spec: ArraySpec) -> bool:
@@ -77,13 +80,9 @@ def _flat(array: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
     return tf.reshape(array, [-1, np.prod(array.shape[1:], dtype=int)])
 
 
-def _scaled(array: tf.Tensor, spec: ArraySpec, frames: int = 1) -> tf.Tensor:
-    """Casts an array to float32 and scales it; in its last axis are the channels, each of so many frames."""
+def _scaled(array: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
     array = tf.cast(array, tf.float32)
-    if not _is_scaled(spec):
-        return array
-    scale = _scale(spec)
-    return array * (np.repeat(scale, frames) if np.ndim(scale) else scale)
+    return array * _scale(spec) if _is_scaled(spec) else array
 
 
 def _flat_numpy(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
