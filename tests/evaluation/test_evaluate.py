@@ -2,7 +2,6 @@
 takes no figures with it.
 """
 
-import re
 from pathlib import Path
 from typing import Literal
 
@@ -138,8 +137,8 @@ def test_a_video_of_floats_in_lists_and_of_odd_sizes_is_a_video(
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("none", "Draws-v0 could not be rendered: its render() gave None"),
-        ("raises", "Draws-v0 could not be rendered: RuntimeError: no display"),
+        ("none", r"Draws-v0 could not be rendered: its render\(\) gave None"),
+        ("raises", r"Draws-v0 could not be rendered: .*odd_environments\.py:\d+: RuntimeError: no display"),
     ],
 )
 def test_a_task_that_cannot_be_rendered_is_refused_before_any_episode(
@@ -147,7 +146,7 @@ def test_a_task_that_cannot_be_rendered_is_refused_before_any_episode(
 ) -> None:
     found = draws(tmp_path / "run", how)
     monkeypatch.setattr("tfdqn.evaluation.evaluate.play_episodes", None)
-    with pytest.raises(TaskError, match=re.escape(said)):
+    with pytest.raises(TaskError, match=said):
         evaluate(found.path, episodes=2, video="mp4")
 
 

@@ -1,5 +1,6 @@
 """Whatever an environment draws is one kind of picture, or one line that says what it gave."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -58,8 +59,8 @@ def test_what_is_no_picture_is_said(drawn: Any, said: str) -> None:
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("none", "Draws-v0 could not be rendered: its render() gave None"),
-        ("raises", "Draws-v0 could not be rendered: RuntimeError: no display"),
+        ("none", r"Draws-v0 could not be rendered: its render\(\) gave None"),
+        ("raises", r"Draws-v0 could not be rendered: .*odd_environments\.py:\d+: RuntimeError: no display"),
     ],
 )
 def test_a_task_that_can_not_be_rendered_says_why_in_one_line(how: str, said: str) -> None:
@@ -67,4 +68,4 @@ def test_a_task_that_can_not_be_rendered_says_why_in_one_line(how: str, said: st
     task.reset(seed=0)
     with pytest.raises(TaskError) as caught:
         task.render()
-    assert str(caught.value).endswith(said)
+    assert re.search(f"{said}$", str(caught.value))

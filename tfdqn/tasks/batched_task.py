@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
-from tfdqn.errors import EnvironmentFailedError, TaskError, UserError, one_line
+from tfdqn.errors import EnvironmentFailedError, TaskError, UserError
 from tfdqn.randomness import derived_seed, seeds_of_environments
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks import state_capture
@@ -17,6 +17,7 @@ from tfdqn.tasks.adapters.learning_signal import LearningSignal
 from tfdqn.tasks.adapters.legal_actions import batched_masks
 from tfdqn.tasks.adapters.restarts import FAILURE, TRACEBACK, Restarts
 from tfdqn.tasks.contract import Contract
+from tfdqn.tasks.failures import failure_line
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 from tfdqn.tasks.suites.processes import Processes
 from tfdqn.types import Observation, Step
@@ -166,7 +167,7 @@ class BatchedTask:
             with quiet_gymnasium():
                 drawn = envs.envs[0].render() if isinstance(envs, SyncVectorEnv) else envs.render()[0]
         except Exception as error:
-            raise TaskError(f"{self.spec.id} could not be rendered: {one_line(error)}") from error
+            raise TaskError(f"{self.spec.id} could not be rendered: {failure_line(error)}") from error
         try:
             return as_picture(drawn)
         except ValueError as error:
@@ -217,7 +218,7 @@ class BatchedTask:
     def _make_batch_anew(self, error: BaseException) -> int:
         """Replaces all environments; returns their seed. Raises EnvironmentFailedError if no restart is left."""
         self._is_broken = True
-        said = one_line(error)
+        said = failure_line(error)
         if isinstance(error, EOFError | ConnectionError) and isinstance(self._envs, Processes):
             said = "; ".join(self._envs.ended()) or said
         details = "".join(traceback.format_exception(error))

@@ -1,5 +1,6 @@
 """gymnasium's tasks: every way in which one can't be had is one line that says what to do."""
 
+import re
 import sys
 from importlib import import_module
 
@@ -171,7 +172,8 @@ def test_keywords_change_the_task():
 
 def test_a_constructor_that_raises_is_one_line():
     message = error_of(make_task, Task(id="tests.support.toy_environments:Broken-v0"))
-    assert message == "Broken-v0 could not be made: RuntimeError: the simulator did not start"
+    failed = r"Broken-v0 could not be made: Broken\.__init__ failed at /\S*/tests/support/odd_environments\.py:\d+: "
+    assert re.fullmatch(f"{failed}RuntimeError: the simulator did not start", message)
 
 
 @pytest.mark.parametrize("space", ["action_space", "observation_space"])
@@ -184,7 +186,7 @@ def test_a_class_without_a_space_is_one_line(monkeypatch, space):
 
     monkeypatch.setattr(gymnasium.registry["Chain-v0"], "entry_point", Spaceless)
     message = error_of(resolve_spec, Task(id="tests.support.toy_environments:Chain-v0"))
-    assert message == f"Chain-v0 could not be made: AttributeError: no {space}"
+    assert message.startswith("Chain-v0 could not be made: ") and message.endswith(f": AttributeError: no {space}")
 
 
 def test_a_module_that_fails_when_it_is_imported_is_one_line(monkeypatch, tmp_path):
@@ -194,7 +196,8 @@ def test_a_module_that_fails_when_it_is_imported_is_one_line(monkeypatch, tmp_pa
         gymnasium.registry, "Drawn-v0", gymnasium.envs.registration.EnvSpec("Drawn-v0", "no_opengl:Env")
     )
     message = error_of(make_task, Task(id="Drawn-v0"))
-    assert message == "Drawn-v0 could not be made: AttributeError: no glGetError"
+    place = f"no_opengl failed at {tmp_path / 'no_opengl.py'}:1"
+    assert message == f"Drawn-v0 could not be made: {place}: AttributeError: no glGetError"
 
 
 def test_a_task_with_other_actions_is_refused():
@@ -231,6 +234,7 @@ def test_the_list_says_which_tasks_are_usable_by_which_keys_and_why_others_are_n
     assert entries["Pendulum-v1"] == TaskEntry("Pendulum-v1", "", False, needs="task.action_bins")
     assert entries["ManyDials-v0"].needs == 'task.action_bins and task.action_form = "branches"'
     assert entries["ManyBits-v0"].needs == 'task.action_form = "branches"'
-    assert entries["Broken-v0"].reason == "could not be made: RuntimeError: the simulator did not start"
+    broken = entries["Broken-v0"].reason
+    assert broken.startswith("could not be made: ") and broken.endswith(": RuntimeError: the simulator did not start")
     assert "CartPole-v0" not in entries
     assert list(entries) == sorted(entries)

@@ -10,13 +10,14 @@ from typing import Any
 
 import gymnasium
 
-from tfdqn.errors import EnvironmentFailedError, UserError, one_line
+from tfdqn.errors import EnvironmentFailedError, UserError
 from tfdqn.randomness import derived_seed
+from tfdqn.tasks.failures import failure_line
 
 log = logging.getLogger(__name__)
 
-# The keys in `info` of an environment that has failed: its error on one line, and the traceback. They always come from
-# `GuardedEnv`, since `CheckedEnv` passes on none of an environment's own `info` under these names.
+# The keys in `info` of an environment that has failed: its error by `failure_line`, and the traceback. They always
+# come from `GuardedEnv`, since `CheckedEnv` passes on none of an environment's own `info` under these names.
 FAILURE, TRACEBACK = "tfdqn.failure", "tfdqn.traceback"
 
 
@@ -119,4 +120,4 @@ class GuardedEnv(gymnasium.Wrapper):
         self._is_broken = True
         if self._last is None:  # the first reset has failed; the batch needs an observation, which nobody uses
             self._last = self.observation_space.sample()
-        return self._last, {FAILURE: one_line(error), TRACEBACK: "".join(traceback.format_exception(error))}
+        return self._last, {FAILURE: failure_line(error), TRACEBACK: "".join(traceback.format_exception(error))}

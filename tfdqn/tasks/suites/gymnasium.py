@@ -19,6 +19,7 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.actions import action_names
 from tfdqn.tasks.adapters.legal_actions import MaskSource, find_masks, mask_source, without_masks
 from tfdqn.tasks.checked_env import bare
+from tfdqn.tasks.failures import failure_line
 from tfdqn.tasks.observations import observation_bytes
 from tfdqn.tasks.suites import envpool_envs, gymnasium_envs, packages
 from tfdqn.tasks.suites.gymnasium_envs import Recipe
@@ -248,7 +249,7 @@ def _cannot_be_made(recipe: Recipe, error: BaseException) -> TaskError:
     if isinstance(error, ImportError | DependencyNotInstalled):
         return TaskError(f"{task_id} needs a package: {packages.install_hint(recipe.env_spec, error)}")
     details = "".join(traceback.format_exception(error))
-    said = one_line(error).partition(" was raised from the environment creator for ")[0]
+    said = failure_line(error).partition(" was raised from the environment creator for ")[0]
     return EnvironmentFailedError(could_not_be_made(task_id, recipe.kwargs, _defaults(recipe), said), details)
 
 
