@@ -123,10 +123,21 @@ def test_a_label_is_a_version_by_another_name(server: InProcess) -> None:
     for path in ("/v1/models/sum/versions/1/metadata", "/v1/models/sum/labels/stable/metadata"):
         status, found = server.ask("GET", path)
         assert (status, found["model_spec"]["version"]) == (200, "1")
-    unknown = {"error": f"Unrecognized servable version label: {'x' * 50}"}
+    unknown = {"error": f"Unrecognized servable version label: {'x' * 50}; labels: next, stable"}
     for path in (f"/v1/models/sum/labels/{'x' * 100}", f"/v1/models/sum/labels/{'x' * 100}/metadata"):
         assert server.ask("GET", path) == (400, unknown)
     assert server.ask("GET", "/v1/models/sum/labels/next")[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/v1/models/sum/versions/9", "/v2/models/sum/versions/9", "/v1/models/other"])
+def test_who_asks_for_what_is_not_served_hears_what_is(server: InProcess, path: str) -> None:
+    status, found = server.ask("GET", path)
+    assert status == 404 and found["error"].endswith("; there is model sum, versions: 1")
+    status, found = server.ask("GET", "/v1/models/sum/labels/next/metadata")
+    assert (status, found) == (
+        404,
+        {"error": "Servable not found for request: Specific(sum, 2); there is model sum, versions: 1"},
+    )
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/x-www-form-urlencoded", ""])

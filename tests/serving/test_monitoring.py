@@ -61,6 +61,7 @@ def test_requests_batches_and_the_queue_are_counted() -> None:
         assert server.predict({"instances": [[1, 2, 3, 4]] * 5})[0] == 200
         assert server.predict(b"nonsense")[0] == 400
         assert server.ask("GET", "/v1/models/sum/versions/1/metadata/no")[0] == 400
+        assert server.ask("PUT", "/v1/models/sum:predict")[0] == 405
         server.model.hold()
         with ThreadPoolExecutor(3) as clients:
             asked = [clients.submit(server.predict, ONE)]
@@ -74,8 +75,9 @@ def test_requests_batches_and_the_queue_are_counted() -> None:
         before = metrics(server)
     label = '{method="POST",path="/v1/models/{name}:predict",status="%d"}'
     assert [before["tfdqn_requests_total" + label % status] for status in (200, 400)] == [5, 1]
+    assert before['tfdqn_requests_total{method="PUT",path="/v1/models/{name}:predict",status="405"}'] == 1
     assert before['tfdqn_requests_total{method="GET",path="other",status="400"}'] == 1
-    assert before['tfdqn_request_seconds_count{path="/v1/models/{name}:predict"}'] == 6
+    assert before['tfdqn_request_seconds_count{path="/v1/models/{name}:predict"}'] == 7
     assert (before["tfdqn_batch_rows_count"], before["tfdqn_batch_rows_sum"]) == (4, 9)  # the last two together
     assert [before[f'tfdqn_batch_rows_bucket{{le="{each}"}}'] for each in (1.0, 2.0, 4.0, 8.0)] == [2, 3, 3, 4]
     assert before["tfdqn_ready"] == 1 and before["tfdqn_large_request_bytes"] == 0

@@ -4,6 +4,7 @@ import itertools
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +20,8 @@ from tfdqn.errors import UserError
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.serving.access import Access
 from tfdqn.serving.options import Options
-from tfdqn.serving.server import _http_server, serve
-from tfdqn.system.addresses import listen
+from tfdqn.serving.server import _http_server, _reached_at, serve
+from tfdqn.system.addresses import listen, with_host
 
 
 def test_versions_change_under_load_and_sigterm_ends_in_order(tmp_path: Path) -> None:
@@ -66,6 +67,31 @@ def test_a_label_of_a_version_that_is_not_served_is_a_users_error(tmp_path: Path
     with listen("127.0.0.1", 0) as listening, pytest.raises(UserError) as raised:
         serve(tmp_path, "two", listening, Options(labels={"old": 1, "stable": 5}), print, lambda: True)
     assert str(raised.value) == "--label stable=5: version 5 is not served; served: 1"
+
+
+@pytest.mark.parametrize(
+    ("host", "reached", "family"),
+    [("0.0.0.0", "127.0.0.1:{}", "IPv4"), ("::", "[::1]:{}", "IPv6"), ("127.0.0.1", "127.0.0.1:{}", "")],
+)
+def test_the_request_to_copy_names_an_address_that_can_be_asked(
+    tmp_path: Path, host: str, reached: str, family: str
+) -> None:
+    export_policy(task(), network_of(task()), tmp_path, {})
+    said: list[str] = []
+    with listen(host, 0) as listening:
+        port = listening.getsockname()[1]
+        serve(tmp_path, "two", listening, Options(), said.append, lambda: True)
+    (command,) = [line for line in said if line.startswith("Ask: ")]
+    url = f"http://{reached.format(port)}/v1/models/two"
+    assert command.endswith(f" {url}:predict") and said[0].endswith(f" at {url}")
+    listens = f"It listens on all {family} addresses of this host ({with_host(port, host)})."
+    assert [line for line in said if line.startswith("It listens")] == ([listens] if family else [])
+
+
+def test_with_a_certificate_every_address_is_this_host_s_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "robots")
+    assert _reached_at("0.0.0.0", 8501, Access(tls=object())) == "robots:8501"  # type: ignore[arg-type]
+    assert _reached_at("10.0.0.1", 8501, Access(tls=object())) == "10.0.0.1:8501"  # type: ignore[arg-type]
 
 
 def test_it_serves_where_nobody_reads_what_it_says(tmp_path: Path) -> None:

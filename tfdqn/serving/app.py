@@ -88,32 +88,30 @@ def make_app(
 def _routes(endpoints: Endpoints, open_inference: OpenInference, monitor: Monitor) -> Iterator[Route]:
     model = "/v1/models/{name}"
     for base in (model, model + "/versions/{version}", model + "/labels/{label}"):
-        yield _route("POST", base + ":predict", endpoints.predict)
-        yield _route("GET", base + "/metadata", endpoints.metadata)
-        yield _route("GET", base, endpoints.status)
+        yield _CountedRoute("POST", base + ":predict", endpoints.predict)
+        yield _CountedRoute("GET", base + "/metadata", endpoints.metadata)
+        yield _CountedRoute("GET", base, endpoints.status)
     model = "/v2/models/{name}"
     for base in (model, model + "/versions/{version}"):
-        yield _route("POST", base + "/infer", open_inference.infer)
-        yield _route("GET", base + "/ready", open_inference.model_ready)
-        yield _route("GET", base, open_inference.model)
-    yield _route("GET", "/v2", open_inference.server)
-    yield _route("GET", "/openapi.json", endpoints.openapi)
+        yield _CountedRoute("POST", base + "/infer", open_inference.infer)
+        yield _CountedRoute("GET", base + "/ready", open_inference.model_ready)
+        yield _CountedRoute("GET", base, open_inference.model)
+    yield _CountedRoute("GET", "/v2", open_inference.server)
+    yield _CountedRoute("GET", "/openapi.json", endpoints.openapi)
     for path in _LIVE:
-        yield _route("GET", path, monitor.live)
+        yield _CountedRoute("GET", path, monitor.live)
     for path in _READY:
-        yield _route("GET", path, monitor.ready)
-    yield _route("GET", _METRICS, monitor.prometheus)
+        yield _CountedRoute("GET", path, monitor.ready)
+    yield _CountedRoute("GET", _METRICS, monitor.prometheus)
 
 
 class _Endpoint:
     """Answers requests to one path. An ASGI application, because Starlette wraps a function in one more layer."""
 
-    def __init__(self, path: str, answer: Callable[[Request], Awaitable[Response]]):
-        self._path = path
+    def __init__(self, answer: Callable[[Request], Awaitable[Response]]):
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"]["path"] = self._path  # the label under which the request is counted
         response = await self._answer(Request(scope, receive, send))
         await response(scope, receive, send)
 
@@ -133,8 +131,16 @@ class _Plain(Convertor[str]):
 register_url_convertor("plain", _Plain())
 
 
-def _route(method: str, path: str, answer: Callable[[Request], Awaitable[Response]]) -> Route:
-    return Route(path.replace("}", ":plain}"), _Endpoint(path, answer), methods=[method])
+class _CountedRoute(Route):
+    """A route whose requests are counted under its path, also those by a method that it doesn't take."""
+
+    def __init__(self, method: str, path: str, answer: Callable[[Request], Awaitable[Response]]):
+        super().__init__(path.replace("}", ":plain}"), _Endpoint(answer), methods=[method])
+        self._label = path
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["path"] = self._label
+        await super().handle(scope, receive, send)
 
 
 def _unauthorized(scope: Scope, keys: ApiKeys) -> Response | None:

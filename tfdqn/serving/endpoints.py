@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ from tfdqn.serving.payload import PredictRequest, RequestError, parse
 MOST_BODY_BYTES = 16 * 2**20
 _BODY_SECONDS = 30.0
 _LONGEST_SHOWN = 50  # characters of a label
+_MOST_SHOWN = 10  # versions or labels
 _ROW_BYTES = 256  # rough size of one row's answer, beside its inputs
 _PART_BYTES = 2**16  # an answer is sent in parts of this size
 # Longer requests are parsed, and longer answers written, outside the event loop, which they would block.
@@ -81,7 +82,7 @@ class Endpoints:
         name = request.path_params["name"]
         if name != self.name or (version is not None and version not in states):
             asked = name + (f" version {version}" if version is not None else "")
-            raise RequestError(f"Could not find any versions of model {asked}", 404)
+            raise RequestError(f"Could not find any versions of model {asked}; {self._there_is}", 404)
         shown = sorted(states, reverse=True) if version is None else [version]
         found = [
             {
@@ -112,7 +113,7 @@ class Endpoints:
         model = self._versions.current if version is None else self._versions.find(version)
         if name != self.name or model is None:
             asked = f"Latest({name})" if version is None else f"Specific({name}, {version})"
-            raise RequestError(f"Servable not found for request: {asked}", 404)
+            raise RequestError(f"Servable not found for request: {asked}; {self._there_is}", 404)
         return model
 
     def _version(self, request: Request) -> int | None:
@@ -120,13 +121,19 @@ class Endpoints:
         label, version = (request.path_params.get(each) for each in ("label", "version"))
         if label is not None:
             if label not in self._labels:
-                raise RequestError(f"Unrecognized servable version label: {label[:_LONGEST_SHOWN]}")
+                asked, known = label[:_LONGEST_SHOWN], _some(sorted(self._labels)) or "none"
+                raise RequestError(f"Unrecognized servable version label: {asked}; labels: {known}")
             return self._labels[label]
         if version is None:
             return None
         if not re.fullmatch(r"[0-9]{1,18}", version):  # TensorFlow Serving's have 64 bits
             raise HTTPException(404)
         return int(version)
+
+    @property
+    def _there_is(self) -> str:
+        """What is served, in words."""
+        return f"there is model {self.name}, versions: {_some(self.served)}"
 
 
 class _Answer(Response):
@@ -140,6 +147,12 @@ class _Answer(Response):
             await send({"type": "http.response.body", "body": bytes(part), "more_body": not is_last})
             if not is_last:
                 await asyncio.sleep(0)  # a connection that is lost by this part is known before the next
+
+
+def _some(each: Sequence[object]) -> str:
+    """The first of these, and how many more there are."""
+    left = len(each) - _MOST_SHOWN
+    return ", ".join(map(str, each[:_MOST_SHOWN])) + (f" and {left} more" if left > 0 else "")
 
 
 def _unless_gone(is_gone: Callable[[], bool], work: Callable[..., _T], *arguments: Any) -> _T:

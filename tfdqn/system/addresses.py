@@ -10,10 +10,11 @@ import threading
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
+from typing import Literal
 
 from tfdqn.errors import ClusterError, ConfigError, UserError
 
-LOOPBACK = "127.0.0.1"  # by number, as not every container knows the name `localhost`
+LOOPBACK, LOOPBACK_V6 = "127.0.0.1", "::1"  # by number, as not every container knows the name `localhost`
 # Below the range that systems use for outgoing connections, so that a restarted process finds its port free.
 PORTS = range(20_000, 32_000)
 # Two processes that ask at the same moment would find the same ports free: each gives out those of blocks of its own.
@@ -66,8 +67,15 @@ def is_loopback(host: str) -> bool:
 def is_reached_from_its_host_alone(address: str) -> bool:
     """Whether "host:port" leads every host to itself: loopback, or the wildcard address (0.0.0.0, ::)."""
     host, _ = host_and_port(address)
+    return is_loopback(host) or bool(wildcard_family(host))
+
+
+def wildcard_family(host: str) -> Literal["IPv4", "IPv6", ""]:
+    """Of which kind are all the addresses that this one stands for (0.0.0.0, ::); empty: it stands for itself."""
     number = _number(host)
-    return is_loopback(host) or (number is not None and number.is_unspecified)
+    if number is None or not number.is_unspecified:
+        return ""
+    return "IPv4" if number.version == 4 else "IPv6"
 
 
 def is_of_this_host(host: str) -> bool | None:
