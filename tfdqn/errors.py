@@ -3,7 +3,9 @@
 The exit status is 2 if only the user can correct the mistake, and another if the process should be started again.
 """
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -94,6 +96,18 @@ class PeerLostError(Exception):
 
 class ProcessFailedError(Exception):
     """A process of a job has failed, but not through an error of the user's: a new one may succeed."""
+
+
+def as_path(value: object, what: str, error: type[UserError] = UserError) -> Path:
+    """A path that was given in Python. Raises the error for what is none; `what` says of what it should be the path."""
+    if isinstance(value, str | os.PathLike):
+        return Path(value)
+    raise error(f"the path of {what} is needed, as text or a pathlib.Path; what was given is {of_type(value)}")
+
+
+def of_type(value: object) -> str:
+    """A value of the wrong type, in words: "of type Summary"."""
+    return "None" if value is None else f"of type {type(value).__name__}"
 
 
 _MAX_LISTED = 5

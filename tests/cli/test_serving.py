@@ -45,7 +45,7 @@ def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys: pytest.Capture
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for arguments, problem in (
-            ([tmp_path / "nowhere"], "nowhere: there is no such directory"),
+            ([tmp_path / "nowhere"], "nowhere doesn't exist"),
             ([run / "exports" / "1"], "is one version; give the folder of versions"),
             ([run, "--name", "a/b"], '--name "a/b": only letters'),
             ([run, "--port", port], f"can't serve at 127.0.0.1, port {port}: Address already in use"),

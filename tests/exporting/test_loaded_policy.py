@@ -98,3 +98,17 @@ def test_files_of_policies_that_do_not_belong_together_are_refused_in_one_line(t
     shutil.copytree(three / "variables", mixed / "variables", dirs_exist_ok=True)
     with pytest.raises(UserError, match=r"mixed: can't be loaded: "):
         load_policy(mixed)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (123, r"^the path of a policy is needed, as text or a pathlib\.Path; what was given is of type int$"),
+        ("nowhere", "^nowhere doesn't exist; give a run directory, its exports/, or one version$"),
+        (".", "^.: no exported policy here; give a run directory"),
+    ],
+)
+def test_what_is_no_policy_s_path_is_refused_in_one_line(path, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=said):
+        load_policy(path)

@@ -178,7 +178,7 @@ def test_what_the_processes_print_is_shown_on_request(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--run-dir", "/proc/nowhere"], "/proc/nowhere can't be created or written"),
-        (["--run-dir", "file"], "file is not a directory: choose another --run-dir"),
+        (["--run-dir", "file"], "file is a file, not a directory: choose another --run-dir"),
         (
             ["--run-dir", "full"],
             "full holds other files, such as letter.txt, and no run (config.toml is missing): choose",
@@ -297,4 +297,4 @@ def test_health_says_who_is_silent(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main.main([*asked, "--within", "-3"]) == 2
     assert "-3.0 is not in the range" in capsys.readouterr().err
     assert main.main(["health", "worker", "--run-dir", "nowhere"]) == 2
-    assert capsys.readouterr().err == "tfdqn: nowhere is not a run directory: no such directory\n"
+    assert capsys.readouterr().err == "tfdqn: nowhere doesn't exist\n"

@@ -165,7 +165,7 @@ def test_reading_what_is_no_run_says_so(tmp_path: Path, read: object) -> None:
     assert callable(read)
     with pytest.raises(RunDirError, match=r"is not a run directory: no config\.toml in it"):
         read(RunDir(tmp_path))
-    with pytest.raises(RunDirError, match="is not a run directory: no such directory"):
+    with pytest.raises(RunDirError, match="doesn't exist"):
         read(RunDir(tmp_path / "nowhere"))
 
 
@@ -244,3 +244,9 @@ def test_a_run_that_was_saved_with_a_key_that_nothing_reads_goes_on_without_it(t
     assert run.config() == Config()
     with run.claim(Config()):
         assert "huber_delta = 1.0" in run.config_file.read_text()
+
+
+@pytest.mark.parametrize("path", [None, 3, Config(), RunDir("run")])
+def test_a_run_s_path_of_another_type_is_refused_in_one_line(path: Any) -> None:
+    with pytest.raises(RunDirError, match=r"^the path of a run directory is needed, as text or a pathlib\.Path; what"):
+        RunDir(path)

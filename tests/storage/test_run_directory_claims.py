@@ -144,7 +144,7 @@ def test_a_directory_with_something_else_in_it_is_refused_and_left_alone(tmp_pat
 
 def test_a_file_in_the_place_of_the_run_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("precious")
-    with pytest.raises(RunDirError, match="is not a directory"), RunDir(tmp_path / "run").claim(Config()):
+    with pytest.raises(RunDirError, match="is a file, not a directory"), RunDir(tmp_path / "run").claim(Config()):
         pass
     assert contents(tmp_path) == {"run": b"precious"}
 

@@ -42,7 +42,7 @@ def strange(path: Path) -> None:
     ("prepare", "said"),
     [
         (a_run, "is a run directory, not a folder of seeds: choose another --run-dir"),
-        (Path.touch, "is not a directory: choose another --run-dir"),
+        (Path.touch, "is a file, not a directory: choose another --run-dir"),
         (strange, "holds other files, such as thesis.txt, and no run of a seed"),
         (lambda path: a_seed(path, 1, "agent.n_step=3"), "agent.n_step: 3 in the run, 1 now"),
         (lambda path: a_seed(path, 7, "agent.n_step=3"), "agent.n_step: 3 in the run, 1 now"),

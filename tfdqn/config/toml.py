@@ -18,7 +18,7 @@ from tfdqn.config.network import may_convolve
 from tfdqn.config.reader import built_in, literals, read
 from tfdqn.config.schema import Config, keys, values_of
 from tfdqn.config.wording import shown
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ConfigError, as_path, of_type
 from tfdqn.system.before_tensorflow import use_onednn
 
 
@@ -51,7 +51,7 @@ def load(
 def content(path: Path | str) -> bytes:
     """The bytes of a configuration file. Raises ConfigError if it can't be read."""
     try:
-        return Path(path).read_bytes()
+        return as_path(path, "a TOML file", ConfigError).read_bytes()
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
     except IsADirectoryError:
@@ -105,8 +105,7 @@ def from_mapping(
     Those about an override begin with `option`, which is what the user gave it by, or its own one of `options`. For a
     network that may have convolutions, TensorFlow will compute by oneDNN if this process has not imported it yet.
     """
-    if isinstance(overrides, str):
-        raise ConfigError(f"overrides must be a list of key=value strings, such as [{overrides!r}], not one string")
+    _require_strings(overrides)
     if all(each == {} for each in values.values()):
         say(f"{origin} sets no key: the defaults are used")
     merged: dict[str, Any] = copy.deepcopy(dict(values))
@@ -116,8 +115,19 @@ def from_mapping(
     return read(merged, origin, overridden | dict(options or {}), say, unused)
 
 
+def _require_strings(overrides: object) -> None:
+    """Raises ConfigError unless these are overrides, a list of strings."""
+    if isinstance(overrides, str):
+        raise ConfigError(f"overrides must be a list of key=value strings, such as [{overrides!r}], not one string")
+    wrong = [each for each in overrides if not isinstance(each, str)] if isinstance(overrides, list | tuple) else []
+    if wrong or not isinstance(overrides, list | tuple):
+        found = f"{wrong[0]!r} is {of_type(wrong[0])}" if wrong else f"what was given is {of_type(overrides)}"
+        raise ConfigError(f'overrides must be a list of key=value strings, such as ["agent.n_step=3"]; {found}')
+
+
 def require_once(overrides: Sequence[str]) -> None:
-    """Raises ConfigError if overrides give a key two different values."""
+    """Raises ConfigError if overrides give a key two different values, or are no list of strings."""
+    _require_strings(overrides)
     given: dict[str, str] = {}
     for override in overrides:
         key, _, text = override.partition("=")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tfdqn.errors import UserError
 from tfdqn.storage.atomic_files import sync, sync_tree
+from tfdqn.storage.directories import why_no_directory
 from tfdqn.storage.owners import owner_of_mark, this_process
 from tfdqn.system.shell_commands import own_command
 from tfdqn.system.utf8 import path_for_libraries
@@ -64,17 +65,17 @@ def exports_folder(path: Path) -> Path:
         raise UserError(f"{path} is one version; give the folder of versions, {path.parent}")
     folder = path / "exports" if (path / "exports").is_dir() else path
     if not complete_versions(folder):
-        raise UserError(f"{path}: {_why_none(path)}")
+        raise UserError(f"{path}{_why_none(path)}")
     return folder
 
 
 def _why_none(path: Path) -> str:
-    """Why no version was found at `path`, and what to do."""
-    if not path.is_dir():
-        return "it is a file, not a directory" if path.exists() else "there is no such directory"
+    """Why no version was found at `path`, and what to do, in words that follow it."""
+    if why := why_no_directory(path):
+        return f" {why}"
     if inside := sorted(path.glob(f"*/exports/*/{MODEL_FILE}")):
-        return f"no exported version here, but in a run inside it: {inside[0].parents[2]}"
-    return f"no exported version here; `{own_command(['export', 'RUN'])}` writes one"
+        return f": no exported version here, but in a run inside it: {inside[0].parents[2]}"
+    return f": no exported version here; `{own_command(['export', 'RUN'])}` writes one"
 
 
 def has_model(version: Path) -> bool:

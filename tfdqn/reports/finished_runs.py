@@ -11,6 +11,7 @@ from tfdqn.errors import RunDirError, UserError, listed
 from tfdqn.records import EpisodeScores, Summary
 from tfdqn.reports.configurations import Configuration, compared
 from tfdqn.reports.curves import Curve, curve
+from tfdqn.storage.directories import why_no_directory
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import EvaluationLine, read_evaluations, read_summary, trouble_with_summary
 
@@ -91,9 +92,7 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
 
 def _why_none(path: Path) -> str:
     """Why there is no run at `path`."""
-    if path.is_dir():
-        return "is not a run directory, and has none in it"
-    return "is a file, not a directory" if path.exists() else "doesn't exist"
+    return why_no_directory(path) or "is not a run directory, and has none in it"
 
 
 def _take(found: Iterable[Path], runs: dict[Path, FinishedRun]) -> Iterator[_RefusedError]:

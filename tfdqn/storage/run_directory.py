@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tfdqn.config import Config, toml
-from tfdqn.errors import ConfigError, RunDirError, listed
+from tfdqn.errors import ConfigError, RunDirError, as_path, listed
 from tfdqn.storage.atomic_files import is_partial, write_atomically
+from tfdqn.storage.directories import why_no_directory
 from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
 from tfdqn.storage.machine_directory import MachineDir
 from tfdqn.storage.owners import Owner
@@ -34,7 +35,7 @@ class RunDir:
     """
 
     def __init__(self, path: Path | str):
-        self.path = path_for_libraries(Path(path))
+        self.path = path_for_libraries(as_path(path, "a run directory", RunDirError))
         self.left_by: Owner | None = None  # once claimed: the previous process, if it ended without releasing its claim
         self._locks: list[FileLock] = []  # that it holds
         self._config: tuple[bytes, Config] | None = None  # as its file was last read
@@ -207,9 +208,8 @@ class RunDir:
         return self
 
     def _why_no_run(self) -> str:
-        if not self.path.is_dir():
-            is_there = self.path.exists()
-            return "is a file, not a run directory" if is_there else "is not a run directory: no such directory"
+        if why := why_no_directory(self.path):
+            return why
         if not (inside := self._runs_inside()) and any(self.path.glob("seed-[0-9]*/")):
             return "is a folder of seeds, and none of them has begun"
         return f"is not a run directory: no {self.config_file.name} in it{inside}"
@@ -224,8 +224,8 @@ class RunDir:
         """Raises RunDirError for a file, or a directory with other content: it is the user's, and stays as it is."""
         if not os.path.lexists(self.path) or self.config_file.is_file():
             return
-        if not self.path.is_dir():
-            raise RunDirError(f"{self.path} is not a directory: choose another --run-dir")
+        if why := why_no_directory(self.path):
+            raise RunDirError(f"{self.path} {why}: choose another --run-dir")
         # A run that was killed at its very start has left these, or a job's other processes have made them.
         ours = {self.lock_file, self.cluster_file, self.process_logs, self.replay}
         try:

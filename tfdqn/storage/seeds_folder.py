@@ -1,5 +1,6 @@
 """`SeedsFolder`: a folder of runs that differ only in their seed, with their joint summary; one writer at a time."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 
 from tfdqn.config import Config
 from tfdqn.errors import RunDirError
+from tfdqn.storage.directories import why_no_directory
 from tfdqn.storage.locks import locked
 from tfdqn.storage.run_directory import RunDir
 
@@ -53,8 +55,8 @@ class SeedsFolder:
     def _refuse_what_is_not_one(self) -> None:
         if RunDir(self.path).config_file.is_file():
             raise RunDirError(f"{self.path} is a run directory, not a folder of seeds: choose another --run-dir")
-        if self.path.exists() and not self.path.is_dir():
-            raise RunDirError(f"{self.path} is not a directory: choose another --run-dir")
+        if os.path.lexists(self.path) and (why := why_no_directory(self.path)):
+            raise RunDirError(f"{self.path} {why}: choose another --run-dir")
         ours = {self.summary_file, self.learning_curve, self.lock_file, self.native_log}
         paths = [each for each in self.path.iterdir() if each not in ours] if self.path.exists() else []
         others = sorted(each.name for each in paths if not _RUN.fullmatch(each.name))
