@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from tfdqn.config.user_modules import import_user_module, own_failures_are_one_line
+from tfdqn.config.user_modules import import_user_module, own_failures_are_one_line, own_updates_are_one_line
 from tfdqn.errors import ConfigError, OwnCodeError
 
 
@@ -94,3 +94,50 @@ def test_sys_exit_of_the_users_function_is_one_line(folder: Path) -> None:
 def test_sys_exit_of_another_function_ends_the_program() -> None:
     with pytest.raises(SystemExit), own_failures_are_one_line():
         sys.exit(3)
+
+
+OWN = "loss at /home/me/losses.py:7"
+STEP = ("/packages/tfdqn/learning/train_step.py", 154, "gradients")
+
+
+@pytest.fixture
+def in_gradient() -> tf.errors.OpError:
+    """An operation's error that TensorFlow has made for a gradient, as it comes from another process."""
+    text = failed_operation(STEP).message.replace("node a", "node gradient_tape/while/q/MatMul_1")
+    rest = '\n\t [[{{node gradient_tape/while/q/MatMul_1}}]]\nAdditional GRPC error information from remote\n:{"a":1}'
+    return tf.errors.InvalidArgumentError(None, None, text + rest)
+
+
+def test_an_operation_of_the_gradient_that_fails_is_that_of_the_users_parts(in_gradient: tf.errors.OpError) -> None:
+    with pytest.raises(OwnCodeError) as caught, own_updates_are_one_line(OWN):
+        raise in_gradient
+    assert str(caught.value) == f"the gradient of {OWN} failed: InvalidArgumentError: too large"
+    assert "Graph execution error" in caught.value.traceback
+
+
+def test_an_operation_of_an_update_is_named_by_where_it_was_made_even_in_another_process(folder: Path) -> None:
+    file = folder / "users_gradient.py"
+    file.write_text(PROGRAM)
+    import_user_module("users_gradient", "", ConfigError)
+    with pytest.raises(OwnCodeError, match=f"^grad failed at {file}:4: Inv"), own_updates_are_one_line(OWN):
+        raise failed_operation(STEP, (file, 4, "grad"))
+
+
+@pytest.mark.parametrize("error", [ValueError("Dimensions"), TypeError("dtype"), LookupError("no gradient"), None])
+def test_an_update_that_cannot_be_traced_names_the_users_parts(
+    error: Exception | None, in_gradient: tf.errors.OpError
+) -> None:
+    raised = error or in_gradient
+    with pytest.raises(OwnCodeError) as caught, own_updates_are_one_line(OWN, is_tracing=True):
+        raise raised
+    said = f"updates can't be made of {OWN}: " if error else f"the gradient of {OWN} failed: "
+    assert str(caught.value).startswith(f"{said}{type(raised).__name__}: ")
+
+
+def test_other_errors_of_updates_are_raised_unchanged(in_gradient: tf.errors.OpError) -> None:
+    lost = tf.errors.UnavailableError(None, None, in_gradient.message)
+    with pytest.raises(tf.errors.UnavailableError), own_updates_are_one_line(OWN, is_tracing=True):
+        raise lost
+    for own, error in ((OWN, ValueError("x")), (OWN, failed_operation(STEP)), ("", in_gradient)):
+        with pytest.raises(type(error)), own_updates_are_one_line(own):
+            raise error

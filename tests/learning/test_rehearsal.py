@@ -38,6 +38,16 @@ def test_each_mistake_in_numpy_is_one_line(mistake: str, said: str) -> None:
         rehearsed(mistaken(mistake))
 
 
+def test_updates_that_cannot_be_traced_name_the_own_parts() -> None:
+    def trace() -> None:
+        raise ValueError("Dimensions must be equal")
+
+    updater: Any = SimpleNamespace(trace=trace)
+    said = r"^updates can't be made of .*mistaken_network\.py:\d+: ValueError: Dimensions must be equal$"
+    with pytest.raises(OwnCodeError, match=said):
+        rehearse(mistaken(), SPEC, updater)
+
+
 def test_an_update_of_own_parts_is_traced() -> None:
     assert rehearsed(mistaken()) == 1
 

@@ -14,7 +14,12 @@ from tfdqn.errors import OwnCodeError, UserError, one_line
 
 # A line of the stacks in TensorFlow's messages, and the first words of the lines there that say nothing of the reason.
 _STACK_LINE = re.compile(r'File "(.+?)", line (\d+), in (\S+)')
-_NO_REASON = ("File ", "Graph execution error", "Detected at node", "Stack trace", "Traceback", "<stack", "[[", "^")
+_NO_REASON = (
+    *("File ", "Graph execution error", "Detected at node", "Stack trace", "Traceback", "<stack", "[[", "^"),
+    *("Additional GRPC", ":{"),  # of an error in a process that computes gradients
+)
+_GRADIENT = re.compile(r"\bgradient_tape/")  # begins the names of operations that TensorFlow adds for a gradient
+_FAULTS_OF_OPERATIONS = ("InvalidArgumentError", "UnimplementedError")  # which no lost process raises
 _packages: set[str] = set()  # top-level packages of the user's modules that were imported
 
 
@@ -72,6 +77,38 @@ def own_failures_are_one_line() -> Iterator[None]:
         else:
             raise
         raise OwnCodeError(line, "".join(traceback.format_exception(error))) from error
+
+
+@contextmanager
+def own_updates_are_one_line(own: str, is_tracing: bool = False) -> Iterator[None]:
+    """Turns an error of updates into an OwnCodeError if the user's parts are its cause, even where no line is known.
+
+    TensorFlow adds a gradient's operations itself: no line of the user's module made them. Other errors, such as those
+    of lost processes, are raised unchanged.
+
+    Args:
+      own: the sources of the user's parts that the updates are made of; empty: there are none.
+      is_tracing: whether the block only traces the updates, so that an operation that can't be made is the parts'.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        is_of_operation = type(error).__name__ in _FAULTS_OF_OPERATIONS
+        is_of_tracing = is_tracing and isinstance(error, ValueError | TypeError | LookupError)
+        if not own or _own_frame(error) or not (is_of_operation or is_of_tracing):
+            raise
+        if traced := _own_operation(error):
+            line = f"{traced[0]} failed at {traced[1]}"
+        elif is_of_tracing:
+            line = f"updates can't be made of {own}"
+        elif _GRADIENT.search(str(error)):
+            line = f"the gradient of {own} failed"
+        else:
+            raise
+        reason = f"{type(error).__name__}: {_reason(error)}"
+        raise OwnCodeError(f"{line}: {reason}", "".join(traceback.format_exception(error))) from error
 
 
 def _own_operation(error: BaseException) -> tuple[str, str] | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tfdqn.config.user_modules import own_updates_are_one_line
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.errors import NotFiniteError
 from tfdqn.learning.train_step import UpdateMetrics
@@ -11,6 +12,7 @@ from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import ItemPriorities
 from tfdqn.storage.arrays import with_prefix
 
+_OWN_ADVICE = "it is computed by {}: check that for divisions by zero, and for logarithms and roots; or "
 _ADVICE = "lower optimizer.learning_rate, or set agent.gradient_clip_norm, or check the task's rewards"
 
 
@@ -21,12 +23,16 @@ class Learner:
       updater: makes the updates.
       board: where the new weights are published.
       update_priorities: is called with the TD errors of the sampled examples, if sampling is by priority.
+      own: the sources of the user's parts that the updates are made of; empty if there are none.
     """
 
-    def __init__(self, updater: Updater, board: WeightsBoard, update_priorities: Callable[[ItemPriorities], None]):
+    def __init__(
+        self, updater: Updater, board: WeightsBoard, update_priorities: Callable[[ItemPriorities], None], own: str = ""
+    ):
         self._updater = updater
         self._board = board
         self._update_priorities = update_priorities
+        self._own = own
         self.train_steps = int(updater.state()["train_steps"])
         self.metrics: dict[str, float] | None = None  # of the last call, as `UpdateMetrics.mean`
         self._staleness: list[np.ndarray] = []
@@ -39,9 +45,12 @@ class Learner:
     def run(self, most: int) -> int:
         """Makes one call's updates, at most `most`; returns how many were made.
 
-        Raises NotFiniteError if a loss, a gradient or a weight is not finite. Such weights are never published.
+        Raises NotFiniteError if a loss, a gradient or a weight is not finite, OwnCodeError if an operation of the
+        user's parts fails. Such weights are never published.
         """
-        return self._take(self._updater(most))
+        with own_updates_are_one_line(self._own):
+            updated = self._updater(most)
+        return self._take(updated)
 
     def settle(self) -> dict[str, np.ndarray]:
         """Waits for updates that are under way; returns the state for a checkpoint.
@@ -49,7 +58,8 @@ class Learner:
         Also sets `train_steps` to the state's. It may be larger than what was reported, if a worker was lost before it
         could report updates that it had applied.
         """
-        updated = self._updater.settle()
+        with own_updates_are_one_line(self._own):
+            updated = self._updater.settle()
         if updated is not None:
             self._take(updated)
         state = self._updater.state()
@@ -88,10 +98,11 @@ class Learner:
                 )
 
     def _check_finite(self, history: UpdateMetrics) -> None:
+        advice = (_OWN_ADVICE.format(self._own) if self._own else "") + _ADVICE
         for name in ("loss", "gradient_norm"):
             bad = np.flatnonzero(~np.isfinite(getattr(history, name)))
             if bad.size:
                 step = self.train_steps + int(bad[0]) + 1
                 raise NotFiniteError(
-                    f"{name.replace('_', ' ')} is {getattr(history, name)[bad[0]]} at train step {step}: {_ADVICE}"
+                    f"{name.replace('_', ' ')} is {getattr(history, name)[bad[0]]} at train step {step}: {advice}"
                 )

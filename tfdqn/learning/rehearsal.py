@@ -11,11 +11,12 @@ from tf_agents.specs import tensor_spec
 
 from tfdqn.agents.losses.table import LOSSES
 from tfdqn.config import Config
+from tfdqn.config.user_modules import own_updates_are_one_line
 from tfdqn.errors import OwnCodeError
 from tfdqn.learning.updater import Updater
 from tfdqn.networks.factory import network_to_load, numpy_q_function, numpy_recurrent_q_function
 from tfdqn.networks.heads.table import HEADS
-from tfdqn.networks.own_parts import described, is_own, own_among
+from tfdqn.networks.own_parts import described, own_among
 from tfdqn.networks.torsos.table import TORSOS
 from tfdqn.task_spec import TaskSpec
 
@@ -36,8 +37,15 @@ def rehearse(config: Config, task_spec: TaskSpec, updater: Updater) -> None:
     torso, head = TORSOS.of(config.network), HEADS.of(config.agent)
     if in_numpy := own_among(torso.in_numpy, head.in_numpy, head.branches and head.branches.in_numpy):
         _check_numpy(config, task_spec, in_numpy)
-    if any(map(is_own, (torso.build, head.build, LOSSES.of(config.agent)))):
-        updater.trace()
+    with own_updates_are_one_line(own := own_parts_of(config), is_tracing=True):
+        if own:
+            updater.trace()
+
+
+def own_parts_of(config: Config) -> str:
+    """The sources of the user's parts that updates are made of; empty if there are none."""
+    torso, head = TORSOS.of(config.network), HEADS.of(config.agent)
+    return own_among(LOSSES.of(config.agent), torso.build, head.build, head.branches and head.branches.build)
 
 
 def _check_numpy(config: Config, task_spec: TaskSpec, own: str) -> None:

@@ -19,7 +19,7 @@ from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.learning.devices import learns_on_gpus
 from tfdqn.learning.learner import Learner
-from tfdqn.learning.rehearsal import rehearse
+from tfdqn.learning.rehearsal import own_parts_of, rehearse
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import Counters
 from tfdqn.replay.interfaces import SampledReplay
@@ -173,7 +173,7 @@ class Session(Generic[P]):
             rehearse(config, self.parts.task_spec, updater)
             if saved is not None:
                 updater.restore(saved.arrays("learner"))
-            self.learner = Learner(updater, self.parts.board, self.parts.replay.update_priorities)
+            self.learner = Learner(updater, self.parts.board, self.parts.replay.update_priorities, own_parts_of(config))
             self.learner.publish()
             warning = long_call_warning(config, self.parts.board.get().weights)
             self._saves_first = bool(warning) and not learns_on_gpus(config)

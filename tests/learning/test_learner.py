@@ -1,0 +1,57 @@
+"""What is not finite ends training with one line, which names the user's own parts if there are any."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfdqn.coordination.weights import WeightsBoard
+from tfdqn.errors import NotFiniteError, OwnCodeError
+from tfdqn.learning.learner import Learner
+from tfdqn.learning.train_step import METRICS, UpdateMetrics
+from tfdqn.learning.updater import UpdateResult
+
+OWN = "loss at /home/me/losses.py:7"
+
+
+class Updates(SimpleNamespace):
+    """Makes one update, whose metrics are 1 but for those given, or raises `error`."""
+
+    def __call__(self, owed: int) -> UpdateResult:
+        if self.error is not None:
+            raise self.error
+        metrics = UpdateMetrics(*np.ones((METRICS, 1), np.float32))._replace(**self.metrics)
+        return UpdateResult(metrics, {})
+
+    def settle(self) -> UpdateResult:
+        return self(1)
+
+    def state(self) -> dict[str, Any]:
+        return {"train_steps": 6}
+
+
+def learner(own: str, error: Exception | None = None, **metrics: float) -> Learner:
+    arrays = {name: np.float32([value]) for name, value in metrics.items()}
+    updater: Any = Updates(error=error, metrics=arrays)
+    return Learner(updater, WeightsBoard(), lambda priorities: None, own)
+
+
+@pytest.mark.parametrize(("metric", "name"), [("loss", "loss"), ("gradient_norm", "gradient norm")])
+def test_the_users_parts_are_named_where_a_loss_or_its_gradient_is_not_finite(metric: str, name: str) -> None:
+    lower = "lower optimizer.learning_rate, or set agent.gradient_clip_norm, or check the task's rewards"
+    check = f"it is computed by {OWN}: check that for divisions by zero, and for logarithms and roots; or "
+    for own, advice in ((OWN, f"{check}{lower}"), ("", lower)):
+        with pytest.raises(NotFiniteError) as caught:
+            learner(own, **{metric: np.nan}).run(1)
+        assert str(caught.value) == f"{name} is nan at train step 7: {advice}"
+
+
+def test_the_users_parts_are_named_where_their_gradient_fails() -> None:
+    error = tf.errors.InvalidArgumentError(None, None, "node gradient_tape/q/MatMul\ntoo large")
+    for call in (lambda made: made.run(1), Learner.settle):
+        with pytest.raises(OwnCodeError, match=f"^the gradient of {OWN} failed: "):
+            call(learner(OWN, error))
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            call(learner("", error))
