@@ -1,10 +1,13 @@
 """`tfdqn tasks --check`, from its arguments to the table, the JSON and the exit status."""
 
 import ctypes
+import faulthandler
 import io
 import json
 import os
+import signal
 import subprocess
+import time
 from typing import Any
 
 import gymnasium
@@ -14,7 +17,9 @@ from rich.console import Console
 
 from tfdqn.cli.main import main
 from tfdqn.cli.task_check_view import CheckProgress, print_check
+from tfdqn.config import Task
 from tfdqn.tasks.checking.check import Finding, TaskCheck
+from tfdqn.tasks.checking.check_process import check_in_process
 
 FEW = ["task.num_envs=2", "task.max_episode_steps=20"]
 
@@ -82,6 +87,58 @@ def test_a_failure_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*arguments, "--json"]) == 2
     printed = capsys.readouterr()
     assert not json.loads(printed.out)["can_train"] and printed.err.count("tfdqn: NotFinite-v0") == 1
+
+
+class Crashing(Loud):
+    """Ends its process at its third step."""
+
+    def __init__(self, how: str) -> None:
+        self._how, self._steps = how, 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self._steps += 1
+        if self._steps == 3:
+            if self._how == "exits":
+                os._exit(0)
+            if self._how == "leaves a process" and os.fork() == 0:
+                time.sleep(1.0)
+                os._exit(0)
+            faulthandler.disable()  # pytest's
+            ctypes.string_at(0)
+        return np.zeros(1, np.float32), 1.0, False, False, {}
+
+
+gymnasium.register("Crashing-v0", Crashing)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("exits", "has ended with status 0"),
+        ("crashes", "was killed by signal 11 (SIGSEGV)"),
+        ("leaves a process", "was killed by signal 11 (SIGSEGV)"),
+    ],
+)
+def test_an_environment_that_ends_its_process_is_one_line(
+    how: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["tasks", "--check", "Crashing-v0", f"task.kwargs.how={how}", "task.num_envs=1"]
+    line = f"tfdqn: Crashing-v0, 1 environment, after 2 steps: its process {said}\n"
+    assert main(arguments) == 2
+    assert capsys.readouterr() == ("", line)
+    assert main([*arguments, "--json"]) == 2
+    printed = capsys.readouterr()
+    assert not json.loads(printed.out)["can_train"] and printed.err == line
+
+
+def test_an_interrupted_check_leaves_no_process() -> None:
+    with pytest.raises(KeyboardInterrupt), check_in_process(Task(id="CartPole-v1")) as result:
+        result(lambda about, steps, total: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 @pytest.mark.parametrize(

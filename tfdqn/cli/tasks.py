@@ -64,12 +64,16 @@ def _check_task(task_id: str, overrides: Sequence[str], as_json: bool) -> None:
     from tfdqn.config import Task, toml
 
     config = toml.with_changed_task(Config(task=Task(id=task_id)), overrides, "--check")
-    from tfdqn.tasks.checking.check import check  # late: imports gymnasium
+    from tfdqn.tasks.checking.check_process import check_in_process  # late: imports gymnasium
 
     console = make_console()
     shown = CheckProgress(not as_json, console)
-    with others_print_to_stderr() if as_json else nullcontext(), shown as progress:
-        found = check(config.task, progress.tell)
+    with (
+        others_print_to_stderr() if as_json else nullcontext(),
+        check_in_process(config.task) as result,
+        shown as progress,
+    ):
+        found = result(progress.tell)
     if as_json:
         typer.echo(msgspec.json.encode(found))
         for line in found.failures:
