@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ class FarLearner:
 
     def __init__(self, address: str):
         self.phase, self.is_heard = Phase.TRAINING, True
+        self.last_heard_seconds = float("-inf")
         self.life = self.resumed = ""
 
     def close(self) -> None:
@@ -33,7 +35,7 @@ class FarLearner:
 
     @property
     def heard_seconds(self) -> float:
-        return time.monotonic() if self.is_heard else float("-inf")
+        return time.monotonic() if self.is_heard else self.last_heard_seconds
 
 
 @pytest.fixture
@@ -103,3 +105,23 @@ def test_where_each_life_of_the_learner_goes_on_is_said_once(folder: Path) -> No
         lives("d", "resumed at 7 steps", [first, again, again]),
         stop,
     )
+
+
+@pytest.mark.usefixtures("far_learner")
+def test_what_a_learner_said_in_an_earlier_life_is_not_shown_in_the_next(folder: Path) -> None:
+    job = Job(folder)
+    learner: Any = job.supervisor._learner
+
+    def is_killed() -> bool:
+        assert job.status.inspection is not None
+        learner.is_heard, learner.last_heard_seconds = False, time.monotonic()
+        return kill(job, "learner-0")
+
+    def is_quiet() -> bool:
+        if not job.lives("learner-0", 2)():
+            return False
+        assert job.status.inspection is None
+        learner.is_heard = True
+        return True
+
+    assert job.run(job.everybody_works, is_killed, is_quiet, lambda: job.status.inspection is not None)

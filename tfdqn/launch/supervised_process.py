@@ -50,6 +50,7 @@ class SupervisedProcess:
       heartbeat: the newest since its last start; None: there is none yet.
       silent_seconds: how long ago that, or else the start, was.
       status: its exit status, negative for a signal; None: it is running or was never started.
+      started_seconds: the time, by `time.monotonic`, of its last start.
       ended_seconds: the time, by `time.monotonic`, at which it was seen to have ended.
       failures: how many times in a row it has ended within a minute of its start.
     """
@@ -63,13 +64,14 @@ class SupervisedProcess:
         self.status: int | None = None
         self.ended_seconds = 0.0
         self.failures = 0
+        self.started_seconds = 0.0
         self._start_due_seconds: float | None = None
         self._command, self._health = command, health
         self._heartbeats = heartbeats.resolve()
         self._heartbeat_file = heartbeat_file(process.id, self._heartbeats)
         self._popen: subprocess.Popen | None = None
         self._has_worked = False
-        self._started_seconds = self._looked_seconds = 0.0
+        self._looked_seconds = 0.0
         self._log_start_bytes = 0
 
     @property
@@ -128,7 +130,7 @@ class SupervisedProcess:
         self.restarts += 1
         self.heartbeat, self.status, self._has_worked = None, None, False
         self._start_due_seconds, self.silent_seconds = None, 0.0
-        self._started_seconds = self._looked_seconds = time.monotonic()
+        self.started_seconds = self._looked_seconds = time.monotonic()
 
     def look(self) -> bool:
         """Reads its newest heartbeat; returns whether it has ended since the last call."""
@@ -152,7 +154,7 @@ class SupervisedProcess:
         assert self.status is not None
         now = time.monotonic()
         is_no_failure = self.status in (0, *_KILLED_FROM_OUTSIDE, *self.process.restart.at_once)
-        if now - self._started_seconds > _STEADY_SECONDS or (is_no_failure and self._has_worked):
+        if now - self.started_seconds > _STEADY_SECONDS or (is_no_failure and self._has_worked):
             self.failures = 0
         else:
             self.failures += 1

@@ -45,7 +45,7 @@ class JobStatus(NamedTuple):
     """The status of the whole job."""
 
     rows: list[Row]  # one for each process of this host
-    inspection: Inspection | None  # the learner's last answer
+    inspection: Inspection | None  # the learner's last answer since it was started
 
 
 class View(Protocol):
@@ -228,7 +228,10 @@ class Supervisor:
             self._shown_life = newest.life
             if newest.resumed:
                 self._view.say(f"{LEARNER}: {newest.resumed}")
-        self._view.show(JobStatus([self._row(each) for each in self._all.values()], newest))
+        learner = self._all.get(LEARNER)
+        is_of_this_life = learner is None or self._learner.heard_seconds > learner.started_seconds
+        rows = [self._row(each) for each in self._all.values()]
+        self._view.show(JobStatus(rows, newest if is_of_this_life else None))
 
     def _row(self, each: SupervisedProcess) -> Row:
         state, heartbeat = each.state, each.heartbeat if each.is_alive else None
