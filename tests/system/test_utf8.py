@@ -61,10 +61,41 @@ def test_a_run_directory_that_is_not_utf8_is_used_by_a_link_beside_it(
 def test_what_has_the_name_of_the_link_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "caf%E9").mkdir()
     with pytest.raises(RunDirError, match=r"caf%E9 is in the way of a link to .*caf\\udce9: choose another name"):
-        utf8.link_in_utf8(tmp_path / NOT_UTF8, never)
-    assert not (tmp_path / "caf%E9").is_symlink()
+        utf8.link_in_utf8(tmp_path / NOT_UTF8 / "\udcff", never)
+    assert [each.name for each in tmp_path.iterdir()] == ["caf%E9"] and not (tmp_path / "caf%E9").is_symlink()
     with pytest.raises(RunDirError, match="is not UTF-8"):
         RunDir(tmp_path / NOT_UTF8)
+
+
+def test_links_and_folders_are_removed_unless_they_are_used(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    path = tmp_path / "runs" / NOT_UTF8 / "\udcff"
+    utf8.link_in_utf8(path, lambda line: None)()
+    assert list(tmp_path.rglob("*")) == [tmp_path / "runs"]
+    remove = utf8.link_in_utf8(path, lambda line: None)
+    (path / "config.toml").touch()
+    remove()
+    assert RunDir(path).config_file.exists()
+    utf8.link_in_utf8(path, never)()  # made before
+    assert RunDir(path).config_file.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "small.toml", "agent.n_step=0"],
+        ["train", "nowhere.toml"],
+        ["train", "small.toml", "task.id=Nowhere-v0"],
+        ["launch", "small.toml", "--actors", "two"],
+    ],
+)
+def test_a_command_that_is_refused_leaves_no_link_and_no_folder(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("small.toml").write_text(CONFIG, encoding="utf-8")
+    assert main.main([arguments[0], "--run-dir", str(NOT_UTF8 / "run"), *arguments[1:]]) == 2
+    assert [each.name for each in tmp_path.iterdir()] == ["small.toml"]
 
 
 def test_a_path_in_utf8_needs_no_link(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 import math
 import platform
 import sys
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from tfdqn.config import Config
 from tfdqn.errors import ConfigError, PlatformError
 from tfdqn.system.shell_commands import own_command
 from tfdqn.system.utf8 import link_in_utf8
+
+_removals: list[Callable[[], None]] = []  # of links that this command has made
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="a TOML file, such as configs/cartpole.toml")]
 Overrides = Annotated[
@@ -24,10 +27,23 @@ Overrides = Annotated[
 
 
 def link_if_needed(path: Path | None) -> Path | None:
-    """Returns an output directory unchanged; if its name isn't UTF-8, makes a link that TensorFlow can use."""
+    """Returns an output directory unchanged; if its name isn't UTF-8, makes a link that TensorFlow can use.
+
+    A command that is refused leaves neither: `unused_links_removed`.
+    """
     if path is not None:
-        link_in_utf8(path, say_on_stderr)
+        _removals.append(link_in_utf8(path, say_on_stderr))
     return path
+
+
+@contextmanager
+def unused_links_removed() -> Iterator[None]:
+    """Removes, when a command ends, what `link_if_needed` has made for it in vain."""
+    try:
+        yield
+    finally:
+        while _removals:
+            _removals.pop()()
 
 
 def finite(value: float | None) -> float | None:

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from tfdqn.cli.arguments import installed_version
+from tfdqn.cli.arguments import installed_version, unused_links_removed
 from tfdqn.cli.jobs import jobs
 from tfdqn.cli.processes import processes
 from tfdqn.cli.reports import reports
@@ -102,7 +102,8 @@ def _help_width() -> int:
 def _status_of(arguments: Sequence[str]) -> int:
     """Runs a command; returns its exit status. Prints one line on stderr for an error that the user can fix."""
     try:
-        return app(args=arguments, prog_name="tfdqn", standalone_mode=False, terminal_width=_help_width()) or 0
+        with unused_links_removed():
+            return app(args=arguments, prog_name="tfdqn", standalone_mode=False, terminal_width=_help_width()) or 0
     except UserError as error:
         status = _fail(str(error))
         for note in getattr(error, "__notes__", ()):

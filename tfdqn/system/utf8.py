@@ -58,25 +58,44 @@ def path_for_libraries(path: Path) -> Path:
     return linked
 
 
-def link_in_utf8(path: Path, say: Callable[[str], None]) -> None:
+def link_in_utf8(path: Path, say: Callable[[str], None]) -> Callable[[], None]:
     """Makes a directory whose name is not UTF-8, and a link beside it whose name is, such as caf%E9 for the byte E9.
 
-    Raises RunDirError if something else has the link's name.
+    Raises RunDirError if something else has the link's name, and then leaves nothing that it has made.
 
     Args:
       path: of the directory. If it is UTF-8, nothing is made.
       say: shows one line when a link is made.
+
+    Returns:
+      A function that removes what was made, if the directory is still empty.
     """
     missing = {folder: link for folder, link in _links(path).items() if not _is_same(link, folder)}
     if not missing:
-        return
+        return lambda: None
+    folders = [each for each in (path, *path.parents) if not os.path.lexists(each)]
+    links: list[Path] = []
+
+    def remove_unused() -> None:
+        with suppress(OSError):
+            if any(path.iterdir()):
+                return
+        for link in links:
+            link.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder has something in it by now
+            for folder in folders:
+                folder.rmdir()
+
     path.mkdir(parents=True, exist_ok=True)
     for folder, link in missing.items():
         with suppress(FileExistsError):
             link.symlink_to(folder.name)
+            links.append(link)
         if not _is_same(link, folder):
+            remove_unused()
             raise RunDirError(f"{_shown(link)} is in the way of a link to {_shown(folder)}: choose another name")
     say(f"{_shown(path)} is not UTF-8, as TensorFlow needs paths to be: {_by_links(path)}, a link to it, is used")
+    return remove_unused
 
 
 def _links(path: Path) -> dict[Path, Path]:
