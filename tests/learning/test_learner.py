@@ -16,6 +16,11 @@ from tfdqn.learning.updater import UpdateResult
 OWN = "loss at /home/me/losses.py:7"
 
 
+@pytest.fixture(autouse=True)
+def no_modules_of_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfdqn.config.user_modules._packages", set())  # the tests themselves may be in it
+
+
 class Updates(SimpleNamespace):
     """Makes one update, whose metrics are 1 but for those given, or raises `error`."""
 

@@ -38,7 +38,9 @@ def test_each_mistake_in_numpy_is_one_line(mistake: str, said: str) -> None:
         rehearsed(mistaken(mistake))
 
 
-def test_updates_that_cannot_be_traced_name_the_own_parts() -> None:
+def test_updates_that_cannot_be_traced_name_the_own_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfdqn.config.user_modules._packages", set())  # the tests themselves may be in it
+
     def trace() -> None:
         raise ValueError("Dimensions must be equal")
 

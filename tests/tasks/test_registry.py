@@ -54,6 +54,34 @@ def test_a_users_module_that_cannot_be_imported_is_one_line(kind, tmp_path, monk
     assert expected.format(module=module, file=file) in error_of(resolve_spec, Task(id=f"{module}:Mine-v0"))
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("register_suite('a/b', Suite())", 'register_suite: the name is "a/b", where text without "/" and ":" is due'),
+        ("register_suite('a', 3)", 'register_suite("a").check = None, where a function of (task) is due'),
+        (
+            "register_suite('a', Suite)",
+            'register_suite("a").check = Suite.check at {file}:3 takes (self, task), where (task) is due',
+        ),
+        (
+            "register_suite('a', Suite())",
+            'register_suite("a").describe = Suite.describe at {file}:4 takes (), where (task) is due',
+        ),
+    ],
+)
+def test_what_is_no_suite_is_refused_when_its_module_is_imported(call, said, tmp_path, monkeypatch):
+    file = tmp_path / f"users_suite_{tmp_path.name}.py"
+    file.write_text(
+        "from tfdqn.tasks.registry import register_suite\nclass Suite:\n    def check(self, task): ...\n"
+        f"    def describe(self): ...\n{call}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    message = error_of(resolve_spec, Task(id=f"{file.stem}:a/1"))
+    importing = f"{file.stem}:a/1: importing {file.stem} failed at {file}:5: "
+    assert message == importing + said.format(file=file)
+
+
 def test_a_users_module_that_does_not_exist_is_named():
     message = error_of(resolve_spec, Task(id="no_such_folder.envs:Mine-v0"))
     assert 'there is no module "no_such_folder" in ' in message

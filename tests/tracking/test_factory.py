@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,7 +14,7 @@ from tests.support.event_files import made_earlier, points
 from tests.support.fake_wandb import FakeWandB
 from tests.support.tiny_runs import latest, lines, tiny
 from tfdqn.config import Config
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ConfigError, OwnCodeError
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.factory import TRACKERS, Part, make_trackers, register_tracker
@@ -76,6 +77,28 @@ def test_a_tracker_from_outside_the_package_is_told_what_the_runs_own_files_say(
     assert notebook.curves["evaluation/return"] == returns
     assert notebook.configuration["learner.batch_size"] == 16
     assert "[learner]" in notebook.texts["configuration"]
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "said"),
+    [
+        (3, lambda *_: None, "^register_tracker: the name = 3, where a str is due$"),
+        (
+            "notebook",
+            Notebook,
+            r'^register_tracker\("notebook"\) = Notebook at .* takes \(\), where \(config, run, part\) is',
+        ),
+        (
+            "notebook",
+            None,
+            r'^register_tracker\("notebook"\) = None, where a function of \(config, run, part\) is due$',
+        ),
+    ],
+)
+def test_what_makes_no_tracker_is_refused_when_it_is_registered(name: Any, make: Any, said: str) -> None:
+    with pytest.raises(OwnCodeError, match=said):
+        register_tracker(name, make)
+    assert TRACKERS == {}
 
 
 class Cinema(Tracker):

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfdqn.config.own_code import require_function
 from tfdqn.errors import OwnCodeError
 from tfdqn.networks.noise import Noise
-from tfdqn.networks.own_parts import described, fits, misfit, require_function
+from tfdqn.networks.own_parts import described, fits, misfit
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.networks.torsos.torso import Observation
 

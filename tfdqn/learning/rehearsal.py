@@ -11,12 +11,13 @@ from tf_agents.specs import tensor_spec
 
 from tfdqn.agents.losses.table import LOSSES
 from tfdqn.config import Config
+from tfdqn.config.own_code import own_among
 from tfdqn.config.user_modules import own_updates_are_one_line
 from tfdqn.errors import OwnCodeError
 from tfdqn.learning.updater import Updater
 from tfdqn.networks.factory import network_to_load, numpy_q_function, numpy_recurrent_q_function
 from tfdqn.networks.heads.table import HEADS
-from tfdqn.networks.own_parts import described, own_among
+from tfdqn.networks.own_parts import described
 from tfdqn.networks.torsos.table import TORSOS
 from tfdqn.task_spec import TaskSpec
 

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config, DeepNetwork
+from tfdqn.config.own_code import is_own, own_among, require_function, source_of
 from tfdqn.errors import ConfigError
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
 from tfdqn.networks.heads.checks import checked_head
@@ -17,7 +18,6 @@ from tfdqn.networks.layers.in_numpy import MEMORIES_NUMPY
 from tfdqn.networks.layers.memory import Memory
 from tfdqn.networks.layers.plain import LayerFactory, RecordingFactory
 from tfdqn.networks.layers.tensor_parallel import SplitLayerFactory
-from tfdqn.networks.own_parts import is_own, own_among, require_function, source_of
 from tfdqn.networks.own_variables import check_variables
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.networks.torsos.checks import checked_torso

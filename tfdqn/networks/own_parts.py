@@ -1,58 +1,16 @@
-"""Checks of the user's own losses, heads and torsos: every mistake is an OwnCodeError, one line that names its place.
+"""Checks of what the user's own losses, heads and torsos give: every mistake is an OwnCodeError of one line.
 
-What is registered is checked when the user's module is imported; what a builder returns, and the shapes and dtypes of
-what the parts compute, when a network is made or traced. None of it is done in a step.
+What is registered is checked by `config.own_code`; what a builder returns, and the shapes and dtypes of what the parts
+compute, when a network is made or traced. None of it is done in a step.
 """
 
-import inspect
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfdqn.errors import OwnCodeError
-
-_PACKAGE = __name__.partition(".")[0]
-
-
-def is_own(function: Any) -> bool:
-    """Whether a function or class was written by the user, rather than being one of this package."""
-    module = str(getattr(_inner(function), "__module__", ""))
-    return module.partition(".")[0] != _PACKAGE
-
-
-def source_of(function: Any) -> str:
-    """A function or class, and where it is written: "hl_gauss at /home/me/my_algorithm.py:33"."""
-    function = _inner(function)
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    try:
-        return f"{name} at {inspect.getsourcefile(function)}:{inspect.getsourcelines(function)[1]}"
-    except (TypeError, OSError):  # it isn't written in Python, or its file is gone
-        return name
-
-
-def own_among(*functions: Any) -> str:
-    """The sources of those that are the user's own; empty if none is."""
-    return " and ".join(source_of(each) for each in functions if each is not None and is_own(each))
-
-
-def require_function(function: Any, where: str, *parameters: str) -> None:
-    """Raises OwnCodeError unless `function` can be called with these arguments by position; `where` names it."""
-    due = f"({', '.join(parameters)})"
-    if not callable(function):
-        raise OwnCodeError(f"{where} = {function!r}, where a function of {due} is due")
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # it isn't written in Python
-        return
-    try:
-        signature.bind(*parameters)
-    except TypeError:
-        names = [each.replace(annotation=each.empty) for each in signature.parameters.values()]
-        taken = signature.replace(parameters=names, return_annotation=signature.empty)
-        raise OwnCodeError(f"{where} = {source_of(function)} takes {taken}, where {due} is due") from None
 
 
 def fits(value: Any, shape: Sequence[int | None], dtype: tf.DType = tf.float32) -> bool:
@@ -78,21 +36,7 @@ def described(value: Any) -> str:
     return f"{name}[{', '.join('?' if size is None else str(size) for size in shape)}]"
 
 
-def require_instance(value: Any, due: type, where: str) -> None:
-    """Raises OwnCodeError unless what is registered is of the type `due`; `where` names it."""
-    if not isinstance(value, due):
-        found = source_of(value) if callable(value) else repr(value)
-        raise OwnCodeError(f"{where} = {found}, where a {due.__name__} is due")
-
-
 def require_made(value: Any, due: type, source: str) -> None:
     """Raises OwnCodeError unless what the builder `source` has returned is of the type `due`."""
     if not isinstance(value, due):
         raise OwnCodeError(f"{source} gives {described(value)}, where a {due.__name__} is due")
-
-
-def _inner(function: Any) -> Any:
-    """The function inside of `functools.partial` and of decorators."""
-    while isinstance(function, partial):
-        function = function.func
-    return inspect.unwrap(function) if callable(function) else function

@@ -9,12 +9,13 @@ import tensorflow as tf
 from tf_agents.networks import network
 from tf_agents.specs import tensor_spec
 
+from tfdqn.config.own_code import source_of
 from tfdqn.networks.heads.head import Head
 from tfdqn.networks.layers.memory import Memory
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.layers.statistics import RunningStatistics
 from tfdqn.networks.noise import Noise
-from tfdqn.networks.own_parts import fits, misfit, source_of
+from tfdqn.networks.own_parts import fits, misfit
 from tfdqn.networks.torsos.torso import Observation, Torso, batch_of
 from tfdqn.storage.arrays import check_arrays
 from tfdqn.task_spec import TaskSpec

@@ -5,6 +5,7 @@ from contextlib import suppress
 from msgspec import structs
 
 from tfdqn import config as configuration
+from tfdqn.config.own_code import require_function, require_name
 from tfdqn.config.user_modules import import_user_module
 from tfdqn.errors import EnvironmentFailedError, TaskError
 from tfdqn.task_spec import TaskSpec
@@ -20,9 +21,17 @@ from tfdqn.tasks.suites.suite import Suite, TaskEntry
 _GYMNASIUM = "gymnasium"  # the suite of every id that belongs to no other
 SUITES: dict[str, Suite] = {_GYMNASIUM: GymnasiumSuite(), "ALE": AtariSuite(), "envpool": EnvPoolSuite()}
 
+_METHODS = {"check": ["task"], "describe": ["task"], "environments": ["task", "render_mode"], "installed": []}
+
 
 def register_suite(name: str, suite: Suite) -> None:
-    """Adds a suite, which has the ids that begin with "name/" and all tasks with `task.suite = "name"`."""
+    """Adds a suite, which has the ids that begin with "name/" and all tasks with `task.suite = "name"`.
+
+    Raises OwnCodeError for a name that no task can have, and for an object that lacks a method of `Suite`.
+    """
+    require_name(name, "register_suite")
+    for method, parameters in _METHODS.items():
+        require_function(getattr(suite, method, None), f'register_suite("{name}").{method}', *parameters)
     SUITES[name] = suite
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Literal
 
 from tfdqn.config import Config, toml
+from tfdqn.config.own_code import require_function, require_instance
 from tfdqn.records import Evaluation, Summary
 from tfdqn.storage.json_lines import append_line, put_aside
 from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir
@@ -30,7 +31,11 @@ def register_tracker(name: str, make: MakeTracker) -> None:
     Args:
       name: its name in messages.
       make: makes it, in a thread of its own; returns None if the configuration asks for none.
+
+    Raises OwnCodeError for a name that is no text, and for anything but such a function.
     """
+    require_instance(name, str, "register_tracker: the name")
+    require_function(make, f'register_tracker("{name}")', "config", "run", "part")
     TRACKERS[name] = make
 
 

@@ -1,14 +1,15 @@
 """A kind of item is named in the configuration: the package's, or one that a module of the user's registers."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.support.random_episodes import VECTOR
 from tests.support.tiny_runs import tiny
-from tfdqn.errors import ConfigError
-from tfdqn.replay.items.kinds import make_item_kind
+from tfdqn.errors import ConfigError, OwnCodeError
+from tfdqn.replay.items.kinds import make_item_kind, register_item_kind
 from tfdqn.training.train import train
 
 HALVES = "tests.support.half_items:halves"
@@ -35,3 +36,35 @@ def test_a_kind_that_nobody_registers_is_one_line(item: str, problem: str) -> No
     with pytest.raises(ConfigError) as caught:
         make_item_kind(tiny(f"replay.item={item}"), VECTOR)
     assert str(caught.value).startswith(f'replay.item = "{item}": ') and problem in str(caught.value)
+
+
+class Halved:
+    """Has some of what a kind of items has."""
+
+    signature, examples_per_item, transitions_per_item, copies = (), 1, 1, 1.0
+
+    def __init__(self, config: Any, task_spec: Any) -> None: ...
+
+    def writer(self, clients: Any, num_envs: int) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "said"),
+    [
+        ("a:b", Halved, r"^register_item_kind: the name is .a:b., where text without"),
+        ("thirds", None, r'^register_item_kind\("thirds"\) = None, where a function of \(config, task_spec\) is due$'),
+        ("thirds", lambda config: 0, r'^register_item_kind\("thirds"\) = <lambda> at .* takes \(config\), where'),
+    ],
+)
+def test_what_is_no_kind_is_refused_when_it_is_registered(name: str, make: Any, said: str) -> None:
+    with pytest.raises(OwnCodeError, match=said):
+        register_item_kind(name, make)
+
+
+def test_a_kind_that_lacks_something_is_named_with_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfdqn.replay.items.kinds._KINDS", {})
+    register_item_kind("halved", Halved)  # type: ignore[arg-type]
+    lacking = "fills_servers_evenly, priority_scale, decode, flush, state, load_state"
+    said = rf"^Halved at \S+/test_kinds\.py:\d+ gives Halved, which lacks {lacking} of an ItemKind$"
+    with pytest.raises(OwnCodeError, match=said):
+        make_item_kind(tiny("replay.item=tests.support.half_items:halved"), VECTOR)

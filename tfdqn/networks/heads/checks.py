@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from tfdqn.config.own_code import is_own, require_function, require_instance, source_of
 from tfdqn.networks.heads.head import BranchesKind, Head, HeadKind
-from tfdqn.networks.own_parts import is_own, require_function, require_instance, require_made, source_of
+from tfdqn.networks.own_parts import require_made
 
 
 def check_head_kind(kind: Any, where: str) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfdqn.config.own_code import is_own, require_function, require_instance, source_of
 from tfdqn.errors import OwnCodeError
 from tfdqn.networks.layers.plain import LayerFactory
-from tfdqn.networks.own_parts import fits, is_own, misfit, require_function, require_instance, require_made, source_of
+from tfdqn.networks.own_parts import fits, misfit, require_made
 from tfdqn.networks.torsos.torso import Observation, Torso, TorsoKind, batch_of
 
 

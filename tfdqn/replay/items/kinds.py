@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import reverb
 import tensorflow as tf
 
 from tfdqn.config import Config
+from tfdqn.config.own_code import is_own, require_function, require_name, source_of
 from tfdqn.config.user_modules import import_user_module
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ConfigError, OwnCodeError
 from tfdqn.replay.interfaces import Examples, Writer
 from tfdqn.replay.items.blocks import BlockItems, PerMemberItems
 from tfdqn.replay.items.frames import FrameItems
@@ -58,7 +59,11 @@ def register_item_kind(name: str, make: Maker) -> None:
     Args:
       name: the kind's name.
       make: makes the kind of a configuration and a task; raises ConfigError if the task can't be stored so.
+
+    Raises OwnCodeError for a name that no configuration can have, and for anything but such a function.
     """
+    require_name(name, "register_item_kind")
+    require_function(make, f'register_item_kind("{name}")', "config", "task_spec")
     _KINDS[name] = make
 
 
@@ -77,12 +82,21 @@ def make_item_kind(config: Config, task_spec: TaskSpec) -> ItemKind:
     if name not in _KINDS:
         raise ConfigError(f'replay.item = "{item}": {module} registers no "{name}"; there are {", ".join(_KINDS)}')
     kind = _KINDS[name](config, task_spec)
+    if is_own(_KINDS[name]):
+        _check_made(kind, source_of(_KINDS[name]))
     if config.priorities.are_used and kind.examples_per_item > 1:
         raise ConfigError(
             f"priorities.exponent = {config.priorities.exponent} needs items of one example each, and an item of "
             f'replay.item = "{item}" holds {kind.examples_per_item}'
         )
     return kind
+
+
+def _check_made(kind: Any, source: str) -> None:
+    """Raises OwnCodeError unless what the maker `source` gives has what an `ItemKind` has."""
+    needed = [name for name in (*ItemKind.__annotations__, *vars(ItemKind)) if not name.startswith("_")]
+    if lacking := [name for name in needed if not hasattr(kind, name)]:
+        raise OwnCodeError(f"{source} gives {source_of(kind)}, which lacks {', '.join(lacking)} of an ItemKind")
 
 
 def num_servers(config: Config) -> int:
