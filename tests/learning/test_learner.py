@@ -21,7 +21,7 @@ def no_modules_of_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tfdqn.config.user_modules._packages", set())  # the tests themselves may be in it
 
 
-class Updates(SimpleNamespace):
+class FakeUpdater(SimpleNamespace):
     """Makes one update, whose metrics are 1 but for those given, or raises `error`."""
 
     def __call__(self, owed: int) -> UpdateResult:
@@ -39,7 +39,7 @@ class Updates(SimpleNamespace):
 
 def learner(own: str, error: Exception | None = None, **metrics: float) -> Learner:
     arrays = {name: np.float32([value]) for name, value in metrics.items()}
-    updater: Any = Updates(error=error, metrics=arrays)
+    updater: Any = FakeUpdater(error=error, metrics=arrays)
     return Learner(updater, WeightsBoard(), lambda priorities: None, own)
 
 
