@@ -96,7 +96,7 @@ def own_updates_are_one_line(own: str, is_tracing: bool = False) -> Iterator[Non
         raise
     except Exception as error:
         is_of_operation = type(error).__name__ in _FAULTS_OF_OPERATIONS
-        is_of_tracing = is_tracing and isinstance(error, ValueError | TypeError | LookupError)
+        is_of_tracing = is_tracing and isinstance(error, ValueError | TypeError | LookupError) and not _is_ours(error)
         if not own or _own_frame(error) or not (is_of_operation or is_of_tracing):
             raise
         if traced := _own_operation(error):
@@ -109,6 +109,12 @@ def own_updates_are_one_line(own: str, is_tracing: bool = False) -> Iterator[Non
             raise
         reason = f"{type(error).__name__}: {_reason(error)}"
         raise OwnCodeError(f"{line}: {reason}", "".join(traceback.format_exception(error))) from error
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether a line of this package, rather than one that it called, raised an error."""
+    *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
+    return _module(innermost).partition(".")[0] == __name__.partition(".")[0]
 
 
 def _own_operation(error: BaseException) -> tuple[str, str] | None:

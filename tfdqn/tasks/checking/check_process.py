@@ -59,7 +59,10 @@ def _result(task: Task, process: BaseProcess, connection: Connection, tell: Tell
         about, steps, total = sent
         where = f"{about}, after {counted(steps, 'step')}"
         tell(about, steps, total)
-    process.join()
+    process.join(_ENDS_SECONDS)  # it has ended, or has closed the pipe and ends
+    if process.exitcode is None:
+        process.kill()
+        process.join(_ENDS_SECONDS)
     assert process.exitcode is not None
     line = f"{task.id}, {where}: its process {how_it_ended(process.exitcode)}"
     return TaskCheck(task=task.id, can_train=False, findings=(Finding("the task", "no", line),))
@@ -83,4 +86,4 @@ def _end(process: BaseProcess) -> None:
         os.kill(process.pid, signal.SIGINT)
         process.join(_ENDS_SECONDS)
         process.kill()
-    process.join()
+    process.join(_ENDS_SECONDS)
