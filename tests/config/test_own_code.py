@@ -35,18 +35,18 @@ def test_a_function_may_take_more_than_it_is_given_if_that_has_defaults() -> Non
     for function in (own, decorated, print, lambda *arguments: 0):
         require_function(function, "it", "a")
     require_function(own, "it", "a", "b")
-    with pytest.raises(OwnCodeError, match=r"it = own at .* takes \(a, b=0, \*, c=0\), where \(a, b, c\) is due"):
+    with pytest.raises(OwnCodeError, match=r"it = own at .* takes \(a, b=0, \*, c=0\); expected \(a, b, c\)"):
         require_function(own, "it", "a", "b", "c")
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        (3, "the name is of type int, where text is due"),
-        (None, "the name is None, where text is due"),
-        ("", 'the name is "", where text without "/" and ":" is due'),
-        ("a/b", 'the name is "a/b", where text without "/" and ":" is due'),
-        ("a:b", 'the name is "a:b", where text without "/" and ":" is due'),
+        (3, "the name is of type int; expected text"),
+        (None, "the name is None; expected text"),
+        ("", 'the name is ""; expected text without "/" and ":"'),
+        ("a/b", 'the name is "a/b"; expected text without "/" and ":"'),
+        ("a:b", 'the name is "a:b"; expected text without "/" and ":"'),
     ],
 )
 def test_a_name_is_text_that_a_configuration_can_have(name: object, said: str) -> None:

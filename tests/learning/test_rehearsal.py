@@ -26,11 +26,11 @@ def rehearsed(config: Config) -> int:
 @pytest.mark.parametrize(
     ("mistake", "said"),
     {
-        "numpy float64": OWN + r"a NumPy array float64\[3, 3\], where a NumPy array float32\[3, 3\] is due$",
-        "numpy other": OWN + r"\S+, where TensorFlow gives \S+ by the same weights$",
-        "numpy mean": OWN + r"a NumPy array float32\[3\], where a NumPy array float32\[3, 3\] is due$",
-        "numpy nothing": r"^what torso_numpy at \S+ gives = None, where a function of \(weights, observation\) is due$",
-        "numpy one parameter": r" takes \(weights\), where \(weights, observation\) is due$",
+        "numpy float64": OWN + r"a NumPy array float64\[3, 3\]; expected a NumPy array float32\[3, 3\]$",
+        "numpy other": OWN + r"\S+, where TensorFlow computes \S+ by the same weights$",
+        "numpy mean": OWN + r"a NumPy array float32\[3\]; expected a NumPy array float32\[3, 3\]$",
+        "numpy nothing": r"^the result of torso_numpy at \S+ = None; expected a function of \(weights, observation\)$",
+        "numpy one parameter": r" takes \(weights\); expected \(weights, observation\)$",
     }.items(),
 )
 def test_each_mistake_in_numpy_is_one_line(mistake: str, said: str) -> None:

@@ -57,15 +57,15 @@ def test_a_users_module_that_cannot_be_imported_is_one_line(kind, tmp_path, monk
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        ("register_suite('a/b', Suite())", 'register_suite: the name is "a/b", where text without "/" and ":" is due'),
-        ("register_suite('a', 3)", 'register_suite("a").check = None, where a function of (task) is due'),
+        ("register_suite('a/b', Suite())", 'register_suite: the name is "a/b"; expected text without "/" and ":"'),
+        ("register_suite('a', 3)", 'register_suite("a").check = None; expected a function of (task)'),
         (
             "register_suite('a', Suite)",
-            'register_suite("a").check = Suite.check at {file}:3 takes (self, task), where (task) is due',
+            'register_suite("a").check = Suite.check at {file}:3 takes (self, task); expected (task)',
         ),
         (
             "register_suite('a', Suite())",
-            'register_suite("a").describe = Suite.describe at {file}:4 takes (), where (task) is due',
+            'register_suite("a").describe = Suite.describe at {file}:4 takes (); expected (task)',
         ),
     ],
 )

@@ -82,17 +82,13 @@ def test_a_tracker_from_outside_the_package_is_told_what_the_runs_own_files_say(
 @pytest.mark.parametrize(
     ("name", "make", "said"),
     [
-        (3, lambda *_: None, "^register_tracker: the name = 3, where a str is due$"),
+        (3, lambda *_: None, "^register_tracker: the name = 3; expected a str$"),
         (
             "notebook",
             Notebook,
             r'^register_tracker\("notebook"\) = Notebook at .* takes \(\), where \(config, run, part\) is',
         ),
-        (
-            "notebook",
-            None,
-            r'^register_tracker\("notebook"\) = None, where a function of \(config, run, part\) is due$',
-        ),
+        ("notebook", None, r'^register_tracker\("notebook"\) = None; expected a function of \(config, run, part\)$'),
     ],
 )
 def test_what_makes_no_tracker_is_refused_when_it_is_registered(name: Any, make: Any, said: str) -> None:

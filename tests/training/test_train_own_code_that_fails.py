@@ -62,12 +62,12 @@ def write(folder: Path, fault: str, *overrides: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "overrides", "said"),
     [
-        ("loss mean", (), "loss = float32[], where float32[16] is due"),
-        ("td_error column", (), "td_error = float32[16, 1], where float32[16] is due"),
-        ("loss float64", (), "loss = float64[16], where float32[16] is due"),
-        ("q_tm1 mean", (), "q_tm1 = float32[], where float32[16, 2] is due"),
-        ("td_error mean", ("ensemble.size=3",), "td_error = float32[], where float32[3, 16] is due"),
-        ("nothing", (), "NoneType, where a LossOutput is due"),
+        ("loss mean", (), "loss = float32[]; expected float32[16]"),
+        ("td_error column", (), "td_error = float32[16, 1]; expected float32[16]"),
+        ("loss float64", (), "loss = float64[16]; expected float32[16]"),
+        ("q_tm1 mean", (), "q_tm1 = float32[]; expected float32[16, 2]"),
+        ("td_error mean", ("ensemble.size=3",), "td_error = float32[]; expected float32[3, 16]"),
+        ("nothing", (), "NoneType; expected a LossOutput"),
     ],
 )
 def test_what_a_loss_gives_of_another_shape_is_named_before_the_first_update(

@@ -118,8 +118,8 @@ def check_output(output: Any, examples: Sequence[int | None], actions: Sequence[
       source: the name of the loss, for the error.
     """
     if not isinstance(output, LossOutput):
-        raise OwnCodeError(f"{source} gives {described(output)}, where a LossOutput is due")
+        raise OwnCodeError(f"{source} returned {described(output)}; expected a LossOutput")
     for field, value in output._asdict().items():
         shape = [*examples, *actions] if field == "q_tm1" else [*examples]
         if not fits(value, shape):
-            raise misfit(f"{source} gives {field} =", value, shape)
+            raise misfit(f"{source} returned {field} =", value, shape)

@@ -36,16 +36,16 @@ def own_among(*functions: Any) -> str:
 def require_name(name: Any, where: str) -> None:
     """Raises OwnCodeError unless a configuration can name it: text without "/" and ":"; `where` registers it."""
     if not isinstance(name, str):
-        raise OwnCodeError(f"{where}: the name is {of_type(name)}, where text is due")
+        raise OwnCodeError(f"{where}: the name is {of_type(name)}; expected text")
     if not name or "/" in name or ":" in name:
-        raise OwnCodeError(f'{where}: the name is "{name}", where text without "/" and ":" is due')
+        raise OwnCodeError(f'{where}: the name is "{name}"; expected text without "/" and ":"')
 
 
 def require_function(function: Any, where: str, *parameters: str) -> None:
     """Raises OwnCodeError unless `function` can be called with these arguments by position; `where` names it."""
     due = f"({', '.join(parameters)})"
     if not callable(function):
-        raise OwnCodeError(f"{where} = {function!r}, where a function of {due} is due")
+        raise OwnCodeError(f"{where} = {function!r}; expected a function of {due}")
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # it isn't written in Python
@@ -55,14 +55,14 @@ def require_function(function: Any, where: str, *parameters: str) -> None:
     except TypeError:
         names = [each.replace(annotation=each.empty) for each in signature.parameters.values()]
         taken = signature.replace(parameters=names, return_annotation=signature.empty)
-        raise OwnCodeError(f"{where} = {source_of(function)} takes {taken}, where {due} is due") from None
+        raise OwnCodeError(f"{where} = {source_of(function)} takes {taken}; expected {due}") from None
 
 
 def require_instance(value: Any, due: type, where: str) -> None:
     """Raises OwnCodeError unless what is registered is of the type `due`; `where` names it."""
     if not isinstance(value, due):
         found = source_of(value) if callable(value) else repr(value)
-        raise OwnCodeError(f"{where} = {found}, where a {due.__name__} is due")
+        raise OwnCodeError(f"{where} = {found}; expected a {due.__name__}")
 
 
 def _inner(function: Any) -> Any:

@@ -67,10 +67,10 @@ def _check_numpy(config: Config, task_spec: TaskSpec, own: str) -> None:
         return
     due = network(observation)[0].numpy()
     if not isinstance(found, np.ndarray) or found.dtype != due.dtype or found.shape != due.shape:
-        raise OwnCodeError(f"{own}: in NumPy, Q is {described(found)}, where {described(due)} is due")
+        raise OwnCodeError(f"{own}: in NumPy, Q is {described(found)}; expected {described(due)}")
     differences = np.abs(found - due)
     if differences.max() > _TOLERANCE * max(np.abs(due).max(), 1.0):
         worst = np.unravel_index(differences.argmax(), due.shape)
         raise OwnCodeError(
-            f"{own}: in NumPy, Q is {found[worst]:.6g}, where TensorFlow gives {due[worst]:.6g} by the same weights"
+            f"{own}: in NumPy, Q is {found[worst]:.6g}, where TensorFlow computes {due[worst]:.6g} by the same weights"
         )

@@ -142,7 +142,7 @@ def _numpy_head(config: Config, task_spec: TaskSpec) -> NumpyHead | None:
 def _made_in_numpy(function: NumpyFunction, make: Callable[..., NumpyFunction], *parameters: str) -> NumpyFunction:
     """Returns the `function` that `make` has made; raises OwnCodeError unless it takes these arguments."""
     if is_own(make):
-        require_function(function, f"what {source_of(make)} gives", *parameters)
+        require_function(function, f"the result of {source_of(make)}", *parameters)
     return function
 
 

@@ -21,8 +21,8 @@ def fits(value: Any, shape: Sequence[int | None], dtype: tf.DType = tf.float32) 
 
 
 def misfit(what: str, value: Any, shape: Sequence[int | None], why: str = "") -> OwnCodeError:
-    """The error for a value that does not `fits`: `what` it is, which value it has, and `why` another is due."""
-    return OwnCodeError(f"{what} {described(value)}, where {described(tf.TensorSpec(shape, tf.float32))} is due{why}")
+    """The error for a value that does not `fits`: `what` it is, which value it has, and `why` that is wrong."""
+    return OwnCodeError(f"{what} {described(value)}; expected {described(tf.TensorSpec(shape, tf.float32))}{why}")
 
 
 def described(value: Any) -> str:
@@ -39,4 +39,4 @@ def described(value: Any) -> str:
 def require_made(value: Any, due: type, source: str) -> None:
     """Raises OwnCodeError unless what the builder `source` has returned is of the type `due`."""
     if not isinstance(value, due):
-        raise OwnCodeError(f"{source} gives {described(value)}, where a {due.__name__} is due")
+        raise OwnCodeError(f"{source} returned {described(value)}; expected a {due.__name__}")

@@ -69,7 +69,7 @@ class QNetwork(network.Network):
             q_values = self.head.q_values(outputs)
             shape = [*self._factory.leading, *batch_of(observation), *self._actions]
             if not fits(q_values, shape):
-                raise misfit(f"{source_of(self.head.q_values)} gives", q_values, shape)
+                raise misfit(f"{source_of(self.head.q_values)} returned", q_values, shape)
         return q_values, network_state
 
     def outputs(

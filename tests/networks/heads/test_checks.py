@@ -12,18 +12,18 @@ from tfdqn.networks.factory import network_to_load
 from tfdqn.networks.heads.head import BranchesKind, HeadKind
 from tfdqn.networks.heads.table import HEADS
 
-Q_VALUES = r"MistakenHead\.q_values at \S+/mistaken_network\.py:\d+ gives "
+Q_VALUES = r"MistakenHead\.q_values at \S+/mistaken_network\.py:\d+ returned "
 
 
 @pytest.mark.parametrize(
     ("mistake", "said"),
     {
-        "nothing": r"head at \S+/mistaken_network\.py:\d+ gives NoneType, where a Head is due",
-        "no noise": r"outputs of head at .* takes \(features\), where \(features, noise\) is due",
-        "one column": Q_VALUES + r"float32\[1, 1\], where float32\[1, 3\] is due",
-        "no batch": Q_VALUES + r"float32\[3\], where float32\[1, 3\] is due",
-        "actions": Q_VALUES + r"int64\[1\], where float32\[1, 3\] is due",
-        "none": Q_VALUES + r"NoneType, where float32\[1, 3\] is due",
+        "nothing": r"head at \S+/mistaken_network\.py:\d+ returned NoneType; expected a Head",
+        "no noise": r"outputs of head at .* takes \(features\); expected \(features, noise\)",
+        "one column": Q_VALUES + r"float32\[1, 1\]; expected float32\[1, 3\]",
+        "no batch": Q_VALUES + r"float32\[3\]; expected float32\[1, 3\]",
+        "actions": Q_VALUES + r"int64\[1\]; expected float32\[1, 3\]",
+        "none": Q_VALUES + r"NoneType; expected float32\[1, 3\]",
     }.items(),
 )
 def test_each_mistake_is_one_line_that_names_the_function(mistake: str, said: str) -> None:
@@ -36,14 +36,14 @@ def test_each_mistake_is_one_line_that_names_the_function(mistake: str, said: st
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        (MistakenHead, r"HEADS\[MistakenAgent\] = MistakenHead at .*, where a HeadKind is due"),
-        (3, r"HEADS\[MistakenAgent\] = 3, where a HeadKind is due"),
+        (MistakenHead, r"HEADS\[MistakenAgent\] = MistakenHead at .*; expected a HeadKind"),
+        (3, r"HEADS\[MistakenAgent\] = 3; expected a HeadKind"),
         (HeadKind(lambda width: None), r".*\.build = .* takes \(width\), where \(config, width, num_actions, make\)"),
-        (HeadKind(MistakenHead, lambda a, b: None), r".*\.in_numpy = .* takes \(a, b\), where \(config\) is due"),
-        (HeadKind(MistakenHead, branches=MistakenHead), r".*\.branches = MistakenHead at .* a BranchesKind is due"),
+        (HeadKind(MistakenHead, lambda a, b: None), r".*\.in_numpy = .* takes \(a, b\); expected \(config\)"),
+        (HeadKind(MistakenHead, branches=MistakenHead), r".*\.branches = MistakenHead at .*; expected a BranchesKind"),
         (
             HeadKind(MistakenHead, branches=BranchesKind(MistakenHead, len)),
-            r".*\.branches\.in_numpy = len takes \(obj.*\), where \(config, num_actions\) is due",
+            r".*\.branches\.in_numpy = len takes \(obj.*\); expected \(config, num_actions\)",
         ),
     ],
 )

@@ -14,25 +14,25 @@ from tfdqn.networks.torsos.torso import Torso, TorsoKind
 
 SPEC = vector_spec(5, 3)
 BUILDER = r"torso at \S+/mistaken_network\.py:\d+"
-FEATURES = r"torso\.<locals>\.features at \S+/mistaken_network\.py:\d+ gives "
+FEATURES = r"torso\.<locals>\.features at \S+/mistaken_network\.py:\d+ returned "
 
 
 @pytest.mark.parametrize(
     ("mistake", "said"),
     {
-        "tuple": BUILDER + " gives tuple, where a Torso is due",
-        "nothing": BUILDER + " gives NoneType, where a Torso is due",
-        "float width": BUILDER + r" gives Torso\.width = 8\.0, where a whole number of at least 1 is due",
-        "no width": BUILDER + r" gives Torso\.width = 0, where a whole number of at least 1 is due",
-        "no function": rf"Torso\.features of {BUILDER} = 3, where a function of \(observation\) is due",
-        "two parameters": r"Torso\.features of .* takes \(observation, more\), where \(observation\) is due",
-        "width": FEATURES + r"float32\[1, 3\], where float32\[1, 8\] is due: 8 is Torso\.width",
-        "dtype": FEATURES + r"float16\[1, 8\], where float32\[1, 8\] is due",
-        "list": FEATURES + r"list, where float32\[1, 8\] is due",
-        "none": FEATURES + r"NoneType, where float32\[1, 8\] is due",
-        "array": FEATURES + r"a NumPy array float32\[1, 8\], where float32\[1, 8\] is due",
-        "flat": FEATURES + r"float32\[8\], where float32\[1, 8\] is due",
-        "mean of the batch": FEATURES + r"float32\[1, 8\], where float32\[3, 8\] is due",
+        "tuple": BUILDER + " returned tuple; expected a Torso",
+        "nothing": BUILDER + " returned NoneType; expected a Torso",
+        "float width": BUILDER + r" returned Torso\.width = 8\.0; expected a whole number of at least 1",
+        "no width": BUILDER + r" returned Torso\.width = 0; expected a whole number of at least 1",
+        "no function": rf"Torso\.features of {BUILDER} = 3; expected a function of \(observation\)",
+        "two parameters": r"Torso\.features of .* takes \(observation, more\); expected \(observation\)",
+        "width": FEATURES + r"float32\[1, 3\]; expected float32\[1, 8\]: 8 is Torso\.width",
+        "dtype": FEATURES + r"float16\[1, 8\]; expected float32\[1, 8\]",
+        "list": FEATURES + r"list; expected float32\[1, 8\]",
+        "none": FEATURES + r"NoneType; expected float32\[1, 8\]",
+        "array": FEATURES + r"a NumPy array float32\[1, 8\]; expected float32\[1, 8\]",
+        "flat": FEATURES + r"float32\[8\]; expected float32\[1, 8\]",
+        "mean of the batch": FEATURES + r"float32\[1, 8\]; expected float32\[3, 8\]",
     }.items(),
 )
 def test_each_mistake_is_one_line_that_names_the_function(mistake: str, said: str) -> None:
@@ -50,12 +50,12 @@ def test_features_in_pieces_on_several_devices_are_not_checked() -> None:
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        (Torso, r"TORSOS\[MistakenNetwork\] = Torso at .*, where a TorsoKind is due"),
+        (Torso, r"TORSOS\[MistakenNetwork\] = Torso at .*; expected a TorsoKind"),
         (TorsoKind(lambda settings, task_spec: None), r".*\.build = .* takes \(settings, task_spec\), where "),
-        (TorsoKind(None), r".*\.build = None, where a function of \(settings, task_spec, make\) is due"),
+        (TorsoKind(None), r".*\.build = None; expected a function of \(settings, task_spec, make\)"),
         (TorsoKind(Torso, in_numpy=Torso._make), r".*\.build = Torso"),
         (TorsoKind(lambda *_: None, in_numpy=lambda weights: None), r".*\.in_numpy = .* takes \(weights\), where "),
-        (TorsoKind(lambda *_: None, hidden=3), r".*\.hidden = 3, where a function of \(settings\) is due"),
+        (TorsoKind(lambda *_: None, hidden=3), r".*\.hidden = 3; expected a function of \(settings\)"),
     ],
 )
 def test_what_is_no_kind_of_torso_is_refused_when_it_is_registered(kind: Any, said: str) -> None:

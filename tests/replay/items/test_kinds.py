@@ -52,7 +52,7 @@ class Halved:
     ("name", "make", "said"),
     [
         ("a:b", Halved, r"^register_item_kind: the name is .a:b., where text without"),
-        ("thirds", None, r'^register_item_kind\("thirds"\) = None, where a function of \(config, task_spec\) is due$'),
+        ("thirds", None, r'^register_item_kind\("thirds"\) = None; expected a function of \(config, task_spec\)$'),
         ("thirds", lambda config: 0, r'^register_item_kind\("thirds"\) = <lambda> at .* takes \(config\), where'),
     ],
 )
@@ -65,6 +65,6 @@ def test_a_kind_that_lacks_something_is_named_with_what_it_lacks(monkeypatch: py
     monkeypatch.setattr("tfdqn.replay.items.kinds._KINDS", {})
     register_item_kind("halved", Halved)  # type: ignore[arg-type]
     lacking = "fills_servers_evenly, priority_scale, decode, flush, state, load_state"
-    said = rf"^Halved at \S+/test_kinds\.py:\d+ gives Halved, which lacks {lacking} of an ItemKind$"
+    said = rf"^Halved at \S+/test_kinds\.py:\d+ returned Halved, which lacks {lacking} of an ItemKind$"
     with pytest.raises(OwnCodeError, match=said):
         make_item_kind(tiny("replay.item=tests.support.half_items:halved"), VECTOR)

@@ -38,7 +38,7 @@ def checked_torso(torso: Any, build: Callable[..., Any], make: LayerFactory, giv
     source = source_of(build)
     require_made(torso, Torso, source)
     if isinstance(torso.width, bool) or not isinstance(torso.width, int) or torso.width < 1:
-        raise OwnCodeError(f"{source} gives Torso.width = {torso.width!r}, where a whole number of at least 1 is due")
+        raise OwnCodeError(f"{source} returned Torso.width = {torso.width!r}; expected a whole number of at least 1")
     require_function(torso.features, f"Torso.features of {source}", "observation")
     return torso if gives_pieces else torso._replace(features=partial(_checked_features, torso, make))
 
@@ -48,5 +48,5 @@ def _checked_features(torso: Torso, make: LayerFactory, observation: Observation
     shape = [*batch_of(observation), torso.width]
     shapes = [[*make.leading, *shape], shape]  # all members share features that no layer has computed
     if not any(fits(features, each, make.compute_dtype) for each in shapes):
-        raise misfit(f"{source_of(torso.features)} gives", features, shapes[0], f": {torso.width} is Torso.width")
+        raise misfit(f"{source_of(torso.features)} returned", features, shapes[0], f": {torso.width} is Torso.width")
     return features

@@ -96,7 +96,7 @@ def _check_made(kind: Any, source: str) -> None:
     """Raises OwnCodeError unless what the maker `source` gives has what an `ItemKind` has."""
     needed = [name for name in (*ItemKind.__annotations__, *vars(ItemKind)) if not name.startswith("_")]
     if lacking := [name for name in needed if not hasattr(kind, name)]:
-        raise OwnCodeError(f"{source} gives {source_of(kind)}, which lacks {', '.join(lacking)} of an ItemKind")
+        raise OwnCodeError(f"{source} returned {source_of(kind)}, which lacks {', '.join(lacking)} of an ItemKind")
 
 
 def num_servers(config: Config) -> int:
