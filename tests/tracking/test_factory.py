@@ -86,7 +86,7 @@ def test_a_tracker_from_outside_the_package_is_told_what_the_runs_own_files_say(
         (
             "notebook",
             Notebook,
-            r'^register_tracker\("notebook"\) = Notebook at .* takes \(\), where \(config, run, part\) is',
+            r'^register_tracker\("notebook"\) = Notebook at .* takes \(\); expected \(config, run, part\)',
         ),
         ("notebook", None, r'^register_tracker\("notebook"\) = None; expected a function of \(config, run, part\)$'),
     ],

@@ -42,7 +42,7 @@ def own_loss(settings, networks, batch):
 
 LOSSES[Own] = own_loss
 """
-OWN = 'agent.kind = "failing_loss:own": own_loss gives '
+OWN = 'agent.kind = "failing_loss:own": own_loss returned '
 
 
 @pytest.fixture

@@ -51,10 +51,10 @@ def test_features_in_pieces_on_several_devices_are_not_checked() -> None:
     ("kind", "said"),
     [
         (Torso, r"TORSOS\[MistakenNetwork\] = Torso at .*; expected a TorsoKind"),
-        (TorsoKind(lambda settings, task_spec: None), r".*\.build = .* takes \(settings, task_spec\), where "),
+        (TorsoKind(lambda settings, task_spec: None), r".*\.build = .* takes \(settings, task_spec\); expected "),
         (TorsoKind(None), r".*\.build = None; expected a function of \(settings, task_spec, make\)"),
         (TorsoKind(Torso, in_numpy=Torso._make), r".*\.build = Torso"),
-        (TorsoKind(lambda *_: None, in_numpy=lambda weights: None), r".*\.in_numpy = .* takes \(weights\), where "),
+        (TorsoKind(lambda *_: None, in_numpy=lambda weights: None), r".*\.in_numpy = .* takes \(weights\); expected "),
         (TorsoKind(lambda *_: None, hidden=3), r".*\.hidden = 3; expected a function of \(settings\)"),
     ],
 )

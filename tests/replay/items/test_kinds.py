@@ -51,7 +51,7 @@ class Halved:
 @pytest.mark.parametrize(
     ("name", "make", "said"),
     [
-        ("a:b", Halved, r"^register_item_kind: the name is .a:b., where text without"),
+        ("a:b", Halved, r"^register_item_kind: the name is .a:b.; expected text without"),
         ("thirds", None, r'^register_item_kind\("thirds"\) = None; expected a function of \(config, task_spec\)$'),
         ("thirds", lambda config: 0, r'^register_item_kind\("thirds"\) = <lambda> at .* takes \(config\), where'),
     ],
