@@ -38,7 +38,7 @@ def test_each_mistake_is_one_line_that_names_the_function(mistake: str, said: st
     [
         (MistakenHead, r"HEADS\[MistakenAgent\] = MistakenHead at .*; expected a HeadKind"),
         (3, r"HEADS\[MistakenAgent\] = 3; expected a HeadKind"),
-        (HeadKind(lambda width: None), r".*\.build = .* takes \(width\); expected \(config, width, num_actions, make\)"),
+        (HeadKind(lambda width: None), r".*\.build = .* takes \(width\); expected \(config, width, num_actions"),
         (HeadKind(MistakenHead, lambda a, b: None), r".*\.in_numpy = .* takes \(a, b\); expected \(config\)"),
         (HeadKind(MistakenHead, branches=MistakenHead), r".*\.branches = MistakenHead at .*; expected a BranchesKind"),
         (
