@@ -53,7 +53,7 @@ class Halved:
     [
         ("a:b", Halved, r"^register_item_kind: the name is .a:b.; expected text without"),
         ("thirds", None, r'^register_item_kind\("thirds"\) = None; expected a function of \(config, task_spec\)$'),
-        ("thirds", lambda config: 0, r'^register_item_kind\("thirds"\) = <lambda> at .* takes \(config\), where'),
+        ("thirds", lambda config: 0, r'^register_item_kind\("thirds"\) = <lambda> at .* takes \(config\); expected'),
     ],
 )
 def test_what_is_no_kind_is_refused_when_it_is_registered(name: str, make: Any, said: str) -> None:
