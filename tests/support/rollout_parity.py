@@ -15,7 +15,7 @@ from tests.support.random_rollouts import SPEC, Acted, config
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.config import MLP, Config, Learner, RAdam
 from tfdqn.learning.strategies import factory
-from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, SharedRolloutUpdater, follow
+from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follow
 from tfdqn.learning.updater import Updater
 from tfdqn.replay.rollout import Rollout
 
@@ -88,11 +88,10 @@ def multi_worker(_: int, xla: str) -> float:
     assert cluster is not None and strategy is not None
     rollout, broadcast = Rollout(config, SPEC), Broadcast(strategy)
     updater = make_updater(config, rollout, strategy, cluster, ["CPU:0"], part=cluster.rank)
-    shared = SharedRolloutUpdater(updater, rollout, broadcast)
     if cluster.rank > 0:
-        follow(shared, broadcast)
+        follow(updater, broadcast, rollout=rollout)
         return 0.0
-    leading = LockstepUpdater(shared, broadcast)
+    leading = LockstepUpdater(updater, broadcast, rollout)
     reached = run(leading, rollout)
     leading.close()
     return difference(local("off"), reached)

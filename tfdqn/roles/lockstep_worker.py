@@ -14,7 +14,7 @@ from tfdqn.config.toml import deviations, parse
 from tfdqn.errors import ClusterError, ConfigError, listed
 from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.strategies.factory import Sampler, make_strategy, make_updater
-from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, SharedRolloutUpdater, follow
+from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, follow
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.priority_updates import PriorityUpdates
@@ -68,8 +68,7 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
     )
     # Each process updates the priorities of what it has sampled; the largest one, for new items, is the chief's alone.
     update_priorities = PriorityUpdates(addresses, PriorityScale(config.priorities))
-    follower = updater if rollout is None else SharedRolloutUpdater(updater, rollout, broadcast)
-    follow(follower, broadcast, update_priorities)
+    follow(updater, broadcast, update_priorities, rollout)
 
 
 def _require_same(config: Config, chief_toml: str, name: str) -> None:

@@ -27,7 +27,7 @@ from tfdqn.learning.strategies.factory import (
     make_strategy,
     make_updater,
 )
-from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, LockstepUpdater, SharedRolloutUpdater
+from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, LockstepUpdater
 from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
 from tfdqn.learning.updater import Updater
 from tfdqn.replay.interfaces import SampledReplay
@@ -121,9 +121,7 @@ class Chief:
             self._say(f"weights, target and optimizer are on {', '.join(held)}")
         if broadcast is None:
             return updater
-        if isinstance(replay, Rollout):
-            updater = SharedRolloutUpdater(updater, replay, broadcast)
-        return LockstepUpdater(updater, broadcast)
+        return LockstepUpdater(updater, broadcast, replay if isinstance(replay, Rollout) else None)
 
     def _sampler(self, task_spec: TaskSpec, replay: SampledReplay) -> SamplerFactory:
         """Makes samplers of the replay that this process learns from."""

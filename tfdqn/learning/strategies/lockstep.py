@@ -2,7 +2,7 @@
 
 Collectives only work if every process issues the same ones in the same order. So before each step the chief sends a
 command, itself by a collective, in which the followers wait until it comes. Without replay all learn from the chief's
-rollout, which the chief sends before each call (`SharedRolloutUpdater`).
+rollout, which it sends before each call.
 """
 
 import io
@@ -87,15 +87,17 @@ class LockstepUpdater(Updater):
     Args:
       updater: makes this process's part of the updates.
       broadcast: sends commands to the followers.
+      rollout: what all learn from; None: each samples replay.
     """
 
-    def __init__(self, updater: Updater, broadcast: Broadcast):
-        self._updater = updater
-        self._broadcast = broadcast
+    def __init__(self, updater: Updater, broadcast: Broadcast, rollout: Rollout | None = None):
+        self._updater, self._broadcast, self._rollout = updater, broadcast, rollout
         self._closed = False
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         self._broadcast.command(_Command.UPDATE)
+        if self._rollout is not None:
+            self._broadcast.arrays(self._rollout.batches)
         return self._updater(owed)
 
     def trace(self) -> None:
@@ -122,37 +124,11 @@ class LockstepUpdater(Updater):
         self._updater.close()
 
 
-class SharedRolloutUpdater(Updater):
-    """The updater in one process. All processes must make the same calls at the same time.
-
-    Args:
-      updater: learns from its share of every batch of `rollout`.
-      rollout: filled by acting in the chief, and by the broadcast in the others.
-      broadcast: sends the chief's batches to all processes.
-    """
-
-    def __init__(self, updater: Updater, rollout: Rollout, broadcast: Broadcast):
-        self._updater, self._rollout, self._broadcast = updater, rollout, broadcast
-
-    def __call__(self, owed: int | None = None) -> UpdateResult:
-        self._rollout.load(self._broadcast.arrays(self._rollout.batches if self._rollout.is_whole else None))
-        return self._updater(owed)
-
-    def trace(self) -> None:
-        self._updater.trace()
-
-    def state(self) -> dict[str, np.ndarray]:
-        return self._updater.state()
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._updater.load_state(arrays)
-
-    def close(self) -> None:
-        self._updater.close()
-
-
 def follow(
-    updater: Updater, broadcast: Broadcast, update_priorities: Callable[[ItemPriorities], None] | None = None
+    updater: Updater,
+    broadcast: Broadcast,
+    update_priorities: Callable[[ItemPriorities], None] | None = None,
+    rollout: Rollout | None = None,
 ) -> None:
     """A follower's side: does what the chief commands until that is to stop.
 
@@ -161,9 +137,12 @@ def follow(
       broadcast: receives the chief's commands.
       update_priorities: is called with the TD errors of the examples that this process has sampled; None: sampling is
         uniform.
+      rollout: takes the batches of the chief's, from which `updater` learns; None: it samples replay.
     """
     while (command := broadcast.command()) is not _Command.STOP:
         if command is _Command.UPDATE:
+            if rollout is not None:
+                rollout.load(broadcast.arrays())
             priorities = updater().priorities
             if priorities is not None and update_priorities is not None:
                 update_priorities(priorities)
