@@ -197,7 +197,7 @@ def _from_replay(config: Config, case: Case, replay: ReverbReplay, devices: Sequ
     def sampler(num_examples: int, device: str | None = None) -> Callable[[], Sample]:
         return make_sampler(replay.addresses, make_item_kind(config, case.spec), num_examples, device)
 
-    return make_updater(config, case.spec, strategy, None, devices, sampler, lambda size: None)
+    return make_updater(config, case.spec, strategy, None, devices, sampler)
 
 
 @contextmanager

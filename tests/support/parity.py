@@ -269,10 +269,7 @@ def units(size: int, optimizer: str, xla: str) -> float:
     def sampler(size: int) -> Callable[[], Sample]:
         return in_turn(all_batches(), size)
 
-    def no_dataset(size: int) -> tf.data.Dataset:
-        raise AssertionError(size)
-
-    updates = factory.make_updater(config, case_spec(), strategy, cluster, ["CPU:0"], sampler, no_dataset)
+    updates = factory.make_updater(config, case_spec(), strategy, cluster, ["CPU:0"], sampler)
     broadcast = Broadcast(strategy)
     if cluster.index > 0:
         follow(updates, broadcast)

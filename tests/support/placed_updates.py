@@ -36,6 +36,6 @@ def main(count: int, *overrides: str) -> None:
                 return make_sampler(replay.addresses, make_item_kind(config, VECTOR), num_examples, device)
 
         strategy = make_strategy(config, None, gpus)
-        updater = make_updater(config, VECTOR, strategy, None, gpus, sampler, lambda size: None)
+        updater = make_updater(config, VECTOR, strategy, None, gpus, sampler)
         numbers_sent = sent(placed(updater), *NUMBERS)
     print(json.dumps(numbers_sent))

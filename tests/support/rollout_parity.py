@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import msgspec
 import numpy as np
-import tensorflow as tf
 
 from tests.support.batches import random_weights
 from tests.support.logical_devices import logical_devices
@@ -36,10 +35,7 @@ def make_updater(config: Config, rollout: Rollout, *where: object, part: int = 0
     def sampler(num_transitions: int, device: str | None = None) -> factory.Sampler:
         return rollout.sampler(num_transitions, part)
 
-    def no_dataset(size: int) -> tf.data.Dataset:
-        raise AssertionError(size)
-
-    return factory.make_updater(config, SPEC, *where, sampler, no_dataset)  # type: ignore[arg-type]
+    return factory.make_updater(config, SPEC, *where, sampler)  # type: ignore[arg-type]
 
 
 def run(updater: Updater, rollout: Rollout) -> dict[str, np.ndarray]:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tfdqn.config import Config
 from tfdqn.config.toml import from_mapping
@@ -57,10 +56,7 @@ def updates_until_right(settings: Config, most: int) -> int:
     def sampler(num_examples: int, device: str | None = None) -> Sampler:
         return replay.sampler(num_examples)
 
-    def no_dataset(num_examples: int) -> tf.data.Dataset:
-        raise AssertionError(num_examples)
-
-    updater = make_updater(settings, SPEC, None, None, ["CPU:0"], sampler, no_dataset)
+    updater = make_updater(settings, SPEC, None, None, ["CPU:0"], sampler)
     learner = Learner(updater, WeightsBoard(), replay.update_priorities)
     while learner.train_steps < most:
         learner.run(settings.learner.updates_per_call)

@@ -18,7 +18,7 @@ from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, follow
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.priority_updates import PriorityUpdates
-from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
+from tfdqn.replay.reverb.sampling import make_sampler
 from tfdqn.replay.rollout import Rollout
 from tfdqn.system.peer_connections import is_reachable
 
@@ -57,15 +57,7 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
             return rollout.sampler(num_transitions, cluster.rank)
         return make_sampler(addresses, kind, num_transitions, device, config.priorities)
 
-    updater = make_updater(
-        config,
-        handshake.task_spec,
-        strategy,
-        cluster,
-        devices,
-        sampler=sampler,
-        make_dataset=lambda size: sample_dataset(addresses, kind, size, config.priorities),
-    )
+    updater = make_updater(config, handshake.task_spec, strategy, cluster, devices, sampler)
     # Each process updates the priorities of what it has sampled; the largest one, for new items, is the chief's alone.
     update_priorities = PriorityUpdates(addresses, PriorityScale(config.priorities))
     follow(updater, broadcast, update_priorities, rollout)

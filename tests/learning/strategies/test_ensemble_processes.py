@@ -32,8 +32,8 @@ def test_a_follower_samples_what_is_its_own(monkeypatch: pytest.MonkeyPatch, con
     invitation = msgspec.json.encode(Handshake(SPEC, SERVERS, dump(config)))
     sampled: list[Any] = []
 
-    def make_updater(*_: object, sampler: Any, make_dataset: object) -> None:
-        sampled.append(sampler(60))
+    def make_updater(*arguments: Any) -> None:
+        sampled.append(arguments[-1](60))
 
     monkeypatch.setattr(lockstep_worker, "is_reachable", lambda address: True)
     monkeypatch.setattr(lockstep_worker, "make_strategy", lambda *_: "a strategy")

@@ -119,7 +119,7 @@ def make_updater(
     cluster: Cluster | None,
     devices: Sequence[str],
     sampler: SamplerFactory,
-    make_dataset: Callable[[int], tf.data.Dataset],
+    make_dataset: Callable[[int], tf.data.Dataset] | None = None,
 ) -> Updater:
     """Makes this process's updater.
 
@@ -130,7 +130,8 @@ def make_updater(
       cluster: the processes that learn together; None: only this one.
       devices: this process's devices.
       sampler: makes samplers of this process's replay.
-      make_dataset: makes a dataset of samples with the given number of transitions; called on an asynchronous worker.
+      make_dataset: makes a dataset of samples with the given number of transitions; called on an asynchronous
+        worker. Only such workers need it.
     """
     settings = config.learner
 
@@ -143,7 +144,7 @@ def make_updater(
         updater = SynchronousUpdater(member, [sampler(_share(config, 1))], config)
         return EnsembleProcessUpdater(updater, cluster.index, strategy)
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):
-        assert cluster is not None
+        assert cluster is not None and make_dataset is not None
         size = settings.updates_per_read * settings.batch_size
         workers = len(cluster.addresses(WORKER))
         return AsynchronousUpdater(config, task_spec, strategy, lambda: make_dataset(size), workers)
