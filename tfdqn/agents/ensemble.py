@@ -1,6 +1,5 @@
 """`EnsembleAgent`: K DQN agents in one, each with its own weights and its own part of the data."""
 
-from collections.abc import Sequence
 from functools import partial
 
 import tensorflow as tf
@@ -27,18 +26,17 @@ class EnsembleAgent(DqnAgent):
     Args:
       config: the configuration.
       task_spec: the task's observations and actions.
-      devices: as of `DqnAgent`.
 
     Raises:
       ConfigError: as `DqnAgent`, or the task doesn't observe what `ensemble` partitions the data by.
     """
 
-    def __init__(self, config: Config, task_spec: TaskSpec, devices: Sequence[str] = ()):
+    def __init__(self, config: Config, task_spec: TaskSpec):
         self.members = config.ensemble.size
         if config.ensemble.target == "aggregate":
             self._greedy_value = partial(td.aggregate_value, aggregation=config.ensemble.aggregation)
         self._member_weights = member_weights(config, task_spec)
-        super().__init__(config, task_spec, devices)
+        super().__init__(config, task_spec)
 
     def _loss(
         self,

@@ -19,7 +19,9 @@ def make_agent(config: Config, task_spec: TaskSpec, devices: Sequence[str] = ())
     """
     if config.network.state_size:
         return RecurrentAgent(config, task_spec)
-    return (EnsembleAgent if config.ensemble.size > 1 else DqnAgent)(config, task_spec, devices)
+    if config.ensemble.size > 1:
+        return EnsembleAgent(config, task_spec)
+    return DqnAgent(config, task_spec, devices)
 
 
 def make_member(config: Config, task_spec: TaskSpec, member: int) -> DqnAgent:
