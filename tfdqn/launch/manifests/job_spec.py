@@ -8,7 +8,7 @@ import yaml
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tfdqn.cluster.program import Program, make_program, topology_on_hosts
+from tfdqn.cluster.program import CHIEF_PORT, PORT, Program, make_program, topology_on_hosts
 from tfdqn.cluster.roles import TRAITS, ProcessId, Role, process_counts
 from tfdqn.config import Config
 from tfdqn.config.toml import dump, flat
@@ -107,10 +107,13 @@ class JobSpec(Struct, frozen=True, kw_only=True):
         files = {"config_file": CONFIG_FILE, "cluster_file": CLUSTER_FILE}
         return make_program(self.config, topology, **files, run_dir=RUN_DIR)
 
-    @property
-    def has_chief(self) -> bool:
-        """Whether the learner is also the chief of a `tf.distribute` cluster, as it is if there are workers."""
-        return process_counts(self.config)[Role.WORKER] > 0
+    def ports(self, role: Role) -> dict[str, int]:
+        """The ports of each process of a role on a host of its own, by name; {} if it doesn't serve.
+
+        With workers, the learner is also the chief of a `tf.distribute` cluster.
+        """
+        is_chief = role is Role.LEARNER and process_counts(self.config)[Role.WORKER] > 0
+        return ({"job": PORT} if TRAITS[role].serves else {}) | ({"chief": CHIEF_PORT} if is_chief else {})
 
     def gpus_of(self, role: Role) -> int:
         """How many GPUs each process of a role gets."""

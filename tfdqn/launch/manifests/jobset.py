@@ -92,8 +92,7 @@ def _job_set(spec: JobSpec, counts: dict[Role, int]) -> dict[str, Any]:
 
 def _replicated_job(spec: JobSpec, role: Role, count: int) -> dict[str, Any]:
     # Replay servers keep their files in the run's directory, since a JobSet makes no volume claim for each pod.
-    storage = pods.run_volume(spec) if TRAITS[role].keeps_files else None
-    template = pods.template(spec, role, pods.JOB_INDEX, "Never", storage=storage)
+    template = pods.template(spec, role, is_of_job=True)
     return {
         "name": _name(role),
         "replicas": 1,

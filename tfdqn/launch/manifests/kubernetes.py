@@ -7,7 +7,6 @@ statuses mean that a pod is to be replaced.
 
 from typing import Any
 
-from tfdqn.cluster.program import CHIEF_PORT, PORT
 from tfdqn.cluster.roles import TRAITS, ProcessId, Role
 from tfdqn.launch.manifests import pods
 from tfdqn.launch.manifests.job_spec import JobSpec
@@ -59,9 +58,6 @@ def _host(spec: JobSpec, process_id: ProcessId) -> str:
 
 def _service(spec: JobSpec, role: Role) -> dict[str, Any]:
     """A headless Service that gives a role's pods DNS names, before they are ready, since each waits for the others."""
-    ports = [{"name": "job", "port": PORT}]
-    if role is Role.LEARNER and spec.has_chief:
-        ports.append({"name": "chief", "port": CHIEF_PORT})
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -70,7 +66,7 @@ def _service(spec: JobSpec, role: Role) -> dict[str, Any]:
             "clusterIP": "None",
             "publishNotReadyAddresses": True,
             "selector": pods.labels(spec, role),
-            "ports": ports,
+            "ports": [{"name": which, "port": port} for which, port in spec.ports(role).items()],
         },
     }
 
@@ -88,16 +84,14 @@ def _stateful_set(spec: JobSpec, role: Role, count: int) -> dict[str, Any]:
             "replicas": count,
             "podManagementPolicy": "Parallel",
             "selector": {"matchLabels": pods.labels(spec, role)},
-            # A replay server's volume is its own, by the claim template below.
-            "template": pods.template(spec, role, pods.STATEFUL_SET_INDEX, "Always", storage=None),
+            "template": pods.template(spec, role, is_of_job=False),
             **({"volumeClaimTemplates": claims} if claims else {}),
         },
     }
 
 
 def _job(spec: JobSpec, role: Role, count: int) -> dict[str, Any]:
-    storage = pods.run_volume(spec) if TRAITS[role].keeps_files else None
-    template = pods.template(spec, role, pods.JOB_INDEX, "Never", storage=storage)
+    template = pods.template(spec, role, is_of_job=True)
     if TRAITS[role].serves:
         template["spec"]["subdomain"] = name(spec, role)
     return {

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tfdqn.cluster.program import CHIEF_PORT, PORT, run_arguments
+from tfdqn.cluster.program import run_arguments
 from tfdqn.cluster.roles import TRAITS, Resources, Role
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
 from tfdqn.launch.manifests.job_spec import (
@@ -19,8 +19,9 @@ from tfdqn.launch.manifests.job_spec import (
 
 COMPONENT = "app.kubernetes.io/component"
 STORAGE_VOLUME = "storage"
-JOB_INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
-STATEFUL_SET_INDEX = "metadata.labels['apps.kubernetes.io/pod-index']"
+# The fields of a pod that hold its index.
+_JOB_INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+_STATEFUL_SET_INDEX = "metadata.labels['apps.kubernetes.io/pod-index']"
 _CONTAINER = "tfdqn"
 _GPU = "nvidia.com/gpu"
 
@@ -46,22 +47,19 @@ def failure_policy() -> dict[str, Any]:
     return {"rules": [on_status("FailJob", 2), on_status("Ignore", RESTART_STATUS, STOPPED_STATUS), evicted]}
 
 
-def template(
-    spec: JobSpec, role: Role, index_path: str, restart: str, *, storage: dict[str, Any] | None
-) -> dict[str, Any]:
-    """The template of a role's pods.
+def template(spec: JobSpec, role: Role, *, is_of_job: bool) -> dict[str, Any]:
+    """The template of a role's pods, of an Indexed Job or else of a StatefulSet.
 
-    Args:
-      spec: the job.
-      role: of the pods.
-      index_path: the field of a pod that holds its index.
-      restart: its restart policy: "Always", or "Never" if the controller makes another pod instead.
-      storage: the volume for the run's directory; None: there is none, or the controller adds it.
+    A Job makes another pod instead of one that has ended. A StatefulSet adds the volume of a pod's own, by its claim.
     """
-    if spec.gpus_of(role) and not TRAITS[role].keeps_files:
+    storage = None
+    if TRAITS[role].keeps_files:
+        storage = run_volume(spec) if is_of_job else None
+    elif spec.gpus_of(role):
         storage = {"emptyDir": {"sizeLimit": "4Gi"}}  # for the driver's cache only
-    container = _container(spec, role, index_path)
+    container = _container(spec, role, _JOB_INDEX if is_of_job else _STATEFUL_SET_INDEX)
     pod = specification(spec, container, grace_seconds=grace_seconds(role), storage=storage)
+    restart = "Never" if is_of_job else "Always"
     return {"metadata": {"labels": labels(spec, role)}, "spec": {"restartPolicy": restart, **pod}}
 
 
@@ -187,10 +185,8 @@ def _container(spec: JobSpec, role: Role, index_path: str) -> dict[str, Any]:
         "resources": resources(spec, TRAITS[role].resources, gpus),
         **common,
     }
-    if TRAITS[role].serves:
-        container["ports"] = [{"name": "job", "containerPort": PORT}]
-        if role is Role.LEARNER and spec.has_chief:
-            container["ports"].append({"name": "chief", "containerPort": CHIEF_PORT})
+    if ports := spec.ports(role):
+        container["ports"] = [{"name": name, "containerPort": port} for name, port in ports.items()]
     return container
 
 
