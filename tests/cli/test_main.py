@@ -17,7 +17,7 @@ from tests.cli.conftest import Recorder
 from tests.support.commands import PROJECT
 from tests.support.run_files import finished_run
 from tfdqn.cli import main
-from tfdqn.cluster.program import Restart
+from tfdqn.cluster.program import AT_ONCE_AFTER, NEVER_AFTER
 from tfdqn.config import Config
 from tfdqn.config.headline import headline
 from tfdqn.config.toml import load
@@ -80,7 +80,7 @@ def test_a_process_whose_part_failed_is_to_be_started_again(
     status = main.main(["train", "small.toml"])
     assert status == FAILED_STATUS and capsys.readouterr().err.startswith("tfdqn: Fails-v0, step 5: ")
     # A supervisor starts it again after a pause that grows, and gives up where it fails again and again.
-    assert FAILED_STATUS not in (*Restart().never, *Restart().at_once)
+    assert FAILED_STATUS not in (*NEVER_AFTER, *AT_ONCE_AFTER)
 
 
 def test_a_bug_is_not_hidden(behind: Callable[..., Recorder], config_file: Path) -> None:

@@ -68,7 +68,7 @@ def test_each_process_is_told_its_part_and_nobody_else_s_port() -> None:
         *("run", "worker", "c.toml", "--task", "1", "--cluster", "cluster.json", "--run-dir", "run"),
     )
     assert worker.environment == {"TF_CONFIG": None}
-    ports = [port for process in program.processes for port in process.ports]
+    ports = [host_and_port(address)[1] for address in program.topology.named_addresses().values()]
     assert len(ports) == len(set(ports)) == 7  # the learner has two, actors and evaluator none
     assert all(20_000 <= port < 32_000 for port in ports)
 

@@ -1,4 +1,4 @@
-"""`Program`: the commands, ports, dependencies and restart rules of a job's processes, as data.
+"""`Program`: the commands, dependencies and restart rules of a job's processes, as data.
 
 It is built before anything starts, only from given paths and addresses.
 """
@@ -18,13 +18,10 @@ from tfdqn.system.processors import NONE_VISIBLE
 # The port of a process on a host of its own, and the learner's second one, for `tf.distribute`.
 PORT, CHIEF_PORT = 2222, 2223
 
-
-class Restart(Struct, frozen=True, kw_only=True):
-    """Exit statuses with special rules for restarts; after any other, a process restarts after a growing pause."""
-
-    never: tuple[int, ...] = (0, 2)  # finished; an error that only the user can fix
-    at_once: tuple[int, ...] = (RESTART_STATUS,)
-    failures_in_a_row: int = 5  # how often it may fail before it begins to work until it is given up
+# The exit statuses after which a process is never restarted (finished; an error that only the user can fix), and those
+# after which it is restarted at once; after any other, it is restarted after a growing pause.
+NEVER_AFTER, AT_ONCE_AFTER = (0, 2), (RESTART_STATUS,)
+FAILURES_IN_A_ROW = 5  # how often it may fail before it begins to work until it is given up
 
 
 class Process(Struct, frozen=True, kw_only=True):
@@ -32,10 +29,8 @@ class Process(Struct, frozen=True, kw_only=True):
 
     id: ProcessId
     arguments: tuple[str, ...]  # after `tfdqn`
-    ports: tuple[int, ...] = ()  # on which it serves
     environment: dict[str, str | None] = {}  # variables to set; None: to remove
     needs: tuple[Role, ...] = ()
-    restart: Restart = Restart()
 
 
 class Program(Struct, frozen=True, kw_only=True):
@@ -83,7 +78,6 @@ def make_program(config: Config, topology: Topology, *, config_file: str, cluste
                 arguments=run_arguments(
                     each.role, each.index, config_file=config_file, cluster_file=cluster_file, run_dir=run_dir
                 ),
-                ports=tuple(host_and_port(address)[1] for address in topology.addresses(each)),
                 environment=_environment(config, each.role),
                 needs=TRAITS[each.role].needs,
             )

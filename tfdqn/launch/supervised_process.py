@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from tfdqn.cluster.program import Process
+from tfdqn.cluster.program import AT_ONCE_AFTER, FAILURES_IN_A_ROW, Process
 from tfdqn.config import Health
 from tfdqn.coordination.heartbeat_files import (
     STARTING,
@@ -36,7 +36,7 @@ class SupervisedProcess:
     It is not thread-safe: the supervisor's thread calls `look` a few times a second.
 
     Args:
-      process: the arguments, environment and restart rule.
+      process: the arguments and environment.
       command: the command before the arguments.
       logs: a folder for its output.
       heartbeats: a folder for its heartbeats.
@@ -96,7 +96,7 @@ class SupervisedProcess:
     @property
     def is_given_up(self) -> bool:
         """Whether it has failed so often in a row that it is not to be started again."""
-        return self.failures >= self.process.restart.failures_in_a_row
+        return self.failures >= FAILURES_IN_A_ROW
 
     @property
     def starts_in_seconds(self) -> float | None:
@@ -153,12 +153,12 @@ class SupervisedProcess:
         """Plans its restart after it has ended: at once if it didn't fail, else after a pause that grows."""
         assert self.status is not None
         now = time.monotonic()
-        is_no_failure = self.status in (0, *_KILLED_FROM_OUTSIDE, *self.process.restart.at_once)
+        is_no_failure = self.status in (0, *_KILLED_FROM_OUTSIDE, *AT_ONCE_AFTER)
         if now - self.started_seconds > _STEADY_SECONDS or (is_no_failure and self._has_worked):
             self.failures = 0
         else:
             self.failures += 1
-        pauses = self.failures - (1 if self.status in self.process.restart.at_once else 0)
+        pauses = self.failures - (1 if self.status in AT_ONCE_AFTER else 0)
         pause = min(_PAUSE_SECONDS * 2 ** (pauses - 1), _MOST_PAUSE_SECONDS) if pauses > 0 else 0.0
         self._start_due_seconds = now + pause
 

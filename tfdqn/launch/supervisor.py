@@ -1,9 +1,9 @@
 """`Supervisor`: runs a program's processes on this host: starts them, restarts lost ones, and ends all in order.
 
-A process that ends is started again by its restart rule; one whose heartbeats stay away is killed first. The job is
-over when the learner has ended with status 0. If another host has the learner, it is over when all processes here have
-ended with status 0, unless the learner goes on without them. No process is left when `run` returns, or when the
-supervisor itself is killed.
+A process that ends is started again, by the restart rules in `cluster.program`; one whose heartbeats stay away is
+killed first. The job is over when the learner has ended with status 0. If another host has the learner, it is over when
+all processes here have ended with status 0, unless the learner goes on without them. No process is left when `run`
+returns, or when the supervisor itself is killed.
 """
 
 import signal
@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from tfdqn.cluster.program import Program
+from tfdqn.cluster.program import NEVER_AFTER, Program
 from tfdqn.cluster.roles import LEARNER, TRAITS, ProcessId
 from tfdqn.config import Health
 from tfdqn.coordination.messages import Inspection, Phase
@@ -164,12 +164,12 @@ class Supervisor:
 
     def _handle_end(self, each: SupervisedProcess) -> None:
         """Plans the restart of a process that has failed. Raises ClusterError if it is not to be started again."""
-        status, restart = each.status, each.process.restart
+        status = each.status
         assert status is not None
         if status == 0:
             return
         own_line = each.last_line("tfdqn: ").removeprefix("tfdqn: ")
-        if status in restart.never:
+        if status in NEVER_AFTER:
             raise ClusterError(f"{each.process_id}: {own_line or f'{how_it_ended(status)}; see {each.log}'}")
         each.plan_restart()
         last_line = (own_line or each.last_line())[:_SHOWN_CHARACTERS] if status > 0 else ""

@@ -6,7 +6,7 @@ file. Since processes may share a node, each has a port of its own.
 
 from collections.abc import Iterator
 
-from tfdqn.cluster.program import Restart
+from tfdqn.cluster.program import AT_ONCE_AFTER, FAILURES_IN_A_ROW, NEVER_AFTER
 from tfdqn.cluster.roles import TRAITS, Role, serving
 from tfdqn.cluster.topology import Topology
 from tfdqn.launch.manifests.job_spec import HEADER, JobSpec, grace_seconds
@@ -29,9 +29,9 @@ def render(spec: JobSpec) -> dict[str, str]:
         *_STEP.splitlines(),
         *_cluster(roles, topology),
         *_PLAY.format(
-            never="|".join(str(status) for status in Restart().never),
-            at_once="|".join(str(status) for status in Restart().at_once),
-            failures=Restart().failures_in_a_row,
+            never="|".join(map(str, NEVER_AFTER)),
+            at_once="|".join(map(str, AT_ONCE_AFTER)),
+            failures=FAILURES_IN_A_ROW,
             quick=_QUICK_FAILURE_SECONDS,
         ).splitlines(),
         "steps=()",
