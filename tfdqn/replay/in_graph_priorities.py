@@ -88,11 +88,11 @@ class InGraphPriorities:
 
     def state(self) -> dict[str, np.ndarray]:
         """The largest priority so far; `stored` returns those of the rows."""
-        return {"largest_priority": np.array(self._scale.largest)}
+        return self._scale.state()
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restores what `state` returned."""
-        self._scale.raise_to(float(arrays["largest_priority"]))
+        self._scale.load_state(arrays)
 
     def _sum_up(self, inserted: tf.Tensor) -> tf.Tensor:
         """In the graph: adds the rows inserted since the last call to the tree's sums."""

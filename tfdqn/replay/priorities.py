@@ -1,6 +1,7 @@
 """`PriorityScale`: turns TD errors into priorities."""
 
 import threading
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -26,3 +27,11 @@ class PriorityScale:
         """Raises the largest priority to `priority`, if that is larger."""
         with self._lock:
             self.largest = max(self.largest, priority)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The largest priority so far."""
+        return {"largest_priority": np.array(self.largest)}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Restores what `state` returned."""
+        self.raise_to(float(arrays["largest_priority"]))

@@ -119,16 +119,13 @@ class ReverbReplay:
 
     def state(self) -> dict[str, np.ndarray]:
         """Transitions that are in no item yet, and the largest priority. Reverb's sampling has no state to save."""
-        state = self._kind.state()
-        if self._priorities.are_used:
-            state["largest_priority"] = np.array(self._kind.priority_scale.largest)
-        return state
+        return self._kind.state() | (self._kind.priority_scale.state() if self._priorities.are_used else {})
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restores what `state` returned."""
         self._kind.load_state(arrays)
         if self._priorities.are_used:
-            self._kind.priority_scale.raise_to(float(arrays["largest_priority"]))
+            self._kind.priority_scale.load_state(arrays)
 
     def close(self) -> None:
         """Stops all servers at the same time, within seconds, after pending items have arrived."""

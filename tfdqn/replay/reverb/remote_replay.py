@@ -123,12 +123,12 @@ class RemoteReplay:
 
     def state(self) -> dict[str, np.ndarray]:
         """The largest priority; the servers keep all others."""
-        return {"largest_priority": np.array(self._scale.largest)} if self._priorities.are_used else {}
+        return self._scale.state() if self._priorities.are_used else {}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restores what `state` returned. A run saved without priorities has none to restore."""
         if "largest_priority" in arrays:
-            self._scale.raise_to(float(arrays["largest_priority"]))
+            self._scale.load_state(arrays)
 
     def clear(self) -> None:
         """Empties all servers and their checkpoints; their counts begin at 0 again.
