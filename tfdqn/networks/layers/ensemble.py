@@ -7,12 +7,11 @@ no grouped convolutions on CPU.
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import tensorflow as tf
 
+from tfdqn.networks.layers.conv import Conv
 from tfdqn.networks.layers.initializers import Initializer
-from tfdqn.networks.layers.padded_conv import Conv
 from tfdqn.networks.layers.plain import Layer, LayerFactory
 
 
@@ -42,7 +41,7 @@ class EnsembleLayerFactory(LayerFactory):
         self, name: str, filters: int, size: int, stride: int, activation: str | None = "relu", *, channels_in: int
     ) -> Layer:
         settings = (self.leading, filters, size, self._initializers(channels_in * size * size), self._precision, name)
-        return self._keep(_EnsembleConv(*settings, stride=stride, activation=activation))
+        return self._keep(Conv(*settings, stride=stride, activation=activation))
 
     def flatten(self, height: int, width: int, channels: int) -> Layer:
         """Flattens images float32[K, B, H, W, C] to float32[K, B, H · W · C]."""
@@ -86,17 +85,3 @@ class _EnsembleDense(tf.keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         outputs = tf.matmul(inputs, self.kernel)
         return self._activation(outputs if self.bias is None else outputs + self.bias[:, tf.newaxis])
-
-
-class _EnsembleConv(Conv):
-    """K convolutions without padding: kernel float32[K, size, size, in, out], bias float32[K, out]."""
-
-    def __init__(self, *settings: Any, stride: int, activation: str | None):
-        super().__init__(*settings)
-        self._stride, self._activation = stride, tf.keras.activations.get(activation)
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return self._activation(super().call(inputs))
-
-    def _convolved(self, images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        return tf.nn.conv2d(images, kernel, self._stride, "VALID")

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.errors import OwnCodeError
+from tfdqn.networks.layers.conv import Conv
 from tfdqn.networks.layers.initializers import Initializer, uniform
 from tfdqn.networks.layers.memory import MEMORIES, Memory, biases
 from tfdqn.networks.layers.noisy import LayerNorm, NoisyDense
-from tfdqn.networks.layers.padded_conv import PaddedConv
 from tfdqn.networks.layers.statistics import RunningStatistics
 from tfdqn.networks.noise import Noise
 
@@ -93,10 +93,10 @@ class LayerFactory:
         )
 
     def padded_conv(self, name: str, filters: int, size: int, *, channels_in: int, is_spectral: bool = False) -> Layer:
-        """Makes a `PaddedConv`, a convolution without activation that keeps the size of an image."""
+        """Makes a convolution without activation that keeps the size of an image."""
         initializers = self._initializers(channels_in * size * size)
         settings = (self.leading, filters, size, initializers, self._precision, name)
-        return self._keep(PaddedConv(*settings, is_spectral=is_spectral))
+        return self._keep(Conv(*settings, padding="SAME", is_spectral=is_spectral))
 
     def flatten(self, height: int, width: int, channels: int) -> Layer:
         """Flattens images float32[B, H, W, C] to float32[B, H · W · C]."""

@@ -1,7 +1,7 @@
-"""Convolutions for one network or for an ensemble, such as those that keep an image's size; spectral normalisation."""
+"""`Conv`: a convolution for one network or for an ensemble; spectral normalisation."""
 
-from abc import abstractmethod
-from typing import Any
+from functools import partial
+from typing import Literal
 
 import tensorflow as tf
 
@@ -12,7 +12,7 @@ _TINY = 1e-12
 
 
 class Conv(tf.keras.layers.Layer):
-    """A convolution of images float32[…, H, W, C], and a bias.
+    """A convolution of images float32[…, H, W, C], a bias and an activation.
 
     Args:
       leading: (K,) for an ensemble, whose convolutions are computed member by member; () for one network.
@@ -21,6 +21,10 @@ class Conv(tf.keras.layers.Layer):
       initializers: "kernel_initializer" and "bias_initializer".
       dtype: Keras's name of the precision in which it computes.
       name: the layer's name.
+      stride: of the filters, in pixels.
+      padding: "SAME": with zeros, so that with a stride of 1 the size stays; "VALID": without.
+      activation: Keras's name of the activation.
+      is_spectral: whether the kernel is `spectrally_normalized`.
     """
 
     def __init__(
@@ -31,9 +35,16 @@ class Conv(tf.keras.layers.Layer):
         initializers: dict[str, Initializer],
         dtype: str,
         name: str,
+        *,
+        stride: int = 1,
+        padding: Literal["SAME", "VALID"] = "VALID",
+        activation: str | None = None,
+        is_spectral: bool = False,
     ):
         super().__init__(name=name, dtype=dtype)
-        self._leading, self._filters, self._size = leading, filters, size
+        self._leading, self._filters, self._size, self._is_spectral = leading, filters, size, is_spectral
+        self._convolved = partial(tf.nn.conv2d, strides=stride, padding=padding)
+        self._activation = tf.keras.activations.get(activation)
         self._kernel_initializer = initializers["kernel_initializer"]
         self._bias_initializer = initializers["bias_initializer"]
 
@@ -45,32 +56,15 @@ class Conv(tf.keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         if not self._leading:
-            return self._convolved(inputs, self.kernel) + self.bias
+            return self._activation(self._convolved(inputs, self._normalized(self.kernel)) + self.bias)
         (members,) = self._leading
         each = [inputs] * members if inputs.shape.rank == 4 else tf.unstack(inputs, members)
-        kernels = tf.unstack(self.kernel, members)
+        kernels = map(self._normalized, tf.unstack(self.kernel, members))
         outputs = [self._convolved(images, kernel) for images, kernel in zip(each, kernels, strict=True)]
-        return tf.stack(outputs) + self.bias[:, tf.newaxis, tf.newaxis, tf.newaxis]
+        return self._activation(tf.stack(outputs) + self.bias[:, tf.newaxis, tf.newaxis, tf.newaxis])
 
-    @abstractmethod
-    def _convolved(self, images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        """Convolves images float32[B, H, W, C] with a kernel float32[size, size, C, filters]."""
-
-
-class PaddedConv(Conv):
-    """A convolution of stride 1, padded with zeros: float32[…, H, W, C] → […, H, W, filters].
-
-    Args:
-      is_spectral: whether its kernel is `spectrally_normalized`.
-      settings: the arguments of `Conv`.
-    """
-
-    def __init__(self, *settings: Any, is_spectral: bool):
-        super().__init__(*settings)
-        self._is_spectral = is_spectral
-
-    def _convolved(self, images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        return tf.nn.conv2d(images, spectrally_normalized(kernel) if self._is_spectral else kernel, 1, "SAME")
+    def _normalized(self, kernel: tf.Tensor) -> tf.Tensor:
+        return spectrally_normalized(kernel) if self._is_spectral else kernel
 
 
 def spectrally_normalized(kernel: tf.Tensor) -> tf.Tensor:

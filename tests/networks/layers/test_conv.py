@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdqn.networks.layers.padded_conv import spectrally_normalized
+from tfdqn.networks.layers.conv import spectrally_normalized
 
 
 def singular(kernel: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
