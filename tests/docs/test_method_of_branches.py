@@ -7,7 +7,6 @@ from tests.support.batches import random_weights, vector_spec
 from tests.support.method_page import equation
 from tfdqn.agents.loss import LossOutput
 from tfdqn.agents.losses import td
-from tfdqn.agents.losses.branches import mean_value, over_branches
 from tfdqn.config import MLP, Config
 from tfdqn.networks.factory import q_network
 
@@ -36,7 +35,7 @@ def test_equation_42_branching_streams() -> None:
         np.testing.assert_allclose(q[:, i, :count], expected, rtol=1e-3, atol=1e-4)
 
 
-@equation(43, "tfdqn.agents.losses.branches.mean_value")
+@equation(43, "tfdqn.agents.losses.td.mean_value")
 def test_equation_43_the_value_of_the_next_state() -> None:
     target, online = np.where(IS_ACTION, RNG.normal(size=(2, B, D, WIDEST)), 0).astype(np.float32)
     legal = IS_ACTION & (RNG.random((B, D, WIDEST)) < 0.7)
@@ -45,14 +44,14 @@ def test_equation_43_the_value_of_the_next_state() -> None:
         np.mean([target[b, i, np.where(legal[b, i], online[b, i], -np.inf).argmax()] for i in range(D)])
         for b in range(B)
     ]
-    found = mean_value(td.greedy_value)(tf.constant(target), tf.constant(online), tf.constant(legal))
+    found = td.mean_value(td.greedy_value)(tf.constant(target), tf.constant(online), tf.constant(legal))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-@equation(44, "tfdqn.agents.losses.branches.over_branches")
+@equation(44, "tfdqn.agents.losses.td.over_branches")
 def test_equation_44_an_examples_loss_and_error() -> None:
     delta = RNG.normal(scale=3, size=(B, D)).astype(np.float32)
     errors, q = tf.constant(delta), tf.zeros((B, D, WIDEST))
-    found = over_branches(LossOutput(td.squared_loss(errors), errors, q, tf.constant(delta + 1)))
+    found = td.over_branches(LossOutput(td.squared_loss(errors), errors, q, tf.constant(delta + 1)))
     np.testing.assert_allclose(found.loss, [sum(0.5 * d**2 for d in row) / D for row in delta], rtol=1e-5)
     np.testing.assert_allclose(found.td_error, [sum(abs(d) for d in row) for row in delta], rtol=1e-5)

@@ -18,7 +18,6 @@ from tf_agents.trajectories import trajectory
 
 from tfdqn.agents.loss import Batch, GreedyValue, LossNetwork, LossOutput, Networks, check_output
 from tfdqn.agents.losses import td
-from tfdqn.agents.losses.branches import mean_value
 from tfdqn.agents.losses.table import LOSSES
 from tfdqn.config import Config
 from tfdqn.networks import encoding
@@ -67,7 +66,7 @@ class DqnAgent(dqn_agent.DqnAgent):
         self._has_masks, self._actions = task_spec.action_masks, task_spec.mask_shape
         self._has_branches = len(self._actions) > 1
         if self._has_branches:
-            self._greedy_value = mean_value(self._greedy_value)
+            self._greedy_value = td.mean_value(self._greedy_value)
         network = self._make_network(config, task_spec)
         super().__init__(
             ts.time_step_spec(observation),

@@ -2,14 +2,22 @@
 
 Time convention: `_tm1` is the state acted in, `_t` the state k <= n steps later. Rewards r_t are n-step returns, and
 discounts γ^k, or 0 if the episode terminated. Q-values may have a leading axis of an ensemble's K members, [K, B, A];
-what is computed from them then has it too, [K, B]. With D branches, actions are int32[B, D], and Q-values
-float32[…, B, D, A].
+what is computed from them then has it too, [K, B].
+
+With D branches, actions are int32[B, D], and Q-values float32[…, B, D, A]: Tavakoli, Pardo and Kormushev 2018, 'Action
+branching architectures for deep reinforcement learning', equations 6 to 8. With Double DQN's choice of the next action
+in each dimension, and ℓ in place of the square:
+
+y = r + γ 1/D Σ_d Q⁻_d(s', argmax_a' Q_d(s', a'))
+L = 1/D Σ_d ℓ(y − Q_d(s, a_d))
+e = Σ_d |y − Q_d(s, a_d)|, the error for priorities
+
+Any loss that takes the value of s' from `networks.greedy_value`, and returns `td_output`, also works with branches.
 """
 
 import tensorflow as tf
 
-from tfdqn.agents.loss import Batch, LossOutput
-from tfdqn.agents.losses.branches import over_branches
+from tfdqn.agents.loss import Batch, GreedyValue, LossOutput
 from tfdqn.config import TDAgent
 from tfdqn.networks.aggregation import Aggregation, aggregate
 from tfdqn.networks.legal_actions import greedy, only_legal
@@ -38,6 +46,11 @@ def greedy_value(q_t: tf.Tensor, q_select_t: tf.Tensor, legal_t: tf.Tensor | Non
     if q_select_t is q_t:
         return tf.reduce_max(only_legal(q_t, legal_t), axis=-1)
     return value_of_action(q_t, greedy(q_select_t, legal_t))
+
+
+def mean_value(greedy_value: GreedyValue) -> GreedyValue:
+    """Makes a function that averages a value over dimensions: Q float32[…, B, D, A] → the value of s' float32[…, B]."""
+    return lambda q_t, q_select_t, legal_t: tf.reduce_mean(greedy_value(q_t, q_select_t, legal_t), axis=-1)
 
 
 def aggregate_value(
@@ -103,3 +116,13 @@ def td_output(settings: TDAgent, target: tf.Tensor, q_tm1: tf.Tensor, action_tm1
     loss = huber_loss(td_error, settings.huber_delta) if is_huber else squared_loss(td_error)
     output = LossOutput(loss, td_error, q_tm1, q_value)
     return over_branches(output) if has_branches else output
+
+
+def over_branches(output: LossOutput) -> LossOutput:
+    """Reduces each dimension's loss, TD error and Q(s, a_d), float32[…, B, D], to those of each example."""
+    return LossOutput(
+        tf.reduce_mean(output.loss, axis=-1),
+        tf.reduce_sum(tf.abs(output.td_error), axis=-1),
+        output.q_tm1,
+        tf.reduce_mean(output.q_value, axis=-1),
+    )
