@@ -10,8 +10,7 @@ from tfdqn.config import Config, DeepNetwork
 from tfdqn.config.own_code import is_own, own_among, require_function, source_of
 from tfdqn.errors import ConfigError
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
-from tfdqn.networks.heads.checks import checked_head
-from tfdqn.networks.heads.head import Head, NumpyHead
+from tfdqn.networks.heads.head import Head, NumpyHead, checked_head
 from tfdqn.networks.heads.table import HEADS
 from tfdqn.networks.layers.ensemble import EnsembleLayerFactory
 from tfdqn.networks.layers.in_numpy import MEMORIES_NUMPY

@@ -1,15 +1,20 @@
-"""`Head`: the interface of heads; `LinearHead`, whose outputs are the Q-values; `HeadKind`: how one is made."""
+"""`Head`: the interface of heads; `LinearHead`, whose outputs are the Q-values; `HeadKind`: how one is made.
+
+The user's own heads are checked when they are registered, and when they are made.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config
+from tfdqn.config.own_code import is_own, require_function, require_instance, source_of
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.noise import Noise
+from tfdqn.networks.own_parts import require_made
 from tfdqn.networks.streams import Stream, stream
 from tfdqn.types import Rng, Weights
 
@@ -65,3 +70,25 @@ class HeadKind(NamedTuple):
     in_numpy: Callable[[Config], NumpyHead] | None = None  # None: acting uses TensorFlow
     takes_members: bool = False  # whether features and outputs may have the leading axis of an ensemble
     branches: BranchesKind | None = None  # None: an action must be one number
+
+
+def check_head_kind(kind: Any, where: str) -> None:
+    """Raises OwnCodeError unless this is a `HeadKind` of functions that can be called as it says."""
+    require_instance(kind, HeadKind, where)
+    require_function(kind.build, f"{where}.build", "config", "width", "num_actions", "make")
+    if kind.in_numpy is not None:
+        require_function(kind.in_numpy, f"{where}.in_numpy", "config")
+    if kind.branches is not None:
+        require_instance(kind.branches, BranchesKind, f"{where}.branches")
+        require_function(kind.branches.build, f"{where}.branches.build", "config", "width", "num_actions", "make")
+        require_function(kind.branches.in_numpy, f"{where}.branches.in_numpy", "config", "num_actions")
+
+
+def checked_head(head: Any, build: Callable[..., Any]) -> Head:
+    """Checks what a head's builder returns. Raises OwnCodeError."""
+    if is_own(build):
+        source = source_of(build)
+        require_made(head, Head, source)
+        require_function(head.outputs, f"outputs of {source}", "features", "noise")
+        require_function(head.q_values, f"q_values of {source}", "outputs")
+    return head
