@@ -1,6 +1,6 @@
 """Makes the Q-network that a configuration describes, as a TF-Agents network, and as a NumPy function for acting."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfdqn.config import Config, DeepNetwork
 from tfdqn.config.own_code import is_own, own_among, require_function, source_of
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ConfigError, OwnCodeError
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
 from tfdqn.networks.heads.head import Head, NumpyHead, checked_head
 from tfdqn.networks.heads.table import HEADS
@@ -17,7 +17,7 @@ from tfdqn.networks.layers.in_numpy import MEMORIES_NUMPY
 from tfdqn.networks.layers.memory import Memory
 from tfdqn.networks.layers.plain import LayerFactory, RecordingFactory
 from tfdqn.networks.layers.tensor_parallel import SplitLayerFactory
-from tfdqn.networks.own_variables import check_variables
+from tfdqn.networks.own_parts import described
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.networks.torsos.checks import checked_torso
 from tfdqn.networks.torsos.table import TORSOS
@@ -29,6 +29,7 @@ mend_eager_tensors()  # here, since every process that makes many eager tensors 
 
 NumpyFunction = TypeVar("NumpyFunction", NumpyTorso, NumpyHead)
 MEMORY = "memory"  # the recurrent layer's name
+_ROWS = 3  # of the observation that is traced: more than one, and rarely the size of another axis
 
 
 class QFunction(Protocol):
@@ -79,7 +80,7 @@ def network_to_load(config: Config, task_spec: TaskSpec, name: str = "q_network"
         network = ensemble_network(config, task_spec, seeds=range(config.ensemble.size), name=name)
     network.create_variables()
     if own := own_among(TORSOS.of(config.network).build, HEADS.of(config.agent).build):
-        check_variables(network, task_spec, weight_specs(config, task_spec), own)
+        _check_variables(network, task_spec, weight_specs(config, task_spec), own)
     return network
 
 
@@ -172,3 +173,28 @@ def _build(config: Config, task_spec: TaskSpec, make: LayerFactory) -> tuple[Tor
         )
     head = kind.branches.build(config, width, task_spec.num_actions, make)
     return torso, memory, checked_head(head, kind.branches.build)
+
+
+def _check_variables(network: QNetwork, task_spec: TaskSpec, specs: Mapping[str, tf.TensorSpec], own: str) -> None:
+    """Raises OwnCodeError unless the network uses exactly the weights `specs` that its layers say to have.
+
+    `own` names the functions of the user's that make the network, for the error.
+    """
+    observation = {key: tf.TensorSpec((_ROWS, *spec.shape), spec.dtype) for key, spec in task_spec.observation.items()}
+    traced = tf.function(lambda observation: network(observation)[0], autograph=False)
+    named = network.named_weights()
+    known = {id(each) for each in named.values()}
+    used = traced.get_concrete_function(observation).graph.variables  # in no order
+    if unknown := sorted(each.name for each in used if id(each) not in known):
+        raise OwnCodeError(
+            f"{own}: the variable {unknown[0]} would be neither trained nor saved: layers must come from the argument "
+            "make, such as make.dense(…)"
+        )
+    for name, spec in specs.items():
+        if name not in named:
+            raise OwnCodeError(f"{own}: a layer with the weight {name} is made, and never called")
+        if named[name].shape != spec.shape:
+            raise OwnCodeError(
+                f"{own}: {name} is made as {described(spec)}, but what its layer is called with makes it "
+                f"{described(named[name])}: correct fan_in or channels_in"
+            )
