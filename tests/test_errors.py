@@ -1,8 +1,10 @@
-"""What is said of an error in one line."""
+"""What is said of an error in one line, and of what is no directory."""
+
+from pathlib import Path
 
 import pytest
 
-from tfdqn.errors import first_line, one_line
+from tfdqn.errors import first_line, one_line, why_no_directory
 
 
 @pytest.mark.parametrize(
@@ -20,3 +22,11 @@ from tfdqn.errors import first_line, one_line
 def test_what_an_error_says_is_one_line_and_never_empty(error: BaseException, first: str, whole: str) -> None:
     assert first_line(error) == first
     assert one_line(error) == whole
+
+
+def test_a_directory_a_file_nothing_and_a_link_to_it_are_told_apart(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    (tmp_path / "link").symlink_to("none")
+    found = [why_no_directory(tmp_path / name) for name in ("", "file", "none", "link")]
+    assert found == ["", "is a file, not a directory", "doesn't exist", "is a link to what doesn't exist"]

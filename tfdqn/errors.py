@@ -105,6 +105,15 @@ def as_path(value: object, what: str, error: type[UserError] = UserError) -> Pat
     raise error(f"the path of {what} is needed, as text or a pathlib.Path; what was given is {of_type(value)}")
 
 
+def why_no_directory(path: Path) -> str:
+    """Words that follow a path, such as "doesn't exist"; empty if it is a directory."""
+    if path.is_dir():
+        return ""
+    if path.exists():
+        return "is a file, not a directory"
+    return "is a link to what doesn't exist" if path.is_symlink() else "doesn't exist"
+
+
 def of_type(value: object) -> str:
     """A value of the wrong type, in words: "of type Summary"."""
     return "None" if value is None else f"of type {type(value).__name__}"

@@ -14,13 +14,12 @@ import msgspec
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.errors import UserError, as_path, first_line
+from tfdqn.errors import UserError, as_path, first_line, why_no_directory
 from tfdqn.exporting.policy_inputs import LEGAL_ACTIONS, NEXT_POLICY_STATE, POLICY_STATE, PolicyInputs, state_size_of
 from tfdqn.exporting.saved_model import input_signature
 from tfdqn.exporting.versions import CARD_FILE, DEFAULT_SIGNATURE, EXTRA, TASK_SPEC_FILE, has_model, versions
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
 from tfdqn.storage.arrays import check_arrays
-from tfdqn.storage.directories import why_no_directory
 from tfdqn.system.utf8 import path_for_libraries
 from tfdqn.task_spec import ArraySpec, MaskForms, OwnActions, TaskSpec, flat_name
 

@@ -15,9 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tfdqn.errors import UserError
+from tfdqn.errors import UserError, why_no_directory
 from tfdqn.storage.atomic_files import sync, sync_tree
-from tfdqn.storage.directories import why_no_directory
 from tfdqn.storage.owners import owner_of_mark, this_process
 from tfdqn.system.shell_commands import own_command
 from tfdqn.system.utf8 import path_for_libraries

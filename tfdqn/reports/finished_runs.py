@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfdqn.config import Config
-from tfdqn.errors import RunDirError, UserError, listed
+from tfdqn.errors import RunDirError, UserError, listed, why_no_directory
 from tfdqn.records import EpisodeScores, Summary
 from tfdqn.reports.configurations import Configuration, compared
 from tfdqn.reports.curves import Curve, curve
-from tfdqn.storage.directories import why_no_directory
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import EvaluationLine, read_evaluations, read_summary, trouble_with_summary
 

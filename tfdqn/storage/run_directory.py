@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tfdqn.config import Config, toml
-from tfdqn.errors import ConfigError, RunDirError, as_path, listed
+from tfdqn.errors import ConfigError, RunDirError, as_path, listed, why_no_directory
 from tfdqn.storage.atomic_files import is_partial, write_atomically
-from tfdqn.storage.directories import why_no_directory
 from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
 from tfdqn.storage.machine_directory import MachineDir
 from tfdqn.storage.owners import Owner

@@ -9,8 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from tfdqn.config import Config
-from tfdqn.errors import RunDirError
-from tfdqn.storage.directories import why_no_directory
+from tfdqn.errors import RunDirError, why_no_directory
 from tfdqn.storage.locks import locked
 from tfdqn.storage.run_directory import RunDir
 
