@@ -15,22 +15,20 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.config import Config, Linear, Network
+from tfdqn.config import Config, Network
 from tfdqn.networks.heads.head import LinearHead, NumpyHead
-from tfdqn.networks.layers.plain import Layer, LayerFactory
+from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.noise import Noise
-from tfdqn.networks.streams import ADVANTAGE, OUTPUT, VALUE, NumpyStream, Stream, deep, layers, numpy_layers
+from tfdqn.networks.streams import ADVANTAGE, VALUE, NumpyStream, Stream, deep, layers, numpy_layers, output_name
 from tfdqn.types import Rng, Weights
 
 
 def branching(config: Config, width: int, num_actions: Sequence[int], make: LayerFactory) -> LinearHead:
     """Makes a head from features float32[…, B, F] to Q float32[…, B, D, A]; A is the largest number of actions."""
     settings = config.network
-    if isinstance(settings, Linear):
-        thetas = [make.linear(f"theta_{d}", count, fan_in=width) for d, count in enumerate(num_actions)]
-        return LinearHead(_side_by_side([_without_noise(theta) for theta in thetas], max(num_actions)))
     if not deep(settings).dueling:
-        return LinearHead(_side_by_side(_streams(settings, OUTPUT, num_actions, width, make), max(num_actions)))
+        streams = _streams(settings, output_name(settings), num_actions, width, make)
+        return LinearHead(_side_by_side(streams, max(num_actions)))
     with make.branch():
         value_of = layers(settings, VALUE, VALUE, 1, width, make)
     advantages_of = _streams(settings, ADVANTAGE, num_actions, width, make)
@@ -41,10 +39,8 @@ def branching(config: Config, width: int, num_actions: Sequence[int], make: Laye
 def branching_numpy(config: Config, num_actions: Sequence[int]) -> NumpyHead:
     """`branching` on NumPy arrays: features float32[B, F], or [K, B, F] for an ensemble."""
     settings = config.network
-    if isinstance(settings, Linear):
-        return _side_by_side_numpy([_theta(f"theta_{d}") for d in range(len(num_actions))], max(num_actions))
     is_dueling = deep(settings).dueling
-    name = ADVANTAGE if is_dueling else OUTPUT
+    name = ADVANTAGE if is_dueling else output_name(settings)
     streams = [numpy_layers(settings, f"{name}_{d}", f"{name}_{d}") for d in range(len(num_actions))]
     if not is_dueling:
         return _side_by_side_numpy(streams, max(num_actions))
@@ -63,10 +59,6 @@ def _streams(settings: Network, name: str, num_actions: Sequence[int], width: in
         with make.branch():
             streams.append(layers(settings, f"{name}_{d}", f"{name}_{d}", count, width, make))
     return streams
-
-
-def _without_noise(layer: Layer) -> Stream:
-    return lambda features, noise: layer(features)
 
 
 def _centred(advantages_of: Stream) -> Stream:
@@ -90,10 +82,6 @@ def _side_by_side(streams: Sequence[Stream], widest: int) -> Stream:
         return tf.stack(padded, axis=-2)
 
     return rows
-
-
-def _theta(name: str) -> NumpyStream:
-    return lambda weights, features, rng: features @ weights[f"{name}/kernel"]
 
 
 def _centred_numpy(advantages_of: NumpyStream) -> NumpyStream:

@@ -21,17 +21,14 @@ from tfdqn.types import Rng, Weights
 # (features float32[…, F], noise) → float32[…, A], or […, A, M] if M is above 1
 Stream = NoisyLayer
 NumpyStream = Callable[[Weights, np.ndarray, Rng | None], np.ndarray]
-OUTPUT, VALUE, ADVANTAGE = "q", "value", "advantage"  # the last layers' names
+VALUE, ADVANTAGE = "value", "advantage"  # the names of a dueling network's last layers
 
 
 def stream(config: Config, width: int, num_actions: int, make: LayerFactory, numbers: int = 1) -> Stream:
     """Makes the last layers of `[network]`, from `width` features to M = `numbers` for each action."""
     settings = config.network
-    if isinstance(settings, Linear):
-        theta = make.linear("theta", num_actions * numbers, fan_in=width)
-        return lambda features, noise: _by_action(theta(features), num_actions, numbers)
     if not deep(settings).dueling:
-        output = layers(settings, "", OUTPUT, num_actions * numbers, width, make)
+        output = layers(settings, "", output_name(settings), num_actions * numbers, width, make)
         return lambda features, noise: _by_action(output(features, noise), num_actions, numbers)
     with make.branch():
         value_of = layers(settings, VALUE, VALUE, numbers, width, make)
@@ -48,10 +45,8 @@ def stream(config: Config, width: int, num_actions: int, make: LayerFactory, num
 def stream_numpy(config: Config, numbers: int = 1) -> NumpyStream:
     """`stream` on NumPy arrays: features float32[B, F], or [K, B, F] for an ensemble."""
     settings = config.network
-    if isinstance(settings, Linear):
-        return lambda weights, features, rng: _by_action_numpy(features @ weights["theta/kernel"], numbers)
     if not deep(settings).dueling:
-        output = numpy_layers(settings, "", OUTPUT)
+        output = numpy_layers(settings, "", output_name(settings))
         return lambda weights, features, rng: _by_action_numpy(output(weights, features, rng), numbers)
     value_of, advantages_of = numpy_layers(settings, VALUE, VALUE), numpy_layers(settings, ADVANTAGE, ADVANTAGE)
 
@@ -67,6 +62,11 @@ def deep(settings: Network) -> DeepNetwork:
     return settings if isinstance(settings, DeepNetwork) else DeepNetwork()
 
 
+def output_name(settings: Network) -> str:
+    """The name of the last layer of a network that isn't dueling."""
+    return "theta" if isinstance(settings, Linear) else "q"
+
+
 def _hidden(settings: Network, prefix: str) -> Sequence[Hidden]:
     """The last hidden layer of the stream with this prefix in its names, if there is one."""
     hidden = TORSOS.of(settings).hidden(settings)
@@ -77,6 +77,9 @@ def _hidden(settings: Network, prefix: str) -> Sequence[Hidden]:
 
 def layers(settings: Network, prefix: str, output: str, units: int, width: int, make: LayerFactory) -> NoisyLayer:
     """Makes the last hidden layer, if there is one, and the output layer of a stream."""
+    if isinstance(settings, Linear):
+        theta = make.linear(output, units, fan_in=width)
+        return lambda features, noise: theta(features)
     made: list[NoisyLayer] = []
     for hidden in _hidden(settings, prefix):
         made.append(_hidden_layer(deep(settings), hidden, width, make))
@@ -116,6 +119,8 @@ def _dense(
 
 def numpy_layers(settings: Network, prefix: str, output: str) -> NumpyStream:
     """`layers` on NumPy arrays."""
+    if isinstance(settings, Linear):
+        return lambda weights, x, rng: x @ weights[f"{output}/kernel"]
     made = [(hidden.name, hidden.activation) for hidden in _hidden(settings, prefix)]
 
     def through(weights: Weights, x: np.ndarray, rng: Rng | None) -> np.ndarray:
