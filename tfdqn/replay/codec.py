@@ -134,12 +134,17 @@ class SequenceCodec(RowCodec):
         return Sequences(observation=observation, **fields)
 
 
+def observed_fields(task_spec: TaskSpec, prefix: str = "") -> Iterator[Field]:
+    """The fields of what is observed of a state: the arrays of the observation, and the legal actions."""
+    for key, spec in task_spec.observation.items():
+        yield f"{prefix}observation/{key}", np.dtype(spec.dtype), spec.shape
+    if task_spec.action_masks:
+        yield f"{prefix}legal_actions", np.dtype(bool), task_spec.mask_shape
+
+
 def _transition_fields(task_spec: TaskSpec) -> Iterator[Field]:
-    for prefix in ("", "next_"):
-        for key, spec in task_spec.observation.items():
-            yield f"{prefix}observation/{key}", np.dtype(spec.dtype), spec.shape
-        if task_spec.action_masks:
-            yield f"{prefix}legal_actions", np.dtype(bool), task_spec.mask_shape
+    yield from observed_fields(task_spec)
+    yield from observed_fields(task_spec, "next_")
     yield "action", np.dtype(np.int32), task_spec.action_shape
     yield "reward", np.dtype(np.float32), ()
     yield "discount", np.dtype(np.float32), ()

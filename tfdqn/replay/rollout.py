@@ -16,7 +16,7 @@ from tfdqn.agents.losses.pqn import lambda_returns
 from tfdqn.config import PQN, Config
 from tfdqn.randomness import stream
 from tfdqn.records import Counters
-from tfdqn.replay.codec import TransitionCodec
+from tfdqn.replay.codec import Field, TransitionCodec, observed_fields
 from tfdqn.replay.interfaces import ItemPriorities, Sample
 from tfdqn.replay.replay_ratio import Balance
 from tfdqn.task_spec import TaskSpec
@@ -192,12 +192,9 @@ class Rollout:
 _OF_STEPS = ("terminated", "truncated", "is_reset")
 
 
-def _fields(task_spec: TaskSpec) -> Iterator[tuple[str, np.dtype, tuple[int, ...]]]:
-    """(name, dtype, shape for one environment) of each column of a step; the names are those of `TransitionCodec`."""
-    for key, spec in task_spec.observation.items():
-        yield f"observation/{key}", np.dtype(spec.dtype), spec.shape
-    if task_spec.action_masks:
-        yield "legal_actions", np.dtype(np.bool_), task_spec.mask_shape
+def _fields(task_spec: TaskSpec) -> Iterator[Field]:
+    """Each column of a step, with its shape for one environment; the names are those of `TransitionCodec`."""
+    yield from observed_fields(task_spec)
     yield "action", np.dtype(np.int32), task_spec.action_shape
     yield "reward", np.dtype(np.float32), ()
     for name in _OF_STEPS:
