@@ -1,13 +1,16 @@
-"""`Policy`: NumPy's and TensorFlow's Q-values agree, and each way to explore is reached from its settings."""
+"""`Policy`: NumPy's and TensorFlow's Q-values agree; where it acts; each way to explore is reached by its settings."""
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.support.batches import observations, random_weights, vector_spec
+from tests.support.parity_runs import forked
+from tests.support.tiny_runs import tiny
 from tfdqn.acting.exploration import Explorer
-from tfdqn.acting.policy import Policy, make_q_function, tensorflow_q_function
+from tfdqn.acting.policy import Policy, acting_device, make_q_function, tensorflow_q_function
 from tfdqn.config import MLP, Boltzmann, Config, Ensemble, EpsilonGreedy, Exploration, Linear, NatureCNN
 from tfdqn.errors import NotFiniteError
 from tfdqn.networks.aggregation import Aggregation
@@ -134,3 +137,27 @@ def test_convolutions_act_through_tensorflow(dtype: str) -> None:
     expected, _ = original(observation)
     act = make_q_function(Config(network=network), spec)
     np.testing.assert_allclose(act(weights, observation, None, None), expected, rtol=1e-4)
+
+
+CENTRAL = "acting.inference=central"
+
+
+def test_without_a_gpu_all_act_on_the_cpu() -> None:
+    for overrides in ((), ("acting.device=gpu",), (CENTRAL,)):
+        assert acting_device(tiny(*overrides)) == "/CPU:0"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "device"),
+    [
+        ((), "CPU:0"),
+        (("acting.device=gpu",), "CPU:1"),
+        ((CENTRAL,), "CPU:1"),
+        ((CENTRAL, "acting.device=cpu"), "CPU:0"),
+    ],
+    ids=["auto", "gpu", "auto, central", "cpu, central"],
+)
+def test_weights_and_layers_are_where_the_configuration_says(overrides: list[str], device: str) -> None:
+    """The second part of the CPU stands for a GPU, to which operations fall that are told no device."""
+    found = json.loads(forked([({}, ["acting", "2", *overrides])]))
+    assert found == {"convolutions": {device: 3}, "sent": {}}

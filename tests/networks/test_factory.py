@@ -1,10 +1,13 @@
-"""The weights that a run's network has, told without making it."""
+"""The weights that a run's network has, told without making it; what is refused of a network from outside."""
 
 import pytest
 
+from tests.support.batches import vector_spec
+from tests.support.mistaken_network import mistaken
 from tests.support.random_episodes import VECTOR
 from tests.support.tiny_runs import tiny
 from tfdqn.config import Config
+from tfdqn.errors import OwnCodeError
 from tfdqn.networks.factory import network_to_load, weight_specs
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
@@ -36,3 +39,27 @@ def test_they_are_those_that_the_network_has(config: Config, task_spec: TaskSpec
     assert list(told) == list(made)
     for name, weight in made.items():
         assert (told[name].shape, told[name].dtype) == (weight.shape, weight.dtype), name
+
+
+SPEC = vector_spec(5, 3)
+OWN = r"^torso at \S+/mistaken_network\.py:\d+ and head at \S+/mistaken_network\.py:\d+: "
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    {
+        "own layer": OWN + r"the variable \S+/bias:0 would be neither trained nor saved: layers must come from the",
+        "unused": OWN + "a layer with the weight second/kernel is made, and never called$",
+        "fan_in": OWN
+        + r"first/kernel is made as float32\[6, 8\], but what its layer .* float32\[5, 8\]: correct fan_in",
+        "same name": '^two layers are named "first": each needs a name of its own',
+    }.items(),
+)
+def test_each_mistake_of_a_network_from_outside_is_one_line(mistake: str, said: str) -> None:
+    with pytest.raises(OwnCodeError, match=said):
+        network_to_load(mistaken(mistake), SPEC)
+
+
+def test_a_network_from_outside_without_one_is_made() -> None:
+    names = {"first/kernel", "first/bias", "q/kernel", "q/bias"}
+    assert set(network_to_load(mistaken(), SPEC).named_weights()) == names

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdqn.networks.noise import Noise
+from tfdqn.networks.noise import Noise, cos_pi
 
 ROWS, COLUMNS = 4096, 16
 CRITICAL = 5.5  # standard deviations: of a few thousand comparisons none goes beyond
@@ -98,3 +98,12 @@ def test_compiled_numbers_are_the_same(step: int) -> None:
     (uniform, normal), (uniform_xla, normal_xla) = (call(tf.constant(step, tf.int64)) for call in (plain, compiled))
     np.testing.assert_array_equal(uniform, uniform_xla)
     np.testing.assert_allclose(normal, normal_xla, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_cosine_is_right_for_small_and_large_numbers(compiled: bool) -> None:
+    rng = np.random.default_rng(0)
+    edges = [0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 63.0, 64.5, -0.5, -3.0, 1e-7]
+    x = np.float32([*edges, *rng.uniform(-2, 2, 10_000), *rng.uniform(-300, 300, 10_000)])
+    found = tf.function(cos_pi, jit_compile=compiled)(tf.constant(x))
+    np.testing.assert_allclose(found, np.cos(np.pi * x.astype(float)), rtol=0, atol=2e-7)

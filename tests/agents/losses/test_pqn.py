@@ -1,10 +1,11 @@
-"""λ-returns against the forward view, written out, on episodes that end in every way; and PQN's loss."""
+"""λ-returns against the forward view, written out, on episodes that end in every way, and RLax; and PQN's loss."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.support.batches import random_transitions, random_weights, vector_spec
+from tests.support.golden_files import golden
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.agents.losses.pqn import lambda_returns
 from tfdqn.config import MLP, PQN, Config
@@ -61,3 +62,20 @@ def test_the_loss_is_the_squared_error_to_the_return_and_asks_nothing_of_the_nex
     np.testing.assert_allclose(info.extra.td_error, errors, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(info.loss, np.mean(weights * errors**2 / 2), rtol=1e-5)
     assert agent.target_weights == {}
+
+
+CASE = golden("returns")
+
+
+@pytest.mark.parametrize("lambda_", [0.0, 0.65, 1.0])
+def test_lambda_returns_are_rlaxs(lambda_: float) -> None:
+    r_t, discount_t, v_t = CASE["r_t"], CASE["discount_t"], CASE["v_t"]
+    found = lambda_returns(r_t, discount_t, v_t, np.full(len(r_t), lambda_))
+    np.testing.assert_allclose(found, CASE[f"lambda_{lambda_:g}"], atol=1e-5)
+
+
+def test_errors_of_q_lambda_are_rlaxs() -> None:
+    r_t, v_t = CASE["r_t"], CASE["q_t"].max(axis=1)
+    returns = lambda_returns(r_t, CASE["discount_t"], v_t, np.full(len(r_t), 0.65))
+    predicted = CASE["q_tm1"][np.arange(len(r_t)), CASE["action_tm1"]]
+    np.testing.assert_allclose(returns - predicted, CASE["q_lambda_error"], atol=1e-5)

@@ -1,11 +1,13 @@
-"""The values' scale of Pohlen et al. 2018 against RLax, and where float32 is thin."""
+"""The values' scale of Pohlen et al. 2018, and DQN and Double DQN on it, against RLax; and where float32 is thin."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.support.golden_files import golden
+from tests.support.loss_outputs import of_tables
 from tfdqn.agents.losses.td import rescaled, unscaled
+from tfdqn.config import DQN, DoubleDQN, TDAgent
 
 EPSILON = 1e-3  # RLax's, and that of Kapturowski et al. 2019
 GOLDEN = golden("rescaling")
@@ -38,3 +40,15 @@ def test_its_slope_at_zero_is_finite() -> None:
         there, back = rescaled(zero, EPSILON), unscaled(zero, EPSILON)
     np.testing.assert_allclose(tape.gradient(there, zero), 0.5 + EPSILON, rtol=1e-6)
     np.testing.assert_allclose(tape.gradient(back, zero), 1 / (0.5 + EPSILON), rtol=1e-6)
+
+
+BATCH = golden("batch")
+
+
+@pytest.mark.parametrize(("settings", "name"), [(DQN, "error"), (DoubleDQN, "double_error")])
+def test_td_errors_are_rlaxs(settings: type[TDAgent], name: str) -> None:
+    poison = np.full_like(GOLDEN["q_t"], 1e4)
+    select_t = GOLDEN["q_select_t"] if settings is DoubleDQN else poison
+    online, target = np.concatenate([GOLDEN["q_tm1"], select_t]), np.concatenate([poison, GOLDEN["q_t"]])
+    found = of_tables(settings(value_rescaling=1e-3), online, target, BATCH, None)
+    np.testing.assert_allclose(found.td_error, GOLDEN[name], atol=1e-5)
