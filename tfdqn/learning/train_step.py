@@ -55,21 +55,6 @@ class UpdateOutput(NamedTuple):
         return metrics if self.errors is None else tf.concat([metrics, self.errors], axis=0)
 
 
-def metrics_of(loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> UpdateMetrics:
-    """Computes the metrics of an update."""
-    extra = loss_info.extra
-    return UpdateMetrics(
-        loss=loss_info.loss,
-        mean_q=tf.reduce_mean(extra.q_value),
-        max_q=tf.reduce_max(extra.max_q_value),
-        mean_abs_td_error=tf.reduce_mean(tf.abs(extra.td_error)),
-        gradient_norm=gradient_norm,
-        disagreement=tf.constant(np.nan, tf.float32)
-        if extra.disagreement is None
-        else tf.reduce_mean(extra.disagreement),
-    )
-
-
 class TrainStep:
     """The agent's update: gradients, clipping, optimizer, target network, counter.
 
@@ -120,8 +105,18 @@ class TrainStep:
 
     def output(self, loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> UpdateOutput:
         """The result of an update."""
-        errors = loss_info.extra.priority if self._tells_errors else None
-        return UpdateOutput(metrics_of(loss_info, gradient_norm), errors)
+        extra = loss_info.extra
+        metrics = UpdateMetrics(
+            loss=loss_info.loss,
+            mean_q=tf.reduce_mean(extra.q_value),
+            max_q=tf.reduce_max(extra.max_q_value),
+            mean_abs_td_error=tf.reduce_mean(tf.abs(extra.td_error)),
+            gradient_norm=gradient_norm,
+            disagreement=tf.constant(np.nan, tf.float32)
+            if extra.disagreement is None
+            else tf.reduce_mean(extra.disagreement),
+        )
+        return UpdateOutput(metrics, extra.priority if self._tells_errors else None)
 
     def gradients(
         self,
