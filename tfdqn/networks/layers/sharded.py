@@ -43,17 +43,10 @@ class Function(NamedTuple):
 
 
 class Initial(NamedTuple):
-    """The shape of a layer's whole kernel, and the initialisers of the kernel and of the bias."""
+    """The whole kernel and bias of a layer, before they are cut."""
 
-    kernel_shape: tuple[int, ...]
-    kernel: Callable[[Sequence[int]], tf.Tensor]
-    bias: Callable[[Sequence[int]], tf.Tensor]
-
-    def whole_kernel(self) -> np.ndarray:
-        return _on_the_host(self.kernel, self.kernel_shape)
-
-    def whole_bias(self) -> np.ndarray:
-        return _on_the_host(self.bias, self.kernel_shape[-1:])
+    kernel: np.ndarray
+    bias: np.ndarray
 
 
 class _Sharded(tf.keras.layers.Layer):
@@ -88,9 +81,9 @@ class ColumnParallel(_Sharded):
     def __init__(self, name: str, devices: Sequence[str], cut: Partition, function: Function, initial: Initial):
         super().__init__(name)
         self._devices, self._function = devices, function
-        self._kernels = self._keep_pieces("kernel", initial.whole_kernel(), cut, devices)
-        bias = initial.whole_bias()
-        self._biases = self._keep_pieces("bias", bias, Partition(bias.shape, bias.shape, 0, cut.sizes), devices)
+        self._kernels = self._keep_pieces("kernel", initial.kernel, cut, devices)
+        shape = initial.bias.shape
+        self._biases = self._keep_pieces("bias", initial.bias, Partition(shape, shape, 0, cut.sizes), devices)
 
     def call(self, inputs: tf.Tensor) -> Tensors:
         def part(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
@@ -106,8 +99,8 @@ class RowParallel(_Sharded):
     def __init__(self, name: str, devices: Sequence[str], cut: Partition, function: Function, initial: Initial):
         super().__init__(name)
         self._devices, self._function = devices, function
-        self._kernels = self._keep_pieces("kernel", initial.whole_kernel(), cut, devices)
-        self._whole_bias = self._keep_whole("bias", initial.whole_bias(), devices[0])
+        self._kernels = self._keep_pieces("kernel", initial.kernel, cut, devices)
+        self._whole_bias = self._keep_whole("bias", initial.bias, devices[0])
 
     def call(self, inputs: Tensors) -> tf.Tensor:
         pieces = zip(self._devices, inputs, self._kernels, strict=True)
@@ -125,8 +118,8 @@ class Replicated(_Sharded):
     def __init__(self, name: str, device: str, initial: Initial):
         super().__init__(name)
         self._device = device
-        self._whole_kernel = self._keep_whole("kernel", initial.whole_kernel(), device)
-        self._whole_bias = self._keep_whole("bias", initial.whole_bias(), device)
+        self._whole_kernel = self._keep_whole("kernel", initial.kernel, device)
+        self._whole_bias = self._keep_whole("bias", initial.bias, device)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         def affine(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
@@ -144,12 +137,6 @@ class PlacedStatistics(RunningStatistics):
         self.cuts: dict[str, Partition] = {}
         whole = {"mean": self.mean, "variance": self.variance, "count": self.count}
         self.pieces = {kind: {_ONE_PIECE: variable} for kind, variable in whole.items()}
-
-
-def _on_the_host(initial: Callable[[Sequence[int]], tf.Tensor], shape: tuple[int, ...]) -> np.ndarray:
-    """Computes an initial array on the host, which has memory for all of it; the result is the same on any device."""
-    with tf.device("CPU:0"):
-        return initial(shape).numpy()
 
 
 def _placed(device: str, function: Callable[..., tf.Tensor], *inputs: tf.Tensor | tf.Variable) -> tf.Tensor:

@@ -121,7 +121,7 @@ class SplitLayerFactory(LayerFactory):
         return None
 
     def _cut(self, name: str, function: Function, initial: Initial) -> Layer:
-        shape = initial.kernel_shape
+        shape = initial.kernel.shape
         if self._sizes is None:
             self._sizes = self._even(name, shape[-1])
             cut = Partition(shape, shape, len(shape) - 1, self._sizes)
@@ -134,7 +134,10 @@ class SplitLayerFactory(LayerFactory):
         return self._keep(RowParallel(name, self._devices, cut, function, initial))
 
     def _initial(self, shape: tuple[int, ...], fan_in: int) -> Initial:
-        return Initial(shape, *self._initializers(fan_in).values())
+        """Computes them on the host, which has memory for all of it; the result is the same on any device."""
+        kernel, bias = self._initializers(fan_in).values()
+        with tf.device("CPU:0"):
+            return Initial(kernel(shape).numpy(), bias(shape[-1:]).numpy())
 
     def _even(self, name: str, units: int) -> tuple[int, ...]:
         count = len(self._devices)
