@@ -57,33 +57,19 @@ class Resources(NamedTuple):
 
 
 class Traits(Struct, frozen=True, kw_only=True):
-    """The traits of a role.
+    """The traits of a role."""
 
-    Args:
-      count: returns the number of its processes for a configuration.
-      resources: those of each process.
-      needs: the roles that it depends on while it works. They may start in any order, and are stopped after it.
-      tensorflow_job: its name in `TF_CONFIG` and `tf.distribute`, which know only the processes that learn.
-      opens: what anyone who reaches its address can do there; empty if it has no address.
-      keeps_files: whether it writes to the run's directory.
-      gets_credentials: whether it gets the user's credentials, because it reports to trackers and exports to buckets.
-      holds_state: whether it keeps state of the job in memory, and so must run as long as the others.
-      evictable: if it holds state, how many of its processes may be absent at the same time while the job goes on.
-      computes_gradients: whether it gets GPUs.
-      grace_seconds: the time it has to save, between SIGTERM and SIGKILL.
-    """
-
-    count: Callable[[Config], Count]
-    resources: Resources
-    needs: tuple[Role, ...] = ()
-    tensorflow_job: str = ""
-    opens: str = ""
-    keeps_files: bool = False
-    gets_credentials: bool = False
-    holds_state: bool = False
-    evictable: int = 0
-    computes_gradients: Callable[[Config], bool] = lambda config: False
-    grace_seconds: int = 10
+    count: Callable[[Config], Count]  # of its processes
+    resources: Resources  # of each process
+    needs: tuple[Role, ...] = ()  # that it depends on at work; they may start in any order, and are stopped after it
+    tensorflow_job: str = ""  # its name in `TF_CONFIG` and `tf.distribute`, which know only the processes that learn
+    opens: str = ""  # what anyone who reaches its address can do there; empty if it has no address
+    keeps_files: bool = False  # whether it writes to the run's directory
+    gets_credentials: bool = False  # the user's, since it reports to trackers and exports to buckets
+    holds_state: bool = False  # whether it keeps state of the job in memory, and so must run as long as the others
+    evictable: int = 0  # if it holds state, how many of its processes may be absent while the job goes on
+    computes_gradients: Callable[[Config], bool] = lambda config: False  # and so gets GPUs
+    grace_seconds: int = 10  # the time it has to save, between SIGTERM and SIGKILL
 
     @property
     def serves(self) -> bool:

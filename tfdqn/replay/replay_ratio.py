@@ -22,17 +22,11 @@ if TYPE_CHECKING:
 
 
 class Balance(NamedTuple):
-    """The counts that determine how many updates a run owes, as a checkpoint keeps them.
+    """The counts that determine how many updates a run owes, as a checkpoint keeps them."""
 
-    Args:
-      transitions: the number written to replay since the run began, over all sessions.
-      exempt: how many of these, besides the first `min_size`, owe no updates because they refilled an empty replay.
-      train_steps: the number of updates made.
-    """
-
-    transitions: int
-    exempt: int
-    train_steps: int
+    transitions: int  # the number written to replay since the run began, over all sessions
+    exempt: int  # how many of these, besides the first `min_size`, owe no updates: they refilled an empty replay
+    train_steps: int  # the number of updates made
 
     @classmethod
     def saved(cls, counters: Counters, min_size: int, stored: int, settings: Learner) -> Balance:

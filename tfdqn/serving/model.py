@@ -26,20 +26,12 @@ _LONGEST_PROBLEM = 300  # characters
 
 @dataclass(frozen=True, eq=False)
 class Signature:
-    """One function of a SavedModel.
-
-    Attributes:
-      call: named arrays → named arrays.
-      inputs: by name.
-      is_batched: whether every input and output has a first axis of any length, along which requests are joined.
-      check: raises UserError for inputs for which an answer would be meaningless.
-      outputs: by name.
-    """
+    """One function of a SavedModel."""
 
     call: Callable[[Arrays], Arrays]
     inputs: Mapping[str, Input]
-    is_batched: bool
-    check: Callable[[Arrays], None] = check_finite
+    is_batched: bool  # whether every input and output has a first axis of any length, along which requests are joined
+    check: Callable[[Arrays], None] = check_finite  # raises UserError for inputs for which an answer is meaningless
     outputs: Mapping[str, Input] = field(default_factory=dict)
 
     @cached_property

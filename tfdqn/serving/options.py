@@ -14,15 +14,10 @@ _VERSION = r"[0-9]{1,18}"  # TensorFlow Serving's have 64 bits
 
 
 class VersionPolicy(NamedTuple):
-    """Which versions are served, in TensorFlow Serving's terms: the latest N, all, or specific ones.
+    """Which versions are served, in TensorFlow Serving's terms: the latest N, all, or specific ones."""
 
-    Attributes:
-      most: at most so many, the newest; None: no limit.
-      only: only these; None: any.
-    """
-
-    most: int | None = 1
-    only: frozenset[int] | None = None
+    most: int | None = 1  # at most so many, the newest; None: no limit
+    only: frozenset[int] | None = None  # only these; None: any
 
     def chosen(self, versions: Iterable[int]) -> list[int]:
         """The versions among these that may be served, newest first."""
@@ -33,21 +28,13 @@ LATEST = VersionPolicy()
 
 
 class Options(NamedTuple):
-    """Options from the command line.
-
-    Attributes:
-      access: how clients get access.
-      versions: which versions are served.
-      labels: versions by label, which can be used in paths.
-      drain_seconds: how long the server still takes requests, and reports that it isn't ready, after SIGTERM.
-      most_rows: the largest number of rows in one call of the model.
-    """
+    """Options from the command line."""
 
     access: Access = Access()
     versions: VersionPolicy = LATEST
-    labels: Mapping[str, int] = {}
-    drain_seconds: float = 0.0
-    most_rows: int = MOST_ROWS_OF_CALL
+    labels: Mapping[str, int] = {}  # versions by label, which can be used in paths
+    drain_seconds: float = 0.0  # for which, after SIGTERM, it takes requests and reports that it isn't ready
+    most_rows: int = MOST_ROWS_OF_CALL  # the largest number of rows in one call of the model
 
 
 def read_policy(text: str) -> VersionPolicy:

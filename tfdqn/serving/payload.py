@@ -32,17 +32,11 @@ class RequestError(Exception):
 
 
 class PredictRequest(NamedTuple):
-    """A parsed request.
-
-    Attributes:
-      signature: the function that it is for.
-      inputs: in the signature's dtypes, each [B, …] where the signature is batched.
-      write: the function's outputs → the answer's JSON, in the same form as the request.
-    """
+    """A parsed request."""
 
     signature: Signature
-    inputs: Arrays
-    write: Callable[[Arrays], bytes]
+    inputs: Arrays  # in the signature's dtypes, each [B, …] where the signature is batched
+    write: Callable[[Arrays], bytes]  # the function's outputs → the answer's JSON, in the same form as the request
 
     @property
     def rows(self) -> int:

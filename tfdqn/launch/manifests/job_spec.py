@@ -57,27 +57,16 @@ class Scale(Struct, frozen=True, kw_only=True):
 
 
 class JobSpec(Struct, frozen=True, kw_only=True):
-    """The job to run.
+    """The job to run."""
 
-    Args:
-      name: of the job, a DNS label.
-      config: the whole configuration, which says how many processes there are.
-      image: the image of every container.
-      cuda_image: the image of every container if there are GPUs; "": `image`.
-      has_evaluator: whether the job has an evaluator.
-      gpus: how many each process that computes gradients gets.
-      queue: the local queue of Kueue that admits the job; "": the job begins at once.
-      scale: of the resources of processes and volumes.
-    """
-
-    name: str
-    config: Config
-    image: str
-    cuda_image: str = ""
+    name: str  # of the job, a DNS label
+    config: Config  # whole; it says how many processes there are
+    image: str  # of every container
+    cuda_image: str = ""  # the image of every container if there are GPUs; "": `image`
     has_evaluator: bool = True
-    gpus: int = 0
-    queue: str = ""
-    scale: Scale = Scale()
+    gpus: int = 0  # how many each process that computes gradients gets
+    queue: str = ""  # the local queue of Kueue that admits the job; "": the job begins at once
+    scale: Scale = Scale()  # of the resources of processes and volumes
 
     @property
     def container_image(self) -> str:
