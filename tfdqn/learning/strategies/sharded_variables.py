@@ -96,15 +96,11 @@ class ShardedVariables:
         weights = _shards(tf.Variable(zeros, name="weights"))
         target_weights = _shards(tf.Variable(zeros, trainable=False, name="target_weights"))
         self._shards = [_Shard(*pair, config) for pair in zip(weights, target_weights, strict=True)]
-        with tf.device(self._shards[0].device):
+        self.first_device = self._shards[0].device  # the first server's
+        with tf.device(self.first_device):
             self._train_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="train_steps")
             self._applied = tf.Variable(0, dtype=tf.int64, trainable=False, name="applied")
             self._one_at_a_time = tf.CriticalSection(name="places")
-
-    @property
-    def first_device(self) -> str:
-        """The first server's device."""
-        return self._shards[0].device
 
     def read(self) -> Read:
         """In a worker's graph: reads everything, but first the number of updates.
@@ -135,13 +131,13 @@ class ShardedVariables:
             with tf.control_dependencies([counted]):
                 return tf.identity(first), tf.identity(accepted)
 
-        with tf.device(self._shards[0].device):
+        with tf.device(self.first_device):
             first, accepted = self._one_at_a_time.execute(claim_turn)
         parts = tf.split(gradients, [shard.size for shard in self._shards], axis=1)
         applied = [shard.apply(part, first, accepted) for shard, part in zip(self._shards, parts, strict=True)]
         if self.statistics is not None:
             applied.append(self.statistics.add(moments, first, accepted))
-        with tf.device(self._shards[0].device), tf.control_dependencies(applied):
+        with tf.device(self.first_device), tf.control_dependencies(applied):
             counted = self._applied.assign_add(accepted, read_value=False)
         with tf.control_dependencies([counted]):
             return Place(tf.identity(first - version), tf.identity(accepted))

@@ -58,11 +58,6 @@ class ReplayServer:
         """The address for clients that reach this host by the name `host`."""
         return with_host(self._server.port, host)
 
-    @property
-    def client(self) -> reverb.Client:
-        """A client that is connected to this server."""
-        return self._client
-
     def num_items(self) -> int:
         """The number of items in the table now."""
         if self._num_items < self._max_items:  # asking takes 0.4 ms, and a full table stays full
@@ -73,7 +68,7 @@ class ReplayServer:
         """Writes a checkpoint into `directory`, which must exist. Raises CheckpointError."""
         target = directory / CONTENT_FOLDER
         try:
-            made = Path(self._client.checkpoint())
+            made = Path(self.client.checkpoint())
             target.mkdir()
             for file in made.iterdir():
                 _link(file, target / file.name)
@@ -90,7 +85,7 @@ class ReplayServer:
         """
         source = directory / CONTENT_FOLDER
         _check_complete(source)
-        self._stop()
+        stop(self._server)
         try:
             self._start(source)
         except (RuntimeError, ValueError) as error:
@@ -99,12 +94,12 @@ class ReplayServer:
 
     def close(self) -> None:
         """Stops the server; if that takes longer than some seconds, leaves it running until the process ends."""
-        self._stop()
+        stop(self._server)
         self._folder.cleanup()
 
     def _info(self) -> reverb.TableInfo:
         # Not from `reverb.Table.info`: a server that restores a checkpoint replaces the table.
-        return self._client.server_info(timeout=_REPLY_SECONDS)[TABLE]
+        return self.client.server_info(timeout=_REPLY_SECONDS)[TABLE]
 
     def _start(self, checkpoint: Path | None) -> None:
         table = self._make_table()
@@ -115,7 +110,7 @@ class ReplayServer:
                 working_folder, fallback_checkpoint_path=str(checkpoint.absolute()) if checkpoint else None
             ),
         )
-        self._client = reverb.Client(self.address)
+        self.client = reverb.Client(self.address)
         self._max_items = int(table.info.max_size)
         self._num_items = 0
         self._check_reached()
@@ -123,16 +118,13 @@ class ReplayServer:
     def _check_reached(self) -> None:
         """Raises ClusterError if calls don't reach the server: samplers would wait for it forever."""
         try:
-            self._client.server_info(timeout=_START_SECONDS)
+            self.client.server_info(timeout=_START_SECONDS)
         except (RuntimeError, ReverbError) as error:
-            self._stop()
+            stop(self._server)
             raise ClusterError(
                 f"the replay server at {self.address}, in this process, does not answer ({first_line(error)}): is the "
                 "loopback interface up, and 127.0.0.1 in no_proxy where a proxy is set?"
             ) from error
-
-    def _stop(self) -> None:
-        stop(self._server)
 
 
 def transitions_table(
