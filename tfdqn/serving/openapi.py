@@ -56,9 +56,9 @@ def document(name: str, model: Model, served: list[int], labels: Mapping[str, in
     """
     base = f"/v1/models/{name}"
     places: dict[str, list[Schema]] = {base: []}
-    places[base + "/versions/{version}"] = [_VERSION | _of({"enum": [str(each) for each in served]})]
+    places[base + "/versions/{version}"] = [_VERSION | {"schema": {"enum": [str(each) for each in served]}}]
     if labels:
-        places[base + "/labels/{label}"] = [_LABEL | _of({"enum": sorted(labels)})]
+        places[base + "/labels/{label}"] = [_LABEL | {"schema": {"enum": sorted(labels)}}]
     paths: Schema = {}
     for place, parameters in places.items():
         paths[place] = {"get": _operation("The versions' states", _STATES, parameters)}
@@ -205,10 +205,6 @@ def _object(properties: Schema, optional: Mapping[str, Any] = {}) -> Schema:
 
 def _list(items: Schema, most: int) -> Schema:
     return {"type": "array", "items": items, "minItems": 1, "maxItems": most}
-
-
-def _of(schema: Schema) -> Schema:
-    return {"schema": schema}
 
 
 def _json(schema: Schema) -> Schema:
