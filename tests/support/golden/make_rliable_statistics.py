@@ -20,9 +20,9 @@ REPS = 10_000
 Arrays = dict[str, np.ndarray]
 
 
-def scores(rng: np.random.Generator, runs: int, tasks: int) -> np.ndarray:
-    """float64[runs, tasks], heavy-tailed, on tasks of different levels."""
-    return np.round(rng.standard_t(3, size=(runs, tasks)) * 0.5 + rng.normal(size=tasks) * 0.3, 1)
+def scores(rng: np.random.Generator, runs: int) -> np.ndarray:
+    """float64[runs, 1], heavy-tailed: rliable takes the scores of several tasks, and here is one."""
+    return np.round(rng.standard_t(3, size=(runs, 1)) * 0.5 + rng.normal(size=1) * 0.3, 1)
 
 
 def interval(data: dict, statistic: object, seed: int) -> np.ndarray:
@@ -31,8 +31,8 @@ def interval(data: dict, statistic: object, seed: int) -> np.ndarray:
     return np.asarray(library.get_interval_estimates(data, statistic, reps=REPS, random_state=draws)[1]["it"])
 
 
-def case(rng: np.random.Generator, runs: int, other_runs: int, tasks: int) -> Arrays:
-    x, y = scores(rng, runs, tasks), scores(rng, other_runs, tasks)
+def case(rng: np.random.Generator, runs: int, other_runs: int) -> Arrays:
+    x, y = scores(rng, runs), scores(rng, other_runs)
     found = {
         "x": x,
         "y": y,
@@ -49,8 +49,8 @@ def case(rng: np.random.Generator, runs: int, other_runs: int, tasks: int) -> Ar
 
 
 rng = np.random.default_rng(7)
-SHAPES = {"three": (3, 3, 1), "five": (5, 4, 1), "many": (23, 31, 1), "tasks": (5, 7, 4)}
+RUNS = {"three": (3, 3), "five": (5, 4), "many": (23, 31)}
 arrays = {"settings/thresholds": THRESHOLDS, "settings/gammas": np.array(GAMMAS)}
-for label, shape in SHAPES.items():
-    arrays |= {f"{label}/{name}": value for name, value in case(rng, *shape).items()}
+for label, runs in RUNS.items():
+    arrays |= {f"{label}/{name}": value for name, value in case(rng, *runs).items()}
 np.savez_compressed(Path(__file__).with_name("rliable_statistics.npz"), **arrays)
