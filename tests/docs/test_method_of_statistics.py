@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tests.support.method_page import equation
 from tfdqn.networks.layers.statistics import Moments, RunningStatistics, merged
-from tfdqn.tasks.adapters.rewards import RunningScale
+from tfdqn.tasks.adapters.learning_signal import RunningScale
 from tfdqn.types import Step
 
 RNG = np.random.default_rng(1)
@@ -34,7 +34,7 @@ def test_equation_46_merged_moments() -> None:
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
-@equation(47, "tfdqn.tasks.adapters.rewards.RunningScale")
+@equation(47, "tfdqn.tasks.adapters.learning_signal.RunningScale")
 def test_equation_47_scaled_rewards() -> None:
     scale, g, returns = RunningScale(0.8, 2), np.zeros(2), []
     nothing = np.zeros(2, bool)

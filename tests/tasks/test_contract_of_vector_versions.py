@@ -7,8 +7,10 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
+from tfdqn.config import Task
 from tfdqn.errors import NotFiniteError, TaskError, UserError
 from tfdqn.task_spec import TaskSpec, discrete
+from tfdqn.tasks.adapters.learning_signal import LearningSignal
 from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.observations import observation_specs
@@ -49,7 +51,7 @@ class Own(gymnasium.vector.VectorEnv):
 def test_a_tasks_own_vector_version_is_held_to_the_same(space, right, wrong, says):
     spec = TaskSpec(id="Own-v0", observation=observation_specs(space), actions=discrete(2))
     envs = Own(space, right)
-    task = BatchedTask(lambda: envs, spec, Restarts())
+    task = BatchedTask(lambda: envs, spec, Restarts(), LearningSignal(Task()))
     task.reset(seed=0)
     envs.given = wrong
     with pytest.raises(UserError, match=f"Own-v0, {says}"):
@@ -73,4 +75,4 @@ def test_a_vector_versions_first_answer_is_one_of_gymnasiums_form(answer, says, 
     spec = TaskSpec(id="Own-v0", observation=observation_specs(FLOATS), actions=discrete(2))
     monkeypatch.setattr(Own, "reset", lambda self, **kwargs: answer)
     with pytest.raises(TaskError, match=f"Own-v0, reset: {says}"):
-        BatchedTask(lambda: Own(FLOATS, [FOUR, FOUR]), spec, Restarts()).reset(seed=0)
+        BatchedTask(lambda: Own(FLOATS, [FOUR, FOUR]), spec, Restarts(), LearningSignal(Task())).reset(seed=0)

@@ -33,7 +33,7 @@ class BatchedTask:
       make: makes the environments; called again after a failure of all.
       spec: of the task.
       restarts: counts failures; shared by all tasks of the process.
-      signal: turns steps into what is learned from; None: the task's steps are learned from as they are.
+      signal: turns steps into what is learned from.
 
     Attributes:
       spec: of the task.
@@ -43,7 +43,7 @@ class BatchedTask:
     """
 
     def __init__(
-        self, make: Callable[[], VectorEnv], spec: TaskSpec, restarts: Restarts, signal: LearningSignal | None = None
+        self, make: Callable[[], VectorEnv], spec: TaskSpec, restarts: Restarts, signal: LearningSignal
     ) -> None:
         envs = make()
         self._make, self._restarts, self._signal = make, restarts, signal
@@ -106,7 +106,7 @@ class BatchedTask:
             is_reset,
             self.legal_actions,
         )
-        return taken if self._signal is None else self._signal.step(taken, info)
+        return self._signal.step(taken, info)
 
     def state(self) -> dict[str, np.ndarray] | None:
         """The state of all environments after a reset, arrays by name; None: the task's state can't be saved."""
@@ -116,18 +116,15 @@ class BatchedTask:
         state |= {f"observation/{name}": value for name, value in self.observation.items()}
         if self.legal_actions is not None:
             state["legal_actions"] = self.legal_actions
-        if self._signal is not None:
-            state |= self._signal.state()
-        return {**state, "done": self._done}
+        return {**state, **self._signal.state(), "done": self._done}
 
     def lasting_state(self) -> dict[str, np.ndarray]:
         """The part of the state that outlasts episodes, which any task can save: the statistics that scale rewards."""
-        return {} if self._signal is None else self._signal.lasting_state()
+        return self._signal.lasting_state()
 
     def load_lasting_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restores what `lasting_state` returned."""
-        if self._signal is not None:
-            self._signal.load_lasting_state(arrays)
+        self._signal.load_lasting_state(arrays)
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restores what `state` returned. Raises TaskError if `arrays` belong to another task."""
@@ -150,8 +147,7 @@ class BatchedTask:
         self.observation = {name: np.array(arrays[f"observation/{name}"]) for name in self.observation}
         if self.legal_actions is not None:
             self.legal_actions = np.array(arrays["legal_actions"])
-        if self._signal is not None:
-            self._signal.load_state(arrays)
+        self._signal.load_state(arrays)
         envs = {name.removeprefix("envs/"): value for name, value in arrays.items() if name.startswith("envs/")}
         state_capture.write(self._envs, envs, lambda index: next(iter(self.observation.values()))[index])
 
@@ -195,8 +191,7 @@ class BatchedTask:
                 self._failed(info)
                 continue
             self._done = np.zeros(self.num_envs, np.bool_)
-            if self._signal is not None:
-                self._signal.reset(info)
+            self._signal.reset(info)
             if self.spec.action_masks:
                 self.legal_actions = batched_masks(info, self.num_envs, self._all_legal)
             return self.observation, self.legal_actions

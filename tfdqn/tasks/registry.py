@@ -9,7 +9,7 @@ from tfdqn.config.own_code import require_function, require_name
 from tfdqn.config.user_modules import import_user_module
 from tfdqn.errors import EnvironmentFailedError, TaskError
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.adapters.learning_signal import learning_signal
+from tfdqn.tasks.adapters.learning_signal import LearningSignal
 from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
@@ -76,7 +76,7 @@ def make_task(
     elif num_envs is not None:
         config = structs.replace(config, num_envs=num_envs)
     spec, make = suite_of(config).environments(config, render_mode)
-    return BatchedTask(make, spec, restarts or Restarts(), learning_signal(config))
+    return BatchedTask(make, spec, restarts or Restarts(), LearningSignal(config))
 
 
 def resolve_spec(config: configuration.Task) -> TaskSpec:

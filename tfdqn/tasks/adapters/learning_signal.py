@@ -4,13 +4,83 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from gymnasium.wrappers.utils import RunningMeanStd
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
-from tfdqn.tasks.adapters.rewards import Rewards
 from tfdqn.types import Arrays, Step
 
 LIVES = "lives"  # the key in `info`
+_EPSILON = 1e-8  # added to the variance of returns, as gymnasium's NormalizeReward does
+
+
+class RunningScale:
+    """Divides rewards by the running deviation of discounted returns: Engstrom et al. 2020, section 3, item 2.
+
+    R_t = γ R_{t-1} + r_t in each environment, from 0 in each episode. The variance is that of all R_t of all E
+    environments so far, merged batch by batch (Chan et al. 1979). The mean is not subtracted from the rewards.
+
+    Args:
+      discount: γ.
+      num_envs: E.
+    """
+
+    def __init__(self, discount: float, num_envs: int):
+        self._discount = discount
+        self._returns = np.zeros(num_envs)
+        self._moments = RunningMeanStd()
+
+    def __call__(self, step: Step) -> np.ndarray:
+        """The step's rewards, float32[E], divided by the deviation, which already includes this step."""
+        self._returns = self._discount * self._returns + step.reward
+        taken = self._returns[~step.is_reset]
+        if taken.size:
+            self._moments.update(taken)
+        self._returns[step.terminated | step.truncated | step.is_reset] = 0.0
+        return (step.reward / np.sqrt(self._moments.var + _EPSILON)).astype(np.float32)
+
+    def reset(self) -> None:
+        """Begins an episode in every environment."""
+        self._returns[:] = 0.0
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The discounted returns of the episodes under way, float64[E]."""
+        return {"returns": self._returns.copy()}
+
+    def load_state(self, arrays: Arrays) -> None:
+        """Restores what `state` returned."""
+        self._returns = np.array(arrays["returns"])
+
+    def moments(self) -> np.ndarray:
+        """float64[3]: mean, variance and count of all returns so far."""
+        return np.array([self._moments.mean, self._moments.var, self._moments.count])
+
+    def load_moments(self, moments: np.ndarray) -> None:
+        """Restores what `moments` returned."""
+        self._moments.mean, self._moments.var, self._moments.count = moments
+
+
+class Rewards:
+    """clip(f(r), -c, c), where f is the sign, the division by a running deviation, or nothing; c = 0: not clipped.
+
+    Args:
+      task: its `reward_sign`, `reward_normalization` and `reward_clip` say what is done.
+
+    Attributes:
+      scale: the running deviation; None if rewards are not divided.
+    """
+
+    def __init__(self, task: Task):
+        self._clip, self._sign = np.float32(task.reward_clip), task.reward_sign
+        has_scale = task.reward_normalization > 0
+        self.scale = RunningScale(task.reward_normalization, task.num_envs) if has_scale else None
+
+    def __call__(self, step: Step) -> np.ndarray:
+        """The changed rewards of a step, float32[E]."""
+        reward = np.sign(step.reward) if self._sign else step.reward
+        if self.scale is not None:
+            reward = self.scale(step)
+        return np.clip(reward, -self._clip, self._clip) if self._clip else reward
 
 
 class Lives:
@@ -61,13 +131,14 @@ class LearningSignal:
     """Changes steps for learning; the task's own rewards and ends are kept in the step beside the changed ones.
 
     Args:
-      lives: makes a lost life an end; None: lives don't matter.
-      rewards: changes rewards; None: the task's own are learned from.
+      task: its keys say what is changed, which may be nothing.
     """
 
-    def __init__(self, lives: Lives | None, rewards: Rewards | None) -> None:
-        self._lives, self._rewards = lives, rewards
-        self._scale = None if rewards is None else rewards.scale
+    def __init__(self, task: Task) -> None:
+        has_rewards = task.reward_clip or task.reward_sign or task.reward_normalization
+        self._lives = Lives(task.id) if task.end_on_life_loss else None
+        self._rewards = Rewards(task) if has_rewards else None
+        self._scale = None if self._rewards is None else self._rewards.scale
 
     def reset(self, info: Mapping[str, Any]) -> None:
         """Begins an episode in every environment. Raises TaskError as `Lives.reset`."""
@@ -107,11 +178,3 @@ class LearningSignal:
         """Restores what `lasting_state` returned."""
         if self._scale is not None:
             self._scale.load_moments(arrays["moments"])
-
-
-def learning_signal(task: Task) -> LearningSignal | None:
-    """What the task's keys change for learning; None if they change nothing."""
-    has_rewards = task.reward_clip or task.reward_sign or task.reward_normalization
-    if not has_rewards and not task.end_on_life_loss:
-        return None
-    return LearningSignal(Lives(task.id) if task.end_on_life_loss else None, Rewards(task) if has_rewards else None)
