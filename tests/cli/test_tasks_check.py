@@ -170,7 +170,7 @@ def test_square_brackets_are_text() -> None:
 
 def test_where_no_terminal_is_progress_is_a_line_now_and_then() -> None:
     written = io.StringIO()
-    with CheckProgress(console=Console(file=written)) as progress:
+    with CheckProgress(Console(file=written)) as progress:
         for step in range(1_000):
             progress.tell("1 environment", step, 1_000)
     assert written.getvalue().count("\n") <= 1

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from tfdqn.cli.tables import WholeTable
-from tfdqn.cli.terminal import PLAIN_LINE_INTERVAL_SECONDS, make_console, write_if_there
+from tfdqn.cli.terminal import PLAIN_LINE_INTERVAL_SECONDS, make_console, print_line, write_if_there
 from tfdqn.system.interval import IntervalTrigger
 
 _REFRESH_SECONDS = 0.25
@@ -36,11 +36,11 @@ class LiveView:
 
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
-            self._shielded(self._live.stop)
+            write_if_there(self._console, self._live.stop)
 
     def say(self, line: str) -> None:
         """Prints one line, above the table if there is one."""
-        self._shielded(lambda: self._console.print(line, markup=False, soft_wrap=True))
+        print_line(self._console, line)
 
     def fitting(self, table: Callable[[int], WholeTable], least: int = 1) -> WholeTable:
         """A table that leaves the totals below it in sight: on a narrow terminal each of its rows may be several lines.
@@ -61,7 +61,7 @@ class LiveView:
         if self._live is None:
             say_what_changed()
         else:
-            self._shielded(partial(self._live.update, table(), refresh=True))
+            write_if_there(self._console, partial(self._live.update, table(), refresh=True))
         self._refresh.done()
 
     def say_totals(self, line: str) -> None:
@@ -69,9 +69,6 @@ class LiveView:
         if self._totals_line.is_due():
             self._totals_line.done()
             self.say(line)
-
-    def _shielded(self, write: Callable[[], object]) -> None:
-        write_if_there(self._console, write)
 
 
 def with_totals(table: RenderableType, line: str, done: int, total: int) -> Group:

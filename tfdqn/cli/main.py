@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from tfdqn.cli.arguments import installed_version, unused_links_removed
+from tfdqn.cli.arguments import installed_version, say_on_stderr, unused_links_removed
 from tfdqn.cli.jobs import jobs
 from tfdqn.cli.processes import processes
 from tfdqn.cli.reports import reports
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[0] == "health":  # reads the heartbeats of other processes, and gives none of its own
         return _status_of(arguments)
     if arguments[0] != "run":
-        with heartbeat_of_command(arguments[0], lambda line: typer.echo(line, err=True)):
+        with heartbeat_of_command(arguments[0], say_on_stderr):
             return _status_of(arguments)
     try:
         status = _status_of(arguments)
@@ -149,5 +149,5 @@ def _help_on(error: typer.TyperException, arguments: Sequence[str]) -> str:
 
 
 def _fail(problem: str) -> int:
-    typer.echo(f"tfdqn: {' '.join(problem.split())}", err=True)
+    say_on_stderr(f"tfdqn: {' '.join(problem.split())}")
     return 2

@@ -12,9 +12,8 @@ from tfdqn.reports.groups import Report
 _MIN_RUNS = 5  # of each side, for the bootstrap's interval
 
 
-def print_report(report: Report, console: Console | None = None) -> None:
+def print_report(report: Report, console: Console) -> None:
     """Prints the task and a table with a row for each group."""
-    console = console or make_console()
     about = report.task if report.threshold is None else f"{report.task}, learned at a return of {report.threshold:g}"
     console.print(about, markup=False, soft_wrap=True)
     table = group_table(report)

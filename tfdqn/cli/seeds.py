@@ -15,6 +15,7 @@ from tfdqn.cli.phase_line import starting
 from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
 from tfdqn.cli.terminal import make_console
 from tfdqn.config import Config
+from tfdqn.config.checks import require_together
 from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError, counted, listed
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.interval import duration
@@ -58,7 +59,9 @@ def train(
     unused: dict[str, str] = {}
     resolved = load_config(config, [*overrides, f"seed={max(wanted)}"], unused)
     if together:
-        _require_together(resolved, options)
+        if options:
+            raise ConfigError(f"{options[0]} records one run of its process: leave --together out")
+        require_together(resolved)
     folder = SeedsFolder(run_dir or Path("runs") / f"{config.stem}-seeds")
     folder.run((folder.seeds() or wanted)[0]).refuse_unused(unused, say_on_stderr)
 
@@ -66,15 +69,6 @@ def train(
     asked += ["--together"] if together else []
     again = command_to_resume("train", config, [*overrides, *asked], folder.path)
     train_each(resolved, wanted, folder, jobs, again, options, together)
-
-
-def _require_together(config: Config, options: Sequence[str]) -> None:
-    """Raises ConfigError for what can't be trained beside other seeds in one process."""
-    from tfdqn.config.checks import require_together
-
-    if options:
-        raise ConfigError(f"{options[0]} records one run of its process: leave --together out")
-    require_together(config)
 
 
 def train_each(

@@ -1,13 +1,12 @@
 """The output of `tfdqn tasks --check`: its progress, and a table of its findings."""
 
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.status import Status
 
 from tfdqn.cli.tables import WholeTable, print_whole
-from tfdqn.cli.terminal import PLAIN_LINE_INTERVAL_SECONDS, make_console
+from tfdqn.cli.terminal import PLAIN_LINE_INTERVAL_SECONDS
 from tfdqn.system.interval import IntervalTrigger
 
 if TYPE_CHECKING:  # imports gymnasium
@@ -17,31 +16,26 @@ _REFRESH_SECONDS = 0.1
 
 
 class CheckProgress:
-    """Shows the progress of a check: one line, overwritten, on a terminal; elsewhere a line every ten seconds.
+    """Shows the progress of a check: one line, overwritten, on a terminal; elsewhere a line every ten seconds."""
 
-    Args:
-      is_shown: False: show nothing.
-      console: where it is shown; None: stdout.
-    """
-
-    def __init__(self, is_shown: bool = True, console: Console | None = None):
-        self._console = console or make_console()
-        self._status = Status("making the task", console=self._console) if is_shown else None
+    def __init__(self, console: Console):
+        self._console = console
+        self._status = Status("making the task", console=console)
         seconds = _REFRESH_SECONDS if self._console.is_terminal else PLAIN_LINE_INTERVAL_SECONDS
         self._due = IntervalTrigger(seconds)
 
-    def __enter__(self) -> "CheckProgress":
-        if self._status is not None and self._console.is_terminal:
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
             self._status.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._status is not None and self._console.is_terminal:
+    def __exit__(self, *_: object) -> None:
+        if self._console.is_terminal:
             self._status.stop()
 
     def tell(self, about: str, steps: int, total: int) -> None:
         """Shows how far the check is: `steps` of `total` in each environment, with `about` saying what is checked."""
-        if self._status is None or not self._due.is_due():
+        if not self._due.is_due():
             return
         self._due.done()
         line = f"{about}: {steps:,} of {total:,} steps"
@@ -51,9 +45,8 @@ class CheckProgress:
             self._console.print(line, markup=False)
 
 
-def print_check(found: "TaskCheck", console: Console | None = None) -> None:
+def print_check(found: "TaskCheck", console: Console) -> None:
     """Prints the findings, the suggested keys, and, if so, that training can run."""
-    console = console or make_console()
     table = WholeTable(found.task, "", "")
     for finding in found.findings:
         table.add_row(finding.about, finding.verdict, finding.found)

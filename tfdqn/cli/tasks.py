@@ -1,13 +1,13 @@
 """The verb `tasks`, which lists the installed tasks or checks whether one can be trained on."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from fnmatch import fnmatch
 from typing import Annotated
 
 import msgspec
 import typer
 
+from tfdqn.cli.arguments import say_on_stderr
 from tfdqn.config import Config
 from tfdqn.errors import TaskError, UserError
 from tfdqn.system.redirection import others_print_to_stderr
@@ -66,19 +66,16 @@ def _check_task(task_id: str, overrides: Sequence[str], as_json: bool) -> None:
     config = toml.with_changed_task(Config(task=Task(id=task_id)), overrides, "--check")
     from tfdqn.tasks.checking.check_process import check_in_process  # late: imports gymnasium
 
-    console = make_console()
-    shown = CheckProgress(not as_json, console)
-    with (
-        others_print_to_stderr() if as_json else nullcontext(),
-        check_in_process(config.task) as result,
-        shown as progress,
-    ):
-        found = result(progress.tell)
     if as_json:
+        with others_print_to_stderr(), check_in_process(config.task) as result:
+            found = result(lambda *_: None)
         typer.echo(msgspec.json.encode(found))
         for line in found.failures:
-            typer.echo(f"tfdqn: {line}", err=True)
+            say_on_stderr(f"tfdqn: {line}")
         raise typer.Exit(0 if found.can_train else 2)
+    console = make_console()
+    with check_in_process(config.task) as result, CheckProgress(console) as progress:
+        found = result(progress.tell)
     failed = [each for each in found.findings if each.verdict == "no"]
     if len(failed) == len(found.findings):  # the task could not even be made
         raise TaskError(found.failures[0])

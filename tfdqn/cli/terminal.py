@@ -62,7 +62,7 @@ class TrainingProgress:
 
     def say(self, line: str) -> None:
         """Prints one line, above the bar if there is one."""
-        write_if_there(self._console, lambda: self._console.print(line, markup=False, soft_wrap=True))
+        print_line(self._console, line)
 
     @property
     def has_begun(self) -> bool:
@@ -97,6 +97,11 @@ def write_if_there(console: Console, write: Callable[[], object]) -> None:
         write()
     except OSError:
         console.quiet = True
+
+
+def print_line(console: Console, line: str) -> None:
+    """Prints one line of plain text, which only the terminal breaks; does nothing if that has gone away."""
+    write_if_there(console, lambda: console.print(line, markup=False, soft_wrap=True))
 
 
 class _BarAboveFigures(Bars):
@@ -153,16 +158,15 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
         final = summary.final
         mean = f"{final.mean_return:,.2f} (std {final.std_return:,.2f})"
         rows.append(("final evaluation", f"{mean} over {final.episodes:,} fresh greedy episodes"))
-    _print_pairs([*rows, *summary.paths.items()], console)
+    print_whole(console or make_console(), pairs_table([*rows, *summary.paths.items()]))
 
 
 def print_evaluated(task: str, policy: str, run: Path, episodes: int, console: Console) -> None:
     """Prints what `tfdqn evaluate` is about to do: its first seconds are an import."""
-    line = f"{task}: {counted(episodes, 'episode')} of the {policy} policy of {run}"
-    write_if_there(console, lambda: console.print(line, markup=False, soft_wrap=True))
+    print_line(console, f"{task}: {counted(episodes, 'episode')} of the {policy} policy of {run}")
 
 
-def print_evaluation(report: "EvaluationReport", console: Console | None = None) -> None:
+def print_evaluation(report: "EvaluationReport", console: Console) -> None:
     """Prints the result of `tfdqn evaluate`."""
     rows = [
         ("mean return", f"{report.mean_return:,.2f} (std {report.std_return:,.2f})"),
@@ -173,7 +177,7 @@ def print_evaluation(report: "EvaluationReport", console: Console | None = None)
     ]
     if report.video is not None:
         rows.append(("video", str(report.video)))
-    _print_pairs(rows, console)
+    print_whole(console, pairs_table(rows))
 
 
 def print_tasks(tasks: Iterable["TaskEntry"], console: Console | None = None) -> None:
@@ -193,10 +197,6 @@ def _usable(task: "TaskEntry") -> str:
     if task.needs:
         return f"with {task.needs}"
     return "yes" if task.is_tried else "not tried: --check ID tries one"
-
-
-def _print_pairs(rows: Iterable[tuple[str, str]], console: Console | None) -> None:
-    print_whole(console or make_console(), pairs_table(rows))
 
 
 def require_reader(console: Console) -> None:
