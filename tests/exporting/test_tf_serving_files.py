@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 from tfdqn.errors import UserError
-from tfdqn.exporting.tf_serving_files import batching_config, model_name, models_config, write_serving_files
+from tfdqn.exporting.tf_serving_files import BATCHING_CONFIG, model_name, models_config, write_serving_files
 
 
 def batching_parameters() -> Message:
@@ -47,7 +47,7 @@ def test_the_models_file_names_the_model_and_the_folder_of_its_versions() -> Non
 
 
 def test_the_batching_file_is_of_batching_parameters() -> None:
-    found = text_format.Parse(batching_config(), batching_parameters())
+    found = text_format.Parse(BATCHING_CONFIG, batching_parameters())
     assert (found.max_batch_size.value, found.batch_timeout_micros.value) == (1024, 0)
     assert found.max_enqueued_batches.value > 0
 
@@ -58,7 +58,7 @@ def test_what_somebody_has_changed_stays(tmp_path: Path) -> None:
     write_serving_files(exports)
     models = exports / "models.config"
     assert 'base_path: "/models/a-run"' in models.read_text()
-    assert (exports / "batching.config").read_text() == batching_config()
+    assert (exports / "batching.config").read_text() == BATCHING_CONFIG
     models.write_text("# mine")
     write_serving_files(exports)
     assert models.read_text() == "# mine"

@@ -6,7 +6,7 @@ never what is merely unwise. To add a check, write a function here, in `replay_c
 and add it to that file's tuple.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
@@ -17,12 +17,10 @@ from msgspec import NODEFAULT, structs
 from tfdqn.config.agent import C51, Munchausen
 from tfdqn.config.fields import Needs, kinds, needs_of
 from tfdqn.config.replay_checks import REPLAY_CHECKS, ROLLOUT_CHECKS
-from tfdqn.config.schema import Config
+from tfdqn.config.schema import Check, Config
 from tfdqn.config.strategy_checks import STRATEGY_CHECKS
 from tfdqn.config.wording import shown, with_values
 from tfdqn.errors import ConfigError
-
-Check = Callable[[Config], Iterator[str]]
 
 
 def contradiction(config: Config) -> str | None:

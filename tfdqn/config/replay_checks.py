@@ -3,10 +3,10 @@
 Each is like those of `checks.py`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from tfdqn.config.agent import PQN, Munchausen, TDAgent
-from tfdqn.config.schema import Config
+from tfdqn.config.schema import Check, Config
 
 _NEVER_LEARNS = "learning would never start"
 
@@ -166,13 +166,9 @@ def importance_grows(config: Config) -> Iterator[str]:
         yield "<priorities.importance_end> is less than <priorities.importance_start>: what is made up for only grows"
 
 
-PRIORITY_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
-    items_have_a_priority_each,
-    actors_know_how_wrong_they_are,
-    importance_grows,
-)
+PRIORITY_CHECKS: tuple[Check, ...] = (items_have_a_priority_each, actors_know_how_wrong_they_are, importance_grows)
 
-REPLAY_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
+REPLAY_CHECKS: tuple[Check, ...] = (
     table_holds_a_block,
     table_holds_a_batch,
     blocks_divide_the_batch,
@@ -234,7 +230,7 @@ def a_rollout_is_whole_batches(config: Config) -> Iterator[str]:
         )
 
 
-ROLLOUT_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
+ROLLOUT_CHECKS: tuple[Check, ...] = (
     rollouts_are_acted_in_and_learned_from_in_turn,
     a_rollout_is_one_actors,
     rollouts_are_learned_from_in_lockstep,

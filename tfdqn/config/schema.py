@@ -5,7 +5,7 @@ checks and writes a configuration. Units are in the names: `_env_steps` are tran
 environments together; `_train_steps` are updates. `learner.batch_size` is the global batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal
 
@@ -155,6 +155,9 @@ class Config(Section, frozen=True, kw_only=True):
             rollout = self.agent.rollout_steps * self.task.num_envs
             return self.agent.epochs * rollout // self.learner.batch_size
         return self.learner.updates_per_call
+
+
+Check = Callable[[Config], Iterator[str]]  # as `checks.py` describes it
 
 
 def keys() -> dict[str, tuple[str, ...]]:

@@ -3,11 +3,11 @@
 The number of GPUs, and the processes that `TF_CONFIG` lists, are not known here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from tfdqn.config.agent import IQN
 from tfdqn.config.network import MLP, DeepNetwork, Impala, Linear
-from tfdqn.config.schema import Config
+from tfdqn.config.schema import Check, Config
 from tfdqn.config.wording import either
 
 # Strategies that can't train a network that is split over devices, and why.
@@ -199,7 +199,7 @@ def devices_fetch_ahead(config: Config) -> Iterator[str]:
             yield f"learner.prefetch_to_device = true needs {key} = {either(allowed)}, not {given}"
 
 
-STRATEGY_CHECKS: tuple[Callable[[Config], Iterator[str]], ...] = (
+STRATEGY_CHECKS: tuple[Check, ...] = (
     processes_share_a_reverb_table,
     only_whole_networks_meet,
     only_one_network_is_split,

@@ -64,11 +64,10 @@ def parse(
     text: bytes,
     overrides: Sequence[str] = (),
     origin: str = "configuration",
-    say: Callable[[str], None] = lambda line: None,
     unused: MutableMapping[str, str] | None = None,
 ) -> Config:
     """Reads a configuration as `load` does, from a file's content; error messages begin with `origin`."""
-    return from_mapping(decoded(text, origin), overrides, origin, say, unused)
+    return from_mapping(decoded(text, origin), overrides, origin, unused=unused)
 
 
 def decoded(text: bytes, origin: str) -> dict[str, Any]:

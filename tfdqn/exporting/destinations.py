@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from tfdqn.errors import ConfigError
 from tfdqn.exporting.tf_serving_files import (
+    BATCHING_CONFIG,
     BATCHING_FILE,
     MODELS_FILE,
-    batching_config,
     models_config,
     write_serving_files,
 )
@@ -101,7 +101,7 @@ class Url:
                 _copy(file, f"{target}/{file.relative_to(version).as_posix()}")
         _write(f"{target}/{COMPLETE_FILE}", "")
         if not tf.io.gfile.exists(f"{self._url}/{BATCHING_FILE}"):
-            _write(f"{self._url}/{BATCHING_FILE}", batching_config())
+            _write(f"{self._url}/{BATCHING_FILE}", BATCHING_CONFIG)
         _write(f"{self._url}/{MODELS_FILE}", models_config(self._name, self._url, number))
         return target
 

@@ -32,8 +32,9 @@ model_config_list {{
   }}
 }}
 """
-# As in `tfdqn serve`, no request waits for others to fill a batch. Batches run on as many threads as there are cores.
-_BATCHING = """\
+# The text of `batching.config`, TensorFlow Serving's `BatchingParameters`. As in `tfdqn serve`, no request waits for
+# others to fill a batch. Batches run on as many threads as there are cores.
+BATCHING_CONFIG = """\
 # For --batching_parameters_file, with --enable_batching: requests that wait are answered together, by one call.
 max_batch_size { value: 1024 }
 batch_timeout_micros { value: 0 }
@@ -78,14 +79,9 @@ def models_config(name: str, base_path: str | None = None, version: int | None =
     return _MODELS.format(name=name, base_path=path, comment=comment, policy=policy)
 
 
-def batching_config() -> str:
-    """The text of `batching.config`, TensorFlow Serving's `BatchingParameters`."""
-    return _BATCHING
-
-
 def write_serving_files(exports: Path) -> None:
     """Writes `models.config` and `batching.config` to a folder of versions; a file that exists is left alone."""
-    contents = {MODELS_FILE: models_config(model_name(exports)), BATCHING_FILE: batching_config()}
+    contents = {MODELS_FILE: models_config(model_name(exports)), BATCHING_FILE: BATCHING_CONFIG}
     for name, text in contents.items():
         if not (exports / name).exists():
             write_atomically(exports / name, text.encode())

@@ -24,10 +24,6 @@ class ExternalRun(Tracker):
     id: str
     where: str
 
-    @property
-    def takes_videos(self) -> bool:
-        return True
-
 
 class _Record(msgspec.Struct):
     """What another system has been given so far; kept in the run directory."""

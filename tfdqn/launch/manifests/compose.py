@@ -7,7 +7,7 @@ from typing import Any
 
 from tfdqn.cluster.program import Process, Program
 from tfdqn.cluster.roles import TRAITS, ProcessId, Role
-from tfdqn.exporting.tf_serving_files import BATCHING_FILE, MODELS_FILE, batching_config, models_config
+from tfdqn.exporting.tf_serving_files import BATCHING_CONFIG, BATCHING_FILE, MODELS_FILE, models_config
 from tfdqn.launch.manifests.job_spec import (
     CLUSTER_FILE,
     CONFIG_FILE,
@@ -59,7 +59,7 @@ def render(spec: JobSpec) -> dict[str, str]:
         "config.toml": spec.config_toml,
         "cluster.json": program.topology.to_json().decode(),
         MODELS_FILE: models_config(spec.name, str(RunDir(RUN_DIR).exports)),
-        BATCHING_FILE: batching_config(),
+        BATCHING_FILE: BATCHING_CONFIG,
     }
 
 
