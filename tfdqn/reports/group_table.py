@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfdqn.reports.finished_runs import FinishedRun
 from tfdqn.reports.groups import Group, Improvement, Report
 from tfdqn.reports.statistics import Interval, interquartile_mean, optimality_gap, stratified_bootstrap_interval
 from tfdqn.system.interval import duration
@@ -79,7 +78,7 @@ def group_table(report: Report) -> Table:
 def run_table(report: Report) -> Table:
     """A row for each run."""
     columns = ["run", "seed", "score", "best while training", "steps", "time", "why it ended"]
-    returns = [(run.score, run.final.std_return, float(run.evaluation.values.max())) for run in _runs(report)]
+    returns = [(run.score, run.final.std_return, float(run.evaluation.values.max())) for run in report.runs]
     form = precision(chain(*returns))
     rows = [
         [
@@ -91,7 +90,7 @@ def run_table(report: Report) -> Table:
             duration(run.summary.seconds),
             run.summary.reason,
         ]
-        for run, (score, deviation, best) in zip(_runs(report), returns, strict=True)
+        for run, (score, deviation, best) in zip(report.runs, returns, strict=True)
     ]
     return Table(columns, rows)
 
@@ -136,7 +135,3 @@ def span(interval: Interval, form: str) -> str:
 def steps(count: float) -> str:
     """A number of environment steps, or "never" if it is infinite."""
     return f"{count:,.0f}" if math.isfinite(count) else "never"
-
-
-def _runs(report: Report) -> list[FinishedRun]:
-    return [run for group in report.groups for run in group.runs]

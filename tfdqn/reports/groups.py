@@ -53,6 +53,11 @@ class Report(NamedTuple):
     groups: list[Group]  # by their numbers
 
     @property
+    def runs(self) -> list[FinishedRun]:
+        """The runs of all groups."""
+        return [run for group in self.groups for run in group.runs]
+
+    @property
     def differing_keys(self) -> list[str]:
         """The keys of the configuration in which the groups differ."""
         return differing_keys([group.configuration for group in self.groups])

@@ -49,8 +49,7 @@ def write_page(report: Report, file: Path, command: str) -> list[Path]:
     pairs = improvements(report)
     drawn = pictures(report, pairs)
     beside = {name: file.with_name(f"{file.stem}-{name}.png") for name in drawn}
-    runs = sum(len(group.runs) for group in report.groups)
-    title = f"{report.task}: {counted(runs, 'run')} in {counted(len(report.groups), 'group')}"
+    title = f"{report.task}: {counted(len(report.runs), 'run')} in {counted(len(report.groups), 'group')}"
     write_atomically(file, document(title, _parts(report, pairs, drawn, command)).encode())
     for name, path in beside.items():
         write_atomically(path, png(drawn[name]))
@@ -84,7 +83,7 @@ def _legend(groups: Sequence[Group]) -> str:
 
 def _videos(report: Report) -> Iterator[str]:
     """The newest video of each run, except those that are too large."""
-    videos = [(run, run.videos[0]) for group in report.groups for run in group.runs if run.videos]
+    videos = [(run, run.videos[0]) for run in report.runs if run.videos]
     if videos:
         yield "<h2>Videos</h2>"
     room = VIDEOS_BYTES
@@ -108,8 +107,9 @@ def _video(video: Path) -> str:
 
 def _commands(report: Report, command: str) -> Iterator[str]:
     yield f"<h2>Commands</h2>\n<p>This page:</p>\n<pre>{escape(command)}</pre>\n<p>To repeat its runs:</p>"
-    runs = [run for group in report.groups for run in group.runs]
-    commands = [own_command(["train", str(run.path / "config.toml"), "--run-dir", f"{run.path}-again"]) for run in runs]
+    commands = [
+        own_command(["train", str(run.path / "config.toml"), "--run-dir", f"{run.path}-again"]) for run in report.runs
+    ]
     yield f"<pre>{escape(chr(10).join(commands))}</pre>"
     for group in report.groups:
         seeds = ", ".join(str(run.config.seed) for run in group.runs)

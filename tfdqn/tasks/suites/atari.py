@@ -31,7 +31,7 @@ from tfdqn.tasks.suites.gymnasium import find_env_spec
 from tfdqn.tasks.suites.gymnasium_envs import Recipe
 from tfdqn.tasks.suites.keyword_arguments import refuse_set_elsewhere, refuse_unknown
 from tfdqn.tasks.suites.processes import require_room
-from tfdqn.tasks.suites.suite import TaskEntry, describe
+from tfdqn.tasks.suites.suite import Suite, TaskEntry, describe
 
 _PACKAGE = next(package for package in packages.PACKAGES if package.module == "ale_py")
 _SET_ELSEWHERE = {
@@ -59,18 +59,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     num_threads: Annotated[int, Meta(ge=0, le=1024)] = 0  # threads that step the environments; 0: one for each core
 
 
-class AtariSuite:
+class AtariSuite(Suite):
     """The games "ALE/Breakout-v5" and so on: stepped by ale-py's threads, or one by one in gymnasium's wrappers."""
 
     def check(self, task: configuration.Task) -> None:
-        """As `Suite`."""
         _game(task)
         _settings(task)
         if task.action_masks:
             raise TaskError(f"task.action_masks: {task.id} gives no action masks")
 
     def describe(self, task: configuration.Task) -> TaskSpec:
-        """As `Suite`."""
         self.check(task)
         settings = _settings(task)
         actions = action_names(_game(task), settings.full_action_space)
@@ -85,7 +83,6 @@ class AtariSuite:
     def environments(
         self, task: configuration.Task, render_mode: str | None
     ) -> tuple[TaskSpec, Callable[[], VectorEnv]]:
-        """As `Suite`."""
         spec, settings = self.describe(task), _settings(task)
         if task.vectorization in ("auto", "own") and render_mode is None:
             return spec, functools.partial(_together, task, settings)
@@ -94,7 +91,7 @@ class AtariSuite:
         return spec, functools.partial(_one_by_one, task, settings, render_mode)
 
     def installed(self) -> list[TaskEntry]:
-        """As `Suite`; none of the hundred games is made."""
+        """None of the hundred games is made."""
         if not packages.is_installed(_PACKAGE):
             return []
         packages.register(_PACKAGE)

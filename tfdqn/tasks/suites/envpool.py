@@ -22,7 +22,7 @@ from tfdqn.tasks.adapters.vector_masks import VectorMasks
 from tfdqn.tasks.suites import envpool_envs, packages
 from tfdqn.tasks.suites.envpool_envs import Pool, PoolSpec, require_rendering
 from tfdqn.tasks.suites.keyword_arguments import could_not_be_made, refuse_set_elsewhere, refuse_unknown
-from tfdqn.tasks.suites.suite import TaskEntry, describe, nearest_ids
+from tfdqn.tasks.suites.suite import Suite, TaskEntry, describe, nearest_ids
 
 _SET_ELSEWHERE = {
     "num_envs": "task.num_envs",
@@ -44,19 +44,18 @@ _REFUSED = (
 )
 
 
-class EnvPoolSuite:
+class EnvPoolSuite(Suite):
     """All tasks of EnvPool."""
 
     def check(self, task: Task) -> None:
-        """As `Suite`."""
         _checked_spec(task)
 
     def describe(self, task: Task) -> TaskSpec:
-        """As `Suite`; no environment is made for it."""
+        """No environment is made for it."""
         return _description(task, _checked_spec(task))[0]
 
     def environments(self, task: Task, render_mode: str | None) -> tuple[TaskSpec, Callable[[], VectorEnv]]:
-        """As `Suite`; with `task.vectorization = "sync"` one thread steps them."""
+        """With `task.vectorization = "sync"` one thread steps them."""
         if task.vectorization == "async":
             raise TaskError(f'{task.id}: EnvPool has threads for its environments, not processes: set "own"')
         pool_spec = _checked_spec(task)
@@ -73,7 +72,7 @@ class EnvPoolSuite:
         return spec, batch
 
     def installed(self) -> list[TaskEntry]:
-        """As `Suite`; only the ids are listed, since there are more than a thousand."""
+        """Only the ids are listed, since there are more than a thousand."""
         if not envpool_envs.is_installed():
             return []
         return [

@@ -30,7 +30,7 @@ from tfdqn.tasks.suites.keyword_arguments import (
     unlike_defaults,
 )
 from tfdqn.tasks.suites.processes import require_room
-from tfdqn.tasks.suites.suite import TaskEntry, describe, nearest_ids, needed_keys
+from tfdqn.tasks.suites.suite import Suite, TaskEntry, describe, nearest_ids, needed_keys
 
 log = logging.getLogger(__name__)
 
@@ -45,21 +45,18 @@ class _EnvDescription(NamedTuple):
     masks: MaskSource | None
 
 
-class GymnasiumSuite:
+class GymnasiumSuite(Suite):
     """All tasks in gymnasium's registry, and those that known packages register there."""
 
     def check(self, task: configuration.Task) -> None:
-        """As `Suite`."""
         _check_kwargs(_recipe(task, None))
 
     def describe(self, task: configuration.Task) -> TaskSpec:
-        """As `Suite`."""
         return _describe_env(task, _recipe(task, None)).spec
 
     def environments(
         self, task: configuration.Task, render_mode: str | None
     ) -> tuple[TaskSpec, Callable[[], VectorEnv]]:
-        """As `Suite`."""
         recipe = _recipe(task, render_mode)
         _warn_if_out_of_date(recipe.env_spec.id)
         description = _describe_env(task, recipe)
