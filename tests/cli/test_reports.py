@@ -64,15 +64,6 @@ def test_a_missing_package_is_said_before_any_report(
     assert printed.err.startswith("tfdqn: a Parquet file needs a package: ") and printed.out == ""
 
 
-@pytest.mark.parametrize(
-    ("verb", "option", "name"), [("report", "--html", "p.html"), ("report", "--csv", "r.csv"), ("plot", "-o", "c.png")]
-)
-def test_what_is_written_makes_its_folder(tmp_path: Path, verb: str, option: str, name: str) -> None:
-    run, file = reported_run(tmp_path / "run"), tmp_path / "new" / "folder" / name
-    assert main([verb, str(run), option, str(file)]) == 0
-    assert file.stat().st_size
-
-
 def test_a_narrow_terminal_shows_every_figure_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = [seeds(tmp_path / name, scores) for name, scores in (("a", [490, 480.25]), ("b", [310, 330]))]
     report = read_report(folders)
@@ -167,12 +158,9 @@ def test_the_folder_of_an_output_is_made(tmp_path: Path, output: list[str], caps
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["report", "{}/none"], "tfdqn: {}/none doesn't exist\n"),
         (["report", "{}/a", "--html", "{}/page.txt"], "page.txt is not an HTML page's name"),
         (["report", "{}/a", "--csv", "."], "tfdqn: . couldn't be written: it is a directory\n"),
         (["report", "{}/a", "--parquet", "{}/a"], "tfdqn: {}/a couldn't be written: it is a directory\n"),
-        (["report", "{}/a", "--threshold", "nan"], "'--threshold': nan must be a finite number (see"),
-        (["report", "{}/a", "--threshold", "-inf"], "'--threshold': -inf must be a finite number (see"),
         (["compare", "{}/a", "{}/a/seed-1"], "tfdqn: B is a single run: a comparison needs at least two seeds"),
         (["report", "{}/a", "--html", "x.html", "--csv", "./x.html"], "tfdqn: x.html is given for two outputs"),
         (["report", "{}/a", "--html", "x.html", "--csv", "y/../x.html"], "x.html is given for two outputs"),

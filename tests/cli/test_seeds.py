@@ -13,7 +13,9 @@ from tests.cli.conftest import Recorder
 from tests.support.run_files import finished_run
 from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
+from tfdqn.cli.seeds import read_seeds
 from tfdqn.config.toml import load
+from tfdqn.errors import ConfigError
 from tfdqn.storage.locks import locked
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.tuning.seed_results import summarize
@@ -121,9 +123,6 @@ CLUSTER = json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "w
     ("arguments", "said"),
     [
         (["--seeds", "5-1"], "--seeds 5-1: the first seed of a range must not be larger than the last, as in 1-5"),
-        (["--seeds", "a"], "--seeds a: 'a' is neither a seed nor a range; give them like 1-5 or 1,2,8"),
-        (["--seeds", "1,1"], "--seeds 1,1: 1 is given twice"),
-        (["--seeds", "0-2000"], "--seeds 0-2000: more than 1,000 seeds"),
         (["--seeds", "1", "--jobs", "0"], "--jobs"),
         (["--seeds", "2147483648"], "override: seed = 2147483648"),
         (["seed=3", "--seeds", "1-5"], "seed=3: --seeds 1-5 says which seeds are trained: leave one of the two out"),
@@ -199,3 +198,43 @@ def test_a_folder_of_seeds_is_plotted_into_itself(folder: SeedsFolder, capsys: p
     assert main.main(["plot", str(folder.path)]) == 0
     assert capsys.readouterr().out == f"{folder.learning_curve}\n"
     assert folder.learning_curve.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [
+        ("1", [1]),
+        ("0", [0]),
+        ("1-3", [1, 2, 3]),
+        ("7-7", [7]),
+        ("8,1-2, 5", [8, 1, 2, 5]),
+        ("1-1000", [*range(1, 1001)]),
+    ],
+)
+def test_seeds_and_ranges_are_taken_in_their_order(text: str, seeds: list[int]) -> None:
+    assert read_seeds(text) == seeds
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("5-1", "--seeds 5-1: the first seed of a range must not be larger than the last, as in 1-5"),
+        ("a", "--seeds a: 'a' is neither a seed nor a range; give them like 1-5 or 1,2,8"),
+        ("", "--seeds : '' is neither a seed nor a range"),
+        ("1,,2", "'' is neither a seed nor a range"),
+        ("-1", "'-1' is neither a seed nor a range"),
+        ("1.5", "'1.5' is neither a seed nor a range"),
+        ("1-2-3", "'1-2-3' is neither a seed nor a range"),
+        ("²", "'²' is neither a seed nor a range"),
+        ("1-3,2", "--seeds 1-3,2: 2 is given twice"),
+        ("0-3,0", "--seeds 0-3,0: 0 is given twice"),
+        ("1-1001", "--seeds 1-1001: more than 1,000 seeds"),
+        ("1-9999999999", "more than 1,000 seeds"),
+        (",".join(map(str, range(1_001))), "...: more than 1,000 seeds"),
+    ],
+)
+def test_what_is_no_list_of_seeds_is_one_line(text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_seeds(text)
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 200 and "\n" not in str(caught.value)

@@ -1,5 +1,6 @@
 """The verb `tune`: what it takes, what it leaves and says, and what is wrong in one line."""
 
+import re
 import shlex
 import sqlite3
 import sys
@@ -55,7 +56,8 @@ def test_without_optuna_one_line_says_how_to_install_it(
     for package in ("optuna", "optuna.exceptions", "sqlalchemy", "sqlalchemy.exc", "sqlalchemy.engine"):
         monkeypatch.setitem(sys.modules, package, None)  # not found by an import
     monkeypatch.setattr("tfdqn.tuning.study_storage.find_spec", lambda _: None)
-    assert failure(capsys, f"small.toml space.toml{storage}").startswith("tfdqn: tfdqn tune needs Optuna: ")
+    line = failure(capsys, f"small.toml space.toml{storage}")
+    assert re.match(r"^tfdqn: tfdqn tune needs Optuna: .*pip install .*\[tune\]", line)
 
 
 def test_the_best_of_the_trials_is_kept_drawn_and_trained_with_other_seeds(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
@@ -12,13 +10,13 @@ import psutil
 import pytest
 
 from tests.support.fake_wandb import FakeWandB
+from tests.support.processes import wait_until
 from tfdqn.config import Tracking
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.tracker import BackgroundTracker, Point, TrackerError
 from tfdqn.tracking.tracker_process import TrackerProcess
 
 CONFIG = Tracking(wandb=True, wandb_project="poles", tags=("a", "b"))
-START_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -30,13 +28,6 @@ def wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeWandB:
 def run(tmp_path: Path) -> RunDir:
     (tmp_path / "run").mkdir()
     return RunDir(tmp_path / "run")
-
-
-def until(condition: Callable[[], object], seconds: float = START_SECONDS) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "never"
-        time.sleep(0.05)
 
 
 def is_running(process: psutil.Process) -> bool:
@@ -109,7 +100,7 @@ def test_a_package_that_hangs_is_dropped_in_one_line(wandb: FakeWandB, run: RunD
     said: list[str] = []
     tracker = BackgroundTracker("wandb", lambda: TrackerProcess("wandb", CONFIG, run, said.append), said.append)
     tracker.scalars({}, Point(1, 1, 1.0))
-    until(lambda: len(said) == 1)
+    wait_until(lambda: len(said) == 1)
     tracker.close()
     tracker.wait_until_closed(0.1)
     assert said[1:] == ["warning: the tracker wandb has not come to an end in time; it is told nothing more"]
@@ -130,7 +121,7 @@ process.scalars({{}}, Point(1, 1, 1.0))
         assert b"wandb: https" in parent.stdout.readline()
         [child] = children(parent.pid)
         parent.kill()
-    until(lambda: not is_running(child))
+    wait_until(lambda: not is_running(child))
 
 
 def test_it_ends_with_the_thread_that_made_it(wandb: FakeWandB, run: RunDir) -> None:
@@ -139,7 +130,7 @@ def test_it_ends_with_the_thread_that_made_it(wandb: FakeWandB, run: RunDir) -> 
     )
     thread.start()
     thread.join()
-    until(lambda: children() == [])
+    wait_until(lambda: children() == [])
 
 
 def test_this_processs_own_signals_and_exit_are_untouched(wandb: FakeWandB, run: RunDir) -> None:

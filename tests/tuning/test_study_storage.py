@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import wait_until
 from tests.support.studies import study_in
 from tfdqn.tuning.study_folder import StudyError
-from tfdqn.tuning.study_storage import JournalLock, open_database, open_journal, require_optuna, shown_url
+from tfdqn.tuning.study_storage import JournalLock, open_database, open_journal, shown_url
 
 
 @pytest.mark.parametrize(
@@ -39,12 +40,6 @@ def test_a_password_is_not_shown() -> None:
     assert shown_url("postgresql+psycopg2://me:secret@host:5432/db") == "postgresql+psycopg2://me:***@host:5432/db"
 
 
-def test_without_optuna_the_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfdqn.tuning.study_storage.find_spec", lambda _: None)
-    with pytest.raises(StudyError, match=r"^tfdqn tune needs Optuna: .*pip install .*\[tune\]"):
-        require_optuna()
-
-
 @pytest.mark.parametrize("content", [b"no json\n", b'{"op_code": 99, "worker_id": "a"}\n', b"{}\n"])
 def test_a_damaged_journal_is_one_line(tmp_path: Path, content: bytes) -> None:
     journal = tmp_path / "study.journal"
@@ -64,10 +59,7 @@ def test_a_killed_holder_of_the_lock_halts_nobody(tmp_path: Path, monkeypatch: p
     study = study_in(tmp_path)
     holder = multiprocessing.get_context("spawn").Process(target=hold, args=(study.folder.journal, 600.0))
     holder.start()
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "held").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until((tmp_path / "held").exists)
     holder.kill()
     holder.join()
     sleep = time.sleep

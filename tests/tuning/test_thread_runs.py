@@ -1,7 +1,9 @@
-"""Runs as threads: how each ends, how many go at a time, and that all save, whatever ends them."""
+"""Runs as threads: how each ends, how many go at a time, that all save, and what their process leaves of each end."""
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,15 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from tests.support.run_files import finish
+from tests.support.processes import wait_until
+from tests.support.run_files import a_summary, finish
 from tests.support.tiny_runs import tiny
 from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.tuning import thread_runs
 from tfdqn.tuning.observed_run import Outcome
+from tfdqn.tuning.run_groups import RunEnd
 from tfdqn.tuning.thread_runs import ThreadRun, train_in_threads
 
 PATIENCE_SECONDS = 60.0
@@ -43,16 +49,7 @@ def acts(monkeypatch: pytest.MonkeyPatch) -> dict[int, Act]:
         say(f"{name} on {devices[0]}")
         this = next(each for each in started if each.run is run)
         found.get(config.seed, lambda run, asked: finish(run.run.path, 9.5))(this, asked)
-        return Summary(
-            status="interrupted",
-            reason="",
-            env_steps=0,
-            train_steps=0,
-            episodes=0,
-            seconds=0.0,
-            best_return=None,
-            final=None,
-        )
+        return a_summary()
 
     monkeypatch.setattr("tfdqn.training.together.side_by_side", side_by_side)
     monkeypatch.setattr("tfdqn.training.together.train_beside", train_beside)
@@ -80,13 +77,6 @@ def run_all(
         look(ended)
 
     return train_in_threads(runs, most, folder / "native.log", said.append, watched), said
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_each_ends_as_it_does_and_leaves_the_others_alone(tmp_path: Path, acts: dict[int, Act]) -> None:
@@ -137,7 +127,7 @@ def test_a_signal_before_the_first_has_begun_ends_the_process(
     @contextmanager
     def side_by_side(*arguments: Any) -> Iterator[Sequence[str]]:
         signal.raise_signal(signal.SIGTERM)
-        wait_for(lambda: ended)  # although this call goes on
+        wait_until(lambda: ended)  # although this call goes on
         yield ["CPU:0"]
 
     monkeypatch.setattr("tfdqn.training.together.side_by_side", side_by_side)
@@ -156,7 +146,7 @@ def test_a_signal_has_those_under_way_save_and_begins_no_more(
     def act(run: ThreadRun, asked: Callable[[], bool]) -> None:
         if run is runs[0]:
             os.kill(os.getpid(), number)
-        wait_for(asked)
+        wait_until(asked)
         states.append(run.state)
 
     acts.update({1: act, 2: act})
@@ -171,7 +161,7 @@ def test_where_looking_fails_those_under_way_save_first(tmp_path: Path, acts: di
     saved: list[str] = []
 
     def act(run: ThreadRun, asked: Callable[[], bool]) -> None:
-        wait_for(asked)
+        wait_until(asked)
         saved.append(run.name)
 
     def look(ended: list[ThreadRun]) -> None:
@@ -188,3 +178,51 @@ def test_one_whose_directory_can_not_be_made_has_failed(tmp_path: Path, acts: di
     run = a_run(tmp_path, 1)
     assert run_all(tmp_path, [run])[0]
     assert run.outcome is Outcome.FAILED and run.why.startswith("can't be started: ")
+
+
+def test_each_run_is_trained_by_its_own_configuration_and_leaves_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[tuple[str, int, Path]] = []
+
+    @contextmanager
+    def side_by_side(config: Any, runs: int, native_log: Path) -> Iterator[Sequence[str]]:
+        assert runs == 2
+        yield ["CPU:0"]
+
+    def train_beside(
+        config: Any, run: RunDir, name: str, devices: Any, log: Path, say: Callable[[str], None], asked: Any
+    ) -> Summary:
+        trained.append((name, config.seed, log))
+        if config.seed == 7:
+            raise ConfigError("the pole is broken")
+        run.config_file.write_text(dump(config), encoding="utf-8")
+        finish(run.path, 9.5)
+        return a_summary()
+
+    monkeypatch.setattr("tfdqn.training.together.side_by_side", side_by_side)
+    monkeypatch.setattr("tfdqn.training.together.train_beside", train_beside)
+    runs = [RunDir(tmp_path / f"seed-{seed}") for seed in (6, 7, 8)]
+    for seed, run in zip((6, 7, 8), runs, strict=True):
+        run.process_logs.mkdir(parents=True)
+        run.child_config_file.write_text(dump(tiny(f"seed={seed}")), encoding="utf-8")
+    log = tmp_path / "native.log"
+    thread_runs.main(2, log, [run.path for run in runs])
+    assert sorted(trained) == [("seed-6", 6, log), ("seed-7", 7, log), ("seed-8", 8, log)]
+    ends = [msgspec.json.decode(run.child_end_file.read_bytes(), type=RunEnd) for run in runs]
+    assert ends[0] == ends[2] == RunEnd(Outcome.FINISHED, True, "")
+    assert ends[1] == RunEnd(Outcome.FAILED, False, "the pole is broken")
+
+
+def test_its_process_defers_the_same_imports_as_a_command() -> None:
+    code = """if True:
+        import runpy
+        import sys
+        sys.argv[1:] = ["1", "no-log", "no-run"]
+        try:
+            runpy.run_module("tfdqn.tuning.thread_runs", run_name="__main__", alter_sys=True)
+        except Exception as error:
+            print(type(error).__name__, sys.meta_path[0].__module__, "tensorflow" in sys.modules)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("ConfigError tfdqn.system.quick_start False\n", "")

@@ -9,21 +9,13 @@ import pytest
 
 from tests.support import toy_environments
 from tests.support.dials import Dials
+from tests.tasks.test_registry import error_of
 from tfdqn.config import Task
-from tfdqn.errors import TaskError
 from tfdqn.system.shell_commands import install_extra, pip_install
 from tfdqn.tasks.registry import check_task, installed_tasks, make_task, resolve_spec
 from tfdqn.tasks.suites import envpool_envs, packages
 from tfdqn.tasks.suites import gymnasium as gymnasium_suite
 from tfdqn.tasks.suites.suite import TaskEntry
-
-
-def error_of(call, *args, **kwargs):
-    with pytest.raises(TaskError) as caught:
-        call(*args, **kwargs)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
 
 
 def test_the_spec_says_what_the_task_registers():
