@@ -2,17 +2,20 @@
 
 import pytest
 
+from tests.support.tiny_runs import tiny, tiny_pqn
 from tfdqn.config import Config
-from tfdqn.config.checks import CHECKS, REPLAY_CHECKS, Check, checks_of
+from tfdqn.config.checks import CHECKS, REPLAY_CHECKS, Check, checks_of, require_together
 from tfdqn.config.replay_checks import ROLLOUT_CHECKS
 from tfdqn.config.toml import from_mapping
 from tfdqn.errors import ConfigError
 
 
 def refusal(*overrides: str) -> str:
+    """The one line with which these overrides of the defaults are refused."""
     with pytest.raises(ConfigError) as caught:
         from_mapping({}, overrides)
-    return str(caught.value)
+    (line,) = str(caught.value).splitlines()
+    return line
 
 
 AVERAGING = ["learner.strategy=averaging"]
@@ -119,7 +122,7 @@ def test_a_contradiction_between_keys_names_them_and_their_values(
 
 @pytest.mark.parametrize("name", CONTRADICTIONS)
 def test_a_contradiction_is_refused(name: str) -> None:
-    assert len(refusal(*CONTRADICTIONS[name], *BESIDES.get(name, ())).splitlines()) == 1
+    assert refusal(*CONTRADICTIONS[name], *BESIDES.get(name, ()))
 
 
 def test_the_defaults_agree_with_one_another() -> None:
@@ -205,51 +208,6 @@ def test_a_run_must_last_until_its_first_updates(overrides: list[str], needed: i
     assert "no update would be made" in refusal(*run, f"stop.env_steps={needed - 1}")
 
 
-MEMBERS_APART = ("ensemble.size=3", "ensemble.execution=processes")
-
-
-@pytest.mark.parametrize(
-    ("key", "given", "only"),
-    [
-        ("learner.strategy", "mirrored", "local"),
-        ("ensemble.target", "aggregate", "own"),
-        ("replay.backend", "in_graph", "reverb"),
-        ("replay.item", "frames", "block"),
-    ],
-)
-def test_members_in_processes_share_nothing(key: str, given: str, only: str) -> None:
-    from_mapping({}, [*MEMBERS_APART, f"{key}={only}"])
-    assert refusal(*MEMBERS_APART, "task.frame_stack=4", f"{key}={given}") == (
-        f'configuration: ensemble.execution = "processes" needs {key} = "{only}", not "{given}"'
-    )
-
-
-@pytest.mark.parametrize(
-    ("overrides", "needed"),
-    [
-        (["learner.strategy=averaging"], 'learner.strategy = "local" or "mirrored", not averaging'),
-        (["learner.model_parallel=2"], "learner.model_parallel = 1, not 2"),
-        (["replay.backend=in_graph"], 'replay.backend = "reverb", not in_graph'),
-        (MEMBERS_APART, 'ensemble.execution = "batched", not processes'),
-    ],
-    ids=str,
-)
-def test_only_plain_networks_in_this_process_fetch_ahead(overrides: list[str], needed: str) -> None:
-    from_mapping({}, ["learner.prefetch_to_device=true", "learner.strategy=mirrored"])
-    assert refusal("learner.prefetch_to_device=true", *overrides) == (
-        f"configuration: learner.prefetch_to_device = true needs {needed}"
-    )
-
-
-def test_networks_in_pieces_are_summed_in_their_own_way() -> None:
-    mesh = ["learner.strategy=mirrored", "learner.model_parallel=2"]
-    from_mapping({}, [*mesh, "learner.all_reduce=auto"])
-    assert refusal(*mesh, "learner.all_reduce=nccl") == (
-        'configuration: learner.all_reduce = "nccl" with learner.strategy = "mirrored" and learner.model_parallel = 2: '
-        'must be "auto"'
-    )
-
-
 def test_a_temperature_of_zero_is_refused_whatever_the_decay() -> None:
     line = refusal("exploration.kind=boltzmann", "exploration.end=0")
     assert line == "override: exploration.end = 0: must be a number above 0 and at most 1e+12"
@@ -271,21 +229,6 @@ def test_what_whole_blocks_cannot_hold_on_every_server_is_refused() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("network", "line"),
-    [
-        # Split by units, by inputs, and by units.
-        ("network.hidden_units=[3,1,4]", "network.hidden_units = [3, 1, 4]: a layer of 3 units can't be split"),
-        ("network.hidden_units=[]", "network.hidden_units = []: there is no hidden layer to split"),
-        ("network.kind=linear", 'network.kind = "linear": there is no hidden layer to split'),
-    ],
-)
-def test_what_has_no_units_for_every_device_is_not_split(network: str, line: str) -> None:
-    from_mapping({}, ["network.hidden_units=[4,1,4]", "learner.model_parallel=4"])
-    expected = f"configuration: {line} over learner.model_parallel = 4 devices"
-    assert refusal(network, "learner.model_parallel=4") == expected
-
-
 def test_an_actors_error_has_neither_munchausens_bonus_nor_its_soft_value() -> None:
     overrides = (
         "priorities.exponent=0.6",
@@ -295,3 +238,52 @@ def test_an_actors_error_has_neither_munchausens_bonus_nor_its_soft_value() -> N
     )
     line = refusal(*overrides)
     assert 'priorities.new_items = "actor"' in line and 'agent.kind = "munchausen"' in line
+
+
+@pytest.mark.parametrize(
+    ("edges", "line"),
+    [
+        ("[]", "[] has 0 values, but ensemble.size = 3 needs 2"),
+        ("[1.0, 1.0]", "[1.0, 1.0]: each must be above the one before"),
+    ],
+)
+def test_an_ensemble_that_cannot_be_is_refused(edges: str, line: str) -> None:
+    overrides = ("ensemble.size=3", "ensemble.data=partition", f"ensemble.partition_edges={edges}")
+    assert refusal(*overrides) == f"configuration: ensemble.partition_edges = {line}"
+
+
+IN_TURN = ("replay.backend=in_graph", "learner.schedule=alternate")
+
+
+def test_what_takes_turns_with_a_table_in_the_graph_or_without_any_is_taken() -> None:
+    require_together(tiny(*IN_TURN))
+    require_together(tiny_pqn())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["learner.schedule=alternate"], 'replay.backend = "reverb" has a server for each run: give '),
+        (["replay.backend=in_graph"], 'learner.schedule = "overlap" has threads of its own for each run: give '),
+        ([*IN_TURN, "learner.strategy=mirrored"], 'learner.strategy = "mirrored" with learner.model_parallel = 1 '),
+        ([*IN_TURN, "learner.model_parallel=2"], 'learner.strategy = "local" with learner.model_parallel = 2 divides '),
+        ([*IN_TURN, "task.vectorization=async"], 'task.vectorization = "async" has a process for each environment'),
+        (
+            ["ensemble.size=2", "ensemble.execution=processes"],
+            'ensemble.execution = "processes" has a process for each ',
+        ),
+    ],
+)
+def test_what_can_not_is_one_line(overrides: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        require_together(tiny(*overrides))
+    assert str(refused.value).startswith("--together: ") and said in str(refused.value)
+
+
+def test_all_that_must_be_otherwise_is_said_at_once() -> None:
+    with pytest.raises(ConfigError) as refused:
+        require_together(tiny())
+    assert str(refused.value) == (
+        '--together: replay.backend = "reverb" has a server for each run: give replay.backend=in_graph; '
+        'learner.schedule = "overlap" has threads of its own for each run: give learner.schedule=alternate'
+    )

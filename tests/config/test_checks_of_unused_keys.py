@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests.config.test_checks import refusal
 from tfdqn.config import DQN, Config, Ensemble, Learner
 from tfdqn.config.fields import Needs, kinds, needs_of
 from tfdqn.config.toml import checked, differences, dump, from_mapping, load, parse
@@ -107,13 +108,6 @@ CASES_AFTER: list[tuple[str, tuple[str, ...], tuple[str, ...], str]] = [
 KINDS = {"network.degree": "network.kind=linear", "agent.huber_delta": "agent.kind=double_dqn"}
 OF_MUNCHAUSEN = ("agent.log_policy_scale", "agent.temperature", "agent.log_policy_floor")
 KINDS |= dict.fromkeys(OF_MUNCHAUSEN, "agent.kind=qr_dqn")
-
-
-def refusal(*overrides: str) -> str:
-    with pytest.raises(ConfigError) as caught:
-        from_mapping({}, overrides)
-    (line,) = str(caught.value).splitlines()
-    return line
 
 
 def marks() -> dict[str, list[Needs]]:

@@ -2,17 +2,10 @@
 
 import pytest
 
+from tests.config.test_checks import refusal
 from tfdqn.config.toml import from_mapping
-from tfdqn.errors import ConfigError
 
 PQN = ["agent.kind=pqn", "learner.schedule=alternate"]
-
-
-def refusal(*overrides: str) -> str:
-    with pytest.raises(ConfigError) as caught:
-        from_mapping({}, [*PQN, *overrides])
-    (line,) = str(caught.value).splitlines()
-    return line
 
 
 def test_pqn_with_its_defaults_is_accepted() -> None:
@@ -33,13 +26,13 @@ def test_pqn_with_its_defaults_is_accepted() -> None:
     ],
 )
 def test_what_it_can_not_be_combined_with_is_refused(overrides: list[str]) -> None:
-    assert 'agent.kind = "pqn"' in refusal(*overrides)
+    assert 'agent.kind = "pqn"' in refusal(*PQN, *overrides)
 
 
 def test_a_rollout_that_is_not_whole_batches_is_refused() -> None:
     size = "agent.rollout_steps = 32 of task.num_envs = 16 are 512 transitions"
-    assert f"{size}, which isn't a multiple of learner.batch_size = 100" in refusal("learner.batch_size=100")
-    assert f"{size}, more than stop.env_steps = 511" in refusal("stop.env_steps=511")
+    assert f"{size}, which isn't a multiple of learner.batch_size = 100" in refusal(*PQN, "learner.batch_size=100")
+    assert f"{size}, more than stop.env_steps = 511" in refusal(*PQN, "stop.env_steps=511")
     from_mapping({}, [*PQN, "stop.env_steps=512", "learner.batch_size=512"])
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tfdqn.config import DQN, MLP, SGD, Config, DoubleDQN, NatureCNN, RMSprop, Stop, Task
-from tfdqn.config.toml import checked, differences, dump, flat, from_mapping, load, parse
+from tfdqn.config import DQN, MLP, SGD, Config, RMSprop, Stop, Task
+from tfdqn.config.toml import checked, dump, flat, from_mapping, load, parse, with_changed_task
 from tfdqn.errors import ConfigError
 
 
@@ -176,11 +176,6 @@ def test_bad_input_is_named_with_its_value_and_what_is_allowed(
     assert problem(values, *overrides) == line
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^\S+nowhere\.toml: there is no such file$"):
-        load(tmp_path / "nowhere.toml")
-
-
 def test_a_directory_is_told_from_a_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"is a directory, not a configuration file$"):
         load(tmp_path)
@@ -219,39 +214,12 @@ def test_a_checked_configuration_is_what_a_file_would_give_back() -> None:
     assert checked(Config(task=Task(kwargs={"size": (3, 4)}))).task.kwargs == {"size": [3, 4]}
 
 
-def test_differences_name_the_key_and_both_values() -> None:
-    run = Config(seed=1, agent=DQN(n_step=1))
-    now = Config(seed=2, agent=DQN(n_step=3), task=Task(kwargs={"gravity": 12.0}))
-    assert differences(run, now, "run") == [
-        "seed: 1 in the run, 2 now",
-        "task.kwargs: {} in the run, {gravity = 12.0} now",
-        "agent.n_step: 1 in the run, 3 now",
-    ]
-
-
 def test_flat_names_every_key_and_keeps_values_whole() -> None:
     config = Config(seed=3, task=Task(kwargs={"size": {"x": 1}}))
     paths = flat(config)
     assert (paths["seed"], paths["task.kwargs"], paths["agent.kind"]) == (3, {"size": {"x": 1}}, "dqn")
     assert paths["network.kind"] == "mlp"
     assert paths == flat(msgspec.to_builtins(config))
-
-
-def test_another_kind_is_one_difference() -> None:
-    assert differences(Config(), Config(network=NatureCNN()), "run") == [
-        'network.kind: "mlp" in the run, "nature_cnn" now'
-    ]
-
-
-def test_a_key_that_both_kinds_have_is_compared_wherever_it_is_fixed() -> None:
-    run, now = Config(agent=DQN(n_step=1)), Config(agent=DoubleDQN(n_step=3), stop=Stop(env_steps=9_000))
-    n_step = "agent.n_step: 1 in the run, 3 now"
-    assert differences(run, now, "run") == ['agent.kind: "dqn" in the run, "double_dqn" now', n_step]
-    assert differences(run, now, "replay") == [n_step]
-
-
-def test_true_in_place_of_1_is_a_difference() -> None:
-    assert differences(Config(task=Task(kwargs={"x": 1})), Config(task=Task(kwargs={"x": True})), "run")
 
 
 def test_a_line_break_in_an_override_adds_no_key() -> None:
@@ -298,3 +266,34 @@ def test_an_overridden_kind_leaves_out_the_files_keys_of_another_and_says_which(
 def test_a_key_given_twice_is_named() -> None:
     with pytest.raises(ConfigError, match=r'^configuration: line 3 gives a key or a table .*: "b = 2"$'):
         parse(b"[a]\nb = 1\nb = 2")
+
+
+DUE = 'overrides must be a list of key=value strings, such as ["agent.n_step=3"]; '
+
+
+@pytest.mark.parametrize(
+    ("overrides", "found"),
+    [
+        ({"agent.n_step": 3}, "what was given is of type dict"),
+        ({}, "what was given is of type dict"),
+        (["seed=1", 3], "3 is of type int"),
+        ([None], "None is None"),
+        (3, "what was given is of type int"),
+        (None, "what was given is None"),
+    ],
+)
+def test_overrides_are_a_list_of_strings(overrides: Any, found: str, tmp_path: Path) -> None:
+    (tmp_path / "small.toml").touch()
+    for refuse in (
+        lambda: load(tmp_path / "small.toml", overrides),
+        lambda: with_changed_task(Config(), overrides, ""),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            refuse()
+        assert str(caught.value) == DUE + found
+
+
+@pytest.mark.parametrize(("path", "found"), [({}, "of type dict"), (None, "None"), (b"small.toml", "of type bytes")])
+def test_a_file_is_named_by_a_path(path: Any, found: str) -> None:
+    with pytest.raises(ConfigError, match=f"^the path of a TOML file is needed, .*; what was given is {found}$"):
+        load(path)
