@@ -1,5 +1,6 @@
 """`report` and `compare`: what is printed, which files are written, and mistakes as one line."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def test_a_missing_package_is_said_before_any_report(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert main(["report", str(run), "--parquet", str(tmp_path / "rows.parquet")]) == 2
     printed = capsys.readouterr()
-    assert printed.err.startswith("tfdqn: a Parquet file needs a package: ") and printed.out == ""
+    assert re.match(r"^tfdqn: a Parquet file needs a package: .*\[parquet\]", printed.err) and printed.out == ""
 
 
 def test_a_narrow_terminal_shows_every_figure_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

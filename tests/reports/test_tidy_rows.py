@@ -1,13 +1,11 @@
 """Tidy rows: a row for each evaluation, the same in CSV and Parquet, its columns documented."""
 
 import csv
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.reported_runs import reported_run
-from tfdqn.errors import UserError
 from tfdqn.reports.groups import Report, read_report
 from tfdqn.reports.tidy_rows import COLUMNS, write_csv, write_parquet
 
@@ -65,12 +63,3 @@ def test_values_of_several_types_become_text(tmp_path: Path) -> None:
 
     values = set(pyarrow.parquet.read_table(tmp_path / "rows.parquet")["task.kwargs"].to_pylist())
     assert values == {"{}", "{'sutton_barto_reward': True}"}
-
-
-def test_without_its_package_parquet_is_one_line(
-    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(UserError, match=r"a Parquet file needs a package: .*\[parquet\]"):
-        write_parquet(report, tmp_path / "rows.parquet")
-    assert not (tmp_path / "rows.parquet").exists()

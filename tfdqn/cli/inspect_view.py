@@ -46,7 +46,6 @@ def show(
         live = None
         if is_watched and console.is_terminal and not as_json:
             live = shown.enter_context(Live(console=console, auto_refresh=False, transient=False))
-            console.show_cursor(True)
         while True:
             is_last = not is_watched or is_over()
             found = report()

@@ -31,7 +31,6 @@ class LiveView:
         if self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop", transient=True)
             self._live.start()
-            self._console.show_cursor(True)  # Rich hides it, and a killed process could not restore it
         return self
 
     def __exit__(self, *_: object) -> None:

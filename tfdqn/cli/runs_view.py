@@ -10,7 +10,7 @@ from tfdqn.cli.tables import WholeTable
 from tfdqn.system.interval import duration
 from tfdqn.tuning.child_runs import ChildRun
 from tfdqn.tuning.observed_run import ObservedRun, Outcome
-from tfdqn.tuning.trial_records import Trial, TrialState, best_of
+from tfdqn.tuning.trial_records import Trial, best_of, counts_by_state
 
 
 class RunsView(LiveView):
@@ -92,10 +92,7 @@ def totals_of_runs(runs: Sequence[ObservedRun]) -> str:
 
 def totals_of_trials(trials: Sequence[Trial], wanted: int) -> str:
     """The state of a study in one short line."""
-    parts = [f"{_ended(trials)} of {wanted} trials"]
-    for state in TrialState:
-        if count := sum(each.state is state for each in trials):
-            parts.append(f"{count} {state}")
+    parts = [f"{_ended(trials)} of {wanted} trials", *counts_by_state(trials)]
     if (best := best_of(trials)) is not None:
         parts.append(f"best {best.score:,.2f} (trial {best.number})")
     return ", ".join(parts)

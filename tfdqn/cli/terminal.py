@@ -48,7 +48,6 @@ class TrainingProgress:
             columns = TextColumn("[bold]{task.description}"), BarColumn(None), TaskProgressColumn()
             self._bar = _BarAboveFigures(*columns, console=self._console, expand=True)
             self._bar.start()
-            self._console.show_cursor(True)  # Rich hides it, and a killed process could not restore it
             self._row = self._bar.add_task(self._phase, total=None, figures="")
         return self
 
@@ -213,6 +212,10 @@ class _Console(Console):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
+
+    def show_cursor(self, show: bool = True) -> bool:
+        """Never hides the cursor, as Rich does while it draws: a killed process could not restore it."""
+        return super().show_cursor(True)
 
 
 def make_console() -> Console:

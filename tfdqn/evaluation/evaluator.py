@@ -73,9 +73,9 @@ def play_episodes(
     return np.concatenate(returns), np.concatenate(lengths)
 
 
-def scores(returns: np.ndarray, lengths: np.ndarray, seed: int = 0) -> EpisodeScores:
-    """Scores of N episodes by their returns float64[N] and lengths int64[N]; the seed draws the bootstrap's samples."""
-    resampled = draws(len(returns), _BOOTSTRAP_SAMPLES, stream(seed, "bootstrap"))
+def scores(returns: np.ndarray, lengths: np.ndarray) -> EpisodeScores:
+    """Scores of N episodes by their returns float64[N] and lengths int64[N]; of the same always the same."""
+    resampled = draws(len(returns), _BOOTSTRAP_SAMPLES, stream(0, "bootstrap"))
     low, high = np.percentile(np.concatenate([returns[rows].mean(axis=1) for rows in resampled]), [2.5, 97.5])
     return EpisodeScores(
         episodes=len(returns),

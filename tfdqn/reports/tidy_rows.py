@@ -51,11 +51,7 @@ def require_parquet() -> None:
 
 
 def write_parquet(report: Report, file: Path) -> None:
-    """Writes a report's evaluations as Parquet.
-
-    Raises UserError if pyarrow is not installed, RunDirError if the file can't be written.
-    """
-    require_parquet()
+    """Writes a report's evaluations as Parquet, after `require_parquet`. Raises as `write_csv`."""
     import pyarrow
     import pyarrow.parquet
 

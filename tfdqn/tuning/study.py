@@ -23,7 +23,6 @@ from tfdqn.tuning.study_storage import (
     open_database,
     open_journal,
     quiet_optuna,
-    require_optuna,
     shown_url,
     suggest,
     value_of,
@@ -63,12 +62,11 @@ class Study:
       space: the keys in which they differ.
       settings: where the study is kept, and how it prunes.
 
-    Raises StudyError, in one line, if Optuna or a database's driver is missing, if the database can't be reached, and
+    Raises StudyError, in one line, if a database's driver is missing, if the database can't be reached, and
     if the folder or the study belongs to another search.
     """
 
     def __init__(self, folder: StudyFolder, config: Config, space: SearchSpace, settings: Settings):
-        require_optuna()
         quiet_optuna()
         import optuna
 

@@ -13,7 +13,7 @@ from tfdqn.reports.pictures import Picture, svg
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.tuning.search_space import Choices, NumberRange
 from tfdqn.tuning.study import Study
-from tfdqn.tuning.trial_records import Trial, TrialState, best_of
+from tfdqn.tuning.trial_records import Trial, TrialState, best_of, counts_by_state
 
 if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
@@ -60,17 +60,12 @@ def page(name: str, trials: Sequence[Trial], study: Study) -> str:
             _section("Parallel coordinates", _PARALLEL, _figure(drawn["parallel"])),
             _section("Slices", _SLICES, _figure(slices, "slices")),
         ]
-    parts.append(_section("Trials", _counts(trials), _table(trials, list(keys))))
+    parts.append(_section("Trials", f"{', '.join(counts_by_state(trials))}.", _table(trials, list(keys))))
     return document(f"Search: {name}", parts, _STYLE)
 
 
 def _section(heading: str, text: str, content: str = "") -> str:
     return f"<h2>{heading}</h2>\n<p>{text}</p>\n{content}"
-
-
-def _counts(trials: Sequence[Trial]) -> str:
-    counts = ((state, sum(each.state is state for each in trials)) for state in TrialState)
-    return ", ".join(f"{count} {state}" for state, count in counts if count) + "."
 
 
 def _figure(content: str, kind: str = "picture") -> str:

@@ -1,5 +1,6 @@
 """`Trial`: the record of a trial; and how trials are scored and their evaluations numbered."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -43,6 +44,12 @@ def best_of(trials: Sequence[Trial]) -> Trial | None:
     """The complete trial with the highest score, the earliest if several have it; None if none is complete."""
     complete = [(each.score, -each.number, each) for each in trials if each.score is not None]
     return max(complete)[2] if complete else None
+
+
+def counts_by_state(trials: Sequence[Trial]) -> list[str]:
+    """How many trials are in each state, in words: "11 complete", "1 failed"."""
+    counts = Counter(each.state for each in trials)
+    return [f"{counts[state]} {state}" for state in TrialState if counts[state]]
 
 
 def total_evaluations(config: Config) -> int:
