@@ -1,15 +1,11 @@
-"""The American put: payoffs by hand, the stock's law, the ends of an episode, its state."""
+"""The American put: payoffs by hand, the stock's law, the ends of an episode."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 
-from tfdqn.config import Task
-from tfdqn.errors import TaskError
 from tfdqn.tasks.fields.american_put import EXERCISE, HOLD, AmericanPut
-from tfdqn.tasks.registry import make_task, resolve_spec
 
 
 def test_to_exercise_at_once_pays_what_the_option_is_worth_now() -> None:
@@ -57,24 +53,3 @@ def test_the_stock_grows_at_the_rate_with_the_volatility() -> None:
     assert logs.mean() == pytest.approx(0.1 - 0.045, abs=0.007)  # 3 deviations of the mean
     assert logs.std() == pytest.approx(0.3, abs=0.005)
     assert math.exp(-0.1) * np.mean(spots) == pytest.approx(50.0, abs=0.35)
-
-
-@pytest.mark.parametrize("kwargs", [{"spot": 0.0}, {"strike": -2.0}, {"volatility": 0.0}, {"exercise_dates": 0}])
-def test_what_no_option_has_is_one_line_with_the_value(kwargs: dict[str, Any]) -> None:
-    with pytest.raises(TaskError, match=rf"above 0 .*{next(iter(kwargs.values()))}") as caught:
-        resolve_spec(Task(id="tfdqn/AmericanPut-v0", kwargs=kwargs))
-    assert "\n" not in str(caught.value)
-
-
-def test_a_task_goes_on_from_its_state() -> None:
-    task = make_task(Task(id="tfdqn/AmericanPut-v0", num_envs=2, kwargs={"exercise_dates": 6}))
-    assert task.spec.action_names == (("hold", "exercise"),)
-    task.reset(1)
-    held = np.zeros(2, np.int32)
-    task.step(held)
-    state = task.state()
-    assert state is not None
-    ahead = [task.step(held).observation["observation"] for _ in range(12)]
-    again = make_task(Task(id="tfdqn/AmericanPut-v0", num_envs=2, kwargs={"exercise_dates": 6}))
-    again.load_state(state)
-    np.testing.assert_array_equal([again.step(held).observation["observation"] for _ in range(12)], ahead)

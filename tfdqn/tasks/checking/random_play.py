@@ -176,15 +176,16 @@ def own_traits(config: Task) -> OwnTraits:
 
 def _infos(envs: Any) -> Any:
     """Yields the `info` of a reset and of each random step, from the first environment or a vectorised version."""
-    env: Any = bare(envs.envs[0]) if isinstance(envs, SyncVectorEnv) else envs
-    space = env.action_space if isinstance(envs, SyncVectorEnv) else envs.single_action_space
+    is_single = isinstance(envs, SyncVectorEnv)
+    env: Any = bare(envs.envs[0]) if is_single else envs
+    space = env.action_space if is_single else envs.single_action_space
     space.seed(0)
     yield env.reset(seed=0)[1]
     for _ in range(_TRAITS_STEPS):
-        action = space.sample() if isinstance(envs, SyncVectorEnv) else np.array([space.sample()])
+        action = space.sample() if is_single else np.array([space.sample()])
         *_, terminated, truncated, info = env.step(action)
         yield info
-        if isinstance(envs, SyncVectorEnv) and (terminated or truncated):
+        if is_single and (terminated or truncated):
             yield env.reset()[1]
 
 
