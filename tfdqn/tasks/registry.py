@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from msgspec import structs
 
-from tfdqn import config as configuration
+from tfdqn.config import Task
 from tfdqn.config.own_code import require_function, require_name
 from tfdqn.config.user_modules import import_user_module
 from tfdqn.errors import EnvironmentFailedError, TaskError
@@ -35,7 +35,7 @@ def register_suite(name: str, suite: Suite) -> None:
     SUITES[name] = suite
 
 
-def check_task(config: configuration.Task) -> None:
+def check_task(config: Task) -> None:
     """Raises TaskError if there is no such task or it doesn't take these keyword arguments; makes no environment.
 
     Raises PackageMissingError, a TaskError, if its package is not installed, so that this can't be known here.
@@ -43,7 +43,7 @@ def check_task(config: configuration.Task) -> None:
     suite_of(config).check(config)
 
 
-def require_learnable(config: configuration.Task) -> None:
+def require_learnable(config: Task) -> None:
     """As `check_task`, and raises `TaskError` if DQN can't learn what one environment, made and closed, is like.
 
     One that raises is left to the processes that are to train: what they keep has its traceback.
@@ -54,11 +54,7 @@ def require_learnable(config: configuration.Task) -> None:
 
 
 def make_task(
-    config: configuration.Task,
-    *,
-    num_envs: int | None = None,
-    render_mode: str | None = None,
-    restarts: Restarts | None = None,
+    config: Task, *, num_envs: int | None = None, render_mode: str | None = None, restarts: Restarts | None = None
 ) -> BatchedTask:
     """Makes the task, ready to be reset.
 
@@ -79,7 +75,7 @@ def make_task(
     return BatchedTask(make, spec, restarts or Restarts(), LearningSignal(config))
 
 
-def resolve_spec(config: configuration.Task) -> TaskSpec:
+def resolve_spec(config: Task) -> TaskSpec:
     """The task's `TaskSpec`. One environment may be made for that, and is closed. Raises TaskError."""
     return suite_of(config).describe(config)
 
@@ -89,7 +85,7 @@ def installed_tasks() -> list[TaskEntry]:
     return sorted(entry for suite in SUITES.values() for entry in suite.installed())
 
 
-def suite_of(config: configuration.Task) -> Suite:
+def suite_of(config: Task) -> Suite:
     """The suite that has the task. Raises TaskError for an unknown `task.suite`, or a module that can't be imported.
 
     A module before the id's colon is imported first, since it may register the suite or the task.

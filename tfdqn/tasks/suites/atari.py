@@ -20,7 +20,7 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.wrappers import AtariPreprocessing
 from msgspec import Meta
 
-from tfdqn import config as configuration
+from tfdqn.config import Task
 from tfdqn.errors import PackageMissingError, TaskError
 from tfdqn.randomness import seeds_of_environments
 from tfdqn.system.shell_commands import install_extra
@@ -62,13 +62,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AtariSuite(Suite):
     """The games "ALE/Breakout-v5" and so on: stepped by ale-py's threads, or one by one in gymnasium's wrappers."""
 
-    def check(self, task: configuration.Task) -> None:
+    def check(self, task: Task) -> None:
         _game(task)
         _settings(task)
         if task.action_masks:
             raise TaskError(f"task.action_masks: {task.id} gives no action masks")
 
-    def describe(self, task: configuration.Task) -> TaskSpec:
+    def describe(self, task: Task) -> TaskSpec:
         self.check(task)
         settings = _settings(task)
         actions = action_names(_game(task), settings.full_action_space)
@@ -80,9 +80,7 @@ class AtariSuite(Suite):
             max_episode_steps=_max_episode_steps(task, settings),
         )
 
-    def environments(
-        self, task: configuration.Task, render_mode: str | None
-    ) -> tuple[TaskSpec, Callable[[], VectorEnv]]:
+    def environments(self, task: Task, render_mode: str | None) -> tuple[TaskSpec, Callable[[], VectorEnv]]:
         spec, settings = self.describe(task), _settings(task)
         if task.vectorization in ("auto", "own") and render_mode is None:
             return spec, functools.partial(_together, task, settings)
@@ -98,7 +96,7 @@ class AtariSuite(Suite):
         return [TaskEntry(name, "", own_vector_version=True) for name in gymnasium.registry if name.startswith("ALE/")]
 
 
-def _game(task: configuration.Task) -> str:
+def _game(task: Task) -> str:
     """ale-py's name of the game, such as "space_invaders". Raises TaskError if it is none, or ale-py is missing."""
     if packages.package_of(task.id.rpartition(":")[2]) != _PACKAGE:
         others = '"auto" goes by the id, and others are "gymnasium" and "envpool"'
@@ -108,7 +106,7 @@ def _game(task: configuration.Task) -> str:
     return str(find_env_spec(task.id).kwargs["game"])
 
 
-def _settings(task: configuration.Task) -> Settings:
+def _settings(task: Task) -> Settings:
     refuse_set_elsewhere(task.kwargs, _SET_ELSEWHERE)
     refuse_unknown(task.id, task.kwargs, Settings.__struct_fields__)
     try:
@@ -122,16 +120,16 @@ def _frame(settings: Settings) -> spaces.Box:
     return spaces.Box(0, 255, (settings.img_height, settings.img_width), np.uint8)
 
 
-def _max_episode_steps(task: configuration.Task, settings: Settings) -> int:
+def _max_episode_steps(task: Task, settings: Settings) -> int:
     return task.max_episode_steps or _MAX_FRAMES // settings.frameskip
 
 
-def _together(task: configuration.Task, settings: Settings) -> VectorEnv:
+def _together(task: Task, settings: Settings) -> VectorEnv:
     frames = _max_episode_steps(task, settings) * settings.frameskip
     return make_vector(_game(task), task.num_envs, task.frame_stack, frames, msgspec.structs.asdict(settings))
 
 
-def _one_by_one(task: configuration.Task, settings: Settings, render_mode: str | None) -> VectorEnv:
+def _one_by_one(task: Task, settings: Settings, render_mode: str | None) -> VectorEnv:
     kwargs: dict[str, Any] = msgspec.structs.asdict(settings)
     del kwargs["num_threads"]
     kwargs |= {

@@ -12,7 +12,7 @@ from gymnasium.envs.registration import EnvSpec, find_highest_version, get_env_i
 from gymnasium.error import DependencyNotInstalled
 from gymnasium.vector import VectorEnv
 
-from tfdqn import config as configuration
+from tfdqn.config import Task
 from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError, nearest_are, one_line
 from tfdqn.system.shell_commands import install_extra, own_command
 from tfdqn.task_spec import TaskSpec
@@ -48,15 +48,13 @@ class _EnvDescription(NamedTuple):
 class GymnasiumSuite(Suite):
     """All tasks in gymnasium's registry, and those that known packages register there."""
 
-    def check(self, task: configuration.Task) -> None:
+    def check(self, task: Task) -> None:
         _check_kwargs(_recipe(task, None))
 
-    def describe(self, task: configuration.Task) -> TaskSpec:
+    def describe(self, task: Task) -> TaskSpec:
         return _describe_env(task, _recipe(task, None)).spec
 
-    def environments(
-        self, task: configuration.Task, render_mode: str | None
-    ) -> tuple[TaskSpec, Callable[[], VectorEnv]]:
+    def environments(self, task: Task, render_mode: str | None) -> tuple[TaskSpec, Callable[[], VectorEnv]]:
         recipe = _recipe(task, render_mode)
         _warn_if_out_of_date(recipe.env_spec.id)
         description = _describe_env(task, recipe)
@@ -86,7 +84,7 @@ class GymnasiumSuite(Suite):
 
 
 def _entry(env_spec: EnvSpec) -> TaskEntry:
-    task = configuration.Task(id=env_spec.id)
+    task = Task(id=env_spec.id)
     needs = reason = ""
     try:
         with contextlib.closing(_probe(_recipe(task, None))) as env:
@@ -96,7 +94,7 @@ def _entry(env_spec: EnvSpec) -> TaskEntry:
     return TaskEntry(env_spec.id, reason, env_spec.vector_entry_point is not None, needs=needs)
 
 
-def _make_vector(task: configuration.Task, recipe: Recipe) -> VectorEnv:
+def _make_vector(task: Task, recipe: Recipe) -> VectorEnv:
     try:
         return gymnasium_envs.make_vector(recipe, task.num_envs, task.vectorization)
     except TaskError as error:
@@ -105,7 +103,7 @@ def _make_vector(task: configuration.Task, recipe: Recipe) -> VectorEnv:
         raise _cannot_be_made(recipe, error) from error
 
 
-def _recipe(config: configuration.Task, render_mode: str | None) -> Recipe:
+def _recipe(config: Task, render_mode: str | None) -> Recipe:
     env_spec = find_env_spec(config.id)
     refuse_set_elsewhere(config.kwargs, _SET_ELSEWHERE)
     return Recipe(
@@ -183,7 +181,7 @@ def _nearest(task_id: str) -> str:
     return f"{listed}; those of your own need their module, as in my_envs:Name-v0"
 
 
-def _describe_env(config: configuration.Task, recipe: Recipe) -> _EnvDescription:
+def _describe_env(config: Task, recipe: Recipe) -> _EnvDescription:
     """Makes one environment, looks at it, and closes it. Raises TaskError if it can't be made or learned from."""
     env = _probe(recipe._replace(frame_stack=1))
     try:
