@@ -73,11 +73,12 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
     runs: dict[Path, FinishedRun] = {}
     refused: list[_RefusedError] = []
     left_out: list[_RefusedError] = []
-    for path in paths:
+    for path in map(Path, paths):
         troubles: list[_RefusedError] = []
-        found = list(_runs_below(Path(path), troubles))
+        found = list(_runs_below(path, troubles))
         if not found and not troubles:
-            refused.append(_RefusedError(path, _why_none(Path(path))))
+            why = why_no_directory(path) or "is not a run directory, and has none in it"
+            refused.append(_RefusedError(path, why))
         unusable = list(_take(found, runs))
         troubles += unusable
         (left_out if say is not None and len(unusable) < len(found) else refused).extend(troubles)
@@ -87,11 +88,6 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
     if say is not None and left_out:
         say(f"left out: {_listed(left_out)}")
     return list(runs.values())
-
-
-def _why_none(path: Path) -> str:
-    """Why there is no run at `path`."""
-    return why_no_directory(path) or "is not a run directory, and has none in it"
 
 
 def _take(found: Iterable[Path], runs: dict[Path, FinishedRun]) -> Iterator[_RefusedError]:

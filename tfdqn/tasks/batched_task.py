@@ -179,7 +179,8 @@ class BatchedTask:
         while True:
             try:
                 with quiet_gymnasium():
-                    answer = self._envs.reset(seed=self._seeds(seed))
+                    seeds: Any = seed if self.is_own_vector_version else seeds_of_environments(seed, self.num_envs)
+                    answer = self._envs.reset(seed=seeds)
             except UserError:
                 raise
             except (Exception, SystemExit) as error:
@@ -226,9 +227,6 @@ class BatchedTask:
     def _where(self) -> str:
         """The task and the step, for errors."""
         return f"{self.spec.id}, {f'step {self._steps}' if self._steps else 'reset'}"
-
-    def _seeds(self, seed: int) -> Any:
-        return seed if self.is_own_vector_version else seeds_of_environments(seed, self.num_envs)
 
 
 def as_picture(drawn: Any) -> np.ndarray:

@@ -53,8 +53,9 @@ def page(name: str, trials: Sequence[Trial], study: Study) -> str:
         slices = "".join(each for name, each in drawn.items() if name.startswith("slice-"))
         how_good = f"Trial {best.number}, whose final evaluation had a mean return of {best.score:,.2f}"
         importance = (_IMPORTANCE, _figure(drawn["importance"])) if importances else (_NO_IMPORTANCE,)
+        values = table(["key", "value"], [[key, toml.written(each)] for key, each in best.values.items()], "best-table")
         parts = [
-            _section("The best", f"{how_good}, with these values:", _values_table(best.values)),
+            _section("The best", f"{how_good}, with these values:", values),
             _section("History", "Each trial's score, and the best so far.", _figure(drawn["history"])),
             _section("Importance", *importance),
             _section("Parallel coordinates", _PARALLEL, _figure(drawn["parallel"])),
@@ -70,10 +71,6 @@ def _section(heading: str, text: str, content: str = "") -> str:
 
 def _figure(content: str, kind: str = "picture") -> str:
     return f'<figure class="{kind}">{content}</figure>'
-
-
-def _values_table(values: Mapping[str, Any]) -> str:
-    return table(["key", "value"], [[key, toml.written(value)] for key, value in values.items()], "best-table")
 
 
 def _table(trials: Sequence[Trial], keys: Sequence[str]) -> str:

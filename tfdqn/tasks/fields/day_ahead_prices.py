@@ -60,10 +60,6 @@ def _following_hour(cell: Cell, before: datetime | None) -> datetime:
         raise cell.error(f"{cell.text!r} is not a time such as 2026-01-31T23:00") from None
     if before is None and (time.hour, time.minute, time.second) != (0, 0, 0):
         raise cell.error(f"the first day begins at {cell.text}, not at 00:00")
-    if before is not None and _is_other_than_next(time, before):
+    if before is not None and (time.utcoffset() != before.utcoffset() or time - before != timedelta(hours=1)):
         raise cell.error(f"{cell.text} follows {before.isoformat()}: a row is needed for each hour, in order")
     return time
-
-
-def _is_other_than_next(time: datetime, before: datetime) -> bool:
-    return time.utcoffset() != before.utcoffset() or time - before != timedelta(hours=1)
