@@ -65,18 +65,19 @@ INSTALL := install --constraint constraints.txt
 # INSTALLER=uv takes a third of pip's time, but reads nothing of pip's configuration; if it fails, pip installs.
 INSTALLER ?= pip
 UV := "$(BIN)/uv" pip install --python "$(BIN)/python" --no-cache --quiet --compile-bytecode --constraint constraints.txt
+INSTALL_THIS = { [ "$(INSTALLER)" = uv ] && $(PIP) $(INSTALL) uv && $(UV) --editable $(1); } || $(PIP) $(INSTALL) --editable $(1)
 
 $(VENV)/.installed: $(LOCK) | platform
 	@set -e; $(CREATE_VENV)
 	@echo "Installing TensorFlow, TF-Agents and Reverb into $(VENV): about 700 MB to download and 2.2 GB on disk, a few minutes, only once."
-	@$(PIP) $(INSTALL) --editable .
+	@$(call INSTALL_THIS,.)
 	@touch $@
 
 # In one go with what training needs: pip resolves once.
 $(VENV)/.installed-dev: $(LOCK) | platform
 	@set -e; $(CREATE_VENV)
 	@echo "Installing TensorFlow, TF-Agents, Reverb and what the tests need into $(VENV): a few minutes, only once."
-	@{ [ "$(INSTALLER)" = uv ] && $(PIP) $(INSTALL) uv && $(UV) --editable '.[dev]'; } || $(PIP) $(INSTALL) --editable '.[dev]'
+	@$(call INSTALL_THIS,'.[dev]')
 	@touch $(VENV)/.installed $@
 
 # The headless OpenCV last, over that of an environment with windows (setup.cfg).
