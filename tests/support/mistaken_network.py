@@ -55,6 +55,10 @@ def torso(settings: MistakenNetwork, task_spec: TaskSpec, make: LayerFactory) ->
     layer = make.dense("first", UNITS, "relu", fan_in=inputs + 1 if mistake == "fan_in" else inputs)
     if mistake in ("same name", "unused"):
         make.dense("first" if mistake == "same name" else "second", UNITS, fan_in=UNITS)
+    if mistake == "convolution":
+        make.conv("second", UNITS, 1, 1, channels_in=1)
+    if mistake == "padded convolution":
+        make.padded_conv("second", UNITS, 1, channels_in=1)
     own_layer = tf.keras.layers.Dense(UNITS)
 
     def features(observation: dict[str, tf.Tensor]) -> Any:
@@ -101,6 +105,8 @@ class MistakenHead(Head):
     def __init__(self, config: Config, width: int, num_actions: int, make: LayerFactory):
         super().__init__(stream(config, width, num_actions, make))
         self._mistake = config.agent.mistake
+        if self._mistake == "convolution":
+            make.conv("second", UNITS, 1, 1, channels_in=1)
 
     def q_values(self, outputs: tf.Tensor) -> Any:
         return Q.get(self._mistake, tf.identity)(outputs)

@@ -11,14 +11,15 @@ only `errors`.
   `needs("agent.loss", "huber")`. `checks.py` finds keys that are set without effect, `reader.py` refuses them, and
   `tfdqn config` prints what they need.
 - To add a section, write a subclass of `Section`, and add it to `schema.Config` and to this file.
-- To add a kind of agent or network, write a subclass of `Agent` or `Network` with a tag, here or in your own package.
+- To add a kind of agent or network, write a subclass of `Agent` or `Network` with a tag, here or in your own package;
+  of `ConvolutionalNetwork` for a network with convolutions.
 - To refuse a combination of keys, add a function to `checks.py`, or to one of the files that it names.
 """
 
 from tfdqn.config.acting import Acting, Boltzmann, EpsilonGreedy, Exploration
 from tfdqn.config.agent import C51, DQN, IQN, PQN, QRDQN, Agent, DoubleDQN, Ensemble, Munchausen, QuantileAgent, TDAgent
 from tfdqn.config.learner import Learner
-from tfdqn.config.network import MLP, DeepNetwork, Impala, Linear, NatureCNN, Network, SmallCNN
+from tfdqn.config.network import MLP, ConvolutionalNetwork, DeepNetwork, Impala, Linear, NatureCNN, Network, SmallCNN
 from tfdqn.config.optimizer import SGD, Adam, Optimizer, RAdam, RMSprop
 from tfdqn.config.replay import Priorities, Replay
 from tfdqn.config.schema import Checkpoint, Config, Evaluation, Export, Health, Logging, Stop, Tracking

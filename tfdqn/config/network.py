@@ -44,6 +44,16 @@ class DeepNetwork(Network, frozen=True, kw_only=True):
         return {"none": 0, "lstm": 2, "gru": 1}[self.memory] * self.memory_units
 
 
+class ConvolutionalNetwork(DeepNetwork, frozen=True, kw_only=True):
+    """The base of networks with convolutions, also of your own: without it a torso may make none.
+
+    On CPUs they are computed by oneDNN and without XLA, with all cores: a subclass with small convolutions, which gain
+    little from further cores, sets `fills_all_cores = False`.
+    """
+
+    is_slow_in_xla = fills_all_cores = True
+
+
 NormalizeObservations = Annotated[
     bool, doc("standardise each element by its running mean and standard deviation, before the first layer")
 ]
@@ -62,28 +72,26 @@ class MLP(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
     normalize_observations: NormalizeObservations = False
 
 
-class NatureCNN(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="nature_cnn"):
+class NatureCNN(ConvolutionalNetwork, frozen=True, kw_only=True, tag_field="kind", tag="nature_cnn"):
     """Mnih et al. 2015, Methods: three convolutions and a dense layer, for images of at least 36 x 36 pixels."""
 
-    is_slow_in_xla = fills_all_cores = True
     title = "Nature CNN"
 
     dense_units: Annotated[int, doc("width of the dense layer", ge=1, le=65536)] = 512
 
 
-class SmallCNN(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="small_cnn"):
+class SmallCNN(ConvolutionalNetwork, frozen=True, kw_only=True, tag_field="kind", tag="small_cnn"):
     """Young and Tian 2019, for boards such as MinAtar's 10 x 10: 16 filters of 3 x 3 and a dense layer."""
 
-    is_slow_in_xla = True
+    fills_all_cores = False
     title = "small CNN"
 
     dense_units: Annotated[int, doc("width of the dense layer", ge=1, le=65536)] = 128
 
 
-class Impala(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="impala"):
+class Impala(ConvolutionalNetwork, frozen=True, kw_only=True, tag_field="kind", tag="impala"):
     """Espeholt et al. 2018, figure 3: fifteen convolutions with residual connections, and a dense layer."""
 
-    is_slow_in_xla = fills_all_cores = True
     title = "IMPALA"
 
     width: Annotated[int, doc("factor on the 16, 32 and 32 channels", ge=1, le=64)] = 1
@@ -107,9 +115,12 @@ class Linear(Network, frozen=True, kw_only=True, tag_field="kind", tag="linear")
 
 
 def may_convolve(section: Any) -> bool:
-    """Whether the section `network` of a file, unchecked, may be of a network with convolutions: the user's own may."""
+    """Whether the section `network` of a file, unchecked, may be of a network with convolutions.
+
+    A network of the user's own may, as long as its module hasn't been imported.
+    """
     kind = section.get("kind") if isinstance(section, Mapping) else None
     if not isinstance(kind, str):
         return False
     known = kinds(Network).get(kind)
-    return ":" in kind if known is None else known.is_slow_in_xla  # type: ignore[attr-defined]
+    return ":" in kind if known is None else issubclass(known, ConvolutionalNetwork)

@@ -19,7 +19,7 @@ from tfdqn.networks.layers.plain import LayerFactory, RecordingFactory
 from tfdqn.networks.layers.tensor_parallel import SplitLayerFactory
 from tfdqn.networks.own_parts import described
 from tfdqn.networks.q_network import QNetwork
-from tfdqn.networks.torsos.checks import checked_torso
+from tfdqn.networks.torsos.checks import check_convolutions, checked_torso
 from tfdqn.networks.torsos.table import TORSOS
 from tfdqn.networks.torsos.torso import NumpyTorso, Torso
 from tfdqn.task_spec import TaskSpec
@@ -163,16 +163,20 @@ def _build(config: Config, task_spec: TaskSpec, make: LayerFactory) -> tuple[Tor
             f"ensemble.size = {config.ensemble.size} needs an agent.kind whose head takes the features of several "
             f'members, not "{config.agent.kind}"'
         )
+    build_head: Callable[..., Head]
+    actions: int | tuple[int, ...]
     if len(task_spec.num_actions) == 1:
-        head = kind.build(config, width, task_spec.num_actions[0], make)
-        return torso, memory, checked_head(head, kind.build)
-    if kind.branches is None:
+        build_head, actions = kind.build, task_spec.num_actions[0]
+    elif kind.branches is None:
         raise ConfigError(
             f'task.action_form = "branches" needs an agent.kind whose head has Q-values for each action dimension, not '
             f'"{config.agent.kind}"'
         )
-    head = kind.branches.build(config, width, task_spec.num_actions, make)
-    return torso, memory, checked_head(head, kind.branches.build)
+    else:
+        build_head, actions = kind.branches.build, task_spec.num_actions
+    head = checked_head(build_head(config, width, actions, make), build_head)
+    check_convolutions(network, make, own_among(build_torso, build_head))
+    return torso, memory, head
 
 
 def _check_variables(network: QNetwork, task_spec: TaskSpec, specs: Mapping[str, tf.TensorSpec], own: str) -> None:

@@ -1,20 +1,30 @@
 """A torso from outside that isn't one, or gives other features than it says: refused when its network is made."""
 
 import re
+from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
 
 from tests.support.batches import vector_spec
 from tests.support.mistaken_network import MistakenNetwork, mistaken
+from tfdqn.config import Config
 from tfdqn.errors import OwnCodeError
-from tfdqn.networks.factory import network_to_load, split_network
+from tfdqn.networks.factory import ensemble_network, network_to_load, q_network, split_network, weight_specs
 from tfdqn.networks.torsos.table import TORSOS
 from tfdqn.networks.torsos.torso import Torso, TorsoKind
 
 SPEC = vector_spec(5, 3)
 BUILDER = r"torso at \S+/mistaken_network\.py:\d+"
 FEATURES = r"torso\.<locals>\.features at \S+/mistaken_network\.py:\d+ returned "
+
+MAKERS: dict[str, Callable[[Config], object]] = {
+    "recorded": lambda config: weight_specs(config, SPEC),
+    "plain": lambda config: q_network(config, SPEC, seed=0).create_variables(),
+    "ensemble": lambda config: ensemble_network(config, SPEC, seeds=[0, 1]).create_variables(),
+    "split": lambda config: split_network(config, SPEC, seed=0, devices=["CPU:0", "CPU:0"]).create_variables(),
+}
 
 
 @pytest.mark.parametrize(
@@ -40,6 +50,23 @@ def test_each_mistake_is_one_line_that_names_the_function(mistake: str, said: st
         network_to_load(mistaken(mistake), SPEC)
     assert re.match(said, str(caught.value))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "config"),
+    [
+        *product(MAKERS.values(), [mistaken("convolution"), mistaken(agent="convolution")]),
+        *product([MAKERS["recorded"], MAKERS["plain"]], [mistaken("padded convolution")]),
+    ],
+)
+def test_convolutions_need_settings_that_say_so(make: Callable[[Config], object], config: Config) -> None:
+    with pytest.raises(OwnCodeError) as caught:
+        make(config)
+    assert re.fullmatch(
+        rf'{BUILDER} and head at \S+: the layer "second" is a convolution, for which the settings MistakenNetwork at '
+        r"\S+/mistaken_network\.py:\d+ must be derived from tfdqn\.config\.ConvolutionalNetwork",
+        str(caught.value),
+    )
 
 
 def test_features_in_pieces_on_several_devices_are_not_checked() -> None:

@@ -37,15 +37,15 @@ class EnsembleLayerFactory(LayerFactory):
     def linear(self, name: str, units: int, *, fan_in: int) -> Layer:
         return self._keep(_EnsembleDense(len(self._members), units, None, "zeros", bias_initializer=None, name=name))
 
-    def conv(
-        self, name: str, filters: int, size: int, stride: int, activation: str | None = "relu", *, channels_in: int
-    ) -> Layer:
-        settings = (self.leading, filters, size, self._initializers(channels_in * size * size), self._precision, name)
-        return self._keep(Conv(*settings, stride=stride, activation=activation))
-
     def flatten(self, height: int, width: int, channels: int) -> Layer:
         """Flattens images float32[K, B, H, W, C] to float32[K, B, H · W · C]."""
         return lambda images: tf.reshape(images, [len(self._members), -1, height * width * channels])
+
+    def _make_conv(
+        self, name: str, filters: int, size: int, stride: int, activation: str | None, channels_in: int
+    ) -> Layer:
+        settings = (self.leading, filters, size, self._initializers(channels_in * size * size), self._precision, name)
+        return self._keep(Conv(*settings, stride=stride, activation=activation))
 
     def _initializers(self, fan_in: int) -> dict[str, Initializer]:
         each = [member._initializers(fan_in) for member in self._members]

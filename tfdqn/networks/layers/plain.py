@@ -35,6 +35,7 @@ class LayerFactory:
         self._precision = precision
         self.layers: list[tf.keras.layers.Layer] = []
         self.statistics: dict[str, RunningStatistics] = {}  # by the key of the observation's array
+        self.convolutions: list[str] = []  # the names of the layers that are convolutions
 
     @property
     def compute_dtype(self) -> tf.DType:
@@ -85,18 +86,14 @@ class LayerFactory:
     def conv(
         self, name: str, filters: int, size: int, stride: int, activation: str | None = "relu", *, channels_in: int
     ) -> Layer:
-        options = self._initializers(channels_in * size * size)
-        return self._keep(
-            tf.keras.layers.Conv2D(
-                filters, size, stride, activation=activation, name=name, dtype=self._precision, **options
-            )
-        )
+        """Makes a convolution without padding; the network's settings must be a `ConvolutionalNetwork`."""
+        self.convolutions.append(name)
+        return self._make_conv(name, filters, size, stride, activation, channels_in)
 
     def padded_conv(self, name: str, filters: int, size: int, *, channels_in: int, is_spectral: bool = False) -> Layer:
-        """Makes a convolution without activation that keeps the size of an image."""
-        initializers = self._initializers(channels_in * size * size)
-        settings = (self.leading, filters, size, initializers, self._precision, name)
-        return self._keep(Conv(*settings, padding="SAME", is_spectral=is_spectral))
+        """Makes a convolution without activation that keeps the size of an image, for networks as `conv`."""
+        self.convolutions.append(name)
+        return self._make_padded_conv(name, filters, size, channels_in, is_spectral)
 
     def flatten(self, height: int, width: int, channels: int) -> Layer:
         """Flattens images float32[B, H, W, C] to float32[B, H · W · C]."""
@@ -124,6 +121,21 @@ class LayerFactory:
         Raises what `arrays` raises for a missing name, and ValueError for an array of another shape.
         """
         return arrays[name]
+
+    def _make_conv(
+        self, name: str, filters: int, size: int, stride: int, activation: str | None, channels_in: int
+    ) -> Layer:
+        options = self._initializers(channels_in * size * size)
+        return self._keep(
+            tf.keras.layers.Conv2D(
+                filters, size, stride, activation=activation, name=name, dtype=self._precision, **options
+            )
+        )
+
+    def _make_padded_conv(self, name: str, filters: int, size: int, channels_in: int, is_spectral: bool) -> Layer:
+        initializers = self._initializers(channels_in * size * size)
+        settings = (self.leading, filters, size, initializers, self._precision, name)
+        return self._keep(Conv(*settings, padding="SAME", is_spectral=is_spectral))
 
     def _make_statistics(self, name: str, size: int) -> RunningStatistics:
         return RunningStatistics(self.leading, size, name)
@@ -173,13 +185,13 @@ class RecordingFactory(LayerFactory):
     def layer_norm(self, name: str, width: int) -> Layer:
         return self._record(name, scale=(width,), offset=(width,))
 
-    def conv(
-        self, name: str, filters: int, size: int, stride: int, activation: str | None = "relu", *, channels_in: int
+    def _make_conv(
+        self, name: str, filters: int, size: int, stride: int, activation: str | None, channels_in: int
     ) -> Layer:
         return self._record(name, kernel=(size, size, channels_in, filters), bias=(filters,))
 
-    def padded_conv(self, name: str, filters: int, size: int, *, channels_in: int, is_spectral: bool = False) -> Layer:
-        return self.conv(name, filters, size, 1, channels_in=channels_in)
+    def _make_padded_conv(self, name: str, filters: int, size: int, channels_in: int, is_spectral: bool) -> Layer:
+        return self._make_conv(name, filters, size, 1, None, channels_in)
 
     def _record(self, name: str, **shapes: tuple[int, ...]) -> Layer:
         if any(f"{name}/{weight}" in self.specs for weight in shapes):

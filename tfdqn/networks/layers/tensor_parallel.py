@@ -58,18 +58,6 @@ class SplitLayerFactory(LayerFactory):
     def layer_norm(self, name: str, width: int) -> Layer:
         raise ConfigError("learner.model_parallel above 1: what network.layer_norm normalises can't be split")
 
-    def conv(
-        self, name: str, filters: int, size: int, stride: int, activation: str | None = "relu", *, channels_in: int
-    ) -> Layer:
-        def convolve(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-            return tf.nn.conv2d(images, kernel, stride, "VALID")
-
-        initial = self._initial((size, size, channels_in, filters), channels_in * size * size)
-        return self._cut(name, Function(convolve, tf.keras.activations.get(activation)), initial)
-
-    def padded_conv(self, name: str, filters: int, size: int, *, channels_in: int, is_spectral: bool = False) -> Layer:
-        raise ConfigError("learner.model_parallel above 1: the residual blocks of an IMPALA network can't be split")
-
     def flatten(self, height: int, width: int, channels: int) -> Layer:
         """Flattens images float32[B, H, W, C] to float32[B, H · W · C], in pieces if the images' channels are."""
         if self._sizes is None:
@@ -108,6 +96,18 @@ class SplitLayerFactory(LayerFactory):
         whole_name, index = _whole_name(name)
         array, cut = arrays[whole_name], self._cut_of(whole_name)
         return array if cut is None else cut.piece(np.asarray(array), index)
+
+    def _make_conv(
+        self, name: str, filters: int, size: int, stride: int, activation: str | None, channels_in: int
+    ) -> Layer:
+        def convolve(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+            return tf.nn.conv2d(images, kernel, stride, "VALID")
+
+        initial = self._initial((size, size, channels_in, filters), channels_in * size * size)
+        return self._cut(name, Function(convolve, tf.keras.activations.get(activation)), initial)
+
+    def _make_padded_conv(self, name: str, filters: int, size: int, channels_in: int, is_spectral: bool) -> Layer:
+        raise ConfigError("learner.model_parallel above 1: the residual blocks of an IMPALA network can't be split")
 
     def _make_statistics(self, name: str, size: int) -> PlacedStatistics:
         return PlacedStatistics(size, name, self._devices[0])

@@ -1,4 +1,4 @@
-"""Checks of the user's own torsos: of what is registered, what its builder returns, and the features, when traced."""
+"""Checks of the user's own torsos: of what is registered, what its builder makes, and the features, when traced."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfdqn.config import ConvolutionalNetwork, Network
 from tfdqn.config.own_code import is_own, require_function, require_instance, source_of
 from tfdqn.errors import OwnCodeError
 from tfdqn.networks.layers.plain import LayerFactory
@@ -41,6 +42,21 @@ def checked_torso(torso: Any, build: Callable[..., Any], make: LayerFactory, giv
         raise OwnCodeError(f"{source} returned Torso.width = {torso.width!r}; expected a whole number of at least 1")
     require_function(torso.features, f"Torso.features of {source}", "observation")
     return torso if gives_pieces else torso._replace(features=partial(_checked_features, torso, make))
+
+
+def check_convolutions(settings: Network, make: LayerFactory, own: str) -> None:
+    """Raises OwnCodeError if a network has convolutions, and its settings don't say so by their base class.
+
+    Args:
+      settings: of the network.
+      make: the factory that has made its layers.
+      own: the sources of the user's parts that have made them.
+    """
+    if make.convolutions and not isinstance(settings, ConvolutionalNetwork):
+        raise OwnCodeError(
+            f'{own}: the layer "{make.convolutions[0]}" is a convolution, for which the settings '
+            f"{source_of(type(settings))} must be derived from tfdqn.config.{ConvolutionalNetwork.__name__}"
+        )
 
 
 def _checked_features(torso: Torso, make: LayerFactory, observation: Observation) -> tf.Tensor:
