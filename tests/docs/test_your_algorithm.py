@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,30 +15,41 @@ from tfdqn.cli.main import main
 
 PAGE = (PROJECT / "docs" / "your_algorithm.md").read_text(encoding="utf-8")
 CATCH = (
-    *("task.id=tests.support.toy_environments:Catch-v0", "task.num_envs=16", "network.hidden_units=[32]"),
-    *("agent.limit=2", "agent.n_step=3", "optimizer.learning_rate=3e-3", "exploration.decay_env_steps=4000"),
+    *("task.id=tests.support.toy_environments:Catch-v0", "task.num_envs=16", "agent.n_step=3"),
+    *("optimizer.learning_rate=3e-3", "exploration.decay_env_steps=4000"),
     *("replay.backend=in_graph", "replay.capacity=10000", "replay.min_size=500", "learner.schedule=alternate"),
     *("learner.batch_size=64", "learner.updates_per_call=20", "learner.env_steps_per_update=8", "stop.env_steps=12000"),
     *("stop.return_at_least=0.9", "evaluation.interval_env_steps=2000", "evaluation.confirm_episodes=0"),
     *("evaluation.episodes=50", "logging.tensorboard=false"),
 )
+FILES = {"my_algorithm.py": "python", "mine.toml": "toml", "my_network.py": "python", "images.toml": "toml"}
 
 
-def block(language: str) -> str:
-    found = re.findall(rf"```{language}\n(.*?)```", PAGE, re.S)
-    assert len(found) == 1
-    return found[0]
+def blocks() -> dict[str, str]:
+    """The page's blocks by the files as which they are to be saved, in order."""
+    found = [block for block in re.findall(r"```(\w+)\n(.*?)```", PAGE, re.S) if block[0] in FILES.values()]
+    assert [language for language, _ in found] == list(FILES.values())
+    return {name: text for name, (_, text) in zip(FILES, found, strict=True)}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "my_algorithm.py").write_text(block("python"))
-    (tmp_path / "mine.toml").write_text(block("toml"))
+    for name, text in blocks().items():
+        (tmp_path / name).write_text(text)
     return tmp_path
 
 
+def trained(folder: Path, config: str, *overrides: str) -> dict[str, Any]:
+    """The summary of a run in `folder`."""
+    command = [sys.executable, "-m", "tfdqn", "train", config, *overrides, "--run-dir", "run"]
+    path = {"PYTHONPATH": str(PROJECT), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=path, timeout=250)
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / "run" / "summary.json").read_text())
+
+
 def test_a_loss_and_a_head_are_less_than_forty_lines_of_code() -> None:
-    assert len([line for line in block("python").splitlines() if line.strip()]) < 40
+    assert len([line for line in blocks()["my_algorithm.py"].splitlines() if line.strip()]) < 40
 
 
 def test_its_keys_are_shown_with_their_meaning(
@@ -52,13 +64,22 @@ def test_its_keys_are_shown_with_their_meaning(
 
 
 def test_it_learns_and_is_exported(folder: Path) -> None:
-    command = [sys.executable, "-m", "tfdqn", "train", "mine.toml", *CATCH, "--run-dir", "run"]
-    path = {"PYTHONPATH": str(PROJECT), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=path, timeout=250)
-    assert done.returncode == 0, done.stderr
-    summary = json.loads((folder / "run" / "summary.json").read_text())
+    summary = trained(folder, "mine.toml", *CATCH, "network.hidden_units=[32]", "agent.limit=2")
     assert summary["final"]["mean_return"] >= 0.8  # a random player gets -0.6
     assert (folder / "run" / "exports" / "1" / "saved_model.pb").is_file()
+
+
+def test_the_torso_is_trained_as_it_stands_there(folder: Path) -> None:
+    short = ("stop.env_steps=1200", "replay.min_size=300", "evaluation.episodes=2", "evaluation.final_episodes=2")
+    assert trained(folder, "images.toml", *short)["train_steps"] > 0
+    card = json.loads((folder / "run" / "exports" / "1" / "model_card.json").read_text())
+    assert card["configuration"]["network"]["kind"] == "my_network:two_conv"
+    assert card["configuration"]["network"]["filters"] == 32
+
+
+def test_the_torso_learns(folder: Path) -> None:
+    network = ("network.filters=8", "network.dense_units=32", "task.kwargs={board = true}")
+    assert trained(folder, "images.toml", *CATCH, *network)["final"]["mean_return"] >= 0.8
 
 
 def test_its_loss_is_the_cross_entropy_with_a_gaussian_around_dqns_target(
