@@ -115,8 +115,8 @@ def test_a_second_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
     with a_launch(tmp_path) as process:
         until_at_work(process, "learner 0")
         process.send(signal.SIGINT)
-        process.until(lambda: "stopping" in process.out, "stopping")
-        process.send(signal.SIGINT)
+        while not process.ended_within(0.1):  # those within half a second of the first count as one with it
+            process.send(signal.SIGINT)
         assert process.ended() == 130
         assert process.out.endswith("\nended at once, without saving\n")
     assert process.err == ""

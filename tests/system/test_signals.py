@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 from textwrap import indent
+from types import SimpleNamespace
 
 import pytest
 
@@ -49,6 +50,26 @@ def test_it_is_the_signal_that_came_which_is_named(number: signal.Signals, name:
         line = f"{beginning} ends everything at once, without saving"
         assert (heard_signal(), stopping_line("learning")) == (name, line)
     assert heard_signal() == ""
+
+
+def test_a_ctrl_c_half_a_second_after_the_first_signal_is_a_second_one_and_an_earlier_one_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`timeout` sends its signal to the command, and at once again to the command's group."""
+    moments, taken, ended = iter([0.0, 0.4, 0.6]), [], []
+
+    def now() -> float:
+        taken.append(next(moments))
+        return taken[-1]
+
+    monkeypatch.setattr("tfdqn.system.signals.time", SimpleNamespace(monotonic=now))
+    with interruptions(lambda: ended.append(taken[-1])) as interrupted:
+        for count in (1, 2, 3):
+            signal.raise_signal(signal.SIGINT)
+            until(lambda count=count: len(taken) == count, "the signal")
+            assert interrupted()
+        until(lambda: ended, "the end")
+    assert set(ended) == {0.6}
 
 
 def test_another_thread_hears_of_it_while_the_main_one_is_below_python() -> None:

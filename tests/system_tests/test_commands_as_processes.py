@@ -38,6 +38,7 @@ def test_sigterm_and_ctrl_c_save_and_the_line_that_they_print_resumes_the_run(tm
         with tfdqn(folder, "train", config, ENDLESS, "--run-dir", "a run") as process:
             process.until_saved(run)
             process.send(number)
+            process.send(number)  # as `timeout` does, to the command and to its group
             assert process.ended() == 0
         assert process.err == ""
         saved = counters(run)
@@ -63,8 +64,11 @@ def test_a_second_ctrl_c_ends_it_at_once_and_leaves_the_last_checkpoint(tmp_path
     with tfdqn(tmp_path, "train", config, "--run-dir", "run") as process:
         process.until_saved(run)
         process.send(signal.SIGINT)
-        while not process.ended_within(0.02):  # two signals at the same moment would count as one
-            process.send(signal.SIGINT)
+        process.until(lambda: "stopping" in process.out, "stopping")
+        process.send(signal.SIGSTOP)  # it must not have saved within the time in which two signals count as one
+        time.sleep(1.0)
+        process.send(signal.SIGINT)
+        process.send(signal.SIGCONT)
         assert process.ended() == 130
     assert process.err == ""
     readable(run)

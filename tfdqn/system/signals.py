@@ -3,12 +3,17 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
 _ANSWER_SECONDS = 1.0
+# Signals that come so soon after the first count as one with it: `timeout` sends its own to the command, and at once
+# again to the command's group.
+_ONE_SIGNAL_SECONDS = 0.5
+_PIPE_BYTES = 64
 _heard: list[signal.Signals] = []  # those that have asked this process to stop, in the `interruptions` that run
 
 
@@ -74,7 +79,7 @@ def interruptions(
     runs. If the block isn't run by the main thread, which alone can handle signals, it always returns False.
 
     Args:
-      at_once: called by a Ctrl-C after the first signal.
+      at_once: called in the main thread by a Ctrl-C that comes half a second after the first signal, or later.
       acknowledge: called at the first signal, in a thread of its own, to print a message or to
         end the process; an OSError is ignored.
     """
@@ -82,13 +87,6 @@ def interruptions(
         yield lambda: False
         return
     asked: list[int] = []  # not an Event: a handler may interrupt another inside its lock
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        if asked and number == signal.SIGINT:
-            at_once()
-        _heard.append(signal.Signals(number))
-        asked.append(number)
-
     acknowledged = threading.Event()
 
     def answer() -> None:
@@ -98,12 +96,20 @@ def interruptions(
 
     _heard.clear()
     try:
-        with _arrivals(_numbers(), answer) as arrived, _handled_by(ask):
-            try:
-                yield lambda: bool(asked or arrived)
-            finally:
-                if asked:
-                    acknowledged.wait(_ANSWER_SECONDS)  # so that later messages follow it
+        with _arrivals(_numbers(), answer) as arrivals:
+
+            def ask(number: int, frame: FrameType | None) -> None:
+                if number == signal.SIGINT and arrivals.is_repeated:
+                    at_once()
+                _heard.append(signal.Signals(number))
+                asked.append(number)
+
+            with _handled_by(ask):
+                try:
+                    yield lambda: bool(asked) or arrivals.first is not None
+                finally:
+                    if asked:
+                        acknowledged.wait(_ANSWER_SECONDS)  # so that later messages follow it
     finally:
         _heard.clear()
 
@@ -158,30 +164,57 @@ def _handled_by(handler: Callable[[int, FrameType | None], None] | signal.Handle
             signal.signal(number, each)
 
 
-@contextmanager
-def _arrivals(numbers: Collection[int], answer: Callable[[], None]) -> Iterator[list[int]]:
-    """Yields a list of the signals that have arrived, which a thread fills from Python's wake-up pipe.
+class _Arrivals:
+    """The signals that have arrived. They are taken from Python's wake-up pipe, which has each as soon as it is sent.
 
-    The thread calls `answer` at the first signal.
+    A handler of Python's may run only seconds later, after a native call, and once for several signals.
+
+    Attributes:
+      first: the first signal; None: none has arrived.
+      is_repeated: whether a Ctrl-C has come later than `_ONE_SIGNAL_SECONDS` after the first signal. The main thread is
+        then sent one more, whose handler sees this.
     """
-    arrived: list[int] = []
+
+    def __init__(self) -> None:
+        self.first: signal.Signals | None = None
+        self.is_repeated = False
+        self._first_at = 0.0
+
+    def take(self, number: int) -> bool:
+        """Takes a signal that has just arrived; returns whether it is the first."""
+        if self.first is None:
+            self.first, self._first_at = signal.Signals(number), time.monotonic()
+            _heard.append(self.first)
+            return True
+        if number == signal.SIGINT and not self.is_repeated and self._seconds > _ONE_SIGNAL_SECONDS:
+            self.is_repeated = True
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        return False
+
+    @property
+    def _seconds(self) -> float:
+        """Since the first signal."""
+        return time.monotonic() - self._first_at
+
+
+@contextmanager
+def _arrivals(numbers: Collection[int], answer: Callable[[], None]) -> Iterator[_Arrivals]:
+    """Yields the signals that arrive during the block. `answer` is called at the first, in a thread of its own."""
+    arrivals = _Arrivals()
     read_end, write_end = os.pipe()
 
     def listen() -> None:
-        while number := os.read(read_end, 1):  # until the other end is closed
-            if number[0] in numbers:
-                if not arrived:
-                    _heard.append(signal.Signals(number[0]))
-                arrived.append(number[0])
-                if len(arrived) == 1:
-                    answer()
+        while sent := os.read(read_end, _PIPE_BYTES):  # until the other end is closed
+            for number in sent:
+                if number in numbers and arrivals.take(number):
+                    threading.Thread(target=answer, name="answer", daemon=True).start()
         os.close(read_end)
 
     os.set_blocking(write_end, False)
     before = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     threading.Thread(target=listen, name="signals", daemon=True).start()
     try:
-        yield arrived
+        yield arrivals
     finally:
         signal.set_wakeup_fd(before)
         os.close(write_end)
