@@ -25,6 +25,7 @@ from tfdqn.cli.tune import verbs as tune
 from tfdqn.coordination.heartbeat_files import heartbeat_of_command
 from tfdqn.errors import FAILED_STATUS, RESTART_STATUS, PeerLostError, ProcessFailedError, UserError
 from tfdqn.storage.atomic_files import is_full_disk
+from tfdqn.system.incomplete_tensorflow import why_no_tensorflow
 from tfdqn.system.shell_commands import own_command
 from tfdqn.system.utf8 import show_any_text
 
@@ -123,6 +124,10 @@ def _status_of(arguments: Sequence[str]) -> int:
         return _fail(f"{error.filename or 'a file'} can't be read or written: {error.strerror}")
     except typer.TyperException as error:
         return _fail(f"{_misuse(error)} (see `{_help_on(error, arguments)}`)")
+    except Exception as error:
+        if why := why_no_tensorflow(error):
+            return _fail(why)
+        raise
 
 
 def _misuse(error: typer.TyperException) -> str:

@@ -1,0 +1,59 @@
+"""A TensorFlow of which files are missing is one line that says how to install it; other errors stay what they are."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import PROJECT
+from tfdqn.system.incomplete_tensorflow import why_no_tensorflow
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"__init__.py": ""}, "AttributeError: module 'tensorflow' has no attribute '"),
+        ({"__init__.py": "from tensorflow.python import tf2"}, "ModuleNotFoundError: No module named 'tensorflow.py"),
+        ({"__init__.py": "raise ImportError('_pywrap.so: no such file')"}, "ImportError: _pywrap.so: no such file"),
+        ({"__init__.py": "import keras_is_missing"}, "ModuleNotFoundError: No module named 'keras_is_missing'"),
+        ({"__init__.py": "from tensorflow import cut", "cut.py": "def f(:"}, "SyntaxError: invalid syntax"),
+    ],
+    ids=["empty", "no submodule", "no library", "no dependency", "cut off"],
+)
+def test_an_incomplete_tensorflow_is_one_line(files: dict[str, str], reason: str, tmp_path: Path) -> None:
+    for name, text in files.items():
+        file = tmp_path / "tensorflow" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(PROJECT)])}
+    command = [sys.executable, "-m", "tfdqn", "train", str(PROJECT / "configs/cartpole.toml"), "--run-dir", "run"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"tfdqn: TensorFlow can't be imported, since its installation is incomplete ({reason}")
+    assert line.endswith('--force-reinstall "tensorflow==2.15.1"')
+
+
+def error_of(code: str) -> Exception:
+    try:
+        exec(code, {"__name__": "my_module"})
+    except Exception as error:
+        return error
+    raise AssertionError(f"{code} raises nothing")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import tensorflow as tf; tf.nothing",
+        "import tensorflow as tf; tf.zeros('x')",
+        "from my_other_module import nothing",
+        "import os; os.nothing",
+        "None.nothing",
+        "1 / 0",
+    ],
+)
+def test_errors_of_other_causes_are_left_alone(code: str) -> None:
+    assert why_no_tensorflow(error_of(code)) == ""
