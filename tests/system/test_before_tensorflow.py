@@ -41,6 +41,7 @@ def test_a_gpus_memory_is_taken_as_needed_unless_the_user_says_otherwise(user: d
         ("network.kind=mlp", {}, "None"),
         ("seed=1", {}, "None"),
         ("network.kind=nature_cnn", {ONEDNN: "0"}, "0"),
+        ("network.kind=nature_cnn", {ONEDNN: ""}, "1"),
     ],
 )
 def test_networks_that_may_convolve_are_computed_by_onednn_unless_the_user_says_otherwise(
