@@ -1,5 +1,7 @@
 """`tfdqn export`: what reaches the function behind it, and what is refused before that is imported."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +54,18 @@ def test_a_policy_that_is_too_bad_or_was_not_evaluated_is_refused_before_tensorf
         "tfdqn: --min-return applies to the best policy only: the latest checkpoint's was not evaluated\n"
     )
     assert export.calls == []
+
+
+def test_a_network_with_convolutions_is_computed_by_onednn(
+    run: Path, behind: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    RunDir(run).config_file.write_text('[network]\nkind = "nature_cnn"\n')
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "")
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    found: list[str] = []
+    behind("exporting.from_run", "export_run", lambda *_: found.append(os.environ["TF_ENABLE_ONEDNN_OPTS"]))
+    assert main.main(["export", "runs/x"]) == 0
+    assert found == ["1"]
 
 
 def test_a_missing_converter_is_said_before_any_work(

@@ -1,8 +1,11 @@
 """What can't be served is said in one line, before TensorFlow is there; the address is loopback unless asked."""
 
 import inspect
+import json
+import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +106,42 @@ def test_a_signal_while_it_loads_ends_it_at_once_and_later_in_order(
     behind("serving.server", "serve", loads)
     assert main.main(["serve", str(run), "--port", "0"]) == 0
     assert (capsys.readouterr().out, ended) == (said, statuses)
+
+
+@pytest.mark.parametrize(
+    ("card", "versions", "expected"),
+    [
+        ({"configuration": {"network": {"kind": "nature_cnn"}}}, "latest:1", "1"),
+        ({"configuration": {"network": {"kind": "my_network:mine"}}}, "latest:1", "1"),
+        ({"configuration": {"network": {"kind": "mlp"}}}, "latest:1", None),
+        ({"configuration": {"network": {"kind": "mlp"}}}, "latest:2", "1"),
+        ({"configuration": {"network": {"kind": "mlp"}}}, "all", "1"),
+        ({"configuration": 3}, "latest:1", None),
+        (None, "latest:1", None),
+    ],
+)
+def test_a_policy_with_convolutions_is_computed_by_onednn(
+    card: Any,
+    versions: str,
+    expected: str | None,
+    run: Path,
+    behind: Callable[..., Recorder],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Version 2 has the card; the older version 1 is of a network with convolutions."""
+    for number, each in (("1", {"configuration": {"network": {"kind": "impala"}}}), ("2", card)):
+        version = run / "exports" / number
+        version.mkdir(exist_ok=True)
+        (version / "saved_model.pb").touch()
+        if each is not None:
+            (version / "model_card.json").write_text(json.dumps(each))
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "")  # restored afterwards, whatever it was
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    found: list[str | None] = []
+    behind("serving.server", "serve", lambda *_: found.append(os.environ.get("TF_ENABLE_ONEDNN_OPTS")))
+    assert main.main(["serve", str(run), "--port", "0", "--versions", versions]) == 0
+    assert found == [expected]
 
 
 def test_a_thread_that_does_not_end_does_not_hold_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -195,9 +195,11 @@ def export(
     from tfdqn.exporting.versions import require_free
     from tfdqn.storage.best_policy import require_policy, require_return
 
-    require_policy(RunDir(run).begun(), checkpoint.value)
+    directory = RunDir(run)
+    require_policy(directory.begun(), checkpoint.value)
+    directory.config()  # before TensorFlow is imported, which it may have compute by oneDNN
     if min_return is not None:
-        require_return(RunDir(run), checkpoint.value, min_return)
+        require_return(directory, checkpoint.value, min_return)
     if hub_layout is not None:
         require_free(hub_layout)
         require_writable(hub_layout.parent)
@@ -211,5 +213,5 @@ def export(
         with PhaseLine("recording a video"):
             from tfdqn.exporting.hub_layout import write_hub_layout
 
-            write_hub_layout(RunDir(run), version, checkpoint.value, hub_layout)
+            write_hub_layout(directory, version, checkpoint.value, hub_layout)
         typer.echo(hub_layout)

@@ -86,11 +86,23 @@ def serve(
     access = read_access(api_key_file, tls_cert, tls_key, say_on_stderr)
     options = Options(access, read_policy(versions), read_labels(labels or []), drain_seconds, max_batch_size)
     require_chosen(options.versions, folder, say_on_stderr)
+    _choose_onednn(folder, options)
     with listen(host, port) as listening:
         if not insecure:
             access.require_beyond_loopback(listening.getsockname()[0])
         _serve_on(listening, folder, model, options)
     _end_if_held()
+
+
+def _choose_onednn(folder: Path, options: "Options") -> None:
+    """Has TensorFlow compute by oneDNN if a version that is served first may have convolutions."""
+    from tfdqn.config.network import may_convolve
+    from tfdqn.exporting.versions import complete_versions, network_section
+    from tfdqn.system.before_tensorflow import use_onednn
+
+    first = options.versions.chosen(complete_versions(folder))[: options.versions.most]
+    if any(may_convolve(network_section(folder / str(each))) for each in first):
+        use_onednn()
 
 
 def _serve_on(listening: "socket.socket", folder: Path, model: str, options: "Options") -> None:

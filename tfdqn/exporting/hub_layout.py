@@ -19,8 +19,8 @@ from tfdqn.config.headline import headline
 from tfdqn.errors import UserError
 from tfdqn.evaluation.evaluate import evaluate
 from tfdqn.exporting.formats import ModelFormat, formats_in
-from tfdqn.exporting.model_card import JSON_FILE, MARKDOWN_FILE
-from tfdqn.exporting.versions import require_free
+from tfdqn.exporting.model_card import MARKDOWN_FILE
+from tfdqn.exporting.versions import MODEL_CARD_FILE, require_free
 from tfdqn.records import EpisodeScores
 from tfdqn.storage.atomic_files import require_writable
 from tfdqn.storage.run_directory import RunDir
@@ -79,7 +79,7 @@ def write_hub_layout(run: RunDir, version: Path, checkpoint: Literal["best", "la
             shutil.copy(version / file, folder)
         shutil.copy(run.config_file, folder / CONFIG_FILE)
         _record_video(run, checkpoint, folder / REPLAY_FILE)
-        card = json.loads((version / JSON_FILE).read_text(encoding="utf-8"))
+        card = json.loads((version / MODEL_CARD_FILE).read_text(encoding="utf-8"))
         page = (version / MARKDOWN_FILE).read_text(encoding="utf-8")
         names = {each.name for each in folder.iterdir()}
         (folder / README_FILE).write_text(_readme(run, card, page, checkpoint, names), encoding="utf-8")

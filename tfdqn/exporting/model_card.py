@@ -16,9 +16,9 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.exporting.formats import formats_in
+from tfdqn.exporting.versions import MODEL_CARD_FILE
 from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec
 
-JSON_FILE = "model_card.json"
 MARKDOWN_FILE = "model_card.md"
 _GIT_SECONDS = 10.0
 
@@ -52,7 +52,7 @@ def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origi
         "git_revision": git_revision(Path(__file__).parent),
         "configuration": msgspec.to_builtins(config),
     }
-    (directory / JSON_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    (directory / MODEL_CARD_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     (directory / MARKDOWN_FILE).write_text(_markdown(card, task_spec, dump(config)), encoding="utf-8")
 
 

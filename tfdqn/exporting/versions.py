@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from tfdqn.errors import UserError, why_no_directory
 from tfdqn.storage.atomic_files import sync, sync_tree
@@ -26,6 +27,7 @@ DEFAULT_SIGNATURE = "serving_default"  # the SavedModel's function by which a po
 EXTRA = "assets.extra"  # a SavedModel's folder for files that TensorFlow itself does not read
 TASK_SPEC_FILE = "task_spec.json"
 CARD_FILE = "export.json"
+MODEL_CARD_FILE = "model_card.json"
 CARD_NUMBER = "version"  # the key of a card with the version's number
 _NUMBER = re.compile("0|[1-9][0-9]*")
 _UNFINISHED = ".export-"
@@ -80,6 +82,14 @@ def _why_none(path: Path) -> str:
 def has_model(version: Path) -> bool:
     """Whether the folder of a version has a SavedModel."""
     return (version / MODEL_FILE).is_file()
+
+
+def network_section(version: Path) -> Any:
+    """The section `network` of the run that a version is of, unchecked; None if its model card doesn't say."""
+    try:
+        return json.loads((version / MODEL_CARD_FILE).read_bytes())["configuration"]["network"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def require_free(directory: Path) -> None:
