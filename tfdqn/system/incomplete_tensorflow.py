@@ -20,9 +20,10 @@ def why_no_tensorflow(error: BaseException) -> str:
     is_whole = hasattr(package, "__version__")  # without it a folder, of which the rest is missing
     if isinstance(error, ImportError):
         is_its_own = _is_inside(error.name)
+    elif isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        is_its_own = not is_whole and _is_inside(error.obj.__name__)
     else:
-        is_its_own = isinstance(error, AttributeError) and isinstance(error.obj, ModuleType)
-        is_its_own = is_its_own and not is_whole and _is_inside(error.obj.__name__)
+        is_its_own = False
     while_importing = package is None and any(
         _is_inside(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)
     )
