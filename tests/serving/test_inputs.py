@@ -104,10 +104,10 @@ def test_a_float_too_large_for_the_task_is_refused_without_numpys_warning(
 @pytest.mark.parametrize(
     ("name", "value", "kind"),
     [
-        ("place", [True] * 4, "bool"),
-        ("grid", [False, True], "bool"),
-        ("cell", 0.5, "float"),
-        ("place", ["0"] * 4, "str"),
+        ("place", [True] * 4, "a boolean"),
+        ("grid", [False, True], "a boolean"),
+        ("cell", 0.5, "one with decimals"),
+        ("place", ["0"] * 4, "text"),
     ],
 )
 def test_a_value_of_another_kind_is_refused_by_both(
@@ -117,7 +117,7 @@ def test_a_value_of_another_kind_is_refused_by_both(
     observation = {each: ROW[each] for each in TASK.observation} | {"place": [0, -1, 3, 0.5], name: value}
     with pytest.raises(UserError, match=f"^{name}: .* does not fit the task's dtype"):
         policy(observation, ROW["legal_actions"])
-    with pytest.raises(RequestError, match=rf"^instances\[0\]\.{name}.*Expected `.*`, got `{kind}`"):
+    with pytest.raises(RequestError, match=rf"^instances\[0\]\.{name}.*: needs .*, has {kind}"):
         parse(json.dumps({"instances": [ROW | {name: value}]}).encode(), model)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import Meta, Raw
 
 from tfdqn.errors import UserError
+from tfdqn.serving.wording import in_words
 
 _AT_ONCE_BYTES = 2**16  # of JSON, decoded in one call, which blocks every other thread
 _DATATYPES = {"bool": "BOOL", "float16": "FP16", "float32": "FP32", "float64": "FP64"}
@@ -17,9 +18,6 @@ _INT64 = np.iinfo(np.int64)
 _BEGINS_WITH_OBJECT = re.compile(rb"\[\s*\{")
 _BEGINS_WITH_LIST = re.compile(rb"\[\s*\[")
 _BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
-_WRONG_LENGTH = re.compile(r"Expected `array` of length [<>]= (\d+)")
-_NO_LIST = re.compile(r"Expected `(object \| )?array`, got `(\w+)`")
-_KINDS = {"int": "a number", "float": "a number", "str": "text", "bool": "a boolean", "object": "an object"}
 
 
 class Input(NamedTuple):
@@ -195,43 +193,7 @@ def _decoded(decoder: msgspec.json.Decoder, text: Any, where: str, first_row: in
     try:
         return decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        problem, _, place = str(error).partition(" - at `$")
-        place = place.rstrip("`")
-        problem = _in_words(problem, text, place)
-        place = re.sub(r"^\[(\d+)\]", lambda found: f"[{int(found[1]) + first_row}]", place)
-        raise UserError(f"{where}{place}: {problem}") from error
-
-
-def _in_words(problem: str, text: Any, place: str) -> str:
-    """msgspec's "Expected …" of a list: "needs 4 numbers, has 3". Any other problem is returned as it is."""
-    if found := _NO_LIST.match(problem):
-        each_instance = "; each instance is a list of its own" if found[1] else ""
-        return f"needs a list, has {_KINDS.get(found[2], found[2])}{each_instance}"
-    if found := _WRONG_LENGTH.match(problem):
-        given = _list_at(text, place)
-        if given is not None:
-            needed = int(found[1])
-            return f"needs {needed} {_elements(given)}{'s' if needed != 1 else ''}, has {len(given)}"
-    return problem
-
-
-def _list_at(text: Any, place: str) -> list[Raw] | None:
-    """The list at a place such as "[2].image[0]", of which no more is decoded; None if it isn't found."""
-    try:
-        for index, name in re.findall(r"\[(\d+)\]|\.([^.\[]+)", place):
-            if index:
-                text = msgspec.json.decode(text, type=list[Raw])[int(index)]
-            else:
-                text = msgspec.json.decode(text, type=dict[str, Raw])[name]
-        return msgspec.json.decode(text, type=list[Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError, LookupError):
-        return None  # of a name with a dot or a bracket
-
-
-def _elements(given: list[Raw]) -> str:
-    """What each of a list is, all of which msgspec found right."""
-    begins = bytes(memoryview(given[0])[:1]) if given else b""
-    return {b"": "element", b"[": "list", b"t": "boolean", b"f": "boolean"}.get(begins, "number")
+        raise UserError(in_words(error, text, where, first_row)) from error
 
 
 def _joined(name: str, parts: list[np.ndarray]) -> np.ndarray:

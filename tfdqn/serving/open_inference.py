@@ -21,6 +21,7 @@ from tfdqn.serving.inputs import Input, datatype
 from tfdqn.serving.model import Model, Signature
 from tfdqn.serving.monitoring import Monitor
 from tfdqn.serving.payload import PredictRequest, RequestError, as_list, check_keys, check_size, check_values
+from tfdqn.serving.wording import in_words
 from tfdqn.types import Arrays
 
 PLATFORM = "tensorflow_savedmodel"
@@ -121,7 +122,7 @@ def _top(body: bytes | bytearray) -> _Request:
         for each in parts:
             _parameters.decode(each.parameters)
     except msgspec.ValidationError as error:
-        raise RequestError(f"not an inference request: {error}") from error
+        raise RequestError(f"not an inference request: {in_words(error, body)}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(f"JSON Parse error: {error}") from error
     return given
@@ -179,5 +180,5 @@ def _array(signature: Signature, given: _Tensor) -> np.ndarray:
     try:
         shape = _shape.decode(given.shape)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{given.name}, shape: {error}") from error
+        raise UserError(in_words(error, given.shape, f"{given.name}, shape")) from error
     return signature.reader.tensor(given.name, given.data, tuple(shape))

@@ -15,6 +15,7 @@ from msgspec import Raw
 from tfdqn.errors import UserError
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.serving.model import Model, Signature
+from tfdqn.serving.wording import in_words
 from tfdqn.system.json_objects import JsonError, loads_once
 from tfdqn.types import Arrays
 
@@ -97,8 +98,8 @@ def _top(body: bytes | bytearray) -> _Request:
     try:
         given = _request.decode(body)
     except msgspec.ValidationError as error:
-        taken = "an object with 'instances' or 'inputs', and 'signature_name' if need be, is needed"
-        raise RequestError(f"{error}; {taken}") from error
+        taken = "a request has 'instances' or 'inputs', and 'signature_name' if need be"
+        raise RequestError(f"{in_words(error, body)}; {taken}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(f"JSON Parse error: {error}") from error
     if (given.instances is _NOTHING) == (given.inputs is _NOTHING):
