@@ -2,13 +2,16 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.support.serving_in_process import PATIENCE_SECONDS, PREDICT, InProcess, received, request, serving
+from tfdqn.serving.connections import Connection
 
+AT_ONCE_BYTES = 2**18  # that asyncio reads
 BODY = json.dumps({"instances": [[1, 2, 3, 4]]}).encode()
 WHOLE = request(BODY)
 OFFER = request(BODY, head="Connection: Upgrade\r\nUpgrade: h2c\r\n")
@@ -56,6 +59,87 @@ def test_what_is_malformed_does_not_take_the_place_of_answers_to_requests_before
 @pytest.mark.parametrize("text", [b"garbage\r\n\r\n", CHUNKED + b"x\r\n"])
 def test_what_is_malformed_is_told_so_where_nothing_is_before_it(server: InProcess, text: bytes) -> None:
     assert statuses(received(server.connect(text))) == [400]
+
+
+def test_what_is_malformed_behind_an_answer_is_told_so(server: InProcess) -> None:
+    connection = server.connect(WHOLE)
+    found = b""
+    while b"10.0" not in found:
+        found += connection.recv(2**12)
+    connection.sendall(b"garbage\r\n\r\n")
+    assert statuses(found + received(connection)) == [200, 400]
+
+
+def test_what_is_malformed_in_a_body_that_was_refused_gets_no_second_answer(server: InProcess) -> None:
+    connection = server.connect(CHUNKED.replace(PREDICT.encode(), b"/nowhere"))
+    found = b""
+    while b"}" not in found:
+        found += connection.recv(2**12)
+    connection.sendall(b"x\r\n")
+    assert statuses(found + received(connection)) == [400]
+
+
+@pytest.mark.parametrize(
+    ("text", "answers"),
+    [
+        (WHOLE, 1),
+        (OFFER, 1),
+        (IN_CHUNKS + b"\r\n", 1),
+        (WHOLE * 3, 3),
+        (WHOLE + WHOLE[:-1], 1),
+        (WHOLE + WHOLE[:20], 1),
+        (WHOLE + b"garbage\r\n\r\n", 1),
+        (WHOLE[:-1], 0),
+        (WHOLE[:20], 0),
+    ],
+)
+def test_a_client_that_sends_no_more_gets_the_answers_to_its_whole_requests(
+    server: InProcess, text: bytes, answers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ThreadPoolExecutor(1) as clients:
+        server.model.hold()
+        connection = server.connect(text)
+        connection.shutdown(socket.SHUT_WR)
+        found = clients.submit(received, connection)
+        if answers:
+            assert server.model.begun.wait(PATIENCE_SECONDS)
+        assert server.ask("GET", "/healthz")[0] == 200  # the end of what was sent is read by then
+        server.model.go.set()
+        got = found.result(PATIENCE_SECONDS)
+    assert [each for each in statuses(got) if each != 100] == [200] * answers and got.count(b"10.0") == answers
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("version", "said"), [(b"1.1", [100, 200]), (b"1.0", [200])])
+def test_whether_a_client_is_still_there_is_asked_by_an_interim_response_where_there_are_such(
+    server: InProcess, version: bytes, said: list[int]
+) -> None:
+    server.model.hold()
+    connection = server.connect(WHOLE.replace(b"HTTP/1.1", b"HTTP/%b" % version))
+    connection.shutdown(socket.SHUT_WR)
+    assert server.model.begun.wait(PATIENCE_SECONDS)
+    assert server.ask("GET", "/healthz")[0] == 200
+    server.model.go.set()
+    assert statuses(received(connection)) == said
+
+
+def test_of_requests_that_wait_no_more_is_read_than_comes_at_once(
+    server: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    start = Connection._start_asgi_task
+    monkeypatch.setattr(
+        Connection,
+        "_start_asgi_task",
+        lambda self, cycle, app: (begun.append(len(cycle.body)), start(self, cycle, app)),
+    )
+    large = request(b" " * 2**22, head="Connection: close\r\n")
+    with ThreadPoolExecutor(1) as clients:
+        connection = server.connect()
+        sent = clients.submit(connection.sendall, WHOLE * 20 + large)
+        assert statuses(received(connection)) == [200] * 20 + [400]
+        sent.result(PATIENCE_SECONDS)
+    assert len(begun) == 21 and begun[-1] <= AT_ONCE_BYTES
 
 
 @pytest.mark.parametrize("field", [b"Content-Encoding: gzip", b"Host: y", b"Connection: Upgrade\r\nUpgrade: h2c"])

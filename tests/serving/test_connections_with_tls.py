@@ -12,7 +12,7 @@ import pytest
 from tests.support.certificates import write_certificate
 from tests.support.serving_in_process import PATIENCE_SECONDS, InProcess, received, request, serving
 from tfdqn.serving.access import Access, FileContent, read_access, read_tls
-from tfdqn.serving.connections import TlsConnection
+from tfdqn.serving.connections_with_tls import TlsConnection
 from tfdqn.serving.options import Options
 from tfdqn.serving.payload import MOST_ROWS
 
@@ -94,6 +94,19 @@ def test_what_speaks_no_tls_gets_nothing(
     assert b"HTTP" not in received(server.connect(request(ONE)))
     assert b'"q":10.0' in answered(server, pair[0])
     assert not caplog.records and not raised
+
+
+def test_a_client_that_ends_tls_ends_the_connection(
+    server: InProcess, pair: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    server.model.hold()
+    connection = encrypted(server, pair[0])
+    connection.sendall(request(ONE))
+    assert server.model.begun.wait(PATIENCE_SECONDS)
+    connection.unwrap().close()
+    server.model.go.set()
+    assert answered(server, pair[0]).endswith(b'"q":10.0}]}')
+    assert not caplog.records
 
 
 def test_silence_before_the_handshake_ends(server: InProcess) -> None:

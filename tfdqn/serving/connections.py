@@ -1,4 +1,4 @@
-"""Connections, plain and encrypted, with limits on their number, time and bytes, so that no client locks others out.
+"""Connections, with limits on their number, time and bytes, so that no client locks others out.
 
 uvicorn itself only limits how long a connection may be idle after an answer, and its fast parser, llhttp (httptools),
 leaves off where a request offers another protocol, as Java's client does, which asks by HTTP/1.1 nevertheless.
@@ -8,26 +8,25 @@ import asyncio
 import http
 import json
 import resource
-import ssl
-from collections.abc import Iterable
+import select
+from collections.abc import Iterable, Sized
 from typing import Any
 
 import httptools
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
-
-from tfdqn.serving.access import FileContent
 
 CLIENT_SECONDS = 30.0
 _MOST_CONNECTIONS = 512
 _MOST_REFUSED = 64  # connections more, which are told so: one that is closed at once reads no answer
 _CHECK_SECONDS = 1.0
 _UNTOUCHED_SECONDS = 2.0  # within which no client has to make room for another; more than between two checks
-_SHUTDOWN_SECONDS = 2.0  # for a client to confirm the end of TLS
 _MOST_HEAD_BYTES = 2**16  # of a request's head, or of what follows its body
 _MOST_WAITING = 64  # requests on one connection, sent before the answers to those before them
 _LENGTHS = (b"content-length", b"transfer-encoding")
+_INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"  # a client passes over it, expected or not (RFC 9110, section 15.2)
 _REQUEST, _BODY, _WORK, _TAKING = "request", "body", "work", "taking"
 
 
@@ -64,7 +63,8 @@ class Connection(HttpToolsProtocol):
         self._answered: RequestResponseCycle | None = None  # `cycle` is the last that was read, which may wait
         self._head_bytes = 0  # since a request or a part of a body ended
         self._is_head_known = False
-        self._is_malformed = False
+        self._is_input_over = False
+        self._is_half_closed = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.begin(transport)
@@ -73,6 +73,7 @@ class Connection(HttpToolsProtocol):
     def begin(self, transport: asyncio.Transport) -> None:
         """Begins to read requests and write answers through this transport."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
 
     def admit(self) -> None:
         """Adds it to the connections, in the place of another if there are too many."""
@@ -90,7 +91,7 @@ class Connection(HttpToolsProtocol):
             self._answered.message_event.set()
 
     def data_received(self, data: bytes) -> None:
-        if self._is_malformed:  # and stays open for the answers to the requests before
+        if self._is_input_over:  # and it stays open for the answers to the requests before
             return
         self._unset_keepalive_if_required()
         self._head_bytes += len(data)
@@ -103,6 +104,18 @@ class Connection(HttpToolsProtocol):
             self.send_400_response("the head is too long")
         elif len(self.pipeline) > _MOST_WAITING:
             self.transport.abort()
+
+    def eof_received(self) -> bool:
+        """Whether the connection stays open: for the answers to requests that have come whole.
+
+        A client that has closed the connection can't be told by this from one that will only send no more. An interim
+        response tells them apart, because it makes the former's host reset the connection.
+        """
+        self._is_half_closed = self._end_input()
+        answered = self._answered
+        if self._is_half_closed and answered and self._awaited == _WORK and answered.scope["http_version"] == "1.1":
+            self.transport.write(_INTERIM)
+        return self._is_half_closed
 
     def on_headers_complete(self) -> None:
         if self._is_head_known:
@@ -144,13 +157,10 @@ class Connection(HttpToolsProtocol):
 
         Behind whole requests it is not answered: the connection is closed after their answers.
         """
-        self._is_malformed = True
-        if self.pipeline and self.cycle.more_body:
-            self.pipeline.popleft()  # the malformed request itself
-        last = self.pipeline[0][0] if self.pipeline else self._answered
-        if last is not None and not last.more_body and not last.response_complete:
-            last.keep_alive = False
-        elif last is not None and last.response_started:
+        if self._end_input():
+            return
+        last = self._answered
+        if last is not None and last.more_body and last.response_started:  # it is this request's body
             self.transport.abort()
         else:
             self._answer(400, "Malformed request: not HTTP/1.1")
@@ -183,8 +193,23 @@ class Connection(HttpToolsProtocol):
             self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(b"%b: %b\r\n" % each for each in lengths))
             self._is_head_known = False
 
+    def _end_input(self) -> bool:
+        """Drops what is unfinished, and takes nothing more; returns whether requests before it are to be answered.
+
+        If so, the connection is closed after their answers.
+        """
+        self._is_input_over = True
+        if self.pipeline and self.cycle.more_body:
+            self.pipeline.popleft()  # the unfinished request itself
+        last = self.pipeline[0][0] if self.pipeline else self._answered
+        if last is None or last.more_body or last.response_complete:
+            return False
+        last.keep_alive = False
+        return True
+
     def _is_gone(self) -> bool:
-        return self.transport.is_closing()
+        """Whether the client has closed the connection; may be asked in any thread."""
+        return self.transport.is_closing() or (self._is_half_closed and _is_reset(self.transport))
 
     def _make_room(self) -> bool:
         """Closes another connection; returns whether one could be closed."""
@@ -215,57 +240,26 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
 
-class TlsConnection(Connection):
-    """An encrypted connection, which makes the TLS handshake itself.
+class _Flow(FlowControl):
+    """Reads no more of a connection while requests wait on it, whose bodies no budget counts yet."""
 
-    asyncio's own TLS server reports a connection only after its handshake. Here connections count, and can be closed in
-    favour of others, during the handshake too; and a new certificate is used as soon as it has been read.
-    """
+    def __init__(self, transport: asyncio.Transport, waiting: Sized):
+        super().__init__(transport)
+        self._waiting = waiting
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-        *,
-        tls: FileContent[ssl.SSLContext],
-    ):
-        super().__init__(config, server_state, app_state, _loop)
-        self._tls = tls
-        self._is_encrypted = False
-        self._early = bytearray()
-        self._handshake: asyncio.Task[None] | None = None
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self.transport = transport
-        self.connections.add(self)
-        self.admit()
-        transport.pause_reading()  # until the handshake takes over: nothing unencrypted is ever read as a request
-        self._handshake = self.loop.create_task(self._shake_hands(transport))
 
-    def data_received(self, data: bytes) -> None:
-        if self._is_encrypted:
-            super().data_received(data)
-        else:  # with the handshake's last packet
-            self._early += data
-
-    async def _shake_hands(self, transport: asyncio.Transport) -> None:
-        try:
-            encrypted = await self.loop.start_tls(
-                transport, self, self._tls.value, server_side=True, ssl_shutdown_timeout=_SHUTDOWN_SECONDS
-            )
-        except OSError:  # the client doesn't speak TLS, is silent, or has gone
-            encrypted = None
-        if encrypted is None or transport.is_closing():
-            self.connections.discard(self)
-            transport.abort()
-            return
-        self.begin(encrypted)
-        self._is_encrypted = True
-        if self._early:
-            super().data_received(bytes(self._early))
-            self._early.clear()
+def _is_reset(transport: asyncio.Transport) -> bool:
+    """Whether the other host has reset the connection, also if nothing is read from it any more."""
+    poll = select.poll()
+    try:
+        poll.register(transport.get_extra_info("socket"), 0)
+    except ValueError:  # the loop has just closed it
+        return True
+    return bool(poll.poll(0))
 
 
 async def end_slow(connections: Iterable[Any]) -> None:

@@ -20,7 +20,8 @@ from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.serving.access import Access
 from tfdqn.serving.app import make_app
 from tfdqn.serving.batching import Batcher
-from tfdqn.serving.connections import Connection, TlsConnection, end_slow, end_waiting, most_connections
+from tfdqn.serving.connections import Connection, end_slow, end_waiting, most_connections
+from tfdqn.serving.connections_with_tls import TlsConnection
 from tfdqn.serving.endpoints import Endpoints
 from tfdqn.serving.limits import MemoryBudget
 from tfdqn.serving.model import Model, ModelVersions
