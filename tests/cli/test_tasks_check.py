@@ -19,8 +19,9 @@ from rich.console import Console
 from tfdqn.cli.main import main
 from tfdqn.cli.task_check_view import CheckProgress, print_check
 from tfdqn.config import Task
-from tfdqn.tasks.checking.check import Finding, TaskCheck
+from tfdqn.tasks.checking.check import TaskCheck
 from tfdqn.tasks.checking.check_process import check_in_process
+from tfdqn.tasks.checking.findings import Finding
 
 FEW = ["task.num_envs=2", "task.max_episode_steps=20"]
 

@@ -3,8 +3,8 @@
 In: the section `task` of the configuration. Out: a `TaskCheck`, whose findings `tfdqn.cli.task_check_view` shows. The
 task is made, reset and stepped by `registry.make_task`, as in training.
 
-    check_process (a forked process) → check → random_play (the steps, and what adapters leave out), suggestions (keys
-    that suit the task)
+    check_process (a forked process) → check → random_play (the steps, and what adapters leave out), findings (lines of
+    the table), suggestions (keys that suit the task)
 
-To add a finding: a line in `check`, and what it needs of a play in `random_play`; a suggested key in `suggestions`.
+To add a finding: a line in `findings`, and what it needs of a play in `random_play`; a suggested key in `suggestions`.
 """

@@ -4,7 +4,6 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import numpy as np
 from msgspec import Struct, structs
@@ -13,7 +12,7 @@ from tfdqn.config import Config, Task
 from tfdqn.config.toml import with_changed_task
 from tfdqn.errors import UserError, counted
 from tfdqn.system.processors import available_cores
-from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.checking.findings import Finding, of_play, of_shapes, speed, transition_bytes
 from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, own_traits, play_at_random
 from tfdqn.tasks.checking.suggestions import ENDLESS_STEPS, Suggestion, may_be_faster_in_processes, suggestions
 from tfdqn.tasks.registry import resolve_spec
@@ -21,17 +20,8 @@ from tfdqn.tasks.registry import resolve_spec
 ENV_STEPS = 1_000  # of each environment in a play
 SECONDS = 20.0  # of stepping, after which a play ends
 _SEEDS = (1, 2, 3)  # the seeds whose first observations are compared
-_MILLION = 1_000_000
 
 Tell = Callable[[str, int, int], None]  # (the play, steps taken in each environment, steps to be taken in each)
-
-
-class Finding(Struct, frozen=True):
-    """One line of the table that the check shows."""
-
-    about: str
-    verdict: Literal["yes", "note", "no"]  # "no": the task can't be trained on
-    found: str
 
 
 class TaskCheck(Struct, frozen=True, kw_only=True):
@@ -73,11 +63,11 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
         together = trial.play(f"{task.num_envs} environments" if task.num_envs > 1 else "a batch of 1")
         in_processes = trial.play_in_processes(together)
         own = own_traits(task)
-        findings = _of_shapes(spec)
+        findings = of_shapes(spec)
         if alone is not None and together is not None:
             trial.compare_seeds(alone, together)
             together = trial.play_to_an_end(alone, together)
-            findings += _of_play(alone, together, own.info)
+            findings += of_play(alone, together, own.info)
         findings += trial.findings
         findings += [Finding("warning", "note", line) for line in dict.fromkeys(warned)]
     ended = [play for play in (alone, together) if play is not None]
@@ -91,17 +81,6 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
         episode_returns=tuple(each for play in ended for each in play.returns),
         transition_bytes=transition_bytes(spec),
     )
-
-
-def transition_bytes(spec: TaskSpec) -> int:
-    """The size of a transition in replay: two observations, two masks, an action, a reward and a discount."""
-    state = [(each.dtype, each.shape) for each in spec.observation.values()]
-    if spec.action_masks:
-        state.append(("bool", spec.mask_shape))
-    numbers = [("int32", spec.mask_shape[:-1]), ("float32", ()), ("float32", ())]
-    widths = [np.dtype(name).itemsize for name, _ in (*state, *numbers)]
-    total = sum(np.dtype(name).itemsize * int(np.prod(shape, dtype=int)) for name, shape in (*state, *state, *numbers))
-    return -(-total // max(widths)) * max(widths)  # rows are aligned
 
 
 def _possible(task: Task, suggested: Iterable[Suggestion]) -> dict[str, str]:
@@ -131,7 +110,7 @@ class _Trial:
         task = structs.replace(self._task, **keys)
         found = self._play(about, task, self._env_steps, self._seconds, seed=0)
         if found is not None:
-            self.findings.append(Finding(about, "yes", _speed(task, found, self._env_steps)))
+            self.findings.append(Finding(about, "yes", speed(task, found, self._env_steps)))
             self.steps_per_second[about] = found.steps_per_second
         return found
 
@@ -162,9 +141,9 @@ class _Trial:
         again = self._play("same seed", task, min(alone.steps, REMEMBERED_STEPS), math.inf, seed=0)
         others = [self._play("another seed", task, 0, math.inf, seed) for seed in _SEEDS]
         if again is not None and again.digest == alone.digest:
-            self.findings.append(Finding("same seed", "yes", "the same episodes"))
+            self.findings.append(Finding("same seed", "yes", "gives the same episodes again"))
         elif again is not None:
-            self.findings.append(Finding("same seed", "note", "other episodes: a run can't be repeated"))
+            self.findings.append(Finding("same seed", "note", "gives other episodes: a run can't be repeated"))
         firsts = {_bytes(each.first, 0) for each in others if each is not None}
         begun = {_bytes(together.first, index) for index in range(self._task.num_envs)}
         if None in others:  # the failure is a finding by itself
@@ -172,7 +151,7 @@ class _Trial:
         if len(firsts) == 1:
             self.findings.append(Finding("another seed", "note", "every episode begins with the same observation"))
             return
-        self.findings.append(Finding("another seed", "yes", "another first observation"))
+        self.findings.append(Finding("another seed", "yes", "gives another first observation"))
         if len(begun) == 1 < self._task.num_envs:
             line = f"all {self._task.num_envs} begin with the same observation, and gather much the same experience"
             self.findings.append(Finding("environments of a batch", "note", line))
@@ -187,62 +166,6 @@ class _Trial:
         except UserError as error:
             self.findings.append(Finding(about, "no", str(error)))
             return None
-
-
-def _speed(task: Task, play: Play, env_steps: int) -> str:
-    by = {True: "by its own vector version", False: "in turn"}[play.is_own_vector_version]
-    how = "in processes" if task.vectorization == "async" else by if task.num_envs > 1 else "by itself"
-    cut = "" if play.steps >= env_steps else f" (ended after {play.seconds:.0f} s)"
-    return f"{play.env_steps:,} steps{cut}, {play.steps_per_second:,.0f} a second, {how}"
-
-
-def _of_shapes(spec: TaskSpec) -> list[Finding]:
-    """What a `TaskSpec` tells without a play."""
-    shown = [
-        f"{'' if name == 'observation' else f'{name} '}{each.dtype}{list(each.shape)}"
-        + (f" of {each.categories:,} categories" if each.categories else "")
-        for name, each in spec.observation.items()
-    ]
-    size = transition_bytes(spec)
-    return [
-        Finding("observation", "yes", ", ".join(shown)),
-        Finding("actions", "yes", _shown_actions(spec)),
-        Finding("a transition", "yes", f"{size:,} bytes in replay; a million of them {size * _MILLION / 1e9:,.3g} GB"),
-    ]
-
-
-def _shown_actions(spec: TaskSpec) -> str:
-    counts = " × ".join(f"{count:,}" for count in spec.actions.counts)
-    if len(spec.num_actions) > 1:
-        return f"{len(spec.num_actions)} branches, of {counts} values"
-    return f"{spec.num_actions[0]:,}" + (f", a grid of {counts} values" if len(spec.actions.counts) > 1 else "")
-
-
-def _of_play(alone: Play, together: Play, info: frozenset[str]) -> list[Finding]:
-    """What the plays of one environment and of many show; `info` has the keys of the environment's own."""
-    steps = alone.env_steps + together.env_steps
-    rewards = (*alone.rewards, *together.rewards)
-    return [
-        Finding("spaces, shapes, types", "yes", f"kept in {steps:,} steps, all numbers finite"),
-        Finding("rewards", "yes", f"from {min(rewards):g} to {max(rewards):g}"),
-        _of_episodes(alone, together),
-        Finding("resets", "yes", "on the step after an episode's end, which is no transition"),
-        Finding("legal actions", "yes", "as masks say" if alone.spec.action_masks else "all: no masks are asked for"),
-        Finding("info", "yes", ", ".join(sorted(info)) or "empty"),
-        Finding("state", "yes", "can be saved: a resumed run goes on in the same episodes")
-        if together.gives_state
-        else Finding("state", "note", "can't be saved: a resumed run begins new episodes"),
-    ]
-
-
-def _of_episodes(alone: Play, together: Play) -> Finding:
-    lengths, returns = (*alone.lengths, *together.lengths), (*alone.returns, *together.returns)
-    if not lengths:
-        limit = alone.spec.max_episode_steps
-        cut = f"they are cut at {limit:,} steps" if limit else "no limit"
-        return Finding("episodes", "note", f"none ended in {together.steps:,} steps; {cut}")
-    each = f"{len(lengths):,} of {min(lengths):,} to {max(lengths):,} steps, on average {np.mean(lengths):,.1f}"
-    return Finding("episodes", "yes", f"{each}; random return {np.mean(returns):,.2f} (std {np.std(returns):,.2f})")
 
 
 def _bytes(observation: dict[str, np.ndarray], index: int) -> bytes:

@@ -14,7 +14,8 @@ from typing import Any
 from tfdqn.config import Task
 from tfdqn.errors import counted
 from tfdqn.system.subprocesses import dies_with, how_it_ended
-from tfdqn.tasks.checking.check import Finding, TaskCheck, Tell, check
+from tfdqn.tasks.checking.check import TaskCheck, Tell, check
+from tfdqn.tasks.checking.findings import Finding
 
 _POLL_SECONDS = 0.1
 _ENDS_SECONDS = 2.0  # that the process has to close its environments when the check is interrupted
