@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "my_envs.py").write_text(module)
     (folder / "room.toml").write_text(config)
     return folder
+
+
+CAMERA = """
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+
+class Camera(gymnasium.Env):
+    observation_space, action_space = spaces.Box(0, 255, (3, 84, 84), np.uint8), spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.np_random.integers(0, 256, (3, 84, 84), np.uint8), {}
+
+    def step(self, action):
+        return self.reset()[0], 1.0, bool(self.np_random.random() < 0.2), False, {}
+
+
+gymnasium.register("Camera-v0", Camera)
+"""
 
 
 def run(folder: Path, line: str) -> str:
@@ -57,6 +79,21 @@ def test_it_is_checked(folder: Path) -> None:
     verdicts = {each["about"]: each["verdict"] for each in found["findings"]}
     assert verdicts.pop("state") == "note" and set(verdicts.values()) == {"yes"}
     assert -36 < np.mean(found["episode_returns"]) < -24  # "about -30"
+
+
+def test_the_pages_wrapper_gives_images_as_networks_take_them(folder: Path) -> None:
+    (wrapper,) = blocks("py")
+    wrapped = CAMERA.split("\n\n")[0] + "\n\n" + textwrap.dedent(wrapper).replace('r("Camera', 'r("Last')
+    for name, text in {"their_package": CAMERA, "wrapped": wrapped}.items():
+        (folder / f"{name}.py").write_text(text)
+    suggested = {}
+    for task in "their_package:Camera-v0", "wrapped:Last-v0":
+        found = json.loads(run(folder, f"tfdqn tasks --check {task} --json task.num_envs=1"))
+        notes = [each["found"] for each in found["findings"] if each["about"] == "image"]
+        suggested[task] = (notes, list(found["suggestions"]))
+    ((note,), keys) = suggested["their_package:Camera-v0"]
+    assert keys == [] and "Box(0, 255, (84, 84, 3), np.uint8))" in note
+    assert suggested["wrapped:Last-v0"] == ([], ["network.kind=nature_cnn", "task.frame_stack=4", "replay.item=frames"])
 
 
 def test_its_commands_train_evaluate_and_export_it(folder: Path) -> None:

@@ -225,6 +225,18 @@ def test_what_a_task_cannot_have_is_not_suggested(registered: Any, monkeypatch: 
     assert list(found_of(task_id, 5).suggestions)[:2] == [images[0], images[2]]
 
 
+@pytest.mark.parametrize("shape", [(3, 84, 84), (84, 84, 3)])
+def test_what_networks_would_misread_of_an_image_is_noted(registered: Any, shape: tuple[int, ...]) -> None:
+    space = spaces.Box(-np.inf, np.inf, shape, np.float32)
+    task_id = registered(Odd, space=space, observation=np.full(shape, 200.0, np.float32))
+    found = found_of(task_id, 5, num_envs=1, max_episode_steps=3)
+    assert found.can_train and verdicts(found)["image"] == "note"
+    if shape[0] == 3:
+        assert "channels come first" in line(found, "image") and found.suggestions == {}
+    else:
+        assert "numbers reach 200" in line(found, "image") and "network.kind=nature_cnn" in found.suggestions
+
+
 def test_warnings_are_findings_and_not_on_the_terminal(registered: Any, caplog: pytest.LogCaptureFixture) -> None:
     outside = np.float32([0.5, 7.5])
     found = found_of(registered(Odd, space=spaces.Box(-2, 2, (2,)), observation=outside), max_episode_steps=40)

@@ -52,6 +52,7 @@ def settings(task: Task, play: Play, in_processes: Play | None = None, own: OwnT
             4,
             ["network.kind=nature_cnn", "replay.item=frames"],
         ),
+        (ArraySpec(shape=(3, 84, 84), dtype="uint8"), 1, []),
     ],
 )
 def test_the_network_is_one_that_what_is_observed_suits(array, frame_stack, expected) -> None:

@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 from tfdqn.config import Task
 from tfdqn.system.processors import available_cores
-from tfdqn.task_spec import ArraySpec
 from tfdqn.tasks.adapters.legal_actions import MASK, METHODS
+from tfdqn.tasks.checking.images import LARGE, has_channels_first, is_picture
 from tfdqn.tasks.checking.random_play import OwnTraits, Play
 
 _NATURE_CNN_PIXELS = 36  # the least height and width that the convolutions of `nature_cnn` take
 _SLOW_STEPS_PER_SECOND = 1_000.0  # below this, the cost of processes is small beside that of a step
 ENDLESS_STEPS = 10_000  # without an end, after which an episode is taken for endless
-_LARGE = 10.0  # a reward or an observed number above this is large: DQN's usual step sizes suit numbers near 1
 
 
 class Suggestion(NamedTuple):
@@ -39,8 +38,10 @@ def suggestions(task: Task, play: Play | None, in_processes: Play | None, own: O
 def _of_observations(task: Task, play: Play) -> Iterator[Suggestion]:
     parts = list(play.spec.observation.values())
     if len(parts) > 1 or not is_picture(parts[0]):
-        if play.largest > _LARGE:
+        if play.largest > LARGE:
             yield Suggestion("network.normalize_observations=true", f"observed numbers reach {play.largest:g}")
+        return
+    if has_channels_first(parts[0]):  # a finding: no network reads it as an image
         return
     least = min(parts[0].frame_shape[:2])
     if least < _NATURE_CNN_PIXELS:
@@ -59,7 +60,7 @@ def _of_signals(task: Task, play: Play, own: OwnTraits) -> Iterator[Suggestion]:
         why = f'info["lives"] counts up to {own.most_lives} lives, and the game goes on after a lost one'
         yield Suggestion("task.end_on_life_loss=true", why)
     largest = max(map(abs, play.rewards))
-    if largest > _LARGE and not (task.reward_clip or task.reward_sign or task.reward_normalization):
+    if largest > LARGE and not (task.reward_clip or task.reward_sign or task.reward_normalization):
         is_game = all(map(is_picture, play.spec.observation.values()))
         setting = "task.reward_clip=1.0" if is_game else "task.reward_normalization=0.99"
         yield Suggestion(setting, f"rewards reach {largest:g}, and unchanged they make Q-values as large")
@@ -91,9 +92,3 @@ def _of_speed(task: Task, play: Play, in_processes: Play | None) -> Iterator[Sug
 def may_be_faster_in_processes(play: Play) -> bool:
     """Whether processes are worth a try: environments are stepped in turn, and their steps are slow."""
     return not play.is_own_vector_version and play.steps_per_second < _SLOW_STEPS_PER_SECOND
-
-
-def is_picture(spec: ArraySpec) -> bool:
-    """Whether a frame is an image: [H, W, C], or [H, W] of bytes."""
-    rank = len(spec.frame_shape)
-    return not spec.categories and (rank == 3 or (rank == 2 and spec.dtype == "uint8"))

@@ -1,0 +1,70 @@
+"""Which observations are images, and what an environment has to change so that networks read its images rightly."""
+
+from collections.abc import Iterator
+
+from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.tasks.checking.findings import Finding
+from tfdqn.tasks.observations import MAX_PIXEL
+
+LARGE = 10.0  # an observed number or a reward above this is large: DQN's usual step sizes suit numbers near 1
+_MOST_CHANNELS = 16  # four RGB or RGBA frames, at most
+_LEAST_SIDE = 16  # a shorter side may also be that of a board, whose channels come last
+
+
+def is_picture(spec: ArraySpec) -> bool:
+    """Whether a frame is an image: [H, W, C], or [H, W] of bytes."""
+    rank = len(spec.frame_shape)
+    return not spec.categories and (rank == 3 or (rank == 2 and spec.dtype == "uint8"))
+
+
+def has_channels_first(spec: ArraySpec) -> bool:
+    """Whether an image can't be [H, W, C], as it would be a strip with many channels, and so must be [C, H, W].
+
+    Of up to four channels, both sides are at least four times as long; of more, the image is also a square.
+    """
+    if not is_picture(spec) or len(spec.frame_shape) != 3:
+        return False
+    channels, height, width = spec.frame_shape
+    is_usual = channels <= 4 or height == width
+    return is_usual and channels <= _MOST_CHANNELS and min(height, width) >= max(_LEAST_SIDE, 4 * channels)
+
+
+def of_images(spec: TaskSpec, largest: float) -> Iterator[Finding]:
+    """What networks would misread in a task's only observation, if that is an image.
+
+    Args:
+      spec: of the task.
+      largest: the largest absolute value in observed arrays of unknown scale.
+    """
+    image = next(iter(spec.observation.values()))
+    if len(spec.observation) > 1 or not is_picture(image):
+        return
+    if has_channels_first(image):
+        yield Finding("image", "note", _transposed(image))
+    elif image.is_of_unknown_scale and largest > LARGE:
+        line = (
+            f"numbers reach {largest:g}, and networks read them unchanged: they divide an image by the bound of its "
+            f"Box, but {_why_unscaled(image)}. Give it bounds as in Box(0, 255, …), or uint8"
+        )
+        yield Finding("image", "note", line)
+
+
+def _transposed(image: ArraySpec) -> str:
+    """What is said of [C, H, W], with the wrapper that makes it [H, W, C]."""
+    channels, height, width = image.frame_shape
+    ends = [end for pair in image.bounds for end in pair]
+    known = ", ".join(f"{end:g}" for end in ends if end is not None) if len(ends) == 2 and None not in ends else ""
+    box = f"Box({known or 'LOW, HIGH'}, {(height, width, channels)}, np.{image.dtype})"
+    return (
+        f"channels come first, but nature_cnn, small_cnn and impala take height × width × channels: wrap it, as in "
+        f"docs/your_task.md, in TransformObservation(env, lambda image: image.transpose(1, 2, 0), {box})"
+    )
+
+
+def _why_unscaled(image: ArraySpec) -> str:
+    ends = [end for pair in image.bounds for end in pair]
+    if not ends or None in ends:
+        return "this one has none"
+    if max(abs(end) for end in ends if end is not None) > MAX_PIXEL:
+        return f"this one's is above {MAX_PIXEL:,}"
+    return "this one's bounds differ from pixel to pixel"
