@@ -7,7 +7,7 @@ from tfdqn.config import Task
 from tfdqn.system.processors import available_cores
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.tasks.checking.random_play import OwnTraits, Play
-from tfdqn.tasks.checking.suggestions import may_be_faster_in_processes, suggestions
+from tfdqn.tasks.checking.suggestions import Suggestion, may_be_faster_in_processes, suggestions
 
 NOTHING = OwnTraits()
 
@@ -31,6 +31,10 @@ def a_play(array: ArraySpec, **changes) -> Play:
     return play._replace(**changes)
 
 
+def of(task: Task, play: Play, in_processes: Play | None = None) -> list[Suggestion]:
+    return suggestions(task, play, in_processes, NOTHING)
+
+
 def settings(task: Task, play: Play, in_processes: Play | None = None, own: OwnTraits = NOTHING) -> list[str]:
     return [each.setting for each in suggestions(task, play, in_processes, own)]
 
@@ -52,6 +56,7 @@ def settings(task: Task, play: Play, in_processes: Play | None = None, own: OwnT
             4,
             ["network.kind=nature_cnn", "replay.item=frames"],
         ),
+        (ArraySpec(shape=(84, 84, 12), dtype="uint8"), 1, ["network.kind=nature_cnn"]),  # a stack of RGB already
         (ArraySpec(shape=(3, 84, 84), dtype="uint8"), 1, []),
     ],
 )
@@ -107,8 +112,24 @@ def test_masks_of_a_method_are_suggested_with_its_name_where_it_would_not_be_fou
     assert settings(Task(), a_play(VECTOR), own=own._replace(info=frozenset({"action_mask"}))) == named[:1]
 
 
-def test_processes_are_suggested_where_they_were_faster() -> None:
+@pytest.mark.parametrize(
+    ("shape", "why"),
+    [
+        ((84, 84), "an image of 1 channel (grey) is one frame, which doesn't show what moves"),
+        ((84, 84, 3), "an image of 3 channels (RGB) is one frame, which doesn't show what moves"),
+    ],
+)
+def test_a_stack_is_suggested_with_what_is_taken_for_one_frame(shape: tuple[int, ...], why: str) -> None:
+    found = {each.setting: each.reason for each in of(Task(), a_play(ArraySpec(shape=shape, dtype="uint8")))}
+    assert found["task.frame_stack=4"] == why
+    assert found["network.kind=nature_cnn"] == "images of 84 × 84 pixels; it needs 36 each way"
+
+
+def test_processes_are_suggested_where_they_were_clearly_faster() -> None:
     slow, fast = a_play(VECTOR, seconds=1.0), a_play(VECTOR, seconds=0.4)
+    assert settings(Task(num_envs=1), slow, a_play(VECTOR, seconds=0.7)) == []
+    (found,) = of(Task(num_envs=1), slow, a_play(VECTOR, seconds=0.625))
+    assert found.reason == "1.6 times as fast here: 160 steps a second, not 100"
     many = available_cores() + 1
     assert settings(Task(num_envs=many), slow, fast) == [
         "task.vectorization=async",

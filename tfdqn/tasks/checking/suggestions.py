@@ -10,8 +10,10 @@ from tfdqn.tasks.checking.images import LARGE, has_channels_first, is_picture
 from tfdqn.tasks.checking.random_play import OwnTraits, Play
 
 _NATURE_CNN_PIXELS = 36  # the least height and width that the convolutions of `nature_cnn` take
+_ONE_FRAME = {1: "an image of 1 channel (grey)", 3: "an image of 3 channels (RGB)"}  # others hold a stack
 _SLOW_STEPS_PER_SECOND = 1_000.0  # below this, the cost of processes is small beside that of a step
 ENDLESS_STEPS = 10_000  # without an end, after which an episode is taken for endless
+_CLEARLY_FASTER = 1.5  # times; a smaller difference of two short plays may be chance
 
 
 class Suggestion(NamedTuple):
@@ -43,14 +45,17 @@ def _of_observations(task: Task, play: Play) -> Iterator[Suggestion]:
         return
     if has_channels_first(parts[0]):  # a finding: no network reads it as an image
         return
-    least = min(parts[0].frame_shape[:2])
-    if least < _NATURE_CNN_PIXELS:
+    shape = parts[0].frame_shape
+    if (least := min(shape[:2])) < _NATURE_CNN_PIXELS:
         yield Suggestion("network.kind=small_cnn", f"nature_cnn needs {_NATURE_CNN_PIXELS} cells each way, not {least}")
         return
-    yield Suggestion("network.kind=nature_cnn", "observations are images")
-    if task.frame_stack == 1:
-        yield Suggestion("task.frame_stack=4", "one image does not show how things move")
-    yield Suggestion("replay.item=frames", "each frame of a stack is then stored once, compressed")
+    size = f"{shape[0]} × {shape[1]} pixels"
+    yield Suggestion("network.kind=nature_cnn", f"images of {size}; it needs {_NATURE_CNN_PIXELS} each way")
+    channels = shape[2] if len(shape) == 3 else 1
+    if task.frame_stack == 1 and channels in _ONE_FRAME:
+        yield Suggestion("task.frame_stack=4", f"{_ONE_FRAME[channels]} is one frame, which doesn't show what moves")
+    if task.frame_stack > 1 or channels in _ONE_FRAME:
+        yield Suggestion("replay.item=frames", "each frame of a stack is then stored once, compressed")
 
 
 def _of_signals(task: Task, play: Play, own: OwnTraits) -> Iterator[Suggestion]:
@@ -83,8 +88,9 @@ def _of_masks(play: Play, own: OwnTraits) -> Iterator[Suggestion]:
 def _of_speed(task: Task, play: Play, in_processes: Play | None) -> Iterator[Suggestion]:
     if in_processes is None:
         return
-    if (factor := in_processes.steps_per_second / play.steps_per_second) > 1:
-        yield Suggestion("task.vectorization=async", f"{factor:.1f} times as fast here, a process for each environment")
+    if (factor := in_processes.steps_per_second / play.steps_per_second) >= _CLEARLY_FASTER:
+        speeds = f"{in_processes.steps_per_second:,.0f} steps a second, not {play.steps_per_second:,.0f}"
+        yield Suggestion("task.vectorization=async", f"{factor:.1f} times as fast here: {speeds}")
         if task.num_envs > (cores := available_cores()):
             yield Suggestion(f"task.num_envs={cores}", f"this machine has {cores} cores for their processes")
 
