@@ -100,7 +100,8 @@ def first(monkeypatch: pytest.MonkeyPatch) -> int:
     """Of three ports, which are all that there are; nobody else gives these out."""
     first = 33_000 + os.getpid() % 20_000
     monkeypatch.setattr(addresses, "PORTS", range(first, first + 3))
-    monkeypatch.setattr(addresses, "_own", deque())
+    monkeypatch.setattr(addresses, "_new", deque())
+    monkeypatch.setattr(addresses, "_given", deque())
     return first
 
 
@@ -112,7 +113,11 @@ def test_every_free_port_may_be_had_and_no_more(first: int, monkeypatch: pytest.
         free_addresses(3)
 
 
-def test_what_was_given_out_is_given_again_only_after_all_others(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("block_ports", [60, 2, 1])
+def test_what_was_given_out_is_given_again_only_after_all_others(
+    first: int, block_ports: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addresses, "_BLOCK_PORTS", block_ports)
     monkeypatch.setattr(addresses, "is_free", lambda address: True)
     monkeypatch.setattr(addresses, "_blocks", {})
     given = [free_addresses(1)[0] for _ in range(6)]
@@ -164,7 +169,7 @@ def test_where_others_have_every_block_their_ports_are_shared(first: int) -> Non
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.bind(f"\0tfdqn's ports from {first}")
         assert len(free_addresses(1)) == 1
-        assert not addresses._own
+        assert not addresses._new and not addresses._given
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

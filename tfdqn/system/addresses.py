@@ -21,7 +21,8 @@ PORTS = range(20_000, 32_000)
 _BLOCK_PORTS = 60
 _giving_out = threading.Lock()
 _blocks: dict[int, socket.socket] = {}  # what holds a block, by its first port
-_own: deque[int] = deque()  # the ports of these blocks; the next to be given out comes first
+_new: deque[int] = deque()  # the ports of these blocks that were not given out yet
+_given: deque[int] = deque()  # those that were, the first of them first
 CANT_SERVE = "{} can't be served: is it in use, or another host's?"
 # As in Debian's and Red Hat's /etc/hosts; RFC 6761 adds every name that ends in ".localhost".
 _LOOPBACK_NAMES = ("localhost", "localhost.localdomain", "localhost4", "localhost6", "ip6-localhost", "ip6-loopback")
@@ -135,19 +136,25 @@ def free_addresses(count: int, avoid: Collection[str] = ()) -> list[str]:
 
 
 def _own_ports() -> Iterator[int]:
-    """Every port, first those of this process's blocks, of which those come last that were given out last."""
+    """Every port: those that were not given out yet, by block, then those that were, the first of them first.
+
+    A port is given out again as late as possible, since a client that is still there may ask its address for another
+    server, and gRPC makes the clients of an address in one process wait together before they try it again.
+    """
     blocks = [PORTS[i : i + _BLOCK_PORTS] for i in range(0, len(PORTS), _BLOCK_PORTS)]
     random.shuffle(blocks)
-    left = len(_own)
+    again = len(_given)
     while True:
-        for _ in range(left):
-            _own.rotate(-1)
-            yield _own[-1]
+        while _new:
+            _given.append(_new.popleft())
+            yield _given[-1]
         block = next((each for each in blocks if each.start not in _blocks and _hold(each.start)), None)
         if block is None:
             break
-        _own.extendleft(reversed(block))
-        left = len(block)
+        _new.extend(block)
+    for _ in range(again):
+        _given.rotate(-1)
+        yield _given[-1]
     yield from (port for block in blocks if block.start not in _blocks for port in block)  # other processes have them
 
 
@@ -174,7 +181,8 @@ def _forget_ports() -> None:
     for holder in _blocks.values():
         holder.close()
     _blocks.clear()
-    _own.clear()
+    _new.clear()
+    _given.clear()
 
 
 os.register_at_fork(after_in_child=_forget_ports)
