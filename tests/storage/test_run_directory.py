@@ -135,6 +135,23 @@ def test_a_start_that_failed_leaves_the_directory_to_the_corrected_configuration
         assert not run.task_file.exists()
 
 
+@pytest.mark.parametrize(("now", "learned", "kept"), [(2, False, False), (1, False, True), (1, True, True)])
+def test_another_configuration_begins_other_runs_in_other_systems(
+    tmp_path: Path, now: int, learned: bool, kept: bool
+) -> None:
+    """MLflow's has the params of the configuration that it was begun with."""
+    run = RunDir(tmp_path / "run")
+    with run.claim(Config()):
+        run.tracking.mkdir()
+        (run.tracking / "mlflow.json").touch()
+        (run.tracking / "mlflow.log").touch()
+        if learned:
+            learn_something(run)
+    stop = Stop(env_steps=600_000) if learned else Stop()
+    with run.claim(Config(seed=now, stop=stop)):
+        assert (run.tracking / "mlflow.json").exists() == kept and (run.tracking / "mlflow.log").exists()
+
+
 @pytest.mark.parametrize("left", ["checkpoint", "best", "curves"])
 def test_a_run_that_has_learned_keeps_its_task(tmp_path: Path, left: str) -> None:
     run = RunDir(tmp_path / "run")

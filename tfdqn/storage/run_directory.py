@@ -63,7 +63,7 @@ class RunDir:
         self.heartbeats = self.process_logs / "beats"
         self.supervisor_lock_file = self.process_logs / "lock"
         self.videos = self.path / "videos"
-        self.tracking = self.path / "tracking"  # ids of the run in other systems, and their logs
+        self.tracking = self.path / "tracking"  # ids of the run in other systems (*.json), and their logs
         self.replay = self.path / "replay"  # a folder for each replay server
 
     @classmethod
@@ -175,8 +175,7 @@ class RunDir:
             return spec
         from tfdqn.task_spec import differences
 
-        begun_with = self.task_spec()
-        if changed := differences(begun_with, spec):
+        if changed := differences(begun_with := self.task_spec(), spec):
             raise RunDirError(_one_line(f"{self.task_file}: the task has changed: {listed(changed)}"))
         return begun_with
 
@@ -215,8 +214,7 @@ class RunDir:
 
     def _runs_inside(self) -> str:
         """The runs in a folder of seeds or of a search, in words; empty if there are none."""
-        name = self.config_file.name
-        runs = sorted({*self.path.glob(f"*/{name}"), *self.path.glob(f"*/*/{name}")})
+        runs = sorted(each for folder in ("*", "*/*") for each in self.path.glob(f"{folder}/{self.config_file.name}"))
         return f"; it holds runs, such as {runs[0].parent}" if runs else ""
 
     def _refuse_what_is_not_a_run(self) -> None:
@@ -268,6 +266,8 @@ class RunDir:
             write_atomically(self.config_file, text)
             if has_learned:
                 lock.before_release = partial(self._restore_unless_saved, self._checkpoint_names())
+            for each in () if has_learned else self.tracking.glob("*.json"):  # in MLflow, params never change
+                each.unlink(missing_ok=True)
         self._config = text, config
 
     def _restore_unless_saved(self, before: set[str]) -> None:
