@@ -1,12 +1,15 @@
 """`make_policy`: what the configuration says decides which policy acts."""
 
 import numpy as np
+import pytest
 
 from tests.support.batches import observations, vector_spec
+from tests.support.own_algorithm import Quantiles
 from tfdqn.acting.factory import make_policy
 from tfdqn.acting.policy import Policy
 from tfdqn.acting.stateful_policies import MemberPolicy, RecurrentPolicy
 from tfdqn.config import MLP, Config, Ensemble, EpsilonGreedy
+from tfdqn.errors import NotFiniteError
 from tfdqn.networks.factory import network_to_load
 
 SPEC = vector_spec()
@@ -37,3 +40,22 @@ def test_what_does_not_explore_is_the_ensemble_as_one() -> None:
     output = make_policy(BOOTSTRAPPED, SPEC)(weights, observation, None, (), rng)
     np.testing.assert_allclose(output.q_values, network(observation)[0].numpy().mean(axis=0), rtol=1e-4, atol=1e-5)
     assert output.policy_state == ()
+
+
+@pytest.mark.parametrize("memory", ["none", "gru"])
+def test_q_values_that_are_not_finite_are_an_error_that_names_the_users_own_head(memory: str) -> None:
+    config = Config(agent=Quantiles(), network=MLP(hidden_units=(4,), memory=memory, memory_units=3))
+    weights = {name: weight.numpy() for name, weight in network_to_load(config, SPEC).named_weights().items()}
+    weights["q/bias"] = np.full_like(weights["q/bias"], np.nan)
+    rng = np.random.default_rng(0)
+    said = r"Q of action 0 is nan, which is not finite; it is computed by head at .*own_algorithm.py:\d+ and head_numpy"
+    for ask in (
+        lambda: make_policy(config, SPEC)(weights, observations(SPEC, 2, rng), None, (), rng),
+        lambda: make_policy(config, SPEC).q_values(weights, observations(SPEC, 2, rng), None),
+    ):
+        with pytest.raises(NotFiniteError, match=said):
+            ask()
+    plain = Config(network=PLAIN)
+    weights = {name: weight.numpy() * np.nan for name, weight in network_to_load(plain, SPEC).named_weights().items()}
+    with pytest.raises(NotFiniteError, match="which is not finite; scale the task's observations"):
+        make_policy(plain, SPEC)(weights, observations(SPEC, 2, rng), None, (), rng)

@@ -10,7 +10,7 @@ from tfdqn.acting.policy import (
 )
 from tfdqn.acting.stateful_policies import MemberPolicy, RecurrentPolicy
 from tfdqn.config import Config, Exploration
-from tfdqn.networks.factory import numpy_recurrent_q_function
+from tfdqn.networks.factory import numpy_recurrent_q_function, own_network_parts
 from tfdqn.task_spec import TaskSpec
 
 
@@ -32,6 +32,19 @@ def make_policy(
       actor: the actor's index among `acting.actors`.
       action_values: computes Q-values instead of the network, which then can't have a memory.
     """
+    policy = _make_policy(config, task_spec, exploration, num_envs, actor, action_values)
+    policy.own_parts = own_network_parts(config)
+    return policy
+
+
+def _make_policy(
+    config: Config,
+    task_spec: TaskSpec,
+    exploration: Exploration | None,
+    num_envs: int,
+    actor: int,
+    action_values: ActionValues | None,
+) -> Policy:
     all_legal = task_spec.all_legal if len(task_spec.num_actions) > 1 else None
     explorer = Explorer(exploration, num_envs, actor, config.acting.actors, all_legal)
     if config.network.state_size:

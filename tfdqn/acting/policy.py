@@ -16,6 +16,7 @@ from tfdqn.errors import NotFiniteError
 from tfdqn.networks.aggregation import Aggregation, aggregate_numpy
 from tfdqn.networks.factory import QFunction, RecurrentQFunction, network_to_load, numpy_q_function
 from tfdqn.networks.noise import Noise
+from tfdqn.networks.own_parts import own_advice
 from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.contract import is_finite
@@ -56,6 +57,7 @@ class Policy:
 
     def __init__(self, action_values: ActionValues, explorer: Explorer = GREEDY):
         self._action_values, self.explorer = action_values, explorer
+        self.own_parts = ""  # the sources of the user's parts that compute Q, which an error names
 
     def __call__(
         self,
@@ -82,7 +84,7 @@ class Policy:
         noise = None if self.explorer.settings is None else rng
         with _unlimited():
             q_values, policy_state = self._values(weights, observation, legal_actions, policy_state, noise)
-        check_finite(q_values)
+        check_finite(q_values, self.own_parts)
         return PolicyOutput(self.explorer.choose(q_values, legal_actions, rng, env_steps), q_values, policy_state)
 
     def q_values(
@@ -94,7 +96,7 @@ class Policy:
         """
         with _unlimited():
             q_values = self._action_values(weights, observation, legal_actions, noise)
-        check_finite(q_values)
+        check_finite(q_values, self.own_parts)
         return q_values
 
     def _values(
@@ -114,14 +116,18 @@ def _unlimited() -> np.errstate:
     return np.errstate(over="ignore", invalid="ignore")
 
 
-def check_finite(q_values: np.ndarray) -> None:
-    """Raises NotFiniteError, naming the first environment and action, if a Q-value is not finite."""
+def check_finite(q_values: np.ndarray, own_parts: str = "") -> None:
+    """Raises NotFiniteError, naming the first environment and action, if a Q-value is not finite.
+
+    The error also names `own_parts`, the sources of the user's parts that have computed it, if there are any.
+    """
     if not is_finite(q_values):
         place = np.argwhere(~np.isfinite(q_values))[0]
         environment, *action = (int(index) for index in place)
         raise NotFiniteError(
             f"environment {environment}: Q of action {', '.join(map(str, action))} is {q_values[tuple(place)]}, "
-            "which is not finite; scale the task's observations and rewards, or lower optimizer.learning_rate"
+            f"which is not finite; {own_advice(own_parts)}scale the task's observations and rewards, or lower "
+            "optimizer.learning_rate"
         )
 
 

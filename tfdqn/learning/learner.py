@@ -9,10 +9,10 @@ from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.errors import NotFiniteError
 from tfdqn.learning.train_step import UpdateMetrics
 from tfdqn.learning.updater import Updater, UpdateResult
+from tfdqn.networks.own_parts import own_advice
 from tfdqn.replay.interfaces import ItemPriorities
 from tfdqn.storage.arrays import with_prefix
 
-_OWN_ADVICE = "it is computed by {}: check that for divisions by zero, and for logarithms and roots; or "
 _ADVICE = "lower optimizer.learning_rate, or set agent.gradient_clip_norm, or check the task's rewards"
 
 
@@ -98,7 +98,7 @@ class Learner:
                 )
 
     def _check_finite(self, history: UpdateMetrics) -> None:
-        advice = (_OWN_ADVICE.format(self._own) if self._own else "") + _ADVICE
+        advice = own_advice(self._own) + _ADVICE
         for name in ("loss", "gradient_norm"):
             bad = np.flatnonzero(~np.isfinite(getattr(history, name)))
             if bad.size:

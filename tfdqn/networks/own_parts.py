@@ -40,3 +40,10 @@ def require_made(value: Any, due: type, source: str) -> None:
     """Raises OwnCodeError unless what the builder `source` has returned is of the type `due`."""
     if not isinstance(value, due):
         raise OwnCodeError(f"{source} returned {described(value)}; expected a {due.__name__}")
+
+
+def own_advice(own: str) -> str:
+    """What to do first where a number that the user's own parts have computed isn't finite; "" if `own` is empty."""
+    if not own:
+        return ""
+    return f"it is computed by {own}: check that for divisions by zero, and for logarithms and roots; or "
