@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -14,7 +15,7 @@ from tfdqn.system.incomplete_tensorflow import why_no_tensorflow
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ({"__init__.py": ""}, "AttributeError: module 'tensorflow' has no attribute '"),
+        ({"__init__.py": ""}, "ModuleNotFoundError: No module named 'tensorflow."),
         ({"__init__.py": "from tensorflow.python import tf2"}, "ModuleNotFoundError: No module named 'tensorflow.py"),
         ({"__init__.py": "raise ImportError('_pywrap.so: no such file')"}, "ImportError: _pywrap.so: no such file"),
         ({"__init__.py": "import keras_is_missing"}, "ModuleNotFoundError: No module named 'keras_is_missing'"),
@@ -42,6 +43,14 @@ def error_of(code: str) -> Exception:
     except Exception as error:
         return error
     raise AssertionError(f"{code} raises nothing")
+
+
+def test_an_attribute_that_a_whole_tensorflow_has_is_missing_from_an_incomplete_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", ModuleType("tensorflow"))
+    said = "is incomplete (AttributeError: module 'tensorflow' has no attribute 'constant')"
+    assert said in why_no_tensorflow(error_of("import tensorflow as tf; tf.constant(1)"))
 
 
 @pytest.mark.parametrize(

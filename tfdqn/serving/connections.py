@@ -105,7 +105,7 @@ class Connection(HttpToolsProtocol):
         elif len(self.pipeline) > _MOST_WAITING:
             self.transport.abort()
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool:  # type: ignore[override]
         """Whether the connection stays open: for the answers to requests that have come whole.
 
         A client that has closed the connection can't be told by this from one that will only send no more. An interim

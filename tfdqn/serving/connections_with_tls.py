@@ -48,7 +48,7 @@ class TlsConnection(Connection):
         else:  # with the handshake's last packet
             self._early += data
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool:  # type: ignore[override]
         return False  # asyncio ends TLS in both directions at once
 
     async def _shake_hands(self, transport: asyncio.Transport) -> None:

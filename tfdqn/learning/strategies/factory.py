@@ -130,8 +130,7 @@ def make_updater(
       cluster: the processes that learn together; None: only this one.
       devices: this process's devices.
       sampler: makes samplers of this process's replay.
-      make_dataset: makes a dataset of samples with the given number of transitions; called on an asynchronous
-        worker. Only such workers need it.
+      make_dataset: makes a dataset of samples with so many transitions, on an asynchronous worker; others need none.
     """
     settings = config.learner
 
