@@ -142,6 +142,7 @@ def test_a_task_that_takes_no_seed_can_be_trained_and_that_is_noted(registered: 
     found = found_of(registered(Careless, how="by chance"))
     assert found.can_train and verdicts(found)["same seed"] == "note" and verdicts(found)["another seed"] == "yes"
     assert verdicts(found)["state"] == "note"
+    assert any("self.np_random" in each.found for each in found.findings if each.about == "same seed")
 
 
 def test_a_task_that_begins_alike_whatever_the_seed_is_noted(registered: Any) -> None:

@@ -106,6 +106,7 @@ class MaskReader:
         self._source, self._task_id = source, task_id
         self._read = _reader(source, env)
         self._forms = MaskForms(source.actions)
+        self._has_given = False
 
     def one(self, observation: Any, info: Mapping[str, Any], is_over: bool) -> dict[str, Any]:
         """{"action_mask": bool[A], or [D, A] of branches} of one environment; {} if a terminal state has no mask.
@@ -135,11 +136,9 @@ class MaskReader:
     def _legal(self, given: Any, leading: tuple[int, ...]) -> np.ndarray:
         """A mask, or a batch of them, as bool[*leading, A], or [*leading, D, A] of branches. Raises Breach."""
         if given is None:
-            raise Breach(
-                "task.action_masks",
-                f"is true, but {self._task_id} gives no {self._source.called}: task.action_mask_source says where "
-                "masks are",
-            )
+            why = "it has given one before" if self._has_given else "task.action_mask_source says where masks are"
+            raise Breach("task.action_masks", f"is true, but {self._task_id} gives no {self._source.called}: {why}")
+        self._has_given = True
         try:
             mask = self._forms.in_a_row(given, leading)
         except ValueError as error:

@@ -144,7 +144,8 @@ class _Trial:
         if again is not None and again.digest == alone.digest:
             self.findings.append(Finding("same seed", "yes", "gives the same episodes again"))
         elif again is not None:
-            self.findings.append(Finding("same seed", "note", "gives other episodes: a run can't be repeated"))
+            cure = "let the environment call super().reset(seed=seed), and draw from self.np_random"
+            self.findings.append(Finding("same seed", "note", f"gives other episodes: a run can't be repeated; {cure}"))
         firsts = {_bytes(each.first, 0) for each in others if each is not None}
         begun = {_bytes(together.first, index) for index in range(self._task.num_envs)}
         if None in others:  # the failure is a finding by itself
