@@ -22,7 +22,7 @@ def test_report_prints_a_row_for_each_group_and_the_files_that_it_writes(
     options = ["--threshold", "400", "--csv", str(files[0]), "--html", str(files[1])]
     assert main(["report", *map(str, folders), *options]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == "CartPole-v1, learned at a return of 400"
+    assert printed[0] == "CartPole-v1, which counts as learned at a return of 400"
     assert [line.split()[:5] for line in printed[2:4]] == [
         ["1.", "dqn,", "agent.n_step=3", "2", "465"],
         ["2.", "dqn,", "agent.n_step=1", "3", "200"],
@@ -87,7 +87,10 @@ def test_no_figure_of_many_columns_is_cut_or_without_its_group(
     report = read_report(folders, 475.0)
     print_report(report, Console(width=width, highlight=False))
     head, *parts = capsys.readouterr().out.split("\n\n")
-    assert head.splitlines() == ["CartPole-v1, learned at a return of 475", *(group.name for group in report.groups)]
+    assert head.splitlines() == [
+        "CartPole-v1, which counts as learned at a return of 475",
+        *(group.name for group in report.groups),
+    ]
     lines = [line for part in parts for line in part.splitlines()]
     assert max(map(len, lines)) <= width
     for number, row in enumerate(group_table(report).rows, 1):

@@ -148,6 +148,7 @@ def test_an_interrupted_check_leaves_no_process() -> None:
     ("arguments", "line"),
     [
         (["--check", "CartPole-v1", "agent.n_step=3"], "agent.n_step=3: only keys of [task] can be changed here"),
+        (["--check", "CartPole-v1", "task.kwargs.x=nan"], "override: task.kwargs.x = nan: must be a finite number"),
         (["--check", "CartPole-v1", "task.numenvs=3"], "override: task.numenvs is not a key"),
         (["cart", "pole"], "more than one pattern is only for --check ID"),
         (["--json"], "--json is only for --check ID"),

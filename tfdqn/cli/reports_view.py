@@ -14,7 +14,11 @@ _MIN_RUNS = 5  # of each side, for the bootstrap's interval
 
 def print_report(report: Report, console: Console) -> None:
     """Prints the task and a table with a row for each group."""
-    about = report.task if report.threshold is None else f"{report.task}, learned at a return of {report.threshold:g}"
+    about = (
+        report.task
+        if report.threshold is None
+        else f"{report.task}, which counts as learned at a return of {report.threshold:g}"
+    )
     console.print(about, markup=False, soft_wrap=True)
     table = group_table(report)
     text, *figures = table.columns

@@ -57,7 +57,7 @@ class Learner(Section, frozen=True, kw_only=True):
     all_reduce: Annotated[
         Literal["auto", "nccl", "ring", "hierarchical_copy", "one_device"],
         MAY_CHANGE,
-        doc("how replicas sum gradients (mirrored has no ring; the others have no hierarchical_copy or one_device)"),
+        doc("how replicas sum gradients; mirrored can't use ring, nor the others hierarchical_copy and one_device"),
     ] = "auto"
     averaging_period_train_steps: Annotated[
         Count, _AVERAGING, MAY_CHANGE, doc("H: updates that each replica makes on its own between averagings")

@@ -44,16 +44,6 @@ class DeepNetwork(Network, frozen=True, kw_only=True):
         return {"none": 0, "lstm": 2, "gru": 1}[self.memory] * self.memory_units
 
 
-class ConvolutionalNetwork(DeepNetwork, frozen=True, kw_only=True):
-    """The base of networks with convolutions, also of your own: without it a torso may make none.
-
-    On CPUs they are computed by oneDNN and without XLA, with all cores: a subclass with small convolutions, which gain
-    little from further cores, sets `fills_all_cores = False`.
-    """
-
-    is_slow_in_xla = fills_all_cores = True
-
-
 NormalizeObservations = Annotated[
     bool, doc("standardise each element by its running mean and standard deviation, before the first layer")
 ]
@@ -70,6 +60,16 @@ class MLP(DeepNetwork, frozen=True, kw_only=True, tag_field="kind", tag="mlp"):
     )
     activation: Annotated[Literal["relu", "tanh", "elu"], doc("activation of each hidden layer")] = "relu"
     normalize_observations: NormalizeObservations = False
+
+
+class ConvolutionalNetwork(DeepNetwork, frozen=True, kw_only=True):
+    """The base of networks with convolutions, also of your own: without it a torso may make none.
+
+    On CPUs they are computed by oneDNN and without XLA, with all cores: a subclass with small convolutions, which gain
+    little from further cores, sets `fills_all_cores = False`.
+    """
+
+    is_slow_in_xla = fills_all_cores = True
 
 
 class NatureCNN(ConvolutionalNetwork, frozen=True, kw_only=True, tag_field="kind", tag="nature_cnn"):

@@ -27,7 +27,9 @@ class Task(Section, frozen=True, kw_only=True):
         CountOrZero, doc("truncate episodes after this many steps; 0: the task's own limit")
     ] = 0
     restarts: Annotated[
-        CountOrZero, MAY_CHANGE, doc("failed environments that each process may replace; the next failure ends it")
+        CountOrZero,
+        MAY_CHANGE,
+        doc("how many failed environments each process may replace; one more failure ends the run"),
     ] = 0
     reward_sign: Annotated[bool, doc("replace rewards by their signs -1, 0 and 1, for learning only")] = False
     reward_normalization: Annotated[

@@ -131,7 +131,8 @@ def require_once(overrides: Sequence[str]) -> None:
     for override in overrides:
         key, _, text = override.partition("=")
         before = given.setdefault(key.strip(), override)
-        if override_value(before.partition("=")[2].strip()) != override_value(text.strip()):
+        values = [override_value(each.strip()) for each in (before.partition("=")[2], text)]
+        if repr(values[0]) != repr(values[1]):  # NaN is not equal to itself
             raise ConfigError(f"{before} and {override} are both given: leave one of the two out")
 
 
