@@ -212,12 +212,14 @@ def _arrivals(numbers: Collection[int], answer: Callable[[], None]) -> Iterator[
 
     os.set_blocking(write_end, False)
     before = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-    threading.Thread(target=listen, name="signals", daemon=True).start()
+    listening = threading.Thread(target=listen, name="signals", daemon=True)
+    listening.start()
     try:
         yield arrivals
     finally:
         signal.set_wakeup_fd(before)
         os.close(write_end)
+        listening.join(_ANSWER_SECONDS)  # what it has yet to take is of this block, not of the next
 
 
 def _leave_parents_pipe() -> None:
