@@ -21,9 +21,8 @@ sys.modules.setdefault("gym_notices.notices", _notices)
 def use_onednn() -> None:
     """Has TensorFlow compute by oneDNN, unless the user says otherwise or TensorFlow has been imported.
 
-    To TensorFlow an empty variable is the same as none, but for a warning.
     TensorFlow does so of its own accord only on CPUs with AVX-512 VNNI. On others, convolutions gain much by it and
-    small dense layers lose a little (docs/performance.md).
+    small dense layers lose a little (docs/performance.md). An empty variable says nothing, to TensorFlow either.
     """
     if "tensorflow" not in sys.modules and not os.environ.get("TF_ENABLE_ONEDNN_OPTS"):
         os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
