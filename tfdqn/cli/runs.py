@@ -197,7 +197,7 @@ def export(
 
     directory = RunDir(run)
     require_policy(directory.begun(), checkpoint.value)
-    directory.config()  # before TensorFlow is imported, which it may have compute by oneDNN
+    directory.config()  # before TensorFlow is imported: reading it may select oneDNN
     if min_return is not None:
         require_return(directory, checkpoint.value, min_return)
     if hub_layout is not None:

@@ -74,7 +74,7 @@ def play_episodes(
 
 
 def scores(returns: np.ndarray, lengths: np.ndarray) -> EpisodeScores:
-    """Scores of N episodes by their returns float64[N] and lengths int64[N]; of the same always the same."""
+    """Scores of N episodes by their returns float64[N] and lengths int64[N]; the same input always gives the same."""
     resampled = draws(len(returns), _BOOTSTRAP_SAMPLES, stream(0, "bootstrap"))
     low, high = np.percentile(np.concatenate([returns[rows].mean(axis=1) for rows in resampled]), [2.5, 97.5])
     return EpisodeScores(

@@ -87,7 +87,7 @@ def network_to_load(config: Config, task_spec: TaskSpec, name: str = "q_network"
 def own_network_parts(config: Config) -> str:
     """The sources of the user's parts that Q-values are computed by; empty if there are none."""
     torso, head = TORSOS.of(config.network), HEADS.of(config.agent)
-    return own_among(torso.build, torso.in_numpy, head.build, head.in_numpy)
+    return own_among(torso.build, torso.in_numpy, head.build, head.in_numpy, *(head.branches or ()))
 
 
 def weight_specs(config: Config, task_spec: TaskSpec) -> dict[str, tf.TensorSpec]:
