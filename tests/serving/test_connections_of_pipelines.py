@@ -110,17 +110,22 @@ def test_a_client_that_sends_no_more_gets_the_answers_to_its_whole_requests(
     assert not caplog.records
 
 
-@pytest.mark.parametrize(("version", "said"), [(b"1.1", [100, 200]), (b"1.0", [200])])
-def test_whether_a_client_is_still_there_is_asked_by_an_interim_response_where_there_are_such(
-    server: InProcess, version: bytes, said: list[int]
-) -> None:
+def test_whether_a_client_is_still_there_is_asked_by_an_interim_response(server: InProcess) -> None:
     server.model.hold()
-    connection = server.connect(WHOLE.replace(b"HTTP/1.1", b"HTTP/%b" % version))
+    connection = server.connect(WHOLE)
     connection.shutdown(socket.SHUT_WR)
     assert server.model.begun.wait(PATIENCE_SECONDS)
     assert server.ask("GET", "/healthz")[0] == 200
     server.model.go.set()
-    assert statuses(received(connection)) == said
+    assert statuses(received(connection)) == [100, 200]
+
+
+def test_a_client_of_http_1_0_that_sends_no_more_counts_as_gone(server: InProcess) -> None:
+    server.model.hold()
+    connection = server.connect(WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0"))
+    connection.shutdown(socket.SHUT_WR)
+    assert received(connection) == b""
+    server.model.go.set()
 
 
 def test_of_requests_that_wait_no_more_is_read_than_comes_at_once(

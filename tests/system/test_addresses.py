@@ -125,6 +125,16 @@ def test_what_was_given_out_is_given_again_only_after_all_others(
     assert given[3:] == given[:3]
 
 
+def test_a_process_leaves_most_ports_to_others(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "_BLOCK_PORTS", 1)
+    monkeypatch.setattr(addresses, "_MOST_BLOCKS", 2)
+    monkeypatch.setattr(addresses, "is_free", lambda address: True)
+    monkeypatch.setattr(addresses, "_blocks", {})
+    given = [free_addresses(1)[0] for _ in range(4)]
+    assert given[:2] == given[2:] and given[0] != given[1]
+    assert len(set(free_addresses(3))) == 3  # these are given where no others are left
+
+
 GIVES = f"""
 import random, sys
 sys.path.insert(0, {str(PROJECT)!r})

@@ -109,13 +109,16 @@ class Connection(HttpToolsProtocol):
         """Whether the connection stays open: for the answers to requests that have come whole.
 
         A client that has closed the connection can't be told by this from one that will only send no more. An interim
-        response tells them apart, because it makes the former's host reset the connection.
+        response tells them apart, because it makes the former's host reset the connection. HTTP/1.0 has none, so that
+        its clients count as gone.
         """
-        self._is_half_closed = self._end_input()
-        answered = self._answered
-        if self._is_half_closed and answered and self._awaited == _WORK and answered.scope["http_version"] == "1.1":
+        has_whole = self._end_input()
+        if not has_whole or self._answered is None or self._answered.scope["http_version"] != "1.1":
+            return False
+        self._is_half_closed = True
+        if self._awaited == _WORK:
             self.transport.write(_INTERIM)
-        return self._is_half_closed
+        return True
 
     def on_headers_complete(self) -> None:
         if self._is_head_known:
@@ -209,7 +212,8 @@ class Connection(HttpToolsProtocol):
 
     def _is_gone(self) -> bool:
         """Whether the client has closed the connection; may be asked in any thread."""
-        return self.transport.is_closing() or (self._is_half_closed and _is_reset(self.transport))
+        is_unread = self._is_half_closed or self.flow.read_paused
+        return self.transport.is_closing() or (is_unread and _is_reset(self.transport))
 
     def _make_room(self) -> bool:
         """Closes another connection; returns whether one could be closed."""

@@ -19,6 +19,7 @@ LOOPBACK, LOOPBACK_V6 = "127.0.0.1", "::1"  # by number, as not every container 
 PORTS = range(20_000, 32_000)
 # Two processes that ask at the same moment would find the same ports free: each gives out those of blocks of its own.
 _BLOCK_PORTS = 60
+_MOST_BLOCKS = 10  # of one process: the others are left to other processes
 _giving_out = threading.Lock()
 _blocks: dict[int, socket.socket] = {}  # what holds a block, by its first port
 _new: deque[int] = deque()  # the ports of these blocks that were not given out yet
@@ -136,7 +137,7 @@ def free_addresses(count: int, avoid: Collection[str] = ()) -> list[str]:
 
 
 def _own_ports() -> Iterator[int]:
-    """Every port: those that were not given out yet, by block, then those that were, the first of them first.
+    """Every port: this process's that were not given out yet, those that were, the first of them first, and the others.
 
     A port is given out again as late as possible, since a client that is still there may ask its address for another
     server, and gRPC makes the clients of an address in one process wait together before they try it again.
@@ -148,14 +149,15 @@ def _own_ports() -> Iterator[int]:
         while _new:
             _given.append(_new.popleft())
             yield _given[-1]
-        block = next((each for each in blocks if each.start not in _blocks and _hold(each.start)), None)
+        has_all = len(_blocks) >= _MOST_BLOCKS
+        block = next((each for each in blocks if not has_all and each.start not in _blocks and _hold(each.start)), None)
         if block is None:
             break
         _new.extend(block)
     for _ in range(again):
         _given.rotate(-1)
         yield _given[-1]
-    yield from (port for block in blocks if block.start not in _blocks for port in block)  # other processes have them
+    yield from (port for block in blocks if block.start not in _blocks for port in block)  # those of other processes
 
 
 def _hold(first_port: int) -> bool:
