@@ -77,6 +77,7 @@ def test_the_torso_is_trained_as_it_stands_there(folder: Path) -> None:
     assert card["configuration"]["network"]["filters"] == 32
 
 
+@pytest.mark.long
 def test_the_torso_learns(folder: Path) -> None:
     network = ("network.filters=8", "network.dense_units=32", "task.kwargs={board = true}")
     assert trained(folder, "images.toml", *CATCH, *network)["final"]["mean_return"] >= 0.8

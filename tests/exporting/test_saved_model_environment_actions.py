@@ -82,8 +82,8 @@ def test_where_actions_count_from_zero_they_are_the_environments(tmp_path: Path)
     assert served_by(version, observations(spec, 2)).keys() == {"action", "q_values"}
 
 
+@pytest.mark.long  # of a grid: test_formats.py; branches as a SavedModel: below
 def test_every_format_says_the_same_of_branches(tmp_path: Path) -> None:
-    """Of a grid in `test_formats`."""
     _, spec, version = exported("branches", tmp_path, ModelFormat.onnx, ModelFormat.tflite, masks=True)
     inputs = observations(spec, 40)
     legal = (np.random.default_rng(2).random((40, 3, 4)) < 0.5) & spec.all_legal

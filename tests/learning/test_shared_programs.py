@@ -69,7 +69,7 @@ def test_each_learns_what_it_learns_alone_by_one_program() -> None:
     assert not np.array_equal(alone[0]["online/hidden_0/kernel"], alone[1]["online/hidden_0/kernel"])
 
 
-@pytest.mark.parametrize("override", ["network.noisy=true", 'agent.kind="iqn"'])
+@pytest.mark.parametrize("override", ["network.noisy=true", pytest.param('agent.kind="iqn"', marks=pytest.mark.long)])
 def test_what_draws_by_its_seed_is_no_other_seeds_program(override: str) -> None:
     """Compiled or not, which takes longer."""
     configs = [settings(seed, override, "learner.xla=off") for seed in (1, 2)]

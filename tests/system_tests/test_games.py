@@ -27,7 +27,11 @@ ATARI = {
 }
 
 
-@pytest.mark.parametrize(("game", "shape"), [(MINATAR, (10, 10, 4)), (ATARI, (4, 36, 36))], ids=["MinAtar", "Atari"])
+@pytest.mark.parametrize(
+    ("game", "shape"),
+    [(MINATAR, (10, 10, 4)), pytest.param(ATARI, (4, 36, 36), marks=pytest.mark.long)],
+    ids=["MinAtar", "Atari"],
+)
 def test_a_game_is_learned_from_resumed_evaluated_recorded_and_exported(
     game: dict, shape: tuple, tmp_path: Path
 ) -> None:

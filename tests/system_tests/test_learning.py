@@ -17,7 +17,7 @@ def _table(run) -> np.ndarray:
     return weights["theta/kernel"]
 
 
-@pytest.mark.parametrize(("n_step", "kind"), [(1, "dqn"), (3, "double_dqn")])
+@pytest.mark.parametrize(("n_step", "kind"), [(1, "dqn"), pytest.param(3, "double_dqn", marks=pytest.mark.long)])
 def test_the_chains_values_are_those_of_value_iteration(n_step, kind, tmp_path):
     # Deterministic and started anywhere, so that every state-action pair is seen. With n = 3 the exploring
     # steps inside a window bias the return (nothing corrects it), hence the low epsilon and the greedy path.

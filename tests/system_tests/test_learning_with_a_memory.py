@@ -46,7 +46,10 @@ def short(*overrides: str) -> Config:
     )
 
 
-@pytest.mark.parametrize(("memory", "backend", "xla"), [("lstm", "reverb", "off"), ("gru", "in_graph", "on")])
+@pytest.mark.parametrize(
+    ("memory", "backend", "xla"),
+    [("lstm", "reverb", "off"), pytest.param("gru", "in_graph", "on", marks=pytest.mark.long)],
+)
 def test_a_run_is_resumed_evaluated_and_exported(memory: str, backend: str, xla: str, tmp_path: Path) -> None:
     kind = (f"network.memory={memory}", f"replay.backend={backend}", f"learner.xla={xla}")
     train(short(*kind), tmp_path / "run")
@@ -59,7 +62,7 @@ def test_a_run_is_resumed_evaluated_and_exported(memory: str, backend: str, xla:
     assert action in (0, 1, 2) and state is not None
 
 
-@pytest.mark.parametrize("backend", ["reverb", "in_graph"])
+@pytest.mark.parametrize("backend", [pytest.param("reverb", marks=pytest.mark.long), "in_graph"])
 def test_sequences_are_sampled_by_priorities_and_values_rescaled(backend: str, tmp_path: Path) -> None:
     own = ("priorities.exponent=0.9", "agent.value_rescaling=1e-3", "network.dueling=true", f"replay.backend={backend}")
     summary = train(short(*own), tmp_path / "run")

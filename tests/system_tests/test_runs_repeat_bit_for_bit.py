@@ -64,8 +64,8 @@ def timeless(run: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(
     scope="module",
-    params=[EXACT, TWO_ACTORS, BOOTSTRAPPED, ROLLOUTS],
-    ids=["one actor", "two actors", "bootstrapped", "rollouts"],
+    params=[EXACT, ROLLOUTS, *(pytest.param(each, marks=pytest.mark.long) for each in (TWO_ACTORS, BOOTSTRAPPED))],
+    ids=["one actor", "rollouts", "two actors", "bootstrapped"],
 )
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Replicated:
     run, moments = tmp_path_factory.mktemp("whole") / "run", []
