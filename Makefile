@@ -61,35 +61,37 @@ types: $(VENV)/.installed-dev
 clean:
 	rm -rf -- "$(VENV)"
 
+# A comma in an argument of `call`.
+, := ,
 INSTALL := install --constraint constraints.txt
 # INSTALLER=uv takes a third of pip's time, but reads nothing of pip's configuration; if it fails, pip installs.
 INSTALLER ?= pip
 UV := "$(BIN)/uv" pip install --python "$(BIN)/python" --no-cache --quiet --compile-bytecode --constraint constraints.txt
-INSTALL_THIS = { [ "$(INSTALLER)" = uv ] && $(PIP) $(INSTALL) uv && $(UV) --editable $(1); } || $(PIP) $(INSTALL) --editable $(1)
+INSTALL_THIS = { [ "$(INSTALLER)" = uv ] && $(PIP) $(INSTALL) uv && $(UV) $(1); } || $(PIP) $(INSTALL) $(1)
 
 $(VENV)/.installed: $(LOCK) | platform
 	@set -e; $(CREATE_VENV)
 	@echo "Installing TensorFlow, TF-Agents and Reverb into $(VENV): about 700 MB to download and 2.2 GB on disk, a few minutes, only once."
-	@$(call INSTALL_THIS,.)
+	@$(call INSTALL_THIS,--editable .)
 	@touch $@
 
 # In one go with what training needs: pip resolves once.
 $(VENV)/.installed-dev: $(LOCK) | platform
 	@set -e; $(CREATE_VENV)
 	@echo "Installing TensorFlow, TF-Agents, Reverb and what the tests need into $(VENV): a few minutes, only once."
-	@$(call INSTALL_THIS,'.[dev]')
+	@$(call INSTALL_THIS,--editable '.[dev]')
 	@touch $(VENV)/.installed $@
 
 # The headless OpenCV last, over that of an environment with windows (setup.cfg).
 $(VENV)/.installed-tasks: $(VENV)/.installed-dev
 	@echo "Installing every kind of task into $(VENV): about a gigabyte, only once."
-	@$(PIP) $(INSTALL) --editable '.[tasks]'
-	@$(PIP) $(INSTALL) --no-deps --force-reinstall opencv-python-headless
+	@$(call INSTALL_THIS,--editable '.[tasks]')
+	@$(call INSTALL_THIS,--no-deps --force-reinstall opencv-python-headless)
 	@touch $@
 
 $(VENV)/.installed-tracking: $(VENV)/.installed-dev
 	@echo "Installing W&B and MLflow into $(VENV)."
-	@$(PIP) $(INSTALL) --editable '.[wandb,mlflow]'
+	@$(call INSTALL_THIS,--editable '.[wandb$(,)mlflow]')
 	@touch $@
 
 # Said before pip can: dm-reverb is built for this platform alone.

@@ -32,11 +32,21 @@ def installed(folder: Path, *arguments: str, **statuses: int) -> list[str]:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
-@pytest.mark.parametrize(("target", "what"), [("train", "."), ("lint", ".[dev]")])
+@pytest.mark.parametrize(
+    ("target", "what"),
+    [
+        ("train", ["."]),
+        ("lint", [".[dev]"]),
+        ("test-tasks", [".[dev]", ".[tasks]", "opencv-python-headless"]),
+        ("test-tracking", [".[dev]", ".[wandb,mlflow]"]),
+    ],
+)
 def test_every_target_installs_by_the_chosen_installer_and_by_pip_where_that_fails(
-    target: str, what: str, tmp_path: Path
+    target: str, what: list[str], tmp_path: Path
 ) -> None:
-    assert installed(tmp_path / "pip", target) == [f"python {what}"]
-    by_uv = ["python uv", f"uv {what}"]
+    assert installed(tmp_path / "pip", target) == [f"python {each}" for each in what]
+    by_uv = [line for each in what for line in ("python uv", f"uv {each}")]
     assert installed(tmp_path / "uv", target, "INSTALLER=uv") == by_uv
-    assert installed(tmp_path / "both", target, "INSTALLER=uv", uv=1) == [*by_uv, f"python {what}"]
+    assert installed(tmp_path / "both", target, "INSTALLER=uv", uv=1) == [
+        line for each in what for line in ("python uv", f"uv {each}", f"python {each}")
+    ]

@@ -151,11 +151,11 @@ def test_q_values_that_overflow_are_told_with_the_task_and_the_step(monkeypatch:
     actor.step()
     policy = Policy(lambda weights, observation, legal_actions, rng: np.array([[0.0, 1.0], [np.nan, 1.0]], np.float32))
     monkeypatch.setattr(actor, "_policy", policy)
-    line = "Odd-v0, environment step 2: environment 1: Q of action 0 is nan"
+    line = "Odd-v0, environment step 2: Q of action 0 of environment 1 is nan"
     with pytest.raises(NotFiniteError, match=line):
         actor.step()
     task = make_task(Task(id="tests.support.toy_environments:Odd-v0", num_envs=2, kwargs=kwargs))
-    with pytest.raises(NotFiniteError, match="Odd-v0, evaluation: environment 1: Q of action 0 is nan"):
+    with pytest.raises(NotFiniteError, match="Odd-v0, evaluation: Q of action 0 of environment 1 is nan"):
         play_episodes(task, policy, {}, 2, seed=0)
 
 

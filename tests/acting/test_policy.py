@@ -53,7 +53,7 @@ def test_q_values_that_are_not_finite_are_an_error_that_names_them(bad: float) -
     poisoned = np.zeros((3, 2), np.float32)
     poisoned[1, 0] = bad
     policy = Policy(lambda weights, observation, legal_actions, rng: poisoned)
-    with pytest.raises(NotFiniteError, match=f"environment 1: Q of action 0 is {bad}"):
+    with pytest.raises(NotFiniteError, match=f"Q of action 0 of environment 1 is {bad}"):
         policy({}, {}, None, (), np.random.default_rng(1))
 
 
@@ -64,7 +64,7 @@ def test_an_observation_for_which_q_overflows_is_an_error_and_no_warning() -> No
     weights = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
     policy = Policy(make_q_function(config, spec))
     huge = {"observation": np.full((2, 4), 3e38, np.float32)}
-    with pytest.raises(NotFiniteError, match="environment 0: Q of action 0 is inf"):
+    with pytest.raises(NotFiniteError, match="Q of action 0 of environment 0 is inf"):
         policy(weights, huge, None, (), np.random.default_rng(1))
 
 
@@ -79,7 +79,7 @@ def test_one_member_of_an_ensemble_whose_q_values_are_not_finite_is_an_error(
     theta = np.zeros((3, 4, 2), np.float32)
     theta[1, 0, 1] = bad
     policy = Policy(make_q_function(config, spec))
-    with pytest.raises(NotFiniteError, match=r"environment 0: Q of action 1 is (nan|inf)"):
+    with pytest.raises(NotFiniteError, match=r"Q of action 1 of environment 0 is (nan|inf)"):
         policy(
             {"theta/kernel": theta}, {"observation": np.ones((2, 4), np.float32)}, None, (), np.random.default_rng(1)
         )

@@ -82,5 +82,5 @@ def test_a_value_that_is_not_finite_is_named_with_its_branch() -> None:
     q_values = np.zeros((2, 3, 5), np.float32)
     q_values[1, 2, 4] = np.inf
     policy = Policy(lambda *_: q_values, Explorer(all_legal=np.ones((3, 5), bool)))
-    with pytest.raises(NotFiniteError, match=r"^environment 1: Q of action 2, 4 is inf, which is not finite"):
+    with pytest.raises(NotFiniteError, match=r"^Q of action 2, 4 of environment 1 is inf, which is not finite"):
         policy({}, {}, None, (), np.random.default_rng(0))

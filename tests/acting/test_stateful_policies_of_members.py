@@ -137,5 +137,5 @@ def test_another_member_whose_values_are_not_finite_is_an_error_too() -> None:
 
     policy = MemberPolicy(poisoned, Ensemble(size=MEMBERS, acting="member"), Explorer(GREEDY, 2))
     observation = {"observation": np.zeros((2, 1), np.float32)}
-    with pytest.raises(NotFiniteError, match="environment 0: Q of action 2 is nan"):
+    with pytest.raises(NotFiniteError, match="Q of action 2 of environment 0 is nan"):
         policy({}, observation, None, (np.array([4, 4]),), np.random.default_rng(1))

@@ -131,7 +131,7 @@ def test_a_count_on_the_command_line_that_contradicts_the_cluster_is_refused(
         (
             cluster(worker=3).tf_config(),
             ("learner.strategy=multi_worker", "learner.updates_per_call=6"),
-            "tiny.toml: learner.batch_size = 16 can't be divided evenly among the 3 parts",
+            "TF_CONFIG (learner.workers) and tiny.toml: learner.batch_size = 16 can't be divided evenly",
         ),
     ],
 )
@@ -176,7 +176,7 @@ def test_the_command_refuses_before_tensorflow_and_any_directory(
         (
             cluster(worker=3).tf_config(),
             ("learner.strategy=multi_worker", "learner.updates_per_call=6"),
-            "configuration: learner.batch_size = 16 can't be divided evenly among the 3 parts",
+            "TF_CONFIG (learner.workers) and configuration: learner.batch_size = 16 can't be divided evenly",
         ),
     ],
 )

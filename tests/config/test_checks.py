@@ -216,7 +216,7 @@ def test_a_temperature_of_zero_is_refused_whatever_the_decay() -> None:
 def test_a_minimum_that_whole_blocks_cannot_hold_is_refused() -> None:
     line = refusal("replay.capacity=1000", "replay.min_size=1000", "replay.block_size=128")
     assert line == (
-        "configuration: replay.min_size = 1000 needs 8 blocks of replay.block_size = 128, "
+        "override: replay.min_size = 1000 needs 8 blocks of replay.block_size = 128, "
         "and replay.capacity = 1000 holds 7: learning would never start"
     )
 
@@ -225,7 +225,7 @@ def test_what_whole_blocks_cannot_hold_on_every_server_is_refused() -> None:
     blocks = ("replay.block_size=64", "replay.shards=4", "learner.batch_size=64")
     from_mapping({}, [*blocks, "replay.capacity=256", "replay.min_size=1"])
     assert refusal(*blocks, "replay.capacity=255", "replay.min_size=1") == (
-        "configuration: replay.block_size = 64 for each of replay.shards = 4 is more than replay.capacity = 255"
+        "override: replay.block_size = 64 for each of replay.shards = 4 is more than replay.capacity = 255"
     )
 
 
@@ -249,7 +249,7 @@ def test_an_actors_error_has_neither_munchausens_bonus_nor_its_soft_value() -> N
 )
 def test_an_ensemble_that_cannot_be_is_refused(edges: str, line: str) -> None:
     overrides = ("ensemble.size=3", "ensemble.data=partition", f"ensemble.partition_edges={edges}")
-    assert refusal(*overrides) == f"configuration: ensemble.partition_edges = {line}"
+    assert refusal(*overrides) == f"override: ensemble.partition_edges = {line}"
 
 
 IN_TURN = ("replay.backend=in_graph", "learner.schedule=alternate")

@@ -4,6 +4,7 @@ import tomllib
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
@@ -66,3 +67,30 @@ def test_any_file_gives_a_configuration_or_one_clear_line(tmp_path_factory: Any,
     except ConfigError as error:
         assert len(str(error).splitlines()) == 1
         assert str(error).startswith(f"{file}: ")
+
+
+CONTRADICTION = "exploration.end = 0.9 is more than exploration.start = 0.5"
+
+
+@pytest.mark.parametrize(
+    ("values", "overrides", "options", "begins"),
+    [
+        ({}, ["exploration.start=0.5", "exploration.end=0.9"], {}, "override"),
+        ({"exploration": {"start": 0.2, "end": 0.1}}, ["exploration={start=0.5, end=0.9}"], {}, "override"),
+        ({"exploration": {"start": 0.5}}, ["exploration.end=0.9"], {}, "override (exploration.end) and a.toml"),
+        ({"exploration": {"end": 0.9}}, ["exploration.start=0.5"], {}, "override (exploration.start) and a.toml"),
+        ({"exploration": {"start": 0.5, "end": 0.9}}, ["seed=3"], {}, "a.toml"),
+        ({}, ["exploration.start=0.5", "exploration.end=0.9"], {"exploration.end": "--end"}, "--end and override"),
+    ],
+)
+def test_a_contradiction_names_all_that_gave_its_keys(
+    values: dict[str, Any], overrides: list[str], options: dict[str, str], begins: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        from_mapping(values, overrides, "a.toml", options=options)
+    assert str(caught.value) == f"{begins}: {CONTRADICTION}"
+
+
+def test_a_contradiction_with_a_default_is_the_overrides_alone() -> None:
+    with pytest.raises(ConfigError, match=r"^override: exploration\.end = 0\.05 is more than exploration\.start = 0"):
+        from_mapping({"seed": 3}, ["exploration.start=0.01"], "a.toml")

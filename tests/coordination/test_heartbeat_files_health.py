@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import tfdqn, write_config
+from tests.support.run_files import finished_run
+from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
 from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.config.toml import dump
 from tfdqn.coordination import heartbeat_files
 from tfdqn.coordination.heartbeat_files import VARIABLE, heartbeat_of_command, read_heartbeat, write_heartbeat
 
@@ -148,3 +151,23 @@ def test_training_is_well_from_its_beginning(folder: Path, tmp_path: Path, capsy
     with tfdqn(tmp_path, "train", config, environment={VARIABLE: str(folder)}) as process:
         process.until(lambda: main.main(["health"]) == 0, "heartbeat")
         assert f"train: running (process {process.pid})" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [(), ("actor", "--index", "1")])
+def test_a_run_that_has_finished_is_well(
+    arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = finished_run(tmp_path / "run", tiny(), [20.0], 20.0)
+    said = (0, [f"{run.path} has finished: 1,200 environment steps were taken"])
+    assert health(capsys, *arguments, "--run-dir", str(run.path)) == said
+    run.heartbeats.mkdir(parents=True)
+    heartbeat = run.heartbeats / "actor-1.json"
+    write_heartbeat(heartbeat, str(ACTOR), "at work", 1.0)
+    alive = (0, [f"actor 1: at work (process {os.getpid()})"])
+    assert health(capsys, *arguments, "--run-dir", str(run.path)) == alive
+    change_heartbeat(heartbeat, seconds=-100, monotonic_seconds=-100)  # of one that was killed
+    assert health(capsys, *arguments, "--run-dir", str(run.path)) == said
+    run.config_file.write_text(dump(tiny("stop.env_steps=9_000")))  # to be trained further
+    assert health(capsys, *arguments, "--run-dir", str(run.path))[0] == 1
+    run.summary_file.unlink()
+    assert health(capsys, *arguments, "--run-dir", str(run.path))[0] == 1

@@ -66,3 +66,35 @@ def test_an_attribute_that_a_whole_tensorflow_has_is_missing_from_an_incomplete_
 )
 def test_errors_of_other_causes_are_left_alone(code: str) -> None:
     assert why_no_tensorflow(error_of(code)) == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "is_incomplete"),
+    [
+        ("raise FileNotFoundError('api.so')", True),
+        ("raise NameError('tf_export')", True),
+        ("raise MemoryError", False),
+        ("raise KeyboardInterrupt", False),
+        ("raise OSError(24, 'Too many open files')", False),
+        ("raise ImportError('libtf.so: cannot map the segment: Cannot allocate memory', name='tensorflow')", False),
+    ],
+)
+def test_an_error_while_tensorflow_is_imported_is_of_its_files_unless_of_the_machine_or_the_user(
+    code: str, is_incomplete: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    try:
+        exec(code, {"__name__": "tensorflow.python"})
+    except BaseException as error:
+        assert (why_no_tensorflow(error) != "") is is_incomplete
+
+
+def test_cuda_libraries_that_are_installed_are_installed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [object()]
+    monkeypatch.setattr(
+        "importlib.metadata.distributions", lambda **named: found * (named["name"] == "nvidia-cudnn-cu12")
+    )
+    error = ImportError("no", name="tensorflow.python")
+    assert why_no_tensorflow(error).endswith('--force-reinstall "tensorflow[and-cuda]==2.15.1"')
+    found.clear()
+    assert why_no_tensorflow(error).endswith('--force-reinstall "tensorflow==2.15.1"')

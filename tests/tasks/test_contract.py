@@ -8,7 +8,7 @@ from gymnasium import spaces
 
 from tfdqn.config import Task
 from tfdqn.errors import NotFiniteError, TaskError
-from tfdqn.tasks import contract
+from tfdqn.tasks import contract, promise
 from tfdqn.tasks.registry import make_task
 
 FLOATS = spaces.Box(-10, 10, (4,))
@@ -172,7 +172,7 @@ def test_what_environments_tell_beside_is_nobodys_trouble():
 
 
 def test_floats_beyond_their_bounds_are_warned_of_once(caplog, monkeypatch):
-    monkeypatch.setattr(contract, "_warned", set())
+    monkeypatch.setattr(promise, "_warned", set())
     for _ in range(2):
         step = stepped(odd(FLOATS, FOUR, spoil=observes(np.array([0, 0, 0, 10.5], np.float32)), at=0))
         assert (step.observation["observation"][:, 3] == 10.5).all()
@@ -182,7 +182,7 @@ def test_floats_beyond_their_bounds_are_warned_of_once(caplog, monkeypatch):
 
 
 def test_floats_beyond_their_bounds_by_rounding_are_no_news(caplog, monkeypatch):
-    monkeypatch.setattr(contract, "_warned", set())
+    monkeypatch.setattr(promise, "_warned", set())
     stepped(odd(FLOATS, FOUR, spoil=observes(np.nextafter(np.full(4, 10, np.float32), np.float32(11)))))
     assert not caplog.records
 
@@ -217,3 +217,48 @@ def test_a_breach_in_a_process_of_its_own_is_the_same_line_and_prints_nothing(ca
     finally:
         batched.close()
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("at", "place"), [(0, "reset"), (1, "step 1"), (5, "step 5"), (16, "step 16"), (17, "step 17")]
+)
+def test_the_warning_names_the_first_step_beyond_the_bounds(at, place, caplog, monkeypatch):
+    monkeypatch.setattr(promise, "_warned", set())
+    wide = np.full(50_000 if at == 5 else 4, 0.25, np.float32)  # of large arrays, only a few steps are kept
+    if at == 0:
+        stepped(odd(FLOATS, FOUR * 44), steps=20)
+    else:
+        stepped(odd(spaces.Box(-10, 10, wide.shape), wide, spoil=observes(wide * 44), at=at), steps=33)
+    (record,) = caplog.records
+    assert f"Odd-v0, environment 0, {place}: observation[0] is 11, beyond the bounds" in record.getMessage()
+
+
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_keys_that_a_space_does_not_declare_are_warned_of_once(vectorization, caplog, monkeypatch):
+    monkeypatch.setattr(contract, "_warned", set())
+    space = spaces.Dict({"a": FLOATS, "b": spaces.Tuple([spaces.Dict({"c": FLOATS})])})
+    given = {"a": FOUR, "b": ({"c": FOUR, "speed": 3},), "time": 1.0}
+    for _ in range(2):
+        task = odd(space, given, vectorization=vectorization)
+        try:
+            assert sorted(stepped(task).observation) == ["a", "b_0_c"]
+        finally:
+            task.close()
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    said = "the observation has time, b_0_speed, which its space doesn't declare: left out"
+    assert record.getMessage() == f"tests.support.toy_environments:Odd-v0: {said}"
+
+
+def test_a_mask_in_the_observation_is_declared(caplog):
+    task = make_task(
+        Task(
+            id="tests.support.toy_environments:Masked-v0",
+            num_envs=2,
+            action_masks=True,
+            action_mask_source="observation",
+            kwargs={"places": "observation"},
+        )
+    )
+    task.reset(seed=0)
+    assert not caplog.records

@@ -10,9 +10,11 @@ from gymnasium.vector.utils import batch_space
 from tfdqn.config import Task
 from tfdqn.errors import NotFiniteError, TaskError, UserError
 from tfdqn.task_spec import TaskSpec, discrete
+from tfdqn.tasks import contract
 from tfdqn.tasks.adapters.learning_signal import LearningSignal
 from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.contract import Contract
 from tfdqn.tasks.observations import observation_specs
 
 FLOATS = spaces.Box(-10, 10, (4,))
@@ -76,3 +78,14 @@ def test_a_vector_versions_first_answer_is_one_of_gymnasiums_form(answer, says, 
     monkeypatch.setattr(Own, "reset", lambda self, **kwargs: answer)
     with pytest.raises(TaskError, match=f"Own-v0, reset: {says}"):
         BatchedTask(lambda: Own(FLOATS, [FOUR, FOUR]), spec, Restarts(), LearningSignal(Task())).reset(seed=0)
+
+
+def test_keys_that_its_space_does_not_declare_are_warned_of_but_for_a_mask(caplog, monkeypatch):
+    monkeypatch.setattr(contract, "_warned", set())
+    space, given = spaces.Dict({"a": FLOATS}), {"a": [FOUR, FOUR], "action_mask": np.ones((2, 2), np.int8)}
+    spec = TaskSpec(id="Own-v0", observation=observation_specs(space), actions=discrete(2), action_masks=True)
+    Contract(space, spec, 2).reset((given, {}))
+    assert not caplog.records
+    for _ in range(2):
+        Contract(space, spec, 2).reset((given | {"time": [1, 2]}, {}))
+    assert caplog.messages == ["Own-v0: the observation has time, which its space doesn't declare: left out"]

@@ -93,7 +93,7 @@ def test_what_came_before_an_environment_failed_is_saved_and_goes_on(tmp_path):
 def test_an_evaluation_whose_environment_fails_leaves_what_was_learned(tmp_path):
     """The four that act never come to their thousandth step, those that are evaluated do."""
     config = tiny(*failing(tmp_path, at=900, ends_at=1_000), "evaluation.episodes=1", "learner.schedule=overlap")
-    with pytest.raises(EnvironmentFailedError, match=r"step 900, environment 0: .*; saved at"):
+    with pytest.raises(EnvironmentFailedError, match=r"environment 0, step 900: .*; saved at"):
         train(config, tmp_path / "run")
     assert latest(tmp_path / "run").counters.train_steps > 0
     assert not (tmp_path / "run" / "best").exists()

@@ -19,7 +19,7 @@ from tfdqn.networks.noise import Noise
 from tfdqn.networks.own_parts import own_advice
 from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.contract import is_finite
+from tfdqn.tasks.promise import is_finite
 from tfdqn.types import LegalActions, Observation, PolicyState, Rng, Weights
 
 # (weights by canonical name, observation, legal actions bool[B, A] or None, generator for noisy layers or None) →
@@ -125,7 +125,7 @@ def check_finite(q_values: np.ndarray, own_parts: str = "") -> None:
         place = np.argwhere(~np.isfinite(q_values))[0]
         environment, *action = (int(index) for index in place)
         raise NotFiniteError(
-            f"environment {environment}: Q of action {', '.join(map(str, action))} is {q_values[tuple(place)]}, "
+            f"Q of action {', '.join(map(str, action))} of environment {environment} is {q_values[tuple(place)]}, "
             f"which is not finite; {own_advice(own_parts)}scale the task's observations and rewards, or lower "
             "optimizer.learning_rate"
         )

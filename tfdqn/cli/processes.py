@@ -125,13 +125,21 @@ def health(
     within: Within = _DEAD_AFTER_SECONDS,
     task: FormerIndex = None,
 ) -> None:
-    """Check that processes on this host are alive. The exit status is 0 if all are, else 1."""
+    """Check that processes on this host are alive. The exit status is 0 if all are or the run has finished, else 1."""
     from tfdqn.coordination.heartbeat_files import health_of, health_of_all
     from tfdqn.storage.run_directory import RunDir
 
-    folder = None if run_dir is None else RunDir(run_dir).begun().heartbeats
+    run = None if run_dir is None else RunDir(run_dir).begun()
+    folder = None if run is None else run.heartbeats
     index = (task or 0) if index is None else index
     found = health_of_all(folder, within) if role is None else [health_of(ProcessId(role, index), folder, within)]
+    is_well = all(each.is_well for each in found)
+    if run is not None and not is_well:
+        from tfdqn.launch.inspector import why_finished  # late: slow to import
+
+        if why := why_finished(run):
+            typer.echo(f"{run.path} has finished: {why}")
+            return
     for each in found:
         typer.echo(each.line)
-    raise typer.Exit(not all(each.is_well for each in found))
+    raise typer.Exit(not is_well)

@@ -21,8 +21,8 @@ def list_or_check(
         list[str] | None,
         typer.Argument(
             metavar="[PATTERN]",
-            help="list only ids that contain this text or match this pattern, such as 'Cart*'; with --check: task keys "
-            "to override, such as task.num_envs=4",
+            help="list only tasks whose id contains PATTERN or, with wildcards such as 'Cart*', whose whole id matches "
+            "it; case is ignored. With --check: task keys to override, such as task.num_envs=4",
             show_default=False,
         ),
     ] = None,

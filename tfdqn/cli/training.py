@@ -29,8 +29,8 @@ def train_one(config: Path, overrides: Sequence[str], run_dir: Path | None, prof
     toml.require_once(overrides)
     unused: dict[str, str] = {}
     file = toml.decoded(toml.content(config), str(config))
-    given = [*overrides, *cluster_overrides(named)]
-    resolved = toml.from_mapping(file, given, str(config), say_on_stderr, unused)
+    given, by_cluster = [*overrides, *cluster_overrides(named)], dict.fromkeys(cluster_keys(named), VARIABLE)
+    resolved = toml.from_mapping(file, given, str(config), say_on_stderr, unused, options=by_cluster)
     cluster = cluster_for(resolved, named)
     for line in [] if cluster is None else [doubt(cluster), *unused_values(file, cluster)]:
         if line:

@@ -20,7 +20,10 @@ class Acting(Section, frozen=True, kw_only=True):
     ] = "local"
     device: Annotated[
         Literal["auto", "cpu", "gpu"],
-        doc("where the process that learns computes Q for acting, beyond NumPy; auto: a GPU if central, else the CPU"),
+        doc(
+            "where the learner's process computes Q-values for acting and evaluation, if by TensorFlow; auto: the last "
+            "GPU for central inference, else the CPU"
+        ),
     ] = "auto"
     most_envs_per_inference: Annotated[
         int,

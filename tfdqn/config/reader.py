@@ -17,11 +17,8 @@ from tfdqn.config.checks import contradiction, unused_keys, without
 from tfdqn.config.fields import kinds
 from tfdqn.config.schema import Config, keys
 from tfdqn.config.user_modules import import_user_module
-from tfdqn.config.wording import shown
+from tfdqn.config.wording import described, keys_in, shown
 from tfdqn.errors import ConfigError
-
-# The largest count that is exact in a double. A message mentions this bound only for a value above it.
-LARGEST_COUNT = 2**53
 
 
 def read(
@@ -50,7 +47,7 @@ def read(
     reader = _Reader(origin, overridden or {}, say)
     config: Config = reader.without_unused_keys(reader.section(Config, values, ""), unused)
     if problem := contradiction(config):
-        reader.fail("", problem)
+        reader.fail_together(problem, values)
     return config
 
 
@@ -86,10 +83,22 @@ class _Reader:
     def fail(self, path: str, problem: str) -> NoReturn:
         raise ConfigError(self._line(path, problem))
 
+    def fail_together(self, problem: str, values: Mapping[str, Any]) -> NoReturn:
+        """Raises ConfigError for keys that contradict each other; the line begins with what gave them.
+
+        Keys at their defaults are neither overridden nor in `values`.
+        """
+        named = keys_in(problem)
+        overridden = [key for key in named if self._is_overridden(key)]
+        if not overridden:
+            self.fail("", problem)
+        is_in_file = any(_has(values, key) for key in named if key not in overridden)
+        givers = " and ".join(dict.fromkeys(map(self._given_by, overridden)))
+        also = f" ({' and '.join(overridden)}) and {self._origin}" if is_in_file else ""
+        raise ConfigError(_as_line(f"{givers}{also}: {problem}"))
+
     def _line(self, path: str, problem: str) -> str:
-        # A key or a path may hold line breaks and control characters of its own.
-        line = " ".join(f"{self._given_by(path) or self._origin}: {problem}".split())
-        return "".join(each if each.isprintable() else "?" for each in line)
+        return _as_line(f"{self._given_by(path) or self._origin}: {problem}")
 
     def _given_by(self, path: str) -> str:
         """What overrides the key at `path`, or a key that contains it or is contained in it; "": nothing does."""
@@ -197,7 +206,7 @@ class _Reader:
             if "names" in extra:
                 self._fail_literal(path, value, extra["names"], f', or one of your own, "{extra["example"]}"')
             self.fail(
-                path, f"{path} = {shown(value)}: must be {_described(allowed, value)}{_as_whole(leaf_type, value)}"
+                path, f"{path} = {shown(value)}: must be {described(allowed, value)}{_as_whole(leaf_type, value)}"
             )
 
     def _fail_literal(self, path: str, value: Any, allowed: Iterable[str], or_else: str = "") -> NoReturn:
@@ -211,6 +220,19 @@ class _Reader:
         meant = f' (did you mean "{elsewhere[0]}"?)' if elsewhere else did_you_mean(str(key), allowed)
         where = f"the keys of [{section}] are" if section else "the keys and sections are"
         self.fail(path, f"{path} is not a key{meant}; {where}: {', '.join(allowed)}")
+
+
+def _as_line(text: str) -> str:
+    """`text` on one line: a key or a path may hold line breaks and control characters of its own."""
+    line = " ".join(text.split())
+    return "".join(each if each.isprintable() else "?" for each in line)
+
+
+def _has(values: Mapping[str, Any], path: str) -> bool:
+    """Whether a nested mapping has the key at a dotted path."""
+    section, _, key = path.rpartition(".")
+    table = values.get(section)
+    return isinstance(table, Mapping) and key in table
 
 
 def _unwritable(value: Any, name: str) -> str | None:
@@ -248,29 +270,6 @@ def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= each <= "\udfff" for each in text)
 
 
-def _described(allowed: inspect.Type, value: Any = None) -> str:
-    """What a type allows, in words that follow "must be"; `value` is the one that it doesn't allow."""
-    match allowed:
-        case inspect.BoolType():
-            return "true or false"
-        case inspect.IntType():
-            is_too_large = isinstance(value, int) and value > LARGEST_COUNT
-            return "a whole number" + _bounds(allowed, is_too_large)
-        case inspect.FloatType():
-            return "a number" + _bounds(allowed)
-        case inspect.StrType():
-            return "text in quotes" + (", not empty" if allowed.min_length else "")
-        case inspect.VarTupleType():
-            return f"a list, each element of which is {_described(allowed.item_type)}"
-        case inspect.DictType():
-            return "a table"
-        case inspect.UnionType():
-            present = [each for each in allowed.types if not isinstance(each, inspect.NoneType)]
-            may_be_left_out = len(present) < len(allowed.types)
-            return " or ".join(map(_described, present)) + (", or be left out" if may_be_left_out else "")
-    raise NotImplementedError(f"the configuration uses {allowed}, which reader.py can't describe")
-
-
 def _as_whole(leaf_type: Any, value: Any) -> str:
     """ ": write 100_000" for 1e5, a float in TOML, where that whole number is allowed; else ""."""
     if not isinstance(value, float) or not value.is_integer():
@@ -279,16 +278,3 @@ def _as_whole(leaf_type: Any, value: Any) -> str:
         return f": write {msgspec.convert(int(value), leaf_type):_}"
     except msgspec.ValidationError:
         return ""
-
-
-def _bounds(number: inspect.IntType | inspect.FloatType, is_too_large: bool = False) -> str:
-    """The bounds of a number, such as " from 1 to 16"; `is_too_large`: the value is above the largest count."""
-    if number.ge is not None and number.le is not None and (number.le != LARGEST_COUNT or is_too_large):
-        return f" from {_figure(number.ge)} to {_figure(number.le)}"
-    bounds = {"at least": number.ge, "above": number.gt, "below": number.lt, "at most": number.le}
-    stated = [f"{word} {_figure(each)}" for word, each in bounds.items() if each not in (None, LARGEST_COUNT)]
-    return " " + " and ".join(stated) if stated else ""
-
-
-def _figure(bound: float | None) -> str:
-    return str(bound) if isinstance(bound, int) else f"{bound:g}"

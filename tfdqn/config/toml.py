@@ -21,12 +21,14 @@ from tfdqn.config.wording import shown
 from tfdqn.errors import ConfigError, as_path, of_type
 from tfdqn.system.before_tensorflow import use_onednn
 
+Lines = MutableMapping[str, str]  # a line about each key
+
 
 def load(
     path: Path | str,
     overrides: Sequence[str] = (),
     say: Callable[[str], None] = lambda line: None,
-    unused: MutableMapping[str, str] | None = None,
+    unused: Lines | None = None,
     options: Mapping[str, str] | None = None,
 ) -> Config:
     """The configuration in the file at `path`, with overrides such as "agent.n_step=3" applied.
@@ -61,10 +63,7 @@ def content(path: Path | str) -> bytes:
 
 
 def parse(
-    text: bytes,
-    overrides: Sequence[str] = (),
-    origin: str = "configuration",
-    unused: MutableMapping[str, str] | None = None,
+    text: bytes, overrides: Sequence[str] = (), origin: str = "configuration", unused: Lines | None = None
 ) -> Config:
     """Reads a configuration as `load` does, from a file's content; error messages begin with `origin`."""
     return from_mapping(decoded(text, origin), overrides, origin, unused=unused)
@@ -95,7 +94,7 @@ def from_mapping(
     overrides: Sequence[str] = (),
     origin: str = "configuration",
     say: Callable[[str], None] = lambda line: None,
-    unused: MutableMapping[str, str] | None = None,
+    unused: Lines | None = None,
     option: str = "override",
     options: Mapping[str, str] | None = None,
 ) -> Config:
@@ -148,13 +147,15 @@ def with_changed_task(config: Config, overrides: Sequence[str], origin: str, opt
     return from_mapping(msgspec.to_builtins(config), overrides, origin, option=option)
 
 
-def checked(config: Config, overrides: Sequence[str] = (), unused: MutableMapping[str, str] | None = None) -> Config:
+def checked(
+    config: Config, overrides: Sequence[str] = (), unused: Lines | None = None, option: str = "override"
+) -> Config:
     """Checks a configuration as `load` does; one that was built in Python has not been checked."""
     try:
         values = values_of(config)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"configuration: {error}") from None
-    return from_mapping(values, overrides, unused=unused)
+    return from_mapping(values, overrides, unused=unused, option=option)
 
 
 def dump(config: Config) -> str:

@@ -1,10 +1,15 @@
-"""How messages write values and keys."""
+"""How messages write values, keys and what is allowed."""
 
 import datetime
 import re
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
+
+from msgspec import inspect
+
+# The largest count that is exact in a double. A message mentions this bound only for a value above it.
+LARGEST_COUNT = 2**53
 
 
 def shown(value: Any) -> str:
@@ -28,6 +33,47 @@ def either(values: Sequence[object]) -> str:
 def with_values(config: Any, line: str) -> str:
     """`line`, with each key in angle brackets, <stop.env_steps>, replaced by "stop.env_steps = 500000"."""
     return re.sub(r"<([\w.]+)>", lambda key: f"{key[1]} = {_value(attrgetter(key[1])(config))}", line)
+
+
+def keys_in(line: str) -> list[str]:
+    """The dotted keys that a line names, each once: "stop.env_steps = 5 with agent.n_step = 3" names two."""
+    return list(dict.fromkeys(re.findall(r"\b[a-z]+\.[a-z][a-z0-9_]*\b", line)))
+
+
+def described(allowed: inspect.Type, value: Any = None) -> str:
+    """What a type allows, in words that follow "must be"; `value` is the one that it doesn't allow."""
+    match allowed:
+        case inspect.BoolType():
+            return "true or false"
+        case inspect.IntType():
+            is_too_large = isinstance(value, int) and value > LARGEST_COUNT
+            return "a whole number" + _bounds(allowed, is_too_large)
+        case inspect.FloatType():
+            return "a number" + _bounds(allowed)
+        case inspect.StrType():
+            return "text in quotes" + (", not empty" if allowed.min_length else "")
+        case inspect.VarTupleType():
+            return f"a list, each element of which is {described(allowed.item_type)}"
+        case inspect.DictType():
+            return "a table"
+        case inspect.UnionType():
+            present = [each for each in allowed.types if not isinstance(each, inspect.NoneType)]
+            may_be_left_out = len(present) < len(allowed.types)
+            return " or ".join(map(described, present)) + (", or be left out" if may_be_left_out else "")
+    raise NotImplementedError(f"the configuration uses {allowed}, which reader.py can't describe")
+
+
+def _bounds(number: inspect.IntType | inspect.FloatType, is_too_large: bool = False) -> str:
+    """The bounds of a number, such as " from 1 to 16"; `is_too_large`: the value is above the largest count."""
+    if number.ge is not None and number.le is not None and (number.le != LARGEST_COUNT or is_too_large):
+        return f" from {_figure(number.ge)} to {_figure(number.le)}"
+    bounds = {"at least": number.ge, "above": number.gt, "below": number.lt, "at most": number.le}
+    stated = [f"{word} {_figure(each)}" for word, each in bounds.items() if each not in (None, LARGEST_COUNT)]
+    return " " + " and ".join(stated) if stated else ""
+
+
+def _figure(bound: float | None) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 def _value(value: Any) -> str:

@@ -155,7 +155,7 @@ class Inspector:
         run = self._run
         if run is None or any(map(holder_of, (run.lock_file, run.supervisor_lock_file))):
             return False
-        return _reason(run, _newest(run)) != ""
+        return why_finished(run) != ""
 
     def _ask(self) -> tuple[Inspection | None, str]:
         """(the learner's answer, why there is none)."""
@@ -238,18 +238,19 @@ def run_report(run: RunDir) -> RunReport:
     return RunReport(
         path=str(run.path),
         total_env_steps=run.config().stop.env_steps,
-        reason=_reason(run, newest),
+        reason=why_finished(run),
         checkpoint=None if newest is None else _report(newest),
         evaluations=_evaluations(run),
         heartbeats=tuple(sorted(heartbeats, key=lambda each: (each.name.partition(" ")[0], len(each.name), each.name))),
     )
 
 
-def _reason(run: RunDir, newest: Checkpoint | None) -> str:
-    """Why the run has finished; "" if it hasn't."""
+def why_finished(run: RunDir) -> str:
+    """Why the run has finished; "" if it hasn't, or has been trained further since. Raises as `run_report`."""
     summary = read_summary(run.summary_file)
     if summary is None:
         return ""
+    newest = _newest(run)
     is_over = newest is None or still_stands(summary, run.config(), newest.counters, has_evaluator=False)
     return summary.reason if is_over else ""
 

@@ -16,6 +16,8 @@ def why_no_tensorflow(error: BaseException) -> str:
     Args:
       error: has ended a command.
     """
+    if not _may_be_of_files(error):
+        return ""
     package = sys.modules.get(_NAME)
     is_whole = hasattr(package, "__version__")  # without it a folder, of which the rest is missing
     if isinstance(error, ImportError):
@@ -35,14 +37,24 @@ def why_no_tensorflow(error: BaseException) -> str:
     )
 
 
+def _may_be_of_files(error: BaseException) -> bool:
+    """Whether missing files may cause such an error: not if memory is short, a disk fails or the user interrupts."""
+    if isinstance(error, OSError):
+        return isinstance(error, FileNotFoundError)
+    is_short = isinstance(error, MemoryError) or "Cannot allocate memory" in str(error)  # of a library: an ImportError
+    return isinstance(error, Exception) and not is_short
+
+
 def _is_inside(module: object) -> bool:
     """Whether a module of this name is TensorFlow or a part of it."""
     return str(module).partition(".")[0] == _NAME
 
 
 def _requirement() -> str:
-    """TensorFlow as pip takes it, in the version that tfdqn needs."""
+    """TensorFlow as pip takes it, in the version that tfdqn needs; with CUDA's libraries if they are installed."""
     from importlib import metadata  # late: slow to import
 
+    has_cuda = any(metadata.distributions(name="nvidia-cudnn-cu12"))
+    begins = f"{_NAME}[and-cuda]==" if has_cuda else f"{_NAME}=="
     needed = metadata.requires(__name__.partition(".")[0]) or []
-    return next(each for each in needed if each.startswith(f"{_NAME}=="))
+    return next(each.partition(";")[0].strip() for each in needed if each.startswith(begins))

@@ -18,6 +18,7 @@ from tfdqn.tasks.adapters.legal_actions import batched_masks
 from tfdqn.tasks.adapters.restarts import FAILURE, TRACEBACK, Restarts
 from tfdqn.tasks.contract import Contract
 from tfdqn.tasks.failures import failure_line
+from tfdqn.tasks.promise import place
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 from tfdqn.tasks.suites.processes import Processes
 from tfdqn.types import Observation, Step
@@ -201,7 +202,7 @@ class BatchedTask:
         """bool[E]: the environments that have failed. Raises EnvironmentFailedError if no restart is left for one."""
         failed = np.array([failure is not None for failure in info[FAILURE]])
         for index in np.flatnonzero(failed):
-            line = f"{self._where()}, environment {index}: {info[FAILURE][index]}"
+            line = f"{self._where(index)}: {info[FAILURE][index]}"
             self._restarts.use(EnvironmentFailedError(line, info[TRACEBACK][index]))
         return failed
 
@@ -224,9 +225,9 @@ class BatchedTask:
         self._batches += 1
         return derived_seed(self._seed, "environments made anew", self._batches)
 
-    def _where(self) -> str:
-        """The task and the step, for errors."""
-        return f"{self.spec.id}, {f'step {self._steps}' if self._steps else 'reset'}"
+    def _where(self, environment: int | None = None) -> str:
+        """The task, the environment if it is one, and the step, for errors."""
+        return place(self.spec.id, self._steps, environment)
 
 
 def as_picture(drawn: Any) -> np.ndarray:

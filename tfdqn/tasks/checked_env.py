@@ -10,8 +10,9 @@ from gymnasium import Space, spaces
 from tfdqn.errors import TaskError
 from tfdqn.tasks.adapters.learning_signal import LIVES
 from tfdqn.tasks.adapters.legal_actions import MaskReader, MaskSource, without_masks
-from tfdqn.tasks.contract import STEP, Breach, Promise, called, shown, unpacked
-from tfdqn.tasks.observations import flat_name, observation_specs
+from tfdqn.tasks.contract import STEP, UNDECLARED, unpacked
+from tfdqn.tasks.observations import flat_name, observation_specs, undeclared_keys
+from tfdqn.tasks.promise import Breach, Promise, called, shown
 
 _FLOATS, _BOOLEANS = (float, np.float64, np.float32), (bool, np.bool_)
 
@@ -21,7 +22,8 @@ class CheckedEnv(gymnasium.Wrapper):
 
     The arrays are copies because an environment may reuse one array for all steps, while gymnasium keeps what it was
     given: in the frames of a stack, and until all environments of a batch have been stepped. Of `info` only the mask
-    and the lives are passed on, if they are asked for.
+    and the lives are passed on, if they are asked for; after a reset with a seed also the
+    names of what the observation has beside its space.
 
     Args:
       env: one environment, its observations not stacked.
@@ -54,7 +56,10 @@ class CheckedEnv(gymnasium.Wrapper):
         answer = self.env.reset(seed=seed, options=options)
         try:
             observation, info = unpacked("reset", answer, ("observation", "info"))
-            return self._read(observation), self._passed_on(observation, info, False) if self._passes_on else {}
+            passed = self._passed_on(observation, info, False) if self._passes_on else {}
+            if self._steps == 0 and (undeclared := undeclared_keys(self.env.observation_space, observation)):
+                passed[UNDECLARED] = ", ".join(undeclared)
+            return self._read(observation), passed
         except Breach as breach:
             raise breach.error(self._task_id, self._steps, self._index) from None
 

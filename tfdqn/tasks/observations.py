@@ -1,6 +1,6 @@
 """gymnasium's observation spaces → the arrays of a `TaskSpec`, by flat names."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
@@ -54,6 +54,20 @@ def leaves(
         _refuse(name or "observation", space, "it is empty")
     for key, part in space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces):
         yield from leaves(part, flat_name(name, key), (*path, key))
+
+
+def undeclared_keys(space: Space[Any], observation: Any, name: str = "") -> list[str]:
+    """The flat names of what an observation has in its dicts and `space` doesn't declare."""
+    if isinstance(space, spaces.Dict) and isinstance(observation, Mapping):
+        found = [flat_name(name, key) for key in observation if key not in space.spaces]
+        parts = [(key, part) for key, part in space.spaces.items() if key in observation]
+    elif isinstance(space, spaces.Tuple) and isinstance(observation, tuple | list):
+        found, parts = [], list(enumerate(space.spaces[: len(observation)]))
+    else:
+        return []
+    for key, part in parts:
+        found += undeclared_keys(part, observation[key], flat_name(name, key))
+    return found
 
 
 def observation_bytes(space: Space[Any]) -> int:

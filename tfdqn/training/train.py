@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from tfdqn.cluster.checks import cluster_for, cluster_overrides, given_keys, require_chief, unused_values
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import own_share, share_gpus
-from tfdqn.cluster.tf_config import Cluster
+from tfdqn.cluster.tf_config import VARIABLE, Cluster
 from tfdqn.config import Config, toml
 from tfdqn.config.headline import headline
 from tfdqn.config.user_modules import own_failures_are_one_line
@@ -77,7 +77,7 @@ def train(
     show, tell = on_progress or (lambda progress: None), say or (lambda line: None)
     named = cluster_of_environment()
     unused: dict[str, str] = {}
-    given, config = config, toml.checked(config, cluster_overrides(named), unused)
+    given, config = config, toml.checked(config, cluster_overrides(named), unused, VARIABLE)
     cluster = cluster_for(config, named)
     for line in [] if cluster is None else unused_values(_without_defaults(given), cluster):
         tell(f"warning: {line}")

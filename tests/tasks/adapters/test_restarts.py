@@ -63,7 +63,7 @@ def test_a_failure_is_one_line_with_the_step_the_place_and_what_the_task_said(
     with pytest.raises(EnvironmentFailedError) as caught:
         steps(task, 1)
     place = rf"Fails\._fail failed at /\S*/tests/support/odd_environments\.py:\d+: {said}"
-    assert re.fullmatch(f"{FAILS}, step 5, environment 0: {place}", str(caught.value))
+    assert re.fullmatch(f"{FAILS}, environment 0, step 5: {place}", str(caught.value))
     assert "tests/support/odd_environments.py" in caught.value.traceback and "_fail" in caught.value.traceback
     task.close()
     if isinstance(task._envs, Processes):
@@ -72,7 +72,7 @@ def test_a_failure_is_one_line_with_the_step_the_place_and_what_the_task_said(
 
 def test_a_failure_of_the_first_reset_is_one_too(tmp_path: Path) -> None:
     task = failing(how="reset", at=0)
-    with pytest.raises(EnvironmentFailedError, match=r"Fails-v0, reset, environment 0: .*: RuntimeError: no new"):
+    with pytest.raises(EnvironmentFailedError, match=r"Fails-v0, environment 0, reset: .*: RuntimeError: no new"):
         task.reset(seed=0)
     restarts = Restarts(1, say=lambda line: None)
     once = failing(restarts, how="reset", at=0, once=str(tmp_path / "once"))
@@ -89,7 +89,7 @@ def test_an_environment_is_made_anew_as_often_as_is_allowed_and_each_time_it_is_
         steps(task, 100)
     # Two fail together at the fifth step, and again together when each has begun anew.
     assert [re.sub(r"Fails\._fail failed at \S*:\d+: ", "", line) for line in said] == [
-        f"warning: {FAILS}, step {step}, environment {environment}: {GONE}: "
+        f"warning: {FAILS}, environment {environment}, step {step}: {GONE}: "
         f"the environment is restarted ({count} of task.restarts = 3)"
         for count, (step, environment) in enumerate([(5, 0), (5, 1), (11, 0)], start=1)
     ]

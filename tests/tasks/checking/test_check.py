@@ -254,3 +254,32 @@ def test_plays_that_fail_say_nothing_of_other_seeds(monkeypatch: pytest.MonkeyPa
     found = found_of("CartPole-v1")
     assert [each.verdict for each in found.findings if each.about == "another seed"] == ["no", "no", "no"]
     assert found.failures == ["failed"]
+
+
+def test_an_image_whose_wrapper_scales_it_and_not_its_space_is_noted(registered: Any) -> None:
+    space = spaces.Box(0, 255, (48, 48, 3), np.float32)
+    task_id = registered(Odd, space=space, observation=np.full(space.shape, 0.75, np.float32))
+    found = found_of(task_id, 5, max_episode_steps=3)
+    assert found.can_train and verdicts(found)["image"] == "note" and "reach only 0.75" in line(found, "image")
+    task_id = registered(Odd, space=space, observation=np.full(space.shape, 75, np.float32))
+    assert "image" not in verdicts(found_of(task_id, 5, max_episode_steps=3))
+
+
+def test_another_dtype_than_that_of_the_box_is_noted(registered: Any) -> None:
+    space = spaces.Dict({"a": spaces.Box(-2, 2, (2,)), "b": spaces.Box(0, 9, (2,), np.int32), "c": spaces.Discrete(3)})
+    given = {"a": np.array([0.5, 1.5]), "b": np.array([1, 2], np.int32), "c": np.int8(2)}
+    found = found_of(registered(Odd, space=space, observation=given), 5, max_episode_steps=3)
+    assert found.can_train and verdicts(found)["dtype"] == "note"
+    assert [each.found for each in found.findings if each.about == "dtype"] == [
+        'observation "a" is float64, and is converted to float32, as its Box says'
+    ]
+    wrong = found_of(registered(Odd, space=space, observation=given | {"b": np.array([1.5, 2.0])}), 5)
+    assert not wrong.can_train and "dtype" not in verdicts(wrong)
+    assert all('observation "b" is float64' in each for each in wrong.failures)
+
+
+def test_keys_that_a_dict_does_not_declare_are_noted(registered: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfdqn.tasks.contract._warned", set())
+    space = spaces.Dict({"a": spaces.Box(-2, 2, (2,))})
+    found = found_of(registered(Odd, space=space, observation={"a": TWO, "time": 3}), 5, max_episode_steps=3)
+    assert found.can_train and "the observation has time, which its space" in line(found, "warning")

@@ -3,7 +3,7 @@
 import pytest
 
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
-from tfdqn.tasks.checking.images import has_channels_first, of_images
+from tfdqn.tasks.checking.images import has_channels_first, of_images, of_scaled
 
 
 def said(*arrays: ArraySpec, largest: float = 255.0) -> list[str]:
@@ -81,3 +81,20 @@ def test_of_what_is_no_image_or_not_the_only_one_nothing_is_said() -> None:
     assert said(ArraySpec(shape=(84,), dtype="float32")) == []
     image = ArraySpec(shape=(3, 84, 84), dtype="uint8")
     assert said(image, ArraySpec(shape=(2,), dtype="float32")) == []
+
+
+def said_of_scaled(image: ArraySpec, largest: float) -> list[str]:
+    spec = TaskSpec(id="x", observation={"x": image}, actions=discrete(2))
+    return [each.found for each in of_scaled(spec, {"x": largest})]
+
+
+def test_an_image_that_is_scaled_already_is_said_with_the_bound_that_divides_it() -> None:
+    image = ArraySpec(shape=(84, 84, 3), dtype="float32", high=(255.0,), bounds=((0.0, 255.0),))
+    (line,) = said_of_scaled(image, 0.96)
+    assert line.startswith('numbers of observation "x" reach only 0.96, but networks divide them by 255')
+    assert said_of_scaled(image, 1.0) and "\n" not in line
+    for largest in (0.0, 1.5, 255.0):  # blank, or in use
+        assert said_of_scaled(image, largest) == []
+    assert said_of_scaled(ArraySpec(shape=(84, 84), dtype="float32", high=(2.0,)), 0.5) == []
+    assert said_of_scaled(ArraySpec(shape=(84, 84, 2), dtype="float32", high=(1.0, 255.0)), 0.5) == []
+    assert said_of_scaled(ArraySpec(shape=(128,), dtype="uint8", high=(255.0,)), 1.0) == []

@@ -12,8 +12,8 @@ from tfdqn.config import Config, Task
 from tfdqn.config.toml import with_changed_task
 from tfdqn.errors import UserError, counted
 from tfdqn.system.processors import available_cores
-from tfdqn.tasks.checking.findings import Finding, of_play, of_shapes, speed, transition_bytes
-from tfdqn.tasks.checking.images import of_images
+from tfdqn.tasks.checking.findings import Finding, of_dtypes, of_play, of_shapes, speed, transition_bytes
+from tfdqn.tasks.checking.images import of_images, of_scaled
 from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, own_traits, play_at_random
 from tfdqn.tasks.checking.suggestions import ENDLESS_STEPS, Suggestion, may_be_faster_in_processes, suggestions
 from tfdqn.tasks.registry import resolve_spec
@@ -68,7 +68,8 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
         if alone is not None and together is not None:
             trial.compare_seeds(alone, together)
             together = trial.play_to_an_end(alone, together)
-            findings += [*of_images(spec, together.largest), *of_play(alone, together, own.info)]
+            findings += [*of_images(spec, together.largest), *of_scaled(spec, together.largest_scaled)]
+            findings += [*of_dtypes(own.dtypes), *of_play(alone, together, own.info)]
         findings += trial.findings
         findings += [Finding("warning", "note", line) for line in dict.fromkeys(warned)]
     ended = [play for play in (alone, together) if play is not None]

@@ -1,10 +1,11 @@
 """Which observations are images, and what an environment has to change so that networks read its images rightly."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tfdqn.task_spec import ArraySpec, TaskSpec
 from tfdqn.tasks.checking.findings import Finding
 from tfdqn.tasks.observations import MAX_PIXEL
+from tfdqn.tasks.promise import called
 
 LARGE = 10.0  # an observed number or a reward above this is large: DQN's usual step sizes suit numbers near 1
 _MOST_CHANNELS = 16  # four RGB or RGBA frames, at most
@@ -47,6 +48,23 @@ def of_images(spec: TaskSpec, largest: float) -> Iterator[Finding]:
             f"Box, but {_why_unscaled(image)}. Give it bounds as in Box(0, 255, …), or uint8"
         )
         yield Finding("image", "note", line)
+
+
+def of_scaled(spec: TaskSpec, largest: Mapping[str, float]) -> Iterator[Finding]:
+    """Images that seem to be scaled to 1 already, and that networks divide by the bound of their Box all the same.
+
+    Args:
+      spec: of the task.
+      largest: the largest absolute value seen in each array that networks divide, by name.
+    """
+    for name, seen in largest.items():
+        image = spec.observation[name]
+        if image.has_image_shape and min(image.high) > LARGE and 0 < seen <= 1:
+            line = (
+                f"numbers of {called(name)} reach only {seen:g}, but networks divide them by {min(image.high):g}, the "
+                "bound of their Box: if they are scaled already, give it bounds as in Box(0, 1, …)"
+            )
+            yield Finding("image", "note", line)
 
 
 def _transposed(image: ArraySpec) -> str:

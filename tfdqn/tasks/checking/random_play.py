@@ -7,10 +7,12 @@ import contextlib
 import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from gymnasium import Space
+from gymnasium.spaces import Box
 from gymnasium.vector import SyncVectorEnv
 from msgspec import structs
 
@@ -18,6 +20,7 @@ from tfdqn.config import Task
 from tfdqn.task_spec import MaskForms, TaskSpec
 from tfdqn.tasks.adapters.legal_actions import takes_no_arguments
 from tfdqn.tasks.checked_env import bare
+from tfdqn.tasks.observations import leaves
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 from tfdqn.tasks.registry import make_task, suite_of
 from tfdqn.types import Observation, Step
@@ -42,6 +45,7 @@ class Play(NamedTuple):
     rewards: tuple[float, float]  # lowest and highest
     largest: float  # the largest absolute value in observed arrays of unknown scale
     digest: str  # SHA-256 of what the first `REMEMBERED_STEPS` steps gave
+    largest_scaled: Mapping[str, float] = {}  # the largest absolute value in each array that networks divide by a bound
 
     @property
     def steps_per_second(self) -> float:
@@ -107,6 +111,7 @@ class _Recorder:
         self._lengths: list[int] = []
         self._returns: list[float] = []
         self._low, self._high, self._largest = np.inf, -np.inf, 0.0
+        self._largest_scaled = {name: 0.0 for name, each in spec.observation.items() if each.high}
         self._add_observation(first)
 
     def add(self, step: Step) -> None:
@@ -143,12 +148,16 @@ class _Recorder:
             rewards=(self._low, self._high),
             largest=self._largest,
             digest=self._hash.hexdigest(),
+            largest_scaled=self._largest_scaled,
         )
 
     def _add_observation(self, observation: Observation) -> None:
         specs = self._spec.observation
         numbers = [array for name, array in observation.items() if specs[name].is_of_unknown_scale]
         self._largest = max(self._largest, *(float(np.abs(array).max()) for array in numbers), 0.0)
+        for name, largest in self._largest_scaled.items():
+            if largest <= 1:  # else the numbers are not those of Box(0, 1)
+                self._largest_scaled[name] = max(largest, float(np.abs(observation[name]).max()))
 
 
 class OwnTraits(NamedTuple):
@@ -157,36 +166,57 @@ class OwnTraits(NamedTuple):
     info: frozenset[str] = frozenset()  # the keys of `info`
     most_lives: int = 0  # the highest number in info["lives"]
     mask_methods: tuple[str, ...] = ()  # methods that return a boolean for each action
+    dtypes: Mapping[str, tuple[str, str]] = {}  # (an array's dtype, its Box's) where they differ, by flat name
 
 
 def own_traits(config: Task) -> OwnTraits:
     """Makes the task's first environment and takes a few random steps in it."""
     keys: set[str] = set()
+    dtypes: dict[str, tuple[str, str]] = {}
     lives, methods = 0, tuple[str, ...]()
     with contextlib.suppress(Exception, SystemExit), quiet_gymnasium():  # the check's plays report a failure
         spec, make = suite_of(config).environments(structs.replace(config, num_envs=1, vectorization="auto"), None)
         with contextlib.closing(make()) as envs:
-            for info in _infos(envs):
+            for observation, info in _answers(envs):
+                dtypes |= _other_dtypes(_own_space(envs), observation)
                 keys |= {key for key in info if isinstance(key, str) and not key.startswith("_")}
                 lives = max(lives, _lives(info))
             if isinstance(envs, SyncVectorEnv):
                 methods = _mask_methods(bare(envs.envs[0]).unwrapped, MaskForms(spec.actions))
-    return OwnTraits(frozenset(keys), lives, methods)
+    return OwnTraits(frozenset(keys), lives, methods, dtypes)
 
 
-def _infos(envs: Any) -> Any:
-    """Yields the `info` of a reset and of each random step, from the first environment or a vectorised version."""
+def _answers(envs: Any) -> Any:
+    """Yields (observation, info) of a reset and of each step, from the first environment or a vectorised version."""
     is_single = isinstance(envs, SyncVectorEnv)
     env: Any = bare(envs.envs[0]) if is_single else envs
     space = env.action_space if is_single else envs.single_action_space
     space.seed(0)
-    yield env.reset(seed=0)[1]
+    yield env.reset(seed=0)
     for _ in range(_TRAITS_STEPS):
         action = space.sample() if is_single else np.array([space.sample()])
-        *_, terminated, truncated, info = env.step(action)
-        yield info
+        observation, _, terminated, truncated, info = env.step(action)
+        yield observation, info
         if is_single and (terminated or truncated):
-            yield env.reset()[1]
+            yield env.reset()
+
+
+def _own_space(envs: Any) -> Space[Any]:
+    """The observation space that belongs to `_answers`."""
+    is_single = isinstance(envs, SyncVectorEnv)
+    return bare(envs.envs[0]).observation_space if is_single else envs.single_observation_space
+
+
+def _other_dtypes(space: Space[Any], observation: Any) -> dict[str, tuple[str, str]]:
+    """(its dtype, its Box's), by flat name, of each array that is of another dtype than its Box."""
+    found = {}
+    for name, path, leaf in leaves(space):
+        part = observation
+        for key in path:
+            part = part[key]
+        if isinstance(leaf, Box) and isinstance(part, np.ndarray | np.generic) and part.dtype != leaf.dtype:
+            found[name] = (str(part.dtype), str(leaf.dtype))
+    return found
 
 
 def _lives(info: dict[str, Any]) -> int:
