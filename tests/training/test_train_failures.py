@@ -81,7 +81,7 @@ def test_what_came_before_an_environment_failed_is_saved_and_goes_on(tmp_path):
         train(config, run)
     saved = latest(run).counters
     assert 700 < saved.env_steps < 800 and saved.train_steps > 100
-    line = "Fails-v0, step [0-9]+, environment 0: .*: RuntimeError: the simulator is gone; saved at {:,} environment"
+    line = "Fails-v0, environment 0, step [0-9]+: .*: RuntimeError: the simulator is gone; saved at {:,} environment"
     assert re.search(line.format(saved.env_steps), str(caught.value))
     assert f"its traceback is in {run / 'native.log'}" in str(caught.value)
     assert "in _fail\n" in (run / "native.log").read_text()

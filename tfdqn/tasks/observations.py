@@ -58,6 +58,7 @@ def leaves(
 
 def undeclared_keys(space: Space[Any], observation: Any, name: str = "") -> list[str]:
     """The flat names of what an observation has in its dicts and `space` doesn't declare."""
+    parts: list[tuple[Any, Space[Any]]]
     if isinstance(space, spaces.Dict) and isinstance(observation, Mapping):
         found = [flat_name(name, key) for key in observation if key not in space.spaces]
         parts = [(key, part) for key, part in space.spaces.items() if key in observation]
