@@ -8,7 +8,7 @@ from gymnasium import spaces
 
 from tfdqn.config import Task
 from tfdqn.errors import NotFiniteError, TaskError
-from tfdqn.tasks import contract, promise
+from tfdqn.tasks import array_contract, contract
 from tfdqn.tasks.registry import make_task
 
 FLOATS = spaces.Box(-10, 10, (4,))
@@ -172,7 +172,7 @@ def test_what_environments_tell_beside_is_nobodys_trouble():
 
 
 def test_floats_beyond_their_bounds_are_warned_of_once(caplog, monkeypatch):
-    monkeypatch.setattr(promise, "_warned", set())
+    monkeypatch.setattr(array_contract, "_warned", set())
     for _ in range(2):
         step = stepped(odd(FLOATS, FOUR, spoil=observes(np.array([0, 0, 0, 10.5], np.float32)), at=0))
         assert (step.observation["observation"][:, 3] == 10.5).all()
@@ -182,7 +182,7 @@ def test_floats_beyond_their_bounds_are_warned_of_once(caplog, monkeypatch):
 
 
 def test_floats_beyond_their_bounds_by_rounding_are_no_news(caplog, monkeypatch):
-    monkeypatch.setattr(promise, "_warned", set())
+    monkeypatch.setattr(array_contract, "_warned", set())
     stepped(odd(FLOATS, FOUR, spoil=observes(np.nextafter(np.full(4, 10, np.float32), np.float32(11)))))
     assert not caplog.records
 
@@ -223,7 +223,7 @@ def test_a_breach_in_a_process_of_its_own_is_the_same_line_and_prints_nothing(ca
     ("at", "place"), [(0, "reset"), (1, "step 1"), (5, "step 5"), (16, "step 16"), (17, "step 17")]
 )
 def test_the_warning_names_the_first_step_beyond_the_bounds(at, place, caplog, monkeypatch):
-    monkeypatch.setattr(promise, "_warned", set())
+    monkeypatch.setattr(array_contract, "_warned", set())
     wide = np.full(50_000 if at == 5 else 4, 0.25, np.float32)  # of large arrays, only a few steps are kept
     if at == 0:
         stepped(odd(FLOATS, FOUR * 44), steps=20)

@@ -19,7 +19,7 @@ from tfdqn.networks.noise import Noise
 from tfdqn.networks.own_parts import own_advice
 from tfdqn.randomness import derived_seed
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.promise import is_finite
+from tfdqn.tasks.array_contract import is_finite
 from tfdqn.types import LegalActions, Observation, PolicyState, Rng, Weights
 
 # (weights by canonical name, observation, legal actions bool[B, A] or None, generator for noisy layers or None) →

@@ -10,9 +10,9 @@ from gymnasium import Space, spaces
 from tfdqn.errors import TaskError
 from tfdqn.tasks.adapters.learning_signal import LIVES
 from tfdqn.tasks.adapters.legal_actions import MaskReader, MaskSource, without_masks
+from tfdqn.tasks.array_contract import ArrayContract, Breach, called, shown
 from tfdqn.tasks.contract import STEP, UNDECLARED, unpacked
 from tfdqn.tasks.observations import flat_name, observation_specs, undeclared_keys
-from tfdqn.tasks.promise import Breach, Promise, called, shown
 
 _FLOATS, _BOOLEANS = (float, np.float64, np.float32), (bool, np.bool_)
 
@@ -127,7 +127,7 @@ def _reader(space: Space[Any], name: str = "") -> Callable[[Any], Any]:
             return tuple(read(part) for read, part in zip(in_order, value, strict=True))
 
         return read_tuple
-    return Promise(what, space).array
+    return ArrayContract(what, space).array
 
 
 def _number(reward: Any) -> float:

@@ -13,8 +13,8 @@ from gymnasium import Space, spaces
 
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.legal_actions import MASK
+from tfdqn.tasks.array_contract import ArrayContract, Breach, called, cast, shown
 from tfdqn.tasks.observations import leaves, undeclared_keys
-from tfdqn.tasks.promise import Breach, Promise, called, cast, shown
 from tfdqn.types import Observation
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class _Part(NamedTuple):
 
     name: str
     path: tuple[Any, ...]  # the keys that lead to it in the environment's observation
-    promise: Promise
+    declared: ArrayContract
     dtype: np.dtype  # in the `TaskSpec`
 
 
@@ -45,13 +45,13 @@ class Contract:
     def __init__(self, space: Space[Any], spec: TaskSpec, num_envs: int):
         self._task_id, self._space, self._has_masks = spec.id, space, spec.action_masks
         self._parts = [
-            _Part(name, path, Promise(called(name), leaf, (num_envs,)), np.dtype(spec.observation[name].dtype))
+            _Part(name, path, ArrayContract(called(name), leaf, (num_envs,)), np.dtype(spec.observation[name].dtype))
             for name, path, leaf in leaves(space)
         ]
         number, flag = spaces.Box(-np.inf, np.inf, ()), spaces.Box(0, 1, (), dtype=np.bool_)  # type: ignore[arg-type]
-        self._reward = Promise("reward", number, (num_envs,))
-        self._terminated = Promise("terminated", flag, (num_envs,))
-        self._truncated = Promise("truncated", flag, (num_envs,))
+        self._reward = ArrayContract("reward", number, (num_envs,))
+        self._terminated = ArrayContract("terminated", flag, (num_envs,))
+        self._truncated = ArrayContract("truncated", flag, (num_envs,))
 
     def reset(self, answer: Any) -> tuple[Observation, Mapping[str, Any]]:
         """(observation, info) of what a vector environment's `reset` returned. Raises FaultyTaskError."""
@@ -99,16 +99,16 @@ class Contract:
 
     def _observation(self, raw: Any, step: int) -> Observation:
         flat = {}
-        for name, path, promise, dtype in self._parts:
+        for name, path, declared, dtype in self._parts:
             part = raw
             try:
                 for key in path:
                     part = part[key]
             except (TypeError, LookupError):
-                raise Breach(promise.what, "is missing") from None
-            array = promise.array(part)
-            promise.check(array, self._task_id, step)
-            flat[name] = array if array.dtype == dtype else cast(array, dtype, promise.what)
+                raise Breach(declared.what, "is missing") from None
+            array = declared.array(part)
+            declared.check(array, self._task_id, step)
+            flat[name] = array if array.dtype == dtype else cast(array, dtype, declared.what)
         return flat
 
 

@@ -13,7 +13,7 @@ from tfdqn.errors import TaskError
 from tfdqn.task_spec import discrete
 from tfdqn.tasks.adapters import legal_actions
 from tfdqn.tasks.adapters.legal_actions import MaskSource, find_masks, legal_of, mask_source, without_masks
-from tfdqn.tasks.promise import Breach
+from tfdqn.tasks.array_contract import Breach
 
 INF = np.inf
 

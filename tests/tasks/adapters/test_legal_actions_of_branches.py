@@ -14,8 +14,8 @@ from tfdqn.errors import TaskError
 from tfdqn.task_spec import MaskForms, discrete
 from tfdqn.tasks.adapters.actions import action_spec
 from tfdqn.tasks.adapters.legal_actions import MaskReader, MaskSource, batched_masks
+from tfdqn.tasks.array_contract import Breach
 from tfdqn.tasks.batched_task import BatchedTask
-from tfdqn.tasks.promise import Breach
 from tfdqn.tasks.registry import make_task
 
 COUNTS = (3, 1, 2)

@@ -12,7 +12,7 @@ from gymnasium import Space, spaces
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
 from tfdqn.task_spec import ActionSpec, MaskForms
-from tfdqn.tasks.promise import Breach, shown
+from tfdqn.tasks.array_contract import Breach, shown
 
 log = logging.getLogger(__name__)
 

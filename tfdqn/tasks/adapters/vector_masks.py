@@ -8,8 +8,8 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
 from tfdqn.tasks.adapters.legal_actions import MASK, MaskReader, MaskSource, without_masks
+from tfdqn.tasks.array_contract import Breach
 from tfdqn.tasks.contract import STEP, unpacked
-from tfdqn.tasks.promise import Breach
 
 
 class VectorMasks(VectorWrapper):

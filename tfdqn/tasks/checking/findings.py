@@ -10,8 +10,8 @@ from msgspec import Struct
 from tfdqn.config import Task
 from tfdqn.errors import counted
 from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.tasks.array_contract import called
 from tfdqn.tasks.checking.random_play import Play
-from tfdqn.tasks.promise import called
 
 _MILLION = 1_000_000
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.tasks.array_contract import called
 from tfdqn.tasks.checking.findings import Finding
 from tfdqn.tasks.observations import MAX_PIXEL
-from tfdqn.tasks.promise import called
 
 LARGE = 10.0  # an observed number or a reward above this is large: DQN's usual step sizes suit numbers near 1
 _MOST_CHANNELS = 16  # four RGB or RGBA frames, at most

@@ -1,4 +1,4 @@
-"""`Promise`: the space of an array that environments give, by which the array is checked; `Breach`: how it is wrong."""
+"""`ArrayContract`: checks an array that environments give by its space; `Breach`: how it is wrong."""
 
 import logging
 import math
@@ -45,8 +45,8 @@ class Breach(Exception):
         return self.kind(f"{place(task_id, step, environment)}: {self.what}{element} {self.how}")
 
 
-class Promise:
-    """An array's space, by which arrays are checked and converted.
+class ArrayContract:
+    """What an array's space promises: checks arrays by it, and converts them.
 
     Args:
       what: the array's name in errors.
