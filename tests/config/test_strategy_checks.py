@@ -18,7 +18,7 @@ MEMBERS_APART = ("ensemble.size=3", "ensemble.execution=processes")
 )
 def test_what_cannot_be_split_is_refused_before_anything_starts(override: str, told: str) -> None:
     line = refusal(override, "learner.model_parallel=2")
-    assert line.startswith(f"configuration: {told} with learner.model_parallel = 2: ")
+    assert line.startswith(f"override: {told} with learner.model_parallel = 2: ")
     assert "can't be split over devices" in line
 
 
@@ -39,7 +39,7 @@ def test_a_dueling_network_can_be_split() -> None:
 def test_members_in_processes_share_nothing(key: str, given: str, only: str) -> None:
     from_mapping({}, [*MEMBERS_APART, f"{key}={only}"])
     assert refusal(*MEMBERS_APART, "task.frame_stack=4", f"{key}={given}") == (
-        f'configuration: ensemble.execution = "processes" needs {key} = "{only}", not "{given}"'
+        f'override: ensemble.execution = "processes" needs {key} = "{only}", not "{given}"'
     )
 
 
@@ -56,7 +56,7 @@ def test_members_in_processes_share_nothing(key: str, given: str, only: str) -> 
 def test_only_plain_networks_in_this_process_fetch_ahead(overrides: list[str], needed: str) -> None:
     from_mapping({}, ["learner.prefetch_to_device=true", "learner.strategy=mirrored"])
     assert refusal("learner.prefetch_to_device=true", *overrides) == (
-        f"configuration: learner.prefetch_to_device = true needs {needed}"
+        f"override: learner.prefetch_to_device = true needs {needed}"
     )
 
 
@@ -64,7 +64,7 @@ def test_networks_in_pieces_are_summed_in_their_own_way() -> None:
     mesh = ["learner.strategy=mirrored", "learner.model_parallel=2"]
     from_mapping({}, [*mesh, "learner.all_reduce=auto"])
     assert refusal(*mesh, "learner.all_reduce=nccl") == (
-        'configuration: learner.all_reduce = "nccl" with learner.strategy = "mirrored" and learner.model_parallel = 2: '
+        'override: learner.all_reduce = "nccl" with learner.strategy = "mirrored" and learner.model_parallel = 2: '
         'must be "auto"'
     )
 
@@ -80,5 +80,5 @@ def test_networks_in_pieces_are_summed_in_their_own_way() -> None:
 )
 def test_what_has_no_units_for_every_device_is_not_split(network: str, line: str) -> None:
     from_mapping({}, ["network.hidden_units=[4,1,4]", "learner.model_parallel=4"])
-    expected = f"configuration: {line} over learner.model_parallel = 4 devices"
+    expected = f"override: {line} over learner.model_parallel = 4 devices"
     assert refusal(network, "learner.model_parallel=4") == expected
