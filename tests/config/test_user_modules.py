@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+from tfdqn.config import Linear
+from tfdqn.config.toml import from_mapping
 from tfdqn.config.user_modules import import_user_module, own_failures_are_one_line, own_updates_are_one_line
 from tfdqn.errors import ConfigError, OwnCodeError
 
@@ -141,3 +143,19 @@ def test_other_errors_of_updates_are_raised_unchanged(in_gradient: tf.errors.OpE
     for own, error in ((OWN, ValueError("x")), (OWN, failed_operation(STEP)), ("", in_gradient)):
         with pytest.raises(type(error)), own_updates_are_one_line(own):
             raise error
+
+
+def test_an_overridden_kind_of_ones_own_leaves_out_its_keys(folder: Path) -> None:
+    (folder / "replaced_network.py").write_text(
+        "from typing import Annotated\n"
+        "from tfdqn.config.fields import doc\n"
+        "from tfdqn.config.network import MLP\n"
+        'class Wide(MLP, frozen=True, kw_only=True, tag_field="kind", tag="replaced_network:wide"):\n'
+        '    width: Annotated[int, doc("units of the widest layer")] = 3\n'
+    )
+    said: list[str] = []
+    given = {"network": {"kind": "replaced_network:wide", "width": 9}}
+    assert from_mapping(given, ["network.kind=linear"], "wide.toml", said.append).network == Linear()
+    assert said == ['network.kind = "linear" has no network.width: left out of what wide.toml says']
+    with pytest.raises(ConfigError, match=r"network\.depth is not a key"):  # nothing can say whose it was
+        from_mapping({"network": {"kind": "no_such_module:wide", "depth": 9}}, ["network.kind=linear"])

@@ -15,7 +15,7 @@ from tomlkit.items import Item
 
 from tfdqn.config.fields import kinds, needs_of
 from tfdqn.config.network import may_convolve
-from tfdqn.config.reader import built_in, literals, read
+from tfdqn.config.reader import built_in, import_replaced_kinds, literals, read
 from tfdqn.config.schema import Config, keys, values_of
 from tfdqn.config.wording import shown
 from tfdqn.errors import ConfigError, as_path, of_type
@@ -110,6 +110,7 @@ def from_mapping(
     overridden = dict.fromkeys((_apply(merged, override, option) for override in overrides), option)
     if may_convolve(merged.get("network")):
         use_onednn()  # now, since reading imports the user's modules, and they TensorFlow
+    import_replaced_kinds(values, overridden)
     return read(merged, origin, overridden | dict(options or {}), say, unused)
 
 
