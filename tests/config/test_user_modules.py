@@ -151,11 +151,11 @@ def test_an_overridden_kind_of_ones_own_leaves_out_its_keys(folder: Path) -> Non
         "from tfdqn.config.fields import doc\n"
         "from tfdqn.config.network import MLP\n"
         'class Wide(MLP, frozen=True, kw_only=True, tag_field="kind", tag="replaced_network:wide"):\n'
-        '    width: Annotated[int, doc("units of the widest layer")] = 3\n'
+        '    breadth: Annotated[int, doc("units of the widest layer")] = 3\n'
     )
     said: list[str] = []
-    given = {"network": {"kind": "replaced_network:wide", "width": 9}}
+    given = {"network": {"kind": "replaced_network:wide", "breadth": 9}}
     assert from_mapping(given, ["network.kind=linear"], "wide.toml", said.append).network == Linear()
-    assert said == ['network.kind = "linear" has no network.width: left out of what wide.toml says']
+    assert said == ['network.kind = "linear" has no network.breadth: left out of what wide.toml says']
     with pytest.raises(ConfigError, match=r"network\.depth is not a key"):  # nothing can say whose it was
         from_mapping({"network": {"kind": "no_such_module:wide", "depth": 9}}, ["network.kind=linear"])
