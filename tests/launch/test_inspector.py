@@ -134,10 +134,21 @@ def test_only_what_one_launch_here_would_resume_has_its_command(
     (line, after, *_) = shown(capsys, str(run.path))
     assert line.startswith(f"status {unknown} (") and after.startswith("evaluations ")
     run.cluster_file.write_text(topology)
+
+
+def test_a_job_that_has_finished_says_so_without_the_processes_that_it_has_ended(
+    run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
     finish(run.path, 20.0, env_steps=1_200)
-    (line, after, *_) = shown(capsys, str(run.path))
-    assert line == f"status the job is not running here: no learner answers at {learner(run)}"
-    assert after.startswith("finished ")
+    run.heartbeats.mkdir(parents=True)
+    heartbeat = {"name": "worker 0", "pid": 7, "state": "serving", "steps_per_second": 9.0}
+    for age in (600.0, 0.0):
+        written = {**heartbeat, "seconds": time.time() - age}
+        (run.heartbeats / "worker-0.json").write_bytes(msgspec.json.encode(written))
+        lines = shown(capsys, str(run.path))
+        assert lines[0] == "status finished: 1,200 environment steps were taken"
+        assert not any(line.startswith("finished") for line in lines)
+        assert any(line.startswith("worker 0 ") for line in lines) == (age == 0.0)
 
 
 def test_a_run_of_one_process_is_one_too(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:

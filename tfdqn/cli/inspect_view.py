@@ -91,7 +91,7 @@ def _of_run(report: Report) -> Iterable[tuple[str, str]]:
     run = report.run
     if run is None:
         return
-    if run.reason and report.topology is not None:  # otherwise the status already says so
+    if run.reason and run.reason not in report.problem:
         yield "finished", run.reason
     if run.evaluations is not None:
         found = run.evaluations

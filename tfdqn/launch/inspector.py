@@ -5,6 +5,7 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from tfdqn.cluster.roles import LEARNER
@@ -133,6 +134,10 @@ class Inspector:
         elif inspection is None and self._run is not None and run is not None:
             if self._topology is None:
                 problem = _without_job(self._run, run)
+            elif self.is_over():
+                problem = f"finished: {run.reason}"
+                alive = (each for each in run.heartbeats if _is_alive(each, self._run.config().health))
+                run = msgspec.structs.replace(run, heartbeats=tuple(alive))
             elif _is_starting(run, self._run.config().health):
                 problem = "the learner is starting"
             elif (supervisor := holder_of(self._run.supervisor_lock_file)) is not None:
@@ -196,7 +201,11 @@ class Inspector:
 def _is_starting(report: RunReport, health: Health) -> bool:
     """Whether the learner of a job on this host gives heartbeats, but does not listen yet."""
     starting = (each for each in report.heartbeats if each.name == str(LEARNER) and each.state == STARTING)
-    return any(0 <= each.age_seconds() <= health.dead_after_seconds for each in starting)
+    return any(_is_alive(each, health) for each in starting)
+
+
+def _is_alive(heartbeat: HeartbeatRecord, health: Health) -> bool:
+    return 0 <= heartbeat.age_seconds() <= health.dead_after_seconds
 
 
 def _without_job(run: RunDir, report: RunReport) -> str:
