@@ -60,7 +60,7 @@ def described(allowed: inspect.Type, value: Any = None) -> str:
             present = [each for each in allowed.types if not isinstance(each, inspect.NoneType)]
             may_be_left_out = len(present) < len(allowed.types)
             return " or ".join(map(described, present)) + (", or be left out" if may_be_left_out else "")
-    raise NotImplementedError(f"the configuration uses {allowed}, which reader.py can't describe")
+    raise NotImplementedError(f"the configuration uses {allowed}, which wording.py can't describe")
 
 
 def _bounds(number: inspect.IntType | inspect.FloatType, is_too_large: bool = False) -> str:
