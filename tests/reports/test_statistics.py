@@ -10,9 +10,9 @@ from tests.support.golden_files import golden
 from tfdqn.reports.statistics import (
     interquartile_mean,
     optimality_gap,
+    percentile_bootstrap_interval,
     performance_profile,
     probability_of_improvement,
-    stratified_bootstrap_interval,
 )
 
 CASES = ("three", "five", "many")
@@ -39,8 +39,8 @@ def test_intervals_are_rliables_within_the_chance_of_their_draws(name: str) -> N
     """Both draw 10,000 resamples of their own; a quantile that moves by more than a tenth of the width is wrong."""
     case = case_of(name)
     ours = [
-        stratified_bootstrap_interval(interquartile_mean, case["x"], resamples=10_000),
-        stratified_bootstrap_interval(probability_of_improvement, case["x"], case["y"], resamples=10_000),
+        percentile_bootstrap_interval(interquartile_mean, case["x"], resamples=10_000),
+        percentile_bootstrap_interval(probability_of_improvement, case["x"], case["y"], resamples=10_000),
     ]
     for found, known in zip(ours, (case["iqm_interval"], case["improvement_interval"]), strict=True):
         np.testing.assert_allclose(found, known, atol=0.1 * (known[1] - known[0]) + 1e-12)
@@ -60,21 +60,21 @@ def test_a_draw_counts_half() -> None:
 def test_the_interval_holds_the_middle_of_every_resample_there_is() -> None:
     scores = np.array([0.0, 1.0, 5.0, 20.0])
     means = [np.mean(each) for each in product(scores, repeat=4)]
-    found = stratified_bootstrap_interval(np.mean, scores, resamples=20_000)
+    found = percentile_bootstrap_interval(np.mean, scores, resamples=20_000)
     np.testing.assert_allclose(found, np.quantile(means, [0.025, 0.975]), atol=0.3)
 
 
 def test_a_statistic_that_is_an_array_has_an_interval_for_each_element() -> None:
     scores = np.random.default_rng(2).normal(size=8)
     thresholds = np.array([-1.0, 0.0, 1.0])
-    low, high = stratified_bootstrap_interval(lambda drawn: performance_profile(drawn, thresholds), scores)
-    alone = stratified_bootstrap_interval(lambda drawn: performance_profile(drawn, thresholds)[1], scores)
+    low, high = percentile_bootstrap_interval(lambda drawn: performance_profile(drawn, thresholds), scores)
+    alone = percentile_bootstrap_interval(lambda drawn: performance_profile(drawn, thresholds)[1], scores)
     assert low.shape == high.shape == (3,)
     assert (low[1], high[1]) == alone
 
 
 def test_an_interval_is_always_the_same_and_one_of_nothing_is_refused() -> None:
     scores = np.random.default_rng(3).normal(size=9)
-    assert stratified_bootstrap_interval(np.mean, scores) == stratified_bootstrap_interval(np.mean, scores)
+    assert percentile_bootstrap_interval(np.mean, scores) == percentile_bootstrap_interval(np.mean, scores)
     with pytest.raises(ValueError, match="at least one run"):
-        stratified_bootstrap_interval(np.mean, scores, np.array([]))
+        percentile_bootstrap_interval(np.mean, scores, np.array([]))

@@ -17,7 +17,7 @@ import numpy as np
 from tfdqn.errors import UserError
 from tfdqn.reports.configurations import differing_keys, require_one_task
 from tfdqn.reports.finished_runs import FinishedRun, read_runs
-from tfdqn.reports.statistics import Interval, probability_of_improvement, stratified_bootstrap_interval
+from tfdqn.reports.statistics import Interval, percentile_bootstrap_interval, probability_of_improvement
 
 _CONFIDENCE = 0.95
 _POWER = 0.8
@@ -33,7 +33,7 @@ class Comparison(NamedTuple):
     difference: float  # B's mean minus A's
     interval: Interval  # of the difference: 95 %, Welch's
     improvement: float  # P(B > A)
-    improvement_interval: Interval  # 95 %, by stratified bootstrap
+    improvement_interval: Interval  # 95 %, by percentile bootstrap
     runs_to_settle: int | None  # runs that each side would need in all; None: more than a thousand
 
     @property
@@ -75,7 +75,7 @@ def compare(ours: np.ndarray, theirs: np.ndarray) -> Comparison:
         difference=difference,
         interval=Interval(np.array(difference - margin), np.array(difference + margin)),
         improvement=probability_of_improvement(theirs, ours),
-        improvement_interval=stratified_bootstrap_interval(probability_of_improvement, theirs, ours),
+        improvement_interval=percentile_bootstrap_interval(probability_of_improvement, theirs, ours),
         runs_to_settle=runs_to_settle(ours, theirs),
     )
 

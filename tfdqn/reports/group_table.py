@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfdqn.reports.groups import Group, Improvement, Report
-from tfdqn.reports.statistics import Interval, interquartile_mean, optimality_gap, stratified_bootstrap_interval
+from tfdqn.reports.statistics import Interval, interquartile_mean, optimality_gap, percentile_bootstrap_interval
 from tfdqn.system.interval import duration
 
 
@@ -16,7 +16,7 @@ class GroupStatistics(NamedTuple):
     """Statistics of the scores of a group's runs, and of the steps and time that they took."""
 
     interquartile_mean: float
-    interval: Interval | None  # of the interquartile mean: 95 %, by stratified bootstrap; None for a single run
+    interval: Interval | None  # of the interquartile mean: 95 %, by percentile bootstrap; None for a single run
     mean: float
     median: float
     optimality_gap: float | None  # None without a threshold
@@ -46,7 +46,7 @@ def statistics(group: Group, threshold: float | None) -> GroupStatistics:
     steps = [math.inf if threshold is None else run.steps_to(threshold) for run in group.runs]
     return GroupStatistics(
         interquartile_mean=interquartile_mean(scores),
-        interval=stratified_bootstrap_interval(interquartile_mean, scores) if len(scores) > 1 else None,
+        interval=percentile_bootstrap_interval(interquartile_mean, scores) if len(scores) > 1 else None,
         mean=float(scores.mean()),
         median=float(np.median(scores)),
         optimality_gap=None if threshold is None else optimality_gap(scores, threshold),

@@ -12,8 +12,8 @@ from tfdqn.reports.finished_runs import FinishedRun, read_runs
 from tfdqn.reports.statistics import (
     Interval,
     interquartile_mean,
+    percentile_bootstrap_interval,
     probability_of_improvement,
-    stratified_bootstrap_interval,
 )
 
 
@@ -42,7 +42,7 @@ class Improvement(NamedTuple):
     better: Group  # the one with the higher interquartile mean
     other: Group
     probability: float
-    interval: Interval | None  # 95 %, by stratified bootstrap; None if a group has a single run
+    interval: Interval | None  # 95 %, by percentile bootstrap; None if a group has a single run
 
 
 class Report(NamedTuple):
@@ -98,5 +98,5 @@ def _improvement(better: Group, other: Group) -> Improvement:
     scores = better.scores, other.scores
     interval = None
     if min(map(len, scores)) > 1:
-        interval = stratified_bootstrap_interval(probability_of_improvement, *scores)
+        interval = percentile_bootstrap_interval(probability_of_improvement, *scores)
     return Improvement(better, other, probability_of_improvement(*scores), interval)

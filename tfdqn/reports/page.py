@@ -22,7 +22,7 @@ _EXPLANATIONS = {
 }
 _SCORES = (
     "A run's score is the mean return of its best policy over fresh episodes. IQM: the mean of the middle half of a "
-    "group's scores. Intervals and bands of scores: 95 %, by stratified bootstrap over runs; of fewer than ten runs "
+    "group's scores. Intervals and bands of scores: 95 %, by percentile bootstrap over runs; of fewer than ten runs "
     "they are too narrow. Time and steps/s: medians."
 )
 _THRESHOLD = (

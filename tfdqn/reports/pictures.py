@@ -17,7 +17,7 @@ import numpy as np
 
 from tfdqn.reports.curves import Curve, on_common_steps
 from tfdqn.reports.groups import Group, Improvement, Report
-from tfdqn.reports.statistics import performance_profile, stratified_bootstrap_interval
+from tfdqn.reports.statistics import percentile_bootstrap_interval, performance_profile
 
 # Okabe and Ito's palette for colour-blind readers (jfly.uni-koeln.de/color), with grey instead of black and yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#888888")
@@ -121,7 +121,7 @@ def _draw_profile(report: Report, axes: Any) -> None:
         axes.plot(thresholds, profile(group.scores), **style)
         if len(group.runs) > 1:
             axes.fill_between(
-                thresholds, *stratified_bootstrap_interval(profile, group.scores), color=colour, alpha=0.2, lw=0
+                thresholds, *percentile_bootstrap_interval(profile, group.scores), color=colour, alpha=0.2, lw=0
             )
     axes.set_xlabel("return")
     axes.set_ylabel("fraction of runs that score higher")

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from tfdqn.reports.statistics import interquartile_mean, stratified_bootstrap_interval
+from tfdqn.reports.statistics import interquartile_mean, percentile_bootstrap_interval
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.run_directory import RunDir
@@ -113,5 +113,5 @@ def _statistics(returns: Sequence[float | None]) -> SeedStatistics | None:
 def _interval(statistic: Callable[[np.ndarray], float], scores: np.ndarray) -> tuple[float, float] | None:
     if scores.size < 2:
         return None
-    interval = stratified_bootstrap_interval(statistic, scores)
+    interval = percentile_bootstrap_interval(statistic, scores)
     return float(interval.low), float(interval.high)
