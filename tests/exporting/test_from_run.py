@@ -8,15 +8,19 @@ import tomllib
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.support.policies import task
+from tests.support.run_files import a_summary
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import UserError
+from tfdqn.evaluation.evaluator import scores
 from tfdqn.exporting.from_run import export_run
 from tfdqn.exporting.model_card import git_revision, write_model_card
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import write_summary
 from tfdqn.task_spec import ArraySpec
 
 
@@ -38,6 +42,20 @@ def test_the_card_says_what_it_is_and_where_it_comes_from(run: RunDir) -> None:
     assert re.search(r"greedy mean return 200\.00 \(95 %: \d+\.\d\d to \d+\.\d\d\) over 3 episodes \|", page)
     (configuration,) = re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)
     assert tomllib.loads(configuration)["stop"]["env_steps"] == tiny().stop.env_steps
+
+
+def test_the_card_has_the_final_evaluation_of_its_own_policy_alone(run: RunDir) -> None:
+    final = scores(np.array([10.0, 14.0]), np.array([10.0, 14.0]))
+    # The run's best policy has a return of 200.0, and so that of 150.0 was an earlier one.
+    for best_return, expected in ((200.0, final), (150.0, None)):
+        write_summary(run.summary_file, a_summary(best_return=best_return, paths={}, final=final))
+        version = export_run(run.path)
+        card = json.loads((version / "model_card.json").read_text())
+        assert card.get("final_evaluation") == (None if expected is None else msgspec.to_builtins(expected))
+        assert card["evaluation"]["mean_return"] == 200.0
+        row = re.search(r"^\| final evaluation \| (.*) \|$", (version / "model_card.md").read_text(), re.MULTILINE)
+        said = row and re.sub(r"\(95 %: .*\)", "()", row[1])
+        assert said == (None if expected is None else "greedy mean return 12.00 () over 2 fresh episodes")
 
 
 def test_the_card_says_what_is_seen_and_what_actions_mean(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 import yaml
 
+from tests.support.run_files import a_summary
 from tfdqn.config import toml
 from tfdqn.config.headline import headline
 from tfdqn.errors import UserError
@@ -18,7 +18,6 @@ from tfdqn.evaluation.evaluator import scores
 from tfdqn.exporting.from_run import export_run
 from tfdqn.exporting.hub_layout import write_hub_layout
 from tfdqn.exporting.loaded_policy import load_policy
-from tfdqn.records import Summary
 from tfdqn.reports.finished_runs import read_runs
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
@@ -112,10 +111,7 @@ def code_in(page: str) -> str:
 
 def test_a_finished_runs_score_is_of_its_fresh_episodes(run: RunDir, tmp_path: Path) -> None:
     final = scores(np.array([10.0, 14.0]), np.array([10.0, 14.0]))
-    summary = Summary(
-        status="finished", reason="", env_steps=1, train_steps=1, episodes=1, seconds=1.0, best_return=1.0, final=final
-    )
-    write_summary(run.summary_file, msgspec.structs.replace(summary, paths={}))
+    write_summary(run.summary_file, a_summary(best_return=200.0, paths={}, final=final))
     write_hub_layout(run, export_run(run.path), "best", tmp_path / "policy")
     assert the_metric(tmp_path / "policy")["value"] == "12.00 +/- 2.00"
     page = (tmp_path / "policy" / "README.md").read_text()

@@ -1,6 +1,9 @@
 """Who asks for the end during the final evaluation gets it; the next start finishes, and asking is then too late."""
 
+import json
 from pathlib import Path
+
+import msgspec
 
 from tests.support.tiny_runs import tiny
 from tfdqn.records import Progress
@@ -25,3 +28,5 @@ def test_one_that_is_stopped_is_finished_by_the_next_start(tmp_path: Path) -> No
     finished = train(tiny(), run, on_progress=remember, interrupted=lambda: phases[-1:] == ["drawing and exporting"])
     assert finished.status == "finished" and phases[-1] == "drawing and exporting"
     assert finished.final is not None and finished.final.episodes == 4
+    card = json.loads((Path(finished.paths["exported policy"]) / "model_card.json").read_text())
+    assert card["final_evaluation"] == msgspec.to_builtins(finished.final)

@@ -1,4 +1,7 @@
-"""`export_run`: a run's best or latest weights → the next version in its `exports/`; `BestExports`: each new best."""
+"""`export_run`: a run's best or latest weights → the next version in its `exports/`; `BestExports`: each new best.
+
+`export_results` is `export_run` for a run that is about to finish.
+"""
 
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -22,10 +25,11 @@ from tfdqn.exporting.tf_serving_files import model_name, write_serving_files, wr
 from tfdqn.exporting.versions import CARD_NUMBER
 from tfdqn.networks.aggregation import aggregate
 from tfdqn.networks.factory import network_to_load, weight_specs
-from tfdqn.records import Evaluation
+from tfdqn.records import EpisodeScores, Evaluation, Summary
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.best_policy import load_best, load_policy_weights, require_policy, require_return
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import read_summary
 from tfdqn.task_spec import TaskSpec
 
 _RUN = "run"  # the key of a version's card with the id of the run that made it by `export.on_best`
@@ -54,15 +58,40 @@ def export_run(
     """
     parsed_formats = parse_formats(formats)
     run = RunDir.at(run_dir)
-    config, task_spec = run.config(), run.task_spec()
     require_policy(run, checkpoint)
     if min_return is not None:
         require_return(run, checkpoint, min_return)
+    return _export_policy(run, checkpoint, read_summary(run.summary_file), parsed_formats)
+
+
+@own_failures_are_one_line()
+def export_results(run: RunDir, summary: Summary) -> Path:
+    """Exports a run's best policy (the latest, if none was evaluated) before its summary is written.
+
+    Returns the version's path. Raises as `export_run`.
+    """
+    return _export_policy(run, "best" if run.best_weights.exists() else "latest", summary)
+
+
+def _export_policy(
+    run: RunDir, checkpoint: Literal["best", "latest"], summary: Summary | None, formats: Collection[ModelFormat] = ()
+) -> Path:
+    config, task_spec = run.config(), run.task_spec()
     weights, card = load_policy_weights(run, checkpoint, weight_specs(config, task_spec))
     origin = {"checkpoint": checkpoint, **card}
-    version = export_weights(config, task_spec, weights, run.exports, origin, parsed_formats)
+    if "evaluation" in card and (final := _final_scores(summary, card["evaluation"]["mean_return"])):
+        origin["final_evaluation"] = msgspec.to_builtins(final)
+    version = export_weights(config, task_spec, weights, run.exports, origin, formats)
     write_serving_files(run.exports)
     return version
+
+
+def _final_scores(summary: Summary | None, best_return: float) -> EpisodeScores | None:
+    """The final evaluation of the best policy; None if there is none, or the summary's is of an earlier best policy.
+
+    A run that is resumed keeps its old summary until it finishes again. Each new best policy has a higher return.
+    """
+    return summary.final if summary is not None and summary.best_return == best_return else None
 
 
 @own_failures_are_one_line()
@@ -81,7 +110,7 @@ def export_weights(
       task_spec: the task.
       weights: arrays by canonical name.
       directory: the folder of versions.
-      origin: for the version's cards: the checkpoint, its steps, its evaluation.
+      origin: for the version's cards: the checkpoint, its steps, its evaluations.
       formats: what the SavedModel is also converted to.
 
     Raises UserError if the policy can't be converted to a format, RunDirError if the version can't be written.

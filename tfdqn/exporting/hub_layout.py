@@ -12,7 +12,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 import yaml
 
 from tfdqn.config.headline import headline
@@ -21,10 +20,8 @@ from tfdqn.evaluation.evaluate import evaluate
 from tfdqn.exporting.formats import ModelFormat, formats_in
 from tfdqn.exporting.model_card import MARKDOWN_FILE
 from tfdqn.exporting.versions import MODEL_CARD_FILE, require_free
-from tfdqn.records import EpisodeScores
 from tfdqn.storage.atomic_files import require_writable
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import read_summary
 
 README_FILE = "README.md"
 CONFIG_FILE = "training.toml"  # not config.toml, by which a folder is taken for a run
@@ -82,7 +79,7 @@ def write_hub_layout(run: RunDir, version: Path, checkpoint: Literal["best", "la
         card = json.loads((version / MODEL_CARD_FILE).read_text(encoding="utf-8"))
         page = (version / MARKDOWN_FILE).read_text(encoding="utf-8")
         names = {each.name for each in folder.iterdir()}
-        (folder / README_FILE).write_text(_readme(run, card, page, checkpoint, names), encoding="utf-8")
+        (folder / README_FILE).write_text(_readme(run, card, page, names), encoding="utf-8")
         folder.rename(directory)
 
 
@@ -110,28 +107,26 @@ def metadata(card: Mapping[str, Any], scores: Mapping[str, Any] | None) -> dict[
     return found
 
 
-def _readme(run: RunDir, card: Mapping[str, Any], page: str, checkpoint: str, names: Collection[str]) -> str:
+def _readme(run: RunDir, card: Mapping[str, Any], page: str, names: Collection[str]) -> str:
     """The whole README.
 
-    For the best policy of a finished run, its scores are those of the final evaluation, whose episodes played no
-    part in choosing it; else those of the evaluation that chose it.
+    Its scores are those of the final evaluation of this policy, if the card has one, since its episodes played no part
+    in choosing the policy; else those of the evaluation that chose it.
 
     Args:
       run: the run that trained the policy.
       card: the version's model card.
       page: the same as Markdown, whose title and table are used.
-      checkpoint: which policy the version is of.
       names: of the folder's files.
     """
-    summary = read_summary(run.summary_file) if checkpoint == "best" else None
-    final = summary.final if summary else None
-    scores = card.get("evaluation") if final is None else msgspec.structs.asdict(final)
+    final = card.get("final_evaluation")
+    scores = final or card.get("evaluation")
     front = yaml.safe_dump(metadata(card, scores), sort_keys=False, allow_unicode=True)
     title, table, _ = page.split("\n\n", 2)
     body = _BODY.format(
         version=card["versions"]["tfdqn"],
         headline=headline(run.config()),
-        scores="" if final is None else _said(final),
+        scores=_said(final) if final else "",
         model=_MODEL,
         config=CONFIG_FILE,
         call=_call(card),
@@ -141,9 +136,9 @@ def _readme(run: RunDir, card: Mapping[str, Any], page: str, checkpoint: str, na
     return f"---\n{front}---\n\n{title}\n\n{body}{rows}\n"
 
 
-def _said(final: EpisodeScores) -> str:
-    mean = f"{final.mean_return:,.2f} (std {final.std_return:,.2f})"
-    return f" Its mean return over {final.episodes:,} fresh greedy episodes is {mean}."
+def _said(final: Mapping[str, Any]) -> str:
+    mean = f"{final['mean_return']:,.2f} (std {final['std_return']:,.2f})"
+    return f" Its mean return over {final['episodes']:,} fresh greedy episodes is {mean}."
 
 
 def _call(card: Mapping[str, Any]) -> str:

@@ -30,7 +30,8 @@ def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origi
       directory: the version's folder.
       task_spec: the task.
       config: of the run.
-      origin: where the policy comes from: its `checkpoint`, its `train_steps`, its `evaluation` if it has one.
+      origin: where the policy comes from: its `checkpoint`, its `train_steps`, its `evaluation`
+        and its run's `final_evaluation` of it if it has them.
     """
     card = {
         "task": task_spec.id,
@@ -103,6 +104,7 @@ def _action_names(task_spec: TaskSpec, config: Config) -> list[list[str]]:
 
 
 def _markdown(card: Mapping[str, Any], task_spec: TaskSpec, configuration: str) -> str:
+    final = card.get("final_evaluation")
     rows = [
         ("task", card["task"]),
         *(
@@ -115,6 +117,7 @@ def _markdown(card: Mapping[str, Any], task_spec: TaskSpec, configuration: str) 
         *(("action names", ", ".join(f"{i} {name}" for i, name in enumerate(names))) for names in card["action_names"]),
         ("checkpoint", f"{card['checkpoint']}, after {card['train_steps']:,} updates"),
         ("evaluation in training", _evaluation_in_words(card.get("evaluation"), card["configuration"]["evaluation"])),
+        *([("final evaluation", f"{_scored(final)} over {final['episodes']:,} fresh episodes")] if final else []),
         ("formats", ", ".join(f"{each} (`{file}`)" for each, file in card["formats"].items())),
         *(card["versions"].items()),
         ("git revision", card["git_revision"] or "none"),
@@ -155,5 +158,10 @@ def _evaluation_in_words(scores: Mapping[str, Any] | None, keys: Mapping[str, An
         return "none"
     played, first, more = scores["episodes"], keys["episodes"], keys["confirm_episodes"]
     parts = f": {first}, and {more} more to confirm a new best policy" if played == first + more > first else ""
+    return f"{_scored(scores)} over {played:,} episodes{parts}"
+
+
+def _scored(scores: Mapping[str, Any]) -> str:
+    """An evaluation's result and its interval in words."""
     mean, low, high = (f"{scores[key]:,.2f}" for key in ("mean_return", "ci_low", "ci_high"))
-    return f"greedy mean return {mean} (95 %: {low} to {high}) over {played:,} episodes{parts}"
+    return f"greedy mean return {mean} (95 %: {low} to {high})"

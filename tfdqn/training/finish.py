@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from tfdqn.exporting.from_run import export_run
+from tfdqn.exporting.from_run import export_results
 from tfdqn.records import EpisodeScores, Summary
 from tfdqn.reports import learning_curves
 from tfdqn.storage.run_records import write_summary
@@ -74,13 +74,12 @@ def _summary(session: AnySession, seconds: float, reason: str, final: EpisodeSco
 def _write_results(session: AnySession, summary: Summary) -> Summary:
     """Draws the curve, exports the best policy (the latest, if none was evaluated), and writes the summary."""
     run = session.run_dir
-    has_best = run.best_weights.exists()
     paths = {
         "learning curve": str(learning_curves.plot([run], run.learning_curve)),
-        "exported policy": str(export_run(run, "best" if has_best else "latest")),
+        "exported policy": str(export_results(run, summary)),
         "checkpoints": str(run.checkpoints),
     }
-    if has_best:
+    if run.best_weights.exists():
         paths["best policy"] = str(run.best)
     if session.config.logging.tensorboard:
         paths["TensorBoard logs"] = str(run.logs)
