@@ -60,6 +60,14 @@ def test_each_mistake_of_a_network_from_outside_is_one_line(mistake: str, said: 
         network_to_load(mistaken(mistake), SPEC)
 
 
+def test_a_head_from_outside_for_several_action_dimensions_has_its_own_variables_refused() -> None:
+    spec, config = vector_spec(5, (3, 2)), Config(agent=mistaken(agent="own layer").agent)
+    said = r"^branches at \S+/mistaken_network\.py:\d+: the variable \S+/bias:0 would be neither trained nor saved: "
+    with pytest.raises(OwnCodeError, match=said):
+        network_to_load(config, spec)
+    assert network_to_load(Config(agent=mistaken().agent), spec).named_weights()
+
+
 def test_a_network_from_outside_without_one_is_made() -> None:
     names = {"first/kernel", "first/bias", "q/kernel", "q/bias"}
     assert set(network_to_load(mistaken(), SPEC).named_weights()) == names

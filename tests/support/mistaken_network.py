@@ -1,6 +1,6 @@
 """A torso and a head, as a package outside tfdqn would add them, with the mistake that their settings name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -10,8 +10,9 @@ from tfdqn.agents.losses.dqn import dqn
 from tfdqn.agents.losses.table import LOSSES
 from tfdqn.config import DQN, Config, Network
 from tfdqn.config.fields import doc
+from tfdqn.networks.branches import branching, branching_numpy
 from tfdqn.networks.encoding import encode, encode_numpy, num_features
-from tfdqn.networks.heads.head import Head, HeadKind
+from tfdqn.networks.heads.head import BranchesKind, Head, HeadKind, LinearHead
 from tfdqn.networks.heads.table import HEADS
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.streams import stream
@@ -122,10 +123,18 @@ def head(config: Config, width: int, num_actions: int, make: LayerFactory) -> An
     return made.get(config.agent.mistake, MistakenHead)(config, width, num_actions, make)
 
 
+def branches(config: Config, width: int, num_actions: Sequence[int], make: LayerFactory) -> Any:
+    made = branching(config, width, num_actions, make)
+    own_layer = tf.keras.layers.Dense(width)
+    if config.agent.mistake == "own layer":
+        return LinearHead(lambda features, noise: made.outputs(own_layer(features), noise))
+    return made
+
+
 def head_numpy(config: Config) -> Any:
     return lambda weights, features, rng: features @ weights["q/kernel"] + weights["q/bias"]
 
 
 TORSOS[MistakenNetwork] = TorsoKind(torso, torso_numpy)
-HEADS[MistakenAgent] = HeadKind(head, head_numpy)
+HEADS[MistakenAgent] = HeadKind(head, head_numpy, branches=BranchesKind(branches, branching_numpy))
 LOSSES[MistakenAgent] = dqn

@@ -79,7 +79,7 @@ def network_to_load(config: Config, task_spec: TaskSpec, name: str = "q_network"
     else:
         network = ensemble_network(config, task_spec, seeds=range(config.ensemble.size), name=name)
     network.create_variables()
-    if own := own_among(TORSOS.of(config.network).build, HEADS.of(config.agent).build):
+    if own := own_among(TORSOS.of(config.network).build, _head_builder(config, task_spec)):
         _check_variables(network, task_spec, weight_specs(config, task_spec), own)
     return network
 
@@ -169,20 +169,24 @@ def _build(config: Config, task_spec: TaskSpec, make: LayerFactory) -> tuple[Tor
             f"ensemble.size = {config.ensemble.size} needs an agent.kind whose head takes the features of several "
             f'members, not "{config.agent.kind}"'
         )
-    build_head: Callable[..., Head]
-    actions: int | tuple[int, ...]
+    build_head, counts = _head_builder(config, task_spec), task_spec.num_actions
+    actions = counts[0] if len(counts) == 1 else counts
+    head = checked_head(build_head(config, width, actions, make), build_head)
+    check_convolutions(network, make, own_among(build_torso, build_head))
+    return torso, memory, head
+
+
+def _head_builder(config: Config, task_spec: TaskSpec) -> Callable[..., Head]:
+    """The function that makes the head. Raises ConfigError if the head can't have the task's action dimensions."""
+    kind = HEADS.of(config.agent)
     if len(task_spec.num_actions) == 1:
-        build_head, actions = kind.build, task_spec.num_actions[0]
-    elif kind.branches is None:
+        return kind.build
+    if kind.branches is None:
         raise ConfigError(
             f'task.action_form = "branches" needs an agent.kind whose head has Q-values for each action dimension, not '
             f'"{config.agent.kind}"'
         )
-    else:
-        build_head, actions = kind.branches.build, task_spec.num_actions
-    head = checked_head(build_head(config, width, actions, make), build_head)
-    check_convolutions(network, make, own_among(build_torso, build_head))
-    return torso, memory, head
+    return kind.branches.build
 
 
 def _check_variables(network: QNetwork, task_spec: TaskSpec, specs: Mapping[str, tf.TensorSpec], own: str) -> None:

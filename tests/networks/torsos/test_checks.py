@@ -69,6 +69,17 @@ def test_convolutions_need_settings_that_say_so(make: Callable[[Config], object]
     )
 
 
+def test_a_heads_convolutions_on_a_built_in_torso_ask_for_a_network_with_convolutions() -> None:
+    with pytest.raises(OwnCodeError) as caught:
+        weight_specs(Config(agent=mistaken(agent="convolution").agent), SPEC)
+    assert re.fullmatch(
+        r'head at \S+/mistaken_network\.py:\d+: the layer "second" is a convolution, for which network\.kind = "mlp" '
+        r'is not made: choose "nature_cnn", "small_cnn" or "impala", or a network of your own whose settings are '
+        r"derived from tfdqn\.config\.ConvolutionalNetwork",
+        str(caught.value),
+    )
+
+
 def test_features_in_pieces_on_several_devices_are_not_checked() -> None:
     network = split_network(mistaken(), SPEC, seed=0, devices=["CPU:0", "CPU:0"])
     assert network.create_variables().shape == (3,)

@@ -7,7 +7,9 @@ from typing import Any
 import tensorflow as tf
 
 from tfdqn.config import ConvolutionalNetwork, Network
+from tfdqn.config.fields import kinds
 from tfdqn.config.own_code import is_own, require_function, require_instance, source_of
+from tfdqn.config.wording import either
 from tfdqn.errors import OwnCodeError
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.own_parts import fits, misfit, require_made
@@ -52,11 +54,18 @@ def check_convolutions(settings: Network, make: LayerFactory, own: str) -> None:
       make: the factory that has made its layers.
       own: the sources of the user's parts that have made them.
     """
-    if make.convolutions and not isinstance(settings, ConvolutionalNetwork):
-        raise OwnCodeError(
-            f'{own}: the layer "{make.convolutions[0]}" is a convolution, for which the settings '
-            f"{source_of(type(settings))} must be derived from tfdqn.config.{ConvolutionalNetwork.__name__}"
-        )
+    if not make.convolutions or isinstance(settings, ConvolutionalNetwork):
+        return
+    what = f'{own}: the layer "{make.convolutions[0]}" is a convolution'
+    base = f"tfdqn.config.{ConvolutionalNetwork.__name__}"
+    if is_own(type(settings)):
+        raise OwnCodeError(f"{what}, for which the settings {source_of(type(settings))} must be derived from {base}")
+    suited = {kind: each for kind, each in kinds(Network).items() if issubclass(each, ConvolutionalNetwork)}
+    choice = either([kind for kind, each in suited.items() if not is_own(each)])
+    raise OwnCodeError(
+        f'{what}, for which network.kind = "{type(settings).__struct_config__.tag}" is not made: choose {choice}, or '
+        f"a network of your own whose settings are derived from {base}"
+    )
 
 
 def _checked_features(torso: Torso, make: LayerFactory, observation: Observation) -> tf.Tensor:
