@@ -199,7 +199,7 @@ def manifest(
 
     with suppress(PackageMissingError):  # the image may have the package
         check_task(resolved.task)
-    where = f"the image {spec.container_image} must contain it"
+    where = f"the image {spec.container_image} must contain it (docs/image.md)"
     if target is Platform.SLURM:
         where = "submit from its folder, or install it on every node"
     for key, module in spec.own_modules:

@@ -152,7 +152,7 @@ def test_a_task_whose_package_only_the_image_has_is_accepted(tmp_path: Path, mon
 @pytest.mark.parametrize(
     ("platform", "where"),
     [
-        ("compose", f"the image tfdqn:{__version__}-cuda must contain it"),
+        ("compose", f"the image tfdqn:{__version__}-cuda must contain it (docs/image.md)"),
         ("slurm", "submit from its folder, or install it on every node"),
     ],
 )
