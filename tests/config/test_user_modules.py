@@ -36,6 +36,26 @@ def test_an_import_that_ends_the_program_is_one_line(folder: Path, name: str, so
     assert str(caught.value) == f'agent.kind = "x": importing {file.stem} {said.format(file=file)}'
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("users_missing.py", 'there is no module "users_missing" in {folder} or among the installed ones'),
+        (
+            "users_there.py",
+            'there is no module "users_there.py" in {folder} or among the installed ones; as a module it is '
+            '"users_there"',
+        ),
+    ],
+)
+def test_a_files_name_is_answered_with_the_modules_unless_that_is_what_is_missing(
+    folder: Path, name: str, said: str
+) -> None:
+    (folder / "users_there.py").touch()
+    with pytest.raises(ConfigError) as caught:
+        import_user_module(name, 'agent.kind = "x"', ConfigError)
+    assert str(caught.value) == f'agent.kind = "x": {said.format(folder=folder)}'
+
+
 def test_ctrl_c_during_an_import_is_ctrl_c(folder: Path) -> None:
     (folder / "users_module_that_takes_long.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
     with pytest.raises(KeyboardInterrupt):

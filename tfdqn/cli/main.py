@@ -132,7 +132,7 @@ def _status_of(arguments: Sequence[str]) -> int:
 
 def _misuse(error: typer.TyperException) -> str:
     """What is wrong with the command line. Where a number was expected, the range that is allowed."""
-    problem = error.format_message().rstrip(".")
+    problem = error.format_message().rstrip(".") + _as_override(error)
     value, not_a, kind = problem.partition(" is not a valid ")
     words = {"int": "a whole number", "float": "a number"}.get(kind.removesuffix(" range"))
     if not not_a or words is None:
@@ -141,6 +141,18 @@ def _misuse(error: typer.TyperException) -> str:
     bounds = {"at least": getattr(allowed, "min", None), "at most": getattr(allowed, "max", None)}
     limits = [f" {word} {bound}" for word, bound in bounds.items() if bound is not None]
     return f"{value} must be {words}{' and'.join(limits)}"
+
+
+def _as_override(error: typer.TyperException) -> str:
+    """Words that say how the key is given that was taken for an option, as in --seed or --n-step; "" if none was."""
+    context, option = getattr(error, "ctx", None), getattr(error, "option_name", None)
+    if context is None or option is None or all(each.name != "overrides" for each in context.command.params):
+        return ""
+    from tfdqn.config.schema import keys  # late: few commands need it
+
+    name = option.lstrip("-").replace("-", "_")
+    meant = [name] if name in keys() else [each for each in keys() if each.endswith(f".{name}")]
+    return f"; a key is given without dashes, as {meant[0]}=VALUE" if len(meant) == 1 else ""
 
 
 def _help_on(error: typer.TyperException, arguments: Sequence[str]) -> str:

@@ -6,7 +6,6 @@ the key, its value and what is allowed, and suggest what was meant.
 
 import contextlib
 import datetime
-import difflib
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
 from typing import Any, Literal, NoReturn, get_args, get_origin
@@ -16,9 +15,11 @@ from msgspec import Struct, inspect
 
 from tfdqn.config.checks import contradiction, unused_keys, without
 from tfdqn.config.fields import kinds
+from tfdqn.config.own_code import is_own
+from tfdqn.config.own_settings import mistaken_tag, without_annotation
 from tfdqn.config.schema import Config, keys
 from tfdqn.config.user_modules import import_user_module
-from tfdqn.config.wording import described, keys_in, shown
+from tfdqn.config.wording import described, did_you_mean, keys_in, shown
 from tfdqn.errors import ConfigError
 
 
@@ -72,21 +73,15 @@ def import_replaced_kinds(values: Mapping[str, Any], overridden: Collection[str]
                 import_user_module(kind.rpartition(":")[0], f"{section}.kind = {shown(kind)}", ConfigError)
 
 
-def built_in(by_kind: Iterable[str]) -> list[str]:
+def built_in(by_kind: Mapping[str, type[Struct]]) -> list[str]:
     """The package's own kinds, without those of modules that happen to be imported."""
-    return [each for each in by_kind if ":" not in each]
+    return [kind for kind, struct in by_kind.items() if not is_own(struct)]
 
 
 def literals(key_type: Any) -> tuple[str, ...]:
     """The values of `Annotated[Literal[...], ...]`, in order; empty for any other type."""
     allowed = get_args(key_type)[0]
     return get_args(allowed) if get_origin(allowed) is Literal else ()
-
-
-def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """The candidate that is most like a word, as in ' (did you mean "dqn"?)'; "" if none is."""
-    near = difflib.get_close_matches(word, list(candidates), n=1)
-    return f' (did you mean "{near[0]}"?)' if near else ""
 
 
 class _Reader:
@@ -145,7 +140,9 @@ class _Reader:
             if kind and key == "kind":
                 continue
             if key not in fields:
-                self._fail_unknown(key_path, key, [*(["kind"] if kind else []), *fields])
+                self._fail_unknown(
+                    key_path, key, [*(["kind"] if kind else []), *fields], without_annotation(struct, key)
+                )
             checked[key] = self._value(fields[key], value, key_path)
         return struct(**checked)
 
@@ -165,6 +162,8 @@ class _Reader:
             if not isinstance(kind, str) or ":" not in kind:
                 self._fail_literal(f"{path}.kind", kind, built_in(by_kind))
             # Its module has been imported by now.
+            if tag := mistaken_tag(kind, by_kind):
+                self.fail(f"{path}.kind", f"{path}.kind = {shown(kind)}: {tag}")
             untagged = f", or the tag of a class in {kind.rpartition(':')[0]}, which has none of this tag"
             self._fail_literal(f"{path}.kind", kind, by_kind, "" if did_you_mean(kind, by_kind) else untagged)
         others = self._keys_of_another_kind(path, kind, value, by_kind)
@@ -195,6 +194,8 @@ class _Reader:
                 if f"{path}.kind" in self._overridden and own not in self._overridden:
                     left_out.append(key)
                     continue
+                if why := without_annotation(by_kind[kind], key):
+                    self._fail_unknown(own, key, [], why)
                 allowed = ", ".join(by_kind[kind].__struct_fields__)
                 quoted = " or ".join(f'"{owner}"' for owner in owners)
                 self.fail(
@@ -229,7 +230,9 @@ class _Reader:
         meant = did_you_mean(str(value), allowed)
         self.fail(path, f"{path} = {shown(value)}: must be one of {choices}{or_else}{meant}")
 
-    def _fail_unknown(self, path: str, key: Any, allowed: list[str]) -> NoReturn:
+    def _fail_unknown(self, path: str, key: Any, allowed: list[str], why: str = "") -> NoReturn:
+        if why:
+            self.fail(path, f"{path} is not a key: {why}")
         section = path.removesuffix(str(key)).rstrip(".")  # a key in quotes may hold dots
         elsewhere = [each for each in keys() if each.endswith(f".{key}")]
         meant = f' (did you mean "{elsewhere[0]}"?)' if elsewhere else did_you_mean(str(key), allowed)

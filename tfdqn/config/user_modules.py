@@ -42,7 +42,7 @@ def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> Non
         if missing.name is not None and f"{name}.".startswith(f"{missing.name}."):
             raise error(
                 f'{wanted_by}: there is no module "{missing.name}" in {os.getcwd()} or among the installed ones'
-                f"{_as_a_module(name)}"
+                f"{_as_a_module(name, missing.name)}"
             ) from missing
         raise error(f'{wanted_by}: {name} needs "{missing.name}", which is not installed') from missing
     except (Exception, SystemExit) as failure:
@@ -53,10 +53,13 @@ def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> Non
         raise error(f"{wanted_by}: importing {name} {what}{where}: {why}") from failure
 
 
-def _as_a_module(name: str) -> str:
-    """What to write instead of a file's path, such as "my_envs/maze.py"; empty if it is none in this directory."""
+def _as_a_module(name: str, missing: str = "") -> str:
+    """What to write instead of a file's path, such as "my_envs/maze.py".
+
+    Empty if that is none in this directory, or would be the module `missing`.
+    """
     dotted = name.removeprefix("./").removesuffix(".py").replace("/", ".")
-    return "" if dotted == name or dotted.startswith(".") else f'; as a module it is "{dotted}"'
+    return "" if dotted in (name, missing) or dotted.startswith(".") else f'; as a module it is "{dotted}"'
 
 
 @contextmanager

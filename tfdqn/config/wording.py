@@ -1,8 +1,9 @@
 """How messages write values, keys and what is allowed."""
 
 import datetime
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -28,6 +29,16 @@ def either(values: Sequence[object]) -> str:
     """Alternatives in words, such as '"a", "b" or "c"'."""
     *others, last = map(shown, values)
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """What may have been meant by a word, as in ' (did you mean "dqn"?)'; "" if nothing.
+
+    It is the candidates that have the word among theirs, as "hidden_units" has "units"; else the one most like it.
+    """
+    among = list(candidates)
+    near = [each for each in among if f"_{word}_" in f"_{each}_"] or difflib.get_close_matches(word, among, n=1)
+    return f" (did you mean {either(near)}?)" if near else ""
 
 
 def with_values(config: Any, line: str) -> str:

@@ -14,8 +14,8 @@ import msgspec
 
 from tfdqn.config import Config, toml
 from tfdqn.config.fields import kinds
-from tfdqn.config.reader import did_you_mean, read_alone
-from tfdqn.config.wording import shown
+from tfdqn.config.reader import read_alone
+from tfdqn.config.wording import did_you_mean, shown
 from tfdqn.errors import ConfigError
 
 _WORDS = ("low", "high", "step", "log", "choices")

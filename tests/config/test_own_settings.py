@@ -1,0 +1,95 @@
+"""A class of settings whose tag or key is not what its author meant: one line says what to write."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfdqn.config import MLP
+from tfdqn.config.wording import did_you_mean
+
+MODULE = """
+from typing import ClassVar
+
+from tfdqn.config import Agent
+
+
+class Forgetful(Agent, frozen=True, kw_only=True, tag_field="kind", tag="forgetful"):
+    pass
+
+
+class Misnamed(Agent, frozen=True, kw_only=True, tag_field="kind", tag="another:misnamed"):
+    pass
+
+
+class Plain(Agent, frozen=True, kw_only=True, tag_field="kind", tag="own:plain"):
+    quantiles = 0.6  # also a key of "qr_dqn"
+    weight = 2
+    note: ClassVar[str] = "no key"
+    takes_branches = True
+
+    def method(self): ...
+
+
+class Derived(Plain, frozen=True, kw_only=True, tag_field="kind", tag="own:derived"):
+    pass
+"""
+PROGRAM = """
+import json, sys
+from tfdqn.config.toml import from_mapping
+from tfdqn.errors import ConfigError
+
+for agent in json.load(sys.stdin):
+    try:
+        from_mapping({"agent": agent})
+    except ConfigError as error:
+        print(error)
+    else:
+        print("none")
+"""
+WRONG_TAG = 'configuration: agent.kind = "own:{0}": the class {1} of own has the tag "{2}"; it must be tag="own:{0}"'
+NO_ANNOTATION = "configuration: agent.{} is not a key: the class Plain of own sets it without an annotation; write {}"
+USUAL = "configuration: agent.{} is not a key"
+BUILT_IN = ': must be one of "dqn", "double_dqn", "munchausen", "pqn", "c51", "qr_dqn", "iqn"'
+CASES: list[tuple[dict[str, Any], str]] = [
+    ({"kind": "own:forgetful"}, WRONG_TAG.format("forgetful", "Forgetful", "forgetful")),
+    ({"kind": "own:misnamed"}, WRONG_TAG.format("misnamed", "Misnamed", "another:misnamed")),
+    ({"kind": "tfdqn.config.agent:dqn"}, f'configuration: agent.kind = "tfdqn.config.agent:dqn"{BUILT_IN}, '),
+    ({"kind": "doqn"}, f'configuration: agent.kind = "doqn"{BUILT_IN} (did you mean "dqn"?)'),
+    ({"kind": "own:plain", "quantiles": 0.5}, NO_ANNOTATION.format("quantiles", "quantiles: float = 0.6")),
+    ({"kind": "own:plain", "weight": 1}, NO_ANNOTATION.format("weight", "weight: int = 2")),
+    ({"kind": "own:derived", "weight": 1}, NO_ANNOTATION.format("weight", "weight: int = 2")),
+    *(({"kind": "own:plain", key: 1}, USUAL.format(key)) for key in ("note", "takes_branches", "method", "__doc__")),
+]
+
+
+def test_each_mistake_is_one_line_that_says_what_to_write(tmp_path: Path) -> None:
+    """In a process of its own, since a class is a kind of every configuration that is read after it."""
+    (tmp_path / "own.py").write_text(MODULE)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=tmp_path,
+        input=json.dumps([agent for agent, _ in CASES]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    for (agent, said), line in zip(CASES, lines, strict=True):
+        assert line.startswith(said), agent
+        assert ("annotation" in line) == ("annotation" in said), agent
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("units", ' (did you mean "memory_units" or "hidden_units"?)'),
+        ("noisy_sigm", ' (did you mean "noisy_sigma"?)'),
+        ("its", ""),
+    ],
+)
+def test_a_key_that_has_the_word_is_suggested_before_one_that_is_spelt_like_it(word: str, meant: str) -> None:
+    assert did_you_mean(word, MLP.__struct_fields__) == meant
