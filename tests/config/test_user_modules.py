@@ -39,7 +39,11 @@ def test_an_import_that_ends_the_program_is_one_line(folder: Path, name: str, so
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("users_missing.py", 'there is no module "users_missing" in {folder} or among the installed ones'),
+        (
+            "users_missing.py",
+            'there is no module "users_missing" in {folder} or among the installed ones; if it is elsewhere, add its '
+            "folder to PYTHONPATH",
+        ),
         (
             "users_there.py",
             'there is no module "users_there.py" in {folder} or among the installed ones; as a module it is '

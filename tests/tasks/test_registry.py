@@ -100,7 +100,7 @@ def test_a_users_module_that_does_not_exist_is_named():
 def test_a_file_s_path_in_place_of_a_module_is_answered_with_the_module(written, hint):
     message = error_of(resolve_spec, Task(id=f"{written}:Mine-v0"))
     assert message.startswith(f'{written}:Mine-v0: there is no module "')
-    assert message.endswith(hint or "or among the installed ones")
+    assert message.endswith(hint or "or among the installed ones; if it is elsewhere, add its folder to PYTHONPATH")
 
 
 def test_a_task_is_learnable_by_what_one_environment_is_like(monkeypatch):

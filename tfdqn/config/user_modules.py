@@ -40,9 +40,9 @@ def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> Non
         importlib.import_module(name)
     except ModuleNotFoundError as missing:
         if missing.name is not None and f"{name}.".startswith(f"{missing.name}."):
+            hint = _as_a_module(name, missing.name) or "; if it is elsewhere, add its folder to PYTHONPATH"
             raise error(
-                f'{wanted_by}: there is no module "{missing.name}" in {os.getcwd()} or among the installed ones'
-                f"{_as_a_module(name, missing.name)}"
+                f'{wanted_by}: there is no module "{missing.name}" in {os.getcwd()} or among the installed ones{hint}'
             ) from missing
         raise error(f'{wanted_by}: {name} needs "{missing.name}", which is not installed') from missing
     except (Exception, SystemExit) as failure:
