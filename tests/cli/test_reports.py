@@ -108,9 +108,9 @@ def test_of_a_folder_the_unfinished_runs_are_left_out_and_named_in_one_line(
     assert main(["report", str(tmp_path / "runs")]) == 0
     shown = capsys.readouterr()
     assert shown.out.splitlines()[-1].split()[:4] == ["1.", "dqn", "2", "150"]
-    assert shown.err == f"left out: {folder}/seed-3 has not finished: reports are of finished runs\n"
+    assert shown.err == f"left out: {folder}/seed-3 has not finished: a report needs finished runs\n"
     assert main(["report", str(folder), str(folder / "seed-3")]) == 2
-    assert capsys.readouterr().err == f"tfdqn: {folder}/seed-3 has not finished: reports are of finished runs\n"
+    assert capsys.readouterr().err == f"tfdqn: {folder}/seed-3 has not finished: a report needs finished runs\n"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,11 @@ def test_of_a_folder_the_unfinished_runs_are_left_out_and_named_in_one_line(
             "A is better: B 11.00, A 21.00, difference -10.00 (95 % interval -12.27 to -7.73), ",
         ),
         ([5, 5], [5, 5], "No difference: B 5, A 5"),
-        ([9, 10, 11], [10, 11, 12], "; if it is as it looks, about 14 more seeds of A and 14 of B would settle it"),
+        (
+            [9, 10, 11],
+            [10, 11, 12],
+            "; if the difference is as estimated, about 14 more seeds of A and 14 of B would settle it",
+        ),
         ([1, 2, 3, 4, 5], [2, 3, 4, 5, 6], "P(B > A) = 0.68 ("),
         ([9, 10, 11], [9.001, 10.001, 11.001], "a thousand runs of each would not settle it"),
     ],

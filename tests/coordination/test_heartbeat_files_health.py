@@ -41,7 +41,7 @@ def change_heartbeat(file: Path, clock: str | None = None, **seconds: float) -> 
 
 
 def test_where_no_process_gives_a_heartbeat_none_is_well(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert health(capsys) == (1, [f"no process leaves heartbeats in {folder}"])
+    assert health(capsys) == (1, [f"no running process has a heartbeat in {folder}"])
 
 
 def test_where_there_are_none_a_run_may_have_some(
@@ -51,7 +51,7 @@ def test_where_there_are_none_a_run_may_have_some(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     for arguments in (), ("actor",):
         status, (line,) = health(capsys, *arguments)
-        assert status == 1 and line.endswith("; those of a run that was launched here: --run-dir RUN")
+        assert status == 1 and line.endswith("; for a run launched on this host, give --run-dir RUN")
 
 
 def test_everybody_is_asked_and_one_that_is_silent_is_enough(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,7 +88,7 @@ def final_nan(run: Path) -> None:
 @pytest.mark.parametrize(
     ("break_it", "said"),
     [
-        (unfinished, "run has not finished: reports are of finished runs"),
+        (unfinished, "run has not finished: a report needs finished runs"),
         (another_version, "summary.json is damaged, or another version of tfdqn has written it"),
         (final_nan, "summary.json has a number that is not finite: final.mean_return$"),
         (unknown_key, "config.toml: .*mood"),
@@ -122,7 +122,7 @@ def test_of_many_with_the_same_trouble_some_are_named_and_the_reason_once(tmp_pa
         read_runs([tmp_path / "a", tmp_path / "a" / "seed-1"])
     a = tmp_path / "a"
     assert str(raised.value) == (
-        f"{a}/seed-1 has not finished: reports are of finished runs; likewise {a}/seed-2, {a}/seed-3 and 27 more"
+        f"{a}/seed-1 has not finished: a report needs finished runs; likewise {a}/seed-2, {a}/seed-3 and 27 more"
     )
 
 

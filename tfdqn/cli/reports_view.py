@@ -68,7 +68,7 @@ def _advice(found: Comparison) -> str:
         return "; if there is a difference, a thousand runs of each would not settle it"
     of_a, of_b = (max(found.runs_to_settle - runs, 0) for runs in found.runs)
     seeds = "seed" if of_a == 1 else "seeds"
-    return f"; if it is as it looks, about {of_a} more {seeds} of A and {of_b} of B would settle it"
+    return f"; if the difference is as estimated, about {of_a} more {seeds} of A and {of_b} of B would settle it"
 
 
 def _improvement_interval(found: Comparison) -> str:

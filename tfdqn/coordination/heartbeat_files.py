@@ -184,12 +184,12 @@ def health_of_all(folder: Path | None, within_seconds: float) -> list[Finding]:
     place = folder or heartbeat_folder()
     heartbeats = filter(None, map(read_heartbeat, sorted(place.glob("*.json"))))
     found = [_judged(each, within_seconds) for each in heartbeats if _is_there(each.pid)]
-    return found or [Finding(f"no process leaves heartbeats in {place}{_hint(folder)}", False)]
+    return found or [Finding(f"no running process has a heartbeat in {place}{_hint(folder)}", False)]
 
 
 def _hint(folder: Path | None) -> str:
     """Where other heartbeats may be if the user has named no folder."""
-    return "" if folder or os.environ.get(VARIABLE) else "; those of a run that was launched here: --run-dir RUN"
+    return "" if folder or os.environ.get(VARIABLE) else "; for a run launched on this host, give --run-dir RUN"
 
 
 def _judged(heartbeat: HeartbeatRecord, within_seconds: float) -> Finding:

@@ -175,7 +175,7 @@ def _summary(run: RunDir) -> Summary:
     if summary is None and run.summary_file.exists():
         raise _RefusedError(run.summary_file, trouble_with_summary(run.summary_file))
     if summary is None or summary.status == "interrupted":
-        raise _RefusedError(run.path, "has not finished: reports are of finished runs")
+        raise _RefusedError(run.path, "has not finished: a report needs finished runs")
     return summary
 
 
