@@ -69,7 +69,7 @@ def test_a_signal_while_a_job_is_prepared_ends_it_before_its_first_process(
     assert main.main(["launch", config, "--run-dir", "run"]) == 0
     said = "Saved at 8 of 1,200 environment steps. To resume" if is_resumed else "Nothing was saved yet. To begin again"
     assert capsys.readouterr().out.splitlines()[1:] == [
-        "stopping by SIGTERM; Ctrl-C ends everything at once, without saving",
+        "stopping on SIGTERM; Ctrl-C ends everything at once, without saving",
         f"{said}:",
         "tfdqn launch tiny.toml --run-dir run",
     ]

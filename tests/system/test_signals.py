@@ -37,8 +37,8 @@ def test_the_user_has_asked_when_a_signal_has_come(number: signal.Signals) -> No
     ("number", "name", "beginning"),
     [
         (signal.SIGINT, "Ctrl-C", "stopping (phase: learning); a second Ctrl-C"),
-        (signal.SIGTERM, "SIGTERM", "stopping by SIGTERM (phase: learning); Ctrl-C"),
-        (signal.SIGHUP, "SIGHUP", "stopping by SIGHUP (phase: learning); Ctrl-C"),
+        (signal.SIGTERM, "SIGTERM", "stopping on SIGTERM (phase: learning); Ctrl-C"),
+        (signal.SIGHUP, "SIGHUP", "stopping on SIGHUP (phase: learning); Ctrl-C"),
     ],
 )
 def test_it_is_the_signal_that_came_which_is_named(number: signal.Signals, name: str, beginning: str) -> None:

@@ -107,7 +107,8 @@ def test_a_loss_without_a_gradient_is_refused(folder: Path, capsys: pytest.Captu
     write(folder, "no gradient")
     assert main(["train", "mine.toml", "--run-dir", "run"]) == 2
     said = (
-        'tfdqn: agent.kind = "failing_loss:own": the loss has no gradient by hidden_0/kernel; hidden_0/bias; q/kernel; '
+        'tfdqn: agent.kind = "failing_loss:own": the loss has no gradient with respect to '
+        "hidden_0/kernel; hidden_0/bias; q/kernel; "
     )
     assert capsys.readouterr().err.startswith(said)
 

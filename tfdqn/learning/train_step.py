@@ -150,8 +150,8 @@ class TrainStep:
         names = self.agent.network.learned_weights()
         if unused := [name for name, gradient in zip(names, gradients, strict=True) if gradient is None]:
             raise OwnCodeError(
-                f'agent.kind = "{self._settings.kind}": the loss has no gradient by {listed(unused)}: each weight that '
-                "the network makes must be used, and its gradient not be stopped"
+                f'agent.kind = "{self._settings.kind}": the loss has no gradient with respect to {listed(unused)}: '
+                "each weight that the network makes must be used, and its gradient not be stopped"
             )
         return gradients, loss_info
 

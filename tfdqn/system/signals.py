@@ -50,10 +50,10 @@ def heard_signal() -> str:
 def stopping_line(phase: str = "") -> str:
     """What is said when a signal was heard, and what one more does; `phase` is what goes on, for a note in brackets."""
     heard = heard_signal()
-    by_another = f" by {heard}" if heard not in ("", "Ctrl-C") else ""
-    ctrl_c = "Ctrl-C" if by_another else "a second Ctrl-C"
+    on_signal = f" on {heard}" if heard not in ("", "Ctrl-C") else ""
+    ctrl_c = "Ctrl-C" if on_signal else "a second Ctrl-C"
     note = f" (phase: {phase})" if phase else ""
-    return f"stopping{by_another}{note}; {ctrl_c} ends everything at once, without saving"
+    return f"stopping{on_signal}{note}; {ctrl_c} ends everything at once, without saving"
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
