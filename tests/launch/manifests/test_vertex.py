@@ -17,7 +17,7 @@ from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.launch.manifests.platforms import Platform
 
 STRATEGIES = [(), ("learner.strategy=multi_worker",), ("learner.strategy=local",)]
-NAMES = ("/tmp/config.toml", "/mnt/nfs/tfdqn/run")
+NAMES = ("/tmp/config.toml", "/mnt/nfs/tfdqn/runs/cartpole-parameter-server")
 
 
 def strict(described: dict[str, Any]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def _cluster(roles: list[Role], topology: Topology) -> Iterator[str]:
     servers = [role for role in serving(but=Role.LEARNER) if role in roles]
     used = 2 + sum(topology.count(role) for role in servers)  # the learner's two come first
     slots = len(PORTS) // used
-    yield "# By the job's number, so that jobs that share a node have different ports."
+    yield "# By the job's number, so that jobs that share a node rarely have the same ports."
     yield f"port=$(({PORTS.start} + SLURM_JOB_ID % {slots} * {used}))"
     yield "{"
     learner = f"addresses {roles.index(Role.LEARNER)}"

@@ -19,7 +19,7 @@ _ROLES = {
     "workerpool3": (Role.ACTOR,),
 }
 _MOUNT = "tfdqn"
-_RUN_DIR = f"/mnt/nfs/{_MOUNT}/run"  # the service mounts NFS at /mnt/nfs
+_RUNS = f"/mnt/nfs/{_MOUNT}/runs"  # the service mounts NFS at /mnt/nfs
 _CUDA_CACHE = f"/mnt/nfs/{_MOUNT}/cuda"
 _CONFIG_FILE = "/tmp/config.toml"
 _VARIABLE = "CONFIGURATION"  # holds the configuration, since a file can't be given to a container
@@ -60,7 +60,7 @@ def _pool(spec: JobSpec, pool: Pool, pools: list[Pool]) -> dict[str, Any]:
         "containerSpec": {
             "imageUri": spec.container_image,
             "command": ["sh", "-c", _BEGINNING, "tfdqn"],
-            "args": list(host_arguments(pools, _CONFIG_FILE, _RUN_DIR)),
+            "args": list(host_arguments(pools, _CONFIG_FILE, f"{_RUNS}/{spec.name}")),
             "env": [{"name": name, "value": value} for name, value in variables.items()],
         },
         "nfsMounts": [nfs],  # on every machine, since its processes' logs are there
