@@ -25,7 +25,8 @@ class ArraySpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     high: tuple[float, ...] = ()
     categories: int = 0  # > 0: integers start, …, start + categories - 1, which networks encode as one-hot
     start: int = 0
-    # The lowest and highest value of numbers: one pair for all elements of a frame, or one for each; empty: unbounded.
+    # The lowest and highest value: one pair for all elements of a frame, or one for each; empty: numbers are unbounded,
+    # and all elements have all the categories.
     bounds: tuple[tuple[float | None, float | None], ...] = ()
     frame_stack: int = 1  # > 1: the leading axis of `shape` stacks this many consecutive frames, oldest first
 

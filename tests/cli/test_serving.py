@@ -54,14 +54,17 @@ def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys: pytest.Capture
             ([run, "--port", port], f"can't serve at 127.0.0.1, port {port}: Address already in use"),
             ([run, "--host", "nowhere.invalid"], "can't serve at nowhere.invalid, port 8501"),
             ([run, "--port", "65536"], "65536"),
-            ([run, "--host", "0.0.0.0", "--port", 0], "other hosts can reach 0.0.0.0: --api-key-file and --tls-cert"),
+            (
+                [run, "--host", "0.0.0.0", "--port", 0],
+                "0.0.0.0: give --api-key-file, --tls-cert and --tls-key, or --insecure",
+            ),
             ([run, "--api-key-file", tmp_path / "keys"], "keys: No such file or directory"),
             ([tmp_path / "unnumbered"], "unnumbered: no exported version here"),
             ([run, "--versions", "specific:7"], f"--versions: 7 not found in {run}/exports, which has 1"),
             ([run, "--versions", "newest"], '--versions "newest": latest:N, all, or specific:1,3 is needed'),
             ([run, "--label", "stable"], '--label "stable": NAME=VERSION is needed'),
             ([run, "--max-batch-size", 0], "max-batch-size"),
-            ([run, "--tls-cert", tmp_path / "one.crt"], "give both or neither"),
+            ([run, "--tls-cert", tmp_path / "one.crt"], "--tls-cert needs --tls-key: give both or neither"),
             ([run, "--tls-cert", tmp_path / "one.crt", "--tls-key", tmp_path], "one.crt: No such file or directory"),
         ):
             assert main.main(["serve", *map(str, arguments)]) == 2

@@ -60,7 +60,8 @@ def test_the_card_has_the_final_evaluation_of_its_own_policy_alone(run: RunDir) 
 
 def test_the_card_says_what_is_seen_and_what_actions_mean(tmp_path: Path) -> None:
     speed = ArraySpec(shape=(2,), dtype="float32", bounds=((-0.5, 1.0), (None, None)))
-    spec = task(speed=speed, cell=ArraySpec(shape=(), dtype="int32", categories=4, start=1))
+    dials = ArraySpec(shape=(2,), dtype="int32", categories=5, bounds=((0.0, 2.0), (0.0, 4.0)))
+    spec = task(speed=speed, cell=ArraySpec(shape=(), dtype="int32", categories=4, start=1), dials=dials)
     named = msgspec.structs.replace(spec, action_names=(("LEFT", "STAY", "RIGHT"),))
     origin = {"checkpoint": "latest", "train_steps": 3}
     write_model_card(tmp_path, named, tiny(), origin)
@@ -70,6 +71,7 @@ def test_the_card_says_what_is_seen_and_what_actions_mean(tmp_path: Path) -> Non
     page = (tmp_path / "model_card.md").read_text()
     assert "| observation `speed` | float32[2], -0.5 to 1, any |" in page
     assert "| observation `cell` | int32[], 1 to 4 |" in page
+    assert "| observation `dials` | int32[2], 0 to 2, 0 to 4 |" in page
     assert "| action names | 0 LEFT, 1 STAY, 2 RIGHT |" in page
 
     write_model_card(tmp_path, named, tiny('task.action_names=["a", "b", "c"]'), origin)

@@ -176,12 +176,12 @@ def test_a_certificate_that_is_gone_while_it_is_read_changes_nothing(
 def test_beyond_loopback_both_are_demanded(tmp_path: Path) -> None:
     keys, tls = keys_file(tmp_path, "one"), write_certificate(tmp_path, "one")
     for access, missing in (
-        (read_access(None, None, None, pytest.fail), "--api-key-file and --tls-cert and --tls-key must be given"),
-        (read_access(keys, None, None, pytest.fail), "10.0.0.1: --tls-cert and --tls-key must be given"),
-        (read_access(None, *tls, pytest.fail), "10.0.0.1: --api-key-file must be given"),
+        (read_access(None, None, None, pytest.fail), "give --api-key-file, --tls-cert and --tls-key"),
+        (read_access(keys, None, None, pytest.fail), "10.0.0.1: give --tls-cert and --tls-key"),
+        (read_access(None, *tls, pytest.fail), "10.0.0.1: give --api-key-file"),
     ):
         access.require_beyond_loopback("127.0.0.1")
         access.require_beyond_loopback("::1")
-        with pytest.raises(UserError, match=f"{missing}, or --insecure"):
+        with pytest.raises(UserError, match=f"{missing}, or --insecure to serve without"):
             access.require_beyond_loopback("10.0.0.1")
     read_access(keys, *tls, pytest.fail).require_beyond_loopback("10.0.0.1")

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from tests.support.actions import branches
 from tests.support.policies import BOX, network_of, task
@@ -15,9 +16,11 @@ from tfdqn.exporting.loaded_policy import LoadedPolicy, load_policy
 from tfdqn.exporting.policy_inputs import PolicyInputs
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.serving.model import Model, ModelVersions
+from tfdqn.serving.open_inference import parse as parse_inference
 from tfdqn.serving.payload import RequestError, parse
 from tfdqn.serving.server import _example
 from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.tasks.observations import observation_specs
 
 GRID = ArraySpec(shape=(2,), dtype="int32", bounds=((-1.0, 1.0), (0.0, 9.0)))
 FRAMES = ArraySpec(shape=(2, 3), dtype="uint8", high=(9.0,), bounds=((1.0, 9.0),) * 3, frame_stack=2)
@@ -27,6 +30,7 @@ TASK = task(
     place=BOX,
     cell=ArraySpec(shape=(), dtype="int32", categories=5, start=-2),
     cells=ArraySpec(shape=(2,), dtype="int32", categories=4, start=3),
+    dials=observation_specs(spaces.MultiDiscrete([[2, 5]], start=[[-1, 0]]))["observation"],
     grid=GRID,
     frames=FRAMES,
 )
@@ -34,6 +38,7 @@ ROW = {
     "place": [0.0, -1.0, 3e38, 0.5],
     "cell": 2,
     "cells": [3, 6],
+    "dials": [[-1, 4]],
     "grid": [-1, 9],
     "frames": [[1, 9, 1], [9, 9, 9]],
     "legal_actions": [False, False, True],
@@ -71,18 +76,19 @@ def test_what_the_task_can_give_is_answered(policy_and_model: tuple[LoadedPolicy
         ({"cell": -3}, "cell", ": -3; the task has -2 to 2"),
         ({"cells": [3, 500]}, "cells", "[1]: 500; the task has 3 to 6"),
         ({"cells": [-7, 3]}, "cells", "[0]: -7; the task has 3 to 6"),
+        ({"dials": [[1, 4]]}, "dials", "[0][0]: 1; the task has -1 to 0"),
+        ({"dials": [[0, -1]]}, "dials", "[0][1]: -1; the task has 0 to 4"),
         ({"grid": [-1, 10]}, "grid", "[1]: 10; the task has 0 to 9"),
         ({"grid": [-2, 9]}, "grid", "[0]: -2; the task has -1 to 1"),
         ({"frames": [[1, 9, 1], [9, 0, 9]]}, "frames", "[1][1]: 0; the task has 1 to 9"),
         ({"legal_actions": [False] * 3}, "legal_actions", ": no action is legal"),
-        ({"place": [0.0, 1e39, 0.0, 0.0]}, "place", "[1]: inf is not a finite float32"),
     ],
 )
 def test_what_it_can_t_give_is_refused_with_its_place(
     policy_and_model: tuple[LoadedPolicy, Model], changes: dict, name: str, problem: str
 ) -> None:
     policy, model = policy_and_model
-    with np.errstate(over="ignore"), pytest.raises(UserError) as of_policy:
+    with pytest.raises(UserError) as of_policy:
         asked(policy, ROW | changes)
     assert str(of_policy.value) == name + problem
     with pytest.raises(RequestError) as of_request:
@@ -92,13 +98,40 @@ def test_what_it_can_t_give_is_refused_with_its_place(
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_float_too_large_for_the_task_is_refused_without_numpys_warning(
-    policy_and_model: tuple[LoadedPolicy, Model],
+@pytest.mark.parametrize(
+    ("number", "shown"), [(-1e39, "-1e+39"), (3.4028235677973367e38, "3.4028236e+38"), (10**39, "1e+39")]
+)
+def test_a_float_too_large_for_the_task_is_refused_with_its_value_and_the_largest(
+    policy_and_model: tuple[LoadedPolicy, Model], number: float, shown: str
 ) -> None:
-    policy, _ = policy_and_model
-    observation = {name: ROW[name] for name in TASK.observation} | {"place": [0.0, 1e39, 0.0, 0.0]}
-    with pytest.raises(UserError, match=r"place\[1\]: inf is not a finite float32"):
-        policy(observation, ROW["legal_actions"])
+    policy, model = policy_and_model
+    place = [0.0, float(number), 0.0, 0.0]
+    said = f"[1]: {shown} does not fit float32, which reaches ±3.4028235e+38"
+    observation = {name: ROW[name] for name in TASK.observation} | {"place": place}
+    for value in (place, np.array(place)):
+        with pytest.raises(UserError) as of_policy:
+            policy(observation | {"place": value}, ROW["legal_actions"])
+        assert str(of_policy.value) == f"place{said}"
+    with pytest.raises(RequestError) as of_request:
+        parse(json.dumps({"instances": [ROW, ROW | {"place": [0.0, number, 0.0, 0.0]}]}).encode(), model)
+    assert str(of_request.value) == f"place[1]{said}"
+
+
+def test_a_float_too_large_has_its_place_also_far_into_a_request(tmp_path: Path) -> None:
+    _, model = exported(task(observation=ArraySpec(shape=(2,), dtype="float32")), tmp_path)
+    rows = [[0.25, 0.125]] * 9_000
+    rows[8_000] = [0.5, -1e300]
+    for key in ("instances", "inputs"):
+        with pytest.raises(RequestError, match=r"^observation\[8000\]\[1\]: -1e\+300 does not fit float32"):
+            parse(json.dumps({key: rows}).encode(), model)
+    tensor = {
+        "name": "observation",
+        "shape": [9_000, 2],
+        "datatype": "FP32",
+        "data": [each for row in rows for each in row],
+    }
+    with pytest.raises(RequestError, match=r"^observation\[8000\]\[1\]: -1e\+300 does not fit float32"):
+        parse_inference(json.dumps({"inputs": [tensor]}).encode(), model, "any")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +183,7 @@ def test_the_shown_example_is_what_the_task_can_give(policy_and_model: tuple[Loa
             "place": [0.0] * 4,
             "cell": 0,
             "cells": [3, 3],
+            "dials": [[0, 0]],
             "grid": [0, 0],
             "frames": [[1, 1, 1], [1, 1, 1]],
             "legal_actions": [True] * 3,

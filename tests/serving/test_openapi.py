@@ -59,7 +59,7 @@ MODELS = {
     "unbatched": model_of({"x": Input(FLOATS, (2,))}, is_batched=False),
 }
 # What a schema has no words for: lists that must be as long as others.
-UNSAID = ("one batch size for all inputs", "not an array of one shape", "its data has a shape of")
+UNSAID = ("one batch size for all inputs", "not an array of one shape", "data has shape")
 UNSAID_OF_NUMBERS_IN_A_ROW = ("no action is legal",)
 ROW = {"room": 3, "cards": [0, 9], "speed": [[0.5, -1]], "legal_actions": [True, False, False]}
 NUMBERS = (0, 1, -1, 2, 3, 7, 8, 9, 10, 255, 256, 0.5, 1e39, -1e39, 3.4028235e38, 3.402823567e38, 3.402823568e38)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from tfdqn.serving.wording import in_words
+from tfdqn.serving.wording import in_words, malformed
 
 PAIR = Annotated[list[float], Meta(min_length=2, max_length=2)]
 BYTE = Annotated[int, Meta(ge=0, le=255)]
@@ -49,8 +49,8 @@ def test_where_a_list_is_due_all_else_is_said_in_one_way(given: bytes, has: str)
         (b"[1.0]", list[int], "x[0]: needs a whole number, has one with decimals"),
         (b"[1]", list[bool], "x[0]: needs true or false, has a number"),
         (b"[[]]", list[float], "x[0]: needs a number, has a list"),
-        (b"[256]", list[BYTE], "x[0]: needs a whole number of at most 255"),
-        (b"[-1]", list[BYTE], "x[0]: needs a whole number of at least 0"),
+        (b"[256]", list[BYTE], "x[0]: needs a whole number of at most 255, has 256"),
+        (b"[-1]", list[BYTE], "x[0]: needs a whole number of at least 0, has -1"),
         (b"[1]", dict[str, float], "x: needs an object, has a list"),
         (b"3", str, "x: needs text, has a number"),
         (b"3", str | None, "x: needs text, has a number"),
@@ -75,3 +75,26 @@ def test_without_a_name_the_place_is_that_in_the_request() -> None:
 def test_other_problems_are_left_as_they_are() -> None:
     assert said(b"{}", Named) == "x: Object missing required field `pair`"
     assert said(b"[1", list[int]) == "x: Input data was truncated"
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (b'{"instances": [[0, NaN]]}', "instances[0][1]: needs a finite number, has NaN"),
+        (
+            b'{"instances": [{"a": "x,[", "pair": [1, -Infinity]}]}',
+            "instances[0].pair[1]: needs a finite number, has -Inf",
+        ),
+        (b'{"a": {"b": [1, 2]}, "c\\"d": nan}', 'c\\"d: needs a finite number, has nan'),
+        (b"NaN", "byte 0: needs a finite number, has NaN"),
+        (b'{"a": [%b inf]}' % (b"1," * 40_000), "byte 80008: needs a finite number, has inf"),
+        (b'{"a": [-inf ]}', "a[0]: needs a finite number, has -inf"),
+        (b'{"a": "is nan"x}', "JSON Parse error: JSON is malformed"),
+        (b'{"a": info}', "JSON Parse error: JSON is malformed: invalid character (byte 6)"),
+        (b'{"a": [1', "JSON Parse error: Input data was truncated"),
+    ],
+)
+def test_nan_and_infinity_are_named_with_their_place(body: bytes, line: str) -> None:
+    with pytest.raises(msgspec.DecodeError) as raised:
+        msgspec.json.decode(body)
+    assert malformed(raised.value, bytearray(body)).startswith(line)

@@ -159,10 +159,13 @@ def test_bytes_and_images_keep_the_numbers_that_they_are_scaled_by(space, high):
     assert observation_specs(space)["observation"].high == high
 
 
-def test_uneven_multi_discrete_covers_the_range_of_all_its_parts():
+def test_uneven_multi_discrete_covers_the_range_of_all_its_parts_and_keeps_that_of_each():
     space = spaces.MultiDiscrete([2, 3], start=[-1, 4])
     spec = observation_specs(space)["observation"]
     assert (spec.start, spec.categories) == (-1, 8)
+    assert spec.bounds == ((-1, 0), (4, 6))
+    even = observation_specs(spaces.MultiDiscrete([3, 3], start=[1, 1]))["observation"]
+    assert (even.start, even.categories, even.bounds) == (1, 3, ())
 
 
 @pytest.mark.parametrize(

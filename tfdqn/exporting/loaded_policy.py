@@ -15,7 +15,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.errors import UserError, as_path, first_line, why_no_directory
-from tfdqn.exporting.policy_inputs import LEGAL_ACTIONS, NEXT_POLICY_STATE, POLICY_STATE, PolicyInputs, state_size_of
+from tfdqn.exporting.policy_inputs import (
+    LEGAL_ACTIONS,
+    NEXT_POLICY_STATE,
+    POLICY_STATE,
+    PolicyInputs,
+    in_dtype,
+    state_size_of,
+)
 from tfdqn.exporting.saved_model import input_signature
 from tfdqn.exporting.versions import CARD_FILE, DEFAULT_SIGNATURE, EXTRA, TASK_SPEC_FILE, has_model, versions
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
@@ -162,8 +169,8 @@ class LoadedPolicy:
             return np.zeros((rows, self.state_size), np.float32)
         shape = (rows, self.state_size) if is_batch else (self.state_size,)
         try:
-            numbers = np.asarray(state, np.float32)
-        except (TypeError, ValueError):
+            numbers = in_dtype(POLICY_STATE, state, np.dtype(np.float32))
+        except (TypeError, ValueError, OverflowError):
             raise UserError(f"state: float32{list(shape)} is needed; got no array of numbers") from None
         if numbers.shape != shape:
             raise UserError(f"state: float32{list(shape)} is needed; got {_describe(np.asarray(state))}")
@@ -207,7 +214,7 @@ def _named(observation: Any, prefix: str, expected: Mapping[str, ArraySpec]) -> 
 
 
 def _checked(key: str, value: Any, spec: ArraySpec) -> np.ndarray:
-    """`value` in the task's dtype. Raises UserError if another shape, or a dtype whose cast loses more than precision.
+    """`value` in the task's dtype. Raises UserError if another shape, or a cast would lose more than precision.
 
     Whether the values themselves are possible is checked by `PolicyInputs`.
     """
@@ -217,11 +224,10 @@ def _checked(key: str, value: Any, spec: ArraySpec) -> np.ndarray:
         raise UserError(f"{key}: not an array: {error}") from error
     wanted = np.dtype(spec.dtype)
     if array.shape != spec.shape and array.shape[1:] != spec.shape:
-        raise UserError(f"{key}: {_describe(array)}; the task has {wanted}{list(spec.shape)}, or a batch of them")
+        raise UserError(f"{key}: got {_describe(array)}; expected {wanted}{list(spec.shape)}, or a batch of them")
     if not _fits(array, spec):
         raise UserError(f"{key}: {_describe(array)} does not fit the task's dtype {wanted}")
-    with np.errstate(over="ignore"):  # a float that is too large becomes infinity, which `PolicyInputs` refuses
-        return array.astype(wanted, copy=False)
+    return in_dtype(key, array, wanted)
 
 
 def _fits(array: np.ndarray, spec: ArraySpec) -> bool:

@@ -145,7 +145,7 @@ def _own_actions(spec: ActionSpec) -> str:
 def _observed(described: Mapping[str, Any]) -> str:
     """An array's type and shape, and what its elements may be where that is known."""
     shown = f"{described['dtype']}{described['shape']}"
-    if "values" in described:
+    if "values" in described and "bounds" not in described:
         first, last = described["values"]
         return f"{shown}, {first} to {last}"
     ends = [["any" if end is None else f"{end:.4g}" for end in pair] for pair in described.get("bounds", ())]

@@ -1,5 +1,6 @@
 """`PolicyInputs`: checks the inputs of a policy against its task, for `LoadedPolicy` and for HTTP requests alike."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,6 +73,34 @@ def state_size_of(inputs: Mapping[str, Any], task_spec: TaskSpec) -> int:
     return int(inputs[POLICY_STATE].shape[-1])
 
 
+def in_dtype(
+    key: str, values: Any, dtype: np.dtype, first: int = 0, shape: tuple[int, ...] | None = None
+) -> np.ndarray:
+    """`values`, an array or nested lists, as an array of `dtype`.
+
+    Args:
+      key: the name of the input.
+      values: the whole input or a part of it.
+      dtype: to which they are cast as NumPy does.
+      first: the index along the first axis of the whole input at which they begin.
+      shape: if given, `values` are in row-major order, and the whole input has this shape.
+
+    Raises UserError for the first number that is finite, but too large for the floats of `dtype`.
+    """
+    try:
+        with np.errstate(over="raise"):
+            return np.asarray(values, dtype)
+    except FloatingPointError:
+        exact = np.asarray(values, np.longdouble)
+    with np.errstate(over="ignore"):
+        place = _first(np.isinf(exact.astype(dtype)) & np.isfinite(exact))
+    whole = (place[0] + first, *place[1:]) if place else ()
+    if shape is not None and whole[0] < math.prod(shape):
+        whole = _in_row_major_order(whole[0], shape)
+    most = float(np.finfo(dtype).max)
+    raise UserError(f"{_named(key, whole)}: {exact[place]:.8g} does not fit {dtype}, which reaches ±{most:.8g}")
+
+
 def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
     """Raises UserError for the first number that is NaN or infinite."""
     for key, array in arrays.items():
@@ -82,7 +111,7 @@ def check_finite(arrays: Mapping[str, np.ndarray]) -> None:
 
 def _range(spec: ArraySpec) -> Range | None:
     """As `PolicyInputs.range_of`."""
-    if spec.categories:
+    if spec.categories and not spec.bounds:
         return np.array(spec.start), np.array(spec.start + spec.categories - 1)
     whole = np.dtype(spec.dtype)
     if whole.kind not in "iu" or not spec.bounds:
@@ -120,6 +149,15 @@ def _check_legal(legal: np.ndarray, actions: np.ndarray) -> None:
 def _first(bad: np.ndarray) -> tuple[int, ...]:
     """The index of the first true element."""
     return tuple(int(each) for each in np.argwhere(bad)[0])
+
+
+def _in_row_major_order(index: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The place of the element with this index, whatever the length of the first axis."""
+    place: list[int] = []
+    for size in reversed(shape[1:]):
+        index, last = divmod(index, size)
+        place.insert(0, last)
+    return (index, *place) if shape else ()
 
 
 def _named(key: str, place: tuple[int, ...]) -> str:

@@ -120,23 +120,25 @@ class Access(NamedTuple):
     tls: FileContent[ssl.SSLContext] | None = None
 
     @property
-    def missing(self) -> list[str]:
-        """Options that are missing, and without which the server should not be reachable from other hosts."""
-        return ["--api-key-file"] * (self.keys is None) + ["--tls-cert and --tls-key"] * (self.tls is None)
+    def missing(self) -> str:
+        """The missing options without which other hosts should not reach the server, as a phrase; "" if all are given.
+
+        For example "--api-key-file, --tls-cert and --tls-key".
+        """
+        names = ["--api-key-file"] * (self.keys is None) + ["--tls-cert", "--tls-key"] * (self.tls is None)
+        return " and ".join(each for each in (", ".join(names[:-1]), *names[-1:]) if each)
 
     def require_beyond_loopback(self, host: str) -> None:
         """Raises UserError if other hosts can reach the address and a required option is missing."""
         if self.missing and not is_loopback(host):
-            raise UserError(
-                f"other hosts can reach {host}: {' and '.join(self.missing)} must be given, or --insecure to serve "
-                f"without"
-            )
+            raise UserError(f"other hosts can reach {host}: give {self.missing}, or --insecure to serve without")
 
 
 def read_access(keys: Path | None, certificates: Path | None, key: Path | None, say: Callable[[str], None]) -> Access:
     """Reads the files of the options; warns of a file of keys that everyone can read. Raises UserError."""
     if (certificates is None) != (key is None):
-        raise UserError("--tls-cert and --tls-key belong together: give both or neither")
+        given, absent = ("--tls-cert", "--tls-key") if key is None else ("--tls-key", "--tls-cert")
+        raise UserError(f"{given} needs {absent}: give both or neither")
     api_keys = None if keys is None else FileContent(read_keys, keys)
     if keys is not None and is_read_by_all(keys):
         say(f"--api-key-file {keys}: every user of this host can read it; `chmod o-r` mends that.")

@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import Meta, Raw
 
 from tfdqn.errors import UserError
+from tfdqn.exporting.policy_inputs import in_dtype
 from tfdqn.serving.wording import in_words
 
 _AT_ONCE_BYTES = 2**16  # of JSON, decoded in one call, which blocks every other thread
@@ -84,10 +85,12 @@ class Reader:
         parts: dict[str, list[np.ndarray]] = {name: [] for name in self._inputs}
         of_name = self._separators[next(iter(self._inputs))] if len(self._inputs) == 1 else _BETWEEN_OBJECTS
         separator = _BETWEEN_OBJECTS if _BEGINS_WITH_OBJECT.match(memoryview(text)) else of_name
+        rows = 0
         for part in _read(self._rows, text, where, separator):
             for name, field in self._fields.items():
                 cells = [getattr(row, field) if isinstance(row, self._named) else row for row in part]
-                parts[name].append(self._array(name, cells))
+                parts[name].append(self._array(name, cells, rows))
+            rows += len(part)
         return {name: _joined(name, each) for name, each in parts.items()}
 
     def columns(self, text: Raw, where: str) -> dict[str, np.ndarray]:
@@ -107,18 +110,26 @@ class Reader:
         self._check_kinds()
         needed = self._inputs[name].shape or ()
         if len(shape) != len(needed) or any(size not in (None, had) for size, had in zip(needed, shape, strict=True)):
-            open_shape = [-1 if size is None else size for size in needed]
-            raise UserError(f"{name}: a shape of {list(shape)}; {open_shape} is needed, where -1 is any number")
+            raise UserError(f"{name}: shape {list(shape)}; expected {self._expected(name)}")
         if _BEGINS_WITH_LIST.match(memoryview(text)):
             found = self._column(name, text)
         else:
-            parts = _read(self._numbers[name], text, name, _between_rows(0))
-            found = _joined(name, [self._array(name, part) for part in parts])
+            parts = list[np.ndarray]()
+            for part in _read(self._numbers[name], text, name, _between_rows(0)):
+                parts.append(self._array(name, part, sum(map(len, parts)), shape))
+            found = _joined(name, parts)
             if len(found) == math.prod(shape):
                 found = found.reshape(shape)
         if found.shape != shape:
-            raise UserError(f"{name}: its data has a shape of {list(found.shape)}, not {list(shape)}")
+            raise UserError(f"{name}: data has shape {list(found.shape)}; its 'shape' is {list(shape)}")
         return found
+
+    def _expected(self, name: str) -> str:
+        """The shape that an input needs, in words."""
+        sizes = ["any" if size is None else str(size) for size in self._inputs[name].shape or ()]
+        if self._is_batched:
+            sizes[0] = "N"
+        return f"[{', '.join(sizes)}]{' for N rows' if self._is_batched else ''}"
 
     def _check_kinds(self) -> None:
         for name in self._refused:
@@ -127,13 +138,15 @@ class Reader:
     def _column(self, name: str, text: Raw) -> np.ndarray:
         if not self._is_batched:
             return self._array(name, _decoded(self._columns[name], text, name))
-        parts = _read(self._columns[name], text, name, self._separators[name])
-        return _joined(name, [self._array(name, part) for part in parts])
+        parts = list[np.ndarray]()
+        for part in _read(self._columns[name], text, name, self._separators[name]):
+            parts.append(self._array(name, part, sum(map(len, parts))))
+        return _joined(name, parts)
 
-    def _array(self, name: str, values: Any) -> np.ndarray:
+    def _array(self, name: str, values: Any, first: int = 0, shape: tuple[int, ...] | None = None) -> np.ndarray:
+        """As `in_dtype`; raises UserError also for lists that differ in length."""
         try:
-            with np.errstate(over="ignore"):  # of a float that is too large: said by the check of the values
-                return np.array(values, self._inputs[name].dtype)
+            return in_dtype(name, values, self._inputs[name].dtype, first, shape)
         except (ValueError, OverflowError) as error:
             raise UserError(f"{name}: not an array of one shape, or a number does not fit") from error
 

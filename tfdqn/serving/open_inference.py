@@ -21,7 +21,7 @@ from tfdqn.serving.inputs import Input, datatype
 from tfdqn.serving.model import Model, Signature
 from tfdqn.serving.monitoring import Monitor
 from tfdqn.serving.payload import PredictRequest, RequestError, as_list, check_keys, check_size, check_values
-from tfdqn.serving.wording import in_words
+from tfdqn.serving.wording import in_words, malformed
 from tfdqn.types import Arrays
 
 PLATFORM = "tensorflow_savedmodel"
@@ -124,7 +124,7 @@ def _top(body: bytes | bytearray) -> _Request:
     except msgspec.ValidationError as error:
         raise RequestError(f"not an inference request: {in_words(error, body)}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(f"JSON Parse error: {error}") from error
+        raise RequestError(malformed(error, body)) from error
     return given
 
 
@@ -169,14 +169,14 @@ def _check_names(where: str, given: list[str], known: Mapping[str, Input], *, ne
     if len(set(given)) < len(given) or set(given) - known.keys() or (need_all and known.keys() - set(given)):
         shown = ", ".join(each[:50] for each in given[:10]) or "nothing"
         taken = ", ".join(sorted(known))
-        raise RequestError(f"{where}: {'each' if need_all else 'any'} of {taken}, once, is needed; given: {shown}")
+        raise RequestError(f"{where}: expected {'each' if need_all else 'any'} of {taken}, once; got {shown}")
 
 
 def _array(signature: Signature, given: _Tensor) -> np.ndarray:
     """A tensor's data as the signature's array. Raises UserError."""
     needed = datatype(signature.inputs[given.name].dtype)
     if given.datatype != needed:
-        raise UserError(f"{given.name}: a datatype of {given.datatype[:20]}; {needed} is needed")
+        raise UserError(f"{given.name}: datatype {given.datatype[:20]}; expected {needed}")
     try:
         shape = _shape.decode(given.shape)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -15,7 +15,7 @@ from msgspec import Raw
 from tfdqn.errors import UserError
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.serving.model import Model, Signature
-from tfdqn.serving.wording import in_words
+from tfdqn.serving.wording import in_words, malformed
 from tfdqn.system.json_objects import JsonError, loads_once
 from tfdqn.types import Arrays
 
@@ -101,7 +101,7 @@ def _top(body: bytes | bytearray) -> _Request:
         taken = "a request has 'instances' or 'inputs', and 'signature_name' if need be"
         raise RequestError(f"{in_words(error, body)}; {taken}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(f"JSON Parse error: {error}") from error
+        raise RequestError(malformed(error, body)) from error
     if (given.instances is _NOTHING) == (given.inputs is _NOTHING):
         found = "neither" if given.inputs is _NOTHING else "both"
         raise RequestError(f"either 'instances' (rows) or 'inputs' (columns) is needed; given: {found}")

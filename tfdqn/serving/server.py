@@ -74,7 +74,7 @@ def serve(
     if family := wildcard_family(host):
         say(f"It listens on all {family} addresses of this host ({address}).")
     if access.missing and not is_loopback(host):
-        say(f"{address} is not loopback, and {' and '.join(access.missing)} not given: --insecure allows it.")
+        say(f"{address} is not loopback, and served without {access.missing}: --insecure allows it.")
     if example := _example(versions.current):
         key = "" if access.keys is None else "-H 'Authorization: Bearer KEY' "
         say(f"Ask: curl {key}-d {shlex.quote(example)} {url}:predict")

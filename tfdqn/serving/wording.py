@@ -1,4 +1,7 @@
-"""`in_words`: what is wrong with a request's JSON, in one wording for all paths: "x[3]: needs a number, has text"."""
+"""What is wrong with a request's JSON, in one wording for all paths: "x[3]: needs a number, has text".
+
+`in_words` says it of JSON that is not what was asked for, `malformed` of text that is no JSON.
+"""
 
 import re
 from typing import Any
@@ -9,6 +12,12 @@ from msgspec import Raw
 _LENGTH = re.compile(r"Expected `array` of length [<>]= (\d+)")
 _LIMIT = re.compile(r"Expected `int` ([<>])= (-?\d+)")
 _KIND = re.compile(r"Expected `([^`]+)`, got `(\w+)`")
+_BYTE = re.compile(r"\(byte (\d+)\)")
+_NOT_FINITE = re.compile(rb"(?<![\w\"])[+-]?(?:nan|infinity|inf)(?![\w\"])", re.IGNORECASE)
+_LONGEST_LITERAL = len("-Infinity")
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+_MOST_SEARCHED_BYTES = 2**16
+_LONGEST_SHOWN = 20  # characters of a number or a name
 _NEEDED = {
     "array": "a list",
     "object | array": "a list",
@@ -39,6 +48,42 @@ def in_words(error: Exception, text: Any, where: str = "", first_row: int = 0) -
     return f"{at}: {said}" if at else said
 
 
+def malformed(error: Exception, body: bytes | bytearray) -> str:
+    """What is wrong with a body that is no JSON; NaN or Infinity is named with its place.
+
+    Args:
+      error: msgspec's.
+      body: the request's.
+    """
+    if found := _BYTE.search(str(error)):
+        at = int(found[1])  # of the literal, or up to a byte behind it
+        for literal in _NOT_FINITE.finditer(body, max(at - _LONGEST_LITERAL - 1, 0), at + _LONGEST_LITERAL):
+            if literal.start() <= at <= literal.end() + 1:
+                return f"{_place_of(body, literal.start())}: needs a finite number, has {literal[0].decode()}"
+    return f"JSON Parse error: {error}"
+
+
+def _place_of(body: bytes | bytearray, end: int) -> str:
+    """Where in valid JSON the byte `end` is: "instances[0].position[1]"; far into a long body, its number."""
+    if end > _MOST_SEARCHED_BYTES:
+        return f"byte {end}"
+    within: list[int | bytes] = []  # for each list around it the index, for each object the key
+    for found in _TOKEN.finditer(body, 0, end):
+        if found[0] in (b"[", b"{"):
+            within.append(0 if found[0] == b"[" else b"")
+        elif found[0] in (b"]", b"}"):
+            within.pop()
+        elif isinstance(here := within[-1], int):
+            within[-1] = here + (found[0] == b",")
+        elif found[0] != b",":
+            within[-1] = found[0][1:-1]
+    shown = "".join(
+        f"[{each}]" if isinstance(each, int) else f".{each[:_LONGEST_SHOWN].decode(errors='replace')}"
+        for each in within
+    )
+    return shown.removeprefix(".") or f"byte {end}"
+
+
 def _said(problem: str, text: Any, place: str) -> str:
     """msgspec's "Expected …" as "needs …"; any other problem is returned as it is."""
     if found := _KIND.fullmatch(problem):
@@ -48,22 +93,40 @@ def _said(problem: str, text: Any, place: str) -> str:
         each_instance = "; each instance is a list of its own" if found[1] == "object | array" else ""
         return f"needs {needed}, has {given}{each_instance}"
     if found := _LIMIT.fullmatch(problem):
-        return f"needs a whole number of at {'most' if found[1] == '<' else 'least'} {found[2]}"
+        return f"needs a whole number of at {'most' if found[1] == '<' else 'least'} {found[2]}{_has(text, place)}"
+    if problem == "Number out of range":
+        return f"needs a finite number{_has(text, place)}"
     if (found := _LENGTH.fullmatch(problem)) and (given_list := _list_at(text, place)) is not None:
         needed_count = int(found[1])
         return f"needs {needed_count} {_elements(given_list)}{'s' * (needed_count != 1)}, has {len(given_list)}"
     return problem
 
 
+def _has(text: Any, place: str) -> str:
+    """The end of a message: the number at a place, cut if it is long; "" if it isn't found."""
+    if (found := _raw_at(text, place)) is None:
+        return ""
+    number = bytes(memoryview(found)).decode()
+    return f", has {number[:_LONGEST_SHOWN]}{'…' * (len(number) > _LONGEST_SHOWN)}"
+
+
 def _list_at(text: Any, place: str) -> list[Raw] | None:
-    """The list at a place such as "[2].image[0]", of which no more is decoded; None if it isn't found."""
+    """The list at a place, whose elements are not decoded; None if it isn't found."""
+    try:
+        return None if (found := _raw_at(text, place)) is None else msgspec.json.decode(found, type=list[Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _raw_at(text: Any, place: str) -> Raw | None:
+    """The JSON at a place such as "[2].image[0]", of which no more is decoded; None if it isn't found."""
     try:
         for index, name in re.findall(r"\[(\d+)\]|\.([^.\[]+)", place):
             if index:
                 text = msgspec.json.decode(text, type=list[Raw])[int(index)]
             else:
                 text = msgspec.json.decode(text, type=dict[str, Raw])[name]
-        return msgspec.json.decode(text, type=list[Raw])
+        return msgspec.json.decode(text, type=Raw)
     except (msgspec.DecodeError, UnicodeDecodeError, LookupError):
         return None  # of a name with a dot or a bracket
 

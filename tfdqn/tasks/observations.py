@@ -97,12 +97,15 @@ def _array_spec(name: str, space: Space[Any]) -> ArraySpec:
 
 
 def _categorical(name: str, space: Space[Any], start: Any, count: Any) -> ArraySpec:
-    """Integers from start to start + count - 1; if elements differ, the range that covers them all."""
+    """Integers from start to start + count - 1; if elements differ, the range of all, and as bounds that of each."""
     shape = _shape(name, space)
     first, end = int(np.min(start)), int(np.max(start + count))
     if first < INT32.min or end > INT32.max or end - first > MAX_CATEGORIES:
         _refuse(name, space, f"at most {MAX_CATEGORIES:,} categories that fit int32 are allowed")
-    return ArraySpec(shape=shape, dtype="int32", categories=end - first, start=first)
+    lows, ends = np.broadcast_to(start, shape).ravel(), np.broadcast_to(start + count, shape).ravel()
+    differ = (lows != first).any() or (ends != end).any()
+    bounds = tuple((float(low), float(to - 1)) for low, to in zip(lows, ends, strict=True)) if differ else ()
+    return ArraySpec(shape=shape, dtype="int32", categories=end - first, start=first, bounds=bounds)
 
 
 def _box(name: str, space: spaces.Box) -> ArraySpec:
