@@ -150,7 +150,7 @@ def test_without_a_batch_axis_a_shape_is_whole() -> None:
         (body(one([1, 2, 3, 1e39])), r"x\[1\]\[1\]: 1e\+39 does not fit float32, which reaches ±3.4028235e\+38"),
         (
             b'{"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [NaN, 1]}]}',
-            r"inputs\[0\].data\[0\]: needs a finite number, has NaN",
+            "byte 72: needs a finite number, has NaN",
         ),
         (body(one([], shape=[0, 2])), "the batch is empty"),
         (body(one(other=1)), "unknown field `other`"),

@@ -80,21 +80,18 @@ def test_other_problems_are_left_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("body", "line"),
     [
-        (b'{"instances": [[0, NaN]]}', "instances[0][1]: needs a finite number, has NaN"),
-        (
-            b'{"instances": [{"a": "x,[", "pair": [1, -Infinity]}]}',
-            "instances[0].pair[1]: needs a finite number, has -Inf",
-        ),
-        (b'{"a": {"b": [1, 2]}, "c\\"d": nan}', 'c\\"d: needs a finite number, has nan'),
+        (b'{"instances": [[0, NaN]]}', "byte 19: needs a finite number, has NaN"),
+        (b'{"pair": [1, -Infinity]}', "byte 13: needs a finite number, has -Inf"),
         (b"NaN", "byte 0: needs a finite number, has NaN"),
         (b'{"a": [%b inf]}' % (b"1," * 40_000), "byte 80008: needs a finite number, has inf"),
-        (b'{"a": [-inf ]}', "a[0]: needs a finite number, has -inf"),
+        (b'{"a": [-inf ]}', "byte 7: needs a finite number, has -inf"),
+        (b"tru}NaN", "byte 4: needs a finite number, has NaN"),
         (b'{"a": "is nan"x}', "JSON Parse error: JSON is malformed"),
         (b'{"a": info}', "JSON Parse error: JSON is malformed: invalid character (byte 6)"),
         (b'{"a": [1', "JSON Parse error: Input data was truncated"),
     ],
 )
-def test_nan_and_infinity_are_named_with_their_place(body: bytes, line: str) -> None:
+def test_nan_and_infinity_are_named_with_their_first_byte(body: bytes, line: str) -> None:
     with pytest.raises(msgspec.DecodeError) as raised:
         msgspec.json.decode(body)
     assert malformed(raised.value, bytearray(body)).startswith(line)

@@ -15,9 +15,7 @@ _KIND = re.compile(r"Expected `([^`]+)`, got `(\w+)`")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _NOT_FINITE = re.compile(rb"(?<![\w\"])[+-]?(?:nan|infinity|inf)(?![\w\"])", re.IGNORECASE)
 _LONGEST_LITERAL = len("-Infinity")
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
-_MOST_SEARCHED_BYTES = 2**16
-_LONGEST_SHOWN = 20  # characters of a number or a name
+_LONGEST_SHOWN = 20  # characters of a number
 _NEEDED = {
     "array": "a list",
     "object | array": "a list",
@@ -49,7 +47,7 @@ def in_words(error: Exception, text: Any, where: str = "", first_row: int = 0) -
 
 
 def malformed(error: Exception, body: bytes | bytearray) -> str:
-    """What is wrong with a body that is no JSON; NaN or Infinity is named with its place.
+    """What is wrong with a body that is no JSON; NaN or Infinity is named, with the number of its first byte.
 
     Args:
       error: msgspec's.
@@ -59,29 +57,8 @@ def malformed(error: Exception, body: bytes | bytearray) -> str:
         at = int(found[1])  # of the literal, or up to a byte behind it
         for literal in _NOT_FINITE.finditer(body, max(at - _LONGEST_LITERAL - 1, 0), at + _LONGEST_LITERAL):
             if literal.start() <= at <= literal.end() + 1:
-                return f"{_place_of(body, literal.start())}: needs a finite number, has {literal[0].decode()}"
+                return f"byte {literal.start()}: needs a finite number, has {literal[0].decode()}"
     return f"JSON Parse error: {error}"
-
-
-def _place_of(body: bytes | bytearray, end: int) -> str:
-    """Where in valid JSON the byte `end` is: "instances[0].position[1]"; far into a long body, its number."""
-    if end > _MOST_SEARCHED_BYTES:
-        return f"byte {end}"
-    within: list[int | bytes] = []  # for each list around it the index, for each object the key
-    for found in _TOKEN.finditer(body, 0, end):
-        if found[0] in (b"[", b"{"):
-            within.append(0 if found[0] == b"[" else b"")
-        elif found[0] in (b"]", b"}"):
-            within.pop()
-        elif isinstance(here := within[-1], int):
-            within[-1] = here + (found[0] == b",")
-        elif found[0] != b",":
-            within[-1] = found[0][1:-1]
-    shown = "".join(
-        f"[{each}]" if isinstance(each, int) else f".{each[:_LONGEST_SHOWN].decode(errors='replace')}"
-        for each in within
-    )
-    return shown.removeprefix(".") or f"byte {end}"
 
 
 def _said(problem: str, text: Any, place: str) -> str:
