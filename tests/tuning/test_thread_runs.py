@@ -153,7 +153,7 @@ def test_a_signal_has_those_under_way_save_and_begins_no_more(
     is_over, said = run_all(tmp_path, runs)
     assert not is_over and states == ["stopping"] * 2
     assert [each.outcome for each in runs] == [Outcome.STOPPED, Outcome.STOPPED, None]
-    how = "; a second Ctrl-C" if number == signal.SIGINT else " by SIGTERM; Ctrl-C"
+    how = "; a second Ctrl-C" if number == signal.SIGINT else " on SIGTERM; Ctrl-C"
     assert said == [f"stopping{how} ends everything at once, without saving"]
 
 
