@@ -127,7 +127,9 @@ def test_an_environment_that_fails_is_a_reason_to_start_again_and_its_traceback_
     config = tiny(*KEYS, *fails, "task.num_envs=1", "exploration.ladder_alpha=0.0")
     with job_of(config, tmp_path) as job, job.actor() as actor:
         until(lambda: actor.error, "its end")
-        with pytest.raises(ProcessFailedError, match=r"Fails-v0, environment 0, step .*: RuntimeError: the simulator is gone"):
+        with pytest.raises(
+            ProcessFailedError, match=r"Fails-v0, environment 0, step .*: RuntimeError: the simulator is gone"
+        ):
             actor.ended()
         until(lambda: job.counts().environment_restarts == 1, "what it told at its end")
     assert capfd.readouterr().err.count("Traceback") == 1
