@@ -66,7 +66,7 @@ def test_it_is_not_called_as_if_it_remembered_nothing(version: Path) -> None:
         policy.step(seen, [[0.0], [0.0, 0.0]])
     with pytest.raises(UserError, match=r"policy_state\[2\]: nan is not a finite float32"):
         policy.step(seen, np.array([0, 0, np.nan, 0, 0, 0, 0, 0], np.float32))
-    with pytest.raises(UserError, match=r"policy_state\[1\]: 1e\+39 does not fit float32"):
+    with pytest.raises(UserError, match=r"state\[1\]: 1e\+39 does not fit float32"):
         policy.step(seen, np.array([0, 1e39, 0, 0, 0, 0, 0, 0]))
     with pytest.raises(UserError, match=r"state: float32\[8\] is needed; got no array of numbers"):
         policy.step(seen, [10**400] * 8)

@@ -67,7 +67,7 @@ def anonymous_bytes() -> int:
     return 1024 * int(found)
 
 
-@pytest.mark.long
+@pytest.mark.long  # of tensors by themselves: above
 def test_points_of_curves_leave_no_memory_behind(tmp_path: Path) -> None:
     board = TensorBoard(tmp_path)
 

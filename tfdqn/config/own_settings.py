@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from tfdqn.config.own_code import is_own
 
-_VALUES = (bool, int, float, str, tuple)  # the types of what a class may have meant as a key's default
+_VALUES = (bool, int, float, str)  # the types of what a class may have meant as a key's default
 
 
 def mistaken_tag(kind: str, by_kind: Mapping[str, type[Struct]]) -> str:

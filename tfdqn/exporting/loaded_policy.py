@@ -169,7 +169,7 @@ class LoadedPolicy:
             return np.zeros((rows, self.state_size), np.float32)
         shape = (rows, self.state_size) if is_batch else (self.state_size,)
         try:
-            numbers = in_dtype(POLICY_STATE, state, np.dtype(np.float32))
+            numbers = in_dtype("state", state, np.dtype(np.float32))
         except (TypeError, ValueError, OverflowError):
             raise UserError(f"state: float32{list(shape)} is needed; got no array of numbers") from None
         if numbers.shape != shape:

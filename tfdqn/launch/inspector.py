@@ -153,14 +153,8 @@ class Inspector:
         )
 
     def is_over(self) -> bool:
-        """Whether the run has finished, and no process is known to train it further. False if there is only an address.
-
-        A process that does so holds a lock of the run, also on another host.
-        """
-        run = self._run
-        if run is None or any(map(holder_of, (run.lock_file, run.supervisor_lock_file))):
-            return False
-        return why_finished(run) != ""
+        """Whether `why_over` has a reason. False if there is only an address."""
+        return self._run is not None and why_over(self._run) != ""
 
     def _ask(self) -> tuple[Inspection | None, str]:
         """(the learner's answer, why there is none)."""
@@ -252,6 +246,11 @@ def run_report(run: RunDir) -> RunReport:
         evaluations=_evaluations(run),
         heartbeats=tuple(sorted(heartbeats, key=lambda each: (each.name.partition(" ")[0], len(each.name), each.name))),
     )
+
+
+def why_over(run: RunDir) -> str:
+    """As `why_finished`; "" also if a process is known to train the run, which holds a lock of it, on whatever host."""
+    return "" if any(map(holder_of, (run.lock_file, run.supervisor_lock_file))) else why_finished(run)
 
 
 def why_finished(run: RunDir) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -114,10 +114,7 @@ class Reader:
         if _BEGINS_WITH_LIST.match(memoryview(text)):
             found = self._column(name, text)
         else:
-            parts = list[np.ndarray]()
-            for part in _read(self._numbers[name], text, name, _between_rows(0)):
-                parts.append(self._array(name, part, sum(map(len, parts)), shape))
-            found = _joined(name, parts)
+            found = self._parts(name, _read(self._numbers[name], text, name, _between_rows(0)), shape)
             if len(found) == math.prod(shape):
                 found = found.reshape(shape)
         if found.shape != shape:
@@ -138,10 +135,15 @@ class Reader:
     def _column(self, name: str, text: Raw) -> np.ndarray:
         if not self._is_batched:
             return self._array(name, _decoded(self._columns[name], text, name))
-        parts = list[np.ndarray]()
-        for part in _read(self._columns[name], text, name, self._separators[name]):
-            parts.append(self._array(name, part, sum(map(len, parts))))
-        return _joined(name, parts)
+        return self._parts(name, _read(self._columns[name], text, name, self._separators[name]))
+
+    def _parts(self, name: str, read: Iterable[list[Any]], shape: tuple[int, ...] | None = None) -> np.ndarray:
+        """The array of one input from the parts of its JSON; `shape` as in `in_dtype`."""
+        arrays, first = list[np.ndarray](), 0
+        for part in read:
+            arrays.append(self._array(name, part, first, shape))
+            first += len(part)
+        return _joined(name, arrays)
 
     def _array(self, name: str, values: Any, first: int = 0, shape: tuple[int, ...] | None = None) -> np.ndarray:
         """As `in_dtype`; raises UserError also for lists that differ in length."""

@@ -55,6 +55,6 @@ def _requirement() -> str:
     from importlib import metadata  # late: slow to import
 
     has_cuda = any(metadata.distributions(name="nvidia-cudnn-cu12"))
-    begins = f"{_NAME}[and-cuda]==" if has_cuda else f"{_NAME}=="
     needed = metadata.requires(__name__.partition(".")[0]) or []
-    return next(each.partition(";")[0].strip() for each in needed if each.startswith(begins))
+    found = [each.partition(";")[0].strip() for each in needed if each.startswith((f"{_NAME}==", f"{_NAME}["))]
+    return max(found, key=lambda each: ("[and-cuda]" in each) == has_cuda)

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 _ROUNDING = 1e-6  # the part of a bound by which floats may exceed it without a warning
 _LARGEST_SQUARE = {np.dtype(each): float(np.finfo(each).max) ** 2 for each in ("float16", "float32")}
 _STEPS_BETWEEN_BOUND_CHECKS = 16  # of floats, which lead to no more than a warning
-_MOST_UNCHECKED_BYTES = 2**20  # of an array's steps that are kept for such a check
+_MOST_UNCHECKED_BYTES = 2**20  # of an array's steps that are kept for such a check; others are left out
 _warned: set[tuple[str, str]] = set()  # (task, array) that this process has warned of, however often a task is made
 
 
@@ -90,15 +90,17 @@ class ArrayContract:
 
         Floats beyond their bounds only cause a warning, once, since many environments exceed theirs by a little. They
         are looked at every few steps, all together, and the warning names the first step: `array` must not be changed.
+        Of large arrays only the step of each look counts.
         """
         if self._is_float:
             if not is_finite(array):
                 index = _first(~np.isfinite(array))
                 raise Breach(self.what, f"is {array[index]}, which is not finite", index, NotFiniteTaskError)
             if self._may_warn:
-                self._unchecked.append((step, array))
-                is_much = len(self._unchecked) * array.nbytes > _MOST_UNCHECKED_BYTES
-                if step % _STEPS_BETWEEN_BOUND_CHECKS == 1 or is_much:
+                is_due = step % _STEPS_BETWEEN_BOUND_CHECKS == 1
+                if is_due or _STEPS_BETWEEN_BOUND_CHECKS * array.nbytes <= _MOST_UNCHECKED_BYTES:
+                    self._unchecked.append((step, array))
+                if is_due:
                     self._check_bounds(task_id)
         elif self._is_bounded and self._is_outside(array):
             index = _first((array < self._low) | (array > self._high))

@@ -56,10 +56,11 @@ class CheckedEnv(gymnasium.Wrapper):
         answer = self.env.reset(seed=seed, options=options)
         try:
             observation, info = unpacked("reset", answer, ("observation", "info"))
+            read = self._read(observation)
             passed = self._passed_on(observation, info, False) if self._passes_on else {}
             if self._steps == 0 and (undeclared := undeclared_keys(self.env.observation_space, observation)):
                 passed[UNDECLARED] = ", ".join(undeclared)
-            return self._read(observation), passed
+            return read, passed
         except Breach as breach:
             raise breach.error(self._task_id, self._steps, self._index) from None
 

@@ -111,7 +111,8 @@ class _Recorder:
         self._lengths: list[int] = []
         self._returns: list[float] = []
         self._low, self._high, self._largest = np.inf, -np.inf, 0.0
-        self._largest_scaled = {name: 0.0 for name, each in spec.observation.items() if each.high}
+        images = {name: each for name, each in spec.observation.items() if each.has_image_shape}
+        self._largest_scaled = {name: 0.0 for name, each in images.items() if min(each.high, default=0) > 1}
         self._add_observation(first)
 
     def add(self, step: Step) -> None:
