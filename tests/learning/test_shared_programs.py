@@ -1,5 +1,6 @@
 """What learners of several seeds compute alike is compiled once, and each has the weights that it would have alone."""
 
+import gc
 import threading
 
 import numpy as np
@@ -67,6 +68,15 @@ def test_each_learns_what_it_learns_alone_by_one_program() -> None:
     for index, state in enumerate(alone):
         assert_same_arrays(found[index], state)
     assert not np.array_equal(alone[0]["online/hidden_0/kernel"], alone[1]["online/hidden_0/kernel"])
+
+
+def test_a_program_outlives_the_learner_that_compiled_it() -> None:
+    alone = learned(updater(settings(2)), 2)
+    with programs_are_shared() as programs:
+        learned(updater(settings(1)), 1)
+        gc.collect()
+        assert_same_arrays(learned(updater(settings(2)), 2), alone)
+        assert len(programs) == 1
 
 
 @pytest.mark.parametrize("override", ["network.noisy=true", pytest.param('agent.kind="iqn"', marks=pytest.mark.long)])

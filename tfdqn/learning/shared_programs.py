@@ -35,6 +35,7 @@ class SharedPrograms:
         own = function.get_concrete_function(*arguments)
         with self._lock:
             program = self._programs.setdefault(fingerprint(own), own)
+            program.graph.variables = ()  # else it can't be called any more once the variables of its maker are deleted
         tensors = [each for each in tf.nest.flatten(arguments) if each is not None]
         # The public API only takes a function's own captures. TensorFlow calls a SavedModel's functions in this way.
         return program._call_flat(tensors, own.captured_inputs)
