@@ -52,11 +52,12 @@ def test_each_seed_is_its_own_run_and_goes_on_as_one_after_a_signal_and_after_a_
         process.kill()
         wait_until(lambda: not process.relatives())  # none outlives it
     end = f"stop.env_steps={max(counters(run).env_steps for run in runs) + 1_000}"
-    with tfdqn(tmp_path, *(end if each == ENDLESS else each for each in again)) as process:
+    with tfdqn(tmp_path, *(end if each == ENDLESS else each for each in again), "--jobs", "1") as process:
         assert process.ended() == 0, process.err
-        assert "3 seeds in s: " in process.out and "seed 3 has finished: mean return " in process.out
+        assert "3 seeds in s: 1 together in 1 process on" in process.out  # so each uses the first one's programs
+        assert "seed 3 has finished: mean return " in process.out
     monkeypatch.chdir(tmp_path)
-    assert main.main(["train", config, end, "seed=3", "--run-dir", "own"]) == 0  # shares a process on two cores
+    assert main.main(["train", config, end, "seed=3", "--run-dir", "own"]) == 0
     assert_same_run(runs[2], tmp_path / "own")
     summary = json.loads((tmp_path / "s" / "seeds.json").read_text())
     assert [each["status"] for each in summary["seeds"]] == ["finished"] * 3

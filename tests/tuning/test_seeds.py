@@ -15,7 +15,7 @@ from tests.support.tiny_runs import lines, tiny
 from tfdqn.errors import RunDirError
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.tuning.child_runs import ChildRun
-from tfdqn.tuning.seeds import SeedsOutcome, train_seeds
+from tfdqn.tuning.seeds import SeedsOutcome, train_seeds, train_seeds_together
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_run.py"))
 
@@ -139,3 +139,29 @@ def test_a_folder_of_another_configuration_is_refused_before_anything_starts(tmp
     with pytest.raises(RunDirError, match=r"agent\.n_step: 1 in the run, 3 now"):
         train(folder, [1], "agent.n_step=3")
     assert not folder.run(1).path.exists()
+
+
+@pytest.mark.parametrize(
+    ("seeds", "jobs", "cores", "gpus", "how"),
+    [
+        (4, None, 2, 0, "4 together in 2 processes on 2 cores"),
+        (5, None, 2, 0, "5 together in 3 processes on 2 cores"),  # two, two and one
+        (9, None, 2, 0, "8 together in 3 processes on 2 cores"),
+        (3, None, 2, 0, "3 together in 3 processes on 2 cores"),
+        (2, None, 4, 0, "2 together in 2 processes on 4 cores"),
+        (20, None, 16, 0, "20 together in 20 processes on 16 cores"),
+        (40, None, 16, 0, "40 together in 20 processes on 16 cores"),
+        (5, 2, 2, 0, "2 together in 2 processes on 2 cores"),
+        (5, None, 1, 0, "4 together in 1 process on 1 core"),
+        (5, None, 8, 2, "5 together in 2 processes on 8 cores"),
+    ],
+)
+def test_seeds_together_are_divided_so_that_no_core_is_left_idle(
+    seeds: int, jobs: int | None, cores: int, gpus: int, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfdqn.tuning.seeds.ChildRuns.run", lambda self, groups, look: True)
+    monkeypatch.setattr("tfdqn.tuning.seeds.available_cores", lambda: cores)
+    monkeypatch.setattr("tfdqn.tuning.seeds.visible_gpus", lambda: tuple(map(str, range(gpus))))
+    view = Recorder()
+    train_seeds_together(tiny(), range(seeds), SeedsFolder(tmp_path / "seeds"), view, jobs)
+    assert view.lines[0].endswith(f": {how}")

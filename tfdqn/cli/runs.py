@@ -63,7 +63,7 @@ def train(
     seeds: Seeds = None,
     jobs: Jobs = None,
     together: Annotated[
-        bool, typer.Option("--together", help="train seeds as threads, in one process per core (docs/many_runs.md)")
+        bool, typer.Option("--together", help="train seeds as threads of a few processes (docs/many_runs.md)")
     ] = False,
 ) -> None:
     """Train on a task, or resume an existing run. With --seeds, DIR holds one run per seed."""

@@ -45,7 +45,7 @@ def train(
       seeds: a list such as "1-5,8".
       jobs: how many to train in parallel; None: from the number of cores.
       options: further options of `tfdqn train` for each seed.
-      together: train them as threads, in one process per core.
+      together: train them as threads of a few processes.
 
     Raises ConfigError for a configuration or options that can't be trained so, and typer.Exit if a seed has failed.
     """

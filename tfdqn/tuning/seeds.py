@@ -3,6 +3,7 @@
 Finished runs are kept, interrupted ones are resumed, failed ones are tried again. A failed run does not affect others.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -75,17 +76,18 @@ def train_seeds(
 def train_seeds_together(
     config: Config, seeds: Sequence[int], folder: SeedsFolder, view: View, jobs: int | None = None
 ) -> SeedsOutcome:
-    """Trains seeds as `train_seeds` does, but as threads, in one process per core or GPU.
+    """Trains seeds as `train_seeds` does, but as threads of a few processes.
 
-    The configuration must pass `require_together`. Each process trains its share of the seeds. `jobs` is the number of
-    threads in all; if it is None, as many as are likely to keep every core busy.
+    The configuration must pass `require_together`. There is a process for each GPU, or as many as keep every core
+    busy to the end. Each trains its share of the seeds. `jobs` is the number of threads in all; if it is None, as many
+    as are likely to keep every core busy.
     """
     runs = {seed: GroupedRun(f"seed {seed}", replace(config, seed=seed), folder.run(seed)) for seed in seeds}
 
     def train(left: list[GroupedRun], look: Look) -> bool:
         cores, gpus = available_cores(), visible_gpus()
         at_once = max(1, min(jobs or _THREADS_PER_CORE * cores, len(left)))
-        count = min(at_once, len(gpus) or cores)
+        count = min(at_once, len(gpus) or _balanced(len(left), cores))
         groups = [RunGroup(left[i::count], len(range(i, at_once, count)), folder.native_log) for i in range(count)]
         processes = f"{count} process{'es' if count > 1 else ''}"
         _say_beginning(view, len(left), len(runs), f"{at_once} together in {processes}", folder)
@@ -96,6 +98,15 @@ def train_seeds_together(
         return ChildRuns[RunGroup](slots(count, cores, gpus), view.say, TRAIN_GROUP).run(groups, look_at)
 
     return _train(config, runs, folder, view, train)
+
+
+def _balanced(seeds: int, cores: int) -> int:
+    """The fewest processes of which none has more seeds than a core's share of them.
+
+    With a process for each core, five seeds on two cores would take as long as six. The operating system shares two
+    cores evenly among the three processes with two, two and one of them.
+    """
+    return math.ceil(seeds / max(1, seeds // cores))
 
 
 def _train(
