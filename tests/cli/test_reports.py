@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from tests.support.reported_runs import reported_run, seeds
+from tests.support.run_files import name_own_kinds
 from tfdqn.cli.main import main
 from tfdqn.cli.reports_view import print_report
 from tfdqn.reports.group_table import group_table
@@ -182,3 +183,19 @@ def test_mistakes_are_one_line(
     assert main([each.format(tmp_path) for each in arguments]) == 2
     error = capsys.readouterr().err
     assert said.format(tmp_path) in error and error.count("\n") == 1
+
+
+def test_runs_of_own_kinds_need_no_module_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [str(seeds(tmp_path / name, [10, 11])) for name in "ab"]
+    for folder, bins in zip(folders, ("bins = 9", "bins = 17"), strict=True):
+        for seed in Path(folder).iterdir():
+            name_own_kinds(seed, bins)
+    page = tmp_path / "page.html"
+    assert main(["report", *folders, "--html", str(page)]) == 0
+    printed = capsys.readouterr().out
+    assert "tasks_elsewhere:CartPole-v1" in printed and "losses elsewhere:own, agent.bins=17" in printed
+    assert "bins = 17" in page.read_text()
+    assert main(["compare", *folders]) == 0
+    assert "No difference" in capsys.readouterr().out
+    assert main(["plot", *folders, "-o", str(tmp_path / "curves.png")]) == 0
+    assert (tmp_path / "curves.png").stat().st_size

@@ -18,7 +18,7 @@ import pytest
 
 from tests.cli.test_live_table import a_status, an_inspection
 from tests.support.commands import tfdqn
-from tests.support.run_files import finish, finished_run
+from tests.support.run_files import finish, finished_run, name_own_kinds
 from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
 from tfdqn.cluster.topology import read_topology
@@ -181,6 +181,13 @@ def test_a_finished_run_of_one_process_says_why(run: RunDir, capsys: pytest.Capt
     assert not any(line.startswith("finished") for line in lines)
     run.config_file.write_text(dump(tiny("stop.env_steps=2_000")))
     assert shown(capsys, str(run.path))[0] == "status not finished; to resume:"
+
+
+def test_a_run_of_own_kinds_needs_no_module_of_them(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    name_own_kinds(run.path)
+    assert shown(capsys, str(run.path))[0].startswith("status the job is not running here")
+    finish(run.path, 20.0, env_steps=1_200)
+    assert shown(capsys, str(run.path))[0] == "status finished: 1,200 environment steps were taken"
 
 
 def test_a_run_that_train_is_training_says_so(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,15 @@ def test_a_key_that_only_some_kinds_have_is_a_difference() -> None:
     assert {"agent.kind", "agent.quantiles"} <= set(differing_keys(configurations))
 
 
+def test_a_key_without_a_value_is_none_that_a_kind_lacks() -> None:
+    without = {"agent": {"kind": "elsewhere:own", "discount": 0.99}}
+    one, other = compared(tiny()), compared(tiny()) | compared(without)
+    del other["agent.discount"]
+    assert "agent.n_step_end" not in differing_keys([one, other])
+    stops = [compared(tiny(*each)) for each in ((), ("stop.return_at_least=5",))]
+    assert labels(stops, ["x", "x"]) == ["x, stop.return_at_least=none", "x, stop.return_at_least=5"]
+
+
 def test_a_name_that_is_one_configuration_s_own_says_enough() -> None:
     configurations = [compared(tiny(f"agent.n_step={n}")) for n in (1, 2, 3)]
     assert labels(configurations, ["a", "b", "b"]) == ["a", "b, agent.n_step=2", "b, agent.n_step=3"]

@@ -21,7 +21,7 @@ def test_folders_are_searched_seeds_come_in_order_and_a_run_counts_once(tmp_path
     (folder / "notes").mkdir()
     (folder / "notes" / "config.txt").write_text("no run")
     found = read_runs([tmp_path, folder / "seed-2", str(folder) + "/../a/seed-2"])
-    assert [run.config.seed for run in found] == list(range(1, 12))
+    assert [run.seed for run in found] == list(range(1, 12))
 
 
 def test_what_is_read_of_a_run(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_below_a_folder_what_can_t_be_taken_is_left_out_and_named_once(
     folder, said = seeds(tmp_path / "a", [1, 2, 3]), list[str]()
     break_it(folder / "seed-2")
     found = read_runs([tmp_path, folder], said.append)
-    assert [run.config.seed for run in found] == [1, 3]
+    assert [run.seed for run in found] == [1, 3]
     (line,) = said
     assert line.startswith("left out: ") and line.count(f"{folder}/seed-2") == 1 and "seed-1" not in line
     with pytest.raises(RunDirError, match="/seed-2"):

@@ -59,6 +59,15 @@ def finish(path: Path, final_return: float, best_return: float | None = None, en
     write_summary(run.summary_file, summary)
 
 
+def name_own_kinds(run: Path, *keys: str) -> None:
+    """Makes a run's configuration one of kinds and a task from modules that aren't there, with `keys` of the agent."""
+    file = run / "config.toml"
+    text = file.read_text(encoding="utf-8").replace('kind = "dqn"', "\n".join(['kind = "losses_elsewhere:own"', *keys]))
+    text = text.replace('kind = "mlp"', 'kind = "networks_elsewhere:own"')
+    text = text.replace('id = "CartPole-v1"', 'id = "tasks_elsewhere:CartPole-v1"')
+    file.write_text(text, encoding="utf-8")
+
+
 def finished_run(path: Path, config: Config, returns: list[float], final_return: float) -> RunDir:
     """A whole finished run: `returns` were evaluated at even distances."""
     run = RunDir(path)

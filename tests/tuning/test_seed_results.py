@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.run_files import finished_run
+from tests.support.run_files import finished_run, name_own_kinds
 from tests.support.tiny_runs import tiny
 from tfdqn.storage.json_lines import append_line
 from tfdqn.storage.locks import locked
@@ -40,6 +40,13 @@ def test_means_and_intervals_are_over_the_finished_seeds(folder: SeedsFolder) ->
     assert 10.0 <= low < 40.0 and 500.0 < high <= 900.0
     low, high = found.final.interquartile_mean_interval
     assert 10.0 <= low < 60.0 < high <= 900.0
+
+
+def test_seeds_of_own_kinds_need_no_module_of_them(folder: SeedsFolder) -> None:
+    before = summarize(folder)
+    for seed in FINAL:
+        name_own_kinds(folder.run(seed).path)
+    assert summarize(folder) == before
 
 
 def test_each_seed_says_what_it_has_come_to(folder: SeedsFolder) -> None:

@@ -18,6 +18,7 @@ from tfdqn.errors import CheckpointError, ClusterError, RunDirError
 from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.owners import Owner
+from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_evaluations, read_summary
 from tfdqn.system.addresses import host_and_port, is_address, is_loopback
@@ -119,7 +120,7 @@ class Inspector:
             self._run = RunDir(target)
             if not Path(target).exists():
                 raise RunDirError(f"{target} is neither a run directory nor the host:port of a job's learner")
-            self._run.config()  # raises if it is no run directory
+            recorded(self._run)  # raises if it is no run directory
         else:
             self._caller = Caller(target)
 
@@ -136,9 +137,10 @@ class Inspector:
                 problem = _without_job(self._run, run)
             elif self.is_over():
                 problem = f"finished: {run.reason}"
-                alive = (each for each in run.heartbeats if _is_alive(each, self._run.config().health))
+                health = recorded(self._run).config.health
+                alive = (each for each in run.heartbeats if _is_alive(each, health))
                 run = msgspec.structs.replace(run, heartbeats=tuple(alive))
-            elif _is_starting(run, self._run.config().health):
+            elif _is_starting(run, recorded(self._run).config.health):
                 problem = "the learner is starting"
             elif (supervisor := holder_of(self._run.supervisor_lock_file)) is not None:
                 problem = f"{problem}; the job is run by {supervisor}"
@@ -240,7 +242,7 @@ def run_report(run: RunDir) -> RunReport:
     newest = _newest(run)
     return RunReport(
         path=str(run.path),
-        total_env_steps=run.config().stop.env_steps,
+        total_env_steps=recorded(run).config.stop.env_steps,
         reason=why_finished(run),
         checkpoint=None if newest is None else _report(newest),
         evaluations=_evaluations(run),
@@ -259,7 +261,7 @@ def why_finished(run: RunDir) -> str:
     if summary is None:
         return ""
     newest = _newest(run)
-    is_over = newest is None or still_stands(summary, run.config(), newest.counters, has_evaluator=False)
+    is_over = newest is None or still_stands(summary, recorded(run).config, newest.counters, has_evaluator=False)
     return summary.reason if is_over else ""
 
 

@@ -15,12 +15,15 @@ Configuration = Mapping[str, Any]  # the values of the keys by which runs are co
 Run = TypeVar("Run")
 
 
-def compared(config: Config) -> Configuration:
-    """The keys by which runs are compared: all except the seed and the sections that change no result."""
+def compared(config: Config | Mapping[str, Any]) -> Configuration:
+    """The keys by which runs are compared: all except the seed and the sections that change no result.
+
+    A key without a value is left out: some kinds don't have it, and files don't list it.
+    """
     return {
         key: value
         for key, value in toml.flat(config).items()
-        if key != "seed" and not key.startswith(_CHANGE_NO_RESULT)
+        if value is not None and key != "seed" and not key.startswith(_CHANGE_NO_RESULT)
     }
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tfdqn.config import Config
 from tfdqn.errors import RunDirError, UserError, listed, why_no_directory
 from tfdqn.records import EpisodeScores, Summary
 from tfdqn.reports.configurations import Configuration, compared
 from tfdqn.reports.curves import Curve, curve
+from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import EvaluationLine, read_evaluations, read_summary, trouble_with_summary
 
@@ -23,7 +23,7 @@ class FinishedRun(NamedTuple):
     """A finished run and its results."""
 
     path: Path
-    config: Config
+    seed: int
     configuration: Configuration  # the keys by which it is grouped
     summary: Summary
     final: EpisodeScores  # of the best policy on fresh episodes
@@ -148,7 +148,7 @@ def _in_order(path: Path) -> list[str]:
 
 
 def _read(run: RunDir) -> FinishedRun:
-    config, summary = run.config(), _summary(run)
+    found, summary = recorded(run), _summary(run)
     lines = read_evaluations(run.evaluations_file)
     if not lines:
         raise _RefusedError(run.path, f"has no evaluation in {run.evaluations_file.name}")
@@ -160,8 +160,8 @@ def _read(run: RunDir) -> FinishedRun:
         raise _RefusedError(run.path, f"has no final evaluation in {run.summary_file.name}")
     return FinishedRun(
         path=run.path,
-        config=config,
-        configuration=compared(config),
+        seed=found.config.seed,
+        configuration=compared(found.values),
         summary=summary,
         final=summary.final,
         lines=lines,

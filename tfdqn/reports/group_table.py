@@ -83,7 +83,7 @@ def run_table(report: Report) -> Table:
     rows = [
         [
             str(run.path),
-            str(run.config.seed),
+            str(run.seed),
             f"{score:{form}} ± {deviation:{form}}",
             format(best, form),
             steps(run.summary.env_steps),

@@ -84,7 +84,7 @@ def read_report(
     groups = [Group(0, label, *each) for label, each in zip(labels(configurations, names), found, strict=True)]
     groups.sort(key=lambda group: -interquartile_mean(group.scores))
     if threshold is None:
-        thresholds = {each["stop.return_at_least"] for each in configurations}
+        thresholds = {each.get("stop.return_at_least") for each in configurations}
         threshold = thresholds.pop() if len(thresholds) == 1 else None
     return Report(task, threshold, [group._replace(number=number) for number, group in enumerate(groups, 1)])
 

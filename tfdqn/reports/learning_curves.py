@@ -14,6 +14,7 @@ from tfdqn.reports.curves import Curve, averaged, curve, on_common_steps
 from tfdqn.reports.pictures import COLOURS, draw_range, import_matplotlib, label_curves, marker
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.json_lines import read_lines
+from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_evaluations
 from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder
@@ -86,7 +87,7 @@ def _read(run: RunDir) -> RunCurves:
     """One run's curves. Raises RunDirError if both are empty."""
     curves = RunCurves(
         path=run.path,
-        configuration=compared(run.config()),
+        configuration=compared(recorded(run).values),
         evaluation=curve((each.env_steps, each.mean_return) for each in read_evaluations(run.evaluations_file)),
         acting=curve((each.get("env_steps"), each.get("episode_return")) for each in read_lines(run.metrics_file)),
     )

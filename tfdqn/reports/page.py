@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from tfdqn.config.toml import dump
+from tfdqn.config import toml
 from tfdqn.errors import UserError, counted
 from tfdqn.reports import group_table
 from tfdqn.reports.groups import Group, Improvement, Report, improvements
@@ -89,7 +89,7 @@ def _videos(report: Report) -> Iterator[str]:
     room = VIDEOS_BYTES
     for run, video in videos:
         size = video.stat().st_size
-        caption = f"<figcaption>{escape(str(run.path))}, seed {run.config.seed}</figcaption>"
+        caption = f"<figcaption>{escape(str(run.path))}, seed {run.seed}</figcaption>"
         if size > min(VIDEO_BYTES, room):
             limits = f"{VIDEO_BYTES / 1e6:.0f} MB for a video and {VIDEOS_BYTES / 1e6:.0f} MB for a page"
             yield f"<p>{escape(str(video))} is left out: its {size / 1e6:.1f} MB exceed the limits of {limits}.</p>"
@@ -112,6 +112,7 @@ def _commands(report: Report, command: str) -> Iterator[str]:
     ]
     yield f"<pre>{escape(chr(10).join(commands))}</pre>"
     for group in report.groups:
-        seeds = ", ".join(str(run.config.seed) for run in group.runs)
+        seeds = ", ".join(str(run.seed) for run in group.runs)
         summary = f"Configuration of {group.name} (seeds {seeds})"
-        yield f"<details><summary>{escape(summary)}</summary><pre>{escape(dump(group.runs[0].config))}</pre></details>"
+        text = toml.content(group.runs[0].path / "config.toml").decode()
+        yield f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>"

@@ -67,7 +67,7 @@ def _rows(report: Report) -> Iterator[Mapping[str, Any]]:
     for group in report.groups:
         differing = {key: group.configuration.get(key) for key in report.differing_keys}
         for run in group.runs:
-            of_run = {"task": report.task, "group": group.label, "run": str(run.path), "seed": run.config.seed}
+            of_run = {"task": report.task, "group": group.label, "run": str(run.path), "seed": run.seed}
             yield from ({**of_run, **row, **differing} for row in _evaluations(run))
 
 

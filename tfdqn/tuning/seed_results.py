@@ -10,6 +10,7 @@ from msgspec import Struct
 from tfdqn.reports.statistics import interquartile_mean, percentile_bootstrap_interval
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.locks import holder_of
+from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.tuning.observed_run import ProgressReader, summary_of
@@ -80,7 +81,7 @@ def write_summary(folder: SeedsFolder, summary: SeedsSummary) -> None:
 
 def _result(seed: int, run: RunDir, failure: str) -> SeedResult:
     has_begun = run.config_file.is_file()
-    summary = summary_of(run, run.config()) if has_begun and not failure else None
+    summary = summary_of(run, recorded(run).config) if has_begun and not failure else None
     progress = ProgressReader(run).read()
     begun = "not finished" if has_begun else "not begun"
     unfinished = "failed" if failure else "in training" if holder_of(run.lock_file) else begun

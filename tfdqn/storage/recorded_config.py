@@ -1,0 +1,56 @@
+"""`recorded`: what a run's configuration says, read without importing the user's modules that it names.
+
+For what shows or compares runs, on machines that may not have these modules.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from msgspec import structs
+
+from tfdqn.config import Config, toml
+from tfdqn.config.fields import kinds
+from tfdqn.config.reader import read_alone
+from tfdqn.config.schema import values_of
+from tfdqn.storage.run_directory import RunDir
+
+
+class RecordedConfig(NamedTuple):
+    """A run's configuration.
+
+    Attributes:
+      config: the configuration; sections of the user's own kinds have their defaults instead.
+      values: all values by section and key; of the user's own kinds, those that are in the file.
+    """
+
+    config: Config
+    values: Mapping[str, Any]
+
+
+def recorded(run: RunDir) -> RecordedConfig:
+    """The configuration that the run was last started with.
+
+    Raises RunDirError if there is no run in the directory, ConfigError if the file is damaged.
+    """
+    origin = str(run.config_file)
+    written = toml.decoded(toml.content(run.begun().config_file), origin)
+    own = {name: _values(written[name]) for name in _sections_with_kinds() if _is_own(written.get(name))}
+    if not own:
+        config = run.config()
+        return RecordedConfig(config, values_of(config))
+    config = read_alone({name: each for name, each in written.items() if name not in own}, origin)
+    return RecordedConfig(config, values_of(config) | own)
+
+
+def _values(section: Mapping[str, Any]) -> dict[str, Any]:
+    """A section as it is in a file, with tuples for its lists, as `values_of` has them."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
+
+
+def _sections_with_kinds() -> list[str]:
+    return [field.name for field in structs.fields(Config) if any(kinds(field.type))]
+
+
+def _is_own(section: Any) -> bool:
+    """Whether a section of a configuration file is of a kind that a user's module defines."""
+    return isinstance(section, Mapping) and ":" in str(section.get("kind"))
