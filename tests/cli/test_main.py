@@ -158,6 +158,11 @@ def test_every_verb_has_its_help_in_either_way(verb: list[str], capsys: pytest.C
     assert main.main([*verb, "-h"]) == 0 and capsys.readouterr().out == told
 
 
+def test_the_usage_of_tasks_has_the_keys_that_a_check_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["tasks", "--help"]) == 0
+    assert capsys.readouterr().out.startswith("Usage: tfdqn tasks [OPTIONS] [PATTERN|KEY=VALUE...]\n")
+
+
 @pytest.mark.parametrize(("columns", "widest"), [(46, 46), (60, 60), (80, 80), (200, 80)])
 def test_help_uses_the_terminal_s_columns_up_to_80(
     columns: int, widest: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

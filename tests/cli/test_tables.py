@@ -16,7 +16,7 @@ COMMAND = "tfdqn train configs/cartpole.toml agent.n_step=3 --run-dir runs/cartp
 def printed(table: WholeTable, width: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width, force_terminal=True, highlight=False, color_system=None)
     print_whole(console, table)
-    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    return console.file.getvalue().splitlines()  # type: ignore[attr-defined, no-any-return]
 
 
 def the_table() -> WholeTable:
@@ -32,6 +32,16 @@ def test_where_it_fits_each_row_is_a_line() -> None:
         "1     finished                       495.50  1,200,000",
         "2     stopped by a signal        -1,109.123        270",
     ]
+
+
+@pytest.mark.parametrize("width", [20, 32, 46, 80, 10_000])
+def test_no_line_ends_in_blanks_however_long_the_last_column_s_others_are(width: int) -> None:
+    table = WholeTable("task", "usable")
+    for row in (("Chain-v0", "yes"), ("Maze-v0", "no: the package maze is not installed"), ("Ω-v0", "")):
+        table.add_row(*row)
+    lines = [*printed(table, width), *printed(the_table(), width)]
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert "Maze-v0" in " ".join(lines)
 
 
 def test_text_is_broken_between_words_before_there_are_several_tables() -> None:

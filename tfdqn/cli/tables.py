@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -50,7 +51,7 @@ class WholeTable:
         for index, part in enumerate(parts):
             if index:
                 yield Text()
-            yield self._drawn(part, options.max_width)
+            yield from _without_trailing_blanks(console, options, self._drawn(part, options.max_width))
 
     def _parts(self, width: int) -> Iterator[Sequence[int]]:
         """The columns of each table: the first, and as many of the others as there is room for, one at least."""
@@ -113,6 +114,14 @@ def print_whole(console: Console, *shown: RenderableType) -> None:
     """Prints it; lines with a word that is longer than the terminal is wide are broken by the terminal alone."""
     for each in shown:
         console.print(each, soft_wrap=True)
+
+
+def _without_trailing_blanks(console: Console, options: ConsoleOptions, table: Table) -> Iterator[Segment]:
+    """The lines of a table, whose cells are padded to the widths of their columns, the last one's too."""
+    for line in console.render_lines(table, options, pad=False):
+        text = "".join(segment.text for segment in line)
+        yield from Segment.adjust_line_length(line, cell_len(text.rstrip()), pad=False)
+        yield Segment.line()
 
 
 def _least(cell: str) -> int:

@@ -20,7 +20,7 @@ def list_or_check(
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PATTERN]",
+            metavar="[PATTERN|KEY=VALUE...]",
             help="list only tasks whose id contains PATTERN or, with wildcards such as 'Cart*', whose whole id matches "
             "it; case is ignored. With --check: task keys to override, such as task.num_envs=4",
             show_default=False,
