@@ -21,7 +21,7 @@ from tfdqn.exporting.from_run import export_run
 from tfdqn.exporting.model_card import git_revision, write_model_card
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
-from tfdqn.task_spec import ArraySpec
+from tfdqn.task_spec import ActionSpec, ArraySpec
 
 
 def test_the_card_says_what_it_is_and_where_it_comes_from(run: RunDir) -> None:
@@ -79,6 +79,24 @@ def test_the_card_says_what_is_seen_and_what_actions_mean(tmp_path: Path) -> Non
     write_model_card(tmp_path, spec, tiny(), origin)
     assert json.loads((tmp_path / "model_card.json").read_text())["action_names"] == []
     assert "action names" not in (tmp_path / "model_card.md").read_text()
+
+
+def test_whole_numbers_on_the_page_are_whole(tmp_path: Path) -> None:
+    load = ArraySpec(shape=(2,), dtype="int32", bounds=((0.0, 12_345.0), (-2_000_000_000.0, 0.0)))
+    level = ArraySpec(shape=(), dtype="float32", bounds=((0.0, 12_345.0),))
+    spec = task(load=load, level=level, cell=ArraySpec(shape=(), dtype="int32", categories=100_000))
+    spec = msgspec.structs.replace(spec, actions=ActionSpec(low=(0, 0.0), high=(12_345, 0.5), counts=(12_346, 3)))
+    evaluation = msgspec.to_builtins(scores(np.zeros(12_345), np.zeros(12_345)))
+    keys = "evaluation.episodes=2_345", "evaluation.confirm_episodes=10_000"
+    origin = {"checkpoint": "best", "train_steps": 12_345, "evaluation": evaluation}
+    write_model_card(tmp_path, spec, tiny(*keys), origin)
+    page = (tmp_path / "model_card.md").read_text()
+    assert "| observation `load` | int32[2], 0 to 12,345, -2,000,000,000 to 0 |" in page
+    assert "| observation `level` | float32[], 0 to 1.234e+04 |" in page
+    assert "| observation `cell` | int32[], 0 to 99,999 |" in page
+    assert "| actions | 37,038 |" in page
+    assert "int64[], 0 to 12,345 in 12,346 values, 0 to 0.5 in 3 values |" in page
+    assert "over 12,345 episodes: 2,345, and 10,000 more to confirm a new best policy |" in page
 
 
 def test_what_would_end_a_cell_of_the_page_is_kept_inside_it(tmp_path: Path) -> None:

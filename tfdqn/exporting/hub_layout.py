@@ -94,7 +94,7 @@ def metadata(card: Mapping[str, Any], scores: Mapping[str, Any] | None) -> dict[
     if scores is not None:
         score = {
             "type": "mean_reward",
-            "name": f"mean_reward, {scores['episodes']} greedy episodes",
+            "name": f"mean_reward, {scores['episodes']:,} greedy episodes",
             "value": f"{scores['mean_return']:.2f} +/- {scores['std_return']:.2f}",
             "verified": False,
         }

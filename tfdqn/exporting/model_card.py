@@ -111,9 +111,9 @@ def _markdown(card: Mapping[str, Any], task_spec: TaskSpec, configuration: str) 
             (name if name == "observation" else f"observation `{name}`", _observed(each))
             for name, each in card["observation"].items()
         ),
-        ("actions", " x ".join(map(str, card["actions"]))),
+        ("actions", " x ".join(map(_number, card["actions"]))),
         ("the environment's action", _own_actions(task_spec.actions)),
-        *([("policy state", f"{card['policy_state']} numbers")] if card["policy_state"] else []),
+        *([("policy state", f"{card['policy_state']:,} numbers")] if card["policy_state"] else []),
         *(("action names", ", ".join(f"{i} {name}" for i, name in enumerate(names))) for names in card["action_names"]),
         ("checkpoint", f"{card['checkpoint']}, after {card['train_steps']:,} updates"),
         ("evaluation in training", _evaluation_in_words(card.get("evaluation"), card["configuration"]["evaluation"])),
@@ -126,6 +126,11 @@ def _markdown(card: Mapping[str, Any], task_spec: TaskSpec, configuration: str) 
     return f"# A policy for {card['task']}\n\n| | |\n| --- | --- |\n{table}\n\n```toml\n{configuration}```\n"
 
 
+def _number(number: float) -> str:
+    """A number in words: a whole number in full, any other with four digits."""
+    return f"{number:,}" if isinstance(number, int) else f"{number:.4g}"
+
+
 def _cell(text: str) -> str:
     """`text` in a cell of a Markdown table, where a bar or a line break would end it."""
     return " ".join(text.replace("|", "\\|").splitlines())
@@ -134,7 +139,7 @@ def _cell(text: str) -> str:
 def _own_actions(spec: ActionSpec) -> str:
     """The environment's own actions in words: dtype, shape, and the values that each element takes."""
     values = [
-        f"{low:.4g}" if count == 1 else f"{low:.4g} to {high:.4g} in {count} values"
+        _number(low) if count == 1 else f"{_number(low)} to {_number(high)} in {count:,} values"
         for low, high, count in zip(spec.low, spec.high, spec.counts, strict=True)
     ]
     if len(set(values)) == 1:
@@ -147,8 +152,10 @@ def _observed(described: Mapping[str, Any]) -> str:
     shown = f"{described['dtype']}{described['shape']}"
     if "values" in described and "bounds" not in described:
         first, last = described["values"]
-        return f"{shown}, {first} to {last}"
-    ends = [["any" if end is None else f"{end:.4g}" for end in pair] for pair in described.get("bounds", ())]
+        return f"{shown}, {_number(first)} to {_number(last)}"
+    number: type = float if np.dtype(described["dtype"]).kind == "f" else int  # `bounds` are floats of either
+    pairs = described.get("bounds", ())
+    ends = [["any" if end is None else _number(number(end)) for end in pair] for pair in pairs]
     return ", ".join([shown, *("any" if low == high == "any" else f"{low} to {high}" for low, high in ends)])
 
 
@@ -157,7 +164,7 @@ def _evaluation_in_words(scores: Mapping[str, Any] | None, keys: Mapping[str, An
     if scores is None:
         return "none"
     played, first, more = scores["episodes"], keys["episodes"], keys["confirm_episodes"]
-    parts = f": {first}, and {more} more to confirm a new best policy" if played == first + more > first else ""
+    parts = f": {first:,}, and {more:,} more to confirm a new best policy" if played == first + more > first else ""
     return f"{_scored(scores)} over {played:,} episodes{parts}"
 
 
