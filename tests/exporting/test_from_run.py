@@ -99,6 +99,16 @@ def test_whole_numbers_on_the_page_are_whole(tmp_path: Path) -> None:
     assert "over 12,345 episodes: 2,345, and 10,000 more to confirm a new best policy |" in page
 
 
+def test_the_ranges_of_very_many_elements_are_not_on_the_page(tmp_path: Path) -> None:
+    for count, said in ((64, ", 62 to 65, 63 to 65"), (65, "65 ranges, one for each element: `bounds` in `model_card")):
+        bounds = tuple((float(low), 65.0) for low in range(count))
+        spec = task(observation=ArraySpec(shape=(count,), dtype="int32", bounds=bounds))
+        write_model_card(tmp_path, spec, tiny(), {"checkpoint": "latest", "train_steps": 3})
+        assert said in (tmp_path / "model_card.md").read_text()
+        card = json.loads((tmp_path / "model_card.json").read_text())
+        assert card["observation"]["observation"]["bounds"][-1] == [count - 1.0, 65.0]
+
+
 def test_what_would_end_a_cell_of_the_page_is_kept_inside_it(tmp_path: Path) -> None:
     names = 'task.action_names=["left|right", "up\\ndown", "stay"]'
     write_model_card(tmp_path, task(), tiny(names), {"checkpoint": "latest", "train_steps": 3})

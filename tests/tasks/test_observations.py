@@ -74,6 +74,11 @@ def test_every_array_of_a_nested_space_has_a_name_of_its_own_and_is_what_its_spe
         (spaces.Box(-np.inf, np.inf, (3,)), ((None, None),)),
         (spaces.Box(np.array([0.0, -np.inf]), np.array([0.5, 2.0])), ((0.0, 0.5), (None, 2.0))),
         (spaces.Box(np.arange(65.0), np.arange(65.0) + 1), ((0.0, 65.0),)),
+        (
+            spaces.Box(np.arange(66).reshape(2, 33), np.full((2, 33), 99), dtype=np.int16),
+            tuple((float(low), 99.0) for low in range(66)),
+        ),
+        (spaces.Box(np.zeros(999, np.uint8), np.full(999, 7, np.uint8), dtype=np.uint8), ((0.0, 7.0),)),
         (spaces.Box(0, 255, (3, 3), np.uint8), ((0.0, 255.0),)),
         (spaces.MultiBinary(3), ((0.0, 1.0),)),
         (spaces.Box(np.array([-3, 0]), np.array([4, 9]), dtype=np.int64), ((-3.0, 4.0), (0.0, 9.0))),

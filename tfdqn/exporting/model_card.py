@@ -21,6 +21,7 @@ from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec
 
 MARKDOWN_FILE = "model_card.md"
 _GIT_SECONDS = 10.0
+_MOST_RANGES = 64  # of an array's elements, that a cell of the page has
 
 
 def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origin: Mapping[str, Any]) -> None:
@@ -155,6 +156,8 @@ def _observed(described: Mapping[str, Any]) -> str:
         return f"{shown}, {_number(first)} to {_number(last)}"
     number: type = float if np.dtype(described["dtype"]).kind == "f" else int  # `bounds` are floats of either
     pairs = described.get("bounds", ())
+    if len(pairs) > _MOST_RANGES:
+        return f"{shown}, {len(pairs):,} ranges, one for each element: `bounds` in `{MODEL_CARD_FILE}`"
     ends = [["any" if end is None else _number(number(end)) for end in pair] for pair in pairs]
     return ", ".join([shown, *("any" if low == high == "any" else f"{low} to {high}" for low, high in ends)])
 

@@ -12,7 +12,7 @@ from tfdqn.task_spec import ArraySpec, flat_name
 
 ALLOWED_OBSERVATIONS = "allowed are Box, Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of them"
 MAX_CATEGORIES = 1_000_000  # a batch of longer one-hot vectors fits no machine's memory
-MAX_LISTED_BOUNDS = 64  # an observation with more elements has one range that covers them all
+MAX_LISTED_BOUNDS = 64  # floats of more elements, which nothing is refused by, have one range that covers them all
 MAX_PIXEL = 65_535  # of 16 bits; an image with a higher bound (float32's largest number, say) has no known scale
 INT32 = np.iinfo(np.int32)
 
@@ -139,12 +139,13 @@ def _pixel_bounds(space: spaces.Box) -> tuple[float, ...]:
 
 
 def _bounds(space: spaces.Box) -> tuple[tuple[float | None, float | None], ...]:
-    """(lowest, highest) of each element in row-major order, or one pair for all that are alike or very many.
+    """(lowest, highest) of each element in row-major order, or one pair for all that are alike, or very many floats.
 
     None stands for an infinite bound.
     """
     low, high = space.low.astype(np.float64).ravel(), space.high.astype(np.float64).ravel()
-    if ((low == low[0]).all() and (high == high[0]).all()) or low.size > MAX_LISTED_BOUNDS:
+    are_very_many_floats = np.issubdtype(space.dtype, np.floating) and low.size > MAX_LISTED_BOUNDS
+    if are_very_many_floats or ((low == low[0]).all() and (high == high[0]).all()):
         low, high = low.min(keepdims=True), high.max(keepdims=True)
 
     def known(bound: float) -> float | None:
