@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -173,17 +173,18 @@ class OwnTraits(NamedTuple):
 def own_traits(config: Task) -> OwnTraits:
     """Makes the task's first environment and takes a few random steps in it."""
     keys: set[str] = set()
-    dtypes: dict[str, tuple[str, str]] = {}
+    observed: list[tuple[Space[Any], Any]] = []
     lives, methods = 0, tuple[str, ...]()
     with contextlib.suppress(Exception, SystemExit), quiet_gymnasium():  # the check's plays report a failure
         spec, make = suite_of(config).environments(structs.replace(config, num_envs=1, vectorization="auto"), None)
         with contextlib.closing(make()) as envs:
             for observation, info in _answers(envs):
-                dtypes |= _other_dtypes(_own_space(envs), observation)
+                observed.append((_own_space(envs), observation))
                 keys |= {key for key in info if isinstance(key, str) and not key.startswith("_")}
                 lives = max(lives, _lives(info))
             if isinstance(envs, SyncVectorEnv):
                 methods = _mask_methods(bare(envs.envs[0]).unwrapped, MaskForms(spec.actions))
+    dtypes = {name: pair for each in observed for name, pair in _other_dtypes(*each).items()}
     return OwnTraits(frozenset(keys), lives, methods, dtypes)
 
 
@@ -212,12 +213,20 @@ def _other_dtypes(space: Space[Any], observation: Any) -> dict[str, tuple[str, s
     """(its dtype, its Box's), by flat name, of each array that is of another dtype than its Box."""
     found = {}
     for name, path, leaf in leaves(space):
-        part = observation
-        for key in path:
-            part = part[key]
+        part = _part(observation, path)
         if isinstance(leaf, Box) and isinstance(part, np.ndarray | np.generic) and part.dtype != leaf.dtype:
             found[name] = (str(part.dtype), str(leaf.dtype))
     return found
+
+
+def _part(observation: Any, path: Sequence[Any]) -> Any:
+    """The part of an observation that the keys lead to; None if it has none, as the check's plays report."""
+    for key in path:
+        try:
+            observation = observation[key]
+        except (LookupError, TypeError):
+            return None
+    return observation
 
 
 def _lives(info: dict[str, Any]) -> int:
