@@ -26,6 +26,7 @@ from tfdqn.config.toml import dump
 from tfdqn.coordination.heartbeat_files import STARTING, write_heartbeat
 from tfdqn.coordination.messages import Inspection, Nothing, ReplayStatus
 from tfdqn.coordination.rpc import Method, RefusedError, Server
+from tfdqn.launch.inspector import Inspector
 from tfdqn.launch.local_job import program_for
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.checkpoints import CheckpointManager
@@ -181,6 +182,14 @@ def test_a_finished_run_of_one_process_says_why(run: RunDir, capsys: pytest.Capt
     assert not any(line.startswith("finished") for line in lines)
     run.config_file.write_text(dump(tiny("stop.env_steps=2_000")))
     assert shown(capsys, str(run.path))[0] == "status not finished; to resume:"
+
+
+def test_a_report_is_of_one_checkpoint(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two readings of a run in training, the second could find another."""
+    finish(run.path, 20.0, env_steps=1_200)
+    newest = [CheckpointManager(run.checkpoints).latest(names=())]
+    monkeypatch.setattr(CheckpointManager, "latest", lambda self, names: newest.pop())
+    assert Inspector(str(run.path)).report().problem == "finished: 1,200 environment steps were taken"
 
 
 def test_a_run_of_own_kinds_needs_no_module_of_them(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:

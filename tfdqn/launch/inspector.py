@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tfdqn.cluster.roles import LEARNER
 from tfdqn.cluster.topology import Topology, read_topology
-from tfdqn.config import Health
+from tfdqn.config import Config, Health
 from tfdqn.coordination.heartbeat_files import STARTING, HeartbeatRecord, read_heartbeat
 from tfdqn.coordination.messages import Inspection, Nothing
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
@@ -135,7 +135,7 @@ class Inspector:
         elif inspection is None and self._run is not None and run is not None:
             if self._topology is None:
                 problem = _without_job(self._run, run)
-            elif self.is_over():
+            elif run.reason and not _is_held(self._run):
                 problem = f"finished: {run.reason}"
                 health = recorded(self._run).config.health
                 alive = (each for each in run.heartbeats if _is_alive(each, health))
@@ -239,11 +239,11 @@ def _why_unanswered(address: str) -> str:
 def run_report(run: RunDir) -> RunReport:
     """What a run's directory says. Raises RunDirError if it is not a run's."""
     heartbeats = filter(None, map(read_heartbeat, run.heartbeats.glob("*.json")))
-    newest = _newest(run)
+    config, newest = recorded(run).config, _newest(run)
     return RunReport(
         path=str(run.path),
-        total_env_steps=recorded(run).config.stop.env_steps,
-        reason=why_finished(run),
+        total_env_steps=config.stop.env_steps,
+        reason=_why_finished(run, config, newest),
         checkpoint=None if newest is None else _report(newest),
         evaluations=_evaluations(run),
         heartbeats=tuple(sorted(heartbeats, key=lambda each: (each.name.partition(" ")[0], len(each.name), each.name))),
@@ -251,17 +251,21 @@ def run_report(run: RunDir) -> RunReport:
 
 
 def why_over(run: RunDir) -> str:
-    """As `why_finished`; "" also if a process is known to train the run, which holds a lock of it, on whatever host."""
-    return "" if any(map(holder_of, (run.lock_file, run.supervisor_lock_file))) else why_finished(run)
+    """As the `reason` of `run_report`; "" also if a process is known to train the run."""
+    return "" if _is_held(run) else _why_finished(run, recorded(run).config, _newest(run))
 
 
-def why_finished(run: RunDir) -> str:
-    """Why the run has finished; "" if it hasn't, or has been trained further since. Raises as `run_report`."""
+def _is_held(run: RunDir) -> bool:
+    """Whether a process is known to train the run, which holds a lock of it, on whatever host."""
+    return any(map(holder_of, (run.lock_file, run.supervisor_lock_file)))
+
+
+def _why_finished(run: RunDir, config: Config, newest: Checkpoint | None) -> str:
+    """Why the run has finished; "" if it hasn't, or has been trained further since, as its newest checkpoint says."""
     summary = read_summary(run.summary_file)
     if summary is None:
         return ""
-    newest = _newest(run)
-    is_over = newest is None or still_stands(summary, recorded(run).config, newest.counters, has_evaluator=False)
+    is_over = newest is None or still_stands(summary, config, newest.counters, has_evaluator=False)
     return summary.reason if is_over else ""
 
 
