@@ -151,7 +151,7 @@ def with_changed_task(config: Config, overrides: Sequence[str], origin: str, opt
 def checked(
     config: Config, overrides: Sequence[str] = (), unused: Lines | None = None, option: str = "override"
 ) -> Config:
-    """Checks a configuration as `load` does; one that was built in Python has not been checked."""
+    """Checks a configuration that was built in Python as `load` does; errors of overrides begin with `option`."""
     try:
         values = values_of(config)
     except (TypeError, ValueError) as error:
