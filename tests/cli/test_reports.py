@@ -193,7 +193,7 @@ def test_runs_of_own_kinds_need_no_module_of_them(tmp_path: Path, capsys: pytest
     page = tmp_path / "page.html"
     assert main(["report", *folders, "--html", str(page)]) == 0
     printed = capsys.readouterr().out
-    assert "tasks_elsewhere:CartPole-v1" in printed and "losses elsewhere:own, agent.bins=17" in printed
+    assert "tasks_elsewhere:CartPole-v1" in printed and "losses_elsewhere:own, agent.bins=17" in printed
     assert "bins = 17" in page.read_text()
     assert main(["compare", *folders]) == 0
     assert "No difference" in capsys.readouterr().out

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import UserError
-from tfdqn.reports.configurations import compared, differing_keys, grouped, labels, require_one_task
+from tfdqn.reports.configurations import agent_of, compared, differing_keys, grouped, labels, require_one_task
 
 
 def test_the_seed_and_what_is_kept_and_shown_of_a_run_are_no_differences_and_everything_else_is() -> None:
@@ -30,6 +30,11 @@ def test_a_key_without_a_value_is_none_that_a_kind_lacks() -> None:
     assert "agent.n_step_end" not in differing_keys([one, other])
     stops = [compared(tiny(*each)) for each in ((), ("stop.return_at_least=5",))]
     assert labels(stops, ["x", "x"]) == ["x, stop.return_at_least=none", "x, stop.return_at_least=5"]
+
+
+def test_an_agent_is_in_words_unless_it_is_a_module_s() -> None:
+    assert agent_of(compared(tiny("agent.kind=double_dqn"))) == "double dqn"
+    assert agent_of({"agent.kind": "my_losses:hl_gauss"}) == "my_losses:hl_gauss"
 
 
 def test_a_name_that_is_one_configuration_s_own_says_enough() -> None:

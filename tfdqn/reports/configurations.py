@@ -57,6 +57,12 @@ def differing_keys(configurations: Sequence[Configuration]) -> list[str]:
     return [key for key in every if len({_shown(each, key) for each in configurations}) > 1]
 
 
+def agent_of(configuration: Configuration) -> str:
+    """The kind of agent in words, such as "double dqn"; a kind of the user's own as the configuration names it."""
+    kind = str(configuration["agent.kind"])
+    return kind if ":" in kind else kind.replace("_", " ")
+
+
 def labels(configurations: Sequence[Configuration], names: Sequence[str]) -> list[str]:
     """A label for each configuration: its name, and if others have that too, keys that tell these apart.
 

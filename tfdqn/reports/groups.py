@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfdqn.reports.configurations import Configuration, differing_keys, grouped, labels, require_one_task
+from tfdqn.reports.configurations import Configuration, agent_of, differing_keys, grouped, labels, require_one_task
 from tfdqn.reports.finished_runs import FinishedRun, read_runs
 from tfdqn.reports.statistics import (
     Interval,
@@ -80,7 +80,7 @@ def read_report(
     task = require_one_task((run.configuration, run.path) for run in runs)
     found = grouped((run.configuration, run) for run in runs)
     configurations = [configuration for configuration, _ in found]
-    names = [str(each["agent.kind"]).replace("_", " ") for each in configurations]
+    names = [agent_of(each) for each in configurations]
     groups = [Group(0, label, *each) for label, each in zip(labels(configurations, names), found, strict=True)]
     groups.sort(key=lambda group: -interquartile_mean(group.scores))
     if threshold is None:

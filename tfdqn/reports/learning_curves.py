@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfdqn.errors import RunDirError, UserError
-from tfdqn.reports.configurations import Configuration, compared, grouped, labels, require_one_task
+from tfdqn.reports.configurations import Configuration, agent_of, compared, grouped, labels, require_one_task
 from tfdqn.reports.curves import Curve, averaged, curve, on_common_steps
 from tfdqn.reports.pictures import COLOURS, draw_range, import_matplotlib, label_curves, marker
 from tfdqn.storage.atomic_files import write_atomically
@@ -54,7 +54,7 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
     require_one_task((run.configuration, run.path) for run in drawn)
     groups = grouped((run.configuration, run) for run in drawn)
     configurations = [configuration for configuration, _ in groups]
-    names = [f"{each['task.id']} {each['agent.kind'].replace('_', ' ')}" for each in configurations]
+    names = [f"{each['task.id']} {agent_of(each)}" for each in configurations]
     figure = import_matplotlib().figure.Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     for colour, label, (_, runs) in zip(cycle(COLOURS), labels(configurations, names), groups, strict=False):
