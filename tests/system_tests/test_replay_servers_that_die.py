@@ -60,6 +60,15 @@ def test_a_killed_server_comes_back_with_its_checkpoint_and_the_others_go_on(
         assert learner.calls == calls + 10
 
 
+def test_ended_without_a_transition_it_saves_nothing(tmp_path: Path, processes: ExitStack) -> None:
+    job = Job(tmp_path, config(), processes)
+    (server,) = job.servers
+    server.until(lambda: "starts empty" in server.out, "serving")
+    server.send(signal.SIGTERM)
+    assert server.ended() == 0
+    assert "saved" not in server.out and not list(tmp_path.rglob("DONE"))
+
+
 def test_ended_it_saves_and_another_configuration_is_refused_in_a_line(tmp_path: Path, processes: ExitStack) -> None:
     job = Job(tmp_path, config(), processes)
     (server,) = job.servers

@@ -42,6 +42,16 @@ def test_where_nothing_was_saved_before_a_failure_it_is_said(tmp_path):
     assert not RunDir(run).has_checkpoint
 
 
+def test_a_run_that_failed_at_its_first_step_takes_another_configuration(tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(NotFiniteTaskError, match=r"step 1: reward is nan, .*; nothing was saved yet$"):
+        breaks = "task.kwargs={nan='reward', nan_from=1}"
+        train(tiny(f"task.id={COUNTER}", breaks, "logging.interval_seconds=0.001"), run)
+    assert not RunDir(run).has_checkpoint
+    assert lines(run / "metrics.jsonl") == []
+    assert train(tiny(f"task.id={COUNTER}", "stop.env_steps=600"), run).env_steps == 600
+
+
 def test_an_observation_that_is_nan_stops_the_run_and_never_enters_replay(tmp_path):
     config = tiny(
         "task.id=tests.support.toy_environments:Counter-v0", "task.kwargs.nan=observation", "task.kwargs.nan_from=2"

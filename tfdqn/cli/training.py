@@ -51,7 +51,7 @@ def train_one(config: Path, overrides: Sequence[str], run_dir: Path | None, prof
     again = command_to_resume("train", config, overrides, path)
     summary = _trained(resolved, cluster, run, again, profile)
     if summary.status == "interrupted":
-        last = f"Saved. To resume:\n{again}"
+        last = f"{'Saved' if run.has_checkpoint else 'Nothing was saved yet'}. {_to_go_on(run, again)}"
     else:
         further = command_to_resume("train", config, _further(overrides, summary, resolved, run), path)
         last = f"To resume beyond this:\n{further}"

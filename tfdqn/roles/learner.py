@@ -136,6 +136,8 @@ def _train_to_end(
 
 
 def _in_words(summary: Summary) -> str:
+    if summary.status == "interrupted" and not summary.env_steps:
+        return "interrupted before the first environment step: nothing was saved yet"
     if summary.status == "interrupted":
         return f"interrupted and saved at {summary.env_steps:,} environment steps"
     return f"finished: {summary.reason}"

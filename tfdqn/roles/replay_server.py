@@ -65,6 +65,9 @@ def _serve(context: RoleContext, membership: Membership, shard: ShardServer) -> 
 
 
 def _save(context: RoleContext, membership: Membership, shard: ShardServer) -> None:
+    """Writes a checkpoint, unless there is no transition: none keeps the directory for this configuration."""
+    if not shard.size():
+        return
     membership.set_state("writing its checkpoint")
     try:
         with membership.work.suspended():

@@ -154,6 +154,8 @@ class TrainingMonitor:
             self._acting_rate.read(self.seconds, env_steps),
             self._learning_rate.read(self.seconds, train_steps),
         )
+        if not env_steps:  # no curve begins before the first step: as `Session.save`
+            return
         staleness = session.learner.take_staleness()
         at = Point(env_steps, train_steps, self.seconds)
         values = self._curves(env_steps, train_steps, staleness)

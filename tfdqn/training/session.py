@@ -238,7 +238,12 @@ class Session(Generic[P]):
         )
 
     def save(self, seconds: float) -> None:
-        """Writes a checkpoint, after `seconds` of training. Nothing may act or learn meanwhile."""
+        """Writes a checkpoint, after `seconds` of training. Nothing may act or learn meanwhile.
+
+        Before the first environment step there is none to write: a run whose start failed takes another configuration.
+        """
+        if not self.env_steps:
+            return
         self.run_dir.confirm_claim()
         train_steps = self.learner.train_steps
         learned = self.learner.settle()

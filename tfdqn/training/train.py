@@ -211,7 +211,7 @@ def _save_before(error: TaskError, session: Session[LocalParts], monitor: Traini
     """Saves what came before an environment's failure; returns the error with that in its message."""
     try:
         session.save(monitor.seconds)
-        how = f"saved at {session.env_steps:,} environment steps"
+        how = f"saved at {session.env_steps:,} environment steps" if session.env_steps else "nothing was saved yet"
     except UserError as why:
         how = f"not saved: {why}"
     line = f"{error}; {how}"
