@@ -105,3 +105,11 @@ def test_once_it_has_an_index_its_own_heartbeat_ends_with_it(ended: list[int], m
     monkeypatch.setattr(entry, "run_role", imports)
     main.main(["run", "actor", "tiny.toml", "--cluster", "cluster.json", "--leases", "leases"])
     assert ended[0] == 0 and not heartbeat_file(ACTOR).exists()
+
+
+def test_health_takes_the_option_of_older_manifests(ended: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for option in ("--index", "--task"):
+        assert main.main(["health", "actor", option, "1"]) == 1
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] and said[0].startswith("actor 1")

@@ -65,7 +65,7 @@ def test_each_process_is_told_its_part_and_nobody_else_s_port() -> None:
     worker = program.processes[5]
     assert worker.id == ProcessId(Role.WORKER, 1)
     assert worker.arguments == (
-        *("run", "worker", "c.toml", "--task", "1", "--cluster", "cluster.json", "--run-dir", "run"),
+        *("run", "worker", "c.toml", "--index", "1", "--cluster", "cluster.json", "--run-dir", "run"),
     )
     assert worker.environment == {"TF_CONFIG": None}
     ports = [host_and_port(address)[1] for address in program.topology.named_addresses().values()]

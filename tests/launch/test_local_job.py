@@ -65,7 +65,7 @@ def test_one_ctrl_c_stops_a_job_and_the_line_that_it_prints_goes_on_with_it(
     with a_launch(tmp_path, *options) as process:
         twos = [f"{role} {index}" for role in ("replay server", "worker", "actor") for index in range(2)]
         until_at_work(process, "learner 0", "parameter server 0", *twos)
-        asked = ["health", "actor", "--task", "1", "--run-dir", str(tmp_path / "run")]
+        asked = ["health", "actor", "--index", "1", "--run-dir", str(tmp_path / "run")]
         assert main.main(asked) == 0
         assert capsys.readouterr().out.startswith("actor 1: at work (process ")
         process.send(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Stands in for a process of a job: `python fake_role.py run ROLE CONFIG --task I …` gives heartbeats.
+"""Stands in for a process of a job: `python fake_role.py run ROLE CONFIG --index I …` gives heartbeats.
 
 What it is told stands in files of the folder `STAND_INS`: `<role>-<i>.do` has a line of words for each life (the last
 for all that follow), `over` ends everybody. What it did, it writes there, too.
@@ -22,7 +22,7 @@ def note(name: str, line: str) -> None:
 
 
 def main() -> None:
-    process_id = ProcessId(Role(sys.argv[2]), int(sys.argv[sys.argv.index("--task") + 1]))
+    process_id = ProcessId(Role(sys.argv[2]), int(sys.argv[sys.argv.index("--index") + 1]))
     lives = FOLDER / f"{process_id.file_stem}.lives"
     note(lives.name, str(os.getpid()))
     told = FOLDER / f"{process_id.file_stem}.do"

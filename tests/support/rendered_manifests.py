@@ -76,7 +76,7 @@ def member_of(
     assert not given["overrides"]
     files = (given["config"], given["cluster"], given["run_dir"])
     assert [str(file) for file in files] == list(names)
-    process_id = ProcessId(Role(given["role"]), given["task"])
+    process_id = ProcessId(Role(given["role"]), given["index"])
     topology = topology_in(folder)
     topology.require(process_id)
     check_topology(load(folder / "config.toml"), topology)

@@ -143,7 +143,7 @@ class Job:
 
     def start(self, index: int, *overrides: str) -> Tfdqn:
         """Starts a server, again if need be."""
-        where = ("--cluster", "cluster.json", "--task", str(index), "--run-dir", str(self.run))
+        where = ("--cluster", "cluster.json", "--index", str(index), "--run-dir", str(self.run))
         environment: dict[str, Any] = {"TFDQN_BEATS": str(self.folder / "beats")}
         server = Tfdqn(self.folder, "run", "replay_server", "job.toml", *overrides, *where, environment=environment)
         self._processes.callback(server.kill)

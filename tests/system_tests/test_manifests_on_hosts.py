@@ -129,7 +129,7 @@ def pods_of_kubernetes(files: Mapping[str, str]) -> tuple[dict[str, Any], dict[s
         for index in range(spec.get("replicas", spec.get("completions"))):
             name = f"{role}-{index}.{role}"
             service = as_service(name, spec["template"]["spec"], configs, restart=restart)
-            service["command"] = [word.replace("$(TASK)", str(index)) for word in service["command"]]
+            service["command"] = [word.replace("$(INDEX)", str(index)) for word in service["command"]]
             services[name] = service
     return as_document(services, configs), configs
 
@@ -142,7 +142,7 @@ def pods_of_jobset(files: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, 
     for host, index, pod in pods_of(every["JobSet"]):
         ignored = [75, 143]  # as `tests/launch/manifests/test_jobset.py` has each Job do
         services[host] = as_service(host, pod, configs, restart=ignored)
-        services[host]["command"] = [word.replace("$(TASK)", str(index)) for word in services[host]["command"]]
+        services[host]["command"] = [word.replace("$(INDEX)", str(index)) for word in services[host]["command"]]
     return as_document(services, configs), configs
 
 
@@ -284,7 +284,7 @@ def test_the_batch_script_s_tasks_learn_each_on_a_node_of_its_own(tmp_path: Path
         assert status == 0, (tmp_path / "log").read_text()[-4000:]
     assert_learned(tmp_path / "runs" / "tiny")
     commands = [line.split() for line in (stand_ins / "commands").read_text().splitlines()]
-    started = [(words[1], words[words.index("--task") + 1]) for words in commands]
+    started = [(words[1], words[words.index("--index") + 1]) for words in commands]
     assert sorted(started) == [
         *(("actor", "0"), ("actor", "1"), ("evaluator", "0"), ("learner", "0")),
         *(("parameter_server", "0"), ("replay_server", "0"), ("worker", "0")),

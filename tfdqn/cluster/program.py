@@ -55,10 +55,12 @@ class Program(Struct, frozen=True, kw_only=True):
         return order
 
 
-def run_arguments(role: Role, task: int | str, *, config_file: str, cluster_file: str, run_dir: str) -> tuple[str, ...]:
-    """A process's arguments after `tfdqn`; `task` is its index, or a placeholder that the platform replaces by it."""
+def run_arguments(
+    role: Role, index: int | str, *, config_file: str, cluster_file: str, run_dir: str
+) -> tuple[str, ...]:
+    """A process's arguments after `tfdqn`; `index` is its index, or a placeholder that the platform replaces by it."""
     where = ("--cluster", cluster_file, "--run-dir", run_dir)
-    return ("run", str(role), config_file, "--task", str(task), *where)
+    return ("run", str(role), config_file, "--index", str(index), *where)
 
 
 def make_program(config: Config, topology: Topology, *, config_file: str, cluster_file: str, run_dir: str) -> Program:

@@ -54,9 +54,9 @@ def test_every_process_has_a_service_whose_name_is_its_address(tmp_path: Path) -
     services = processes(yaml.safe_load(made["compose.yaml"]))
     commands = {name: [*each["entrypoint"], *each["command"]] for name, each in services.items()}
     actor = commands.pop("actor")
-    at = actor.index("--places")
+    at = actor.index("--leases")
     for index in range(services["actor"]["scale"]):  # each of them finds out which it is
-        commands[f"actor-{index}"] = [*actor[:at], "--task", str(index), *actor[at + 2 :]]
+        commands[f"actor-{index}"] = [*actor[:at], "--index", str(index), *actor[at + 2 :]]
     process_ids = {
         name: member_of(command, made["config.toml"], made["cluster.json"], tmp_path)
         for name, command in commands.items()
@@ -98,7 +98,7 @@ def test_health_is_asked_of_the_container_s_own_process(tmp_path: Path) -> None:
         if name == "actor":
             assert given["role"] is None  # who it is, is not known here
         else:
-            assert ProcessId(Role(given["role"]), given["task"]).file_stem.replace("_", "-") == name
+            assert ProcessId(Role(given["role"]), given["index"]).file_stem.replace("_", "-") == name
 
 
 def test_nobody_can_write_but_where_something_is_kept_or_reach_the_job_from_outside() -> None:
@@ -187,13 +187,13 @@ def test_without_its_logs_there_is_no_tensorboard_and_without_an_evaluator_none(
     assert not names & {"tensorboard", "evaluator-0"}
 
 
-def test_actors_are_as_many_as_one_says_and_hold_their_places_where_all_of_them_see_it() -> None:
+def test_actors_are_as_many_as_one_says_and_hold_their_leases_where_all_of_them_see_it() -> None:
     document = compose("acting.actors=7")
     services = document["services"]
     actor = services["actor"]
     assert actor["scale"] == 7
     (volume,) = actor["volumes"]
-    assert volume.split(":")[1] == actor["command"][actor["command"].index("--places") + 1]
+    assert volume.split(":")[1] == actor["command"][actor["command"].index("--leases") + 1]
     assert volume in services["storage"]["volumes"]  # who gives it to their user
     assert volume.split(":")[1] in services["storage"]["command"]
     assert not any("scale" in each for name, each in services.items() if name != "actor")

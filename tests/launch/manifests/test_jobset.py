@@ -90,7 +90,7 @@ def test_every_process_has_a_pod_whose_name_is_its_address(tmp_path: Path) -> No
     hosts: dict[ProcessId, str] = {}
     for host, index, pod in pods_of(of_kind("JobSet", every)):
         (container,) = pod["containers"]
-        command = [part.replace("$(TASK)", str(index)) for part in below_init(container["command"])]
+        command = [part.replace("$(INDEX)", str(index)) for part in below_init(container["command"])]
         hosts[member_of(command, data["config.toml"], data["cluster.json"], tmp_path)] = host
         field = container["env"][0]["valueFrom"]["fieldRef"]["fieldPath"]
         assert field == "metadata.annotations['batch.kubernetes.io/job-completion-index']"

@@ -60,7 +60,7 @@ def test_every_process_has_a_pod_whose_name_is_its_address(tmp_path: Path) -> No
     for host, index, pod in pods(every):
         (container,) = pod["containers"]
         # Kubernetes puts variables of the container into its command.
-        command = [part.replace("$(TASK)", str(index)) for part in below_init(container["command"])]
+        command = [part.replace("$(INDEX)", str(index)) for part in below_init(container["command"])]
         process_ids[member_of(command, data["config.toml"], data["cluster.json"], tmp_path)] = host
     assert set(process_ids) == EVERYBODY
     topology = topology_in(tmp_path)
@@ -194,10 +194,10 @@ def test_probes_ask_for_the_heartbeat_of_the_pod_s_own_process() -> None:
         for probe in ("startupProbe", "livenessProbe"):
             shell, option, line = container[probe]["exec"]["command"]
             assert (shell, option) == ("sh", "-c")
-            command = re.fullmatch(r"exec tfdqn health (.*)", line.replace('"$TASK"', str(index)))
+            command = re.fullmatch(r"exec tfdqn health (.*)", line.replace('"$INDEX"', str(index)))
             assert command is not None
             given = verb.make_context("tfdqn health", command[1].split()).params
-            process_id = ProcessId(Role(given["role"]), given["task"])
+            process_id = ProcessId(Role(given["role"]), given["index"])
             assert host.split(".")[0].endswith(process_id.file_stem.replace("_", "-"))
 
 

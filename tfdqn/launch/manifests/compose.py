@@ -28,7 +28,7 @@ _STORAGE_SERVICE = "storage"
 _AFTER_STORAGE = {_STORAGE_SERVICE: {"condition": "service_completed_successfully"}}
 _NETWORK, _VIEW_NETWORK, _VOLUME = "job", "view", "run"
 # Actors are one service, which can be scaled: each claims an index by a lock in a volume that all share.
-_ACTOR_SERVICE, _PLACES_VOLUME, _PLACES = "actor", "places", "/var/lib/tfdqn-places"
+_ACTOR_SERVICE, _LEASES_VOLUME, _LEASES = "actor", "leases", "/var/lib/tfdqn-leases"
 # The cache of what the driver compiles for the GPUs; all processes share it.
 _CACHE_VOLUME, _CACHE = "cuda", "/var/lib/tfdqn-cuda"
 _SERVING_IMAGE = "tensorflow/serving:2.15.1"  # of the TensorFlow version that exports the models
@@ -52,7 +52,7 @@ def render(spec: JobSpec) -> dict[str, str]:
         },
         # No traffic enters or leaves the job's network; services that only read the run are on another.
         "networks": {_NETWORK: {"internal": True}, _VIEW_NETWORK: {}},
-        "volumes": {name: {} for name in (_VOLUME, _PLACES_VOLUME, *([_CACHE_VOLUME] if spec.gpus else []))},
+        "volumes": {name: {} for name in (_VOLUME, _LEASES_VOLUME, *([_CACHE_VOLUME] if spec.gpus else []))},
     }
     return {
         "compose.yaml": to_yaml(compose),
@@ -123,14 +123,14 @@ def _actors(spec: JobSpec, program: Program) -> dict[str, Any]:
     first, *others = [each for each in program.processes if each.id.role is Role.ACTOR]
     service = _service(spec, program, first)
     words = list(first.arguments)
-    at = words.index("--task")
-    words[at : at + 2] = ["--places", _PLACES]
+    at = words.index("--index")
+    words[at : at + 2] = ["--leases", _LEASES]
     return service | {
         "command": words,
         "scale": 1 + len(others),
         "depends_on": _AFTER_STORAGE | service["depends_on"],
         "healthcheck": service["healthcheck"] | {"test": ["CMD", "tfdqn", *spec.health_arguments()]},
-        "volumes": [f"{_PLACES_VOLUME}:{_PLACES}"],
+        "volumes": [f"{_LEASES_VOLUME}:{_LEASES}"],
     }
 
 
@@ -148,7 +148,7 @@ def _hardened(spec: JobSpec) -> dict[str, Any]:
 
 def _storage(spec: JobSpec) -> dict[str, Any]:
     """A service that makes the volumes, which Docker creates for root, the user's own, and ends."""
-    owned = {_VOLUME: STORAGE, _PLACES_VOLUME: _PLACES} | ({_CACHE_VOLUME: _CACHE} if spec.gpus else {})
+    owned = {_VOLUME: STORAGE, _LEASES_VOLUME: _LEASES} | ({_CACHE_VOLUME: _CACHE} if spec.gpus else {})
     return {
         **_hardened(spec),
         "user": "0:0",

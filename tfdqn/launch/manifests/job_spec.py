@@ -110,7 +110,7 @@ class JobSpec(Struct, frozen=True, kw_only=True):
 
     def health_arguments(self, role: Role | None = None, index: int | str = 0) -> tuple[str, ...]:
         """The arguments of `tfdqn` that check a process's heartbeat; None: that of the only one in the container."""
-        which = () if role is None else (str(role), "--task", str(index))
+        which = () if role is None else (str(role), "--index", str(index))
         return ("health", *which, "--within", str(self.config.health.dead_after_seconds))
 
 

@@ -171,7 +171,7 @@ def resources(spec: JobSpec, needed: Resources, gpus: int) -> dict[str, Any]:
 
 
 def _container(spec: JobSpec, role: Role, index_path: str) -> dict[str, Any]:
-    arguments = run_arguments(role, "$(TASK)", config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR)
+    arguments = run_arguments(role, "$(INDEX)", config_file=CONFIG_FILE, cluster_file=CLUSTER_FILE, run_dir=RUN_DIR)
     gpus = spec.gpus_of(role)
     common = confined(spec, has_storage=TRAITS[role].keeps_files or gpus > 0)
     # A status of its own for being stopped, since a Job would take 0 for completion. A StatefulSet ignores statuses.
@@ -179,7 +179,7 @@ def _container(spec: JobSpec, role: Role, index_path: str) -> dict[str, Any]:
         "name": _CONTAINER,
         "image": common.pop("image"),
         "command": [*COMMAND, *arguments, "--stopped-status", str(STOPPED_STATUS)],
-        "env": [{"name": "TASK", "valueFrom": {"fieldRef": {"fieldPath": index_path}}}, *variables(gpus)],
+        "env": [{"name": "INDEX", "valueFrom": {"fieldRef": {"fieldPath": index_path}}}, *variables(gpus)],
         **credentials(spec, role),
         **_probes(spec, role),
         "resources": resources(spec, TRAITS[role].resources, gpus),
@@ -191,8 +191,8 @@ def _container(spec: JobSpec, role: Role, index_path: str) -> dict[str, Any]:
 
 
 def _probes(spec: JobSpec, role: Role) -> dict[str, Any]:
-    """Probes that check the heartbeat. Their command runs in a shell, which expands $TASK."""
-    health = " ".join(("tfdqn", *spec.health_arguments(role, '"$TASK"')))
+    """Probes that check the heartbeat. Their command runs in a shell, which expands $INDEX."""
+    health = " ".join(("tfdqn", *spec.health_arguments(role, '"$INDEX"')))
     asked = {"exec": {"command": ["sh", "-c", f"exec {health}"]}, "timeoutSeconds": 5}
     return {
         "startupProbe": {**asked, "periodSeconds": 2, "failureThreshold": 60},

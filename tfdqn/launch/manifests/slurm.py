@@ -122,7 +122,7 @@ play() {{
   trap 'stopped=yes' TERM # Slurm signals every process of a step, so tfdqn gets it as well
   while true; do
     began=$SECONDS status=0
-    tfdqn run "$1" "$job_dir/config.toml" --task "$SLURM_PROCID" \\
+    tfdqn run "$1" "$job_dir/config.toml" --index "$SLURM_PROCID" \\
       --cluster "$job_dir/cluster.json" --run-dir "$run_dir" || status=$?
     [[ -z $stopped ]] || return "$status"
     case $status in
