@@ -235,17 +235,20 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["train", "nope"], "nope: there is no such file"),
     (["launch", "nope"], "nope: there is no such file"),
     (["manifest", "slurm", "nope"], "nope: there is no such file"),
+    (["tune", "some.toml", "space.toml"], 'space.toml: learner.batch_size = "many": must be a whole number'),
+    (["tune", "some.toml", "space.toml", "agent.n_step=0"], "override: agent.n_step = 0: must be a whole"),
 ]
 
 
 def test_a_mistake_is_said_before_anything_heavy_is_imported(run: Path) -> None:
     Path("begun").mkdir()
     Path("begun/config.toml").touch()
-    found = probe(
-        [arguments for arguments, _ in MISTAKES], ("tensorflow", "tf_agents", "reverb", "gymnasium", "matplotlib")
-    )
-    for (arguments, said), (status, heavy, err) in zip(MISTAKES, found, strict=True):
-        assert (arguments, status, heavy) == (arguments, 2, [])
+    Path("some.toml").write_text("seed = 3")
+    Path("space.toml").write_text('"learner.batch_size" = { choices = [32, "many"] }')
+    heavy = ("tensorflow", "tf_agents", "reverb", "gymnasium", "matplotlib", "optuna", "sqlalchemy")
+    found = probe([arguments for arguments, _ in MISTAKES], heavy)
+    for (arguments, said), (status, imported, err) in zip(MISTAKES, found, strict=True):
+        assert (arguments, status, imported) == (arguments, 2, [])
         assert said in err and len(err.splitlines()) == 1
 
 

@@ -35,6 +35,8 @@ def test_ranges_and_choices_have_the_types_of_their_keys(tmp_path: Path) -> None
         "agent.n_step_end" = { choices = ["none", 4] }
         [exploration]
         end = { low = 0, high = 0.1 }
+        [task.kwargs]
+        size = { low = 1, high = 2.5 }
     """
     dimensions = space_of(tmp_path, text).dimensions
     assert dimensions == {
@@ -43,9 +45,11 @@ def test_ranges_and_choices_have_the_types_of_their_keys(tmp_path: Path) -> None
         "network.hidden_units": Choices(((64, 64), (256,))),
         "agent.n_step_end": Choices((None, 4)),
         "exploration.end": NumberRange(0.0, 0.1),
+        "task.kwargs.size": NumberRange(1.0, 2.5),
     }
     assert [type(each) for each in vars(dimensions["optimizer.learning_rate"]).values()] == [float, float, int, bool]
-    assert list(dimensions)[-1] == "exploration.end"
+    assert list(dimensions)[-2:] == ["exploration.end", "task.kwargs.size"]
+    assert [type(each) for each in vars(dimensions["task.kwargs.size"]).values()] == [float, float, int, bool]
 
 
 def test_a_trials_values_become_what_the_command_line_would_say(tmp_path: Path) -> None:
@@ -106,6 +110,11 @@ def test_a_key_of_one_searched_kind_is_left_out_beside_another(tmp_path: Path) -
             '"agent.kind" = { choices = ["dqn", "doubledqn"] }',
             'agent.kind = "doubledqn": must be one of "dqn", "double_dqn"',
         ),
+        ('"agent.n_step" = { choices = [1, 1001] }', "agent.n_step = 1001: must be a whole number from 1 to 1000"),
+        ('"agent.n_step.x" = { low = 1, high = 3 }', "agent.n_step = {'x': 1}: must be a whole number from 1 to 1000"),
+        ('"optimizer" = { choices = [{ kind = "adam" }, { kind = "sgd" }] }', "optimizer is a section: give its keys"),
+        ('"learner" = { low = 1, high = 3 }', "learner is a section: give its keys, such as "),
+        ("[task.kwargs]\nx = { low = 3, high = 1 }", "task.kwargs.x: low = 3 must be below high = 1"),
         ('"agent.n_step" = { choices = [1, "two"] }', 'agent.n_step = "two": must be a whole number'),
         ('"agent.loss" = { low = "a", high = "b" }', 'agent.loss = "a": must be one of "squared", "huber"'),
         ('"agent.loss" = { low = "huber", high = "squared" }', "agent.loss is no number: give choices"),

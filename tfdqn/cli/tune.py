@@ -87,6 +87,7 @@ def tune(
     """
     require_supported_platform()
     require_optuna()
+    from tfdqn.tuning.study import Settings
     from tfdqn.tuning.study_folder import StudyFolder
 
     given = overrides or []
@@ -106,29 +107,26 @@ def tune(
         arguments += [] if value is None else [name, str(value)]
     again = own_command(["tune", *arguments])
 
-    def prepare() -> "tuple[Study, Template]":
-        from tfdqn.tuning.study import Settings
-
-        return _prepare(config, space, given, folder, Settings(storage, study_name, pruner, prune_after))
+    def read() -> "tuple[Config, Template]":
+        return _read(config, space, given, prune_after)
 
     with storage_failures_are_one_line(folder.path):
-        _search(prepare, trials, jobs, fresh_seeds, again)
+        _search(read, folder, Settings(storage, study_name, pruner, prune_after), trials, jobs, fresh_seeds, again)
 
 
-def _prepare(
-    config: Path, space: Path, given: list[str], folder: "StudyFolder", settings: "Settings"
-) -> "tuple[Study, Template]":
-    """Checks what is to be searched, and opens the study. Raises ConfigError, StudyError."""
+def _read(config: Path, space: Path, given: list[str], prune_after: int | None) -> "tuple[Config, Template]":
+    """Returns the configuration that all trials start from, and what makes their own of it. Raises ConfigError.
+
+    Imports nothing slow, unless the configuration names a module that does.
+    """
     from tfdqn.config import toml
     from tfdqn.tuning.search_space import load_space
-    from tfdqn.tuning.study import Study
     from tfdqn.tuning.trial_runs import Template
 
     base = _base(config, space, given)
     ranges = load_space(space, base, [each.partition("=")[0].strip() for each in given])
-    _refuse_what_cannot_be_searched(base, settings.prune_after)
-    template = Template(toml.content(config), str(config), given, ranges)
-    return Study(folder, base, ranges, settings), template
+    _refuse_what_cannot_be_searched(base, prune_after)
+    return base, Template(toml.content(config), str(config), given, ranges)
 
 
 def _base(config: Path, space: Path, given: list[str]) -> Config:
@@ -147,15 +145,25 @@ def _base(config: Path, space: Path, given: list[str]) -> Config:
 
 
 def _search(
-    prepare: Callable[[], "tuple[Study, Template]"], trials: int, jobs: int | None, fresh_seeds: int, again: str
+    read: Callable[[], "tuple[Config, Template]"],
+    folder: "StudyFolder",
+    settings: "Settings",
+    trials: int,
+    jobs: int | None,
+    fresh_seeds: int,
+    again: str,
 ) -> None:
     """Runs the trials, prints the best one, and trains its configuration with fresh seeds."""
     with starting(again):
+        base, template = read()  # what is wrong is said at once, before the imports
         from tfdqn.cli.runs_view import TrialsView
+        from tfdqn.training.prerequisites import require_trainable_runs
+        from tfdqn.tuning.study import Study
         from tfdqn.tuning.study_page import write_page
         from tfdqn.tuning.trial_runs import search, write_best
 
-        study, template = prepare()
+        require_trainable_runs(base)
+        study = Study(folder, base, template.space, settings)
         visible_gpus()  # may take seconds; later calls are answered at once
     with TrialsView(trials) as view:
         is_over = search(study, template, trials, view, jobs)
@@ -171,9 +179,8 @@ def _search(
 
 
 def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> None:
-    """Raises ConfigError for a configuration that can't be trained here, or too large a `prune_after`."""
+    """Raises ConfigError if `TF_CONFIG` names a cluster, and for too large a `prune_after`."""
     from tfdqn.cluster.environment import cluster_of_environment
-    from tfdqn.training.prerequisites import require_trainable_runs
 
     if cluster_of_environment() is not None:
         raise ConfigError("tune runs its trials on this host, and TF_CONFIG names a cluster: unset TF_CONFIG")
@@ -182,7 +189,6 @@ def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> 
             f"--prune-after {prune_after}: a trial has {evaluations} evaluations, by stop.env_steps = "
             f"{config.stop.env_steps} and evaluation.interval_env_steps = {config.evaluation.interval_env_steps}"
         )
-    require_trainable_runs(config)
 
 
 def _print(study: "Study", best: Trial | None) -> None:

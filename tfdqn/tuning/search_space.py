@@ -117,6 +117,8 @@ class _SpaceReader:
         for fixed, why in _FIXED.items():
             if key == fixed or key.startswith(f"{fixed}."):
                 self._fail(f"{key} can't be searched: {why}")
+        if key in self._own_kinds:
+            self._fail(f"{key} is a section: give its keys, such as {_EXAMPLE}")
         if not isinstance(words, Mapping):
             self._fail(f"{key} = {shown(words)}: must be a table, {{ low = …, high = … }} or {{ choices = […] }}")
         for word in words:
@@ -149,6 +151,8 @@ class _SpaceReader:
         low, high = (self._checked(key, words[word]) for word in ("low", "high"))
         if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in (low, high)):
             self._fail(f"{key} is no number: give choices, not low and high")
+        if isinstance(low, float) or isinstance(high, float):
+            low, high = float(low), float(high)  # a key of task.kwargs has no type of its own
         if low >= high:
             self._fail(f"{key}: low = {shown(words['low'])} must be below high = {shown(words['high'])}")
         log, step = words.get("log", False), words.get("step")
@@ -175,19 +179,20 @@ class _SpaceReader:
         possible = self._kinds.get(section, [own_kind])
         having = [kind for kind in possible if path[0] in _keys_of(section, kind)]
         kind, *_ = having or possible
-        return _value_at(read_alone({section: {"kind": kind, path[0]: value}}, self._origin), key)
+        return _value_at(read_alone({section: {"kind": kind, **_nested(".".join(path), value)}}, self._origin), key)
 
     def _fail(self, problem: str) -> NoReturn:
         raise ConfigError(f"{self._origin}: {' '.join(problem.split())}")
 
 
-def _with_whole_keys(values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Yields each key with its value; keys in a [section] get the section's name in front."""
+def _with_whole_keys(values: Mapping[str, Any], section: str = "") -> Iterable[tuple[str, Any]]:
+    """Yields each key with its value; keys in a [section], or in a table of it, get its name in front."""
     for name, value in values.items():
-        if isinstance(value, Mapping) and "." not in name and not any(word in value for word in _WORDS):
-            yield from ((f"{name}.{key}", each) for key, each in value.items())
+        is_table = isinstance(value, Mapping) and "." not in name and not any(word in value for word in _WORDS)
+        if is_table and (not section or all(isinstance(each, Mapping) for each in value.values())):
+            yield from _with_whole_keys(value, f"{section}{name}.")
         else:
-            yield name, value
+            yield f"{section}{name}", value
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tfdqn.config import toml
-from tfdqn.errors import first_line
+from tfdqn.errors import UserError, first_line
 from tfdqn.storage.locks import exclusive
 from tfdqn.system.shell_commands import install_extra, pip_install
 from tfdqn.tuning.search_space import Choices, NumberRange
@@ -93,12 +93,16 @@ def open_database(url: str) -> "BaseStorage":
 @contextmanager
 def storage_failures_are_one_line(folder: Path) -> Iterator[None]:
     """Turns an error of the storage of a folder's study, in the block, into a StudyError."""
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         yield
-    except (StorageInternalError, SQLAlchemyError) as error:
+    except UserError:
+        raise
+    except Exception as error:
+        from optuna.exceptions import StorageInternalError  # late: slow to import
+        from sqlalchemy.exc import SQLAlchemyError
+
+        if not isinstance(error, StorageInternalError | SQLAlchemyError):
+            raise
         cause = getattr(error.__cause__ or error, "orig", None) or error.__cause__ or error
         raise StudyError(f"the storage of the study in {folder} fails: {first_line(cause)}") from error
 
