@@ -93,3 +93,10 @@ def test_each_mistake_is_one_line_that_says_what_to_write(tmp_path: Path) -> Non
 )
 def test_a_key_that_has_the_word_is_suggested_before_one_that_is_spelt_like_it(word: str, meant: str) -> None:
     assert did_you_mean(word, MLP.__struct_fields__) == meant
+
+
+def test_of_many_keys_that_have_the_word_the_three_most_like_it_are_suggested() -> None:
+    keys = ("interval_env_steps", "stop_env_steps", "max_env_steps_of_all", "env_steps_per_update", "a_env_steps")
+    assert did_you_mean("env_steps", keys) == (
+        ' (did you mean "a_env_steps", "stop_env_steps" or "interval_env_steps"?)'
+    )

@@ -11,6 +11,7 @@ from msgspec import inspect
 
 # The largest count that is exact in a double. A message mentions this bound only for a value above it.
 LARGEST_COUNT = 2**53
+_MOST_MEANT = 3  # suggestions in one message
 
 
 def shown(value: Any) -> str:
@@ -34,10 +35,13 @@ def either(values: Sequence[object]) -> str:
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """What may have been meant by a word, as in ' (did you mean "dqn"?)'; "" if nothing.
 
-    It is the candidates that have the word among theirs, as "hidden_units" has "units"; else the one most like it.
+    It is the candidates that have the word among theirs, as "hidden_units" has "units", at most the three most like it;
+    else the one most like it.
     """
     among = list(candidates)
-    near = [each for each in among if f"_{word}_" in f"_{each}_"] or difflib.get_close_matches(word, among, n=1)
+    having = [each for each in among if f"_{word}_" in f"_{each}_"]
+    like = difflib.get_close_matches
+    near = like(word, having, n=_MOST_MEANT, cutoff=0) or like(word, among, n=1)
     return f" (did you mean {either(near)}?)" if near else ""
 
 
