@@ -183,3 +183,28 @@ def test_an_overridden_kind_of_ones_own_leaves_out_its_keys(folder: Path) -> Non
     assert said == ['network.kind = "linear" has no network.breadth: left out of what wide.toml says']
     with pytest.raises(ConfigError, match=r"network\.depth is not a key"):  # nothing can say whose it was
         from_mapping({"network": {"kind": "no_such_module:wide", "depth": 9}}, ["network.kind=linear"])
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("raise ValueError('x')", "importing halfway_{} failed at {}:1: ValueError: x"),
+        ("import no_such_package_at_all", 'halfway_{} needs "no_such_package_at_all", which is not installed'),
+    ],
+)
+def test_a_replaced_module_that_fails_while_it_is_imported_is_said_in_one_line(
+    folder: Path, source: str, why: str
+) -> None:
+    name = len(source)  # a module for each
+    file = folder / f"halfway_{name}.py"
+    file.write_text(source)
+    said: list[str] = []
+    given = {"network": {"kind": f"halfway_{name}:wide"}}
+    assert from_mapping(given, ["network.kind=linear"], "wide.toml", said.append).network == Linear()
+    line = (
+        f'warning: network.kind = "halfway_{name}:wide": {why.format(name, file)}; so the keys of this kind are unknown'
+    )
+    assert said == [line]
+    with pytest.raises(ConfigError, match=rf"halfway_{name}"):  # which is still needed
+        from_mapping(given, [f"network.kind=halfway_{name}:narrow"], "wide.toml", said.append)
+    assert said == [line]

@@ -4,10 +4,9 @@ The types of `Config` are the rules. We walk them ourselves, instead of having m
 the key, its value and what is allowed, and suggest what was meant.
 """
 
-import contextlib
 import datetime
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
 import msgspec
@@ -57,20 +56,6 @@ def read_alone(values: Mapping[str, Any], origin: str) -> Config:
     """Reads a few keys as `read` does, without checking them against others."""
     config: Config = _Reader(origin, {}, lambda line: None).section(Config, values, "")
     return config
-
-
-def import_replaced_kinds(values: Mapping[str, Any], overridden: Collection[str]) -> None:
-    """Imports the user's modules whose kinds were overridden, so that `read` knows their keys and leaves them out.
-
-    Args:
-      values: the configuration, without its overrides.
-      overridden: the keys that were overridden.
-    """
-    for section, table in values.items():
-        kind = table.get("kind") if isinstance(table, Mapping) and f"{section}.kind" in overridden else None
-        if isinstance(kind, str) and ":" in kind:
-            with contextlib.suppress(ConfigError):  # a module that is not there is no longer needed
-                import_user_module(kind.rpartition(":")[0], f"{section}.kind = {shown(kind)}", ConfigError)
 
 
 def built_in(by_kind: Mapping[str, type[Struct]]) -> list[str]:

@@ -15,8 +15,9 @@ from tomlkit.items import Item
 
 from tfdqn.config.fields import kinds, needs_of
 from tfdqn.config.network import may_convolve
-from tfdqn.config.reader import built_in, import_replaced_kinds, literals, read
+from tfdqn.config.reader import built_in, literals, read
 from tfdqn.config.schema import Config, keys, values_of
+from tfdqn.config.user_modules import import_replaced_kinds
 from tfdqn.config.wording import shown
 from tfdqn.errors import ConfigError, as_path, of_type
 from tfdqn.system.before_tensorflow import use_onednn
@@ -110,7 +111,7 @@ def from_mapping(
     overridden = dict.fromkeys((_apply(merged, override, option) for override in overrides), option)
     if may_convolve(merged.get("network")):
         use_onednn()  # now, since reading imports the user's modules, and they TensorFlow
-    import_replaced_kinds(values, overridden)
+    import_replaced_kinds(values, merged, overridden, say)
     return read(merged, origin, overridden | dict(options or {}), say, unused)
 
 
@@ -288,8 +289,7 @@ def _toml(value: Any) -> Item:
         return table
     if isinstance(value, list | tuple):
         array = tomlkit.array()
-        for each in value:
-            array.append(_toml(each))
+        array.extend(map(_toml, value))
         return array
     item: Item = tomlkit.item(value)
     return item

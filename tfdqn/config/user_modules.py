@@ -5,12 +5,14 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from types import FrameType
+from typing import Any
 
-from tfdqn.errors import OwnCodeError, UserError, one_line
+from tfdqn.config.wording import shown
+from tfdqn.errors import ConfigError, OwnCodeError, UserError, one_line
 
 # A line of the stacks in TensorFlow's messages, and the first words of the lines there that say nothing of the reason.
 _STACK_LINE = re.compile(r'File "(.+?)", line (\d+), in (\S+)')
@@ -39,8 +41,8 @@ def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> Non
         _packages.add(name.partition(".")[0])
         importlib.import_module(name)
     except ModuleNotFoundError as missing:
-        if missing.name is not None and f"{name}.".startswith(f"{missing.name}."):
-            hint = _as_a_module(name, missing.name) or "; if it is elsewhere, add its folder to PYTHONPATH"
+        if _is_missing(name, missing):
+            hint = _as_a_module(name, missing.name or "") or "; if it is elsewhere, add its folder to PYTHONPATH"
             raise error(
                 f'{wanted_by}: there is no module "{missing.name}" in {os.getcwd()} or among the installed ones{hint}'
             ) from missing
@@ -51,6 +53,43 @@ def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> Non
         where = f" at {_place(*frame)}" if frame else ""
         why = str(failure) if isinstance(failure, UserError) else one_line(failure)
         raise error(f"{wanted_by}: importing {name} {what}{where}: {why}") from failure
+
+
+def import_replaced_kinds(
+    values: Mapping[str, Any], merged: Mapping[str, Any], overridden: Collection[str], say: Callable[[str], None]
+) -> None:
+    """Imports the user's modules whose kinds were overridden, so that their keys are known, and can be left out.
+
+    They are no longer needed: `say` is told of one that fails, and nothing of one that isn't there.
+
+    Args:
+      values: the configuration, without its overrides.
+      merged: the configuration, with its overrides.
+      overridden: the keys that were overridden.
+      say: prints one line.
+    """
+    for section in values:
+        kind, module = _kind_of(section, values)
+        if not module or f"{section}.kind" not in overridden or module == _kind_of(section, merged)[1]:
+            continue
+        try:
+            import_user_module(module, f"{section}.kind = {shown(kind)}", ConfigError)
+        except ConfigError as error:
+            if not _is_missing(module, error.__cause__):
+                say(" ".join(f"warning: {error}; so the keys of this kind are unknown".split()))
+
+
+def _kind_of(section: str, values: Mapping[str, Any]) -> tuple[str, str]:
+    """The kind that values give a section, and the user's module that has it; "" each if there is none."""
+    table = values.get(section)
+    kind = table.get("kind") if isinstance(table, Mapping) else None
+    return (kind, kind.rpartition(":")[0]) if isinstance(kind, str) else ("", "")
+
+
+def _is_missing(name: str, error: BaseException | None) -> bool:
+    """Whether an import of the module failed because the module itself, or a package that holds it, isn't there."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    return missing is not None and f"{name}.".startswith(f"{missing}.")
 
 
 def _as_a_module(name: str, missing: str = "") -> str:
