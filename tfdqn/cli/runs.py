@@ -83,9 +83,12 @@ def train(
 @runs.command("config")
 def show_config(config: ConfigFile, overrides: Overrides = None) -> None:
     """Print the full configuration, with an explanation of each key."""
+    from tfdqn.agents.registration import require_registered
     from tfdqn.config import toml
 
-    typer.echo(toml.dump(load_config(config, overrides or ())), nl=False)
+    resolved = load_config(config, overrides or ())
+    require_registered(resolved)
+    typer.echo(toml.dump(resolved), nl=False)
 
 
 @runs.command()

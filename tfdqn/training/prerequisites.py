@@ -1,5 +1,6 @@
 """Checks what a run in one process needs of its configuration and host; warns of long calls. Imports no TensorFlow."""
 
+from tfdqn.agents.registration import require_registered
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.tasks.registry import check_task, require_learnable
@@ -18,6 +19,7 @@ def require_trainable(config: Config) -> None:
             'acting.inference = "central" is for actors in processes of their own: `tfdqn launch` starts them'
         )
     check_task(config.task)
+    require_registered(config)
     require_systems(config.tracking)
 
 
