@@ -26,6 +26,7 @@ from tfdqn.errors import (
     ClusterError,
     EnvironmentFailedError,
     FaultyTaskError,
+    NotFiniteError,
     ProcessFailedError,
     TaskError,
     UserError,
@@ -70,6 +71,27 @@ def test_a_lost_process_is_one_line_and_how_to_resume(
     assert written.err == "tfdqn: worker 1 was killed by signal 9\n"
     how = "resume" if has_saved else "begin again"
     again = f"To {how}:\ntfdqn train small.toml 'tracking.name=a b' --run-dir 'my run'\n"
+    assert written.out == f"{headline(Config())}\n{again}"
+
+
+@pytest.mark.parametrize(("has_learned", "has_saved"), [(True, True), (True, False), (False, False)])
+def test_a_loss_that_is_not_finite_is_one_line_and_how_to_change_the_keys_or_resume(
+    has_learned: bool,
+    has_saved: bool,
+    behind: Callable[..., Recorder],
+    config_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    behind("training.train", "train_checked", NotFiniteError("loss is nan at train step 9: lower x"))
+    monkeypatch.setattr("tfdqn.storage.run_directory.RunDir.has_learned", has_learned)
+    monkeypatch.setattr("tfdqn.storage.run_directory.RunDir.has_checkpoint", has_saved)
+    assert main.main(["train", "small.toml", "--run-dir", "here"]) == 2
+    written = capsys.readouterr()
+    assert written.err == "tfdqn: loss is nan at train step 9: lower x\n"
+    fixed = "The run's keys are fixed: to change them, begin another, with another --run-dir. " if has_learned else ""
+    how = "resume" if has_saved else "begin again"
+    again = f"{fixed}To {how}:\ntfdqn train small.toml --run-dir here\n"
     assert written.out == f"{headline(Config())}\n{again}"
 
 

@@ -10,7 +10,7 @@ from tfdqn.cli.arguments import command_to_resume, default_run_dir, refuse_contr
 from tfdqn.cluster.tf_config import VARIABLE, Cluster
 from tfdqn.config import Config
 from tfdqn.config.headline import headline
-from tfdqn.errors import ClusterError, FaultyTaskError, RunDirError, UserCodeError
+from tfdqn.errors import ClusterError, FaultyTaskError, NotFiniteError, RunDirError, UserCodeError
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.locks import release_all
 from tfdqn.storage.run_directory import RunDir
@@ -88,6 +88,10 @@ def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, p
             summary = train_checked(config, cluster, run, progress.show, progress.say, profile, interrupted)
         except (FaultyTaskError, ClusterError, UserCodeError) as error:
             error.add_note(_to_go_on(run, again))
+            raise
+        except NotFiniteError as error:
+            fixed = "The run's keys are fixed: to change them, begin another, with another --run-dir. "
+            error.add_note(f"{fixed if run.has_learned else ''}{_to_go_on(run, again)}")
             raise
     with suppress(OSError):  # the terminal may have been closed
         terminal.print_summary(summary)

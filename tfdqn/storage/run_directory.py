@@ -82,7 +82,7 @@ class RunDir:
                 with self._locked(lock_file):
                     pass
         self._refuse_what_is_not_a_run()
-        if self._has_learned():
+        if self.has_learned:
             self._refuse_another(config, toml.dump(config).encode())
 
     def refuse_unused(self, keys: Mapping[str, str], say: Callable[[str], None]) -> None:
@@ -93,7 +93,7 @@ class RunDir:
           say: prints a warning.
         """
         for line in keys.values():
-            if not self._has_learned():
+            if not self.has_learned:
                 raise ConfigError(line)
             say(f"warning: {line}; it is left out")
 
@@ -194,7 +194,8 @@ class RunDir:
         """Whether a process has ever begun to train in it, even if nothing of that is left."""
         return self.metrics_file.exists()
 
-    def _has_learned(self) -> bool:
+    @property
+    def has_learned(self) -> bool:
         """Whether the run has results that another configuration would spoil. A start that failed has none."""
         has_curves = self.metrics_file.exists() and self.metrics_file.stat().st_size > 0
         return has_curves or self.best.exists() or self.has_checkpoint
@@ -257,7 +258,7 @@ class RunDir:
         When `lock` is released, the previous one comes back if nothing was trained with the new one.
         """
         text = toml.dump(config).encode()
-        if has_learned := self._has_learned():
+        if has_learned := self.has_learned:
             self._refuse_another(config, text)
         else:
             self.task_file.unlink(missing_ok=True)  # of a configuration that may have had a mistake in it
