@@ -145,14 +145,30 @@ def test_one_call_joins_the_learner_that_has_taken_its_place(there: Learner, con
         assert one.phase_now(lambda: True) is None
 
 
+CHECK = "check that learner 0 runs there, that this host reaches it, and that the run has not finished"
+
+
 def test_waiting_for_a_learner_ends_with_patience_or_at_the_users_wish(config: Config) -> None:
     impatient = tiny(*FAST, "health.patience_seconds=0.3")
     where, said = free_address(), []
     with closing(Membership(ACTOR, Topology(learner=where), impatient, said.append)) as one:
-        with pytest.raises(PeerLostError, match="actor 1 gives up"):
+        with pytest.raises(PeerLostError, match=f"actor 1 gives up; {CHECK}$"):
             one.join()
         assert said == [f"actor 1: waiting for learner 0 at {where}"]
         assert one.join(lambda: True) is None
+
+
+def test_who_waits_for_a_learner_says_again_where_and_what_to_check(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run may have finished, where this host doesn't see its directory."""
+    monkeypatch.setattr("tfdqn.coordination.membership._SAY_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("tfdqn.coordination.membership._RETRY_SECONDS", 0.01)
+    where, said = free_address(), list[str]()
+    with closing(Membership(ACTOR, Topology(learner=where), config, said.append)) as one:
+        assert one.join(lambda: len(said) > 2) is None
+    line = f"actor 1: waiting for learner 0 at {where}"
+    assert said == [line, *[f"{line}; {CHECK}"] * 2]
 
 
 def test_a_learner_that_falls_silent_is_given_up_in_the_end() -> None:

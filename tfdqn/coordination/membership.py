@@ -30,6 +30,7 @@ _MEETING_POLL_SECONDS = 0.02
 _LAST_LOOK_SECONDS = 0.2
 _CALLS_PER_SECOND = 500  # of one kind, that all actors together ask of the learner's process
 _SAY_AGAIN_SECONDS = 30.0
+_WHAT_TO_CHECK = f"check that {LEARNER} runs there, that this host reaches it, and that the run has not finished"
 
 
 def seconds_between_calls(configured: float, config: Config) -> float:
@@ -106,6 +107,7 @@ class Membership:
     def _welcome(self, interrupted: Callable[[], bool]) -> Welcome | None:
         hello = Hello(process_id=self.process_id, config=self._config_text)
         began, line = time.monotonic(), IntervalTrigger(_SAY_AGAIN_SECONDS, is_due=True)
+        what_to_check = ""  # at first the learner may be starting
         while not interrupted():
             try:
                 return self.call("hello", hello, Welcome, _REPLY_SECONDS)
@@ -114,10 +116,13 @@ class Membership:
             except UnreachableError as error:
                 waited = time.monotonic() - began
                 if waited > self._settings.patience_seconds:
-                    raise PeerLostError(f"{error}, for {waited:.0f} s now: {self.process_id} gives up") from None
+                    raise PeerLostError(
+                        f"{error}, for {waited:.0f} s now: {self.process_id} gives up; {_WHAT_TO_CHECK}"
+                    ) from None
                 if line.is_due():
-                    self._say(f"{self.process_id}: waiting for {LEARNER} at {self.call.address}")
+                    self._say(f"{self.process_id}: waiting for {LEARNER} at {self.call.address}{what_to_check}")
                     line.done()
+                    what_to_check = f"; {_WHAT_TO_CHECK}"
                 self._closed.wait(_RETRY_SECONDS)
         return None
 
