@@ -32,9 +32,10 @@ def session() -> Any:
         learner=SimpleNamespace(metrics={"loss": 1.0}, train_steps=5, take_staleness=lambda: None, dropped=0),
         actors=SimpleNamespace(recent_return=20.0, recent_length=20.0, weights_version=5),
         ratio=SimpleNamespace(transitions=100),
-        replay=SimpleNamespace(size=lambda: 100),
+        replay=SimpleNamespace(size=lambda: 100, min_size=101),
         evaluations=SimpleNamespace(best_return=None),
         env_steps=100,
+        env_steps_before=-1,
         first_call_seconds=None,
         must_be_saved=False,
         check=lambda: None,
@@ -80,3 +81,14 @@ def test_nothing_is_called_learning_before_the_first_updates(config: Any, first:
     phases.append(monitor.progress().phase)
     run.first_call_seconds, run.learner.metrics = None, {"loss": 1.0}
     assert [*phases, monitor.progress().phase] == [first, module.FIRST_UPDATES, "learning"]
+
+
+@pytest.mark.parametrize(
+    ("config", "stored", "phase"),
+    [(tiny(), 100, "filling replay"), (tiny(), 101, module.RESUMING), (tiny_pqn(), 0, module.RESUMING)],
+)
+def test_a_run_that_resumes_fills_replay_only_if_that_was_not_restored(config: Any, stored: int, phase: str) -> None:
+    run = session()
+    run.config, run.learner.metrics, run.env_steps_before, run.replay.size = config, None, 100, lambda: stored
+    monitor = TrainingMonitor(run, SimpleNamespace(), lambda progress: None, lambda: False, profile=False)
+    assert monitor.progress().phase == phase

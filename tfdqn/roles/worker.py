@@ -24,7 +24,7 @@ def _asynchronous(context: RoleContext, membership: Membership, cluster: Cluster
     from tfdqn.roles.parameter_server import serve_device
 
     def service() -> None:
-        membership.set_state("serving")
+        membership.set_state("working")
         guard_connections(context.topology.replay_server, tensorflow=context.topology.parameter_server)
         serve_device(cluster, context.config.learner)
 
@@ -36,6 +36,6 @@ def _lockstep(context: RoleContext, membership: Membership, cluster: Cluster) ->
 
     def service() -> None:
         membership.rendezvous()
-        lockstep_worker.run(context.config, cluster, on_met=lambda: membership.set_state("serving"))
+        lockstep_worker.run(context.config, cluster, on_met=lambda: membership.set_state("working"))
 
     return service

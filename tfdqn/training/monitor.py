@@ -22,6 +22,7 @@ from tfdqn.training.session import AnySession
 
 log = logging.getLogger(__name__)
 
+RESUMING = "resuming"  # until the first updates, if replay has been restored
 FIRST_UPDATES = "first updates under way"
 _PROGRESS_SECONDS = 0.1
 _PROFILE_SECONDS = 2.0
@@ -145,7 +146,10 @@ class TrainingMonitor:
             return FIRST_UPDATES
         if session.learner.metrics is not None:
             return "learning"
-        return "filling replay" if session.config.agent.has_replay else "first rollout"
+        has_replay = session.config.agent.has_replay
+        if session.env_steps_before >= 0 and (not has_replay or session.replay.size() >= session.replay.min_size):
+            return RESUMING
+        return "filling replay" if has_replay else "first rollout"
 
     def _log(self) -> None:
         session = self._session
