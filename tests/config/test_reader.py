@@ -94,3 +94,9 @@ def test_a_contradiction_names_all_that_gave_its_keys(
 def test_a_contradiction_with_a_default_is_the_overrides_alone() -> None:
     with pytest.raises(ConfigError, match=r"^override: exploration\.end = 0\.05 is more than exploration\.start = 0"):
         from_mapping({"seed": 3}, ["exploration.start=0.01"], "a.toml")
+
+
+def test_a_key_that_several_sections_have_is_suggested_in_each() -> None:
+    meant = r'\(did you mean "checkpoint\.interval_seconds" or "logging\.interval_seconds"\?\); '
+    with pytest.raises(ConfigError, match=rf"^a\.toml: interval_seconds is not a key {meant}"):
+        from_mapping({"interval_seconds": 3}, [], "a.toml")

@@ -102,14 +102,6 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
             "checkpoint, export, logging, tracking, health",
         ),
         (
-            {"interval_seconds": 3},
-            [],
-            'configuration: interval_seconds is not a key (did you mean "checkpoint.interval_seconds" or '
-            '"logging.interval_seconds"?); the keys and sections are: seed, task, '
-            "network, agent, ensemble, optimizer, exploration, acting, replay, priorities, learner, stop, evaluation, "
-            "checkpoint, export, logging, tracking, health",
-        ),
-        (
             {"network": {"kind": "linear", "degre": 3}},
             [],
             'configuration: network.degre is not a key (did you mean "degree"?); the keys of '

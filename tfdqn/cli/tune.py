@@ -174,8 +174,8 @@ def _search(
     if not is_over:
         typer.echo(f"Saved. To go on:\n{again}")
     elif best is not None and tuned is not None and fresh_seeds:
-        folder = SeedsFolder(study.folder.seeds_of_best(best.number))
-        _train_with_fresh_seeds(tuned, best, folder, fresh_seeds, jobs, again)
+        seeds = SeedsFolder(study.folder.seeds_of_best(best.number))
+        _train_with_fresh_seeds(tuned, best, seeds, fresh_seeds, jobs, again)
 
 
 def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> None:

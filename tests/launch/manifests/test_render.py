@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,15 +50,6 @@ def test_the_launchers_are_what_the_command_writes(
     assert files == files_below(LAUNCHERS / target) == sorted(said)
     for name in files:
         assert (written / name).read_text() == (LAUNCHERS / target / name).read_text(), name
-
-
-def test_no_manifest_gives_an_option_that_is_only_kept_for_older_ones() -> None:
-    verbs = typer.main.get_command(main.app).commands.values()  # type: ignore[attr-defined]
-    hidden = {name for verb in verbs for each in verb.params if getattr(each, "hidden", False) for name in each.opts}
-    texts = [file.read_text() for file in LAUNCHERS.rglob("*") if file.is_file()]
-    given = {option for text in texts for option in re.findall(r"(?<![\w-])--[a-z-]+", text)}
-    assert hidden >= {"--task", "--places"} and given >= {"--index", "--leases", "--cluster", "--pool"}
-    assert not hidden & given
 
 
 def test_a_reader_of_the_names_that_goes_away_leaves_all_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
