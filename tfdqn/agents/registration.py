@@ -7,7 +7,7 @@ from tfdqn.config.fields import Section
 from tfdqn.config.own_code import is_own
 from tfdqn.errors import ConfigError
 
-# The registry of each section, and its module, which whoever adds to it has imported.
+# The registry of each section, and the module that has it: own modules that add to it have imported it.
 _REGISTRIES = {"agent": ("LOSSES", "tfdqn.agents.losses.table"), "network": ("TORSOS", "tfdqn.networks.torsos.table")}
 
 
