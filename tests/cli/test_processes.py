@@ -1,12 +1,14 @@
 """`tfdqn run`, one process of a job, which is told to end before and after its role is imported."""
 
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
-from tests.support.commands import write_config
+from tests.support.commands import PROJECT, write_config
 from tests.support.threaded_jobs import until
 from tfdqn.cli import main
 from tfdqn.cluster.roles import ProcessId, Role
@@ -113,3 +115,12 @@ def test_health_takes_the_option_of_older_manifests(ended: list[int], capsys: py
         assert main.main(["health", "actor", option, "1"]) == 1
         said.append(capsys.readouterr().out)
     assert said[0] == said[1] and said[0].startswith("actor 1")
+
+
+def test_no_manifest_gives_an_option_that_is_only_kept_for_older_ones() -> None:
+    verbs = typer.main.get_command(main.app).commands.values()  # type: ignore[attr-defined]
+    hidden = {name for verb in verbs for each in verb.params if getattr(each, "hidden", False) for name in each.opts}
+    texts = [file.read_text() for file in (PROJECT / "launchers").rglob("*") if file.is_file()]
+    given = {option for text in texts for option in re.findall(r"(?<![\w-])--[a-z-]+", text)}
+    assert hidden >= {"--task", "--places"} and given >= {"--index", "--leases", "--cluster", "--pool"}
+    assert not hidden & given

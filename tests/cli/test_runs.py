@@ -89,13 +89,24 @@ def test_overrides_may_stand_before_and_after_options(
     assert (config.seed, run.path, profile) == (3, Path("here"), True)
 
 
-def test_an_interrupted_run_says_how_to_resume_it_and_exits_0(
-    behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("has_checkpoint", "line"), [(True, "Saved. To resume:"), (False, "Nothing was saved yet. To begin again:")]
+)
+def test_an_interrupted_run_says_how_to_go_on_and_exits_0(
+    behind: Callable[..., Recorder],
+    config_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    has_checkpoint: bool,
+    line: str,
 ) -> None:
-    behind("training.train", "train_checked", summary("interrupted"))
+    def train(config: Config, cluster: None, run: RunDir, *_: object) -> types.SimpleNamespace:
+        (run.checkpoints / "1" if has_checkpoint else run.path).mkdir(parents=True)
+        return summary("interrupted")
+
+    behind("training.train", "train_checked", train)
     assert main.main(["train", "small.toml", "tracking.name=a b", "--run-dir", "my run"]) == 0
     again = "tfdqn train small.toml 'tracking.name=a b' --run-dir 'my run'"
-    assert capsys.readouterr().out.splitlines()[-2:] == ["Saved. To resume:", again]
+    assert capsys.readouterr().out.splitlines()[-2:] == [line, again]
 
 
 @pytest.mark.parametrize("has_checkpoint", [False, True])
@@ -152,7 +163,7 @@ def test_the_command_to_resume_can_be_pasted_whatever_the_names_are(
     config_file.rename(config_file.with_name(f"{name}.toml"))
     train = behind("training.train", "train_checked", summary("interrupted"))
     assert main.main(["train", f"--run-dir={name}", "--", f"{name}.toml", "seed=7"]) == 0
-    _, _, again = capsys.readouterr().out.partition("Saved. To resume:\n")
+    _, _, again = capsys.readouterr().out.partition("To begin again:\n")
     assert main.main(shlex.split(again)[1:]) == 0
     first, second = ((config.seed, run.path) for (config, _, run, *_), _ in train.calls)
     assert first == second == (7, Path(name))
