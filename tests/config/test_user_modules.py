@@ -202,7 +202,8 @@ def test_a_replaced_module_that_fails_while_it_is_imported_is_said_in_one_line(
     given = {"network": {"kind": f"halfway_{name}:wide"}}
     assert from_mapping(given, ["network.kind=linear"], "wide.toml", said.append).network == Linear()
     line = (
-        f'warning: network.kind = "halfway_{name}:wide": {why.format(name, file)}; so the keys of this kind are unknown'
+        f'warning: network.kind = "halfway_{name}:wide": {why.format(name, file)}; '
+        "keys that only this kind has can't be left out"
     )
     assert said == [line]
     with pytest.raises(ConfigError, match=rf"halfway_{name}"):  # which is still needed

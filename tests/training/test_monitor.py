@@ -85,10 +85,11 @@ def test_nothing_is_called_learning_before_the_first_updates(config: Any, first:
 
 @pytest.mark.parametrize(
     ("config", "stored", "phase"),
-    [(tiny(), 100, "filling replay"), (tiny(), 101, module.RESUMING), (tiny_pqn(), 0, module.RESUMING)],
+    [(tiny(), 100, "filling replay"), (tiny(), 101, module.RESUMING), (tiny_pqn(), 0, "first rollout")],
 )
 def test_a_run_that_resumes_fills_replay_only_if_that_was_not_restored(config: Any, stored: int, phase: str) -> None:
     run = session()
     run.config, run.learner.metrics, run.env_steps_before, run.replay.size = config, None, 100, lambda: stored
     monitor = TrainingMonitor(run, SimpleNamespace(), lambda progress: None, lambda: False, profile=False)
+    run.replay.size = lambda: 101  # as soon as it has been filled
     assert monitor.progress().phase == phase

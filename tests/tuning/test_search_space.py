@@ -52,6 +52,14 @@ def test_ranges_and_choices_have_the_types_of_their_keys(tmp_path: Path) -> None
     assert [type(each) for each in vars(dimensions["task.kwargs.size"]).values()] == [float, float, int, bool]
 
 
+def test_a_keyword_argument_may_have_the_name_of_a_word(tmp_path: Path) -> None:
+    text = "[task.kwargs]\nstep = { low = 1, high = 3 }\nlow = { choices = [1, 2] }"
+    assert space_of(tmp_path, text).dimensions == {
+        "task.kwargs.step": NumberRange(1, 3),
+        "task.kwargs.low": Choices((1, 2)),
+    }
+
+
 def test_a_trials_values_become_what_the_command_line_would_say(tmp_path: Path) -> None:
     text = """
         "agent.kind" = { choices = ["dqn", "munchausen"] }
@@ -94,6 +102,9 @@ def test_a_key_of_one_searched_kind_is_left_out_beside_another(tmp_path: Path) -
     [
         ("", 'is empty: it names the keys to search, such as "optimizer.learning_rate" = '),
         ("a = ", "is not valid TOML: "),
+        ("[agent]\nn_step = {}", "agent.n_step has no low"),
+        ("[task.kwargs]\nsize = { low = 1, high = 3 }\nx = 3", "task.kwargs.x = 3: must be a table"),
+        (f"[task.kwargs]\nx = {{ low = 0.5, high = {10**400} }}", "task.kwargs.x: 1"),
         ('"optimizer.lr" = { low = 1, high = 2 }', "optimizer.lr is not a key"),
         ('"optimzer.epsilon" = { low = 1, high = 2 }', "optimzer is not a key (did you mean"),
         (

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from tests.support.tiny_runs import lines, tiny
 from tfdqn.errors import RunDirError
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.tuning.child_runs import ChildRun
+from tfdqn.tuning.run_groups import TRAIN_GROUP
 from tfdqn.tuning.seeds import SeedsOutcome, train_seeds, train_seeds_together
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_run.py"))
@@ -149,6 +150,7 @@ def test_a_folder_of_another_configuration_is_refused_before_anything_starts(tmp
         (9, None, 2, 0, "8 together in 3 processes on 2 cores"),
         (3, None, 2, 0, "3 together in 3 processes on 2 cores"),
         (2, None, 4, 0, "2 together in 2 processes on 4 cores"),
+        (15, None, 8, 0, "15 together in 8 processes on 8 cores"),
         (20, None, 16, 0, "20 together in 20 processes on 16 cores"),
         (40, None, 16, 0, "40 together in 20 processes on 16 cores"),
         (5, 2, 2, 0, "2 together in 2 processes on 2 cores"),
@@ -156,12 +158,24 @@ def test_a_folder_of_another_configuration_is_refused_before_anything_starts(tmp
         (5, None, 8, 2, "5 together in 2 processes on 8 cores"),
     ],
 )
-def test_seeds_together_are_divided_so_that_no_core_is_left_idle(
+def test_seeds_together_are_divided_among_the_processes_that_are_done_soonest(
     seeds: int, jobs: int | None, cores: int, gpus: int, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfdqn.tuning.seeds.ChildRuns.run", lambda self, groups, look: True)
+    started: list[tuple[int, list[str]]] = []
+
+    def start(command: Sequence[str], log: Path, environment: Mapping[str, str | None]) -> None:
+        most, _, *runs = command[len(TRAIN_GROUP) :]
+        started.append((int(most), [Path(run).name for run in runs]))
+        raise OSError("not started by this test")
+
+    monkeypatch.setattr("tfdqn.tuning.run_groups.start_process", start)
     monkeypatch.setattr("tfdqn.tuning.seeds.available_cores", lambda: cores)
     monkeypatch.setattr("tfdqn.tuning.seeds.visible_gpus", lambda: tuple(map(str, range(gpus))))
     view = Recorder()
     train_seeds_together(tiny(), range(seeds), SeedsFolder(tmp_path / "seeds"), view, jobs)
     assert view.lines[0].endswith(f": {how}")
+    at_once, _, _, count, *_ = how.split()
+    assert sum(most for most, _ in started) == int(at_once)
+    assert sorted(run for _, runs in started for run in runs) == sorted(f"seed-{seed}" for seed in range(seeds))
+    sizes = [len(runs) for _, runs in started]
+    assert len(sizes) == int(count) and max(sizes) - min(sizes) <= 1

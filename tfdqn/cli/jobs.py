@@ -75,6 +75,7 @@ def launch(
 
     again = command_to_resume("launch", config, [*given, *([] if evaluator else ["--no-evaluator"])], run.path)
     with starting(again):
+        from tfdqn.agents.registration import require_registered
         from tfdqn.cli import terminal
         from tfdqn.cli.live_table import JobView
         from tfdqn.launch.local_job import launch as run_job
@@ -82,6 +83,7 @@ def launch(
         from tfdqn.tracking.systems import require_systems
 
         require_learnable(resolved.task)
+        require_registered(resolved)
         require_systems(resolved.tracking)
     with JobView(resolved.stop.env_steps, run.process_logs if prefix else None) as view:
         outcome = run_job(resolved, run, view, has_evaluator=evaluator)

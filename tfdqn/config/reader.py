@@ -18,7 +18,7 @@ from tfdqn.config.own_code import is_own
 from tfdqn.config.own_settings import mistaken_tag, without_annotation
 from tfdqn.config.schema import Config, keys
 from tfdqn.config.user_modules import import_user_module
-from tfdqn.config.wording import described, did_you_mean, either, keys_in, shown
+from tfdqn.config.wording import MOST_MEANT, described, did_you_mean, either, keys_in, shown
 from tfdqn.errors import ConfigError
 
 
@@ -220,7 +220,7 @@ class _Reader:
             self.fail(path, f"{path} is not a key: {why}")
         section = path.removesuffix(str(key)).rstrip(".")  # a key in quotes may hold dots
         elsewhere = [each for each in keys() if each.endswith(f".{key}")]
-        meant = f" (did you mean {either(elsewhere[:3])}?)" if elsewhere else did_you_mean(str(key), allowed)
+        meant = f" (did you mean {either(elsewhere[:MOST_MEANT])}?)" if elsewhere else did_you_mean(str(key), allowed)
         where = f"the keys of [{section}] are" if section else "the keys and sections are"
         self.fail(path, f"{path} is not a key{meant}; {where}: {', '.join(allowed)}")
 

@@ -76,7 +76,7 @@ def import_replaced_kinds(
             import_user_module(module, f"{section}.kind = {shown(kind)}", ConfigError)
         except ConfigError as error:
             if not _is_missing(module, error.__cause__):
-                say(" ".join(f"warning: {error}; so the keys of this kind are unknown".split()))
+                say(" ".join(f"warning: {error}; keys that only this kind has can't be left out".split()))
 
 
 def _kind_of(section: str, values: Mapping[str, Any]) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from msgspec import inspect
 
 # The largest count that is exact in a double. A message mentions this bound only for a value above it.
 LARGEST_COUNT = 2**53
-_MOST_MEANT = 3  # suggestions in one message
+MOST_MEANT = 3  # suggestions in one message
 
 
 def shown(value: Any) -> str:
@@ -41,7 +41,7 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     among = list(candidates)
     having = [each for each in among if f"_{word}_" in f"_{each}_"]
     like = difflib.get_close_matches
-    near = like(word, having, n=_MOST_MEANT, cutoff=0) or like(word, among, n=1)
+    near = like(word, having, n=MOST_MEANT, cutoff=0) or like(word, among, n=1)
     return f" (did you mean {either(near)}?)" if near else ""
 
 

@@ -35,7 +35,9 @@ class SharedPrograms:
         own = function.get_concrete_function(*arguments)
         with self._lock:
             program = self._programs.setdefault(fingerprint(own), own)
-            program.graph.variables = ()  # else it can't be called any more once the variables of its maker are deleted
+            # TensorFlow reads them only for gradient tapes, of which none is there, and refuses a call once they are
+            # deleted, with the run that made the function.
+            program.graph.variables = ()
         tensors = [each for each in tf.nest.flatten(arguments) if each is not None]
         # The public API only takes a function's own captures. TensorFlow calls a SavedModel's functions in this way.
         return program._call_flat(tensors, own.captured_inputs)

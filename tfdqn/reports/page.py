@@ -12,6 +12,7 @@ from tfdqn.reports.groups import Group, Improvement, Report, improvements
 from tfdqn.reports.html import document, table
 from tfdqn.reports.pictures import MOST_PAIRS, Picture, colours, pictures, png, svg
 from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.shell_commands import own_command
 
 VIDEO_BYTES, VIDEOS_BYTES = 4_000_000, 16_000_000  # the most that one video, and all of a page, may have
@@ -114,5 +115,5 @@ def _commands(report: Report, command: str) -> Iterator[str]:
     for group in report.groups:
         seeds = ", ".join(str(run.seed) for run in group.runs)
         summary = f"Configuration of {group.name} (seeds {seeds})"
-        text = toml.content(group.runs[0].path / "config.toml").decode()
+        text = toml.content(RunDir(group.runs[0].path).config_file).decode()
         yield f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>"

@@ -40,10 +40,10 @@ def run(context: RoleContext, membership: Membership) -> bool:
             membership.set_state("restoring")
             with closing(ShardServer(context.config, task_spec, address, folder)) as shard:
                 _say_how_it_starts(context, address, shard)
-                return _serve(context, membership, shard)
+                return _serve(context, membership, shard, folder)
 
 
-def _serve(context: RoleContext, membership: Membership, shard: ShardServer) -> bool:
+def _serve(context: RoleContext, membership: Membership, shard: ShardServer, folder: ShardDir) -> bool:
     """Waits while Reverb's threads serve; returns whether the job is over. Saves if it isn't."""
     has_joined = is_over = False
     try:
@@ -59,15 +59,13 @@ def _serve(context: RoleContext, membership: Membership, shard: ShardServer) -> 
                 has_joined = False
             time.sleep(_WATCH_SECONDS)
     finally:
-        if not is_over:
+        # An empty checkpoint would only keep the directory for this configuration.
+        if not is_over and (shard.size() or folder.checkpoint() is not None):
             _save(context, membership, shard)
     return is_over
 
 
 def _save(context: RoleContext, membership: Membership, shard: ShardServer) -> None:
-    """Writes a checkpoint, unless there is no transition: none keeps the directory for this configuration."""
-    if not shard.size():
-        return
     membership.set_state("writing its checkpoint")
     try:
         with membership.work.suspended():

@@ -19,8 +19,9 @@ class RecordedConfig(NamedTuple):
     """A run's configuration.
 
     Attributes:
-      config: the configuration; sections of the user's own kinds have their defaults instead.
-      values: all values by section and key; of the user's own kinds, those that are in the file.
+      config: the configuration; what it says of sections of the user's own kinds, such as `agent`, is the default.
+      values: all values by section and key; of the user's own kinds, those that are in the file, even if one has no
+        effect or has become a default since.
     """
 
     config: Config

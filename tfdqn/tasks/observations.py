@@ -12,7 +12,7 @@ from tfdqn.task_spec import ArraySpec, flat_name
 
 ALLOWED_OBSERVATIONS = "allowed are Box, Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of them"
 MAX_CATEGORIES = 1_000_000  # a batch of longer one-hot vectors fits no machine's memory
-MAX_LISTED_BOUNDS = 64  # floats of more elements, which nothing is refused by, have one range that covers them all
+MAX_LISTED_BOUNDS = 64  # a float Box with more has one range for all: no value is refused by it
 MAX_PIXEL = 65_535  # of 16 bits; an image with a higher bound (float32's largest number, say) has no known scale
 INT32 = np.iinfo(np.int32)
 

@@ -30,7 +30,7 @@ def run_to_end(
       final_scores: scores the best policy on fresh episodes, or returns None if there is no evaluator. It may raise
         Interruption.
     """
-    monitor.show()  # from here on there is something to save
+    monitor.show()  # from here on, a signal ends the loop
     try:
         reason = loop()
     except Interruption:

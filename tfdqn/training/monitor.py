@@ -59,6 +59,11 @@ class TrainingMonitor:
         self._shown_rates = (0.0, 0.0)
         self._logged: tuple[object, dict[str, float]] | None = None
         self._seconds_before = session.counters.seconds
+        self._replay_was_restored = (
+            session.env_steps_before >= 0
+            and session.config.agent.has_replay
+            and session.replay.size() >= session.replay.min_size
+        )
         self._started = time.monotonic()
 
     @property
@@ -146,10 +151,9 @@ class TrainingMonitor:
             return FIRST_UPDATES
         if session.learner.metrics is not None:
             return "learning"
-        has_replay = session.config.agent.has_replay
-        if session.env_steps_before >= 0 and (not has_replay or session.replay.size() >= session.replay.min_size):
-            return RESUMING
-        return "filling replay" if has_replay else "first rollout"
+        if not session.config.agent.has_replay:
+            return "first rollout"
+        return RESUMING if self._replay_was_restored else "filling replay"
 
     def _log(self) -> None:
         session = self._session
@@ -158,7 +162,7 @@ class TrainingMonitor:
             self._acting_rate.read(self.seconds, env_steps),
             self._learning_rate.read(self.seconds, train_steps),
         )
-        if not env_steps:  # no curve begins before the first step: as `Session.save`
+        if not env_steps:  # as in `Session.save`, nothing is recorded before the first step
             return
         staleness = session.learner.take_staleness()
         at = Point(env_steps, train_steps, self.seconds)

@@ -240,7 +240,8 @@ class Session(Generic[P]):
     def save(self, seconds: float) -> None:
         """Writes a checkpoint, after `seconds` of training. Nothing may act or learn meanwhile.
 
-        Before the first environment step there is none to write: a run whose start failed takes another configuration.
+        Before the first environment step it writes none, so that a run whose start failed can be begun again with
+        another configuration.
         """
         if not self.env_steps:
             return

@@ -152,7 +152,7 @@ class _SpaceReader:
         if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in (low, high)):
             self._fail(f"{key} is no number: give choices, not low and high")
         if isinstance(low, float) or isinstance(high, float):
-            low, high = float(low), float(high)  # a key of task.kwargs has no type of its own
+            low, high = (self._float(key, each) for each in (low, high))  # a key of task.kwargs has no type of its own
         if low >= high:
             self._fail(f"{key}: low = {shown(words['low'])} must be below high = {shown(words['high'])}")
         log, step = words.get("log", False), words.get("step")
@@ -181,6 +181,12 @@ class _SpaceReader:
         kind, *_ = having or possible
         return _value_at(read_alone({section: {"kind": kind, **_nested(".".join(path), value)}}, self._origin), key)
 
+    def _float(self, key: str, number: float) -> float:
+        try:
+            return float(number)
+        except OverflowError:
+            self._fail(f"{key}: {shown(number)} is too large")
+
     def _fail(self, problem: str) -> NoReturn:
         raise ConfigError(f"{self._origin}: {' '.join(problem.split())}")
 
@@ -188,11 +194,16 @@ class _SpaceReader:
 def _with_whole_keys(values: Mapping[str, Any], section: str = "") -> Iterable[tuple[str, Any]]:
     """Yields each key with its value; keys in a [section], or in a table of it, get its name in front."""
     for name, value in values.items():
-        is_table = isinstance(value, Mapping) and "." not in name and not any(word in value for word in _WORDS)
-        if is_table and (not section or all(isinstance(each, Mapping) for each in value.values())):
+        is_table = isinstance(value, Mapping) and "." not in name and not _has_words(value)
+        if is_table and (not section or any(isinstance(each, Mapping) for each in value.values())):
             yield from _with_whole_keys(value, f"{section}{name}.")
         else:
             yield f"{section}{name}", value
+
+
+def _has_words(table: Mapping[str, Any]) -> bool:
+    """Whether a table says which values are searched; a keyword argument of a task may be called `low`, too."""
+    return any(not isinstance(table.get(word, {}), Mapping) for word in _WORDS)
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:

@@ -22,6 +22,8 @@ R = TypeVar("R", bound=ObservedRun)
 Look = Callable[[Sequence[ObservedRun]], None]
 # While one run acts, others learn. More would cost memory: each has its own replay and networks.
 _THREADS_PER_CORE = 4
+# How long the start of a process takes, and a seed after it, in units of the first: docs/many_runs.md.
+_START, _SEED = 1, 3
 
 
 class View(Protocol):
@@ -78,8 +80,8 @@ def train_seeds_together(
 ) -> SeedsOutcome:
     """Trains seeds as `train_seeds` does, but as threads of a few processes.
 
-    The configuration must pass `require_together`. There is a process for each GPU, or as many as keep every core
-    busy to the end. Each trains its share of the seeds. `jobs` is the number of threads in all; if it is None, as many
+    The configuration must pass `require_together`. There is a process for each GPU, or as many as are likely to
+    be done soonest. Each trains its share of the seeds. `jobs` is the number of threads in all; if it is None, as many
     as are likely to keep every core busy.
     """
     runs = {seed: GroupedRun(f"seed {seed}", replace(config, seed=seed), folder.run(seed)) for seed in seeds}
@@ -87,7 +89,7 @@ def train_seeds_together(
     def train(left: list[GroupedRun], look: Look) -> bool:
         cores, gpus = available_cores(), visible_gpus()
         at_once = max(1, min(jobs or _THREADS_PER_CORE * cores, len(left)))
-        count = min(at_once, len(gpus) or _balanced(len(left), cores))
+        count = min(at_once, len(gpus) or _process_count(len(left), cores))
         groups = [RunGroup(left[i::count], len(range(i, at_once, count)), folder.native_log) for i in range(count)]
         processes = f"{count} process{'es' if count > 1 else ''}"
         _say_beginning(view, len(left), len(runs), f"{at_once} together in {processes}", folder)
@@ -100,13 +102,18 @@ def train_seeds_together(
     return _train(config, runs, folder, view, train)
 
 
-def _balanced(seeds: int, cores: int) -> int:
-    """The fewest processes of which none has more seeds than a core's share of them.
+def _process_count(seeds: int, cores: int) -> int:
+    """The number of processes that are likely to train these seeds soonest; the fewest of several.
 
-    With a process for each core, five seeds on two cores would take as long as six. The operating system shares two
-    cores evenly among the three processes with two, two and one of them.
+    With a process for each core, five seeds on two cores would take as long as six. The operating system shares the
+    cores evenly among three processes with two, two and one of them, but each process has its own start.
     """
-    return math.ceil(seeds / max(1, seeds // cores))
+
+    def duration(processes: int) -> float:
+        longest = _START + _SEED * math.ceil(seeds / processes)
+        return max(longest, (_START * processes + _SEED * seeds) / cores)
+
+    return min(range(min(cores, seeds), min(2 * cores, seeds) + 1), key=duration)
 
 
 def _train(
