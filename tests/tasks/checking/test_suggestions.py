@@ -138,6 +138,7 @@ def test_processes_are_suggested_where_they_were_clearly_faster() -> None:
     assert settings(Task(num_envs=many), fast, slow) == []
     assert may_be_faster_in_processes(slow) and not may_be_faster_in_processes(slow._replace(seconds=0.01))
     assert not may_be_faster_in_processes(slow._replace(is_own_vector_version=True))
+    assert not may_be_faster_in_processes(slow._replace(seconds=0.1, env_steps=10))  # as slow, but too short to tell
 
 
 def test_nothing_is_suggested_of_what_could_not_be_played() -> None:

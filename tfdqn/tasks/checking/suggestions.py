@@ -14,6 +14,7 @@ _ONE_FRAME = {1: "an image of 1 channel (grey)", 3: "an image of 3 channels (RGB
 _SLOW_STEPS_PER_SECOND = 1_000.0  # below this, the cost of processes is small beside that of a step
 ENDLESS_STEPS = 10_000  # without an end, after which an episode is taken for endless
 _CLEARLY_FASTER = 1.5  # times; a smaller difference of two short plays may be chance
+_LEAST_SECONDS = 0.5  # of stepping, below which one pause of the machine may be most of a play
 
 
 class Suggestion(NamedTuple):
@@ -96,5 +97,6 @@ def _of_speed(task: Task, play: Play, in_processes: Play | None) -> Iterator[Sug
 
 
 def may_be_faster_in_processes(play: Play) -> bool:
-    """Whether processes are worth a try: environments are stepped in turn, and their steps are slow."""
-    return not play.is_own_vector_version and play.steps_per_second < _SLOW_STEPS_PER_SECOND
+    """Whether processes are worth a try: environments are stepped in turn, and were slow for long enough to tell."""
+    is_slow = play.steps_per_second < _SLOW_STEPS_PER_SECOND and play.seconds >= _LEAST_SECONDS
+    return is_slow and not play.is_own_vector_version
