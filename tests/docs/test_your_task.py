@@ -1,11 +1,13 @@
 """docs/your_task.md: its environment, its configuration and its commands, as they stand there, in an empty folder."""
 
+import contextlib
 import json
 import re
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,9 +25,9 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("your_task")
-    (module,), (config,) = blocks("python"), blocks("toml")
-    (folder / "my_envs.py").write_text(module)
-    (folder / "room.toml").write_text(config)
+    names = ["my_envs.py", "chargers.py", "room.toml", "chargers.toml"]
+    for name, text in zip(names, [*blocks("python")[:2], *blocks("toml")], strict=True):
+        (folder / name).write_text(text)
     return folder
 
 
@@ -68,7 +70,7 @@ def run(folder: Path, line: str) -> str:
 
 
 def test_an_environment_is_less_than_thirty_lines_of_code() -> None:
-    (module,) = blocks("python")
+    module, *_ = blocks("python")
     assert len([line for line in module.splitlines() if line.strip()]) < 30
 
 
@@ -97,7 +99,7 @@ def test_the_pages_wrapper_gives_images_as_networks_take_them(folder: Path) -> N
 
 
 def test_its_commands_train_evaluate_and_export_it(folder: Path) -> None:
-    _, commands, _ = blocks("sh")
+    _, commands, *_ = blocks("sh")
     for line in commands.splitlines():
         run(folder, line)
     summary = json.loads((folder / "runs" / "room-seed1" / "summary.json").read_text())
@@ -105,3 +107,23 @@ def test_its_commands_train_evaluate_and_export_it(folder: Path) -> None:
     policy = load_policy(folder / "runs" / "room-seed1" / "exports" / "1")
     cold, warm = (policy(np.float32([inside, -1.6])) for inside in (-0.8, 0.8))
     assert (int(cold), int(warm)) == (2, 0)  # at 13 degrees it heats in full, at 29 not at all
+
+
+def test_named_observations_several_actions_and_masks_are_trained_on_and_asked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = blocks("sh")[2]
+    for line in commands.splitlines():
+        run(folder, line)
+    run_dir = folder / "runs" / "chargers-seed1"
+    assert json.loads((run_dir / "summary.json").read_text())["final"]["mean_return"] > -2.4  # at random -2.9
+    asked: dict[str, Any] = {}
+    with contextlib.chdir(folder), monkeypatch.context() as patch:
+        patch.syspath_prepend(folder)
+        exec(blocks("python")[2], asked)
+    assert asked["info"]["action_mask"][tuple(asked["power"])]
+    policy = load_policy(run_dir)
+    observation = {"charge": np.float32([0.2, 0.2]), "hour": np.int64(3), "free": np.int64(1)}
+    possible = np.add.outer(np.arange(3), np.arange(3)) <= 1
+    assert sum(policy(observation, legal_actions=possible)) <= 1
+    assert [*policy(observation | {"free": np.int64(4)}, legal_actions=np.ones((3, 3), bool))] == [2, 2]  # it is cheap
