@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import shutil
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from tests.support.reported_runs import reported_run, seeds
+from tests.support.run_files import finish
+from tfdqn.config.toml import dump, from_mapping
 from tfdqn.errors import RunDirError
 from tfdqn.reports.finished_runs import read_runs
 from tfdqn.storage.run_directory import RunDir
@@ -36,8 +39,21 @@ def test_what_is_read_of_a_run(tmp_path: Path) -> None:
     assert {video.name for video in run.videos} == {"1.mp4", "2.gif"}
 
 
+def test_a_run_that_stands_as_it_has_finished_is_taken_also_by_its_checkpoint(tmp_path: Path) -> None:
+    finish(reported_run(tmp_path / "run", overrides=["stop.env_steps=20_000"]), 20.0, env_steps=20_000)
+    (run,) = read_runs([tmp_path / "run"])
+    assert run.score == 20.0
+
+
 def unfinished(run: Path) -> None:
     (run / "summary.json").unlink()
+
+
+def trained_further(run: Path) -> None:
+    """It had finished, was started again with more steps, and was stopped before they were taken."""
+    finish(run, 20.0, env_steps=20_000)
+    config = tomllib.loads((run / "config.toml").read_text())
+    (run / "config.toml").write_text(dump(from_mapping(config, ["stop.env_steps=40_000"])))
 
 
 def another_version(run: Path) -> None:
@@ -89,6 +105,7 @@ def final_nan(run: Path) -> None:
     ("break_it", "said"),
     [
         (unfinished, "run has not finished: a report needs finished runs"),
+        (trained_further, "run has not finished: a report needs finished runs"),
         (another_version, "summary.json is damaged, or another version of tfdqn has written it"),
         (final_nan, "summary.json has a number that is not finite: final.mean_return$"),
         (unknown_key, "config.toml: .*mood"),

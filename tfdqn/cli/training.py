@@ -105,7 +105,7 @@ def _to_go_on(run: RunDir, again: str) -> str:
 def _further(overrides: Sequence[str], summary: Summary, config: Config, run: RunDir) -> list[str]:
     """The overrides that train a finished run further: the given ones, with the condition that ended it lifted."""
     from tfdqn.storage.checkpoints import CheckpointManager
-    from tfdqn.training.stopping import overrides_to_go_on
+    from tfdqn.storage.completion import overrides_to_go_on
 
     newest = CheckpointManager(run.checkpoints).latest(names=())
     lifted = overrides_to_go_on(summary, config.stop, Counters() if newest is None else newest.counters)

@@ -14,16 +14,16 @@ from tfdqn.config import Config, Health
 from tfdqn.coordination.heartbeat_files import STARTING, HeartbeatRecord, read_heartbeat
 from tfdqn.coordination.messages import Inspection, Nothing
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
-from tfdqn.errors import CheckpointError, ClusterError, RunDirError
-from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
+from tfdqn.errors import ClusterError, RunDirError
+from tfdqn.storage.checkpoints import Checkpoint
+from tfdqn.storage.completion import last_results, newest_checkpoint
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.owners import Owner
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import read_evaluations, read_summary
+from tfdqn.storage.run_records import read_evaluations
 from tfdqn.system.addresses import host_and_port, is_address, is_loopback
 from tfdqn.system.shell_commands import own_command
-from tfdqn.training.stopping import still_stands
 
 _REPLY_SECONDS = 2.0
 _POLL_SECONDS = 1.0
@@ -239,11 +239,11 @@ def _why_unanswered(address: str) -> str:
 def run_report(run: RunDir) -> RunReport:
     """What a run's directory says. Raises RunDirError if it is not a run's."""
     heartbeats = filter(None, map(read_heartbeat, run.heartbeats.glob("*.json")))
-    config, newest = recorded(run).config, _newest(run)
+    config, newest = recorded(run).config, newest_checkpoint(run)
     return RunReport(
         path=str(run.path),
         total_env_steps=config.stop.env_steps,
-        reason=_why_finished(run, config, newest),
+        reason=_why_over(run, config, newest),
         checkpoint=None if newest is None else _report(newest),
         evaluations=_evaluations(run),
         heartbeats=tuple(sorted(heartbeats, key=lambda each: (each.name.partition(" ")[0], len(each.name), each.name))),
@@ -252,7 +252,7 @@ def run_report(run: RunDir) -> RunReport:
 
 def why_over(run: RunDir) -> str:
     """As the `reason` of `run_report`; "" also if a process is known to train the run."""
-    return "" if _is_held(run) else _why_finished(run, recorded(run).config, _newest(run))
+    return "" if _is_held(run) else _why_over(run, recorded(run).config, newest_checkpoint(run))
 
 
 def _is_held(run: RunDir) -> bool:
@@ -260,20 +260,10 @@ def _is_held(run: RunDir) -> bool:
     return any(map(holder_of, (run.lock_file, run.supervisor_lock_file)))
 
 
-def _why_finished(run: RunDir, config: Config, newest: Checkpoint | None) -> str:
-    """Why the run has finished; "" if it hasn't, or has been trained further since, as its newest checkpoint says."""
-    summary = read_summary(run.summary_file)
-    if summary is None:
-        return ""
-    is_over = newest is None or still_stands(summary, config, newest.counters, has_evaluator=False)
-    return summary.reason if is_over else ""
-
-
-def _newest(run: RunDir) -> Checkpoint | None:
-    try:
-        return CheckpointManager(run.checkpoints).latest(names=())  # reads no arrays
-    except CheckpointError:
-        return None
+def _why_over(run: RunDir, config: Config, newest: Checkpoint | None) -> str:
+    """Why the run has finished; "" if it hasn't, or has been trained further since."""
+    summary = last_results(run, config, newest)
+    return "" if summary is None else summary.reason
 
 
 def _report(newest: Checkpoint) -> CheckpointReport:

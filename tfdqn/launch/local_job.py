@@ -16,13 +16,13 @@ from tfdqn.errors import ConfigError
 from tfdqn.launch.supervisor import Supervisor, View
 from tfdqn.records import Summary
 from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.completion import finished_summary
 from tfdqn.storage.machine_directory import MachineDir
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
 from tfdqn.system.processors import deal, visible_gpus
 from tfdqn.system.signals import end_at_once, interruptions
-from tfdqn.training.stopping import finished_summary
 
 
 class Outcome(NamedTuple):

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tfdqn.config import Config
 from tfdqn.errors import RunDirError, UserError, listed, why_no_directory
 from tfdqn.records import EpisodeScores, Summary
 from tfdqn.reports.configurations import Configuration, compared
 from tfdqn.reports.curves import Curve, curve
+from tfdqn.storage.completion import last_results, newest_checkpoint
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import EvaluationLine, read_evaluations, read_summary, trouble_with_summary
@@ -148,7 +150,8 @@ def _in_order(path: Path) -> list[str]:
 
 
 def _read(run: RunDir) -> FinishedRun:
-    found, summary = recorded(run), _summary(run)
+    found = recorded(run)
+    summary = _summary(run, found.config)
     lines = read_evaluations(run.evaluations_file)
     if not lines:
         raise _RefusedError(run.path, f"has no evaluation in {run.evaluations_file.name}")
@@ -170,9 +173,9 @@ def _read(run: RunDir) -> FinishedRun:
     )
 
 
-def _summary(run: RunDir) -> Summary:
-    summary = read_summary(run.summary_file)
-    if summary is None and run.summary_file.exists():
+def _summary(run: RunDir, config: Config) -> Summary:
+    summary = last_results(run, config, newest_checkpoint(run))
+    if summary is None and read_summary(run.summary_file) is None and run.summary_file.exists():
         raise _RefusedError(run.summary_file, trouble_with_summary(run.summary_file))
     if summary is None or summary.status == "interrupted":
         raise _RefusedError(run.path, "has not finished: a report needs finished runs")

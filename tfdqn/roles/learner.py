@@ -23,6 +23,7 @@ from tfdqn.records import EpisodeScores, Progress, Summary
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles.context import RoleContext
 from tfdqn.roles.learner_watchdog import LearnerWatchdog
+from tfdqn.storage.completion import finished_before
 from tfdqn.storage.failures import failures_say_what_is_saved, full_disk_is_one_line, tracebacks_are_kept
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.interval import IntervalTrigger
@@ -36,7 +37,6 @@ from tfdqn.training.finish import run_to_end
 from tfdqn.training.monitor import TrainingMonitor, begin_figures
 from tfdqn.training.remote_parts import RemoteParts, distributed_session
 from tfdqn.training.session import Session
-from tfdqn.training.stopping import finished_before
 
 _POLL_SECONDS = 0.1
 _SAY_AGAIN_SECONDS = 30.0

@@ -25,10 +25,10 @@ from tfdqn.records import Counters
 from tfdqn.replay.interfaces import SampledReplay
 from tfdqn.replay.replay_ratio import Balance
 from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoint, CheckpointManager
+from tfdqn.storage.completion import reason_to_stop
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
 from tfdqn.training.prerequisites import long_call_warning
-from tfdqn.training.stopping import reason_to_stop
 
 
 class ActingProgress(Protocol):

@@ -22,6 +22,7 @@ from tfdqn.errors import ConfigError, EnvironmentFailedError, FaultyTaskError, T
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import EpisodeScores, Progress, Summary
+from tfdqn.storage.completion import finished_before
 from tfdqn.storage.failures import (
     claimed_to_train,
     failures_say_what_is_saved,
@@ -38,7 +39,6 @@ from tfdqn.training.local_parts import LocalParts, local_session
 from tfdqn.training.monitor import TrainingMonitor, begin_figures
 from tfdqn.training.prerequisites import require_trainable
 from tfdqn.training.session import Session
-from tfdqn.training.stopping import finished_before
 
 
 def train(

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError
 from tfdqn.records import Summary
+from tfdqn.storage.completion import finished_summary
 from tfdqn.storage.json_lines import read_last_line
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import EvaluationLine, read_evaluations
-from tfdqn.training.stopping import finished_summary
 
 
 class Outcome(StrEnum):

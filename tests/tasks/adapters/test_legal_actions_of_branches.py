@@ -177,8 +177,30 @@ def test_a_masks_space_of_another_shape_is_refused() -> None:
         action_masks=True,
         action_mask_source="observation",
     )
-    with pytest.raises(TaskError, match=r"has shape \(15,\), not \(125,\) or \(5, 5, 5\), one for each action"):
+    with pytest.raises(TaskError, match=r"has shape \(15,\), not \(125,\) or \(5, 5, 5\), one for each .*branches"):
         make_task(task)
+
+
+@pytest.mark.parametrize(
+    ("form", "given", "hint"),
+    [
+        ("product", np.ones(7), 'not (12,) or (3, 4): task.action_form = "branches" takes such masks'),
+        ("product", (np.ones(3), np.ones(4)), 'or (3, 4): task.action_form = "branches" takes such masks'),
+        ("branches", np.ones((3, 4)), 'not (7,) or (2, 4): task.action_form = "product" takes such masks'),
+        ("branches", np.ones(12), 'not (7,) or (2, 4): task.action_form = "product" takes such masks'),
+        ("branches", np.ones(5), "not (7,) or (2, 4)"),
+    ],
+)
+def test_a_mask_of_the_other_form_of_actions_is_told_from_no_mask(form: str, given: Any, hint: str) -> None:
+    actions = action_spec(spaces.MultiDiscrete([3, 4]), Task(action_form=form))
+    with pytest.raises(Breach) as raised:
+        MaskReader(MaskSource("info", actions, "auto"), None, "Some-v0").one(None, {"action_mask": given}, False)
+    assert str(raised.value).endswith(hint)
+    batch = [given, given] if isinstance(given, tuple) else np.stack([given, given])
+    with pytest.raises(Breach, match=r"takes such masks$|\(2, 7\) or \(2, 2, 4\)$"):
+        MaskReader(MaskSource("info", actions, "auto"), None, "Some-v0").many(
+            None, {"action_mask": batch}, np.zeros(2, bool)
+        )
 
 
 def product() -> MaskForms:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 from gymnasium import Space, spaces
+from msgspec import structs
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
@@ -89,7 +90,10 @@ def mask_source(task: Task, place: str | None, space: Space[Any], actions: Actio
     source = MaskSource(place, actions, _form_of(mask, task.action_mask_form))
     if mask.shape not in (shapes := MaskForms(actions).shapes):
         allowed = " or ".join(map(str, shapes))
-        raise TaskError(f'{task.id}: observation "{MASK}" has shape {mask.shape}, not {allowed}, one for each action')
+        hint = _hint_at_form(actions, np.zeros(mask.shape or ()), ())
+        raise TaskError(
+            f'{task.id}: observation "{MASK}" has shape {mask.shape}, not {allowed}, one for each action{hint}'
+        )
     return source
 
 
@@ -142,7 +146,8 @@ class MaskReader:
         try:
             mask = self._forms.in_a_row(given, leading)
         except ValueError as error:
-            raise Breach(self._source.called, str(error)) from None
+            hint = _hint_at_form(self._source.actions, given, leading)
+            raise Breach(self._source.called, f"{error}{hint}") from None
         return self._forms.padded(self._booleans(mask))
 
     def _booleans(self, mask: np.ndarray) -> np.ndarray:
@@ -156,6 +161,16 @@ class MaskReader:
         is_float = self._forms.in_a_row(given, leading).dtype.kind == "f" and self._source.form == "auto"
         hint = ': if 0 means legal, set task.action_mask_form = "logits"' if is_float else ""
         return f"has no legal action{hint}"
+
+
+def _hint_at_form(actions: ActionSpec, given: Any, leading: tuple[int, ...]) -> str:
+    """What to set for a mask, or a batch of them, that is refused but would do in the other form of actions, or ""."""
+    other = structs.replace(actions, form="product" if actions.form == "branches" else "branches")
+    try:
+        MaskForms(other).in_a_row(given, leading)
+    except ValueError:
+        return ""
+    return f': task.action_form = "{other.form}" takes such masks'
 
 
 def legal_of(mask: np.ndarray, source: MaskSource) -> np.ndarray:

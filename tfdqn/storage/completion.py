@@ -3,8 +3,9 @@
 import msgspec
 
 from tfdqn.config import Config, Stop
+from tfdqn.errors import CheckpointError
 from tfdqn.records import Counters, Summary
-from tfdqn.storage.checkpoints import CheckpointManager
+from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
 
@@ -42,6 +43,28 @@ def finished_summary(run: RunDir, config: Config, *, has_evaluator: bool) -> Sum
     """
     newest = CheckpointManager(run.checkpoints).latest(names=())
     return None if newest is None else finished_before(run, config, newest.counters, has_evaluator=has_evaluator)
+
+
+def last_results(run: RunDir, config: Config, newest: Checkpoint | None) -> Summary | None:
+    """The summary of a finished run; None if there is none, or if the run was trained further since.
+
+    Args:
+      run: the run's directory.
+      config: the run's own, which has the conditions to stop of its last start.
+      newest: `newest_checkpoint`; without one, the run was not trained further.
+    """
+    summary = read_summary(run.summary_file)
+    if summary is None or newest is None:
+        return summary
+    return summary if still_stands(summary, config, newest.counters, has_evaluator=False) else None
+
+
+def newest_checkpoint(run: RunDir) -> Checkpoint | None:
+    """The newest checkpoint, without its arrays; None if there is none that can be read."""
+    try:
+        return CheckpointManager(run.checkpoints).latest(names=())
+    except CheckpointError:
+        return None
 
 
 def overrides_to_go_on(summary: Summary, stop: Stop, counters: Counters) -> list[str]:

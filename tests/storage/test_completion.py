@@ -7,8 +7,8 @@ import pytest
 from tests.support.run_files import a_summary, finish
 from tests.support.tiny_runs import tiny
 from tfdqn.records import Counters, Summary
+from tfdqn.storage.completion import finished_summary, overrides_to_go_on, still_stands
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.training.stopping import finished_summary, overrides_to_go_on, still_stands
 
 ENDED = Counters(env_steps=1_200, train_steps=250, evaluations_without_best=2)
 
