@@ -194,7 +194,7 @@ def test_a_study_of_another_space_or_configuration_is_refused(tmp_path: Path) ->
         Study(StudyFolder(tmp_path), searched(), narrower, Settings(None, "test"))
     assert str(caught.value) == (
         f"{tmp_path} belongs to a study of another space: agent.n_step is "
-        "{low = 1, high = 9, step = 2, log = false} there, {low = 1, high = 5, step = 1, log = false} here; "
+        "{low = 1, high = 9, step = 2} there, {low = 1, high = 5} here; "
         "choose another --study-dir"
     )
     with pytest.raises(StudyError, match=r"another configuration: seed is 1 there, 2 here; choose"):

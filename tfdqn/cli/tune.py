@@ -126,7 +126,9 @@ def _read(config: Path, space: Path, given: list[str], prune_after: int | None) 
     base = _base(config, space, given)
     ranges = load_space(space, base, [each.partition("=")[0].strip() for each in given])
     _refuse_what_cannot_be_searched(base, prune_after)
-    return base, Template(toml.content(config), str(config), given, ranges)
+    template = Template(toml.content(config), str(config), given, ranges)
+    template.require_effects()
+    return base, template
 
 
 def _base(config: Path, space: Path, given: list[str]) -> Config:

@@ -5,8 +5,10 @@
 "learner.batch_size" = { choices = [32, 64, 128] }
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice, product
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -59,8 +61,25 @@ class SearchSpace:
 
         Keys that the trial's kinds don't have are left out, such as `optimizer.momentum` with Adam.
         """
-        kept = {key: value for key, value in values.items() if _is_kind(key) or _may_be_set(key, values)}
+        kept = {key: value for key, value in values.items() if is_kind(key) or _may_be_set(key, values)}
         return [f"{key}={toml.written(value)}" for key, value in kept.items()]
+
+    @property
+    def num_extremes(self) -> int:
+        """How many combinations there are of the ends of all ranges and all choices."""
+        return math.prod(map(len, self._ends))
+
+    def extremes(self, most: int) -> Iterator[dict[str, Any]]:
+        """Yields combinations of the ends of ranges and all choices, `most` and first those with one change alone."""
+        first = [each[0] for each in self._ends]
+        single = ([*first[:i], value, *first[i + 1 :]] for i, each in enumerate(self._ends) for value in each[1:])
+        for values in chain([first], single, islice(product(*self._ends), most)):
+            yield dict(zip(self.dimensions, values, strict=True))
+
+    @property
+    def _ends(self) -> list[tuple[Any, ...]]:
+        dimensions = self.dimensions.values()
+        return [each.values if isinstance(each, Choices) else (each.low, each.high) for each in dimensions]
 
     def to_builtins(self) -> dict[str, Any]:
         """The dimensions in types that JSON has; equal for equal spaces."""
@@ -100,6 +119,25 @@ def is_space(path: Path | str) -> bool:
     return bool(ranges) and all(isinstance(each, Mapping) and any(word in each for word in _WORDS) for each in ranges)
 
 
+def value_at(config: Config, key: str) -> Any:
+    """The value of a key, such as "agent.n_step" or "task.kwargs.size"."""
+    value: Any = config
+    for part in key.split("."):
+        value = value[part] if isinstance(value, Mapping) else getattr(value, part)
+    return value
+
+
+def has_key(config: Config, key: str) -> bool:
+    """Whether the kinds of the configuration have the key; a section's kind itself counts as none."""
+    section, name = key.split(".")[:2]
+    return name in getattr(config, section).__struct_fields__
+
+
+def is_kind(key: str) -> bool:
+    """Whether a key is the kind of a section, such as "agent.kind"."""
+    return key.count(".") == 1 and key.endswith(".kind")
+
+
 class _SpaceReader:
     def __init__(self, origin: str, config: Config):
         self._origin = origin
@@ -110,7 +148,7 @@ class _SpaceReader:
         ranges = dict(_with_whole_keys(values))
         if not ranges:
             self._fail(f"is empty: it names the keys to search, such as {_EXAMPLE}")
-        read = {key: self._dimension(key, ranges[key]) for key in sorted(ranges, key=lambda key: not _is_kind(key))}
+        read = {key: self._dimension(key, ranges[key]) for key in sorted(ranges, key=lambda key: not is_kind(key))}
         return {key: read[key] for key in ranges}
 
     def _dimension(self, key: str, words: Any) -> NumberRange | Choices:
@@ -140,7 +178,7 @@ class _SpaceReader:
         for index, each in enumerate(values):
             if each in values[:index]:
                 self._fail(f"{key}.choices has {shown(choices[index])} twice")
-        if _is_kind(key):
+        if is_kind(key):
             self._kinds[key.removesuffix(".kind")] = values
         return Choices(values)
 
@@ -173,13 +211,13 @@ class _SpaceReader:
         section, *path = key.split(".")
         own_kind = self._own_kinds.get(section, "")
         if not path or not own_kind:
-            return _value_at(read_alone(_nested(key, value), self._origin), key)
+            return value_at(read_alone(_nested(key, value), self._origin), key)
         if path == ["kind"]:
             return _tag(getattr(read_alone(_nested(key, value), self._origin), section))
         possible = self._kinds.get(section, [own_kind])
         having = [kind for kind in possible if path[0] in _keys_of(section, kind)]
         kind, *_ = having or possible
-        return _value_at(read_alone({section: {"kind": kind, **_nested(".".join(path), value)}}, self._origin), key)
+        return value_at(read_alone({section: {"kind": kind, **_nested(".".join(path), value)}}, self._origin), key)
 
     def _float(self, key: str, number: float) -> float:
         try:
@@ -212,13 +250,6 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
     return value
 
 
-def _value_at(config: Config, key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        value = value[part] if isinstance(value, Mapping) else getattr(value, part)
-    return value
-
-
 def _may_be_set(key: str, values: Mapping[str, Any]) -> bool:
     section, path = key.split(".")[:2]
     kind = values.get(f"{section}.kind")
@@ -234,7 +265,3 @@ def _keys_of(section: str, kind: str) -> tuple[str, ...]:
 def _tag(section: Any) -> str:
     """The kind of a section; "" if it has none."""
     return str(section.__struct_config__.tag or "") if isinstance(section, msgspec.Struct) else ""
-
-
-def _is_kind(key: str) -> bool:
-    return key.count(".") == 1 and key.endswith(".kind")

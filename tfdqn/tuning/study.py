@@ -255,4 +255,9 @@ class Study:
 
 
 def _said(values: Mapping[str, Any], key: str) -> str:
-    return toml.written(values[key]) if key in values else "absent"
+    if key not in values:
+        return "absent"
+    value = values[key]
+    if isinstance(value, Mapping):  # a range, without what it has by default
+        value = {word: each for word, each in value.items() if (word, each) not in (("step", 1), ("log", False))}
+    return toml.written(value)

@@ -102,6 +102,6 @@ def refuse_study(path: Path | str) -> None:
     if not folder.identity_file.is_file():
         return
     trials = sorted((folder.path / "trials").glob("[0-9]*"))
-    newest = f", its newest run is {trials[-1]}" if trials else ", it has no trial yet"
+    newest = f": its newest run is {trials[-1]}" if trials else ": it has no trial yet"
     where = f"{newest}; what it has come to is in {folder.page}" if folder.page.exists() else newest
     raise StudyError(f"{path} is a study's folder, not a run{where}")
