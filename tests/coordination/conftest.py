@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.threaded_jobs import FAST, Learner, learner
+from tests.support.threaded_jobs import FAST, PATIENCE_SECONDS, Learner, learner
 from tests.support.tiny_runs import tiny
 from tfdqn.config import Config
 from tfdqn.coordination.heartbeat_files import VARIABLE
@@ -17,6 +17,12 @@ def beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "beats"
     monkeypatch.setenv(VARIABLE, str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def first_answers_are_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has joined has an answer, however slow the machine is."""
+    monkeypatch.setattr("tfdqn.coordination.membership._FIRST_ANSWER_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture

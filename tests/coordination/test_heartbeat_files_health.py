@@ -99,17 +99,19 @@ def test_a_clock_that_is_set_makes_no_live_process_ill_and_no_stopped_one_well(
 def test_clocks_may_differ_by_a_second(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_heartbeat(folder / "actor-1.json", "actor 1", "at work", 1.0)
     now = time.time()
     monkeypatch.setattr("time.time", lambda: now)
+    write_heartbeat(folder / "actor-1.json", "actor 1", "at work", 1.0)
     change_heartbeat(folder / "actor-1.json", "another host's", seconds=0.9)
     assert health(capsys, "--within", "0.5")[0] == 0
 
 
 def test_who_has_ended_is_no_longer_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = "from tfdqn.coordination.heartbeat_files import heartbeat_of_command; import os, time\n"
-    code += "with heartbeat_of_command('serve', print): time.sleep(0.5); os._exit(0)"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=240)
+    code = "from tfdqn.coordination.heartbeat_files import heartbeat_of_command; import os, pathlib, sys\n"
+    code += "with heartbeat_of_command('serve', print):\n"
+    code += "  while not list(pathlib.Path(sys.argv[1]).glob('*.json')): pass\n"
+    code += "  os._exit(0)"
+    subprocess.run([sys.executable, "-c", code, folder], check=True, timeout=240)
     (left,) = folder.glob("*.json")
     assert (heartbeat := read_heartbeat(left)) is not None and heartbeat.name == "serve"
     assert health(capsys)[0] == 1

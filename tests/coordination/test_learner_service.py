@@ -82,7 +82,7 @@ def test_of_many_keys_that_differ_a_few_are_named(there: Learner) -> None:
 @pytest.mark.parametrize("text", ["", "[agent]\nn_step = 0", "no TOML", "[" * 10_000, "seed = 1\nother = 2"])
 def test_a_text_that_is_no_configuration_is_refused(there: Learner, text: str) -> None:
     with closing(Caller(there.address)) as caller, pytest.raises(RefusedError):
-        caller("hello", Hello(process_id=ACTOR, config=text), Welcome, 10)
+        caller("hello", Hello(process_id=ACTOR, config=text), Welcome, 60)
 
 
 def test_the_end_is_heard_by_all_who_live_and_nobody_waits_for_the_dead(
@@ -106,7 +106,7 @@ def test_the_end_is_heard_by_all_who_live_and_nobody_waits_for_the_dead(
 def test_how_the_job_stands_can_be_asked_when_the_learner_knows(there: Learner, config: Config) -> None:
     with closing(membership(there.address, config)) as one:
         with pytest.raises(RefusedError, match="starting"):
-            one.call("inspect", Nothing(), Inspection, 10)
+            one.call("inspect", Nothing(), Inspection, 60)
         inspection = Inspection(
             phase=Phase.TRAINING,
             state="learning",
@@ -120,4 +120,4 @@ def test_how_the_job_stands_can_be_asked_when_the_learner_knows(there: Learner, 
             processes=there.service.roster.status(),
         )
         there.service.inspection = lambda: inspection
-        assert one.call("inspect", Nothing(), Inspection, 10) == inspection
+        assert one.call("inspect", Nothing(), Inspection, 60) == inspection

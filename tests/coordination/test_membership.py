@@ -5,10 +5,12 @@ import socket
 import threading
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
+import msgspec
 import pytest
 
-from tests.support.threaded_jobs import ACTOR, FAST, Learner, free_address, learner, membership, until
+from tests.support.threaded_jobs import ACTOR, FAST, PATIENCE_SECONDS, Learner, free_address, learner, membership, until
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.roles import Role
 from tfdqn.cluster.topology import Topology
@@ -76,6 +78,7 @@ def test_the_jobs_steps_are_those_heard_and_ones_own_since(there: Learner, confi
 
 def test_who_ends_with_the_learner_waits_until_it_is_heard_no_more(there: Learner, config: Config) -> None:
     with closing(membership(there.address, config)) as one:
+        one._reply_seconds = PATIENCE_SECONDS  # no reply of one that lives is late
         one.join()
         waiting = threading.Thread(target=one.wait_while_heard, args=(60.0,), daemon=True)
         waiting.start()
@@ -86,7 +89,11 @@ def test_who_ends_with_the_learner_waits_until_it_is_heard_no_more(there: Learne
         assert not waiting.is_alive()
 
 
-def test_the_last_heartbeat_tells_what_was_counted_to_the_end(there: Learner, config: Config) -> None:
+def test_the_last_heartbeat_tells_what_was_counted_to_the_end(
+    there: Learner, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_REPLY_SECONDS", "_LAST_REPLY_SECONDS"):
+        monkeypatch.setattr(membership_module, name, PATIENCE_SECONDS)
     figures = Figures()
     one = membership(there.address, config)
     one.report_with(figures)
@@ -148,10 +155,18 @@ def test_one_call_joins_the_learner_that_has_taken_its_place(there: Learner, con
 CHECK = "check that learner 0 runs there, that this host reaches it, and that the run has not finished"
 
 
-def test_waiting_for_a_learner_ends_with_patience_or_at_the_users_wish(config: Config) -> None:
-    impatient = tiny(*FAST, "health.patience_seconds=0.3")
-    where, said = free_address(), []
-    with closing(Membership(ACTOR, Topology(learner=where), impatient, said.append)) as one:
+def test_waiting_for_a_learner_ends_with_patience_or_at_the_users_wish(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Patience ends as soon as it has said that it waits: by a clock of the test's."""
+    now, where, said = [100.0], free_address(), list[str]()
+    monkeypatch.setattr(membership_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def say(line: str) -> None:
+        said.append(line)
+        now[0] += config.health.patience_seconds + 1
+
+    with closing(Membership(ACTOR, Topology(learner=where), config, say)) as one:
         with pytest.raises(PeerLostError, match=f"actor 1 gives up; {CHECK}$"):
             one.join()
         assert said == [f"actor 1: waiting for learner 0 at {where}"]
@@ -171,12 +186,12 @@ def test_who_waits_for_a_learner_says_again_where_and_what_to_check(
     assert said == [line, *[f"{line}; {CHECK}"] * 2]
 
 
-def test_a_learner_that_falls_silent_is_given_up_in_the_end() -> None:
-    config = tiny(*FAST, "health.patience_seconds=2")
-    with learner(config, {}) as there, closing(membership(there.address, config)) as one:
+def test_a_learner_that_falls_silent_is_given_up_in_the_end(there: Learner, config: Config) -> None:
+    with closing(membership(there.address, config)) as one:
         one.join()
         assert one.phase() == Phase.TRAINING
         there.service.close()
+        one._settings = msgspec.structs.replace(config.health, patience_seconds=0.5)
 
         def is_given_up() -> bool:
             try:

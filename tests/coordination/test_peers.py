@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.threaded_jobs import free_address
+from tests.support.threaded_jobs import PATIENCE_SECONDS, free_address, until
 from tfdqn.coordination import peers
 from tfdqn.coordination.peers import Peers
 from tfdqn.coordination.rpc import Server
@@ -31,8 +31,10 @@ def mute() -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "_REPLY_SECONDS", 0.5)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who answers does so in time, however slow the machine is."""
+    for name in ("_REPLY_SECONDS", "_POLL_SECONDS"):
+        monkeypatch.setattr(peers, name, PATIENCE_SECONDS)
 
 
 def test_whatever_server_is_there_answers(at: str) -> None:
@@ -41,10 +43,13 @@ def test_whatever_server_is_there_answers(at: str) -> None:
     assert found.silent() == []
 
 
-def test_who_is_stopped_is_silent_though_the_system_takes_its_connections(at: str, mute: str) -> None:
+def test_who_is_stopped_is_silent_though_the_system_takes_its_connections(
+    at: str, mute: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "_REPLY_SECONDS", 0.5)
     ended: list[str] = []
     found = Peers({"worker 1": at, "worker 2": mute}, on_end=ended.append)
-    assert not found.poll()
+    until(lambda: not found.poll() and found._each[0].answers, "an answer of one alone")
     (line,) = found.silent()
     assert line.startswith(f"worker 2 at {mute} has not answered yet, after ")
     assert found.silent(seconds=60) == []
@@ -52,10 +57,9 @@ def test_who_is_stopped_is_silent_though_the_system_takes_its_connections(at: st
 
 
 def test_a_question_that_never_returns_is_no_answer(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "_POLL_SECONDS", 0.1)
     found, stuck = Peers({"worker 1": at}), threading.Event()
-    while not found.poll():
-        pass
+    assert found.poll()
+    monkeypatch.setattr(peers, "_POLL_SECONDS", 0.1)
     monkeypatch.setattr(found._each[0], "_caller", lambda *_: stuck.wait(30))
     assert not found.poll()
     (line,) = found.silent()

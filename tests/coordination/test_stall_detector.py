@@ -86,13 +86,15 @@ def test_who_is_stuck_ends_to_be_started_again_and_says_where_it_was() -> None:
     program = """
 import threading, time
 from tfdqn.coordination.stall_detector import StallDetector
-work = StallDetector()
+work, is_stuck = StallDetector(), threading.Event()
 def watch():
+    is_stuck.wait()
     while True:
         time.sleep(0.01)
         work.check()
         work.end_if_stuck("actor 0", "acting", 0.05)
 def steps_for_ever():
+    is_stuck.set()
     threading.Event().wait()
 work.record_progress()
 threading.Thread(target=watch, daemon=True).start()

@@ -3,7 +3,9 @@
 import errno
 import os
 import signal
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from msgspec.structs import replace
@@ -13,6 +15,12 @@ from tfdqn.cluster.roles import TRAITS, Role
 from tfdqn.config import Health
 from tfdqn.errors import ClusterError
 from tfdqn.launch.supervisor import JobStatus
+
+
+@pytest.fixture
+def looks_are_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as silence is counted: the time between two looks is none where the whole machine pauses."""
+    monkeypatch.setattr("tfdqn.launch.supervised_process._MOST_SECONDS_BETWEEN_LOOKS", 0.25)
 
 
 def test_a_job_runs_until_its_learner_has_done(folder: Path) -> None:
@@ -92,6 +100,7 @@ def test_what_can_t_be_executed_is_named(folder: Path) -> None:
         job.run()
 
 
+@pytest.mark.usefixtures("looks_are_often")
 def test_who_is_stopped_or_dies_leaves_no_child_behind_and_is_started_again(folder: Path) -> None:
     job = Job(folder, health=Health(dead_after_seconds=2.0))
     job.tell("actor-0", "child", "child", "steady")
@@ -131,7 +140,14 @@ def test_who_ends_well_although_the_learner_goes_on_is_missed(folder: Path, monk
 
 
 def test_ctrl_c_stops_all_in_order_and_the_deaf_are_killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    impatient = replace(TRAITS[Role.WORKER], grace_seconds=3)
+    impatient, now = replace(TRAITS[Role.WORKER], grace_seconds=3), [0.0]
+
+    def sleep(seconds: float) -> None:
+        time.sleep(seconds)
+        now[0] += seconds
+
+    # A clock that counts what the supervisor sleeps: a pause of the machine takes nothing of anybody's grace.
+    monkeypatch.setattr("tfdqn.launch.supervisor.time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
     monkeypatch.setitem(TRAITS, Role.WORKER, impatient)
     job = Job(folder, *EVERY)
     job.tell("worker-1", "deaf")
@@ -148,15 +164,17 @@ def test_ctrl_c_stops_all_in_order_and_the_deaf_are_killed(folder: Path, monkeyp
 def test_ctrl_c_while_somebody_waits_to_be_started_again_starts_nobody(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfdqn.launch.supervised_process._PAUSE_SECONDS", 0.25)
+    for name in ("_PAUSE_SECONDS", "_MOST_PAUSE_SECONDS"):
+        monkeypatch.setattr(f"tfdqn.launch.supervised_process.{name}", 600.0)
     job = Job(folder)
     job.tell("learner-0", "unready 3")
-    assert not job.run(lambda: any("again in 1 s" in line for line in job.lines), stop)
+    assert not job.run(lambda: any("it is started again in " in line for line in job.lines), stop)
     assert not job.supervisor.has_saved
-    assert (len(job.pids("learner-0")), job.row("learner-0").state) == (3, "ended")
+    assert (len(job.pids("learner-0")), job.row("learner-0").state) == (1, "ended")
     assert not any(map(exists, job.everybody()))
 
 
+@pytest.mark.usefixtures("looks_are_often")
 def test_silence_is_shown_before_it_is_death_and_a_first_heartbeat_has_longer(folder: Path) -> None:
     job = Job(folder, health=Health(dead_after_seconds=2.0, patience_seconds=6.0))
     job.tell("actor-0", "mute", "steady")

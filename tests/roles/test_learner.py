@@ -27,13 +27,17 @@ DONE = EvaluatorReport(best_return=20.0, is_done=True)
 class End:
     """The end of a job whose training has come to its reason to stop; all but the learner's own part is stood in for.
 
-    What happens, in order, is in `events`.
+    What happens, in order, is in `events`. Time passes only where the learner sleeps.
     """
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, patience_seconds: float = 60.0):
         self.run, self.events, self.said = RunDir(folder), list[str](), list[str]()
         self.roster, self.report = Roster("now", dead_after_seconds=0.3), EvaluatorReport()
         self.polls = 0
+        self.now = 100.0
+        clock = SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep)
+        monkeypatch.setattr(learner, "time", clock)
+        monkeypatch.setattr("tfdqn.coordination.roster.time", clock)
         config = tiny(f"health.patience_seconds={patience_seconds}")
         topology = Topology(learner="localhost:1", replay_server=("localhost:2",), actor=1, evaluator=1)
         self.job = RoleContext(config, topology, LEARNER, folder, self.said.append, self.interrupted)
@@ -54,6 +58,9 @@ class End:
             monkeypatch.setattr(learner, name, stand_in)
         monkeypatch.setattr(finish, "_write_results", self.results)
         monkeypatch.setattr(learner.loops, "learn", lambda *_: self.events.append("learned") or "all was taken")
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
     def note(self, event: str) -> Any:
         return lambda *_: self.events.append(event)

@@ -27,7 +27,7 @@ def test_threads_that_are_quiet_at_the_same_time_leave_the_level_as_it_was() -> 
             second_is_in.wait(0.5)  # it comes only when this one has gone
 
     def second() -> None:
-        first_is_in.wait(10)
+        first_is_in.wait(60)
         with quiet_gymnasium():
             second_is_in.set()
             threads[0].join(0.5)
@@ -36,7 +36,7 @@ def test_threads_that_are_quiet_at_the_same_time_leave_the_level_as_it_was() -> 
     for each in threads:
         each.start()
     for each in threads:
-        each.join(10)
+        each.join(60)
     assert gymnasium.logger.min_level == before
 
 
