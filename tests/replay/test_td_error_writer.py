@@ -94,7 +94,7 @@ def as_sampled(replay: ReverbReplay, counted: int) -> list[tuple[float, float]]:
     """(R, priority) of all that is stored, in order of R."""
     replay._kind.flush()
     client = replay._servers[0].client
-    size = client.server_info(timeout=10)["transitions"].current_size
+    size = client.server_info(timeout=60)["transitions"].current_size
     items = {each.info.key: each for each in client.sample("transitions", 60 * size, emit_timesteps=False)}
     assert size == counted == len(items)
     columns = zip(replay._kind.signature, zip(*(each.data for each in items.values()), strict=True), strict=True)

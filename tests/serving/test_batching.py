@@ -143,15 +143,17 @@ def test_what_nobody_waits_for_is_not_computed() -> None:
 
 
 def test_a_call_that_hangs_is_said_and_at_the_end_all_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfdqn.serving.batching._PATIENCE_SECONDS", 0.2)
-    model = Doubling()
+    model, limits, timeout = Doubling(), list[asyncio.Timeout](), asyncio.timeout
+    monkeypatch.setattr("asyncio.timeout", lambda seconds: (limits.append(limit := timeout(seconds)), limit)[1])
 
     async def work(batcher: Batcher) -> list[Any]:
         first = asyncio.create_task(batcher(model.request([1])))
         await asyncio.to_thread(model.begun.wait, PATIENCE_SECONDS)
         late = asyncio.create_task(batcher(model.request([1])))
+        await asyncio.sleep(0)  # for it to begin
+        for each in limits:
+            each.reschedule(asyncio.get_running_loop().time())
         answers = await asyncio.gather(first, late, return_exceptions=True)
-        monkeypatch.setattr("tfdqn.serving.batching._PATIENCE_SECONDS", PATIENCE_SECONDS)
         others = [asyncio.create_task(batcher(model.request([1]))) for _ in range(2)]
         await asyncio.sleep(0)
         batcher.give_up()

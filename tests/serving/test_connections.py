@@ -3,7 +3,6 @@
 import json
 import select
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,12 +22,12 @@ from tests.support.serving_in_process import (
 )
 from tfdqn.serving import endpoints, payload
 from tfdqn.serving.connections import _TAKING, _WORK, Connection, most_connections
-from tfdqn.serving.options import Options
 from tfdqn.serving.payload import MOST_ROWS, RequestError
 
 ONE = {"instances": [[1, 2, 3, 4]]}
 ANSWER = (200, {"predictions": [{"action": 3, "q": 10.0}]})
 UNTOUCHED_SECONDS = 0.2
+CLIENT, BODY = "tfdqn.serving.connections.CLIENT_SECONDS", "tfdqn.serving.endpoints._BODY_SECONDS"
 HALF_A_HEAD = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\n".encode()
 CHUNKED = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
 HALF_A_BODY = request(b" " * 100)[:-50]
@@ -42,38 +41,18 @@ def server() -> Iterator[InProcess]:
 
 @pytest.fixture
 def strict_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
-    """Its limits are small: six connections, half a second."""
+    """Its limits are small: six connections; and half a second for a client, once a test sets `CLIENT`."""
     for name, value in {
         "connections._MOST_CONNECTIONS": 6,
-        "connections.CLIENT_SECONDS": 0.5,
+        "connections.CLIENT_SECONDS": PATIENCE_SECONDS,
         "connections._CHECK_SECONDS": 0.05,
         "connections._UNTOUCHED_SECONDS": UNTOUCHED_SECONDS,
-        "endpoints._BODY_SECONDS": 0.1,  # well before a connection is ended for its silence
+        "endpoints._BODY_SECONDS": PATIENCE_SECONDS,
         "server._FINISH_SECONDS": 0.5,
     }.items():
         monkeypatch.setattr(f"tfdqn.serving.{name}", value)
     with serving() as found:
         yield found
-
-
-def test_too_many_rows_are_refused_and_many_are_answered_by_several_calls(server: InProcess) -> None:
-    status, found = server.predict(b'{"instances": [%b[0]]}' % (b"[1,2,3,4]," * 10**6))
-    assert status == 413 and "16,384 rows" in found["error"]
-    del server.model.sizes[:]
-    rows = [[index, 0, 0, 1] for index in range(MOST_ROWS)]
-    status, found = server.predict({"instances": rows})
-    assert status == 200
-    assert [each["q"] for each in found["predictions"]] == [index + 1 for index in range(MOST_ROWS)]
-    assert server.model.sizes == [1024] * (MOST_ROWS // 1024)
-    status, found = server.predict({"inputs": rows})
-    assert found["outputs"]["q"] == [index + 1 for index in range(MOST_ROWS)]
-
-
-def test_a_call_has_no_more_rows_than_asked() -> None:
-    with serving(options=Options(most_rows=3)) as small:
-        status, found = small.predict({"instances": [[index, 0, 0, 0] for index in range(10)]})
-        assert status == 200 and [each["q"] for each in found["predictions"]] == list(range(10))
-        assert small.model.sizes == [3, 3, 3, 1]
 
 
 def test_between_the_calls_of_a_large_request_the_others_have_their_turn(server: InProcess) -> None:
@@ -108,10 +87,19 @@ def test_what_is_long_is_read_and_written_outside_the_loop(
     assert threads == [thread, thread]
 
 
-def test_who_does_not_go_on_is_ended(strict_server: InProcess) -> None:
+def test_who_does_not_go_on_with_a_body_is_told(strict_server: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as strict:
+        strict.setattr(BODY, 0.1)
+        slow = [strict_server.connect(text) for text in (HALF_A_BODY, CHUNKED + b"1")]
+        assert [each.recv(12) for each in slow] == [b"HTTP/1.1 408"] * 2
+        strict.setattr(CLIENT, 0.5)
+        assert all(b"HTTP/1.1" not in received(each) for each in slow)
+    assert strict_server.predict(ONE) == ANSWER
+
+
+def test_who_does_not_go_on_is_ended(strict_server: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     refused_body = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{"
-    half_a_chunk = CHUNKED + b"1"
-    silent = [strict_server.connect(text) for text in (b"", HALF_A_HEAD, HALF_A_BODY, half_a_chunk, refused_body)]
+    silent = [strict_server.connect(text) for text in (b"", HALF_A_HEAD, refused_body)]
     byte_by_byte = strict_server.connect(HALF_A_HEAD)
     over = threading.Event()
 
@@ -125,34 +113,49 @@ def test_who_does_not_go_on_is_ended(strict_server: InProcess) -> None:
     thread = threading.Thread(target=trickle)
     thread.start()
     try:
-        answers = [received(each) for each in (*silent, byte_by_byte)]
+        with monkeypatch.context() as strict:
+            strict.setattr(CLIENT, 0.5)
+            answers = [received(each) for each in (*silent, byte_by_byte)]
     finally:
         over.set()
         thread.join()
-    beginnings = [b"", *[b"HTTP/1.1 408"] * 3, b"HTTP/1.1 400", b"HTTP/1.1 408"]
+    beginnings = [b"", b"HTTP/1.1 408", b"HTTP/1.1 400", b"HTTP/1.1 408"]
     assert [each[:12] for each in answers] == beginnings
     assert all(each.count(b"HTTP/1.1") <= 1 for each in answers)
     assert strict_server.predict(ONE) == ANSWER
 
 
-def test_who_waits_for_the_model_is_not_ended(strict_server: InProcess) -> None:
+def test_who_waits_for_the_model_is_not_ended(strict_server: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     with ThreadPoolExecutor(1) as clients:
         strict_server.model.hold()
         waiting = clients.submit(strict_server.predict, ONE)
         assert strict_server.model.begun.wait(PATIENCE_SECONDS)
-        for _ in range(2):
-            assert received(strict_server.connect()) == b""  # ended, for it sent nothing for a client's time
+        with monkeypatch.context() as strict:
+            strict.setattr(CLIENT, 0.5)
+            for _ in range(2):
+                assert received(strict_server.connect()) == b""  # ended, for it sent nothing for a client's time
         strict_server.model.go.set()
         assert waiting.result(PATIENCE_SECONDS) == ANSWER
 
 
-def test_who_does_not_take_the_answer_is_ended(strict_server: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    ended: list[str] = []
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What those connections waited for that were ended for their clients' slowness."""
+    found: list[str] = []
     end = Connection._end
-    monkeypatch.setattr(Connection, "_end", lambda self: (ended.append(self._awaited), end(self)))
+    monkeypatch.setattr(Connection, "_end", lambda self: (found.append(self._awaited), end(self)))
+    return found
+
+
+def test_who_does_not_take_the_answer_is_ended(
+    strict_server: InProcess, monkeypatch: pytest.MonkeyPatch, ended: list[str]
+) -> None:
     whole = request(json.dumps({"instances": [[0, 0, 0, 1]] * MOST_ROWS}).encode())
     with strict_server.connect(whole, receive_bytes=4096) as slow:
-        until(lambda: ended)
+        until(lambda: sum(strict_server.model.sizes) == MOST_ROWS)
+        with monkeypatch.context() as strict:
+            strict.setattr(CLIENT, 0.5)
+            until(lambda: ended)
         assert ended == [_TAKING]
         assert strict_server.predict(ONE) == ANSWER
         found = received(slow)
@@ -160,11 +163,7 @@ def test_who_does_not_take_the_answer_is_ended(strict_server: InProcess, monkeyp
 
 
 @pytest.mark.parametrize("text", [b"", HALF_A_HEAD, HALF_A_BODY])
-def test_connections_that_ask_nothing_make_room(
-    strict_server: InProcess, monkeypatch: pytest.MonkeyPatch, text: bytes
-) -> None:
-    monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", PATIENCE_SECONDS)
-    monkeypatch.setattr("tfdqn.serving.endpoints._BODY_SECONDS", PATIENCE_SECONDS)
+def test_connections_that_ask_nothing_make_room(strict_server: InProcess, text: bytes) -> None:
     idle = [strict_server.connect(text) for _ in range(12)]
     until(lambda: strict_server.predict(ONE) == ANSWER)
     for each in idle:
@@ -174,7 +173,6 @@ def test_connections_that_ask_nothing_make_room(
 def test_where_all_connections_are_at_work_one_more_is_told(
     strict_server: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", PATIENCE_SECONDS)
     made: list[Connection] = []
     begin = Connection.connection_made
     monkeypatch.setattr(
@@ -222,11 +220,14 @@ def test_the_rows_of_a_client_that_has_gone_are_not_computed(server: InProcess) 
     assert 50 not in server.model.sizes
 
 
-def test_requests_behind_an_answer_that_is_not_taken_do_not_keep_the_connection(strict_server: InProcess) -> None:
+def test_requests_behind_an_answer_that_is_not_taken_do_not_keep_the_connection(
+    strict_server: InProcess, monkeypatch: pytest.MonkeyPatch, ended: list[str]
+) -> None:
     whole = request(json.dumps({"instances": [[0, 0, 0, 1]] * MOST_ROWS}).encode())
     with strict_server.connect(whole + request(b"{}") * 3, receive_bytes=4096) as slow:
         until(lambda: sum(strict_server.model.sizes) == MOST_ROWS)
-        time.sleep(2)
+        monkeypatch.setattr(CLIENT, 0.5)
+        until(lambda: ended)
         found = received(slow)
     assert found.startswith(b"HTTP/1.1 200") and not found.endswith(b"}")
 
@@ -276,11 +277,7 @@ def test_a_head_and_what_follows_a_body_have_a_longest_length(server: InProcess,
     assert 2**6 <= pieces < 2**9
 
 
-def test_the_end_is_in_order_whatever_is_unfinished(
-    strict_server: InProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", PATIENCE_SECONDS)
-    monkeypatch.setattr("tfdqn.serving.endpoints._BODY_SECONDS", PATIENCE_SECONDS)
+def test_the_end_is_in_order_whatever_is_unfinished(strict_server: InProcess, caplog: pytest.LogCaptureFixture) -> None:
     unfinished = [strict_server.connect(text) for text in (b"", HALF_A_HEAD, HALF_A_BODY)]
     strict_server.model.hold()
     with ThreadPoolExecutor(2) as clients:

@@ -28,12 +28,13 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def server(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
-    """Its limits are small: six connections, half a second."""
-    for name, value in {"_MOST_CONNECTIONS": 6, "CLIENT_SECONDS": 0.5, "_CHECK_SECONDS": 0.05}.items():
+    """Its limits are small: six connections, which are looked at often."""
+    for name, value in {"_MOST_CONNECTIONS": 6, "_CHECK_SECONDS": 0.05}.items():
         monkeypatch.setattr(f"tfdqn.serving.connections.{name}", value)
     monkeypatch.setattr("tfdqn.serving.connections._UNTOUCHED_SECONDS", 0.2)
     with serving(options=Options(read_access(None, *pair, pytest.fail))) as found:
         yield found
+        monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", 0.5)  # for its end
 
 
 def trusting(certificate: Path) -> ssl.SSLContext:
@@ -109,7 +110,8 @@ def test_a_client_that_ends_tls_ends_the_connection(
     assert not caplog.records
 
 
-def test_silence_before_the_handshake_ends(server: InProcess) -> None:
+def test_silence_before_the_handshake_ends(server: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", 0.5)
     assert received(server.connect()) == b""
     assert received(server.connect(b"\x16\x03\x01\x02")) == b""
 

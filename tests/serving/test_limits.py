@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.serving_in_process import PATIENCE_SECONDS, assert_asks_to_retry, request, serving, until
 from tfdqn.serving.limits import UNCOUNTED_BYTES, MemoryBudget
+from tfdqn.serving.options import Options
 from tfdqn.serving.payload import MOST_ROWS, RequestError
 
 ONE = {"instances": [[1, 2, 3, 4]]}
@@ -51,3 +52,24 @@ def test_what_is_held_is_held_until_the_answer_is_taken(monkeypatch: pytest.Monk
         for each in slow:
             each.close()
         until(lambda: small.predict(body)[0] == 200)
+
+
+def test_too_many_rows_are_refused_and_many_are_answered_by_several_calls() -> None:
+    with serving() as server:
+        status, found = server.predict(b'{"instances": [%b[0]]}' % (b"[1,2,3,4]," * 10**6))
+        assert status == 413 and "16,384 rows" in found["error"]
+        del server.model.sizes[:]
+        rows = [[index, 0, 0, 1] for index in range(MOST_ROWS)]
+        status, found = server.predict({"instances": rows})
+        assert status == 200
+        assert [each["q"] for each in found["predictions"]] == [index + 1 for index in range(MOST_ROWS)]
+        assert server.model.sizes == [1024] * (MOST_ROWS // 1024)
+        status, found = server.predict({"inputs": rows})
+        assert found["outputs"]["q"] == [index + 1 for index in range(MOST_ROWS)]
+
+
+def test_a_call_has_no_more_rows_than_asked() -> None:
+    with serving(options=Options(most_rows=3)) as small:
+        status, found = small.predict({"instances": [[index, 0, 0, 0] for index in range(10)]})
+        assert status == 200 and [each["q"] for each in found["predictions"]] == list(range(10))
+        assert small.model.sizes == [3, 3, 3, 1]

@@ -1,11 +1,9 @@
 """What watches the server learns how it stands, with no key, or with one for the metrics; requests are counted."""
 
-import asyncio
 import http.client
 import json
 import re
 import resource
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,12 +14,11 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.commands import PROJECT
-from tests.support.serving_in_process import PATIENCE_SECONDS, InProcess, received, request, serving
+from tests.support.serving_in_process import PATIENCE_SECONDS, Drain, InProcess, received, request, serving
 from tfdqn.serving.access import read_access
 from tfdqn.serving.monitoring import RequestMetrics
 from tfdqn.serving.options import Options
 
-DRAIN_SECONDS = 77.0
 ONE = {"instances": [[1, 2, 3, 4]]}
 METRICS = "/monitoring/prometheus/metrics"
 PATHS = {"/healthz": "live", "/v2/health/live": "live", "/readyz": "ready", "/v2/health/ready": "ready"}
@@ -121,15 +118,8 @@ def test_every_metric_of_the_page_is_there_and_the_process_is_measured() -> None
 
 
 def test_readiness_goes_first_and_requests_are_answered_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    drained, asyncio_sleep = threading.Event(), asyncio.sleep
-
-    async def sleep(seconds: float) -> None:
-        while seconds == DRAIN_SECONDS and not drained.is_set():
-            await asyncio_sleep(0.01)
-        await asyncio_sleep(seconds % DRAIN_SECONDS)
-
-    monkeypatch.setattr("asyncio.sleep", sleep)
-    with serving(options=Options(drain_seconds=DRAIN_SECONDS)) as server:
+    drain = Drain(monkeypatch)
+    with serving(options=drain.options) as server:
         server.end.set()
         while server.ask("GET", "/readyz") != (503, {"ready": False}):
             assert server.thread.is_alive()
@@ -140,7 +130,7 @@ def test_readiness_goes_first_and_requests_are_answered_until_the_end(monkeypatc
         server.model.hold()
         held = server.connect(request(json.dumps(ONE).encode(), head="Connection: close\r\n"))
         assert server.model.begun.wait(PATIENCE_SECONDS)
-        drained.set()
+        drain.over.set()
         server.model.go.set()
         assert b'"q":10.0' in received(held)
         server.thread.join(PATIENCE_SECONDS)

@@ -1,11 +1,10 @@
 """The paths of the Open Inference Protocol, as KServe asks them."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.serving_in_process import InProcess, serving
+from tests.support.serving_in_process import Drain, InProcess, serving, until
 from tfdqn.serving.access import read_access
 from tfdqn.serving.options import Options
 
@@ -48,14 +47,13 @@ def _assert_it_is_counted(server: InProcess) -> None:
     assert 'tfdqn_requests_total{method="POST",path="/v2/models/{name}/infer",status="200"} 1.0' in text
 
 
-def test_a_model_is_not_ready_when_the_server_is_about_to_end() -> None:
-    with serving(options=Options(drain_seconds=2.0)) as server:
+def test_a_model_is_not_ready_when_the_server_is_about_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    drain = Drain(monkeypatch)
+    with serving(options=drain.options) as server:
         server.end.set()
-        found: Any = None
-        for _ in range(1000):
-            if (found := server.ask("GET", "/v2/models/sum/ready"))[0] == 503:
-                break
-        assert found == (503, {"name": "sum", "ready": False})
+        until(lambda: server.ask("GET", "/v2/models/sum/ready")[0] == 503)
+        assert server.ask("GET", "/v2/models/sum/ready") == (503, {"name": "sum", "ready": False})
+        drain.over.set()
 
 
 def test_its_paths_need_a_key_but_for_health(tmp_path: Path) -> None:

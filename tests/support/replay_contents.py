@@ -29,7 +29,7 @@ def write(replay: ReverbReplay, taken: list[Experience]) -> None:
 def stored(replay: ReverbReplay, server: int = 0) -> list[dict[str, Any]]:
     """Everything in one server's table, each transition once, as it decodes."""
     client = replay._servers[server].client
-    size = client.server_info(timeout=10)["transitions"].current_size
+    size = client.server_info(timeout=60)["transitions"].current_size
     items = list(client.sample("transitions", 40 * size, emit_timesteps=False))
     unique = list({item.info.key: item.data for item in items}.values())
     assert len(unique) == size

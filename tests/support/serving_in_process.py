@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.support.serving_client import ask
 from tfdqn.serving.inputs import Input
@@ -20,6 +21,7 @@ from tfdqn.system.addresses import listen
 from tfdqn.types import Arrays
 
 PATIENCE_SECONDS = 180.0
+_DRAIN_SECONDS = 77.0  # that nothing else sleeps
 PLAIN = Options()
 PREDICT = "/v1/models/sum:predict"
 
@@ -103,6 +105,21 @@ def received(connection: socket.socket) -> bytes:
         except ConnectionResetError:
             pass
         return found
+
+
+class Drain:
+    """A server's time from its end's beginning, in which it takes requests, until `over`: not by a clock."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.options, self.over = Options(drain_seconds=_DRAIN_SECONDS), threading.Event()
+        asyncio_sleep = asyncio.sleep
+
+        async def sleep(seconds: float) -> None:
+            while seconds == _DRAIN_SECONDS and not self.over.is_set():
+                await asyncio_sleep(0.01)
+            await asyncio_sleep(seconds % _DRAIN_SECONDS)
+
+        monkeypatch.setattr("asyncio.sleep", sleep)
 
 
 @contextmanager

@@ -169,4 +169,4 @@ def replay_server(config: Config, task_spec: TaskSpec, address: str) -> Iterator
 
 def stored(client: reverb.Client) -> int:
     """Items that were ever inserted."""
-    return int(client.server_info(timeout=10)[TABLE].rate_limiter_info.insert_stats.completed)
+    return int(client.server_info(timeout=60)[TABLE].rate_limiter_info.insert_stats.completed)

@@ -125,7 +125,7 @@ def test_frames_are_sampled_from_the_servers_in_turn(make: MakeReplay) -> None:
     write(replay, late)
     assert replay.size() >= 50 and 0 in sizes(replay)
     for server in replay._servers:
-        info = server.client.server_info(timeout=10)["transitions"]
+        info = server.client.server_info(timeout=60)["transitions"]
         assert info.rate_limiter_info.min_size_to_sample == 1
     write(replay, taken)
     theirs = [{row["observation/observation"].tobytes() for row in stored(replay, server)} for server in (0, 1)]
