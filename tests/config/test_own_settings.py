@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tfdqn.config import MLP
+from tfdqn.config import MLP, Task
 from tfdqn.config.wording import did_you_mean
 
 MODULE = """
@@ -89,6 +89,7 @@ def test_each_mistake_is_one_line_that_says_what_to_write(tmp_path: Path) -> Non
         ("units", ' (did you mean "memory_units" or "hidden_units"?)'),
         ("noisy_sigm", ' (did you mean "noisy_sigma"?)'),
         ("its", ""),
+        ("hidden_unit", ' (did you mean "hidden_units"?)'),
     ],
 )
 def test_a_key_that_has_the_word_is_suggested_before_one_that_is_spelt_like_it(word: str, meant: str) -> None:
@@ -100,3 +101,8 @@ def test_of_many_keys_that_have_the_word_the_three_most_like_it_are_suggested() 
     assert did_you_mean("env_steps", keys) == (
         ' (did you mean "a_env_steps", "stop_env_steps" or "interval_env_steps"?)'
     )
+
+
+def test_a_key_that_differs_by_a_letter_is_suggested_before_those_that_have_the_word() -> None:
+    meant = ' (did you mean "action_masks", "action_mask_form" or "action_mask_source"?)'
+    assert did_you_mean("action_mask", Task.__struct_fields__) == meant

@@ -112,8 +112,8 @@ def test_a_run_that_was_left_shows_what_it_left(run: RunDir, capsys: pytest.Capt
     heartbeat = {"name": "actor 1", "pid": 7, "state": "acting", "steps_per_second": 9.0}
     (run.heartbeats / "actor-1.json").write_bytes(msgspec.json.encode({**heartbeat, "seconds": 0.0}))
     lines = shown(capsys, str(run.path))
-    assert lines[0] == f"status no learner answers at {learner(run)}"
-    assert lines[1].startswith("evaluations 2: ")
+    assert lines[0] == f"status the job is not running here: no learner answers at {learner(run)}; to resume:"
+    assert lines[1].split()[-2:] == ["--run-dir", str(run.path)] and lines[2].startswith("evaluations 2: ")
     assert lines[-1].startswith("actor 1 acting 7 ")
     assert lines[-1].endswith(" ago")
 
@@ -225,7 +225,8 @@ def test_a_learner_that_starts_and_does_not_listen_yet_says_so(run: RunDir, caps
         assert shown(capsys, str(run.path))[0].startswith(nobody)
     left = msgspec.json.decode((run.heartbeats / "learner-0.json").read_bytes()) | {"state": STARTING, "clock": ""}
     (run.heartbeats / "learner-0.json").write_bytes(msgspec.json.encode(left | {"seconds": 0.0}))
-    assert shown(capsys, str(run.path))[0] == nobody
+    not_here = nobody.replace("status", "status the job is not running here:")
+    assert shown(capsys, str(run.path))[0] == f"{not_here}; to resume:"
 
 
 def test_what_is_no_job_is_one_line(

@@ -89,3 +89,17 @@ def test_keys_that_its_space_does_not_declare_are_warned_of_but_for_a_mask(caplo
     for _ in range(2):
         Contract(space, spec, 2).reset((given | {"time": [1, 2]}, {}))
     assert caplog.messages == ["Own-v0: the observation has time, which its space doesn't declare: left out"]
+
+
+def test_masks_that_are_not_used_are_warned_of_once(caplog, monkeypatch):
+    monkeypatch.setattr(contract, "_warned_of_masks", set())
+    spec = TaskSpec(id="Own-v0", observation=observation_specs(FLOATS), actions=discrete(2), action_masks=True)
+    given = ([FOUR, FOUR], {"action_mask": np.ones((2, 2), np.int8)})
+    Contract(FLOATS, spec, 2).reset(given)
+    assert not caplog.records
+    spec = TaskSpec(id="Own-v0", observation=observation_specs(FLOATS), actions=discrete(2))
+    Contract(FLOATS, spec, 2).reset((given[0], {}))
+    assert not caplog.records
+    for _ in range(2):
+        Contract(FLOATS, spec, 2).reset(given)
+    assert caplog.messages == ['Own-v0 gives info["action_mask"], which task.action_masks = true would make use of']

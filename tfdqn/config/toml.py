@@ -58,7 +58,9 @@ def content(path: Path | str) -> bytes:
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path}: is a directory, not a configuration file") from None
+        own = Path(path) / "config.toml"
+        hint = f": a run's configuration is {own}" if own.is_file() else ""
+        raise ConfigError(f"{path}: is a directory, not a configuration file{hint}") from None
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
 

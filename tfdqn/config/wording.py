@@ -11,6 +11,7 @@ from msgspec import inspect
 
 # The largest count that is exact in a double. A message mentions this bound only for a value above it.
 LARGEST_COUNT = 2**53
+_NEARLY_EQUAL = 0.92  # a ratio of difflib: one letter more or less in six
 MOST_MEANT = 3  # suggestions in one message
 
 
@@ -35,12 +36,12 @@ def either(values: Sequence[object]) -> str:
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """What may have been meant by a word, as in ' (did you mean "dqn"?)'; "" if nothing.
 
-    It is the candidates that have the word among theirs, as "hidden_units" has "units", at most the three most like it;
-    else the one most like it.
+    It is the candidate that differs by a letter or so and those that have the word among theirs, as "hidden_units" has
+    "units", at most the three most like it; else the one most like it.
     """
     among = list(candidates)
-    having = [each for each in among if f"_{word}_" in f"_{each}_"]
     like = difflib.get_close_matches
+    having = [each for each in among if f"_{word}_" in f"_{each}_" or like(word, [each], cutoff=_NEARLY_EQUAL)]
     near = like(word, having, n=MOST_MEANT, cutoff=0) or like(word, among, n=1)
     return f" (did you mean {either(near)}?)" if near else ""
 

@@ -133,18 +133,18 @@ class Inspector:
         if inspection is None and (trainer := self._trainer()) is not None:
             problem = f"`tfdqn train` is training it: {trainer}"
         elif inspection is None and self._run is not None and run is not None:
+            health = recorded(self._run).config.health
+            alive = tuple(each for each in run.heartbeats if _is_alive(each, health))
             if self._topology is None:
                 problem = _without_job(self._run, run)
             elif run.reason and not _is_held(self._run):
                 problem = f"finished: {run.reason}"
-                health = recorded(self._run).config.health
-                alive = (each for each in run.heartbeats if _is_alive(each, health))
-                run = msgspec.structs.replace(run, heartbeats=tuple(alive))
-            elif _is_starting(run, recorded(self._run).config.health):
+                run = msgspec.structs.replace(run, heartbeats=alive)
+            elif any(each.name == str(LEARNER) and each.state == STARTING for each in alive):
                 problem = "the learner is starting"
             elif (supervisor := holder_of(self._run.supervisor_lock_file)) is not None:
                 problem = f"{problem}; the job is run by {supervisor}"
-            elif not run.heartbeats:
+            elif not (alive or _is_held(self._run)):
                 problem = f"the job is not running here: {problem}{_resumption(self._run, run, self._topology)}"
         return Report(
             learner="" if self._caller is None else self._caller.address,
@@ -192,12 +192,6 @@ class Inspector:
             if self._caller is not None:
                 self._caller.close()
             self._caller = Caller(self._topology.learner)
-
-
-def _is_starting(report: RunReport, health: Health) -> bool:
-    """Whether the learner of a job on this host gives heartbeats, but does not listen yet."""
-    starting = (each for each in report.heartbeats if each.name == str(LEARNER) and each.state == STARTING)
-    return any(_is_alive(each, health) for each in starting)
 
 
 def _is_alive(heartbeat: HeartbeatRecord, health: Health) -> bool:

@@ -21,7 +21,9 @@ log = logging.getLogger(__name__)
 
 # The key in `info` by which `CheckedEnv` names keys of its observation that are dropped.
 UNDECLARED = "tfdqn.undeclared"
-_warned: set[str] = set()  # tasks of whose undeclared keys this process has warned, however often they are made
+# Tasks of whose undeclared keys, or unused masks, this process has warned, however often they are made.
+_warned: set[str] = set()
+_warned_of_masks: set[str] = set()
 
 
 class _Part(NamedTuple):
@@ -58,6 +60,7 @@ class Contract:
         try:
             raw, info = unpacked("reset", answer, ("observation", "info"))
             self._warn_of_undeclared(raw, info)
+            self._warn_of_masks(info)
             return self._observation(raw, 0), info
         except Breach as breach:
             raise breach.error(self._task_id, 0) from None
@@ -96,6 +99,12 @@ class Contract:
         if keys and self._task_id not in _warned:
             _warned.add(self._task_id)
             log.warning("%s: the observation has %s, which its space doesn't declare: left out", self._task_id, keys)
+
+    def _warn_of_masks(self, info: Mapping[str, Any]) -> None:
+        """Warns once of masks that are given and not used."""
+        if MASK in info and not self._has_masks and self._task_id not in _warned_of_masks:
+            _warned_of_masks.add(self._task_id)
+            log.warning('%s gives info["%s"], which task.action_masks = true would make use of', self._task_id, MASK)
 
     def _observation(self, raw: Any, step: int) -> Observation:
         flat = {}

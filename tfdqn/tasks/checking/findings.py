@@ -51,7 +51,7 @@ def of_play(alone: Play, together: Play, info: frozenset[str]) -> list[Finding]:
     rewards = f"from {lowest} to {highest}" if lowest != highest else f"always {lowest}"
     masks = "those of the masks" if alone.spec.action_masks else "always all of them (task.action_masks is false)"
     return [
-        Finding("values", "yes", f"finite, and of the spaces' shapes and types, in all {steps:,} steps"),
+        Finding("values", "yes", f"finite, and of the spaces' shapes, in all {steps:,} steps"),
         Finding("rewards", "yes", rewards),
         *_of_episodes(alone, together),
         Finding("legal actions", "yes", masks),
