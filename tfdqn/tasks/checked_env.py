@@ -9,9 +9,9 @@ from gymnasium import Space, spaces
 
 from tfdqn.errors import TaskError
 from tfdqn.tasks.adapters.learning_signal import LIVES
-from tfdqn.tasks.adapters.legal_actions import MaskReader, MaskSource, without_masks
+from tfdqn.tasks.adapters.legal_actions import MASK, MaskReader, MaskSource, without_masks
 from tfdqn.tasks.array_contract import ArrayContract, Breach, called, shown
-from tfdqn.tasks.contract import STEP, UNDECLARED, unpacked
+from tfdqn.tasks.contract import STEP, UNDECLARED, UNUSED_MASK, unpacked
 from tfdqn.tasks.observations import flat_name, observation_specs, undeclared_keys
 
 _FLOATS, _BOOLEANS = (float, np.float64, np.float32), (bool, np.bool_)
@@ -22,8 +22,8 @@ class CheckedEnv(gymnasium.Wrapper):
 
     The arrays are copies because an environment may reuse one array for all steps, while gymnasium keeps what it was
     given: in the frames of a stack, and until all environments of a batch have been stepped. Of `info` only the mask
-    and the lives are passed on, if they are asked for; after a reset with a seed also the
-    names of what the observation has beside its space.
+    and the lives are passed on, if they are asked for; after a reset with a seed also the names of what the observation
+    has beside its space, and whether there is a mask that is not asked for.
 
     Args:
       env: one environment, its observations not stacked.
@@ -60,6 +60,8 @@ class CheckedEnv(gymnasium.Wrapper):
             passed = self._passed_on(observation, info, False) if self._passes_on else {}
             if self._steps == 0 and (undeclared := undeclared_keys(self.env.observation_space, observation)):
                 passed[UNDECLARED] = ", ".join(undeclared)
+            if self._steps == 0 and self._mask is None and MASK in info:
+                passed[UNUSED_MASK] = True
             return read, passed
         except Breach as breach:
             raise breach.error(self._task_id, self._steps, self._index) from None

@@ -19,8 +19,9 @@ from tfdqn.types import Observation
 
 log = logging.getLogger(__name__)
 
-# The key in `info` by which `CheckedEnv` names keys of its observation that are dropped.
+# The keys in `info` by which `CheckedEnv` names keys of its observation that are dropped, and tells of unused masks.
 UNDECLARED = "tfdqn.undeclared"
+UNUSED_MASK = "tfdqn.unused_mask"
 # Tasks of whose undeclared keys, or unused masks, this process has warned, however often they are made.
 _warned: set[str] = set()
 _warned_of_masks: set[str] = set()
@@ -102,7 +103,8 @@ class Contract:
 
     def _warn_of_masks(self, info: Mapping[str, Any]) -> None:
         """Warns once of masks that are given and not used."""
-        if MASK in info and not self._has_masks and self._task_id not in _warned_of_masks:
+        is_unused = UNUSED_MASK in info or (MASK in info and not self._has_masks)
+        if is_unused and self._task_id not in _warned_of_masks:
             _warned_of_masks.add(self._task_id)
             log.warning('%s gives info["%s"], which task.action_masks = true would make use of', self._task_id, MASK)
 
