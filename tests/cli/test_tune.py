@@ -155,6 +155,14 @@ def test_a_folder_of_another_search_is_refused(capsys: pytest.CaptureFixture[str
     )
 
 
+def test_an_argument_that_the_task_does_not_take_is_refused_before_any_trial(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("space.toml").write_text("[task.kwargs]\nsutton_barto = { choices = [3, 4] }")
+    assert "sutton_barto" in failure(capsys, "small.toml space.toml")
+    assert not Path("runs").exists()
+
+
 def test_inspect_says_that_it_is_a_study_and_where_to_look(capsys: pytest.CaptureFixture[str]) -> None:
     assert tune("small.toml space.toml --trials 2 --fresh-seeds 0") == 0
     capsys.readouterr()

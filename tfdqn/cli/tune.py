@@ -165,6 +165,8 @@ def _search(
         from tfdqn.tuning.trial_runs import search, write_best
 
         require_trainable_runs(base)
+        if (first := template.first()) is not None and first.task != base.task:
+            require_trainable_runs(first)
         study = Study(folder, base, template.space, settings)
         visible_gpus()  # may take seconds; later calls are answered at once
     with TrialsView(trials) as view:

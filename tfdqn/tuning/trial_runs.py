@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from tfdqn.config import Config, toml
@@ -34,6 +35,14 @@ class Template(NamedTuple):
     def filled(self, values: Mapping[str, Any]) -> Config:
         """The configuration of a trial, without values that have no effect given the others. Raises ConfigError."""
         return self._filled(values, {})
+
+    def first(self) -> Config | None:
+        """The configuration with the first of the extreme values; None if these contradict one another."""
+        (values,) = islice(self.space.extremes(0), 1)
+        try:
+            return self.filled(values)
+        except ConfigError:
+            return None
 
     def require_effects(self) -> None:
         """Raises ConfigError if a searched key has no effect, whatever the values of the others.
