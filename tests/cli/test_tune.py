@@ -163,6 +163,17 @@ def test_an_argument_that_the_task_does_not_take_is_refused_before_any_trial(
     assert not Path("runs").exists()
 
 
+def test_a_key_without_effect_is_refused_in_a_new_study_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    useless = f"{SPACE}\n'network.memory_units' = {{ low = 10, high = 20 }}"
+    Path("space.toml").write_text(useless)
+    assert "network.memory_units has no effect in any trial" in failure(capsys, "small.toml space.toml")
+    assert not Path("runs").exists()
+    with pytest.MonkeyPatch.context() as as_before:
+        as_before.setattr("tfdqn.tuning.search_space.SearchSpace.refuse_keys_without_effect", lambda *_: None)
+        assert tune("small.toml space.toml --trials 1 --fresh-seeds 0") == 0
+    assert tune("small.toml space.toml --trials 2 --fresh-seeds 0") == 0
+
+
 def test_inspect_says_that_it_is_a_study_and_where_to_look(capsys: pytest.CaptureFixture[str]) -> None:
     assert tune("small.toml space.toml --trials 2 --fresh-seeds 0") == 0
     capsys.readouterr()

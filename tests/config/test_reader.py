@@ -1,6 +1,7 @@
 """Configurations at random: whatever is valid is read back, whatever is not is one clear line."""
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -100,3 +101,11 @@ def test_a_key_that_several_sections_have_is_suggested_in_each() -> None:
     meant = r'\(did you mean "checkpoint\.interval_seconds" or "logging\.interval_seconds"\?\); '
     with pytest.raises(ConfigError, match=rf"^a\.toml: interval_seconds is not a key {meant}"):
         from_mapping({"interval_seconds": 3}, [], "a.toml")
+
+
+def test_a_directory_is_told_from_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a directory, not a configuration file$"):
+        load(tmp_path)
+    (tmp_path / "config.toml").touch()
+    with pytest.raises(ConfigError, match=r"a configuration file; a run's is its config\.toml$"):
+        load(tmp_path)

@@ -176,14 +176,6 @@ def test_bad_input_is_named_with_its_value_and_what_is_allowed(
     assert problem(values, *overrides) == line
 
 
-def test_a_directory_is_told_from_a_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"is a directory, not a configuration file$"):
-        load(tmp_path)
-    (tmp_path / "config.toml").touch()
-    with pytest.raises(ConfigError, match=rf"configuration file: a run's configuration is {tmp_path}/config\.toml$"):
-        load(tmp_path)
-
-
 def test_broken_toml_is_located_by_line_and_column(tmp_path: Path) -> None:
     file = tmp_path / "broken.toml"
     file.write_text("seed = 1\n[agent\n")

@@ -116,7 +116,7 @@ def test_named_observations_several_actions_and_masks_are_trained_on_and_asked(
     for line in commands.splitlines():
         run(folder, line)
     run_dir = folder / "runs" / "chargers-seed1"
-    assert json.loads((run_dir / "summary.json").read_text())["final"]["mean_return"] > -2.4  # at random -2.9
+    assert json.loads((run_dir / "summary.json").read_text())["final"]["mean_return"] > -2.4  # at random -2.8
     asked: dict[str, Any] = {}
     with contextlib.chdir(folder), monkeypatch.context() as patch:
         patch.syspath_prepend(folder)

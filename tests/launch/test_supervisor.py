@@ -18,8 +18,8 @@ from tfdqn.launch.supervisor import JobStatus
 
 
 @pytest.fixture
-def looks_are_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As far as silence is counted: the time between two looks is none where the whole machine pauses."""
+def looks_count_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look counts a quarter of a second of silence at most: a pause of the whole machine is not death."""
     monkeypatch.setattr("tfdqn.launch.supervised_process._MOST_SECONDS_BETWEEN_LOOKS", 0.25)
 
 
@@ -100,7 +100,7 @@ def test_what_can_t_be_executed_is_named(folder: Path) -> None:
         job.run()
 
 
-@pytest.mark.usefixtures("looks_are_often")
+@pytest.mark.usefixtures("looks_count_little")
 def test_who_is_stopped_or_dies_leaves_no_child_behind_and_is_started_again(folder: Path) -> None:
     job = Job(folder, health=Health(dead_after_seconds=2.0))
     job.tell("actor-0", "child", "child", "steady")
@@ -140,7 +140,7 @@ def test_who_ends_well_although_the_learner_goes_on_is_missed(folder: Path, monk
 
 
 def test_ctrl_c_stops_all_in_order_and_the_deaf_are_killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    impatient, now = replace(TRAITS[Role.WORKER], grace_seconds=3), [0.0]
+    impatient, now = replace(TRAITS[Role.WORKER], grace_seconds=3), [time.monotonic()]
 
     def sleep(seconds: float) -> None:
         time.sleep(seconds)
@@ -174,7 +174,7 @@ def test_ctrl_c_while_somebody_waits_to_be_started_again_starts_nobody(
     assert not any(map(exists, job.everybody()))
 
 
-@pytest.mark.usefixtures("looks_are_often")
+@pytest.mark.usefixtures("looks_count_little")
 def test_silence_is_shown_before_it_is_death_and_a_first_heartbeat_has_longer(folder: Path) -> None:
     job = Job(folder, health=Health(dead_after_seconds=2.0, patience_seconds=6.0))
     job.tell("actor-0", "mute", "steady")

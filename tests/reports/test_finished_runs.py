@@ -15,7 +15,9 @@ from tests.support.reported_runs import reported_run, seeds
 from tests.support.run_files import finish
 from tfdqn.config.toml import dump, from_mapping
 from tfdqn.errors import RunDirError
+from tfdqn.records import Counters
 from tfdqn.reports.finished_runs import read_runs
+from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 
 
@@ -43,6 +45,10 @@ def test_a_run_that_stands_as_it_has_finished_is_taken_also_by_its_checkpoint(tm
     finish(reported_run(tmp_path / "run", overrides=["stop.env_steps=20_000"]), 20.0, env_steps=20_000)
     (run,) = read_runs([tmp_path / "run"])
     assert run.score == 20.0
+    older = Counters(env_steps=9_000, train_steps=30)  # what is left if the newest checkpoint is damaged
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    CheckpointManager(tmp_path / "run" / "checkpoints").save(older, {}, lambda folder: None)
+    assert read_runs([tmp_path / "run"])[0].score == 20.0
 
 
 def unfinished(run: Path) -> None:
@@ -105,7 +111,7 @@ def final_nan(run: Path) -> None:
     ("break_it", "said"),
     [
         (unfinished, "run has not finished: a report needs finished runs"),
-        (trained_further, "run has not finished: a report needs finished runs"),
+        (trained_further, "run was started again after it had finished, and has not finished since"),
         (another_version, "summary.json is damaged, or another version of tfdqn has written it"),
         (final_nan, "summary.json has a number that is not finite: final.mean_return$"),
         (unknown_key, "config.toml: .*mood"),

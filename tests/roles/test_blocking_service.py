@@ -125,7 +125,7 @@ def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(
 def test_a_learner_whose_updates_hang_is_started_again(context: RoleContext, monkeypatch: pytest.MonkeyPatch) -> None:
     ends: list[str] = []
     monkeypatch.setattr(stall_detector, "_end", ends.append)
-    monkeypatch.setattr(stall_detector, "_MOST_SECONDS_BETWEEN_CHECKS", 0.25)  # where the whole machine pauses
+    monkeypatch.setattr(stall_detector, "_MOST_SECONDS_BETWEEN_CHECKS", 0.25)  # a pause of the machine is no hang
     service = SimpleNamespace(roster=SimpleNamespace(unheard=lambda _: []))
     hasty = context._replace(process_id=LEARNER, config=tiny("health.stuck_after_seconds=1"))
     with LearnerWatchdog(hasty, service) as watched:  # type: ignore[arg-type]

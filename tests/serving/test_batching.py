@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tfdqn.serving import batching
 from tfdqn.serving.batching import Batcher
 from tfdqn.serving.inputs import Input
 from tfdqn.serving.model import Signature
@@ -144,13 +145,20 @@ def test_what_nobody_waits_for_is_not_computed() -> None:
 
 def test_a_call_that_hangs_is_said_and_at_the_end_all_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     model, limits, timeout = Doubling(), list[asyncio.Timeout](), asyncio.timeout
-    monkeypatch.setattr("asyncio.timeout", lambda seconds: (limits.append(limit := timeout(seconds)), limit)[1])
+
+    def limited(seconds: float) -> asyncio.Timeout:
+        assert seconds == batching._PATIENCE_SECONDS
+        limits.append(timeout(seconds))
+        return limits[-1]
+
+    monkeypatch.setattr("asyncio.timeout", limited)
 
     async def work(batcher: Batcher) -> list[Any]:
         first = asyncio.create_task(batcher(model.request([1])))
         await asyncio.to_thread(model.begun.wait, PATIENCE_SECONDS)
         late = asyncio.create_task(batcher(model.request([1])))
         await asyncio.sleep(0)  # for it to begin
+        assert len(limits) == 2
         for each in limits:
             each.reschedule(asyncio.get_running_loop().time())
         answers = await asyncio.gather(first, late, return_exceptions=True)

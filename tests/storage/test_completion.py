@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from msgspec import structs
 
 from tests.support.run_files import a_summary, finish
 from tests.support.tiny_runs import tiny
 from tfdqn.records import Counters, Summary
-from tfdqn.storage.completion import finished_summary, overrides_to_go_on, still_stands
+from tfdqn.storage.checkpoints import CheckpointManager
+from tfdqn.storage.completion import finished_summary, last_results, newest_checkpoint, overrides_to_go_on, still_stands
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import write_summary
 
 ENDED = Counters(env_steps=1_200, train_steps=250, evaluations_without_best=2)
 
@@ -69,3 +73,37 @@ def test_to_ask_whether_a_run_has_finished_leaves_it_its_configuration(tmp_path:
         finish(run.path, 9.5)
         assert finished_summary(run, other, has_evaluator=True) is not None
     assert run.config() == other
+
+
+@pytest.mark.parametrize(
+    ("train_steps", "overrides", "is_believed"),
+    [
+        (250, (), True),
+        (260, (), False),
+        (240, (), False),
+        (250, ("stop.env_steps=1_600",), False),
+        (250, ("evaluation.final_episodes=6",), True),
+        (None, ("stop.env_steps=1_600",), True),
+    ],
+    ids=["as it ended", "updated since", "updates were lost", "to go on", "other episodes", "no checkpoint"],
+)
+def test_what_a_run_has_come_to(
+    tmp_path: Path, train_steps: int | None, overrides: tuple[str, ...], is_believed: bool
+) -> None:
+    run = RunDir(tmp_path)
+    write_summary(run.summary_file, a_summary())
+    if train_steps is not None:
+        counters = structs.replace(ENDED, train_steps=train_steps)
+        CheckpointManager(run.checkpoints).save(counters, {"learner": {"a": np.zeros(1)}}, lambda folder: None)
+    found = last_results(run, tiny(*overrides), newest_checkpoint(run))
+    assert (found is not None) == is_believed
+    assert last_results(RunDir(tmp_path / "nowhere"), tiny(), None) is None
+
+
+def test_damaged_checkpoints_are_none(tmp_path: Path) -> None:
+    finish(tmp_path, 9.5)
+    run = RunDir(tmp_path)
+    assert newest_checkpoint(run) is not None
+    for manifest in run.checkpoints.glob("*/*.json"):
+        manifest.write_text("{")
+    assert newest_checkpoint(run) is None

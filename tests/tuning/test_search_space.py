@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import PROJECT
 from tfdqn.config import MLP, Adam, Config, SmallCNN
 from tfdqn.config.toml import from_mapping, load
 from tfdqn.errors import ConfigError
@@ -180,3 +181,37 @@ def test_the_shipped_spaces_suit_their_configurations() -> None:
     assert spaces
     for file in spaces:
         assert load_space(file, load(CONFIGS / file.name)).dimensions
+
+
+PQN = load(PROJECT / "configs" / "algorithms" / "pqn.toml")
+USELESS: dict[str, NumberRange | Choices] = {
+    "optimizer.learning_rate": NumberRange(1e-4, 1e-2),
+    "network.memory_units": NumberRange(10, 20),
+}
+
+
+def test_a_key_without_effect_in_any_trial_is_refused() -> None:
+    space = SearchSpace("space.toml", USELESS)
+    with pytest.raises(ConfigError) as raised:
+        space.refuse_keys_without_effect(Config())
+    why = 'it needs network.memory = "lstm" or "gru"'
+    assert str(raised.value) == f"space.toml: network.memory_units has no effect in any trial: {why}"
+    space.refuse_keys_without_effect(Config(network=MLP(memory="gru")))
+    with pytest.raises(ConfigError, match=r"learner\.updates_per_call has no effect in any trial: a call makes all"):
+        SearchSpace("", {"learner.updates_per_call": NumberRange(1, 9)}).refuse_keys_without_effect(PQN)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"network.memory": Choices(("none", "lstm"))}, {"network.kind": Choices(("mlp", "small_cnn"))}],
+    ids=["its key is searched", "its kind is searched"],
+)
+def test_a_key_that_other_searched_keys_may_give_an_effect_is_searched(other: dict[str, Choices]) -> None:
+    SearchSpace("", USELESS | other).refuse_keys_without_effect(Config())
+
+
+def test_a_key_of_a_section_that_nothing_reads_needs_its_kind() -> None:
+    priorities = {"replay.capacity": NumberRange(1_000, 9_000)}
+    with pytest.raises(ConfigError, match=r"^: replay\.capacity has no effect in any trial: "):
+        SearchSpace("", priorities).refuse_keys_without_effect(PQN)
+    SearchSpace("", priorities | {"agent.kind": Choices(("dqn", "pqn"))}).refuse_keys_without_effect(PQN)

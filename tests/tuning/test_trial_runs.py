@@ -233,34 +233,3 @@ def test_trials_of_a_killed_process_go_on_in_one_that_waits_for_them(tmp_path: P
     assert other.wait(timeout=PATIENCE_SECONDS) == -9
     assert [each.state for each in study.trials()] == [TrialState.COMPLETE] * 2
     assert [begun(tmp_path, number) for number in range(2)] == [[1, 2]] * 2
-
-
-def template(dimensions: dict[str, NumberRange | Choices], *overrides: str) -> Template:
-    space = SearchSpace("space.toml", dimensions)
-    return Template(toml.dump(searched()).encode(), "small.toml", overrides, space)
-
-
-def test_a_key_without_effect_in_any_trial_is_refused() -> None:
-    useless = {"optimizer.learning_rate": NumberRange(1e-4, 1e-2), "network.memory_units": NumberRange(10, 20)}
-    why = r'^space.toml: network.memory_units has no effect in any trial: .* needs network.memory = "lstm" or "gru"'
-    with pytest.raises(ConfigError, match=why):
-        template(useless).require_effects()
-    with_memory = useless | {"network.memory": Choices(("none", "lstm"))}
-    template(with_memory, "replay.item=sequences").require_effects()
-    template(with_memory).require_effects()  # memories are refused here, each in its trial
-    template({"network.memory_units": NumberRange(10, 20)}, "network.memory=gru", "replay.item=sequences")
-    by_default = {"network.memory_units": Choices((searched().network.memory_units, 20))}
-    with pytest.raises(ConfigError, match="no effect"):
-        template(by_default).require_effects()
-
-
-def test_keys_of_some_kinds_alone_have_an_effect() -> None:
-    kinds = {"optimizer.momentum": NumberRange(0.0, 0.9), "optimizer.kind": Choices(("adam", "rmsprop"))}
-    template(kinds).require_effects()
-    template(dict(reversed(kinds.items()))).require_effects()
-
-
-def test_a_space_of_too_many_combinations_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfdqn.tuning.trial_runs._MOST_COMBINATIONS", 3)
-    useless = {"optimizer.learning_rate": NumberRange(1e-4, 1e-2), "network.memory_units": NumberRange(10, 20)}
-    template(useless).require_effects()

@@ -108,13 +108,15 @@ def tune(
     again = own_command(["tune", *arguments])
 
     def read() -> "tuple[Config, Template]":
-        return _read(config, space, given, prune_after)
+        return _read(config, space, given, prune_after, is_new=not folder.identity_file.exists())
 
     with storage_failures_are_one_line(folder.path):
         _search(read, folder, Settings(storage, study_name, pruner, prune_after), trials, jobs, fresh_seeds, again)
 
 
-def _read(config: Path, space: Path, given: list[str], prune_after: int | None) -> "tuple[Config, Template]":
+def _read(
+    config: Path, space: Path, given: list[str], prune_after: int | None, is_new: bool
+) -> "tuple[Config, Template]":
     """Returns the configuration that all trials start from, and what makes their own of it. Raises ConfigError.
 
     Imports nothing slow, unless the configuration names a module that does.
@@ -126,9 +128,9 @@ def _read(config: Path, space: Path, given: list[str], prune_after: int | None) 
     base = _base(config, space, given)
     ranges = load_space(space, base, [each.partition("=")[0].strip() for each in given])
     _refuse_what_cannot_be_searched(base, prune_after)
-    template = Template(toml.content(config), str(config), given, ranges)
-    template.require_effects()
-    return base, template
+    if is_new:  # a study of before may go on
+        ranges.refuse_keys_without_effect(base)
+    return base, Template(toml.content(config), str(config), given, ranges)
 
 
 def _base(config: Path, space: Path, given: list[str]) -> Config:

@@ -65,12 +65,22 @@ def unused_keys(config: Config) -> Iterator[UnusedKey]:
             default = key.default if key.default_factory is NODEFAULT else key.default_factory()
             if default is NODEFAULT or getattr(values, key.name) == default:
                 continue
-            lacking = (each for each in (*needs_of(section.type), *needs_of(key.type)) if not each.holds(config))
-            if needs := next(lacking, None):
+            if needs := next(_lacking(config, section.type, key.type), None):
                 path = f"{section.name}.{key.name}"
                 yield UnusedKey(
                     section.name, key.name, default, needs, with_values(config, _line_of_unused(config, path, needs))
                 )
+
+
+def lacking_needs(config: Config, section: str, key: str) -> Iterator[Needs]:
+    """Yields what a key of `config` would need besides to be read."""
+    types = {field.name: field.type for field in structs.fields(Config)}
+    own = {field.name: field.type for field in structs.fields(getattr(config, section))}
+    return _lacking(config, types[section], own[key])
+
+
+def _lacking(config: Config, *types: Any) -> Iterator[Needs]:
+    return (each for own in types for each in needs_of(own) if not each.holds(config))
 
 
 def without(config: Config, key: UnusedKey) -> Config:

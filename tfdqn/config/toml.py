@@ -58,9 +58,8 @@ def content(path: Path | str) -> bytes:
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
     except IsADirectoryError:
-        own = Path(path) / "config.toml"
-        hint = f": a run's configuration is {own}" if own.is_file() else ""
-        raise ConfigError(f"{path}: is a directory, not a configuration file{hint}") from None
+        own = "; a run's is its config.toml" if (Path(path) / "config.toml").is_file() else ""
+        raise ConfigError(f"{path}: is a directory, not a configuration file{own}") from None
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
 
@@ -227,8 +226,7 @@ def override_value(text: str) -> Any:
     except (tomllib.TOMLDecodeError, RecursionError):
         return text
     is_date = isinstance(document["value"], datetime.date | datetime.time)
-    # A line break in `text` could add keys.
-    return text if is_date or len(document) > 1 else document["value"]
+    return text if is_date or len(document) > 1 else document["value"]  # a line break could add keys
 
 
 def _apply(values: dict[str, Any], override: str, option: str) -> str:

@@ -237,7 +237,7 @@ def run_report(run: RunDir) -> RunReport:
     return RunReport(
         path=str(run.path),
         total_env_steps=config.stop.env_steps,
-        reason=_why_over(run, config, newest),
+        reason=_reason(run, config, newest),
         checkpoint=None if newest is None else _report(newest),
         evaluations=_evaluations(run),
         heartbeats=tuple(sorted(heartbeats, key=lambda each: (each.name.partition(" ")[0], len(each.name), each.name))),
@@ -246,7 +246,7 @@ def run_report(run: RunDir) -> RunReport:
 
 def why_over(run: RunDir) -> str:
     """As the `reason` of `run_report`; "" also if a process is known to train the run."""
-    return "" if _is_held(run) else _why_over(run, recorded(run).config, newest_checkpoint(run))
+    return "" if _is_held(run) else _reason(run, recorded(run).config, newest_checkpoint(run))
 
 
 def _is_held(run: RunDir) -> bool:
@@ -254,7 +254,7 @@ def _is_held(run: RunDir) -> bool:
     return any(map(holder_of, (run.lock_file, run.supervisor_lock_file)))
 
 
-def _why_over(run: RunDir, config: Config, newest: Checkpoint | None) -> str:
+def _reason(run: RunDir, config: Config, newest: Checkpoint | None) -> str:
     """Why the run has finished; "" if it hasn't, or has been trained further since."""
     summary = last_results(run, config, newest)
     return "" if summary is None else summary.reason

@@ -174,11 +174,14 @@ def _read(run: RunDir) -> FinishedRun:
 
 
 def _summary(run: RunDir, config: Config) -> Summary:
-    summary = last_results(run, config, newest_checkpoint(run))
-    if summary is None and read_summary(run.summary_file) is None and run.summary_file.exists():
+    summary, newest = read_summary(run.summary_file), newest_checkpoint(run)
+    if summary is None and run.summary_file.exists():
         raise _RefusedError(run.summary_file, trouble_with_summary(run.summary_file))
     if summary is None or summary.status == "interrupted":
         raise _RefusedError(run.path, "has not finished: a report needs finished runs")
+    is_older = newest is not None and newest.counters.train_steps < summary.train_steps  # that of the end is damaged
+    if last_results(run, config, None if is_older else newest) is None:
+        raise _RefusedError(run.path, "was started again after it had finished, and has not finished since")
     return summary
 
 

@@ -46,12 +46,12 @@ def finished_summary(run: RunDir, config: Config, *, has_evaluator: bool) -> Sum
 
 
 def last_results(run: RunDir, config: Config, newest: Checkpoint | None) -> Summary | None:
-    """The summary of a finished run; None if there is none, or if the run was trained further since.
+    """The summary of a finished run; None if there is none, or if the run was started again and has not finished since.
 
     Args:
       run: the run's directory.
       config: the run's own, which has the conditions to stop of its last start.
-      newest: `newest_checkpoint`; without one, the run was not trained further.
+      newest: `newest_checkpoint`; without one, the summary is believed.
     """
     summary = read_summary(run.summary_file)
     if summary is None or newest is None:
@@ -63,7 +63,7 @@ def newest_checkpoint(run: RunDir) -> Checkpoint | None:
     """The newest checkpoint, without its arrays; None if there is none that can be read."""
     try:
         return CheckpointManager(run.checkpoints).latest(names=())
-    except CheckpointError:
+    except (CheckpointError, OSError):
         return None
 
 

@@ -7,8 +7,8 @@ In: a configuration and a run directory that is claimed. Out: checkpoints, curve
 - `session`: what is learned, saved and resumed. `local_parts` and `remote_parts` build a session whose actors, replay
   and evaluator are in this process, or in others.
 - `together`: several runs in one process, a thread each.
-- `loops`: the ways to run a session. `monitor`: periodic work during one. `finish`: from the first step to the
-  results. `prerequisites`: what is refused before a run begins.
+- `loops`: the ways to run a session, until `storage.completion` says that it is over. `monitor`: periodic work during
+  one. `finish`: from the first step to the results. `prerequisites`: what is refused before a run begins.
 
 May import everything but `serving`, `roles`, `launch`, `tuning` and `cli`. To add a loop, write a function in `loops`
 that takes a session and a monitor and returns why it ended; add a value of `learner.schedule`, and a line in

@@ -5,16 +5,15 @@
 "learner.batch_size" = { choices = [32, 64, 128] }
 """
 
-import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice, product
 from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
 
 from tfdqn.config import Config, toml
+from tfdqn.config.checks import lacking_needs
 from tfdqn.config.fields import kinds
 from tfdqn.config.reader import read_alone
 from tfdqn.config.wording import did_you_mean, shown
@@ -61,25 +60,27 @@ class SearchSpace:
 
         Keys that the trial's kinds don't have are left out, such as `optimizer.momentum` with Adam.
         """
-        kept = {key: value for key, value in values.items() if is_kind(key) or _may_be_set(key, values)}
+        kept = {key: value for key, value in values.items() if _is_kind(key) or _may_be_set(key, values)}
         return [f"{key}={toml.written(value)}" for key, value in kept.items()]
 
-    @property
-    def num_extremes(self) -> int:
-        """How many combinations there are of the ends of all ranges and all choices."""
-        return math.prod(map(len, self._ends))
+    def first(self) -> dict[str, Any]:
+        """The first value of each dimension."""
+        dimensions = self.dimensions.items()
+        return {key: each.values[0] if isinstance(each, Choices) else each.low for key, each in dimensions}
 
-    def extremes(self, most: int) -> Iterator[dict[str, Any]]:
-        """Yields combinations of the ends of ranges and all choices, `most` and first those with one change alone."""
-        first = [each[0] for each in self._ends]
-        single = ([*first[:i], value, *first[i + 1 :]] for i, each in enumerate(self._ends) for value in each[1:])
-        for values in chain([first], single, islice(product(*self._ends), most)):
-            yield dict(zip(self.dimensions, values, strict=True))
+    def refuse_keys_without_effect(self, config: Config) -> None:
+        """Raises ConfigError if nothing reads a key in any trial, because of keys of `config` that aren't searched."""
+        for key in self.dimensions:
+            if _is_kind(key) or self._may_vary(key):
+                continue  # other kinds may read other keys
+            for needs in lacking_needs(config, *key.split(".")[:2]):
+                if not any(each in self.dimensions or self._may_vary(each) for each in needs.keys):
+                    why = needs.words if needs.is_of_the_agent else f"it needs {needs.words}"
+                    raise ConfigError(f"{self.origin}: {key} has no effect in any trial: {why}")
 
-    @property
-    def _ends(self) -> list[tuple[Any, ...]]:
-        dimensions = self.dimensions.values()
-        return [each.values if isinstance(each, Choices) else (each.low, each.high) for each in dimensions]
+    def _may_vary(self, key: str) -> bool:
+        """Whether the kind of the key's section is searched."""
+        return f"{key.partition('.')[0]}.kind" in self.dimensions
 
     def to_builtins(self) -> dict[str, Any]:
         """The dimensions in types that JSON has; equal for equal spaces."""
@@ -119,25 +120,6 @@ def is_space(path: Path | str) -> bool:
     return bool(ranges) and all(isinstance(each, Mapping) and any(word in each for word in _WORDS) for each in ranges)
 
 
-def value_at(config: Config, key: str) -> Any:
-    """The value of a key, such as "agent.n_step" or "task.kwargs.size"."""
-    value: Any = config
-    for part in key.split("."):
-        value = value[part] if isinstance(value, Mapping) else getattr(value, part)
-    return value
-
-
-def has_key(config: Config, key: str) -> bool:
-    """Whether the kinds of the configuration have the key; a section's kind itself counts as none."""
-    section, name = key.split(".")[:2]
-    return name in getattr(config, section).__struct_fields__
-
-
-def is_kind(key: str) -> bool:
-    """Whether a key is the kind of a section, such as "agent.kind"."""
-    return key.count(".") == 1 and key.endswith(".kind")
-
-
 class _SpaceReader:
     def __init__(self, origin: str, config: Config):
         self._origin = origin
@@ -148,7 +130,7 @@ class _SpaceReader:
         ranges = dict(_with_whole_keys(values))
         if not ranges:
             self._fail(f"is empty: it names the keys to search, such as {_EXAMPLE}")
-        read = {key: self._dimension(key, ranges[key]) for key in sorted(ranges, key=lambda key: not is_kind(key))}
+        read = {key: self._dimension(key, ranges[key]) for key in sorted(ranges, key=lambda key: not _is_kind(key))}
         return {key: read[key] for key in ranges}
 
     def _dimension(self, key: str, words: Any) -> NumberRange | Choices:
@@ -178,7 +160,7 @@ class _SpaceReader:
         for index, each in enumerate(values):
             if each in values[:index]:
                 self._fail(f"{key}.choices has {shown(choices[index])} twice")
-        if is_kind(key):
+        if _is_kind(key):
             self._kinds[key.removesuffix(".kind")] = values
         return Choices(values)
 
@@ -211,13 +193,13 @@ class _SpaceReader:
         section, *path = key.split(".")
         own_kind = self._own_kinds.get(section, "")
         if not path or not own_kind:
-            return value_at(read_alone(_nested(key, value), self._origin), key)
+            return _value_at(read_alone(_nested(key, value), self._origin), key)
         if path == ["kind"]:
             return _tag(getattr(read_alone(_nested(key, value), self._origin), section))
         possible = self._kinds.get(section, [own_kind])
         having = [kind for kind in possible if path[0] in _keys_of(section, kind)]
         kind, *_ = having or possible
-        return value_at(read_alone({section: {"kind": kind, **_nested(".".join(path), value)}}, self._origin), key)
+        return _value_at(read_alone({section: {"kind": kind, **_nested(".".join(path), value)}}, self._origin), key)
 
     def _float(self, key: str, number: float) -> float:
         try:
@@ -250,6 +232,13 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
     return value
 
 
+def _value_at(config: Config, key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = value[part] if isinstance(value, Mapping) else getattr(value, part)
+    return value
+
+
 def _may_be_set(key: str, values: Mapping[str, Any]) -> bool:
     section, path = key.split(".")[:2]
     kind = values.get(f"{section}.kind")
@@ -265,3 +254,7 @@ def _keys_of(section: str, kind: str) -> tuple[str, ...]:
 def _tag(section: Any) -> str:
     """The kind of a section; "" if it has none."""
     return str(section.__struct_config__.tag or "") if isinstance(section, msgspec.Struct) else ""
+
+
+def _is_kind(key: str) -> bool:
+    return key.count(".") == 1 and key.endswith(".kind")

@@ -258,6 +258,6 @@ def _said(values: Mapping[str, Any], key: str) -> str:
     if key not in values:
         return "absent"
     value = values[key]
-    if isinstance(value, Mapping):  # a range, without what it has by default
+    if isinstance(value, Mapping) and value.keys() == {"low", "high", "step", "log"}:  # a range, without its defaults
         value = {word: each for word, each in value.items() if (word, each) not in (("step", 1), ("log", False))}
     return toml.written(value)

@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from tfdqn.config import Config, toml
@@ -13,13 +12,12 @@ from tfdqn.system.interval import IntervalTrigger
 from tfdqn.system.processors import available_cores
 from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, slots_of_this_host
 from tfdqn.tuning.observed_run import Outcome
-from tfdqn.tuning.search_space import SearchSpace, has_key, is_kind, value_at
+from tfdqn.tuning.search_space import SearchSpace
 from tfdqn.tuning.study import ClaimedTrial, Study
 from tfdqn.tuning.study_folder import StudyError
 from tfdqn.tuning.trial_records import Trial, TrialState, best_of, evaluation_number
 
 _SECONDS_BETWEEN_LOOKS_AT_OTHERS = 2.0
-_MOST_COMBINATIONS = 256  # of values, that are tried to find keys without effect; each takes milliseconds
 _MAX_STARTS = 3  # of a trial whose process is killed from outside
 _MAX_FAILURES = 3  # after which a study without any success is given up
 
@@ -34,46 +32,14 @@ class Template(NamedTuple):
 
     def filled(self, values: Mapping[str, Any]) -> Config:
         """The configuration of a trial, without values that have no effect given the others. Raises ConfigError."""
-        return self._filled(values, {})
+        return toml.parse(self.content, [*self.overrides, *self.space.overrides(values)], self.origin, unused={})
 
     def first(self) -> Config | None:
-        """The configuration with the first of the extreme values; None if these contradict one another."""
-        (values,) = islice(self.space.extremes(0), 1)
+        """The configuration with the first value of each dimension; None if these contradict one another."""
         try:
-            return self.filled(values)
+            return self.filled(self.space.first())
         except ConfigError:
             return None
-
-    def require_effects(self) -> None:
-        """Raises ConfigError if a searched key has no effect, whatever the values of the others.
-
-        The ends of ranges and all choices are tried. Nothing is said of a space with too many combinations of these, or
-        with some that contradict themselves.
-        """
-        without = {key: "" for key in self.space.dimensions if not is_kind(key)}  # why, by key
-        found: dict[str, Any] = {}
-        are_all_tried = self.space.num_extremes <= _MOST_COMBINATIONS
-        for values in self.space.extremes(_MOST_COMBINATIONS):
-            unused: dict[str, str] = {}
-            try:
-                config = self._filled(values, unused)
-            except ConfigError:
-                are_all_tried = False
-                continue
-            for key in [key for key in without if has_key(config, key)]:
-                value = value_at(config, key)  # its default, if nothing reads it
-                if found.setdefault(key, value) != value:
-                    del without[key]
-                elif key in unused:
-                    without[key] = unused[key]
-            if not without:
-                return
-        if are_all_tried and (key := next(filter(without.get, without), "")):
-            why = without[key].removeprefix("override: ")
-            raise ConfigError(f"{self.space.origin}: {key} has no effect in any trial: {why}")
-
-    def _filled(self, values: Mapping[str, Any], unused: dict[str, str]) -> Config:
-        return toml.parse(self.content, [*self.overrides, *self.space.overrides(values)], self.origin, unused=unused)
 
 
 class View(Protocol):

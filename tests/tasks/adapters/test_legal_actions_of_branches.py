@@ -191,13 +191,13 @@ def test_a_masks_space_of_another_shape_is_refused() -> None:
         ("branches", np.ones(5), "not (7,) or (2, 4)"),
     ],
 )
-def test_a_mask_of_the_other_form_of_actions_is_told_from_no_mask(form: str, given: Any, hint: str) -> None:
+def test_a_mask_of_the_other_form_of_actions_is_refused_with_the_key_to_set(form: str, given: Any, hint: str) -> None:
     actions = action_spec(spaces.MultiDiscrete([3, 4]), Task(action_form=form))
     with pytest.raises(Breach) as raised:
         MaskReader(MaskSource("info", actions, "auto"), None, "Some-v0").one(None, {"action_mask": given}, False)
     assert str(raised.value).endswith(hint)
     batch = [given, given] if isinstance(given, tuple) else np.stack([given, given])
-    with pytest.raises(Breach, match=r"takes such masks$|\(2, 7\) or \(2, 2, 4\)$"):
+    with pytest.raises(Breach, match="takes such masks$" if "takes" in hint else r"\(2, 7\) or \(2, 2, 4\)$"):
         MaskReader(MaskSource("info", actions, "auto"), None, "Some-v0").many(
             None, {"action_mask": batch}, np.zeros(2, bool)
         )
