@@ -1,4 +1,4 @@
-"""Whether a finished run still stands: one rule for a run in one process, a job's learner and `launch`."""
+"""Whether a finished run still stands: one rule for training, `launch`, `inspect` and reports."""
 
 from pathlib import Path
 
