@@ -149,7 +149,7 @@ def test_a_finished_run_is_told_again_and_nothing_is_started(
     said = capsys.readouterr()
     if is_told:
         assert (status, said.err) == (0, "")
-        assert said.out == "run has finished already: 1,200 environment steps were taken\n"
+        assert said.out == "run has finished already: the budget of 1,200 environment steps was reached\n"
     else:  # the learner refuses the seed, and trains on to 9,999 steps
         assert (status, said.err) == (2, "tfdqn: it is started\n")
     assert (tmp_path / "run" / "processes").exists() != is_told

@@ -160,7 +160,7 @@ def test_a_run_that_has_finished_is_well(
     arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = finished_run(tmp_path / "run", tiny(), [20.0], 20.0)
-    said = (0, [f"{run.path} has finished: 1,200 environment steps were taken"])
+    said = (0, [f"{run.path} has finished: the budget of 1,200 environment steps was reached"])
     assert health(capsys, *arguments, "--run-dir", str(run.path)) == said
     run.heartbeats.mkdir(parents=True)
     heartbeat = run.heartbeats / "actor-1.json"

@@ -147,7 +147,7 @@ def test_a_job_that_has_finished_says_so_without_the_processes_that_it_has_ended
         written = {**heartbeat, "seconds": time.time() - age}
         (run.heartbeats / "worker-0.json").write_bytes(msgspec.json.encode(written))
         lines = shown(capsys, str(run.path))
-        assert lines[0] == "status finished: 1,200 environment steps were taken"
+        assert lines[0] == "status finished: the budget of 1,200 environment steps was reached"
         assert not any(line.startswith("finished") for line in lines)
         assert any(line.startswith("worker 0 ") for line in lines) == (age == 0.0)
 
@@ -166,7 +166,7 @@ def test_a_finished_run_of_one_process_says_why(run: RunDir, capsys: pytest.Capt
     run.cluster_file.unlink()
     summary = Summary(
         status="finished",
-        reason="1,200 environment steps were taken",
+        reason="the budget of 1,200 environment steps was reached",
         env_steps=1_200,
         train_steps=275,
         episodes=31,
@@ -178,7 +178,7 @@ def test_a_finished_run_of_one_process_says_why(run: RunDir, capsys: pytest.Capt
     counters = Counters(env_steps=1_200, train_steps=275, episodes=31)
     CheckpointManager(run.checkpoints).save(counters, {}, lambda directory: None)
     lines = shown(capsys, str(run.path))
-    assert lines[0] == "status finished: 1,200 environment steps were taken"
+    assert lines[0] == "status finished: the budget of 1,200 environment steps was reached"
     assert not any(line.startswith("finished") for line in lines)
     run.config_file.write_text(dump(tiny("stop.env_steps=2_000")))
     assert shown(capsys, str(run.path))[0] == "status not finished; to resume:"
@@ -189,14 +189,14 @@ def test_a_report_is_of_one_checkpoint(run: RunDir, monkeypatch: pytest.MonkeyPa
     finish(run.path, 20.0, env_steps=1_200)
     newest = [CheckpointManager(run.checkpoints).latest(names=())]
     monkeypatch.setattr(CheckpointManager, "latest", lambda self, names: newest.pop())
-    assert Inspector(str(run.path)).report().problem == "finished: 1,200 environment steps were taken"
+    assert Inspector(str(run.path)).report().problem == "finished: the budget of 1,200 environment steps was reached"
 
 
 def test_a_run_of_own_kinds_needs_no_module_of_them(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     name_own_kinds(run.path)
     assert shown(capsys, str(run.path))[0].startswith("status the job is not running here")
     finish(run.path, 20.0, env_steps=1_200)
-    assert shown(capsys, str(run.path))[0] == "status finished: 1,200 environment steps were taken"
+    assert shown(capsys, str(run.path))[0] == "status finished: the budget of 1,200 environment steps was reached"
 
 
 def test_a_run_that_train_is_training_says_so(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
@@ -285,8 +285,7 @@ def test_a_finished_run_is_watched_no_longer_once_nobody_trains_it(
         # Its own `time`, as threads of other tests may sleep, too.
         monkeypatch.setattr("tfdqn.cli.inspect_view.time", SimpleNamespace(sleep=lambda _: trainer.close()))
         assert main.main(["inspect", str(run.path), "--watch", *options]) == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if "finished: 1,200 environment steps" in line]
-    assert len(lines) == 1
+    assert capsys.readouterr().out.count("finished: the budget of 1,200 environment steps was reached") == 1
 
 
 @pytest.mark.parametrize("watched", [[], ["--watch"]])

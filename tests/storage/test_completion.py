@@ -10,7 +10,14 @@ from tests.support.run_files import a_summary, finish
 from tests.support.tiny_runs import tiny
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.checkpoints import CheckpointManager
-from tfdqn.storage.completion import finished_summary, last_results, newest_checkpoint, overrides_to_go_on, still_stands
+from tfdqn.storage.completion import (
+    finished_summary,
+    last_results,
+    newest_checkpoint,
+    overrides_to_go_on,
+    reason_to_stop,
+    still_stands,
+)
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
 
@@ -40,6 +47,14 @@ def test_a_run_that_has_more_to_do_does_not(found: Summary, overrides: tuple[str
 def test_a_condition_that_ended_it_before_its_steps_were_taken_ends_it_still(condition: str) -> None:
     config = tiny("stop.env_steps=9_000", condition)
     assert still_stands(a_summary(), config, ENDED, has_evaluator=True)
+
+
+def test_the_steps_that_end_a_run_are_those_of_its_budget_whatever_has_been_taken_beyond() -> None:
+    """The summary, a line below, counts what the actors of a job have taken meanwhile."""
+    given = {"best_return": None, "evaluations_without_best": 0}
+    assert reason_to_stop(tiny().stop, is_done=False, **given) is None
+    reason = reason_to_stop(tiny().stop, is_done=True, **given)
+    assert reason == "the budget of 1,200 environment steps was reached"
 
 
 def test_without_an_evaluator_no_episodes_are_asked_for() -> None:

@@ -40,7 +40,7 @@ def reported_run(
     scores = {"mean_return": score, "std_return": 2.0, "median_return": score, "ci_low": score, "ci_high": score}
     summary = Summary(
         status="finished",
-        reason="all steps were taken",
+        reason="the budget was reached",
         env_steps=100 * len(returns),
         train_steps=10 * len(returns),
         episodes=7,

@@ -32,7 +32,7 @@ def a_summary(**changes: Any) -> Summary:
     """Of a finished run that took 1,204 environment steps and 250 updates."""
     values: dict[str, Any] = {
         "status": "finished",
-        "reason": "1,204 environment steps were taken",
+        "reason": "the budget of 1,200 environment steps was reached",
         "env_steps": 1_204,
         "train_steps": 250,
         "episodes": 9,
@@ -49,7 +49,7 @@ def finish(path: Path, final_return: float, best_return: float | None = None, en
     counters = Counters(env_steps=env_steps, train_steps=TRAIN_STEPS, episodes=20, seconds=3.0)
     CheckpointManager(run.checkpoints).save(counters, {"learner": {"a": np.zeros(1)}}, lambda folder: None)
     summary = a_summary(
-        reason=f"{env_steps:,} environment steps were taken",
+        reason=f"the budget of {env_steps:,} environment steps was reached",
         env_steps=env_steps,
         train_steps=TRAIN_STEPS,
         episodes=20,

@@ -59,7 +59,7 @@ def test_each_seed_says_what_it_has_come_to(folder: SeedsFolder) -> None:
         11.0,
     )
     assert (first.env_steps, first.train_steps, first.seconds) == (1_200, 270, 3.0)
-    assert first.reason == "1,200 environment steps were taken"
+    assert first.reason == "the budget of 1,200 environment steps was reached"
     assert last.seed == 12  # by number, not by letters
 
 

@@ -11,21 +11,21 @@ from tfdqn.storage.run_records import read_summary
 
 
 def reason_to_stop(
-    stop: Stop, *, best_return: float | None, evaluations_without_best: int, env_steps: int, is_done: bool
+    stop: Stop, *, best_return: float | None, evaluations_without_best: int, is_done: bool
 ) -> str | None:
     """Why training has ended, or None while it goes on.
 
     Args:
       best_return: mean greedy return of the best evaluation.
       evaluations_without_best: evaluations since the best one.
-      env_steps: environment steps taken.
       is_done: whether all environment steps were taken, and all updates that they owe were made.
     """
     if best_return is not None and _is_reached(stop, best_return):
         return f"an evaluation reached a mean return of {best_return:,.2f}"
     if _is_exhausted(stop, evaluations_without_best):
         return f"{evaluations_without_best} evaluations brought no new best"
-    return f"{env_steps:,} environment steps were taken" if is_done else None
+    # Not how many were taken: other processes may take more until the summary counts them.
+    return f"the budget of {stop.env_steps:,} environment steps was reached" if is_done else None
 
 
 def finished_before(run: RunDir, config: Config, counters: Counters, *, has_evaluator: bool) -> Summary | None:
@@ -110,7 +110,6 @@ def still_stands(summary: Summary, config: Config, counters: Counters, *, has_ev
         config.stop,
         best_return=summary.best_return,
         evaluations_without_best=counters.evaluations_without_best,
-        env_steps=counters.env_steps,
         is_done=counters.env_steps >= config.stop.env_steps,
     )
     return reason is not None

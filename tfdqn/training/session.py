@@ -233,7 +233,6 @@ class Session(Generic[P]):
             self.config.stop,
             best_return=self.evaluations.best_return,
             evaluations_without_best=self.evaluations.evaluations_without_best,
-            env_steps=self.env_steps,
             is_done=self.ratio.acting_is_done() and not self.ratio.may_learn(),
         )
 
