@@ -57,9 +57,14 @@ def a_console(*, is_terminal: bool = False, width: int = 200) -> tuple[Console, 
 
 
 def test_the_figures_say_all_that_is_known() -> None:
-    assert terminal.progress_figures(a_progress(env_steps_per_second=50_000.0)) == (
-        "125,000/500,000 steps, 50,000 steps/s, 1,250 updates/s, return 123.5, loss 0.0123, best 475.2, 0:30 left"
-    )
+    figures = "125,000/500,000 steps, {} steps/s, 1,250 updates/s, return 123.5, loss 0.0123, best 475.2, 0:30 left"
+    assert terminal.progress_figures(a_progress()) == figures.format("12,500")
+
+
+@pytest.mark.parametrize(("present", "is_near"), [(12_500.0, True), (10_001.0, True), (9_999.0, False), (430.0, False)])
+def test_the_time_left_fits_the_rate_that_is_shown_or_names_its_own(present: float, is_near: bool) -> None:
+    figures = terminal.progress_figures(a_progress(env_steps_per_second=present))
+    assert figures.endswith(", 0:30 left" if is_near else ", 0:30 left at the mean of 12,500 steps/s")
 
 
 def test_the_figures_leave_out_what_is_not_known_yet() -> None:

@@ -7,6 +7,7 @@ from rich.console import Console, RenderableType
 
 from tfdqn.cli.live_view import LiveView, with_totals
 from tfdqn.cli.tables import WholeTable
+from tfdqn.cli.terminal import time_left
 from tfdqn.system.interval import duration
 from tfdqn.tuning.child_runs import ChildRun
 from tfdqn.tuning.observed_run import ObservedRun, Outcome
@@ -86,7 +87,7 @@ def totals_of_runs(runs: Sequence[ObservedRun]) -> str:
     parts = [f"{finished} of {len(runs)} finished", *([f"{failed} failed"] if failed else [])]
     parts.append(f"{done:,}/{total:,} steps")
     if min(speed, mean) > 0:
-        parts += [f"{speed:,.0f} steps/s", f"at most {duration((total - done) / mean)} left"]
+        parts += [f"{speed:,.0f} steps/s", f"at most {time_left(total - done, mean, speed)}"]
     return ", ".join(parts)
 
 

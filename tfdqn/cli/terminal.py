@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # these import TensorFlow and gymnasium
 PLAIN_LINE_INTERVAL_SECONDS = 10.0
 _MIN_COLUMNS = 20  # in a narrower terminal tables would lose what they show
 STARTING = "starting"
+_NEAR = 0.25  # the part of a rate by which another may differ that is not worth naming
 # Later phases don't end at a number of environment steps, so that no time left can be estimated.
 PHASES_OF_TRAINING = ("filling replay", "learning")
 
@@ -129,9 +130,19 @@ def progress_figures(progress: Progress) -> str:
         figures.append(f"best {progress.best_return:,.1f}")
     if min(progress.env_steps, progress.env_steps_per_second) > 0 and progress.phase in PHASES_OF_TRAINING:
         steps_left = max(0, progress.total_env_steps - progress.env_steps)
-        # By the run's mean rate, evaluations included: by the present one it would jump.
-        figures.append(f"{duration(steps_left * progress.seconds / progress.env_steps)} left")
+        mean = progress.env_steps / max(progress.seconds, 1e-3)
+        figures.append(time_left(steps_left, mean, progress.env_steps_per_second))
     return ", ".join(figures)
+
+
+def time_left(steps: int, mean: float, present: float) -> str:
+    """How long so many environment steps take at the mean rate, evaluations included: by the present one it would jump.
+
+    The mean is named where it is not near the present rate, as in the first seconds after a run is resumed. Rates are
+    in environment steps/s.
+    """
+    at = "" if abs(mean - present) <= _NEAR * present else f" at the mean of {mean:,.0f} steps/s"
+    return f"{duration(steps / mean)} left{at}"
 
 
 def ago(seconds: float) -> str:
