@@ -52,10 +52,21 @@ def test_labels_name_three_keys_or_as_many_as_tell_all_apart() -> None:
     settings = [(), first, (*first, "learner.batch_size=8"), (*first, "learner.batch_size=8", "stop.env_steps=1300")]
     configurations = [compared(tiny(*each)) for each in settings]
     found = labels(configurations[:2], ["x", "x"])
-    assert found[1] == "x, agent.discount=0.9, agent.n_step=2, evaluation.episodes=5"
+    assert found[1] == "x, agent.n_step=2, agent.discount=0.9, evaluation.episodes=5"
     found = labels(configurations, ["x"] * 4)
     assert len(set(found)) == 4
-    assert found[3].endswith("evaluation.episodes=5, learner.batch_size=8, stop.env_steps=1300")
+    assert found[3].endswith("agent.discount=0.9, learner.batch_size=8, stop.env_steps=1300, …")
+
+
+def test_keys_of_the_task_and_the_algorithm_are_named_before_budgets_and_evaluations() -> None:
+    bookkeeping = ("stop.env_steps=1300", "evaluation.episodes=5", "evaluation.final_episodes=6")
+    important = ("replay.capacity=900", "agent.n_step=2", "network.hidden_units=[7]", "task.action_masks=true")
+    configurations = [compared(tiny()), compared(tiny(*bookkeeping, *important, "agent.n_step_end=1"))]
+    names = ["task.action_masks", "network.hidden_units", "agent.n_step", "agent.n_step_end", "replay.capacity"]
+    names += ["stop.env_steps", "evaluation.episodes", "evaluation.final_episodes"]
+    assert differing_keys(configurations) == differing_keys(configurations[::-1]) == names
+    found = labels(configurations, ["x", "x"])
+    assert found[1] == "x, task.action_masks=True, network.hidden_units=(7,), agent.n_step=2, …"
 
 
 def test_runs_of_different_tasks_are_refused_with_one_of_each() -> None:

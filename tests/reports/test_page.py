@@ -107,7 +107,7 @@ def test_commands_to_make_it_again_are_in_it(report: Report, text: str) -> None:
     shown = Page(text).text
     assert "tfdqn report 'runs & <seeds>'" in shown
     assert f"{report.groups[0].runs[0].path}/config.toml' --run-dir" in shown
-    assert "Configuration of 2. dqn, agent.n_step=1, task.kwargs={} (seeds 1, 2, 3)" in shown
+    assert "Configuration of 2. dqn, task.kwargs={}, agent.n_step=1 (seeds 1, 2, 3)" in shown
     assert 'id = "CartPole-v1"' in shown
 
 

@@ -9,6 +9,7 @@ from tfdqn.config import Config, toml
 from tfdqn.errors import UserError, listed
 
 _KEYS_IN_LABEL = 3
+_ORDER = {section: rank for rank, section in enumerate(Config.__struct_fields__)}
 _CHANGE_NO_RESULT = ("tracking.", "checkpoint.", "logging.", "health.", "export.")
 
 Configuration = Mapping[str, Any]  # the values of the keys by which runs are compared, by path such as "task.id"
@@ -52,9 +53,14 @@ def require_one_task(runs: Iterable[tuple[Configuration, Path]]) -> str:
 
 
 def differing_keys(configurations: Sequence[Configuration]) -> list[str]:
-    """The keys that some configurations lack, or that have different values in them, in the configurations' order."""
+    """The keys that some configurations lack, or that have different values in them.
+
+    They are in the order of sections of a configuration file, which begins with the task and the algorithm, and ends
+    with when to stop and how to evaluate.
+    """
     every = {key: None for each in configurations for key in each}
-    return [key for key in every if len({_shown(each, key) for each in configurations}) > 1]
+    differing = [key for key in every if len({_shown(each, key) for each in configurations}) > 1]
+    return sorted(differing, key=lambda key: _ORDER.get(key.partition(".")[0], len(_ORDER)))
 
 
 def agent_of(configuration: Configuration) -> str:
@@ -64,7 +70,7 @@ def agent_of(configuration: Configuration) -> str:
 
 
 def labels(configurations: Sequence[Configuration], names: Sequence[str]) -> list[str]:
-    """A label for each configuration: its name, and if others have that too, keys that tell these apart.
+    """A label for each configuration: its name, and if others have that too, the first keys that tell these apart.
 
     Args:
       configurations: all different.
@@ -73,7 +79,7 @@ def labels(configurations: Sequence[Configuration], names: Sequence[str]) -> lis
     found = []
     for each, name in zip(configurations, names, strict=True):
         alike = [other for other, its_name in zip(configurations, names, strict=True) if its_name == name]
-        differing = sorted(differing_keys(alike))
+        differing = differing_keys(alike)
         shown = differing[: _telling(alike, differing)]
         parts = [f"{key}={_short(each, key)}" for key in shown]
         found.append(", ".join([name, *parts, *(["…"] if len(differing) > len(shown) else [])]))
