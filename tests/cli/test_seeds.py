@@ -17,6 +17,7 @@ from tfdqn.cli.seeds import read_seeds
 from tfdqn.config.toml import load
 from tfdqn.errors import ConfigError
 from tfdqn.storage.locks import locked
+from tfdqn.storage.run_records import RunEnd, write_end
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.tuning.seed_results import summarize
 
@@ -174,13 +175,28 @@ def test_inspect_says_how_each_seed_stands(folder: SeedsFolder, capsys: pytest.C
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[1:4] == [
         "1 finished 10.00 11.00 1,200 270 0:03",
-        "2 not finished 21.00 1,200 0 0:02",
+        "2 not finished 21.00 1,200 270 0:03",
         "3 finished 60.00 61.00 1,200 270 0:03",
     ]
     assert any(line.startswith("final evaluation, mean 35.00 ") for line in lines)
     assert main.main(["inspect", str(folder.path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [each["status"] for each in found["seeds"]] == ["finished", "not finished", "finished"]
+
+
+def test_inspect_says_why_a_seed_has_failed_and_where_its_log_is(
+    folder: SeedsFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = folder.run(2)
+    run.summary_file.unlink()
+    write_end(run.child_end_file, RunEnd("failed", False, "the pole is broken"))
+    assert main.main(["inspect", str(folder.path)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[2] == "2 failed 21.00 1,200 270 0:03"
+    why = "the pole is broken; its log is runs/small-seeds/seed-2/processes/train.log"
+    assert f"seed 2 failed {why}" in lines
+    assert main.main(["inspect", str(run.path)]) == 0
+    assert capsys.readouterr().out.split(maxsplit=1)[1].startswith(f"failed: {why}; to resume:\n")
 
 
 def test_finished_seeds_are_watched_no_longer_once_nobody_trains_more(

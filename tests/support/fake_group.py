@@ -14,8 +14,8 @@ import msgspec
 
 from tests.support.run_files import finish
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import RunEnd
 from tfdqn.tuning.observed_run import Outcome
-from tfdqn.tuning.run_groups import RunEnd
 
 
 def main() -> int:

@@ -7,9 +7,13 @@ import pytest
 
 from tests.support.run_files import finished_run, name_own_kinds
 from tests.support.tiny_runs import tiny
+from tfdqn.records import Counters
+from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.json_lines import append_line
 from tfdqn.storage.locks import locked
+from tfdqn.storage.run_records import RunEnd, write_end
 from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.tuning.observed_run import ProgressReader
 from tfdqn.tuning.seed_results import summarize, write_summary
 
 FINAL = {1: 10.0, 2: 20.0, 3: 60.0, 4: 100.0, 12: 900.0}
@@ -79,6 +83,43 @@ def test_what_has_not_finished_is_told_apart_and_counts_for_nothing(tmp_path: Pa
     assert [each.status for each in summarize(folder).seeds] == ["finished", "not finished", "not finished"]
     *_, last = summarize(folder, wanted=[3, 4]).seeds
     assert (last.seed, last.status, last.env_steps, last.final_return) == (4, "not begun", 0, None)
+
+
+def test_a_failure_is_kept_until_a_process_trains_the_seed_again(tmp_path: Path) -> None:
+    folder = SeedsFolder(tmp_path / "seeds")
+    for seed in (1, 2):
+        finished_run(folder.run(seed).path, tiny(f"seed={seed}"), [5.0], 5.0)
+    folder.run(2).summary_file.unlink()
+    for seed in (1, 2, 3):  # the third before its run had begun
+        write_end(folder.run(seed).child_end_file, RunEnd("failed", False, "the pole is broken"))
+    found = summarize(folder).seeds
+    assert [each.status for each in found] == ["finished", "failed", "failed"]  # the results of the first stand
+    assert [each.reason for each in found[1:]] == ["the pole is broken"] * 2
+    assert [each.log for each in found] == ["", "seed-2/processes/train.log", "seed-3/processes/train.log"]
+    for seed in (2, 3):
+        with folder.run(seed).claim(tiny(f"seed={seed}")):
+            assert [each.status for each in summarize(folder).seeds][seed - 1] == "in training"
+    assert [(each.status, each.reason, each.log) for each in summarize(folder).seeds][1:] == [
+        ("not finished", "", "")
+    ] * 2
+
+
+def test_a_seed_has_come_as_far_as_its_last_report_or_its_newest_checkpoint(tmp_path: Path) -> None:
+    folder = SeedsFolder(tmp_path / "seeds")
+    run = folder.run(1)
+    with run.claim(tiny("seed=1")):
+        pass
+    reader, checkpoints = ProgressReader(run), CheckpointManager(run.checkpoints)
+    assert reader.read().env_steps == 0
+    checkpoints.save(Counters(env_steps=435, train_steps=80, seconds=2.5), {}, lambda _: None)
+    (seed,) = summarize(folder).seeds
+    assert (seed.env_steps, seed.train_steps, seed.seconds) == (435, 80, 2.5)
+    assert reader.read().env_steps == 435
+    append_line(run.metrics_file, {"env_steps": 600, "train_steps": 120, "seconds": 3.5})
+    (seed,) = summarize(folder).seeds
+    assert (seed.env_steps, seed.train_steps, seed.seconds) == (600, 120, 3.5)
+    checkpoints.save(Counters(env_steps=666, train_steps=136, seconds=3.9), {}, lambda _: None)
+    assert reader.read()[:3] == (666, 136, 3.9)
 
 
 def test_the_file_says_the_same(folder: SeedsFolder) -> None:

@@ -16,6 +16,7 @@ from tfdqn.errors import RunDirError
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.tuning.child_runs import ChildRun
 from tfdqn.tuning.run_groups import TRAIN_GROUP
+from tfdqn.tuning.seed_results import summarize
 from tfdqn.tuning.seeds import SeedsOutcome, train_seeds, train_seeds_together
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_run.py"))
@@ -83,9 +84,11 @@ def test_a_seed_that_has_failed_is_tried_again(tmp_path: Path) -> None:
     first = train(folder, [1, 2])
     assert (first.failed, [each.status for each in first.summary.seeds]) == (["seed 1"], ["failed", "finished"])
     assert json.loads(folder.summary_file.read_text())["seeds"][0]["reason"] == "the pole is broken"
+    assert summarize(folder) == first.summary  # as `inspect` says it later
     tell(folder, 1, "begin learn finish")
     second = train(folder, [1, 2])
     assert (second.failed, [each.status for each in second.summary.seeds]) == ([], ["finished"] * 2)
+    assert folder.failures() == {}
     assert [starts(folder, seed) for seed in (1, 2)] == [2, 1]
     assert second.summary.final is not None and second.summary.final.mean == 9.5
     third = train(folder, [1, 2])
@@ -140,6 +143,20 @@ def test_a_folder_of_another_configuration_is_refused_before_anything_starts(tmp
     with pytest.raises(RunDirError, match=r"agent\.n_step: 1 in the run, 3 now"):
         train(folder, [1], "agent.n_step=3")
     assert not folder.run(1).path.exists()
+
+
+def test_seeds_together_whose_process_is_killed_have_failed_later_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = SeedsFolder(tmp_path / "seeds")
+    tell(folder, 1, "finish")
+    tell(folder, 2, "die")
+    fake = (sys.executable, str(PROJECT / "tests" / "support" / "fake_group.py"))
+    monkeypatch.setattr("tfdqn.tuning.seeds.TRAIN_GROUP", fake)
+    monkeypatch.setattr("tfdqn.tuning.seeds._process_count", lambda seeds, cores: 1)
+    outcome = train_seeds_together(tiny(), [1, 2], folder, Recorder())
+    assert [each.status for each in outcome.summary.seeds] == ["finished", "failed"]
+    assert summarize(folder) == outcome.summary
 
 
 @pytest.mark.parametrize(

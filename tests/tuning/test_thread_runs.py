@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from tests.support.processes import wait_until
@@ -21,9 +20,9 @@ from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import RunEnd, read_end
 from tfdqn.tuning import thread_runs
 from tfdqn.tuning.observed_run import Outcome
-from tfdqn.tuning.run_groups import RunEnd
 from tfdqn.tuning.thread_runs import ThreadRun, train_in_threads
 
 PATIENCE_SECONDS = 60.0
@@ -209,7 +208,7 @@ def test_each_run_is_trained_by_its_own_configuration_and_leaves_its_end(
     log = tmp_path / "native.log"
     thread_runs.main(2, log, [run.path for run in runs])
     assert sorted(trained) == [("seed-6", 6, log), ("seed-7", 7, log), ("seed-8", 8, log)]
-    ends = [msgspec.json.decode(run.child_end_file.read_bytes(), type=RunEnd) for run in runs]
+    ends = [read_end(run.child_end_file) for run in runs]
     assert ends[0] == ends[2] == RunEnd(Outcome.FINISHED, True, "")
     assert ends[1] == RunEnd(Outcome.FAILED, False, "the pole is broken")
 

@@ -17,6 +17,7 @@ from tests.support.studies import SPACE, searched, study_in
 from tfdqn.cli.runs_view import totals_of_trials
 from tfdqn.config import toml
 from tfdqn.errors import ConfigError
+from tfdqn.storage.run_records import why_failed
 from tfdqn.tuning.child_runs import ChildRun
 from tfdqn.tuning.search_space import Choices, NumberRange, SearchSpace
 from tfdqn.tuning.study import Settings, Study
@@ -132,6 +133,7 @@ def test_a_failure_is_told_and_takes_no_other_trial_along(tmp_path: Path) -> Non
     assert search(study, TEMPLATE, 3, view, jobs=1, command=FAKE)
     assert [each.state for each in study.trials()] == [TrialState.COMPLETE, TrialState.FAILED, TrialState.COMPLETE]
     assert f"trial 1 has failed: the pole is broken; its run is {study.folder.trial(1).path}" in view.said
+    assert why_failed(study.folder.trial(1).child_end_file) == "the pole is broken"
 
 
 def test_a_study_in_which_everything_fails_is_given_up(tmp_path: Path) -> None:

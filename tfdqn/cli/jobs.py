@@ -1,6 +1,7 @@
 """The verbs for whole distributed jobs: `launch`, `host`, `inspect` and `manifest`."""
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -154,7 +155,9 @@ def inspect(
         from tfdqn.tuning.seed_results import is_over, summarize
 
         folder = SeedsFolder(target)
-        inspect_view.show(lambda: summarize(folder), seeds.rendered, lambda: is_over(folder), watch, as_json)
+        inspect_view.show(
+            lambda: summarize(folder), partial(seeds.rendered, folder), lambda: is_over(folder), watch, as_json
+        )
     else:
         inspector = Inspector(target)
         inspect_view.show(inspector.report, inspect_view.rendered, inspector.is_over, watch, as_json)

@@ -98,7 +98,7 @@ def train_each(
             outcome = train_seeds(config, seeds, folder, view, jobs, options)
     with suppress(OSError):  # the terminal may have been closed
         paths = [*_curve(folder), ("summary", str(folder.summary_file))]
-        print_whole(make_console(), rendered(outcome.summary, paths))
+        print_whole(make_console(), rendered(folder, outcome.summary, paths))
     if not outcome.is_over:
         view.say(f"{_how_it_was_left(folder, outcome.unsaved)}:\n{again}")
     if outcome.failed:
@@ -116,8 +116,8 @@ def _how_it_was_left(folder: SeedsFolder, unsaved: Sequence[str]) -> str:
     return f"{'Nothing was saved yet.' if unsaved else 'Stopped while starting: nothing was lost.'} To begin again"
 
 
-def rendered(summary: SeedsSummary, paths: Iterable[tuple[str, str]] = ()) -> RenderableType:
-    """Lays out the results of the seeds: a row for each, then statistics over all of them, then `paths`."""
+def rendered(folder: SeedsFolder, summary: SeedsSummary, paths: Iterable[tuple[str, str]] = ()) -> RenderableType:
+    """Lays out the results of a folder's seeds: a row for each, statistics over all, why some failed, then `paths`."""
     table = WholeTable("seed", "status", right=_FIGURES)
     for each in summary.seeds:
         cells = (
@@ -130,7 +130,10 @@ def rendered(summary: SeedsSummary, paths: Iterable[tuple[str, str]] = ()) -> Re
             duration(each.seconds),
         )
         table.add_row(*cells)
-    pairs = [*_statistics("final evaluation", summary.final), *_statistics("best evaluation", summary.best), *paths]
+    pairs = [*_statistics("final evaluation", summary.final), *_statistics("best evaluation", summary.best)]
+    failed = [each for each in summary.seeds if each.status == "failed"]
+    pairs += [(f"seed {each.seed} failed", f"{each.reason}; its log is {folder.path / each.log}") for each in failed]
+    pairs += paths
     return Group(table, Text(), pairs_table(pairs)) if pairs else table
 
 

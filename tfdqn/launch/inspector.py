@@ -21,7 +21,7 @@ from tfdqn.storage.locks import holder_of
 from tfdqn.storage.owners import Owner
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import read_evaluations
+from tfdqn.storage.run_records import read_evaluations, why_failed
 from tfdqn.system.addresses import host_and_port, is_address, is_loopback
 from tfdqn.system.shell_commands import own_command
 
@@ -204,7 +204,9 @@ def _without_job(run: RunDir, report: RunReport) -> str:
         return f"a learner is training it: {learner}"
     if report.reason:
         return f"finished: {report.reason}"
-    return f"not finished{_to_go_on(run, report, 'train')}"
+    failure = why_failed(run.child_end_file)
+    how = f"failed: {failure}; its log is {run.child_log}" if failure else "not finished"
+    return f"{how}{_to_go_on(run, report, 'train')}"
 
 
 def _resumption(run: RunDir, report: RunReport, topology: Topology) -> str:

@@ -55,10 +55,9 @@ class RunDir:
         self.scratch = self.path / ".scratch"  # of the process that holds the claim; emptied when it begins
         self.native_log = self.path / "native.log"  # what C++ libraries print; tracebacks of the user's code
         self.process_logs = self.path / "processes"  # what the run's other processes print
-        # Of a run that is one of many:
-        self.child_log = self.process_logs / "train.log"  # what its process prints
+        self.child_log = self.process_logs / "train.log"  # of one of many runs: what its process prints
         self.child_config_file = self.process_logs / "train.toml"  # the configuration that its process is given
-        self.child_end_file = self.process_logs / "end.json"  # how it ended, if it shares a process
+        self.child_end_file = self.process_logs / "end.json"  # how it ended, until it is trained again
         self.cluster_file = self.path / "cluster.json"  # where a launched job's processes are
         self.heartbeats = self.process_logs / "beats"
         self.supervisor_lock_file = self.process_logs / "lock"
@@ -258,6 +257,7 @@ class RunDir:
         When `lock` is released, the previous one comes back if nothing was trained with the new one.
         """
         text = toml.dump(config).encode()
+        self.child_end_file.unlink(missing_ok=True)
         if has_learned := self.has_learned:
             self._refuse_another(config, text)
         else:

@@ -1,4 +1,4 @@
-"""A run's records: its summary in `summary.json`, its evaluations in `evaluations.jsonl`."""
+"""A run's records: its summary in `summary.json`, its evaluations in `evaluations.jsonl`, its end in `end.json`."""
 
 import json
 import math
@@ -15,6 +15,17 @@ from tfdqn.storage.json_lines import append_line, read_lines
 
 # Made once, at import: msgspec crashes if two threads make a decoder of the same type at the same time.
 _summaries = msgspec.json.Decoder(Summary)
+
+
+class RunEnd(msgspec.Struct, frozen=True):
+    """How a run that is one of many ended, in the terms of `tuning.observed_run`."""
+
+    outcome: str  # "finished", "stopped" or "failed"
+    is_saved: bool
+    why: str  # why it failed, in one line
+
+
+_ends = msgspec.json.Decoder(RunEnd)
 
 
 class EvaluationLine(msgspec.Struct, frozen=True):
@@ -65,6 +76,25 @@ def _not_finite(value: Any, key: str = "") -> Iterator[str]:
     elif isinstance(value, dict):
         for name, each in value.items():
             yield from _not_finite(each, f"{key}.{name}".lstrip("."))
+
+
+def write_end(file: Path, end: RunEnd) -> None:
+    """Notes how a run ended. Raises RunDirError if that fails."""
+    write_atomically(file, msgspec.json.encode(end))
+
+
+def read_end(file: Path) -> RunEnd | None:
+    """How the run ended; None if nothing is noted that can be read."""
+    try:
+        return _ends.decode(file.read_bytes())
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def why_failed(file: Path) -> str:
+    """Why the run failed, by its `end.json`; "" if it is not known to have failed, or was trained again since."""
+    end = read_end(file)
+    return end.why if end is not None and end.outcome == "failed" else ""
 
 
 def append_evaluation(file: Path, evaluation: Evaluation, seconds: float) -> None:

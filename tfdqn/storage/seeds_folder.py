@@ -12,6 +12,7 @@ from tfdqn.config import Config
 from tfdqn.errors import RunDirError, why_no_directory
 from tfdqn.storage.locks import locked
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import why_failed
 
 _RUN = re.compile(r"seed-(0|[1-9]\d*)")
 
@@ -31,9 +32,17 @@ class SeedsFolder:
 
     def seeds(self) -> list[int]:
         """The seeds whose runs have begun, in order."""
+        return [seed for seed in self._numbers() if self.run(seed).config_file.is_file()]
+
+    def failures(self) -> dict[int, str]:
+        """Why seeds have failed that no process has trained since, by seed; also before their runs had begun."""
+        found = {seed: why_failed(self.run(seed).child_end_file) for seed in self._numbers()}
+        return {seed: why for seed, why in found.items() if why}
+
+    def _numbers(self) -> list[int]:
+        """The seeds that have a directory, in order."""
         found = [_RUN.fullmatch(each.name) for each in self.path.iterdir()] if self.path.is_dir() else []
-        seeds = sorted(int(each[1]) for each in found if each is not None)
-        return [seed for seed in seeds if self.run(seed).config_file.is_file()]
+        return sorted(int(each[1]) for each in found if each is not None)
 
     @contextmanager
     def claim(self, config: Config, seeds: Iterable[int]) -> Iterator[None]:

@@ -2,17 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
 from tfdqn.config import Config
-from tfdqn.errors import CheckpointError
-from tfdqn.records import Summary
-from tfdqn.storage.completion import finished_summary
+from tfdqn.errors import CheckpointError, RunDirError
+from tfdqn.records import Counters, Summary
+from tfdqn.storage.completion import finished_summary, newest_checkpoint
 from tfdqn.storage.json_lines import read_last_line
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import EvaluationLine, read_evaluations
+from tfdqn.storage.run_records import EvaluationLine, RunEnd, read_evaluations, write_end
 
 
 class Outcome(StrEnum):
@@ -40,18 +41,18 @@ class RunProgress(NamedTuple):
 
 
 class ProgressReader:
-    """Reads the progress repeatedly, but only the parts of files that have changed."""
+    """Reads the progress repeatedly, but only if files have changed."""
 
     def __init__(self, run: RunDir):
-        self._files = run.metrics_file, run.evaluations_file
-        self._read_bytes = (-1, -1)
+        self._run = run
+        self._read_of: tuple[int, int, int | None] | None = None
         self._progress: RunProgress
 
     def read(self) -> RunProgress:
-        metrics, evaluations = self._files
-        now = file_bytes(metrics), file_bytes(evaluations)
-        if now != self._read_bytes:
-            self._progress, self._read_bytes = _read(metrics, evaluations), now
+        run = self._run
+        now = file_bytes(run.metrics_file), file_bytes(run.evaluations_file), _written_ns(run.checkpoints)
+        if now != self._read_of:
+            self._progress, self._read_of = _read(run), now
         return self._progress
 
 
@@ -102,7 +103,7 @@ class ObservedRun(ABC):
             return "waiting"
         if self.is_asked_to_end:
             return "stopping"
-        return "starting" if self._written_ns() == self._metrics_before else "learning"
+        return "starting" if _written_ns(self.run.metrics_file) == self._metrics_before else "learning"
 
     def summary(self) -> Summary | None:
         """The run's summary; None if it hasn't finished with this configuration."""
@@ -123,26 +124,33 @@ class ObservedRun(ABC):
         self.outcome, self.is_saved = Outcome.FINISHED, True
         return True
 
+    def keep_failure(self) -> None:
+        """Notes in the run's directory why it failed, until it is trained again; not if there is no room for that."""
+        with suppress(RunDirError):
+            write_end(self.run.child_end_file, RunEnd(Outcome.FAILED, self.is_saved, self.why))
+
     def _begins(self) -> None:
         """Called before the run is started: metrics that are written from now on show that it is being trained."""
-        self._metrics_before = self._written_ns()
-
-    def _written_ns(self) -> int | None:
-        """When the run's metrics were last written, in ns; None if there are none."""
-        file = self.run.metrics_file
-        return file.stat().st_mtime_ns if file.exists() else None
+        self._metrics_before = _written_ns(self.run.metrics_file)
 
 
-def _read(metrics: Path, evaluations: Path) -> RunProgress:
-    newest = read_last_line(metrics) or {}
+def _read(run: RunDir) -> RunProgress:
+    """The run's progress by its last report or its newest checkpoint, whichever is further."""
+    newest, checkpoint = read_last_line(run.metrics_file) or {}, newest_checkpoint(run)
+    saved = Counters() if checkpoint is None else checkpoint.counters
     return RunProgress(
-        env_steps=newest.get("env_steps") or 0,
-        train_steps=newest.get("train_steps") or 0,
-        seconds=newest.get("seconds") or 0.0,
+        env_steps=max(newest.get("env_steps") or 0, saved.env_steps),
+        train_steps=max(newest.get("train_steps") or 0, saved.train_steps),
+        seconds=max(newest.get("seconds") or 0.0, saved.seconds),
         env_steps_per_second=newest.get("env_steps_per_second") or 0.0,
         episode_return=newest.get("episode_return"),
-        evaluations=read_evaluations(evaluations),
+        evaluations=read_evaluations(run.evaluations_file),
     )
+
+
+def _written_ns(path: Path) -> int | None:
+    """When a file, or the list of a folder's files, was last written, in ns; None if there is none."""
+    return path.stat().st_mtime_ns if path.exists() else None
 
 
 def summary_of(run: RunDir, config: Config) -> Summary | None:

@@ -7,24 +7,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
 from tfdqn.config.toml import dump
 from tfdqn.errors import RunDirError
 from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.run_records import read_end
 from tfdqn.system.subprocesses import how_it_ended, start_process
 from tfdqn.tuning.child_runs import UNSAVED, ChildProcess
 from tfdqn.tuning.observed_run import ObservedRun, Outcome, file_bytes
 
 TRAIN_GROUP = (sys.executable, "-m", "tfdqn.tuning.thread_runs")
-
-
-class RunEnd(msgspec.Struct, frozen=True):
-    """How a run of a group ended, in the terms of `ObservedRun`."""
-
-    outcome: Outcome
-    is_saved: bool
-    why: str
 
 
 class GroupedRun(ObservedRun):
@@ -60,9 +51,8 @@ class GroupedRun(ObservedRun):
         """Sets the run's outcome if it has ended. `status` is that of its process; None if that still runs."""
         if self._group is None or self.outcome is not None:
             return
-        if self.run.child_end_file.exists():
-            end = msgspec.json.decode(self.run.child_end_file.read_bytes(), type=RunEnd)
-            self.outcome, self.is_saved, self.why = end.outcome, end.is_saved, end.why
+        if (end := read_end(self.run.child_end_file)) is not None:
+            self.outcome, self.is_saved, self.why = Outcome(end.outcome), end.is_saved, end.why
             self._summary = self.summary()
         elif status is None or (self.is_asked_to_end and not self.has_begun):
             return

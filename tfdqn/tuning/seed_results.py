@@ -23,6 +23,7 @@ class SeedResult(Struct, frozen=True, kw_only=True):
     run: str  # its directory's name in the folder
     status: str  # "finished", "in training", "not finished", "not begun" or "failed"
     reason: str  # why training has ended, or what has failed
+    log: str  # the output of its process, within the folder; "" unless it has failed
     final_return: float | None  # mean of the final evaluation; None: there was none
     best_return: float | None  # of the best evaluation during training
     env_steps: int
@@ -55,11 +56,12 @@ def summarize(
 
     Args:
       folder: the folder of the seeds' runs.
-      failures: why seeds have just failed, by seed; this is in no file.
+      failures: why seeds have just failed, by seed: they count as failed although their results may stand.
       wanted: seeds that are to be trained; those that have not begun are in no file either.
     """
-    known = sorted({*folder.seeds(), *failures, *wanted})
-    seeds = tuple(_result(seed, folder.run(seed), failures.get(seed, "")) for seed in known)
+    kept = folder.failures()
+    known = sorted({*folder.seeds(), *kept, *failures, *wanted})
+    seeds = tuple(_result(seed, folder.run(seed), failures.get(seed, ""), kept.get(seed, "")) for seed in known)
     finished = [each for each in seeds if each.status == "finished"]
     return SeedsSummary(
         seeds=seeds,
@@ -79,17 +81,19 @@ def write_summary(folder: SeedsFolder, summary: SeedsSummary) -> None:
     write_atomically(folder.summary_file, msgspec.json.format(msgspec.json.encode(summary), indent=2))
 
 
-def _result(seed: int, run: RunDir, failure: str) -> SeedResult:
+def _result(seed: int, run: RunDir, failure: str, kept_failure: str) -> SeedResult:
     has_begun = run.config_file.is_file()
     summary = summary_of(run, recorded(run).config) if has_begun and not failure else None
     progress = ProgressReader(run).read()
     begun = "not finished" if has_begun else "not begun"
-    unfinished = "failed" if failure else "in training" if holder_of(run.lock_file) else begun
+    why = "" if summary else failure or kept_failure
+    unfinished = "failed" if why else "in training" if holder_of(run.lock_file) else begun
     return SeedResult(
         seed=seed,
         run=run.path.name,
         status="finished" if summary else unfinished,
-        reason=summary.reason if summary else failure,
+        reason=summary.reason if summary else why,
+        log=str(run.child_log.relative_to(run.path.parent)) if why else "",
         final_return=summary.final.mean_return if summary and summary.final else None,
         best_return=summary.best_return if summary else progress.best_return,
         env_steps=summary.env_steps if summary else progress.env_steps,

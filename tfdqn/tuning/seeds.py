@@ -130,6 +130,8 @@ def _train(
 
     def look(ended: Sequence[ObservedRun]) -> None:
         for each in ended:
+            if each.outcome is Outcome.FAILED:
+                each.keep_failure()
             view.say(_end_message(each))
         if ended:
             summary()

@@ -13,19 +13,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-import msgspec
-
 from tfdqn.config import Config, toml
 from tfdqn.errors import UserError, one_line
 from tfdqn.records import Summary
-from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import RunEnd, write_end
 from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
 from tfdqn.system.quick_start import quicken_start
 from tfdqn.system.signals import end_at_once, end_start, interruptions, stopping_line
 from tfdqn.system.utf8 import begin_in_utf8
 from tfdqn.tuning.observed_run import ObservedRun, Outcome
-from tfdqn.tuning.run_groups import RunEnd
 
 # (run, prints one line, whether it is asked to end) → the run's summary
 Train = Callable[["ThreadRun", Callable[[str], None], Callable[[], bool]], Summary]
@@ -171,8 +168,7 @@ def main(most: int, native_log: Path, paths: Sequence[Path]) -> None:
 def _write_ends(ended: Sequence[ThreadRun]) -> None:
     for each in ended:
         assert each.outcome is not None
-        end = RunEnd(each.outcome, each.is_saved, each.why)
-        write_atomically(each.run.child_end_file, msgspec.json.encode(end))
+        write_end(each.run.child_end_file, RunEnd(each.outcome, each.is_saved, each.why))
 
 
 if __name__ == "__main__":

@@ -152,6 +152,8 @@ class _TrialRuns:
                 run.stop()
 
     def _end(self, run: ChildRun, claimed: ClaimedTrial) -> None:
+        if run.outcome is Outcome.FAILED:
+            run.keep_failure()
         if run.outcome is Outcome.FINISHED:
             self._report(run, claimed)
             self._complete(run, claimed)
