@@ -45,6 +45,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(
                 fill(disk, but_bytes=room_bytes)  # what an old checkpoint took is free when it is removed
             assert process.ended() == 2
             assert_one_line(process, "disk/run", "the disk is full", "intact")
+            assert process.resumption() == ["train", config, "--run-dir", "disk/run"]
             readable(disk / "run")
 
     side_by_side(case, tmp_path, cases)

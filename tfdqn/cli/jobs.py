@@ -3,7 +3,7 @@
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,8 +24,13 @@ from tfdqn.cli.arguments import (
     say_on_stderr,
 )
 from tfdqn.cli.phase_line import starting
+from tfdqn.cli.resuming import resumption_is_said, to_go_on
+from tfdqn.config import Config
 from tfdqn.errors import STOPPED_STATUS, PackageMissingError
 from tfdqn.launch.manifests.platforms import Platform
+
+if TYPE_CHECKING:
+    from tfdqn.storage.run_directory import RunDir
 
 PoolRoles = Annotated[
     list[str] | None,
@@ -66,7 +71,6 @@ def launch(
 ) -> None:
     """Train with many processes on this host. An existing run is resumed."""
     require_supported_platform()
-    from tfdqn.storage.checkpoints import CheckpointManager
     from tfdqn.storage.run_directory import RunDir
 
     unused: dict[str, str] = {}
@@ -86,21 +90,25 @@ def launch(
         require_learnable(resolved.task)
         require_registered(resolved)
         require_systems(resolved.tracking)
-    with JobView(resolved.stop.env_steps, run.process_logs if prefix else None) as view:
+    said = resumption_is_said(lambda: to_go_on(run, again))
+    with said, JobView(resolved.stop.env_steps, run.process_logs if prefix else None) as view:
         outcome = run_job(resolved, run, view, has_evaluator=evaluator)
     if outcome.summary is not None:
         with suppress(OSError):  # the terminal may have been closed
             terminal.print_summary(outcome.summary)
         return
+    view.say(f"{_how_it_was_left(run, resolved, outcome.is_saved)} {to_go_on(run, again)}")
+
+
+def _how_it_was_left(run: "RunDir", config: Config, is_saved: bool) -> str:
+    """What was saved of a job that was stopped, in words; `is_saved`: by its learner, when it was told to end."""
+    from tfdqn.storage.checkpoints import CheckpointManager
+
     newest = CheckpointManager(run.checkpoints).latest(names=())
     if newest is None:
-        saved = "Nothing was saved yet."
-    else:
-        at = f"{newest.counters.env_steps:,} of {resolved.stop.env_steps:,} environment steps"
-        saved = (
-            f"Saved at {at}." if outcome.is_saved else f"The learner could not save; the last checkpoint is at {at}."
-        )
-    view.say(f"{saved} To {'resume' if newest else 'begin again'}:\n{again}")
+        return "Nothing was saved yet."
+    at = f"{newest.counters.env_steps:,} of {config.stop.env_steps:,} environment steps"
+    return f"Saved at {at}." if is_saved else f"The learner could not save; the last checkpoint is at {at}."
 
 
 @jobs.command()

@@ -7,10 +7,11 @@ from pathlib import Path
 import typer
 
 from tfdqn.cli.arguments import command_to_resume, default_run_dir, refuse_contradiction, say_on_stderr
+from tfdqn.cli.resuming import resumption_is_said, to_go_on
 from tfdqn.cluster.tf_config import VARIABLE, Cluster
 from tfdqn.config import Config
 from tfdqn.config.headline import headline
-from tfdqn.errors import ClusterError, FaultyTaskError, NotFiniteError, RunDirError, UserCodeError
+from tfdqn.errors import FaultyTaskError, NotFiniteError, RunDirError
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.locks import release_all
 from tfdqn.storage.run_directory import RunDir
@@ -51,7 +52,7 @@ def train_one(config: Path, overrides: Sequence[str], run_dir: Path | None, prof
     again = command_to_resume("train", config, overrides, path)
     summary = _trained(resolved, cluster, run, again, profile)
     if summary.status == "interrupted":
-        last = f"{'Saved' if run.has_checkpoint else 'Nothing was saved yet'}. {_to_go_on(run, again)}"
+        last = f"{'Saved' if run.has_checkpoint else 'Nothing was saved yet'}. {to_go_on(run, again)}"
     else:
         further = command_to_resume("train", config, _further(overrides, summary, resolved, run), path)
         last = f"To resume beyond this:\n{further}"
@@ -68,7 +69,7 @@ def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, p
     def say_stopped() -> None:
         release_all()
         progress.close()
-        progress.say(f"Stopped while starting: nothing was lost. {_to_go_on(run, again)}")
+        progress.say(f"Stopped while starting: nothing was lost. {to_go_on(run, again)}")
 
     def acknowledge() -> None:
         if progress.has_begun:
@@ -76,7 +77,8 @@ def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, p
         else:
             end_start(say_stopped)
 
-    with interruptions(end_at_once, acknowledge) as interrupted, progress:
+    said = resumption_is_said(lambda: to_go_on(run, again))
+    with said, interruptions(end_at_once, acknowledge) as interrupted, progress:
         from tfdqn.training.prerequisites import require_trainable
 
         require_trainable(config)
@@ -86,20 +88,15 @@ def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, p
 
         try:
             summary = train_checked(config, cluster, run, progress.show, progress.say, profile, interrupted)
-        except (FaultyTaskError, ClusterError, UserCodeError) as error:
-            error.add_note(_to_go_on(run, again))
-            raise
+        except FaultyTaskError:
+            raise  # the task is to be corrected, not a key
         except NotFiniteError as error:
-            fixed = "The run's keys are fixed: to change them, begin another, with another --run-dir. "
-            error.add_note(f"{fixed if run.has_learned else ''}{_to_go_on(run, again)}")
+            if run.has_learned:
+                error.add_note("The run's keys are fixed: to change them, begin another, with another --run-dir.")
             raise
     with suppress(OSError):  # the terminal may have been closed
         terminal.print_summary(summary)
     return summary
-
-
-def _to_go_on(run: RunDir, again: str) -> str:
-    return f"To {'resume' if run.has_checkpoint else 'begin again'}:\n{again}"
 
 
 def _further(overrides: Sequence[str], summary: Summary, config: Config, run: RunDir) -> list[str]:

@@ -15,6 +15,7 @@ from tfdqn.cli.arguments import (
     require_supported_platform,
 )
 from tfdqn.cli.phase_line import starting
+from tfdqn.cli.resuming import resumption_is_said
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
 from tfdqn.storage.locks import holder_of
@@ -171,7 +172,7 @@ def _search(
             require_trainable_runs(first)
         study = Study(folder, base, template.space, settings)
         visible_gpus()  # may take seconds; later calls are answered at once
-    with TrialsView(trials) as view:
+    with resumption_is_said(lambda: f"To go on:\n{again}"), TrialsView(trials) as view:
         is_over = search(study, template, trials, view, jobs)
         best = best_of(study.trials())
         tuned = None if best is None else write_best(study, template, best)

@@ -75,6 +75,13 @@ def is_full_disk(error: BaseException) -> bool:
     return number in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
 
 
+def is_by_full_disk(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised for, says that there is no room left."""
+    while error is not None and not is_full_disk(error):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def is_partial(path: Path, of: Path) -> bool:
     """Whether `path` is an unfinished version of the file `of`, from a writer that is running or was killed."""
     return _writer(path, of) is not None

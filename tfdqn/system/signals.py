@@ -14,6 +14,7 @@ _ANSWER_SECONDS = 1.0
 # again to the command's group.
 _ONE_SIGNAL_SECONDS = 0.5
 _PIPE_BYTES = 64
+_last_words: list[Callable[[], str]] = []  # what `end_at_once` says
 _heard: list[signal.Signals] = []  # those that have asked this process to stop, in the `interruptions` that run
 
 
@@ -26,7 +27,19 @@ def end_at_once() -> NoReturn:
     # Unbuffered: the handler may have interrupted a write to Python's or Rich's buffer.
     with suppress(OSError):
         os.write(1, b"\nended at once, without saving\n")
+        for words in _last_words[-1:]:
+            os.write(1, os.fsencode(f"{words()}\n"))
     os._exit(130)
+
+
+@contextmanager
+def last_words(words: Callable[[], str]) -> Iterator[None]:
+    """In the block, `end_at_once` also says what `words` returns, which may raise only OSError."""
+    _last_words.append(words)
+    try:
+        yield
+    finally:
+        _last_words.remove(words)
 
 
 def end_start(say: Callable[[], None], status: int = 0) -> NoReturn:
