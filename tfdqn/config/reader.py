@@ -14,6 +14,7 @@ from msgspec import Struct, inspect
 
 from tfdqn.config.checks import contradiction, unused_keys, without
 from tfdqn.config.fields import kinds
+from tfdqn.config.foreign_names import own_keys_for
 from tfdqn.config.own_code import is_own
 from tfdqn.config.own_settings import mistaken_tag, without_annotation
 from tfdqn.config.schema import Config, keys
@@ -125,9 +126,8 @@ class _Reader:
             if kind and key == "kind":
                 continue
             if key not in fields:
-                self._fail_unknown(
-                    key_path, key, [*(["kind"] if kind else []), *fields], without_annotation(struct, key)
-                )
+                allowed = [*(["kind"] if kind else []), *fields]
+                self._fail_unknown(key_path, key, value, allowed, without_annotation(struct, key))
             checked[key] = self._value(fields[key], value, key_path)
         return struct(**checked)
 
@@ -180,7 +180,7 @@ class _Reader:
                     left_out.append(key)
                     continue
                 if why := without_annotation(by_kind[kind], key):
-                    self._fail_unknown(own, key, [], why)
+                    self._fail_unknown(own, key, value, [], why)
                 allowed = ", ".join(by_kind[kind].__struct_fields__)
                 quoted = " or ".join(f'"{owner}"' for owner in owners)
                 self.fail(
@@ -215,11 +215,11 @@ class _Reader:
         meant = did_you_mean(str(value), allowed)
         self.fail(path, f"{path} = {shown(value)}: must be one of {choices}{or_else}{meant}")
 
-    def _fail_unknown(self, path: str, key: Any, allowed: list[str], why: str = "") -> NoReturn:
+    def _fail_unknown(self, path: str, key: Any, value: Any, allowed: list[str], why: str = "") -> NoReturn:
         if why:
             self.fail(path, f"{path} is not a key: {why}")
         section = path.removesuffix(str(key)).rstrip(".")  # a key in quotes may hold dots
-        elsewhere = [each for each in keys() if each.endswith(f".{key}")]
+        elsewhere = [each for each in keys() if each.endswith(f".{key}")] or own_keys_for(key, value)
         meant = f" (did you mean {either(elsewhere[:MOST_MEANT])}?)" if elsewhere else did_you_mean(str(key), allowed)
         where = f"the keys of [{section}] are" if section else "the keys and sections are"
         self.fail(path, f"{path} is not a key{meant}; {where}: {', '.join(allowed)}")

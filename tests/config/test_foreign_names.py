@@ -1,0 +1,66 @@
+"""A name of another library in place of a key: the message gives the key that it stands for."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tfdqn.config import Config
+from tfdqn.config.foreign_names import FOREIGN_NAMES, own_keys_for
+from tfdqn.config.schema import keys
+from tfdqn.config.toml import from_mapping
+from tfdqn.errors import ConfigError
+from tfdqn.tuning.search_space import load_space
+
+
+def test_each_stands_for_a_key_that_there_is_and_is_none_itself() -> None:
+    assert set(FOREIGN_NAMES.values()) <= keys().keys()
+    assert not FOREIGN_NAMES.keys() & {key.rpartition(".")[2] for key in keys()}
+    assert not FOREIGN_NAMES.keys() & set(Config.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("replay.max_size=100", 'replay.max_size is not a key (did you mean "replay.capacity"?); the keys of [replay]'),
+        ("gamma=0.9", 'gamma is not a key (did you mean "agent.discount"?); the keys and sections are: seed'),
+        ("exploration_fraction=0.1", 'exploration_fraction is not a key (did you mean "exploration.decay_env_steps"?)'),
+        ("policy_kwargs.net_arch=[64]", 'policy_kwargs is not a key (did you mean "network.hidden_units"?)'),
+        ("replay_buffer_config.capacity=9", 'replay_buffer_config is not a key (did you mean "replay.capacity"?)'),
+        ("n_timesteps=9", 'n_timesteps is not a key (did you mean "stop.env_steps"?)'),
+        ("optimizer.lr=1e-3", 'optimizer.lr is not a key (did you mean "optimizer.learning_rate"?)'),
+        # A key of ours, in another section.
+        ("dqn.learning_rate=1", "dqn is not a key; the keys and sections are: seed"),
+        ("replay.batch_size=1", 'replay.batch_size is not a key (did you mean "learner.batch_size"?)'),
+    ],
+)
+def test_an_override_and_a_file_are_told_the_key(override: str, line: str) -> None:
+    with pytest.raises(ConfigError, match=f"^override: {re.escape(line)}"):
+        from_mapping({}, [override])
+    values: dict[str, Any] = {}
+    path, _, value = override.partition("=")
+    section, _, key = path.rpartition(".")
+    (values.setdefault(section, {}) if section else values)[key] = value
+    with pytest.raises(ConfigError, match=f"^configuration: {re.escape(line)}"):
+        from_mapping(values)
+
+
+def test_the_names_in_a_table_of_another_library_come_before_the_name_of_the_table() -> None:
+    inside = {"type": "x", "prioritized_replay_alpha": 0.6, "prioritized_replay_beta": 0.4}
+    assert own_keys_for("replay_buffer_config", inside) == ["priorities.exponent", "priorities.importance_start"]
+    assert own_keys_for("dqn", {"gamma": 0.9, "unknown": 1}) == ["agent.discount"]
+    assert own_keys_for("dqn", {"unknown": 1}) == []
+    assert own_keys_for("replay_buffer_config", {}) == ["replay.capacity"]
+
+
+def test_a_space_is_told_the_key(tmp_path: Path) -> None:
+    file = tmp_path / "space.toml"
+    for text, meant in (
+        ('"optimizer.lr" = { low = 1e-5, high = 1e-3 }', 'optimizer.lr is not a key (did you mean "optimizer.learn'),
+        ("buffer_size = { low = 100, high = 200 }", 'buffer_size is not a key (did you mean "replay.capacity"?)'),
+        ('"dqn.gamma" = { choices = [0.9, 0.99] }', 'dqn is not a key (did you mean "agent.discount"?)'),
+    ):
+        file.write_text(text)
+        with pytest.raises(ConfigError, match=re.escape(f"{file}: {meant}")):
+            load_space(file, Config())
