@@ -17,6 +17,7 @@ from tfdqn.exporting import formats
 from tfdqn.exporting.formats import ModelFormat, convert, parse_formats
 from tfdqn.exporting.from_run import export_run
 from tfdqn.exporting.saved_model import export_policy
+from tfdqn.exporting.signature import signature_in
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tasks.adapters.actions import action_spec
 
@@ -37,17 +38,28 @@ def test_parts_masks_a_memory_and_a_grid_have_their_names_and_values_in_each_for
     module = tf.saved_model.load(str(version))
     served = module.signatures["serving_default"](**{key: tf.constant(each) for key, each in inputs.items()})
 
+    signature = signature_in(version)
     session = onnxruntime.InferenceSession(version / "policy.onnx")
-    assert {each.name for each in session.get_inputs()} == inputs.keys()
+    assert {each.name: len(each.shape) for each in session.get_inputs()} == {
+        name: len(each.shape) for name, each in signature.inputs.items()
+    }
+    assert signature.inputs.keys() == inputs.keys()
     outputs = [each.name for each in session.get_outputs()]
     onnx = dict(zip(outputs, session.run(outputs, inputs), strict=True))
     tflite = tf.lite.Interpreter(str(version / "policy.tflite")).get_signature_runner("serving_default")
-    assert tflite.get_input_details().keys() == inputs.keys()
+    for details, tensors in (
+        (tflite.get_input_details(), signature.inputs),
+        (tflite.get_output_details(), signature.outputs),
+    ):
+        assert {name: np.dtype(each["dtype"]).name for name, each in details.items()} == {
+            name: each.dtype for name, each in tensors.items()
+        }
     for found in (onnx, tflite(**inputs)):
         assert found.keys() == served.keys()
+        for key, each in found.items():
+            assert (each.dtype.name, each.shape[1:]) == (signature.outputs[key].dtype, signature.outputs[key].shape[1:])
         for key in ("action", "environment_action"):
             np.testing.assert_array_equal(found[key], served[key])
-            assert found[key].dtype == served[key].numpy().dtype
         for key in ("q_values", "next_policy_state"):
             np.testing.assert_allclose(found[key], served[key], rtol=1e-4, atol=1e-5)
     assert len(np.unique(served["action"])) > 3

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.policies import task
+from tests.support.policies import network_of, task
 from tests.support.run_files import a_summary
 from tests.support.tiny_runs import tiny
+from tfdqn.config import MLP
 from tfdqn.errors import UserError
 from tfdqn.evaluation.evaluator import scores
 from tfdqn.exporting.from_run import export_run
 from tfdqn.exporting.model_card import git_revision, write_model_card
+from tfdqn.exporting.saved_model import export_policy
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
 from tfdqn.task_spec import ActionSpec, ArraySpec
@@ -29,6 +31,11 @@ def test_the_card_says_what_it_is_and_where_it_comes_from(run: RunDir) -> None:
     card = json.loads((version / "model_card.json").read_text())
     assert card["task"] == "Test-v0"
     assert card["observation"] == {"observation": {"dtype": "float32", "shape": [4]}}
+    assert card["inputs"] == {"observation": {"dtype": "float32", "shape": [-1, 4]}}
+    assert card["outputs"] == {
+        "action": {"dtype": "int32", "shape": [-1]},
+        "q_values": {"dtype": "float32", "shape": [-1, 3]},
+    }
     assert (card["actions"], card["first_action"], card["action_masks"]) == ([3], [0], False)
     assert (card["checkpoint"], card["train_steps"]) == ("best", 1_270)
     assert (card["evaluation"]["mean_return"], card["evaluation"]["episodes"]) == (200.0, 3)
@@ -64,21 +71,22 @@ def test_the_card_says_what_is_seen_and_what_actions_mean(tmp_path: Path) -> Non
     spec = task(speed=speed, cell=ArraySpec(shape=(), dtype="int32", categories=4, start=1), dials=dials)
     named = msgspec.structs.replace(spec, action_names=(("LEFT", "STAY", "RIGHT"),))
     origin = {"checkpoint": "latest", "train_steps": 3}
-    write_model_card(tmp_path, named, tiny(), origin)
-    card = json.loads((tmp_path / "model_card.json").read_text())
+    version = export_policy(spec, network_of(spec), tmp_path, {})
+    write_model_card(version, named, tiny(), origin)
+    card = json.loads((version / "model_card.json").read_text())
     assert card["action_names"] == [["LEFT", "STAY", "RIGHT"]]
     assert card["observation"]["speed"]["bounds"] == [[-0.5, 1.0], [None, None]]
-    page = (tmp_path / "model_card.md").read_text()
-    assert "| observation `speed` | float32[2], -0.5 to 1, any |" in page
-    assert "| observation `cell` | int32[], 1 to 4 |" in page
-    assert "| observation `dials` | int32[2], 0 to 2, 0 to 4 |" in page
+    page = (version / "model_card.md").read_text()
+    assert "| input `speed` | float32[B, 2], -0.5 to 1, any |" in page
+    assert "| input `cell` | int32[B], 1 to 4 |" in page
+    assert "| input `dials` | int32[B, 2], 0 to 2, 0 to 4 |" in page
     assert "| action names | 0 LEFT, 1 STAY, 2 RIGHT |" in page
 
-    write_model_card(tmp_path, named, tiny('task.action_names=["a", "b", "c"]'), origin)
-    assert json.loads((tmp_path / "model_card.json").read_text())["action_names"] == [["a", "b", "c"]]
-    write_model_card(tmp_path, spec, tiny(), origin)
-    assert json.loads((tmp_path / "model_card.json").read_text())["action_names"] == []
-    assert "action names" not in (tmp_path / "model_card.md").read_text()
+    write_model_card(version, named, tiny('task.action_names=["a", "b", "c"]'), origin)
+    assert json.loads((version / "model_card.json").read_text())["action_names"] == [["a", "b", "c"]]
+    write_model_card(version, spec, tiny(), origin)
+    assert json.loads((version / "model_card.json").read_text())["action_names"] == []
+    assert "action names" not in (version / "model_card.md").read_text()
 
 
 def test_whole_numbers_on_the_page_are_whole(tmp_path: Path) -> None:
@@ -89,11 +97,12 @@ def test_whole_numbers_on_the_page_are_whole(tmp_path: Path) -> None:
     evaluation = msgspec.to_builtins(scores(np.zeros(12_345), np.zeros(12_345)))
     keys = "evaluation.episodes=2_345", "evaluation.confirm_episodes=10_000"
     origin = {"checkpoint": "best", "train_steps": 12_345, "evaluation": evaluation}
-    write_model_card(tmp_path, spec, tiny(*keys), origin)
-    page = (tmp_path / "model_card.md").read_text()
-    assert "| observation `load` | int32[2], 0 to 12,345, -2,000,000,000 to 0 |" in page
-    assert "| observation `level` | float32[], 0 to 1.234e+04 |" in page
-    assert "| observation `cell` | int32[], 0 to 99,999 |" in page
+    version = export_policy(spec, network_of(spec, MLP(hidden_units=(2,))), tmp_path, {})
+    write_model_card(version, spec, tiny(*keys), origin)
+    page = (version / "model_card.md").read_text()
+    assert "| input `load` | int32[B, 2], 0 to 12,345, -2,000,000,000 to 0 |" in page
+    assert "| input `level` | float32[B], 0 to 1.234e+04 |" in page
+    assert "| input `cell` | int32[B], 0 to 99,999 |" in page
     assert "| actions | 37,038 |" in page
     assert "int64[], 0 to 12,345 in 12,346 values, 0 to 0.5 in 3 values |" in page
     assert "over 12,345 episodes: 2,345, and 10,000 more to confirm a new best policy |" in page
@@ -103,16 +112,18 @@ def test_the_ranges_of_very_many_elements_are_not_on_the_page(tmp_path: Path) ->
     for count, said in ((64, ", 62 to 65, 63 to 65"), (65, "65 ranges, one for each element: `bounds` in `model_card")):
         bounds = tuple((float(low), 65.0) for low in range(count))
         spec = task(observation=ArraySpec(shape=(count,), dtype="int32", bounds=bounds))
-        write_model_card(tmp_path, spec, tiny(), {"checkpoint": "latest", "train_steps": 3})
-        assert said in (tmp_path / "model_card.md").read_text()
-        card = json.loads((tmp_path / "model_card.json").read_text())
+        version = export_policy(spec, network_of(spec), tmp_path, {})
+        write_model_card(version, spec, tiny(), {"checkpoint": "latest", "train_steps": 3})
+        assert said in (version / "model_card.md").read_text()
+        card = json.loads((version / "model_card.json").read_text())
         assert card["observation"]["observation"]["bounds"][-1] == [count - 1.0, 65.0]
 
 
 def test_what_would_end_a_cell_of_the_page_is_kept_inside_it(tmp_path: Path) -> None:
     names = 'task.action_names=["left|right", "up\\ndown", "stay"]'
-    write_model_card(tmp_path, task(), tiny(names), {"checkpoint": "latest", "train_steps": 3})
-    page = (tmp_path / "model_card.md").read_text()
+    version = export_policy(task(), network_of(task()), tmp_path, {})
+    write_model_card(version, task(), tiny(names), {"checkpoint": "latest", "train_steps": 3})
+    page = (version / "model_card.md").read_text()
     assert "\n| action names | 0 left\\|right, 1 up down, 2 stay |\n" in page
 
 

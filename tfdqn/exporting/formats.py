@@ -105,10 +105,10 @@ def _run_converter(format: ModelFormat, arguments: list[str]) -> None:
 
 def _served_names(version: Path) -> tuple[list[str], list[str]]:
     """The names of the SavedModel's inputs, sorted, and of its outputs, sorted."""
-    import tensorflow as tf
+    from tfdqn.exporting.signature import signature_in
 
-    signature = tf.saved_model.load(str(version)).signatures[DEFAULT_SIGNATURE]
-    return sorted(signature.structured_input_signature[1]), sorted(signature.structured_outputs)
+    signature = signature_in(version)
+    return sorted(signature.inputs), sorted(signature.outputs)
 
 
 def _converted_names(file: Path, format: ModelFormat) -> tuple[list[str], list[str]]:

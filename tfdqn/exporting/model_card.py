@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.exporting.formats import formats_in
+from tfdqn.exporting.policy_inputs import ENVIRONMENT_ACTION, LEGAL_ACTIONS, NEXT_POLICY_STATE, POLICY_STATE
+from tfdqn.exporting.signature import PolicySignature, Tensor, signature_in
 from tfdqn.exporting.versions import MODEL_CARD_FILE
 from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec
 
@@ -34,8 +36,10 @@ def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origi
       origin: where the policy comes from: its `checkpoint`, its `train_steps`, its `evaluation`
         and its run's `final_evaluation` of it if it has them.
     """
+    signature = signature_in(directory)
     card = {
         "task": task_spec.id,
+        **msgspec.to_builtins(signature),
         "observation": {name: _description(each) for name, each in task_spec.observation.items()},
         "actions": list(task_spec.num_actions),
         "first_action": list(task_spec.actions.low),
@@ -55,7 +59,7 @@ def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origi
         "configuration": msgspec.to_builtins(config),
     }
     (directory / MODEL_CARD_FILE).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-    (directory / MARKDOWN_FILE).write_text(_markdown(card, task_spec, dump(config)), encoding="utf-8")
+    (directory / MARKDOWN_FILE).write_text(_markdown(card, signature, task_spec, dump(config)), encoding="utf-8")
 
 
 def git_revision(source: Path) -> str | None:
@@ -104,17 +108,13 @@ def _action_names(task_spec: TaskSpec, config: Config) -> list[list[str]]:
     return [list(names) for names in named]
 
 
-def _markdown(card: Mapping[str, Any], task_spec: TaskSpec, configuration: str) -> str:
+def _markdown(card: Mapping[str, Any], signature: PolicySignature, task_spec: TaskSpec, configuration: str) -> str:
     final = card.get("final_evaluation")
     rows = [
         ("task", card["task"]),
-        *(
-            (name if name == "observation" else f"observation `{name}`", _observed(each))
-            for name, each in card["observation"].items()
-        ),
+        *_inputs_and_outputs(signature, card["observation"], task_spec),
         ("actions", " x ".join(map(_number, card["actions"]))),
         ("the environment's action", _own_actions(task_spec.actions)),
-        *([("policy state", f"{card['policy_state']:,} numbers")] if card["policy_state"] else []),
         *(("action names", ", ".join(f"{i} {name}" for i, name in enumerate(names))) for names in card["action_names"]),
         ("checkpoint", f"{card['checkpoint']}, after {card['train_steps']:,} updates"),
         ("evaluation in training", _evaluation_in_words(card.get("evaluation"), card["configuration"]["evaluation"])),
@@ -125,6 +125,31 @@ def _markdown(card: Mapping[str, Any], task_spec: TaskSpec, configuration: str) 
     ]
     table = "\n".join(f"| {_cell(key)} | {_cell(value)} |" for key, value in rows)
     return f"# A policy for {card['task']}\n\n| | |\n| --- | --- |\n{table}\n\n```toml\n{configuration}```\n"
+
+
+def _inputs_and_outputs(
+    signature: PolicySignature, observation: Mapping[str, Any], task_spec: TaskSpec
+) -> Iterator[tuple[str, str]]:
+    """A row for each input and each output; B is the batch, of any size."""
+    has_branches = len(task_spec.num_actions) > 1
+    dimensions = ", a row for each dimension, false beyond its own actions" if has_branches else ""
+    inputs = {
+        LEGAL_ACTIONS: f"true for each legal action, in the order of their numbers, which count from 0{dimensions}",
+        POLICY_STATE: f"zeros where an episode begins, then the step before's `{NEXT_POLICY_STATE}`",
+    } | {name: _range_in_words(each) for name, each in observation.items()}
+    outputs = {
+        "action": "the number of the best action" + (" of each dimension" if has_branches else ""),
+        "q_values": "of all actions, also of illegal ones",
+        ENVIRONMENT_ACTION: "the best action as the environment takes it",
+        NEXT_POLICY_STATE: f"the `{POLICY_STATE}` of the episode's next step",
+    }
+    sides: tuple[tuple[str, Mapping[str, Tensor], Mapping[str, str]], ...] = (
+        ("input", signature.inputs, inputs),
+        ("output", signature.outputs, outputs),
+    )
+    for side, tensors, words in sides:
+        for name, each in tensors.items():
+            yield f"{side} `{name}`", ", ".join(filter(None, (each.in_words, words[name])))
 
 
 def _number(number: float) -> str:
@@ -148,18 +173,17 @@ def _own_actions(spec: ActionSpec) -> str:
     return f"{spec.dtype}{list(spec.shape)}, {', '.join(values)}"
 
 
-def _observed(described: Mapping[str, Any]) -> str:
-    """An array's type and shape, and what its elements may be where that is known."""
-    shown = f"{described['dtype']}{described['shape']}"
+def _range_in_words(described: Mapping[str, Any]) -> str:
+    """What the elements of an observation's array may be; empty if that is not known."""
     if "values" in described and "bounds" not in described:
         first, last = described["values"]
-        return f"{shown}, {_number(first)} to {_number(last)}"
+        return f"{_number(first)} to {_number(last)}"
     number: type = float if np.dtype(described["dtype"]).kind == "f" else int  # `bounds` are floats of either
     pairs = described.get("bounds", ())
     if len(pairs) > _MOST_RANGES:
-        return f"{shown}, {len(pairs):,} ranges, one for each element: `bounds` in `{MODEL_CARD_FILE}`"
+        return f"{len(pairs):,} ranges, one for each element: `bounds` in `{MODEL_CARD_FILE}`"
     ends = [["any" if end is None else _number(number(end)) for end in pair] for pair in pairs]
-    return ", ".join([shown, *("any" if low == high == "any" else f"{low} to {high}" for low, high in ends)])
+    return ", ".join("any" if low == high == "any" else f"{low} to {high}" for low, high in ends)
 
 
 def _evaluation_in_words(scores: Mapping[str, Any] | None, keys: Mapping[str, Any]) -> str:

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
-from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from tfdqn.errors import UserError, first_line
 from tfdqn.exporting.policy_inputs import PolicyInputs, check_finite, state_size_of
-from tfdqn.exporting.versions import DEFAULT_SIGNATURE, EXTRA, MODEL_FILE, TASK_SPEC_FILE, complete_versions
+from tfdqn.exporting.signature import signature_defs
+from tfdqn.exporting.versions import DEFAULT_SIGNATURE, EXTRA, TASK_SPEC_FILE, complete_versions
 from tfdqn.serving.inputs import Input, Reader
 from tfdqn.serving.options import LATEST, VersionPolicy
 from tfdqn.task_spec import TaskSpec
@@ -111,11 +111,9 @@ def _described(specs: Mapping[str, Any]) -> dict[str, Input]:
 
 
 def _signature_defs(path: Path) -> dict[str, Any]:
-    saved = SavedModel.FromString((path / MODEL_FILE).read_bytes())
-    (served,) = [graph for graph in saved.meta_graphs if "serve" in graph.meta_info_def.tags]
     return {
         name: json_format.MessageToDict(each, preserving_proto_field_name=True, including_default_value_fields=True)
-        for name, each in served.signature_def.items()
+        for name, each in signature_defs(path).items()
     }
 
 
