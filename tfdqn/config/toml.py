@@ -14,6 +14,7 @@ from msgspec import Struct, inspect
 from tomlkit.items import Item
 
 from tfdqn.config.fields import kinds, needs_of
+from tfdqn.config.nearby_runs import own_config_file
 from tfdqn.config.network import may_convolve
 from tfdqn.config.reader import built_in, literals, read
 from tfdqn.config.schema import Config, keys, values_of
@@ -58,8 +59,7 @@ def content(path: Path | str) -> bytes:
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
     except IsADirectoryError:
-        own = "; a run's is its config.toml" if (Path(path) / "config.toml").is_file() else ""
-        raise ConfigError(f"{path}: is a directory, not a configuration file{own}") from None
+        raise ConfigError(f"{path}: is a directory, not a configuration file{own_config_file(Path(path))}") from None
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
 

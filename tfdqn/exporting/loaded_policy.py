@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import tensorflow as tf
 
+from tfdqn.config.nearby_runs import run_above
 from tfdqn.errors import UserError, as_path, first_line, why_no_directory
 from tfdqn.exporting.policy_inputs import (
     LEGAL_ACTIONS,
@@ -193,7 +194,9 @@ def load_policy(path: str | Path) -> LoadedPolicy:
             return LoadedPolicy(directory / str(found[-1]))
     if why := why_no_directory(path):
         raise UserError(f"{path} {why}; give a run directory, its exports/, or one version")
-    raise UserError(f"{path}: no exported policy here; give a run directory, its exports/, or one version")
+    raise UserError(
+        f"{path}: no exported policy here{run_above(path)}; give a run directory, its exports/, or one version"
+    )
 
 
 def _in_words(names: Iterable[str]) -> str:

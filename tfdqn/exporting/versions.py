@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tfdqn.config.nearby_runs import run_above
 from tfdqn.errors import UserError, why_no_directory
 from tfdqn.storage.atomic_files import sync, sync_tree
 from tfdqn.storage.owners import owner_of_mark, this_process
@@ -76,7 +77,7 @@ def _why_none(path: Path) -> str:
         return f" {why}"
     if inside := sorted(path.glob(f"*/exports/*/{MODEL_FILE}")):
         return f": no exported version here, but in a run inside it: {inside[0].parents[2]}"
-    return f": no exported version here; `{own_command(['export', 'RUN'])}` writes one"
+    return f": no exported version here{run_above(path)}; `{own_command(['export', 'RUN'])}` writes one"
 
 
 def has_model(version: Path) -> bool:

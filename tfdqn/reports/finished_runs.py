@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfdqn.config import Config
+from tfdqn.config.nearby_runs import run_above
 from tfdqn.errors import RunDirError, UserError, listed, why_no_directory
 from tfdqn.records import EpisodeScores, Summary
 from tfdqn.reports.configurations import Configuration, compared
@@ -79,7 +80,7 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
         troubles: list[_RefusedError] = []
         found = list(_runs_below(path, troubles))
         if not found and not troubles:
-            why = why_no_directory(path) or "is not a run directory, and has none in it"
+            why = why_no_directory(path) or f"is not a run directory, and has none in it{run_above(path)}"
             refused.append(_RefusedError(path, why))
         unusable = list(_take(found, runs))
         troubles += unusable

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tfdqn.config import Config, toml
+from tfdqn.config.nearby_runs import CONFIG_FILE, TASK_FILE, run_above, runs_below
 from tfdqn.errors import ConfigError, RunDirError, as_path, listed, why_no_directory
 from tfdqn.storage.atomic_files import is_partial, write_atomically
 from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
@@ -39,8 +40,8 @@ class RunDir:
         self._locks: list[FileLock] = []  # that it holds
         self._config: tuple[bytes, Config] | None = None  # as its file was last read
         self._config_before: bytes | None = None  # what the claim replaced
-        self.config_file = self.path / "config.toml"
-        self.task_file = self.path / "task.json"
+        self.config_file = self.path / CONFIG_FILE
+        self.task_file = self.path / TASK_FILE
         self.lock_file = self.path / "lock"
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best"
@@ -206,16 +207,12 @@ class RunDir:
         return self
 
     def _why_no_run(self) -> str:
+        nearby = runs_below(self.path) or run_above(self.path)
         if why := why_no_directory(self.path):
-            return why
-        if not (inside := self._runs_inside()) and any(self.path.glob("seed-[0-9]*/")):
+            return f"{why}{nearby}" if self.path.exists() else why
+        if not nearby and any(self.path.glob("seed-[0-9]*/")):
             return "is a folder of seeds, and none of them has begun"
-        return f"is not a run directory: no {self.config_file.name} in it{inside}"
-
-    def _runs_inside(self) -> str:
-        """The runs in a folder of seeds or of a search, in words; empty if there are none."""
-        runs = sorted(each for folder in ("*", "*/*") for each in self.path.glob(f"{folder}/{self.config_file.name}"))
-        return f"; it holds runs, such as {runs[0].parent}" if runs else ""
+        return f"is not a run directory: no {self.config_file.name} in it{nearby}"
 
     def _refuse_what_is_not_a_run(self) -> None:
         """Raises RunDirError for a file, or a directory with other content: it is the user's, and stays as it is."""
@@ -236,7 +233,7 @@ class RunDir:
         if others:
             raise RunDirError(
                 f"{self.path} holds other files, such as {others[0]}, and no run ({self.config_file.name} is missing): "
-                f"choose an empty or a new --run-dir{self._runs_inside()}"
+                f"choose an empty or a new --run-dir{runs_below(self.path) or run_above(self.path)}"
             )
 
     @contextmanager

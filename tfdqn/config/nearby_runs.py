@@ -1,0 +1,32 @@
+"""Where a run is that was meant by the path of something above or below it, in words that follow a refusal."""
+
+import os
+from pathlib import Path
+
+CONFIG_FILE = "config.toml"  # of a run, by which its directory is known
+TASK_FILE = "task.json"  # of a run that has begun; no other folder with a config.toml is likely to have one
+
+
+def runs_below(path: Path) -> str:
+    """The runs in a folder of seeds or of a search, in words; empty if there are none."""
+    runs = sorted(each for folder in ("*", "*/*") for each in path.glob(f"{folder}/{CONFIG_FILE}"))
+    return f"; it holds runs, such as {runs[0].parent}" if runs else ""
+
+
+def run_above(path: Path) -> str:
+    """The run that `path` belongs to, such as its `exports/1`, in words; empty if none has it one or two levels up."""
+    run = _run_above(path)
+    return "" if run is None else f"; it belongs to the run {run}"
+
+
+def own_config_file(path: Path) -> str:
+    """The configuration of the run that is at `path`, or that it belongs to, in words; empty if there is none."""
+    if (path / CONFIG_FILE).is_file():
+        return f"; a run's is its {CONFIG_FILE}"
+    run = _run_above(path)
+    return "" if run is None else f"; that of the run it belongs to is {run / CONFIG_FILE}"
+
+
+def _run_above(path: Path) -> Path | None:
+    above = [Path(os.path.normpath(path / up)) for up in ("..", "../..")]
+    return next((each for each in above if all((each / name).is_file() for name in (CONFIG_FILE, TASK_FILE))), None)
