@@ -130,7 +130,7 @@ def _reader(space: Space[Any], name: str = "") -> Callable[[Any], Any]:
             return tuple(read(part) for read, part in zip(in_order, value, strict=True))
 
         return read_tuple
-    return ArrayContract(what, space).array
+    return ArrayContract(what, space, is_observed=True).array
 
 
 def _number(reward: Any) -> float:

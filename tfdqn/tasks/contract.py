@@ -48,7 +48,12 @@ class Contract:
     def __init__(self, space: Space[Any], spec: TaskSpec, num_envs: int):
         self._task_id, self._space, self._has_masks = spec.id, space, spec.action_masks
         self._parts = [
-            _Part(name, path, ArrayContract(called(name), leaf, (num_envs,)), np.dtype(spec.observation[name].dtype))
+            _Part(
+                name,
+                path,
+                ArrayContract(called(name), leaf, (num_envs,), is_observed=True),
+                np.dtype(spec.observation[name].dtype),
+            )
             for name, path, leaf in leaves(space)
         ]
         number, flag = spaces.Box(-np.inf, np.inf, ()), spaces.Box(0, 1, (), dtype=np.bool_)  # type: ignore[arg-type]

@@ -278,6 +278,17 @@ def test_another_dtype_than_that_of_the_box_is_noted(registered: Any) -> None:
     assert all('observation "b" is float64' in each for each in wrong.failures)
 
 
+def test_another_dtype_is_noted_at_whatever_step_it_comes(registered: Any) -> None:
+    def as_float64(observation: np.ndarray, *others: Any) -> Any:
+        return observation.astype(np.float64), *others
+
+    given = {"space": spaces.Box(-2, 2, (2,)), "observation": TWO, "spoil": as_float64, "at": 31}
+    assert line(found_of(registered(Odd, **given), 40), "dtype") == (
+        "observation is float64, and is converted to float32, as its Box says"
+    )
+    assert "dtype" not in verdicts(found_of(registered(Odd, **given), 40, max_episode_steps=30))
+
+
 def test_keys_that_a_dict_does_not_declare_are_noted(registered: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tfdqn.tasks.contract._warned", set())
     space = spaces.Dict({"a": spaces.Box(-2, 2, (2,))})

@@ -12,7 +12,8 @@ from tfdqn.config import Config, Task
 from tfdqn.config.toml import with_changed_task
 from tfdqn.errors import UserError, counted
 from tfdqn.system.processors import available_cores
-from tfdqn.tasks.checking.findings import Finding, of_dtypes, of_play, of_shapes, speed, transition_bytes
+from tfdqn.tasks.array_contract import CONVERTED
+from tfdqn.tasks.checking.findings import Finding, of_play, of_shapes, speed, transition_bytes
 from tfdqn.tasks.checking.images import of_images, of_scaled
 from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, own_traits, play_at_random
 from tfdqn.tasks.checking.suggestions import ENDLESS_STEPS, Suggestion, may_be_faster_in_processes, suggestions
@@ -54,7 +55,7 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
 
     What is wrong with the task is in the result, and not raised.
     """
-    with _warnings() as warned:
+    with _said() as (warned, converted):
         try:
             spec = resolve_spec(task)
         except UserError as error:
@@ -69,7 +70,8 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
             trial.compare_seeds(alone, together)
             together = trial.play_to_an_end(alone, together)
             findings += [*of_images(spec, together.largest), *of_scaled(spec, together.largest_scaled)]
-            findings += [*of_dtypes(own.dtypes), *of_play(alone, together, own.info)]
+            findings += [Finding("dtype", "note", line) for line in sorted(converted)]
+            findings += of_play(alone, together, own.info)
         findings += trial.findings
         findings += [Finding("warning", "note", line) for line in dict.fromkeys(warned)]
     ended = [play for play in (alone, together) if play is not None]
@@ -177,16 +179,27 @@ def _bytes(observation: dict[str, np.ndarray], index: int) -> bytes:
 
 
 @contextmanager
-def _warnings() -> Iterator[list[str]]:
-    """Collects the warnings that `tfdqn.tasks` logs in the block, and keeps them off the terminal."""
-    said: list[str] = []
+def _said() -> Iterator[tuple[list[str], set[str]]]:
+    """Collects what `tfdqn.tasks` logs in the block, and keeps it off the terminal: (warnings, conversions)."""
+    warned: list[str] = []
+    converted: set[str] = set()
+
+    def emit(record: logging.LogRecord) -> None:
+        if record.msg == CONVERTED:
+            converted.add(record.getMessage())
+        elif record.levelno >= logging.WARNING:
+            warned.append(record.getMessage())
+
     handler = logging.Handler()
-    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = emit  # type: ignore[method-assign]
     logger = logging.getLogger("tfdqn.tasks")
-    before, logger.propagate = logger.propagate, False
+    before = logger.propagate, logger.level
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG)
     logger.addHandler(handler)
     try:
-        yield said
+        yield warned, converted
     finally:
         logger.removeHandler(handler)
-        logger.propagate = before
+        logger.propagate = before[0]
+        logger.setLevel(before[1])

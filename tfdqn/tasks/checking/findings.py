@@ -1,7 +1,6 @@
 """`Finding`: one line of the check's table; and those that a task's specification and its plays give."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -10,7 +9,6 @@ from msgspec import Struct
 from tfdqn.config import Task
 from tfdqn.errors import counted
 from tfdqn.task_spec import ArraySpec, TaskSpec
-from tfdqn.tasks.array_contract import called
 from tfdqn.tasks.checking.random_play import Play
 
 _MILLION = 1_000_000
@@ -35,12 +33,6 @@ def of_shapes(spec: TaskSpec) -> list[Finding]:
         Finding("actions", "yes", _shown_actions(spec)),
         Finding("a transition", "yes", f"{size:,} bytes in replay: {_shown_bytes(size * _MILLION)} for a million"),
     ]
-
-
-def of_dtypes(dtypes: Mapping[str, tuple[str, str]]) -> Iterator[Finding]:
-    """What arrays of another dtype than their Box become; `dtypes` is that of `OwnTraits`."""
-    for name, (found, declared) in dtypes.items():
-        yield Finding("dtype", "note", f"{called(name)} is {found}, and is converted to {declared}, as its Box says")
 
 
 def of_play(alone: Play, together: Play, info: frozenset[str]) -> list[Finding]:

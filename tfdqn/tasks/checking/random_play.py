@@ -7,12 +7,10 @@ import contextlib
 import hashlib
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from gymnasium import Space
-from gymnasium.spaces import Box
 from gymnasium.vector import SyncVectorEnv
 from msgspec import structs
 
@@ -20,7 +18,6 @@ from tfdqn.config import Task
 from tfdqn.task_spec import MaskForms, TaskSpec
 from tfdqn.tasks.adapters.legal_actions import takes_no_arguments
 from tfdqn.tasks.checked_env import bare
-from tfdqn.tasks.observations import leaves
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 from tfdqn.tasks.registry import make_task, suite_of
 from tfdqn.types import Observation, Step
@@ -167,66 +164,36 @@ class OwnTraits(NamedTuple):
     info: frozenset[str] = frozenset()  # the keys of `info`
     most_lives: int = 0  # the highest number in info["lives"]
     mask_methods: tuple[str, ...] = ()  # methods that return a boolean for each action
-    dtypes: Mapping[str, tuple[str, str]] = {}  # (an array's dtype, its Box's) where they differ, by flat name
 
 
 def own_traits(config: Task) -> OwnTraits:
     """Makes the task's first environment and takes a few random steps in it."""
     keys: set[str] = set()
-    observed: list[tuple[Space[Any], Any]] = []
     lives, methods = 0, tuple[str, ...]()
     with contextlib.suppress(Exception, SystemExit), quiet_gymnasium():  # the check's plays report a failure
         spec, make = suite_of(config).environments(structs.replace(config, num_envs=1, vectorization="auto"), None)
         with contextlib.closing(make()) as envs:
-            for observation, info in _answers(envs):
-                observed.append((_own_space(envs), observation))
+            for info in _infos(envs):
                 keys |= {key for key in info if isinstance(key, str) and not key.startswith("_")}
                 lives = max(lives, _lives(info))
             if isinstance(envs, SyncVectorEnv):
                 methods = _mask_methods(bare(envs.envs[0]).unwrapped, MaskForms(spec.actions))
-    dtypes = {name: pair for each in observed for name, pair in _other_dtypes(*each).items()}
-    return OwnTraits(frozenset(keys), lives, methods, dtypes)
+    return OwnTraits(frozenset(keys), lives, methods)
 
 
-def _answers(envs: Any) -> Any:
-    """Yields (observation, info) of a reset and of each step, from the first environment or a vectorised version."""
+def _infos(envs: Any) -> Iterator[dict[str, Any]]:
+    """Yields the `info` of a reset and of each step, from the first environment or a vectorised version."""
     is_single = isinstance(envs, SyncVectorEnv)
     env: Any = bare(envs.envs[0]) if is_single else envs
     space = env.action_space if is_single else envs.single_action_space
     space.seed(0)
-    yield env.reset(seed=0)
+    yield env.reset(seed=0)[1]
     for _ in range(_TRAITS_STEPS):
         action = space.sample() if is_single else np.array([space.sample()])
-        observation, _, terminated, truncated, info = env.step(action)
-        yield observation, info
+        _, _, terminated, truncated, info = env.step(action)
+        yield info
         if is_single and (terminated or truncated):
-            yield env.reset()
-
-
-def _own_space(envs: Any) -> Space[Any]:
-    """The observation space that belongs to `_answers`."""
-    is_single = isinstance(envs, SyncVectorEnv)
-    return bare(envs.envs[0]).observation_space if is_single else envs.single_observation_space
-
-
-def _other_dtypes(space: Space[Any], observation: Any) -> dict[str, tuple[str, str]]:
-    """(its dtype, its Box's), by flat name, of each array that is of another dtype than its Box."""
-    found = {}
-    for name, path, leaf in leaves(space):
-        part = _part(observation, path)
-        if isinstance(leaf, Box) and isinstance(part, np.ndarray | np.generic) and part.dtype != leaf.dtype:
-            found[name] = (str(part.dtype), str(leaf.dtype))
-    return found
-
-
-def _part(observation: Any, path: Sequence[Any]) -> Any:
-    """The part of an observation that the keys lead to; None if it has none, as the check's plays report."""
-    for key in path:
-        try:
-            observation = observation[key]
-        except (LookupError, TypeError):
-            return None
-    return observation
+            yield env.reset()[1]
 
 
 def _lives(info: dict[str, Any]) -> int:
