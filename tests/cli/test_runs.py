@@ -203,9 +203,11 @@ def an_evaluation() -> types.SimpleNamespace:
 def test_evaluate_passes_on_what_it_was_told(
     behind: Callable[..., Recorder], run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told: list[str] = []  # by the time at which the import is over
+    told: list[str] = []  # before and after the first episode begins
 
-    def found(*_: object, **__: object) -> types.SimpleNamespace:
+    def found(*_: object, on_begin: Callable[[], None], **__: object) -> types.SimpleNamespace:
+        told.append(capsys.readouterr().out)
+        on_begin()
         told.append(capsys.readouterr().out)
         return an_evaluation()
 
@@ -215,8 +217,9 @@ def test_evaluate_passes_on_what_it_was_told(
     (((path,), options),) = evaluate.calls
     assert path == Path("runs/x")
     assert options.pop("overrides") == ["task.kwargs.a=1", "task.kwargs.b=2"]
+    del options["on_begin"]
     assert options == {"episodes": 7, "seed": 5, "video": "mp4", "checkpoint": "latest"}
-    assert told == ["CartPole-v1: 7 episodes of the latest policy of runs/x\n"]
+    assert told == ["", "CartPole-v1: 7 episodes of the latest policy of runs/x\n"]
     out = capsys.readouterr().out
     for figure in ("480.25 (std 20.50)", "476.00 to 484.00", "500.00", "480.2 steps", "x.mp4"):
         assert figure in out

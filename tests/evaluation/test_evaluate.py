@@ -127,7 +127,10 @@ def draws(path: Path, how: str) -> RunDir:
 def test_a_video_of_floats_in_lists_and_of_odd_sizes_is_a_video(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    recorded = evaluate(draws(tmp_path / "run", "floats").path, episodes=2, video="mp4").video
+    told: list[str] = []
+    path = draws(tmp_path / "run", "floats").path
+    recorded = evaluate(path, episodes=2, video="mp4", on_begin=lambda: told.append("begun")).video
+    assert told == ["begun"]
     assert recorded is not None
     # Three steps; 5 × 3 pixels are enlarged 54 times, to 160 rows at least.
     assert imageio.v3.imread(recorded).shape == (3, 162, 270, 3)
@@ -146,8 +149,10 @@ def test_a_task_that_cannot_be_rendered_is_refused_before_any_episode(
 ) -> None:
     found = draws(tmp_path / "run", how)
     monkeypatch.setattr("tfdqn.evaluation.evaluate.play_episodes", None)
+    begun_by: list[str] = []
     with pytest.raises(TaskError, match=said):
-        evaluate(found.path, episodes=2, video="mp4")
+        evaluate(found.path, episodes=2, video="mp4", on_begin=lambda: begun_by.append(""))
+    assert not begun_by
 
 
 def test_a_video_that_fails_takes_no_figures_with_it(tmp_path: Path) -> None:

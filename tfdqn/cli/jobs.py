@@ -212,12 +212,12 @@ def manifest(
 
     with suppress(PackageMissingError):  # the image may have the package
         check_task(resolved.task)
+    folder = output or Path("launchers") / config.stem / str(target)
+    paths = write_files(target, folder, files)
     where = f"the image {spec.container_image} must contain it (docs/image.md)"
     if target is Platform.SLURM:
         where = "submit from its folder, or install it on every node"
     for key, module in spec.own_modules:
         say_on_stderr(f"warning: {key} needs the module {module}: {where}")
-
-    folder = output or Path("launchers") / config.stem / str(target)
-    for path in write_files(target, folder, files):
+    for path in paths:
         typer.echo(path)

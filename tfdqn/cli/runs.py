@@ -1,6 +1,6 @@
 """The verbs for one run: `train`, `config`, `evaluate`, `plot` and `export`."""
 
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -116,11 +116,16 @@ def evaluate(
     task = toml.with_changed_task(directory.config(), changes or (), str(directory.config_file), "--set").task
     require_policy(directory, checkpoint.value)
     console = terminal.make_console()
-    if not as_json:
-        terminal.print_evaluated(task.id, checkpoint.value, run, episodes, console)
-
     try:
-        with PhaseLine("evaluating"), others_print_to_stderr() if as_json else nullcontext():
+        with ExitStack() as shown, others_print_to_stderr() if as_json else nullcontext():
+            preparing = shown.enter_context(PhaseLine("preparing"))
+
+            def begin() -> None:
+                preparing.close()
+                if not as_json:
+                    terminal.print_evaluated(task.id, checkpoint.value, run, episodes, console)
+                shown.enter_context(PhaseLine("evaluating"))
+
             # Imported late: this takes seconds, and mistakes are reported before.
             from tfdqn.evaluation.evaluate import evaluate as run_evaluation
 
@@ -131,6 +136,7 @@ def evaluate(
                 overrides=changes or (),
                 checkpoint=checkpoint.value,
                 video="gif" if gif else "mp4" if video else None,
+                on_begin=begin,
             )
     except VideoError as error:
         _show(error.report, as_json, console)

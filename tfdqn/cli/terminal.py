@@ -172,7 +172,7 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
 
 
 def print_evaluated(task: str, policy: str, run: Path, episodes: int, console: Console) -> None:
-    """Prints what `tfdqn evaluate` is about to do: its first seconds are an import."""
+    """Prints what `tfdqn evaluate` is about to do."""
     print_line(console, f"{task}: {counted(episodes, 'episode')} of the {policy} policy of {run}")
 
 

@@ -1,7 +1,7 @@
 """`evaluate`: a run's policy on fresh environments, as trained or with the task's physics changed."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from numbers import Integral
 from pathlib import Path
@@ -51,6 +51,7 @@ def evaluate(
     overrides: Sequence[str] = (),
     checkpoint: Literal["best", "latest"] = "best",
     video: Format | None = None,
+    on_begin: Callable[[], None] = lambda: None,
 ) -> EvaluationReport:
     """Plays greedy episodes on fresh environments.
 
@@ -61,6 +62,7 @@ def evaluate(
       overrides: keys of the task to change ("task.max_episode_steps=1000").
       checkpoint: the best evaluated policy, or the newest checkpoint's.
       video: also record one episode, in `RUN/videos/`.
+      on_begin: is called before the first episode, when all that can be refused before has been found right.
 
     Raises RunDirError, CheckpointError, ConfigError or TaskError for what the user can mend, before any episode is
     played if the task can't be rendered; and VideoError, which has the figures, where only the video failed.
@@ -79,6 +81,7 @@ def evaluate(
             _check_same_shape(run_spec, task.spec)
             if video is not None:
                 recorded = recording.enter_context(closing(rendered_task(task_config)))
+            on_begin()
             found = scores(*play_episodes(task, policy, weights, episodes, episode_seed))
         report = EvaluationReport(
             **msgspec.structs.asdict(found),

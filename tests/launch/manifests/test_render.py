@@ -163,6 +163,12 @@ def test_a_module_of_the_user_s_own_must_be_where_it_runs(
     assert main.main(["manifest", platform, str(CONFIG), own, "--gpus", "1", "--output", str(tmp_path)]) == 0
     assert capsys.readouterr().err == (f"warning: task.id needs the module tests.support.toy_environments: {where}\n")
 
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").touch()
+    assert main.main(["manifest", platform, str(CONFIG), own, "--output", str(tmp_path / "other")]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "warning" not in said.err and said.err.startswith(f"tfdqn: {tmp_path / 'other'} holds")
+
 
 @pytest.mark.parametrize(
     ("options", "image"),
