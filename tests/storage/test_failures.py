@@ -37,6 +37,8 @@ def test_the_traceback_of_the_users_code_is_in_the_runs_log(tmp_path: Path) -> N
     with pytest.raises(EnvironmentFailedError, match=said), tracebacks_are_kept(run):
         raise EnvironmentFailedError("the task raised ValueError", traceback="Traceback: line 7")
     assert run.native_log.read_text() == "Traceback: line 7"
+    with pytest.raises(EnvironmentFailedError, match=r"^its process has ended$"), tracebacks_are_kept(run):
+        raise EnvironmentFailedError("its process has ended")
 
 
 def refused(run: RunDir, error: UserError, *files: str) -> list[str]:

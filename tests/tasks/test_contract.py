@@ -55,7 +55,7 @@ OUTSIDE = {
 def test_what_lies_outside_its_space_is_an_error_that_names_it(case):
     space, right, wrong, says = OUTSIDE[case]
     stepped(odd(space, right))
-    with pytest.raises(TaskError, match=rf"Odd-v0, environment 0, step 3: .*{says}"):
+    with pytest.raises(TaskError, match=rf"^tests\.support\.toy_environments:Odd-v0, environment 0, step 3: .*{says}"):
         stepped(odd(space, right, spoil=observes(wrong)))
 
 
@@ -189,7 +189,8 @@ def test_floats_beyond_their_bounds_by_rounding_are_no_news(caplog, monkeypatch)
 
 def test_a_reset_is_checked_too():
     broken = make_task(Task(id="tests.support.toy_environments:Broken-v0", num_envs=2, kwargs={"how": "shape"}))
-    with pytest.raises(TaskError, match=r"Broken-v0, environment 0, reset: .* shape \(2,\), but its space says \(3,\)"):
+    where = r"^tests\.support\.toy_environments:Broken-v0, environment 0, reset"
+    with pytest.raises(TaskError, match=rf"{where}: .* shape \(2,\), but its space says \(3,\)"):
         broken.reset(seed=0)
 
 

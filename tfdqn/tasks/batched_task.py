@@ -215,10 +215,10 @@ class BatchedTask:
     def _make_batch_anew(self, error: BaseException) -> int:
         """Replaces all environments; returns their seed. Raises EnvironmentFailedError if no restart is left."""
         self._is_broken = True
-        said = failure_line(error)
-        if isinstance(error, EOFError | ConnectionError) and isinstance(self._envs, Processes):
-            said = "; ".join(self._envs.ended()) or said
-        details = "".join(traceback.format_exception(error))
+        said, details = failure_line(error), "".join(traceback.format_exception(error))
+        is_broken_pipe = isinstance(error, EOFError | ConnectionError)
+        if is_broken_pipe and isinstance(self._envs, Processes) and (ended := self._envs.ended()):
+            said, details = f"{'; '.join(ended)}, without raising an exception", ""
         self._restarts.use(EnvironmentFailedError(f"{self._where()}: {said}", details))
         self.close()
         self._envs = self._make()

@@ -165,7 +165,7 @@ def test_keywords_change_the_task():
 def test_a_constructor_that_raises_is_one_line():
     message = error_of(make_task, Task(id="tests.support.toy_environments:Broken-v0"))
     failed = r"Broken-v0 could not be made: Broken\.__init__ failed at /\S*/tests/support/odd_environments\.py:\d+: "
-    assert re.fullmatch(f"{failed}RuntimeError: the simulator did not start", message)
+    assert re.fullmatch(rf"tests\.support\.toy_environments:{failed}RuntimeError: the simulator did not start", message)
 
 
 @pytest.mark.parametrize("space", ["action_space", "observation_space"])
@@ -178,7 +178,8 @@ def test_a_class_without_a_space_is_one_line(monkeypatch, space):
 
     monkeypatch.setattr(gymnasium.registry["Chain-v0"], "entry_point", Spaceless)
     message = error_of(resolve_spec, Task(id="tests.support.toy_environments:Chain-v0"))
-    assert message.startswith("Chain-v0 could not be made: ") and message.endswith(f": AttributeError: no {space}")
+    assert message.startswith("tests.support.toy_environments:Chain-v0 could not be made: ")
+    assert message.endswith(f": AttributeError: no {space}")
 
 
 def test_a_module_that_fails_when_it_is_imported_is_one_line(monkeypatch, tmp_path):
@@ -199,7 +200,10 @@ def test_a_task_with_other_actions_is_refused():
 
 def test_a_task_that_cannot_draw_says_what_it_can():
     message = error_of(make_task, Task(id="tests.support.toy_environments:Chain-v0"), render_mode="rgb_array")
-    assert message == "Chain-v0 can't be rendered as rgb_array: it has no render modes (videos: docs/your_task.md)"
+    assert message == (
+        "tests.support.toy_environments:Chain-v0 can't be rendered as rgb_array: it has no render modes (videos: "
+        "docs/your_task.md)"
+    )
 
 
 def test_an_old_version_is_one_helpful_line_and_nothing_of_gymnasiums(recwarn, capfd, caplog):

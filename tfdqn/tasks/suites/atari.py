@@ -137,6 +137,7 @@ def _one_by_one(task: Task, settings: Settings, render_mode: str | None) -> Vect
         "max_num_frames_per_episode": _max_episode_steps(task, settings) * settings.frameskip,
     }
     recipe = Recipe(
+        task_id=task.id,
         env_spec=EnvSpec(id=task.id, entry_point="tfdqn.tasks.suites.atari:make_single"),
         kwargs=kwargs,
         max_episode_steps=None,

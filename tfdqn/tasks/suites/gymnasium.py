@@ -107,6 +107,7 @@ def _recipe(config: Task, render_mode: str | None) -> Recipe:
     env_spec = find_env_spec(config.id)
     refuse_set_elsewhere(config.kwargs, _SET_ELSEWHERE)
     return Recipe(
+        task_id=config.id,
         env_spec=env_spec,
         kwargs=config.kwargs,
         max_episode_steps=config.max_episode_steps or None,
@@ -204,7 +205,7 @@ def _probe(recipe: Recipe) -> Any:
     """Makes one environment. Raises TaskError, one line, if it can't be made or rendered."""
     env_spec = recipe.env_spec
     if env_spec.entry_point is None:
-        raise TaskError(f"{env_spec.id} registers no single environment, only a vector version")
+        raise TaskError(f"{recipe.task_id} registers no single environment, only a vector version")
     try:
         _check_kwargs(recipe)
         env = gymnasium_envs.make_single(recipe)
@@ -228,7 +229,7 @@ def _check_kwargs(recipe: Recipe) -> None:
     with contextlib.suppress(Exception):  # what can't be imported is reported where an environment is made
         taken = gymnasium_envs.constructor_parameters(entry_point) if recipe.kwargs else None
     if taken is not None:
-        refuse_unknown(recipe.env_spec.id, recipe.kwargs, taken)
+        refuse_unknown(recipe.task_id, recipe.kwargs, taken)
     if recipe.render_mode and gymnasium_envs.unknown_kwargs(entry_point, {"render_mode": recipe.render_mode}):
         raise _cannot_be_rendered(recipe, "")
 
@@ -236,11 +237,11 @@ def _check_kwargs(recipe: Recipe) -> None:
 def _cannot_be_rendered(recipe: Recipe, modes: str) -> TaskError:
     """The error of a task that offers other `modes`, or none."""
     why = f"it offers {modes}" if modes else "it has no render modes (videos: docs/your_task.md)"
-    return TaskError(f"{recipe.env_spec.id} can't be rendered as {recipe.render_mode}: {why}")
+    return TaskError(f"{recipe.task_id} can't be rendered as {recipe.render_mode}: {why}")
 
 
 def _cannot_be_made(recipe: Recipe, error: BaseException) -> TaskError:
-    task_id = recipe.env_spec.id
+    task_id = recipe.task_id
     if isinstance(error, ImportError | DependencyNotInstalled):
         return TaskError(f"{task_id} needs a package: {packages.install_hint(recipe.env_spec, error)}")
     details = "".join(traceback.format_exception(error))

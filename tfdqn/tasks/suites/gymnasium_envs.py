@@ -24,6 +24,7 @@ from tfdqn.tasks.suites.processes import Processes, leave_signals_to_the_run, st
 class Recipe(NamedTuple):
     """What is needed to make one environment, in this or another process."""
 
+    task_id: str  # as `task.id` has it, maybe with a module in front: for errors
     env_spec: EnvSpec
     kwargs: dict[str, Any]
     max_episode_steps: int | None  # None: the task's own limit
@@ -65,7 +66,7 @@ def _checked(env: gymnasium.Env, recipe: Recipe, index: int) -> gymnasium.Env:
     if isinstance(env, OrderEnforcing | TimeLimit):
         env.env = _checked(env.env, recipe, index)
         return env
-    return CheckedEnv(env, recipe.env_spec.id, index, recipe.masks, recipe.lives)
+    return CheckedEnv(env, recipe.task_id, index, recipe.masks, recipe.lives)
 
 
 def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
@@ -109,7 +110,7 @@ def _own_or_why_not(recipe: Recipe, num_envs: int) -> tuple[VectorEnv | None, st
     if reason is not None:
         own.close()
         return None, reason
-    return own if recipe.masks is None else VectorMasks(own, recipe.masks, recipe.env_spec.id), None
+    return own if recipe.masks is None else VectorMasks(own, recipe.masks, recipe.task_id), None
 
 
 def why_not_own(recipe: Recipe) -> str | None:
