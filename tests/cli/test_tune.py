@@ -153,6 +153,10 @@ def test_a_folder_of_another_search_is_refused(capsys: pytest.CaptureFixture[str
         "tfdqn: runs/small-tune belongs to a study of another space: optimizer.learning_rate is "
         "{low = 0.0001, high = 0.01, log = true} there, absent here; agent.n_step is"
     )
+    Path("space.toml").write_text(f'{SPACE}"agent.loss" = {{ choices = ["huber", "squared"] }}')
+    assert 'agent.loss is absent there, {choices = ["huber", "squared"]} here; ' in failure(
+        capsys, "small.toml space.toml"
+    )
 
 
 def test_an_argument_that_the_task_does_not_take_is_refused_before_any_trial(
@@ -174,14 +178,40 @@ def test_a_key_without_effect_is_refused_in_a_new_study_alone(capsys: pytest.Cap
     assert tune("small.toml space.toml --trials 2 --fresh-seeds 0") == 0
 
 
-def test_inspect_says_that_it_is_a_study_and_where_to_look(capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspect_shows_the_trials_and_the_best(capsys: pytest.CaptureFixture[str]) -> None:
     assert tune("small.toml space.toml --trials 2 --fresh-seeds 0") == 0
-    capsys.readouterr()
-    assert main.main(["inspect", "runs/small-tune"]) == 2
-    assert capsys.readouterr().err == (
-        "tfdqn: runs/small-tune is a study's folder, not a run: its newest run is runs/small-tune/trials/001; "
-        "what it has come to is in runs/small-tune/study.html\n"
-    )
+    tuned = capsys.readouterr().out
+    assert main.main(["inspect", "runs/small-tune", "--watch"]) == 0
+    shown = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert lines[0] == "trial state evaluations best evaluation score optimizer.learning_rate agent.n_step"
+    assert [line.split()[:2] for line in lines[1:3]] == [["0", "complete"], ["1", "complete"]]
+    for line in ("study runs/small-tune", "trials 2 complete", "page runs/small-tune/study.html"):
+        assert line in lines
+    (best,) = (line for line in lines if line.startswith("best trial "))
+    assert best in [" ".join(line.split()) for line in tuned.splitlines()]
+    assert main.main(["inspect", "runs/small-tune", "--json"]) == 0
+    report = msgspec.json.decode(capsys.readouterr().out)
+    assert report["counts"] == ["2 complete"] and best.startswith(f"best trial {report['best']}, mean return ")
+    assert report["trials"][1]["run"] == "runs/small-tune/trials/001"
+    assert report["trials"][1]["values"].keys() == {"optimizer.learning_rate", "agent.n_step"}
+
+
+def test_inspect_says_where_to_look_if_it_cannot_read_the_study(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tune("small.toml space.toml --trials 2 --fresh-seeds 0") == 0
+    assert tune("small.toml space.toml --trials 1 --fresh-seeds 0 --study-dir shared --storage sqlite:///a.db") == 0
+    monkeypatch.setattr("tfdqn.tuning.study_report.find_spec", lambda _: None)
+    for folder, why in (
+        ("runs/small-tune", "to read it needs Optuna: "),
+        ("shared", "its trials are in the database sqlite:///a.db: its newest run is shared/trials/000; "),
+    ):
+        capsys.readouterr()
+        assert main.main(["inspect", folder]) == 2
+        err = capsys.readouterr().err
+        assert err.startswith(f"tfdqn: {folder} is a study's folder, and {why}")
+        assert err.endswith(f"; what it has come to is in {folder}/study.html\n")
 
 
 def test_a_storage_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Search spaces: what is read, what becomes of a trial's values, and what is wrong in one line."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from tests.support.commands import PROJECT
 from tfdqn.config import MLP, Adam, Config, SmallCNN
 from tfdqn.config.toml import from_mapping, load
 from tfdqn.errors import ConfigError
-from tfdqn.tuning.search_space import Choices, NumberRange, SearchSpace, load_space
+from tfdqn.tuning.search_space import Choices, NumberRange, SearchSpace, dimensions_of, load_space, written_dimension
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -51,6 +52,25 @@ def test_ranges_and_choices_have_the_types_of_their_keys(tmp_path: Path) -> None
     assert [type(each) for each in vars(dimensions["optimizer.learning_rate"]).values()] == [float, float, int, bool]
     assert list(dimensions)[-2:] == ["exploration.end", "task.kwargs.size"]
     assert [type(each) for each in vars(dimensions["task.kwargs.size"]).values()] == [float, float, int, bool]
+
+
+def test_a_recorded_space_is_read_and_written_as_its_file_had_it(tmp_path: Path) -> None:
+    ranges = """
+        "optimizer.learning_rate" = {low = 1e-05, high = 1.0, log = true}
+        "agent.n_step" = {low = 1, high = 7, step = 2}
+        "exploration.end" = {low = 0.0, high = 0.1}
+        "network.hidden_units" = {choices = [[64, 64], [256]]}
+        "agent.n_step_end" = {choices = ["none", 4]}
+    """
+    space = space_of(tmp_path, ranges)
+    recorded = json.loads(json.dumps(space.to_builtins()))
+    assert [f'"{key}" = {written_dimension(each)}' for key, each in recorded.items()] == [
+        line.strip() for line in ranges.strip().splitlines()
+    ]
+    found = dimensions_of(recorded)
+    units = found.pop("network.hidden_units")
+    assert units == Choices(([64, 64], [256]))  # JSON has no tuples
+    assert found == {key: each for key, each in space.dimensions.items() if key in found}
 
 
 def test_a_keyword_argument_may_have_the_name_of_a_word(tmp_path: Path) -> None:

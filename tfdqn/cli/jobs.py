@@ -143,22 +143,30 @@ def host(config: ConfigFile, overrides: Overrides = None, pool: PoolRoles = None
 @jobs.command()
 def inspect(
     target: Annotated[
-        str, typer.Argument(metavar="RUN|ADDRESS", help="a run directory or folder of seeds, or a learner's host:port")
+        str,
+        typer.Argument(
+            metavar="RUN|ADDRESS", help="directory of a run, of seeds or of a study, or a learner's host:port"
+        ),
     ],
     watch: Annotated[bool, typer.Option("--watch", help="refresh every second, until the run has finished")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, one line per report")] = False,
 ) -> None:
-    """Show the state of a distributed job or of a run.
+    """Show the state of a distributed job, of a run, or of a search.
 
     If no learner answers, shows what is in the run directory, or in each run of a folder of seeds.
     """
     from tfdqn.cli import inspect_view
     from tfdqn.launch.inspector import Inspector
     from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder
-    from tfdqn.tuning.study_folder import refuse_study
+    from tfdqn.tuning.study_folder import StudyFolder, is_study
 
-    refuse_study(target)
-    if is_seeds_folder(target):
+    if is_study(target):
+        from tfdqn.cli import study_view
+        from tfdqn.tuning.study_report import StudyReader
+
+        reader = StudyReader(StudyFolder(target))
+        inspect_view.show(reader.report, study_view.rendered, reader.is_over, watch, as_json)
+    elif is_seeds_folder(target):
         from tfdqn.cli import seeds
         from tfdqn.tuning.seed_results import is_over, summarize
 

@@ -1,7 +1,9 @@
 """The verbs for one run: `train`, `config`, `evaluate`, `plot` and `export`."""
 
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -116,16 +118,9 @@ def evaluate(
     task = toml.with_changed_task(directory.config(), changes or (), str(directory.config_file), "--set").task
     require_policy(directory, checkpoint.value)
     console = terminal.make_console()
+    heading = partial(terminal.print_evaluated, task.id, checkpoint.value, run, episodes, console)
     try:
-        with ExitStack() as shown, others_print_to_stderr() if as_json else nullcontext():
-            preparing = shown.enter_context(PhaseLine("preparing"))
-
-            def begin() -> None:
-                preparing.close()
-                if not as_json:
-                    terminal.print_evaluated(task.id, checkpoint.value, run, episodes, console)
-                shown.enter_context(PhaseLine("evaluating"))
-
+        with others_print_to_stderr() if as_json else nullcontext(), _phases(None if as_json else heading) as begin:
             # Imported late: this takes seconds, and mistakes are reported before.
             from tfdqn.evaluation.evaluate import evaluate as run_evaluation
 
@@ -143,6 +138,21 @@ def evaluate(
         raise
     _show(report, as_json, console)
     terminal.require_reader(console)
+
+
+@contextmanager
+def _phases(heading: Callable[[], None] | None) -> Iterator[Callable[[], None]]:
+    """Shows that an evaluation is prepared; from a call of the function that it gives, `heading`, and that it runs."""
+    with ExitStack() as shown:
+        preparing = shown.enter_context(PhaseLine("preparing"))
+
+        def begin() -> None:
+            preparing.close()
+            if heading is not None:
+                heading()
+            shown.enter_context(PhaseLine("evaluating"))
+
+        yield begin
 
 
 def _show(report: "EvaluationReport", as_json: bool, console: "Console") -> None:

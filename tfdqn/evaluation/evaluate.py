@@ -83,18 +83,13 @@ def evaluate(
                 recorded = recording.enter_context(closing(rendered_task(task_config)))
             on_begin()
             found = scores(*play_episodes(task, policy, weights, episodes, episode_seed))
-        report = EvaluationReport(
-            **msgspec.structs.asdict(found),
-            run=str(run.path),
-            checkpoint=checkpoint,
-            train_steps=origin["train_steps"],
-            seed=seed,
-        )
-        if video is None:
-            return report
-        with _failures_keep(report, task_config.id):
-            path = record_episode(run.videos, recorded, policy, weights, episode_seed, video)
-    return replace(report, video=str(path))
+        where = {"run": str(run.path), "checkpoint": checkpoint, "train_steps": origin["train_steps"], "seed": seed}
+        report = EvaluationReport(**msgspec.structs.asdict(found), **where)
+        if video is not None:
+            with _failures_keep(report, task_config.id):
+                path = record_episode(run.videos, recorded, policy, weights, episode_seed, video)
+            report = replace(report, video=str(path))
+    return report
 
 
 def _whole(name: str, number: int, least: int) -> int:

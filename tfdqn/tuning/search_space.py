@@ -20,6 +20,7 @@ from tfdqn.config.wording import did_you_mean, shown
 from tfdqn.errors import ConfigError
 
 _WORDS = ("low", "high", "step", "log", "choices")
+_DEFAULTS = (("step", 1), ("log", False))  # of a range
 _EXAMPLE = '"optimizer.learning_rate" = { low = 1e-5, high = 1e-2, log = true }'
 # Keys that can't be searched, or sections, and why.
 _FIXED = {
@@ -108,6 +109,20 @@ def load_space(path: Path | str, config: Config, overridden: Collection[str] = (
                     f"{other} is given on the command line, and searched by {path}: leave out one of them"
                 )
     return SearchSpace(str(path), dimensions)
+
+
+def dimensions_of(plain: Mapping[str, Any]) -> dict[str, NumberRange | Choices]:
+    """The dimensions of what `SearchSpace.to_builtins` gave."""
+    return {
+        key: Choices(tuple(each["values"])) if "values" in each else NumberRange(**each) for key, each in plain.items()
+    }
+
+
+def written_dimension(plain: Mapping[str, Any]) -> str:
+    """One of the dimensions that `SearchSpace.to_builtins` gives, as a file of a space has it."""
+    if "values" in plain:
+        return toml.written({"choices": ["none" if each is None else each for each in plain["values"]]})
+    return toml.written({word: each for word, each in plain.items() if (word, each) not in _DEFAULTS})
 
 
 def is_space(path: Path | str) -> bool:

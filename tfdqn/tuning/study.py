@@ -14,7 +14,8 @@ from tfdqn.errors import listed
 from tfdqn.randomness import derived_seed
 from tfdqn.storage.locks import Attempt, FileLock, holder_of
 from tfdqn.system.interval import IntervalTrigger
-from tfdqn.tuning.search_space import SearchSpace
+from tfdqn.tuning.recorded_trials import FOLDER, WHY, read_trial, values_of
+from tfdqn.tuning.search_space import SearchSpace, written_dimension
 from tfdqn.tuning.study_folder import StudyError, StudyFolder
 from tfdqn.tuning.study_storage import (
     HEARTBEAT_SECONDS,
@@ -25,14 +26,11 @@ from tfdqn.tuning.study_storage import (
     quiet_optuna,
     shown_url,
     suggest,
-    value_of,
 )
-from tfdqn.tuning.trial_records import Trial, TrialState, total_evaluations
+from tfdqn.tuning.trial_records import Trial, total_evaluations
 
 if TYPE_CHECKING:  # an extra
     import optuna
-
-_FOLDER, _WHY = "folder", "why"  # a trial's attributes: the id of the folder of its run, and why it failed
 
 
 class ClaimedTrial(NamedTuple):
@@ -139,7 +137,7 @@ class Study:
 
     def fail(self, trial: ClaimedTrial, why: str) -> None:
         """Ends a trial that failed by itself. It counts, and is not tried again."""
-        self._storage.set_trial_user_attr(self._trial_id(trial.number), _WHY, why)
+        self._storage.set_trial_user_attr(self._trial_id(trial.number), WHY, why)
         self._lose(trial.number)
         self.release(trial)
 
@@ -155,7 +153,7 @@ class Study:
 
             self._heartbeat.done()
             for each in self._study.get_trials(deepcopy=False):
-                if each.state.name == "RUNNING" and each.user_attrs.get(_FOLDER) == self._folder_id:
+                if each.state.name == "RUNNING" and each.user_attrs.get(FOLDER) == self._folder_id:
                     self._send_heartbeat(each.number)  # of abandoned ones too: this process will resume them
             fail_stale_trials(self._study)
 
@@ -178,7 +176,7 @@ class Study:
         for each in trials:
             if each.state.name != "RUNNING" or each.number in self._claimed:
                 continue
-            folder = each.user_attrs.get(_FOLDER)
+            folder = each.user_attrs.get(FOLDER)
             if folder == self._folder_id:
                 lock = self._others.setdefault(each.number, FileLock(self.folder.trial_lock_file(each.number)))
                 if (attempt := lock.try_acquire()) is not Attempt.UNCLEAR:
@@ -206,7 +204,7 @@ class Study:
         lock = FileLock(self.folder.trial_lock_file(trial.number))
         if lock.try_acquire() is not Attempt.ACQUIRED:
             raise StudyError(f"{lock.file} is held by {lock.holder}, but trial {trial.number} is new")
-        trial.set_user_attr(_FOLDER, self._folder_id)
+        trial.set_user_attr(FOLDER, self._folder_id)
         return ClaimedTrial(trial.number, self._values(self._storage.get_trial(self._trial_id(trial.number))), lock)
 
     def _lose(self, number: int) -> None:
@@ -218,19 +216,10 @@ class Study:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
 
     def _values(self, trial: "optuna.trial.FrozenTrial") -> dict[str, Any]:
-        """A trial's values, in the form that the configuration has."""
-        return {key: value_of(self.space.dimensions[key], each) for key, each in trial.params.items()}
+        return values_of(trial, self.space.dimensions)
 
     def _read(self, trial: "optuna.trial.FrozenTrial") -> Trial:
-        why = trial.user_attrs.get(_WHY, "")
-        state = TrialState[trial.state.name] if trial.state.name in TrialState.__members__ else TrialState.FAILED
-        folder = trial.user_attrs.get(_FOLDER)
-        if (state is TrialState.FAILED and not why) or (state is TrialState.RUNNING and folder is None):
-            state = TrialState.LOST
-        if state is TrialState.RUNNING and folder == self._folder_id and not self._has_process(trial.number):
-            state = TrialState.STOPPED
-        score = trial.value if state is TrialState.COMPLETE else None
-        return Trial(trial.number, state, self._values(trial), score, trial.intermediate_values, why)
+        return read_trial(trial, self.space.dimensions, self._folder_id, self._has_process)
 
     def _has_process(self, number: int) -> bool:
         """Whether a process, this one or another, runs the trial, whose run is in the study's folder."""
@@ -247,17 +236,15 @@ class Study:
             keys = [key for key in before | now if before.get(key, ...) != now.get(key, ...)]
             keys = [key for key in keys if not key.startswith("tracking.")]  # where trials are shown may change
             if keys:
-                changed = (f"{key} is {_said(before, key)} there, {_said(now, key)} here" for key in keys)
+                changed = (f"{key} is {_said(name, before, key)} there, {_said(name, now, key)} here" for key in keys)
                 raise StudyError(
                     f"{self.folder.path} belongs to a study of another {name}: {listed(list(changed))}; "
                     "choose another --study-dir"
                 )
 
 
-def _said(values: Mapping[str, Any], key: str) -> str:
+def _said(name: str, values: Mapping[str, Any], key: str) -> str:
+    """What a space or a configuration has of a key, as its file would."""
     if key not in values:
         return "absent"
-    value = values[key]
-    if isinstance(value, Mapping) and value.keys() == {"low", "high", "step", "log"}:  # a range, without its defaults
-        value = {word: each for word, each in value.items() if (word, each) not in (("step", 1), ("log", False))}
-    return toml.written(value)
+    return written_dimension(values[key]) if name == "space" else toml.written(values[key])

@@ -82,11 +82,22 @@ class StudyFolder:
         except NoLocksError as error:
             raise StudyError(f"{self.path} can't be locked: {error}: choose a --study-dir on another disk") from None
 
-    def _checked(self, storage: str, name: str) -> Identity:
+    def identity(self) -> Identity:
+        """The identity of the folder's study. Raises RunDirError if its file is damaged."""
         try:
-            own = msgspec.json.decode(self.identity_file.read_bytes(), type=Identity)
+            return msgspec.json.decode(self.identity_file.read_bytes(), type=Identity)
         except (OSError, msgspec.MsgspecError) as error:
             raise RunDirError(f"{self.identity_file} is damaged: {error}") from None
+
+    @property
+    def where_to_look(self) -> str:
+        """Where the study's newest run and its page are, in words."""
+        trials = sorted((self.path / "trials").glob("[0-9]*"))
+        newest = f"its newest run is {trials[-1]}" if trials else "it has no trial yet"
+        return f"{newest}; what it has come to is in {self.page}" if self.page.exists() else newest
+
+    def _checked(self, storage: str, name: str) -> Identity:
+        own = self.identity()
         if own.storage != storage or (storage and own.name != name):
             before, now = (
                 f'study "{study}" in {f"the database {where}" if where else "its journal"}'
@@ -96,12 +107,6 @@ class StudyFolder:
         return own
 
 
-def refuse_study(path: Path | str) -> None:
-    """Raises StudyError if `path` is a study's folder, which is not a run itself."""
-    folder = StudyFolder(path)
-    if not folder.identity_file.is_file():
-        return
-    trials = sorted((folder.path / "trials").glob("[0-9]*"))
-    newest = f": its newest run is {trials[-1]}" if trials else ": it has no trial yet"
-    where = f"{newest}; what it has come to is in {folder.page}" if folder.page.exists() else newest
-    raise StudyError(f"{path} is a study's folder, not a run{where}")
+def is_study(path: Path | str) -> bool:
+    """Whether `path` is a study's folder."""
+    return StudyFolder(path).identity_file.is_file()
