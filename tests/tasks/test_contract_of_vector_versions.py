@@ -64,6 +64,19 @@ def test_a_tasks_own_vector_version_is_held_to_the_same(space, right, wrong, say
     assert task.observation.keys() == spec.observation.keys()
 
 
+def test_another_dtype_than_that_of_the_box_is_logged_for_those_who_debug(caplog):
+    spec = TaskSpec(id="Own-v0", observation=observation_specs(FLOATS), actions=discrete(2))
+    envs = Own(FLOATS, np.stack([FOUR, FOUR]))
+    task = BatchedTask(lambda: envs, spec, Restarts(), LearningSignal(Task()))
+    with caplog.at_level("DEBUG", "tfdqn.tasks"):
+        task.reset(seed=0)
+        task.step(np.zeros(2, np.int32))
+        assert caplog.messages == []  # rewards and ends are converted, too
+        envs.given = envs.given.astype(np.float64)
+        task.step(np.zeros(2, np.int32))
+    assert caplog.messages == ["observation is float64, and is converted to float32, as its Box says"]
+
+
 @pytest.mark.parametrize(
     ("answer", "says"),
     [

@@ -1,6 +1,7 @@
 """An environment that fails ends the run in one line, or is made anew, and its broken episode leaves nothing wrong."""
 
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -151,22 +152,22 @@ def test_an_evaluation_plays_a_broken_episode_again(tmp_path: Path) -> None:
 def test_a_process_that_ends_takes_the_episodes_of_its_batch_along(tmp_path: Path) -> None:
     said: list[str] = []
     task = failing(Restarts(1, said.append), "async", how="ends its process", at=3, once=str(tmp_path / "once"))
-    task.reset(seed=0)
-    steps(task, 2)
-    (step,) = steps(task, 1)
-    assert step.is_reset.all() and not (step.terminated | step.truncated).any()
-    assert (step.observation["observation"] == 0).all()
-    # Which of the two was the first to make the file is not known.
-    assert said[0].startswith(f"warning: {FAILS}, step 3: environment ")
-    assert "'s process has ended with status 11, without raising an exception" in said[0]
-    (step,) = steps(task, 1)
-    assert not step.is_reset.any() and (step.observation["observation"] == 1).all()
-    task._envs.processes[0].kill()  # type: ignore[attr-defined]
-    ended = r"environment 0's process was killed by signal 9 \(SIGKILL\), without raising an exception$"
-    with pytest.raises(EnvironmentFailedError, match=ended) as caught:
+    with closing(task):
+        task.reset(seed=0)
         steps(task, 2)
-    assert caught.value.traceback == ""  # so that nobody is sent to look for one
-    task.close()
+        (step,) = steps(task, 1)
+        assert step.is_reset.all() and not (step.terminated | step.truncated).any()
+        assert (step.observation["observation"] == 0).all()
+        # Which of the two was the first to make the file is not known.
+        assert said[0].startswith(f"warning: {FAILS}, step 3: environment ")
+        assert "'s process has ended with status 11, without raising an exception" in said[0]
+        (step,) = steps(task, 1)
+        assert not step.is_reset.any() and (step.observation["observation"] == 1).all()
+        task._envs.processes[0].kill()  # type: ignore[attr-defined]
+        ended = r"environment 0's process was killed by signal 9 \(SIGKILL\), without raising an exception$"
+        with pytest.raises(EnvironmentFailedError, match=ended) as caught:
+            steps(task, 2)
+        assert caught.value.traceback == ""  # so that nobody is sent to look for one
 
 
 def test_a_vector_version_of_a_tasks_own_is_made_anew_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
