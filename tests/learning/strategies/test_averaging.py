@@ -69,9 +69,19 @@ def joined(batches: list[update_oracle.Batch]) -> update_oracle.Batch:
     return update_oracle.Batch(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
 
 
-@pytest.mark.parametrize("average_optimizer", [True, False], ids=["moments averaged", "moments kept"])
-@pytest.mark.parametrize("period", [1, 3])
-@pytest.mark.parametrize("optimizer", [MOMENTUM, ADAM], ids=["momentum", "adam"])
+@pytest.mark.parametrize(
+    ("optimizer", "period", "average_optimizer"),
+    [  # any two values meet in a short case
+        pytest.param(MOMENTUM, 1, True, id="momentum, 1, moments averaged"),
+        pytest.param(MOMENTUM, 3, False, id="momentum, 3, moments kept"),
+        pytest.param(ADAM, 1, False, id="adam, 1, moments kept"),
+        pytest.param(ADAM, 3, True, id="adam, 3, moments averaged"),
+        pytest.param(MOMENTUM, 1, False, id="momentum, 1, moments kept", marks=pytest.mark.long),
+        pytest.param(MOMENTUM, 3, True, id="momentum, 3, moments averaged", marks=pytest.mark.long),
+        pytest.param(ADAM, 1, True, id="adam, 1, moments averaged", marks=pytest.mark.long),
+        pytest.param(ADAM, 3, False, id="adam, 3, moments kept", marks=pytest.mark.long),
+    ],
+)
 def test_replicas_do_what_numpy_does(optimizer: Any, period: int, average_optimizer: bool) -> None:
     rng = np.random.default_rng(1)
     settings = Config(
