@@ -206,6 +206,14 @@ def test_a_task_that_cannot_draw_says_what_it_can():
     )
 
 
+def test_a_creator_whose_environment_takes_no_render_mode_says_that_it_can_not_draw(monkeypatch):
+    spec = gymnasium.envs.registration.EnvSpec("Made-v0", lambda **kwargs: toy_environments.Chain(**kwargs))
+    monkeypatch.setitem(gymnasium.registry, "Made-v0", spec)
+    assert make_task(Task(id="Made-v0")).spec.id == "Made-v0"
+    message = error_of(make_task, Task(id="Made-v0"), render_mode="rgb_array")
+    assert message == ("Made-v0 can't be rendered as rgb_array: it has no render modes (videos: docs/your_task.md)")
+
+
 def test_an_old_version_is_one_helpful_line_and_nothing_of_gymnasiums(recwarn, capfd, caplog):
     gymnasium_suite._warn_once.cache_clear()
     for num_envs in (1, 2):  # to act in, and to evaluate in

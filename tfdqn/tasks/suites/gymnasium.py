@@ -35,6 +35,7 @@ from tfdqn.tasks.suites.suite import Suite, TaskEntry, describe, nearest_ids, ne
 log = logging.getLogger(__name__)
 
 _SET_ELSEWHERE = {"max_episode_steps": "task.max_episode_steps", "num_envs": "task.num_envs"}
+_NO_RENDER_MODE = "unexpected keyword argument 'render_mode'"  # in an error of Python
 
 
 class _EnvDescription(NamedTuple):
@@ -214,6 +215,8 @@ def _probe(recipe: Recipe) -> Any:
     except TaskError:
         raise
     except (Exception, SystemExit) as error:
+        if recipe.render_mode is not None and _NO_RENDER_MODE in str(error):  # of what the entry point has called
+            raise _cannot_be_rendered(recipe, "") from error
         raise _cannot_be_made(recipe, error) from error
     modes = env.metadata.get("render_modes") or ()
     if recipe.render_mode is not None and recipe.render_mode not in modes:
