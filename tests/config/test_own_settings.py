@@ -106,3 +106,10 @@ def test_of_many_keys_that_have_the_word_the_three_most_like_it_are_suggested() 
 def test_a_key_that_differs_by_a_letter_is_suggested_before_those_that_have_the_word() -> None:
     meant = ' (did you mean "action_masks", "action_mask_form" or "action_mask_source"?)'
     assert did_you_mean("action_mask", Task.__struct_fields__) == meant
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("ddqn", "double_dqn"), ("DQN", "dqn"), ("DoubleDQN", "double_dqn"), ("QR-DQN", "qr_dqn")]
+)
+def test_kinds_are_suggested_for_abbreviations_and_in_whatever_case(word: str, meant: str) -> None:
+    assert did_you_mean(word, ("dqn", "double_dqn", "c51", "qr_dqn", "Ddqn_like")) == f' (did you mean "{meant}"?)'

@@ -34,16 +34,27 @@ def either(values: Sequence[object]) -> str:
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """What may have been meant by a word, as in ' (did you mean "dqn"?)'; "" if nothing.
+    """What may have been meant by a word, as in ' (did you mean "dqn"?)'; "" if nothing. Case doesn't matter.
 
-    It is the candidate that differs by a letter or so and those that have the word among theirs, as "hidden_units" has
-    "units", at most the three most like it; else the one most like it.
+    It is the candidate that is spelt so. Else it is the one that differs by a letter or so, those that have the word
+    among theirs, as "hidden_units" has "units", and those that it abbreviates, as "ddqn" does "double_dqn": at most the
+    three most like it. Else it is the one most like it.
     """
-    among = list(candidates)
+    among, word = {each.lower(): each for each in candidates}, word.lower()
     like = difflib.get_close_matches
-    having = [each for each in among if f"_{word}_" in f"_{each}_" or like(word, [each], cutoff=_NEARLY_EQUAL)]
-    near = like(word, having, n=MOST_MEANT, cutoff=0) or like(word, among, n=1)
-    return f" (did you mean {either(near)}?)" if near else ""
+    having = [
+        each
+        for each in among
+        if f"_{word}_" in f"_{each}_" or word == _abbreviated(each) or like(word, [each], cutoff=_NEARLY_EQUAL)
+    ]
+    near = [word] if word in among else like(word, having, n=MOST_MEANT, cutoff=0) or like(word, among, n=1)
+    return f" (did you mean {either([among[each] for each in near])}?)" if near else ""
+
+
+def _abbreviated(name: str) -> str:
+    """A name with all words but the last cut down to their initials: "ddqn" of "double_dqn"."""
+    *others, last = name.split("_")
+    return "".join(each[:1] for each in others) + last
 
 
 def with_values(config: Any, line: str) -> str:
