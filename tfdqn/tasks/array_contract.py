@@ -17,7 +17,7 @@ _ROUNDING = 1e-6  # the part of a bound by which floats may exceed it without a 
 _LARGEST_SQUARE = {np.dtype(each): float(np.finfo(each).max) ** 2 for each in ("float16", "float32")}
 _STEPS_BETWEEN_BOUND_CHECKS = 16  # of floats, which lead to no more than a warning
 _MOST_UNCHECKED_BYTES = 2**20  # of an array's steps that are kept for such a check; others are left out
-CONVERTED = "%s is %s, and is converted to %s, as its Box says"  # a record for debugging: an array of another dtype
+CONVERSIONS = "tfdqn.tasks.conversions"  # the logger of arrays of another dtype, for debugging
 _warned: set[tuple[str, str]] = set()  # (task, array) that this process has warned of, however often a task is made
 
 
@@ -53,12 +53,12 @@ class ArrayContract:
       what: the array's name in errors.
       space: of one environment's array; not a Dict or a Tuple.
       leading: the axes before the space's own, such as (E,) for a batch.
-      is_observed: whether it is of an observation, of which `CONVERTED` is logged.
+      is_observed: whether it is of an observation, whose first conversion to a Box's dtype is logged.
     """
 
     def __init__(self, what: str, space: Space[Any], leading: tuple[int, ...] = (), is_observed: bool = False):
         self.what = what
-        self._logs_conversions = is_observed and isinstance(space, spaces.Box)
+        self._logs_conversion = is_observed and isinstance(space, spaces.Box)
         self._space = space
         self._dtype = np.dtype(space.dtype)
         self._shape = (*leading, *(space.shape or ()))
@@ -86,8 +86,10 @@ class ArrayContract:
             raise Breach(self.what, f"is {shown(value)}; its space is {show(self._space)}")
         if array.shape != self._shape:
             raise Breach(self.what, f"has shape {array.shape}, but its space says {self._shape}")
-        if self._logs_conversions and isinstance(value, np.ndarray | np.generic):
-            log.debug(CONVERTED, self.what, array.dtype, self._dtype)
+        if self._logs_conversion and isinstance(value, np.ndarray | np.generic):
+            self._logs_conversion = False  # at every step, it would take longer than the conversion
+            line = "%s is %s, and is converted to %s, as its Box says"
+            logging.getLogger(CONVERSIONS).debug(line, self.what, array.dtype, self._dtype)
         return cast(array, self._dtype, self.what)
 
     def check(self, array: np.ndarray, task_id: str, step: int) -> None:

@@ -12,7 +12,7 @@ from tfdqn.config import Config, Task
 from tfdqn.config.toml import with_changed_task
 from tfdqn.errors import UserError, counted
 from tfdqn.system.processors import available_cores
-from tfdqn.tasks.array_contract import CONVERTED
+from tfdqn.tasks.array_contract import CONVERSIONS
 from tfdqn.tasks.checking.findings import Finding, of_play, of_shapes, speed, transition_bytes
 from tfdqn.tasks.checking.images import of_images, of_scaled
 from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, own_traits, play_at_random
@@ -185,21 +185,21 @@ def _said() -> Iterator[tuple[list[str], set[str]]]:
     converted: set[str] = set()
 
     def emit(record: logging.LogRecord) -> None:
-        if record.msg == CONVERTED:
+        if record.name == CONVERSIONS:
             converted.add(record.getMessage())
         elif record.levelno >= logging.WARNING:
             warned.append(record.getMessage())
 
     handler = logging.Handler()
     handler.emit = emit  # type: ignore[method-assign]
-    logger = logging.getLogger("tfdqn.tasks")
-    before = logger.propagate, logger.level
+    logger, conversions = logging.getLogger("tfdqn.tasks"), logging.getLogger(CONVERSIONS)
+    before = logger.propagate, conversions.level
     logger.propagate = False
-    logger.setLevel(logging.DEBUG)
+    conversions.setLevel(logging.DEBUG)
     logger.addHandler(handler)
     try:
         yield warned, converted
     finally:
         logger.removeHandler(handler)
         logger.propagate = before[0]
-        logger.setLevel(before[1])
+        conversions.setLevel(before[1])
