@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tfdqn.config import Config
-from tfdqn.config.foreign_names import FOREIGN_NAMES, own_keys_for
+from tfdqn.config.foreign_names import foreign_names, meant_by
 from tfdqn.config.schema import keys
 from tfdqn.config.toml import from_mapping
 from tfdqn.errors import ConfigError
@@ -15,9 +15,10 @@ from tfdqn.tuning.search_space import load_space
 
 
 def test_each_stands_for_a_key_that_there_is_and_is_none_itself() -> None:
-    assert set(FOREIGN_NAMES.values()) <= keys().keys()
-    assert not FOREIGN_NAMES.keys() & {key.rpartition(".")[2] for key in keys()}
-    assert not FOREIGN_NAMES.keys() & set(Config.__struct_fields__)
+    names = foreign_names()
+    assert {key for own in names.values() for key in own} <= keys().keys()
+    assert not names.keys() & {key.rpartition(".")[2] for key in keys()}
+    assert not names.keys() & set(Config.__struct_fields__)
 
 
 @pytest.mark.parametrize(
@@ -26,12 +27,25 @@ def test_each_stands_for_a_key_that_there_is_and_is_none_itself() -> None:
         ("replay.max_size=100", 'replay.max_size is not a key (did you mean "replay.capacity"?); the keys of [replay]'),
         ("gamma=0.9", 'gamma is not a key (did you mean "agent.discount"?); the keys and sections are: seed'),
         ("exploration_fraction=0.1", 'exploration_fraction is not a key (did you mean "exploration.decay_env_steps"?)'),
-        ("policy_kwargs.net_arch=[64]", 'policy_kwargs is not a key (did you mean "network.hidden_units"?)'),
+        ("n_steps=5", 'n_steps is not a key (did you mean "agent.n_step" or "agent.rollout_steps"?); the keys and'),
+        ("num_iterations=9", "num_iterations is not a key; the keys and sections are: seed"),
+        (
+            "policy_kwargs.net_arch=[64]",
+            'policy_kwargs is not a key (did you mean "network.hidden_units" for its net_arch?); the keys and sections',
+        ),
+        ("policy_kwargs.share=true", "policy_kwargs is not a key; the keys and sections are: seed"),
         ("replay_buffer_config.capacity=9", 'replay_buffer_config is not a key (did you mean "replay.capacity"?)'),
         ("n_timesteps=9", 'n_timesteps is not a key (did you mean "stop.env_steps"?)'),
         ("optimizer.lr=1e-3", 'optimizer.lr is not a key (did you mean "optimizer.learning_rate"?)'),
+        # A name that may mean anything, in a section of ours.
+        ("task.max_length=1", "task.max_length is not a key; the keys of [task] are"),
+        ("stop.n_steps=1", 'stop.n_steps is not a key (did you mean "env_steps"?); the keys of [stop] are'),
+        ("agent.n_steps=1", 'agent.n_steps is not a key (did you mean "agent.n_step" or "agent.rollout_steps"?)'),
+        ("export.policy=1", "export.policy is not a key; the keys of [export] are"),
+        ("agent.tau=1", 'agent.tau is not a key (did you mean "agent.target_update_tau"?)'),
         # A key of ours, in another section.
-        ("dqn.learning_rate=1", "dqn is not a key; the keys and sections are: seed"),
+        ("dqn.learning_rate=1", 'dqn is not a key (did you mean "optimizer.learning_rate" for its learning_rate?)'),
+        ("agnet.discount=1", 'agnet is not a key (did you mean "agent"?); the keys and sections'),
         ("replay.batch_size=1", 'replay.batch_size is not a key (did you mean "learner.batch_size"?)'),
     ],
 )
@@ -47,11 +61,19 @@ def test_an_override_and_a_file_are_told_the_key(override: str, line: str) -> No
 
 
 def test_the_names_in_a_table_of_another_library_come_before_the_name_of_the_table() -> None:
-    inside = {"type": "x", "prioritized_replay_alpha": 0.6, "prioritized_replay_beta": 0.4}
-    assert own_keys_for("replay_buffer_config", inside) == ["priorities.exponent", "priorities.importance_start"]
-    assert own_keys_for("dqn", {"gamma": 0.9, "unknown": 1}) == ["agent.discount"]
-    assert own_keys_for("dqn", {"unknown": 1}) == []
-    assert own_keys_for("replay_buffer_config", {}) == ["replay.capacity"]
+    def meant(name: str, table: dict[str, Any], section: str = "") -> str:
+        return meant_by(name, table, section, ["seed", "agent", "replay"])
+
+    inside = {"type": "x", "prioritized_replay_alpha": 0.6, "final_prioritized_replay_beta": 0.4}
+    assert meant("replay_buffer_config", inside) == (
+        ' (did you mean "priorities.exponent" for its prioritized_replay_alpha, '
+        '"priorities.importance_end" for its final_prioritized_replay_beta?)'
+    )
+    assert meant("dqn", {"gamma": 0.9, "unknown": 1}) == ' (did you mean "agent.discount" for its gamma?)'
+    assert meant("dqn", {"tau": 0.9}) == ' (did you mean "agent.target_update_tau" for its tau?)'
+    assert meant("dqn", {"unknown": 1, "kind": 2}) == ""
+    assert meant("replay_buffer_config", {}) == ' (did you mean "replay.capacity"?)'
+    assert meant("env_config", {"gamma": 0.9}) == ' (did you mean "task.kwargs"?)'  # a keyword argument of the task's
 
 
 def test_a_space_is_told_the_key(tmp_path: Path) -> None:
@@ -59,7 +81,7 @@ def test_a_space_is_told_the_key(tmp_path: Path) -> None:
     for text, meant in (
         ('"optimizer.lr" = { low = 1e-5, high = 1e-3 }', 'optimizer.lr is not a key (did you mean "optimizer.learn'),
         ("buffer_size = { low = 100, high = 200 }", 'buffer_size is not a key (did you mean "replay.capacity"?)'),
-        ('"dqn.gamma" = { choices = [0.9, 0.99] }', 'dqn is not a key (did you mean "agent.discount"?)'),
+        ('"dqn.gamma" = { choices = [0.9, 0.99] }', 'dqn is not a key (did you mean "agent.discount" for its gamma?)'),
     ):
         file.write_text(text)
         with pytest.raises(ConfigError, match=re.escape(f"{file}: {meant}")):

@@ -1,11 +1,15 @@
-"""`own_keys_for`: the keys for names that other libraries use, to suggest them where such a name is not a key."""
+"""`meant_by`: the keys for names that other libraries use, to suggest them where such a name is not a key."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-# By our key, names of Stable-Baselines3, CleanRL, RLlib and TF-Agents. Units may differ: only the key is suggested.
+from tfdqn.config.schema import keys
+from tfdqn.config.wording import MOST_MEANT, did_you_mean, either
+
+# By our key, names of Stable-Baselines3, OpenAI Baselines, CleanRL, RLlib and TF-Agents. Units may differ: only the key
+# is suggested.
 _NAMES_BY_KEY = {
-    "acting.actors": "num_env_runners num_rollout_workers",
+    "acting.actors": "num_env_runners num_rollout_workers num_workers",
     "agent.atoms": "num_atoms n_atoms",
     "agent.discount": "gamma",
     "agent.epochs": "update_epochs n_epochs num_epochs",
@@ -16,14 +20,14 @@ _NAMES_BY_KEY = {
     "agent.n_step": "n_steps n_step_update",
     "agent.quantiles": "n_quantiles num_quantiles",
     "agent.reward_scale": "reward_scale_factor",
-    "agent.rollout_steps": "rollout_fragment_length",
+    "agent.rollout_steps": "n_steps num_steps rollout_fragment_length",
     "agent.target_update_period_train_steps": (
         "target_update_interval target_network_frequency target_network_update_freq target_update_period"
     ),
     "agent.target_update_tau": "tau",
     "agent.v_max": "max_q_value",
     "agent.v_min": "min_q_value",
-    "checkpoint.interval_seconds": "save_freq",
+    "checkpoint.interval_seconds": "save_freq checkpoint_frequency",
     "evaluation.episodes": "n_eval_episodes num_eval_episodes evaluation_duration",
     "evaluation.interval_env_steps": "eval_freq eval_interval evaluation_interval",
     "exploration.decay_env_steps": "exploration_fraction epsilon_timesteps",
@@ -32,13 +36,15 @@ _NAMES_BY_KEY = {
     "exploration.start": "exploration_initial_eps start_e initial_epsilon",
     "learner.batch_size": "train_batch_size train_batch_size_per_learner sample_batch_size",
     "learner.env_steps_per_update": (
-        "train_freq train_frequency gradient_steps training_intensity collect_steps_per_iteration"
+        "train_freq train_frequency gradient_steps training_intensity rollout_fragment_length "
+        "collect_steps_per_iteration"
     ),
     "learner.workers": "num_learners num_learner_workers",
     "logging.interval_seconds": "log_interval",
     "logging.tensorboard": "tensorboard_log",
     "network.activation": "activation_fn fcnet_activation",
-    "network.hidden_units": "net_arch policy_kwargs fcnet_hiddens hiddens fc_layer_params",
+    "network.dense_units": "hiddens",
+    "network.hidden_units": "net_arch fcnet_hiddens hiddens fc_layer_params",
     "network.kind": "conv_filters conv_layer_params policy",
     "network.memory": "use_lstm",
     "network.memory_units": "lstm_cell_size lstm_hidden_size lstm_size",
@@ -50,13 +56,14 @@ _NAMES_BY_KEY = {
     "optimizer.schedule": "anneal_lr lr_schedule",
     "priorities.epsilon": "prioritized_replay_eps",
     "priorities.exponent": "prioritized_replay prioritized_replay_alpha",
+    "priorities.importance_end": "final_prioritized_replay_beta",
     "priorities.importance_start": "prioritized_replay_beta prioritized_replay_beta0",
     "priorities.importance_train_steps": "prioritized_replay_beta_iters prioritized_replay_beta_annealing_timesteps",
     "replay.burn_in": "replay_burn_in",
     "replay.capacity": "buffer_size replay_buffer_config replay_buffer_capacity max_size max_length",
     "replay.min_size": "learning_starts num_steps_sampled_before_learning_starts initial_collect_steps",
     "replay.sequence_length": "replay_sequence_length",
-    "stop.env_steps": "total_timesteps n_timesteps num_iterations",
+    "stop.env_steps": "total_timesteps n_timesteps",
     "task.action_masks": "observation_and_action_constraint_splitter",
     "task.id": "env_id env_name",
     "task.kwargs": "env_kwargs env_config",
@@ -65,16 +72,44 @@ _NAMES_BY_KEY = {
     "tracking.wandb": "track",
     "tracking.wandb_project": "wandb_project_name",
 }
-FOREIGN_NAMES = {name: key for key, names in _NAMES_BY_KEY.items() for name in names.split()}
+# Names that may mean anything: they count only outside our sections, and in the section of a key that they stand for.
+_AMBIGUOUS = ("hiddens", "max_length", "max_size", "n_steps", "num_steps", "num_workers", "policy", "tau", "track")
 
 
-def own_keys_for(name: str, value: Any) -> list[str]:
-    """Our dotted keys for a name of another library; [] if none is known.
+def foreign_names() -> dict[str, list[str]]:
+    """The keys that each name stands for."""
+    found: dict[str, list[str]] = {}
+    for key, names in _NAMES_BY_KEY.items():
+        for name in names.split():
+            found.setdefault(name, []).append(key)
+    return found
+
+
+def meant_by(name: str, value: Any, section: str, allowed: Iterable[str]) -> str:
+    """What may have been meant by a name that is not a key, in words that follow it; "" if nothing.
 
     Args:
-      name: a key that the configuration doesn't have.
-      value: what it is given; of a table, such as RLlib's `replay_buffer_config`, the names in it are looked up first.
+      name: the name, which may be that of a table, such as RLlib's `replay_buffer_config`.
+      value: what it is given; of a table, the names in it count before its own.
+      section: where it stands; "": outside the sections.
+      allowed: the keys that there are in its place.
     """
-    inside = value if isinstance(value, Mapping) else ()
-    found = dict.fromkeys(FOREIGN_NAMES[each] for each in inside if each in FOREIGN_NAMES)
-    return list(found) or [FOREIGN_NAMES[each] for each in (name,) if each in FOREIGN_NAMES]
+    foreign, found = foreign_names(), _keys_for(name, section)
+    near = did_you_mean(name, allowed)
+    is_of_task = "task.kwargs" in found  # the names in it are the task's own
+    inside = [str(each) for each in value if each != "kind"] if isinstance(value, Mapping) and not is_of_task else []
+    by_name = {each: own for each in inside if (own := _keys_for(each, section))}
+    if by_name and (not (found or near) or any(each in foreign for each in by_name)):
+        parts = [f"{either(own)} for its {each}" for each, own in by_name.items()]
+        return f" (did you mean {', '.join(parts[:MOST_MEANT])}?)"
+    return f" (did you mean {either(found[:MOST_MEANT])}?)" if found else near
+
+
+def _keys_for(name: str, section: str) -> list[str]:
+    """The keys of this name in other sections, else those that it stands for."""
+    if own := [each for each in keys() if each.endswith(f".{name}")]:
+        return own
+    found = foreign_names().get(name, [])
+    if section and name in _AMBIGUOUS:
+        return [each for each in found if each.startswith(f"{section}.")]
+    return found

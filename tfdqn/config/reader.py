@@ -14,12 +14,12 @@ from msgspec import Struct, inspect
 
 from tfdqn.config.checks import contradiction, unused_keys, without
 from tfdqn.config.fields import kinds
-from tfdqn.config.foreign_names import own_keys_for
+from tfdqn.config.foreign_names import meant_by
 from tfdqn.config.own_code import is_own
 from tfdqn.config.own_settings import mistaken_tag, without_annotation
-from tfdqn.config.schema import Config, keys
+from tfdqn.config.schema import Config
 from tfdqn.config.user_modules import import_user_module
-from tfdqn.config.wording import MOST_MEANT, described, did_you_mean, either, keys_in, shown
+from tfdqn.config.wording import described, did_you_mean, keys_in, shown
 from tfdqn.errors import ConfigError
 
 
@@ -219,8 +219,7 @@ class _Reader:
         if why:
             self.fail(path, f"{path} is not a key: {why}")
         section = path.removesuffix(str(key)).rstrip(".")  # a key in quotes may hold dots
-        elsewhere = [each for each in keys() if each.endswith(f".{key}")] or own_keys_for(key, value)
-        meant = f" (did you mean {either(elsewhere[:MOST_MEANT])}?)" if elsewhere else did_you_mean(str(key), allowed)
+        meant = meant_by(str(key), value, section, allowed)
         where = f"the keys of [{section}] are" if section else "the keys and sections are"
         self.fail(path, f"{path} is not a key{meant}; {where}: {', '.join(allowed)}")
 
