@@ -59,7 +59,7 @@ def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys: pytest.Capture
                 "0.0.0.0: give --api-key-file, --tls-cert and --tls-key, or --insecure",
             ),
             ([run, "--api-key-file", tmp_path / "keys"], "keys: No such file or directory"),
-            ([tmp_path / "unnumbered"], "unnumbered: no exported version here"),
+            ([tmp_path / "unnumbered"], "unnumbered has no exported version; "),
             ([run, "--versions", "specific:7"], f"--versions: 7 not found in {run}/exports, which has 1"),
             ([run, "--versions", "newest"], '--versions "newest": latest:N, all, or specific:1,3 is needed'),
             ([run, "--label", "stable"], '--label "stable": NAME=VERSION is needed'),

@@ -16,6 +16,7 @@ from tfdqn.reports.finished_runs import read_runs
 from tfdqn.storage.run_directory import RunDir
 
 _MISSING = "is not a run directory: no config.toml in it"
+_FILE = "is a file, not a directory"
 
 
 @pytest.fixture
@@ -35,17 +36,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
     [
         (lambda path: RunDir(path).config(), "exports/1", f"{_MISSING}; it belongs to the run runs/pick"),
         (lambda path: RunDir(path).config(), "checkpoints", f"{_MISSING}; it belongs to the run runs/pick"),
-        (
-            lambda path: RunDir(path).config(),
-            "config.toml",
-            "is a file, not a directory; it belongs to the run runs/pick",
-        ),
+        (lambda path: RunDir(path).config(), "config.toml", f"{_FILE}; it belongs to the run runs/pick"),
         (lambda path: RunDir(path).config(), "exports/2", "doesn't exist"),
         (
             lambda path: RunDir(path).refuse_early(Config()),
             "checkpoints",
-            "holds other files, such as 1.npz, and no run (config.toml is missing): choose an empty or a new "
-            "--run-dir; it belongs to the run runs/pick",
+            "holds other files, such as 1.npz, and no run (config.toml is missing); it belongs to the run "
+            "runs/pick: choose an empty or a new --run-dir",
         ),
         (
             toml.load,
@@ -60,15 +57,20 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
         (
             exports_folder,
             "checkpoints",
-            ": no exported version here; it belongs to the run runs/pick; `tfdqn export RUN`",
+            "has no exported version; it belongs to the run runs/pick; `tfdqn export runs/pick` writes one",
         ),
-        (load_policy, "checkpoints", ": no exported policy here; it belongs to the run runs/pick; give a run"),
+        (exports_folder, "", "has no exported version; `tfdqn export runs/pick` writes one"),
+        (exports_folder, "config.toml", f"{_FILE}; it belongs to the run runs/pick"),
+        (load_policy, "checkpoints", "has no exported policy; it belongs to the run runs/pick; give a run"),
+        (load_policy, "config.toml", f"{_FILE}; it belongs to the run runs/pick; give a run"),
+        (lambda path: read_runs([path]), "config.toml", f"{_FILE}; it belongs to the run runs/pick"),
+        (lambda path: read_runs([path]), "exports/2", "doesn't exist"),
     ],
 )
 def test_what_lies_in_a_run_is_answered_with_the_run(
     run: RunDir, read: Callable[[Path], Any], path: str, line: str
 ) -> None:
-    whole = re.escape(f"runs/pick/{path}") + " ?" + re.escape(line)
+    whole = re.escape(str(run.path / path)) + " ?" + re.escape(line)
     with pytest.raises(UserError, match=f"^{whole}" + ("$" if line.endswith(("pick", "toml", "exist")) else "")):
         read(run.path / path)
 

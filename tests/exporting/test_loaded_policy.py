@@ -105,7 +105,7 @@ def test_files_of_policies_that_do_not_belong_together_are_refused_in_one_line(t
     [
         (123, r"^the path of a policy is needed, as text or a pathlib\.Path; what was given is of type int$"),
         ("nowhere", "^nowhere doesn't exist; give a run directory, its exports/, or one version$"),
-        (".", "^.: no exported policy here; give a run directory"),
+        (".", "^. has no exported policy; give a run directory"),
     ],
 )
 def test_what_is_no_policy_s_path_is_refused_in_one_line(path, said, tmp_path, monkeypatch):

@@ -1,7 +1,13 @@
-"""Where a run is that was meant by the path of something above or below it, in words that follow a refusal."""
+"""Where a run is that was meant by the path of something above or below it, in words that follow a refusal.
+
+A run is known by two of its files, whose names are here rather than with the others in `storage/run_directory.py`: the
+refusal of a folder in place of a configuration needs them, too.
+"""
 
 import os
 from pathlib import Path
+
+from tfdqn.errors import why_no_directory
 
 CONFIG_FILE = "config.toml"  # of a run, by which its directory is known
 TASK_FILE = "task.json"  # of a run that has begun; no other folder with a config.toml is likely to have one
@@ -15,18 +21,25 @@ def runs_below(path: Path) -> str:
 
 def run_above(path: Path) -> str:
     """The run that `path` belongs to, such as its `exports/1`, in words; empty if none has it one or two levels up."""
-    run = _run_above(path)
+    run = surrounding_run(path)
     return "" if run is None else f"; it belongs to the run {run}"
+
+
+def why_no_folder(path: Path) -> str:
+    """As `why_no_directory`; of a file also with the run that it belongs to."""
+    why = why_no_directory(path)
+    return f"{why}{run_above(path)}" if why and path.exists() else why
 
 
 def own_config_file(path: Path) -> str:
     """The configuration of the run that is at `path`, or that it belongs to, in words; empty if there is none."""
     if (path / CONFIG_FILE).is_file():
         return f"; a run's is its {CONFIG_FILE}"
-    run = _run_above(path)
+    run = surrounding_run(path)
     return "" if run is None else f"; that of the run it belongs to is {run / CONFIG_FILE}"
 
 
-def _run_above(path: Path) -> Path | None:
+def surrounding_run(path: Path) -> Path | None:
+    """The run that `path` belongs to; None if none has it one or two levels up."""
     above = [Path(os.path.normpath(path / up)) for up in ("..", "../..")]
     return next((each for each in above if all((each / name).is_file() for name in (CONFIG_FILE, TASK_FILE))), None)

@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.config.nearby_runs import run_above
-from tfdqn.errors import UserError, as_path, first_line, why_no_directory
+from tfdqn.config.nearby_runs import run_above, why_no_folder
+from tfdqn.errors import UserError, as_path, first_line
 from tfdqn.exporting.policy_inputs import (
     LEGAL_ACTIONS,
     NEXT_POLICY_STATE,
@@ -192,10 +192,10 @@ def load_policy(path: str | Path) -> LoadedPolicy:
     for directory in (path, path / "exports"):
         if found := versions(directory):
             return LoadedPolicy(directory / str(found[-1]))
-    if why := why_no_directory(path):
+    if why := why_no_folder(path):
         raise UserError(f"{path} {why}; give a run directory, its exports/, or one version")
     raise UserError(
-        f"{path}: no exported policy here{run_above(path)}; give a run directory, its exports/, or one version"
+        f"{path} has no exported policy{run_above(path)}; give a run directory, its exports/, or one version"
     )
 
 

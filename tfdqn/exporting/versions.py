@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tfdqn.config.nearby_runs import run_above
-from tfdqn.errors import UserError, why_no_directory
+from tfdqn.config.nearby_runs import CONFIG_FILE, run_above, surrounding_run, why_no_folder
+from tfdqn.errors import UserError
 from tfdqn.storage.atomic_files import sync, sync_tree
 from tfdqn.storage.owners import owner_of_mark, this_process
 from tfdqn.system.shell_commands import own_command
@@ -67,17 +67,19 @@ def exports_folder(path: Path) -> Path:
         raise UserError(f"{path} is one version; give the folder of versions, {path.parent}")
     folder = path / "exports" if (path / "exports").is_dir() else path
     if not complete_versions(folder):
-        raise UserError(f"{path}{_why_none(path)}")
+        raise UserError(f"{path} {_why_none(path)}")
     return folder
 
 
 def _why_none(path: Path) -> str:
     """Why no version was found at `path`, and what to do, in words that follow it."""
-    if why := why_no_directory(path):
-        return f" {why}"
+    if why := why_no_folder(path):
+        return why
     if inside := sorted(path.glob(f"*/exports/*/{MODEL_FILE}")):
-        return f": no exported version here, but in a run inside it: {inside[0].parents[2]}"
-    return f": no exported version here{run_above(path)}; `{own_command(['export', 'RUN'])}` writes one"
+        return f"has no exported version, but a run in it has: {inside[0].parents[2]}"
+    run = path if (path / CONFIG_FILE).is_file() else surrounding_run(path)
+    command = own_command(["export", "RUN" if run is None else str(run)])
+    return f"has no exported version{run_above(path)}; `{command}` writes one"
 
 
 def has_model(version: Path) -> bool:

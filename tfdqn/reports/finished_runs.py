@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfdqn.config import Config
-from tfdqn.config.nearby_runs import run_above
-from tfdqn.errors import RunDirError, UserError, listed, why_no_directory
+from tfdqn.config.nearby_runs import CONFIG_FILE, run_above, why_no_folder
+from tfdqn.errors import RunDirError, UserError, listed
 from tfdqn.records import EpisodeScores, Summary
 from tfdqn.reports.configurations import Configuration, compared
 from tfdqn.reports.curves import Curve, curve
@@ -80,7 +80,7 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
         troubles: list[_RefusedError] = []
         found = list(_runs_below(path, troubles))
         if not found and not troubles:
-            why = why_no_directory(path) or f"is not a run directory, and has none in it{run_above(path)}"
+            why = why_no_folder(path) or f"is not a run directory, and has none in it{run_above(path)}"
             refused.append(_RefusedError(path, why))
         unusable = list(_take(found, runs))
         troubles += unusable
@@ -134,7 +134,7 @@ def _runs_below(path: Path, troubles: list[_RefusedError], depth: int = _DEPTH) 
     Adds an error to `troubles` for each folder that can't be read.
     """
     try:
-        is_run = (path / "config.toml").is_file()
+        is_run = (path / CONFIG_FILE).is_file()
         inside = sorted(path.iterdir(), key=_in_order) if depth and not is_run and path.is_dir() else []
     except OSError as error:
         troubles.append(_RefusedError(path, f"can't be read: {error.strerror}"))

@@ -1,4 +1,4 @@
-"""`RunDir`: the paths in a run's directory, which no other file names, and who may write there.
+"""`RunDir`: the paths in a run's directory, and who may write there.
 
 A run directory belongs to one configuration as soon as something was learned in it. It is claimed while a process
 trains in it; a killed run leaves no lock that a user must remove. Nothing that a user could miss is ever deleted.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tfdqn.config import Config, toml
-from tfdqn.config.nearby_runs import CONFIG_FILE, TASK_FILE, run_above, runs_below
+from tfdqn.config.nearby_runs import CONFIG_FILE, TASK_FILE, run_above, runs_below, why_no_folder
 from tfdqn.errors import ConfigError, RunDirError, as_path, listed, why_no_directory
 from tfdqn.storage.atomic_files import is_partial, write_atomically
 from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
@@ -207,9 +207,9 @@ class RunDir:
         return self
 
     def _why_no_run(self) -> str:
+        if why := why_no_folder(self.path):
+            return why
         nearby = runs_below(self.path) or run_above(self.path)
-        if why := why_no_directory(self.path):
-            return f"{why}{nearby}" if self.path.exists() else why
         if not nearby and any(self.path.glob("seed-[0-9]*/")):
             return "is a folder of seeds, and none of them has begun"
         return f"is not a run directory: no {self.config_file.name} in it{nearby}"
@@ -231,9 +231,10 @@ class RunDir:
         except OSError as error:
             raise RunDirError(f"{self.path} can't be read: {error.strerror}") from None
         if others:
+            nearby = runs_below(self.path) or run_above(self.path)
             raise RunDirError(
-                f"{self.path} holds other files, such as {others[0]}, and no run ({self.config_file.name} is missing): "
-                f"choose an empty or a new --run-dir{runs_below(self.path) or run_above(self.path)}"
+                f"{self.path} holds other files, such as {others[0]}, and no run ({self.config_file.name} is missing)"
+                f"{nearby}: choose an empty or a new --run-dir"
             )
 
     @contextmanager
