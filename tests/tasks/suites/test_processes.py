@@ -116,3 +116,17 @@ def test_the_room_is_that_of_the_spaces_own_types(monkeypatch):
     task.close()
     assert asked == [("tests.support.toy_environments:Odd-v0", sum(array.nbytes for array in shared.values()) // 3, 3)]
     assert sum(array.nbytes for array in shared.values()) == 3 * 2 * (8 + 6 * 8)
+
+
+def test_a_process_that_ends_while_it_makes_its_environment_is_named():
+    with pytest.raises(TaskError) as caught:
+        make_task(
+            Task(
+                id="tests.support.toy_environments:Broken-v0",
+                num_envs=1,
+                vectorization="async",
+                kwargs={"how": "in a process"},
+            )
+        )
+    said = str(caught.value).partition("{'how': 'in a process'}: ")[2]
+    assert said == "RuntimeError: environment 0's process has ended with status 1, while making its environment"

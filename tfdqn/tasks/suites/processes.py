@@ -29,7 +29,19 @@ _FOR_THE_RUN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Processes(AsyncVectorEnv):
-    """A process for each environment. An environment's error is raised here, without gymnasium printing it as well."""
+    """A process for each environment. An environment's error is raised here, without gymnasium printing it as well.
+
+    Takes what gymnasium's class takes. Raises RuntimeError for processes that end while they make their environments.
+    """
+
+    def __init__(self, *arguments: Any, **settings: Any):
+        try:
+            super().__init__(*arguments, **settings)
+        except (EOFError, ConnectionError):
+            if not (ended := self.ended()):
+                raise
+            self.close(terminate=True)
+            raise RuntimeError(f"{'; '.join(ended)}, while making its environment") from None
 
     def ended(self) -> list[str]:
         """The processes that have ended, and how, in words: the reason for a broken pipe."""
