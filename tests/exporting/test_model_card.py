@@ -35,14 +35,22 @@ def test_it_names_masks_a_memory_and_every_output(tmp_path: Path) -> None:
         "input `legal_actions` | bool[B, 12], true for each legal action, in the order of their numbers, which count "
         "from 0",
         "input `observation` | float32[B, 4]",
-        "input `policy_state` | float32[B, 8], zeros where an episode begins, then the step before's "
-        "`next_policy_state`",
+        "input `policy_state` | float32[B, 8], zeros where an episode begins, then `next_policy_state` "
+        "of the previous step",
         "output `action` | int32[B], the number of the best action",
         "output `environment_action` | int64[B], the best action as the environment takes it",
         "output `next_policy_state` | float32[B, 8], the `policy_state` of the episode's next step",
         "output `q_values` | float32[B, 12], of all actions, also of illegal ones",
     ):
         assert f"\n| {row} |\n" in page
+
+
+def test_the_values_of_an_ensemble_that_votes_are_its_votes(tmp_path: Path) -> None:
+    voting = "for each action, how many members prefer it among the legal ones, and half a vote more for the winner"
+    for aggregation, words in (("majority", voting), ("mean", "of all actions, also of illegal ones")):
+        version = export_policy(task(), network_of(task()), tmp_path, {})
+        write_model_card(version, task(), tiny("ensemble.size=2", f'ensemble.aggregation="{aggregation}"'), _ORIGIN)
+        assert f"float32[B, 3], {words} |" in (version / "model_card.md").read_text()
 
 
 def test_masks_of_branches_have_a_row_for_each_dimension(tmp_path: Path) -> None:

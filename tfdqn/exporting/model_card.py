@@ -23,6 +23,7 @@ from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec
 
 MARKDOWN_FILE = "model_card.md"
 _GIT_SECONDS = 10.0
+_VOTES = "for each action, how many members prefer it among the legal ones, and half a vote more for the winner"
 _MOST_RANGES = 64  # of an array's elements, that a cell of the page has
 
 
@@ -112,7 +113,7 @@ def _markdown(card: Mapping[str, Any], signature: PolicySignature, task_spec: Ta
     final = card.get("final_evaluation")
     rows = [
         ("task", card["task"]),
-        *_inputs_and_outputs(signature, card["observation"], task_spec),
+        *_inputs_and_outputs(signature, card["observation"], task_spec, card["configuration"]["ensemble"]),
         ("actions", " x ".join(map(_number, card["actions"]))),
         ("the environment's action", _own_actions(task_spec.actions)),
         *(("action names", ", ".join(f"{i} {name}" for i, name in enumerate(names))) for names in card["action_names"]),
@@ -128,18 +129,19 @@ def _markdown(card: Mapping[str, Any], signature: PolicySignature, task_spec: Ta
 
 
 def _inputs_and_outputs(
-    signature: PolicySignature, observation: Mapping[str, Any], task_spec: TaskSpec
+    signature: PolicySignature, observation: Mapping[str, Any], task_spec: TaskSpec, ensemble: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
-    """A row for each input and each output; B is the batch, of any size."""
+    """A row for each input and each output; B is the batch, of any size. `ensemble` is the configuration's section."""
     has_branches = len(task_spec.num_actions) > 1
+    has_votes = ensemble["size"] > 1 and ensemble["aggregation"] == "majority"
     dimensions = ", a row for each dimension, false beyond its own actions" if has_branches else ""
     inputs = {
         LEGAL_ACTIONS: f"true for each legal action, in the order of their numbers, which count from 0{dimensions}",
-        POLICY_STATE: f"zeros where an episode begins, then the step before's `{NEXT_POLICY_STATE}`",
+        POLICY_STATE: f"zeros where an episode begins, then `{NEXT_POLICY_STATE}` of the previous step",
     } | {name: _range_in_words(each) for name, each in observation.items()}
     outputs = {
         "action": "the number of the best action" + (" of each dimension" if has_branches else ""),
-        "q_values": "of all actions, also of illegal ones",
+        "q_values": _VOTES if has_votes else "of all actions, also of illegal ones",
         ENVIRONMENT_ACTION: "the best action as the environment takes it",
         NEXT_POLICY_STATE: f"the `{POLICY_STATE}` of the episode's next step",
     }
