@@ -202,9 +202,9 @@ def test_inspect_says_where_to_look_if_it_cannot_read_the_study(
 ) -> None:
     assert tune("small.toml space.toml --trials 2 --fresh-seeds 0") == 0
     assert tune("small.toml space.toml --trials 1 --fresh-seeds 0 --study-dir shared --storage sqlite:///a.db") == 0
-    monkeypatch.setattr("tfdqn.tuning.study_report.find_spec", lambda _: None)
+    monkeypatch.setattr("tfdqn.tuning.study_storage.find_spec", lambda _: None)
     for folder, why in (
-        ("runs/small-tune", "to read it needs Optuna: "),
+        ("runs/small-tune", "reading it needs Optuna: "),
         ("shared", "its trials are in the database sqlite:///a.db: its newest run is shared/trials/000; "),
     ):
         capsys.readouterr()

@@ -87,7 +87,7 @@ def tune(
     Each trial is a run. An existing study is resumed.
     """
     require_supported_platform()
-    require_optuna()
+    require_optuna("tfdqn tune")
     from tfdqn.tuning.study import Settings
     from tfdqn.tuning.study_folder import StudyFolder
 

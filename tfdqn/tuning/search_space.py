@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,7 +20,6 @@ from tfdqn.config.wording import did_you_mean, shown
 from tfdqn.errors import ConfigError
 
 _WORDS = ("low", "high", "step", "log", "choices")
-_DEFAULTS = (("step", 1), ("log", False))  # of a range
 _EXAMPLE = '"optimizer.learning_rate" = { low = 1e-5, high = 1e-2, log = true }'
 # Keys that can't be searched, or sections, and why.
 _FIXED = {
@@ -122,7 +121,8 @@ def written_dimension(plain: Mapping[str, Any]) -> str:
     """One of the dimensions that `SearchSpace.to_builtins` gives, as a file of a space has it."""
     if "values" in plain:
         return toml.written({"choices": ["none" if each is None else each for each in plain["values"]]})
-    return toml.written({word: each for word, each in plain.items() if (word, each) not in _DEFAULTS})
+    defaults = {each.name: each.default for each in fields(NumberRange)}
+    return toml.written({word: each for word, each in plain.items() if each != defaults[word]})
 
 
 def is_space(path: Path | str) -> bool:

@@ -11,14 +11,13 @@ from tfdqn.reports.group_table import precision
 from tfdqn.reports.html import document, table
 from tfdqn.reports.pictures import Picture, svg
 from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.tuning.recorded_trials import Dimensions
 from tfdqn.tuning.search_space import Choices, NumberRange
 from tfdqn.tuning.study import Study
 from tfdqn.tuning.trial_records import Trial, TrialState, best_of, counts_by_state
 
 if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
-
-Dimensions = Mapping[str, NumberRange | Choices]
 
 # Okabe and Ito's palette, as in learning curves.
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#888888"

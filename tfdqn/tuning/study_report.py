@@ -1,17 +1,15 @@
 """`StudyReader`: how a study stands, read from its folder alone, also while processes work on it."""
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from tfdqn.storage.locks import holder_of
-from tfdqn.system.shell_commands import install_extra
 from tfdqn.tuning.recorded_trials import read_trial
 from tfdqn.tuning.search_space import dimensions_of
 from tfdqn.tuning.study_folder import StudyError, StudyFolder
-from tfdqn.tuning.study_storage import open_journal, quiet_optuna, storage_failures_are_one_line
+from tfdqn.tuning.study_storage import open_journal, quiet_optuna, require_optuna, storage_failures_are_one_line
 from tfdqn.tuning.trial_records import Trial, TrialState, best_of, counts_by_state
 
 if TYPE_CHECKING:  # an extra
@@ -52,9 +50,7 @@ class StudyReader:
         if self._identity.storage:
             where = f"its trials are in the database {self._identity.storage}"
             raise StudyError(f"{folder.path} is a study's folder, and {where}: {folder.where_to_look}")
-        if find_spec("optuna") is None:
-            how = f"needs Optuna: {install_extra('tune')}"
-            raise StudyError(f"{folder.path} is a study's folder, and to read it {how}; {folder.where_to_look}")
+        require_optuna(f"{folder.path} is a study's folder, and reading it", f"; {folder.where_to_look}")
         quiet_optuna()
         self._storage: BaseStorage | None = None
 

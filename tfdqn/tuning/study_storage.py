@@ -35,10 +35,15 @@ class Pruner(StrEnum):
     hyperband = "hyperband"
 
 
-def require_optuna() -> None:
-    """Raises StudyError if Optuna isn't installed. Imports nothing."""
+def require_optuna(what: str, instead: str = "") -> None:
+    """Raises StudyError if Optuna isn't installed. Imports nothing.
+
+    Args:
+      what: what needs it, for the error.
+      instead: what can be done without it; it ends the error.
+    """
     if find_spec("optuna") is None:
-        raise StudyError(f"tfdqn tune needs Optuna: {install_extra('tune')}")
+        raise StudyError(f"{what} needs Optuna: {install_extra('tune')}{instead}")
 
 
 def quiet_optuna() -> None:
