@@ -46,7 +46,7 @@ def test_the_table_has_a_line_for_each_run(runs: list[ChildRun]) -> None:
 
 def test_the_figures_are_of_all_together(runs: list[ChildRun]) -> None:
     # Two runs of 1,200 steps are to come, and half a one: 3,000 steps, at 600 in 61 seconds.
-    left = "at most 5:05 left at the mean of 10 steps/s"
+    left = "at most 5:05 left at the mean rate of 10 steps/s"
     assert totals_of_runs(runs) == f"1 of 4 finished, 1 failed, 1,800/4,800 steps, 400 steps/s, {left}"
     append_line(runs[1].run.metrics_file, {"env_steps": 600, "seconds": 61.0, "env_steps_per_second": 9.0})
     assert totals_of_runs(runs).endswith(", 9 steps/s, at most 5:05 left")

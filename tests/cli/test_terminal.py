@@ -64,7 +64,7 @@ def test_the_figures_say_all_that_is_known() -> None:
 @pytest.mark.parametrize(("present", "is_near"), [(12_500.0, True), (10_001.0, True), (9_999.0, False), (430.0, False)])
 def test_the_time_left_fits_the_rate_that_is_shown_or_names_its_own(present: float, is_near: bool) -> None:
     figures = terminal.progress_figures(a_progress(env_steps_per_second=present))
-    assert figures.endswith(", 0:30 left" if is_near else ", 0:30 left at the mean of 12,500 steps/s")
+    assert figures.endswith(", 0:30 left" if is_near else ", 0:30 left at the mean rate of 12,500 steps/s")
 
 
 def test_the_figures_leave_out_what_is_not_known_yet() -> None:

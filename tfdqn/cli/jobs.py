@@ -145,13 +145,14 @@ def inspect(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="RUN|ADDRESS", help="directory of a run, of seeds or of a study, or a learner's host:port"
+            metavar="RUN|SEEDS|STUDY|ADDRESS",
+            help="directory of a run, of seeds or of a study, or a learner's host:port",
         ),
     ],
-    watch: Annotated[bool, typer.Option("--watch", help="refresh every second, until the run has finished")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="refresh every second, until training has ended")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, one line per report")] = False,
 ) -> None:
-    """Show the state of a distributed job, of a run, or of a search.
+    """Show the state of a distributed job, of a run, of seeds or of a study.
 
     If no learner answers, shows what is in the run directory, or in each run of a folder of seeds.
     """

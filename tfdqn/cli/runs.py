@@ -142,7 +142,7 @@ def evaluate(
 
 @contextmanager
 def _phases(heading: Callable[[], None] | None) -> Iterator[Callable[[], None]]:
-    """Shows that an evaluation is prepared; from a call of the function that it gives, `heading`, and that it runs."""
+    """Shows "preparing"; the yielded function prints `heading` and switches to "evaluating"."""
     with ExitStack() as shown:
         preparing = shown.enter_context(PhaseLine("preparing"))
 

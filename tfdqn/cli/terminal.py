@@ -141,7 +141,7 @@ def time_left(steps: int, mean: float, present: float) -> str:
     The mean is named where it is not near the present rate, as in the first seconds after a run is resumed. Rates are
     in environment steps/s.
     """
-    at = "" if abs(mean - present) <= _NEAR * present else f" at the mean of {mean:,.0f} steps/s"
+    at = "" if abs(mean - present) <= _NEAR * present else f" at the mean rate of {mean:,.0f} steps/s"
     return f"{duration(steps / mean)} left{at}"
 
 

@@ -62,7 +62,7 @@ def evaluate(
       overrides: keys of the task to change ("task.max_episode_steps=1000").
       checkpoint: the best evaluated policy, or the newest checkpoint's.
       video: also record one episode, in `RUN/videos/`.
-      on_begin: is called before the first episode, when all that can be refused before has been found right.
+      on_begin: is called once every check has passed, just before the first episode.
 
     Raises RunDirError, CheckpointError, ConfigError or TaskError for what the user can mend, before any episode is
     played if the task can't be rendered; and VideoError, which has the figures, where only the video failed.
@@ -83,8 +83,13 @@ def evaluate(
                 recorded = recording.enter_context(closing(rendered_task(task_config)))
             on_begin()
             found = scores(*play_episodes(task, policy, weights, episodes, episode_seed))
-        where = {"run": str(run.path), "checkpoint": checkpoint, "train_steps": origin["train_steps"], "seed": seed}
-        report = EvaluationReport(**msgspec.structs.asdict(found), **where)
+        origin_fields = {
+            "run": str(run.path),
+            "checkpoint": checkpoint,
+            "train_steps": origin["train_steps"],
+            "seed": seed,
+        }
+        report = EvaluationReport(**msgspec.structs.asdict(found), **origin_fields)
         if video is not None:
             with _failures_keep(report, task_config.id):
                 path = record_episode(run.videos, recorded, policy, weights, episode_seed, video)
