@@ -12,7 +12,8 @@ from tests.support.tiny_runs import tiny
 from tfdqn.cli.runs_view import RunsView, runs_table, totals_of_runs
 from tfdqn.storage.json_lines import append_line
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.tuning.child_runs import ChildRun, Outcome
+from tfdqn.storage.run_records import Outcome
+from tfdqn.tuning.child_runs import ChildRun
 
 
 @pytest.fixture

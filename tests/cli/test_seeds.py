@@ -17,7 +17,7 @@ from tfdqn.cli.seeds import read_seeds
 from tfdqn.config.toml import load
 from tfdqn.errors import ConfigError
 from tfdqn.storage.locks import locked
-from tfdqn.storage.run_records import RunEnd, write_end
+from tfdqn.storage.run_records import Outcome, RunEnd, write_end
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.tuning.seed_results import summarize
 
@@ -189,7 +189,9 @@ def test_inspect_says_why_a_seed_has_failed_and_where_its_log_is(
 ) -> None:
     run = folder.run(2)
     run.summary_file.unlink()
-    write_end(run.child_end_file, RunEnd("failed", False, "the pole is broken"))
+    run.child_log.parent.mkdir(exist_ok=True)
+    run.child_log.touch()
+    write_end(run.child_end_file, RunEnd(Outcome.FAILED, False, "the pole is broken"))
     assert main.main(["inspect", str(folder.path)]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[2] == "2 failed 21.00 1,200 270 0:03"
@@ -197,6 +199,18 @@ def test_inspect_says_why_a_seed_has_failed_and_where_its_log_is(
     assert f"seed 2 failed {why}" in lines
     assert main.main(["inspect", str(run.path)]) == 0
     assert capsys.readouterr().out.split(maxsplit=1)[1].startswith(f"failed: {why}; to resume:\n")
+
+
+def test_inspect_says_why_seeds_have_failed_of_which_none_had_begun(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = SeedsFolder("seeds").run(2)
+    write_end(run.child_end_file, RunEnd(Outcome.FAILED, False, "the pole is broken"))
+    assert main.main(["inspect", "seeds"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[1] == "2 failed 0 0 0:00"
+    assert lines[-1] == "seed 2 failed the pole is broken"  # it has no log
 
 
 def test_finished_seeds_are_watched_no_longer_once_nobody_trains_more(

@@ -12,6 +12,7 @@ from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError, RunDirError
 from tfdqn.storage.locks import release_all
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import Outcome, RunEnd, why_failed, write_end
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 CART_POLE = TaskSpec(
@@ -175,6 +176,19 @@ def test_what_is_refused_early_is_refused_before_anything_is_made(tmp_path: Path
     (tmp_path / "letter.txt").touch()
     with pytest.raises(RunDirError, match=r"holds other files, such as letter\.txt, and no run"):
         RunDir(tmp_path).refuse_early(Config())
+
+
+def test_only_a_process_that_trains_the_run_forgets_why_it_failed(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with run.claim(Config()):
+        learn_something(run)
+    write_end(run.child_end_file, RunEnd(Outcome.FAILED, False, "the pole is broken"))
+    for claim in (run.claim, run.supervise):
+        with pytest.raises(RunDirError, match="belongs to another configuration"), claim(Config(seed=2)):
+            pass
+        assert why_failed(run.child_end_file) == "the pole is broken"
+    with run.claim(Config()):
+        assert why_failed(run.child_end_file) == ""
 
 
 @pytest.mark.parametrize("read", [RunDir.config, RunDir.task_spec], ids=["config", "task_spec"])

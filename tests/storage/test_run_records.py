@@ -8,11 +8,16 @@ from tfdqn.records import EpisodeScores, Evaluation, Standing, Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import (
     EvaluationLine,
+    Outcome,
+    RunEnd,
     append_evaluation,
+    read_end,
     read_evaluations,
     read_standing,
     read_summary,
     trouble_with_summary,
+    why_failed,
+    write_end,
     write_summary,
 )
 
@@ -54,6 +59,15 @@ def evaluation(env_steps: int, mean_return: float, is_best: bool) -> Evaluation:
         episodes=4, mean_return=mean_return, std_return=0.5, median_return=1.0, ci_low=0.0, ci_high=2.0, mean_length=7.0
     )
     return Evaluation(env_steps=env_steps, train_steps=env_steps // 4, scores=scores, is_best=is_best)
+
+
+@pytest.mark.parametrize("text", ['{"outcome": "lost", "is_saved": true, "why": ""}', '{"outcome": "fini', "7"])
+def test_an_end_that_no_run_has_is_none(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "end.json"
+    file.write_text(text)
+    assert read_end(file) is None and why_failed(file) == ""
+    write_end(file, end := RunEnd(Outcome.STOPPED, True, ""))
+    assert read_end(file) == end and why_failed(file) == ""
 
 
 def test_evaluations_are_read_as_they_were_written_but_for_what_is_damaged(tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ import msgspec
 
 from tests.support.run_files import finish
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import RunEnd
-from tfdqn.tuning.observed_run import Outcome
+from tfdqn.storage.run_records import Outcome, RunEnd
 
 
 def main() -> int:

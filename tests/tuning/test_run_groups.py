@@ -14,8 +14,8 @@ from tests.support.processes import is_running
 from tests.support.tiny_runs import lines, tiny
 from tfdqn.config import toml
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import Outcome
 from tfdqn.tuning.child_runs import ChildRuns
-from tfdqn.tuning.observed_run import Outcome
 from tfdqn.tuning.run_groups import GroupedRun, RunGroup
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_group.py"))

@@ -11,9 +11,10 @@ from tfdqn.records import Counters
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.json_lines import append_line
 from tfdqn.storage.locks import locked
-from tfdqn.storage.run_records import RunEnd, write_end
+from tfdqn.storage.run_records import Outcome, RunEnd, write_end
 from tfdqn.storage.seeds_folder import SeedsFolder
-from tfdqn.tuning.observed_run import ProgressReader
+from tfdqn.tuning.child_runs import ChildRun
+from tfdqn.tuning.observed_run import ProgressReader, file_bytes
 from tfdqn.tuning.seed_results import summarize, write_summary
 
 FINAL = {1: 10.0, 2: 20.0, 3: 60.0, 4: 100.0, 12: 900.0}
@@ -91,17 +92,36 @@ def test_a_failure_is_kept_until_a_process_trains_the_seed_again(tmp_path: Path)
         finished_run(folder.run(seed).path, tiny(f"seed={seed}"), [5.0], 5.0)
     folder.run(2).summary_file.unlink()
     for seed in (1, 2, 3):  # the third before its run had begun
-        write_end(folder.run(seed).child_end_file, RunEnd("failed", False, "the pole is broken"))
+        write_end(folder.run(seed).child_end_file, RunEnd(Outcome.FAILED, False, "the pole is broken"))
+    for seed in (1, 2):
+        folder.run(seed).child_log.touch()
     found = summarize(folder).seeds
     assert [each.status for each in found] == ["finished", "failed", "failed"]  # the results of the first stand
     assert [each.reason for each in found[1:]] == ["the pole is broken"] * 2
-    assert [each.log for each in found] == ["", "seed-2/processes/train.log", "seed-3/processes/train.log"]
+    assert [each.log for each in found] == ["", "seed-2/processes/train.log", ""]  # the third has none
     for seed in (2, 3):
         with folder.run(seed).claim(tiny(f"seed={seed}")):
             assert [each.status for each in summarize(folder).seeds][seed - 1] == "in training"
     assert [(each.status, each.reason, each.log) for each in summarize(folder).seeds][1:] == [
         ("not finished", "", "")
     ] * 2
+
+
+def test_a_seed_that_another_process_trains_has_not_failed(tmp_path: Path) -> None:
+    """One's own process may have failed because of the other."""
+    folder = SeedsFolder(tmp_path / "seeds")
+    run = ChildRun("seed 1", tiny("seed=1"), folder.run(1))
+    run.outcome, run.why = Outcome.FAILED, "it is in use"
+    with folder.run(1).claim(run.config):
+        for is_noted in (False, True):  # by the run's own thread, say
+            if is_noted:
+                write_end(run.run.child_end_file, RunEnd(Outcome.FAILED, False, run.why))
+            assert [(each.status, each.reason) for each in summarize(folder).seeds] == [("in training", "")]
+            assert [each.status for each in summarize(folder, {1: run.why}).seeds] == ["failed"]
+            run.keep_failure()
+            assert not run.run.child_end_file.exists()
+    run.keep_failure()
+    assert [(each.status, each.reason) for each in summarize(folder).seeds] == [("failed", "it is in use")]
 
 
 def test_a_seed_has_come_as_far_as_its_last_report_or_its_newest_checkpoint(tmp_path: Path) -> None:
@@ -118,8 +138,16 @@ def test_a_seed_has_come_as_far_as_its_last_report_or_its_newest_checkpoint(tmp_
     append_line(run.metrics_file, {"env_steps": 600, "train_steps": 120, "seconds": 3.5})
     (seed,) = summarize(folder).seeds
     assert (seed.env_steps, seed.train_steps, seed.seconds) == (600, 120, 3.5)
+    assert reader.read().env_steps == 600
     checkpoints.save(Counters(env_steps=666, train_steps=136, seconds=3.9), {}, lambda _: None)
     assert reader.read()[:3] == (666, 136, 3.9)
+
+
+def test_what_is_measured_may_be_removed_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a user, while a table of runs is shown."""
+    monkeypatch.setattr(Path, "exists", lambda _: True)
+    assert file_bytes(tmp_path / "gone") == 0
+    assert ProgressReader(SeedsFolder(tmp_path).run(1)).read().env_steps == 0
 
 
 def test_the_file_says_the_same(folder: SeedsFolder) -> None:

@@ -20,9 +20,8 @@ from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import RunEnd, read_end
+from tfdqn.storage.run_records import Outcome, RunEnd, read_end
 from tfdqn.tuning import thread_runs
-from tfdqn.tuning.observed_run import Outcome
 from tfdqn.tuning.thread_runs import ThreadRun, train_in_threads
 
 PATIENCE_SECONDS = 60.0

@@ -117,6 +117,23 @@ def test_a_trial_whose_process_is_killed_is_resumed_under_its_number(tmp_path: P
     assert "trial 0 was killed by signal 9 (SIGKILL): it can be resumed" in view.said
 
 
+def test_only_a_trial_that_has_failed_for_good_leaves_a_failure_in_its_run(tmp_path: Path) -> None:
+    study = study_in(tmp_path, config=searched("stop.env_steps=5000"))
+    for number, word in ((0, "die always"), (1, "fail")):
+        (tmp_path / f"do-{number:03}").write_text(word)
+    kept: list[tuple[str, str]] = []
+    template = Template(toml.dump(searched("stop.env_steps=5000")).encode(), "small.toml", (), SPACE)
+
+    class Listener(Watcher):
+        def say(self, line: str) -> None:
+            if "it can be resumed" in line or "has failed" in line:
+                kept.append((line.split()[1], why_failed(study.folder.trial(int(line.split()[1])).child_end_file)))
+
+    assert search(study, template, 2, Listener(), jobs=1, command=FAKE)
+    killed = "was killed by signal 9 (SIGKILL)"
+    assert kept == [("0", ""), ("0", ""), ("0", killed), ("1", "the pole is broken")]
+
+
 def test_one_that_is_killed_again_and_again_fails(tmp_path: Path) -> None:
     study = study_in(tmp_path, config=searched("stop.env_steps=5000"))
     template = Template(toml.dump(searched("stop.env_steps=5000")).encode(), "small.toml", (), SPACE)

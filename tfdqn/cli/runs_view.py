@@ -8,9 +8,10 @@ from rich.console import Console, RenderableType
 from tfdqn.cli.live_view import LiveView, with_totals
 from tfdqn.cli.tables import WholeTable
 from tfdqn.cli.terminal import time_left
+from tfdqn.storage.run_records import Outcome
 from tfdqn.system.interval import duration
 from tfdqn.tuning.child_runs import ChildRun
-from tfdqn.tuning.observed_run import ObservedRun, Outcome
+from tfdqn.tuning.observed_run import ObservedRun
 from tfdqn.tuning.trial_records import Trial, best_of, counts_by_state
 
 

@@ -205,7 +205,8 @@ def _without_job(run: RunDir, report: RunReport) -> str:
     if report.reason:
         return f"finished: {report.reason}"
     failure = why_failed(run.child_end_file)
-    how = f"failed: {failure}; its log is {run.child_log}" if failure else "not finished"
+    where = f"; its log is {run.child_log}" if run.child_log.exists() else ""
+    how = f"failed: {failure}{where}" if failure else "not finished"
     return f"{how}{_to_go_on(run, report, 'train')}"
 
 

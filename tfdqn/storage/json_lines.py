@@ -23,7 +23,11 @@ def append_line(file: Path, record: Mapping[str, object]) -> None:
 
 def read_lines(file: Path) -> Iterator[dict[str, Any]]:
     """Yields the records of a file; none if there is no file. A partial line of a killed writer is skipped."""
-    for line in file.read_bytes().splitlines() if file.exists() else ():
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return
+    for line in content.splitlines():
         if (record := _record(line)) is not None:
             yield record
 

@@ -255,11 +255,11 @@ class RunDir:
         When `lock` is released, the previous one comes back if nothing was trained with the new one.
         """
         text = toml.dump(config).encode()
-        self.child_end_file.unlink(missing_ok=True)
         if has_learned := self.has_learned:
             self._refuse_another(config, text)
         else:
             self.task_file.unlink(missing_ok=True)  # of a configuration that may have had a mistake in it
+        self.child_end_file.unlink(missing_ok=True)
         if not self._holds(text):
             self._config_before = self.config_file.read_bytes() if self.config_file.exists() else None
             write_atomically(self.config_file, text)

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,18 @@ from tfdqn.storage.json_lines import append_line, read_lines
 _summaries = msgspec.json.Decoder(Summary)
 
 
-class RunEnd(msgspec.Struct, frozen=True):
-    """How a run that is one of many ended, in the terms of `tuning.observed_run`."""
+class Outcome(StrEnum):
+    """How a run that is one of many ended."""
 
-    outcome: str  # "finished", "stopped" or "failed"
+    FINISHED = "finished"
+    STOPPED = "stopped"  # on request; it can be resumed
+    FAILED = "failed"
+
+
+class RunEnd(msgspec.Struct, frozen=True):
+    """How a run that is one of many ended, and why."""
+
+    outcome: Outcome
     is_saved: bool
     why: str  # why it failed, in one line
 
@@ -94,7 +103,7 @@ def read_end(file: Path) -> RunEnd | None:
 def why_failed(file: Path) -> str:
     """Why the run failed, by its `end.json`; "" if it is not known to have failed, or was trained again since."""
     end = read_end(file)
-    return end.why if end is not None and end.outcome == "failed" else ""
+    return end.why if end is not None and end.outcome is Outcome.FAILED else ""
 
 
 def append_evaluation(file: Path, evaluation: Evaluation, seconds: float) -> None:

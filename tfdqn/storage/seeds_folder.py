@@ -76,5 +76,8 @@ class SeedsFolder:
 
 
 def is_seeds_folder(path: Path | str) -> bool:
-    """Whether `path` is a folder in which seeds were trained."""
-    return Path(path).is_dir() and not RunDir(path).config_file.exists() and bool(SeedsFolder(path).seeds())
+    """Whether `path` is a folder in which seeds were trained, or failed before their runs had begun."""
+    if not Path(path).is_dir() or RunDir(path).config_file.exists():
+        return False
+    folder = SeedsFolder(path)
+    return bool(folder.seeds() or folder.failures())

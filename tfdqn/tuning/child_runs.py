@@ -21,10 +21,11 @@ from tfdqn.config.toml import dump
 from tfdqn.errors import RunDirError
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import Outcome
 from tfdqn.system.processors import available_cores, gpu_shares, visible_gpus
 from tfdqn.system.signals import end_at_once, interruptions, stopping_line
 from tfdqn.system.subprocesses import how_it_ended, last_line, start_process, status_when_ended
-from tfdqn.tuning.observed_run import ObservedRun, Outcome, file_bytes
+from tfdqn.tuning.observed_run import ObservedRun, file_bytes
 
 TFDQN = (sys.executable, "-m", "tfdqn")
 _LOOK_SECONDS = 0.2

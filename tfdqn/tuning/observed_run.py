@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,16 +11,9 @@ from tfdqn.errors import CheckpointError, RunDirError
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.completion import finished_summary, newest_checkpoint
 from tfdqn.storage.json_lines import read_last_line
+from tfdqn.storage.locks import holder_of
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import EvaluationLine, RunEnd, read_evaluations, write_end
-
-
-class Outcome(StrEnum):
-    """How a run ended."""
-
-    FINISHED = "finished"
-    STOPPED = "stopped"  # on request; it can be resumed
-    FAILED = "failed"
+from tfdqn.storage.run_records import EvaluationLine, Outcome, RunEnd, read_evaluations, write_end
 
 
 class RunProgress(NamedTuple):
@@ -125,9 +117,15 @@ class ObservedRun(ABC):
         return True
 
     def keep_failure(self) -> None:
-        """Notes in the run's directory why it failed, until it is trained again; not if there is no room for that."""
-        with suppress(RunDirError):
-            write_end(self.run.child_end_file, RunEnd(Outcome.FAILED, self.is_saved, self.why))
+        """Notes in the run's directory why it failed, until it is trained again; not if there is no room for that.
+
+        Nothing is noted while another process trains the run, which may be why this one has failed.
+        """
+        with suppress(RunDirError, OSError):
+            if holder_of(self.run.lock_file) is None:
+                write_end(self.run.child_end_file, RunEnd(Outcome.FAILED, self.is_saved, self.why))
+            else:
+                self.run.child_end_file.unlink(missing_ok=True)  # from a thread of a `RunGroup`
 
     def _begins(self) -> None:
         """Called before the run is started: metrics that are written from now on show that it is being trained."""
@@ -150,7 +148,10 @@ def _read(run: RunDir) -> RunProgress:
 
 def _written_ns(path: Path) -> int | None:
     """When a file, or the list of a folder's files, was last written, in ns; None if there is none."""
-    return path.stat().st_mtime_ns if path.exists() else None
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def summary_of(run: RunDir, config: Config) -> Summary | None:
@@ -163,4 +164,7 @@ def summary_of(run: RunDir, config: Config) -> Summary | None:
 
 def file_bytes(file: Path) -> int:
     """A file's size; 0 if there is no such file."""
-    return file.stat().st_size if file.exists() else 0
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -10,10 +10,10 @@ from pathlib import Path
 from tfdqn.config.toml import dump
 from tfdqn.errors import RunDirError
 from tfdqn.storage.atomic_files import write_atomically
-from tfdqn.storage.run_records import read_end
+from tfdqn.storage.run_records import Outcome, read_end
 from tfdqn.system.subprocesses import how_it_ended, start_process
 from tfdqn.tuning.child_runs import UNSAVED, ChildProcess
-from tfdqn.tuning.observed_run import ObservedRun, Outcome, file_bytes
+from tfdqn.tuning.observed_run import ObservedRun, file_bytes
 
 TRAIN_GROUP = (sys.executable, "-m", "tfdqn.tuning.thread_runs")
 
@@ -52,7 +52,7 @@ class GroupedRun(ObservedRun):
         if self._group is None or self.outcome is not None:
             return
         if (end := read_end(self.run.child_end_file)) is not None:
-            self.outcome, self.is_saved, self.why = Outcome(end.outcome), end.is_saved, end.why
+            self.outcome, self.is_saved, self.why = end.outcome, end.is_saved, end.why
             self._summary = self.summary()
         elif status is None or (self.is_asked_to_end and not self.has_begun):
             return

@@ -23,7 +23,7 @@ class SeedResult(Struct, frozen=True, kw_only=True):
     run: str  # its directory's name in the folder
     status: str  # "finished", "in training", "not finished", "not begun" or "failed"
     reason: str  # why training has ended, or what has failed
-    log: str  # the output of its process, within the folder; "" unless it has failed
+    log: str  # the output of its process, within the folder; "" unless it has failed and left one
     final_return: float | None  # mean of the final evaluation; None: there was none
     best_return: float | None  # of the best evaluation during training
     env_steps: int
@@ -86,14 +86,15 @@ def _result(seed: int, run: RunDir, failure: str, kept_failure: str) -> SeedResu
     summary = summary_of(run, recorded(run).config) if has_begun and not failure else None
     progress = ProgressReader(run).read()
     begun = "not finished" if has_begun else "not begun"
-    why = "" if summary else failure or kept_failure
-    unfinished = "failed" if why else "in training" if holder_of(run.lock_file) else begun
+    is_in_training = not failure and holder_of(run.lock_file) is not None  # then what is kept is of a process before
+    why = "" if summary or is_in_training else failure or kept_failure
+    unfinished = "in training" if is_in_training else "failed" if why else begun
     return SeedResult(
         seed=seed,
         run=run.path.name,
         status="finished" if summary else unfinished,
         reason=summary.reason if summary else why,
-        log=str(run.child_log.relative_to(run.path.parent)) if why else "",
+        log=str(run.child_log.relative_to(run.path.parent)) if why and run.child_log.exists() else "",
         final_return=summary.final.mean_return if summary and summary.final else None,
         best_return=summary.best_return if summary else progress.best_return,
         env_steps=summary.env_steps if summary else progress.env_steps,

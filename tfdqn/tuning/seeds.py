@@ -11,10 +11,11 @@ from msgspec.structs import replace
 
 from tfdqn.config import Config
 from tfdqn.errors import counted
+from tfdqn.storage.run_records import Outcome
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.processors import available_cores, visible_gpus
 from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, slots, slots_of_this_host
-from tfdqn.tuning.observed_run import ObservedRun, Outcome
+from tfdqn.tuning.observed_run import ObservedRun
 from tfdqn.tuning.run_groups import TRAIN_GROUP, GroupedRun, RunGroup
 from tfdqn.tuning.seed_results import SeedsSummary, summarize, write_summary
 
@@ -156,7 +157,8 @@ def _say_beginning(view: View, left: int, count: int, how: str, folder: SeedsFol
 
 def _end_message(run: ObservedRun) -> str:
     if run.outcome is Outcome.FAILED:
-        return f"{run.name} has failed: {run.why}; its log is {run.run.child_log}"
+        where = f"; its log is {run.run.child_log}" if run.run.child_log.exists() else ""
+        return f"{run.name} has failed: {run.why}{where}"
     if run.outcome is Outcome.STOPPED:
         left = "its last checkpoint stands" if run.run.has_checkpoint else "nothing was learned yet"
         return f"{run.name} has stopped" + ("" if run.is_saved else f" without saving: {left}")

@@ -17,12 +17,12 @@ from tfdqn.config import Config, toml
 from tfdqn.errors import UserError, one_line
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import RunEnd, write_end
+from tfdqn.storage.run_records import Outcome, RunEnd, write_end
 from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
 from tfdqn.system.quick_start import quicken_start
 from tfdqn.system.signals import end_at_once, end_start, interruptions, stopping_line
 from tfdqn.system.utf8 import begin_in_utf8
-from tfdqn.tuning.observed_run import ObservedRun, Outcome
+from tfdqn.tuning.observed_run import ObservedRun
 
 # (run, prints one line, whether it is asked to end) → the run's summary
 Train = Callable[["ThreadRun", Callable[[str], None], Callable[[], bool]], Summary]

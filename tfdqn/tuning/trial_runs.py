@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, Protocol
 from tfdqn.config import Config, toml
 from tfdqn.errors import ConfigError, counted
 from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.run_records import Outcome
 from tfdqn.system.interval import IntervalTrigger
 from tfdqn.system.processors import available_cores
 from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, slots_of_this_host
-from tfdqn.tuning.observed_run import Outcome
 from tfdqn.tuning.search_space import SearchSpace
 from tfdqn.tuning.study import ClaimedTrial, Study
 from tfdqn.tuning.study_folder import StudyError
@@ -152,8 +152,6 @@ class _TrialRuns:
                 run.stop()
 
     def _end(self, run: ChildRun, claimed: ClaimedTrial) -> None:
-        if run.outcome is Outcome.FAILED:
-            run.keep_failure()
         if run.outcome is Outcome.FINISHED:
             self._report(run, claimed)
             self._complete(run, claimed)
@@ -164,6 +162,8 @@ class _TrialRuns:
             self._study.release(claimed)
             self._say(f"{run.name} {run.why or 'has stopped'}: it can be resumed")
         else:
+            if run.outcome is Outcome.FAILED:
+                run.keep_failure()
             self._fail(claimed, run.why or f"its process was stopped {_MAX_STARTS} times")
 
     def _may_be_resumed(self, run: ChildRun, claimed: ClaimedTrial) -> bool:
