@@ -1,5 +1,6 @@
 """What is read of a study from its folder: trials in each state, by whom they are run, and what is damaged."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,8 @@ def test_trials_in_each_state_are_told_while_they_change(tmp_path: Path) -> None
     reader = StudyReader(StudyFolder(tmp_path))
     report = reader.report()
     assert (report.trials, report.counts, report.best, report.page) == ((), (), None, "")
-    assert reader.is_over()
 
-    done, failed, running, stopped = (claimed_by(study) for _ in range(4))
+    done, failed, _, stopped = (claimed_by(study) for _ in range(4))
     for evaluation, mean_return in ((1, 3.0), (2, 7.0), (3, 5.0)):
         study.report(done, evaluation, mean_return)
     assert [each.state for each in reader.report().trials] == ["running"] * 4
@@ -41,9 +41,31 @@ def test_trials_in_each_state_are_told_while_they_change(tmp_path: Path) -> None
     assert tuple(units) == done.values["network.hidden_units"]
     assert first.run == str(tmp_path / "trials" / "000")
     assert report.trials[1].why == "ValueError: something broke"
-    assert not reader.is_over()
-    study.release(running)
+
+
+def test_a_study_is_over_when_no_process_works_on_it_also_between_two_trials(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    reader = StudyReader(StudyFolder(tmp_path))
     assert reader.is_over()
+    for _ in range(2):  # a process that comes later has the same places for its locks
+        with StudyFolder(tmp_path).worked_on():
+            assert not reader.is_over()  # before the first trial
+            study.complete(claimed_by(study), 6.5)
+            assert not reader.is_over()
+            with StudyFolder(tmp_path).worked_on():
+                pass
+            assert not reader.is_over()
+        assert reader.is_over()
+    assert len(list((tmp_path / "locks").glob("work-*"))) == 2
+
+
+def test_an_evaluation_without_a_mean_return_is_not_the_best(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    some, none = claimed_by(study), claimed_by(study)
+    for evaluation, mean_return in ((1, math.nan), (2, 7.0), (3, 5.0)):
+        study.report(some, evaluation, mean_return)
+    study.report(none, 1, math.nan)
+    assert [each.best_return for each in StudyReader(StudyFolder(tmp_path)).report().trials] == [7.0, None]
 
 
 def test_reading_writes_nothing(tmp_path: Path) -> None:

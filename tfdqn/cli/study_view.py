@@ -1,5 +1,8 @@
 """The output of `tfdqn inspect` for a study of `tfdqn tune`."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -18,10 +21,16 @@ def rendered(report: StudyReport) -> RenderableType:
         table.add_row(str(each.number), each.state, f"{each.evaluations:,}", *returns, *values)
     rows = [("study", report.path), ("trials", ", ".join(report.counts) or "none yet")]
     if (best := next((each for each in report.trials if each.number == report.best), None)) is not None:
-        rows += [("best", f"trial {best.number}, mean return {best.score:,.2f}"), ("its run", best.run)]
+        rows += best_rows(best.number, best.score, {}, best.run)
     rows += [(f"trial {each.number} failed", each.why) for each in report.trials if each.why]
     rows += [("page", report.page)] if report.page else []
     return Group(table, Text(), pairs_table(rows)) if report.trials else pairs_table(rows)
+
+
+def best_rows(number: int, score: float | None, values: Mapping[str, object], run: Path | str) -> list[tuple[str, str]]:
+    """The rows of a study's best trial: its score, its values by key, and its run."""
+    written = [(key, toml.written(value)) for key, value in values.items()]
+    return [("best", f"trial {number}, mean return {score:,.2f}"), *written, ("its run", str(run))]
 
 
 def _shown(value: object) -> str:

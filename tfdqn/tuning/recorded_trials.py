@@ -1,9 +1,9 @@
 """`read_trial`: a trial as Optuna has recorded it → a `Trial`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tfdqn.tuning.search_space import Choices, NumberRange
+from tfdqn.tuning.search_space import Dimensions
 from tfdqn.tuning.study_storage import value_of
 from tfdqn.tuning.trial_records import Trial, TrialState
 
@@ -11,7 +11,6 @@ if TYPE_CHECKING:  # an extra
     from optuna.trial import FrozenTrial
 
 FOLDER, WHY = "folder", "why"  # a trial's attributes: the id of the folder of its run, and why it failed
-Dimensions = Mapping[str, NumberRange | Choices]
 
 
 def read_trial(

@@ -48,12 +48,15 @@ class Choices:
     values: tuple[Any, ...]
 
 
+Dimensions = Mapping[str, NumberRange | Choices]  # by key
+
+
 @dataclass(frozen=True)
 class SearchSpace:
     """The dimensions of a search by key, in the order of the file `origin`."""
 
     origin: str
-    dimensions: Mapping[str, NumberRange | Choices]
+    dimensions: Dimensions
 
     def overrides(self, values: Mapping[str, Any]) -> list[str]:
         """A trial's values, by key, as overrides of the configuration.

@@ -6,13 +6,14 @@ No other file names these paths.
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import msgspec
 
 from tfdqn.errors import RunDirError, UserError
 from tfdqn.storage.atomic_files import is_partial, require_writable, write_atomically
-from tfdqn.storage.locks import NoLocksError, exclusive
+from tfdqn.storage.locks import Attempt, FileLock, NoLocksError, exclusive, holder_of
 from tfdqn.storage.run_directory import RunDir
 
 
@@ -36,6 +37,7 @@ class StudyFolder:
         self.identity_file = self.path / "study.json"
         self.journal = self.path / "study.journal"
         self.lock_file = self.path / "lock"  # held for moments, while a trial is chosen
+        self._locks = self.path / "locks"
         self.best_config_file = self.path / "best.toml"
         self.page = self.path / "study.html"
 
@@ -44,7 +46,7 @@ class StudyFolder:
 
     def trial_lock_file(self, number: int) -> Path:
         """The lock that the process that runs the trial holds meanwhile. The run itself has another one."""
-        return self.path / "locks" / f"{number:03}"
+        return self._locks / f"{number:03}"
 
     def seeds_of_best(self, number: int) -> Path:
         """The folder of runs of the best trial's configuration with other seeds."""
@@ -80,7 +82,28 @@ class StudyFolder:
             with exclusive(self.lock_file):
                 yield
         except NoLocksError as error:
-            raise StudyError(f"{self.path} can't be locked: {error}: choose a --study-dir on another disk") from None
+            raise self._unlockable(error) from None
+
+    @contextmanager
+    def worked_on(self) -> Iterator[None]:
+        """Shows others, until the block ends, that this process works on the study, besides any others that do.
+
+        Raises StudyError if the disk has no locks.
+        """
+        numbers = count()
+        try:
+            while (lock := FileLock(self._locks / f"work-{next(numbers)}")).try_acquire() is not Attempt.ACQUIRED:
+                lock.release()
+        except NoLocksError as error:
+            raise self._unlockable(error) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def is_worked_on(self) -> bool:
+        """Whether a process is in `worked_on`."""
+        return any(holder_of(each) is not None for each in self._locks.glob("work-*"))
 
     def identity(self) -> Identity:
         """The identity of the folder's study. Raises RunDirError if its file is damaged."""
@@ -95,6 +118,9 @@ class StudyFolder:
         trials = sorted((self.path / "trials").glob("[0-9]*"))
         newest = f"its newest run is {trials[-1]}" if trials else "it has no trial yet"
         return f"{newest}; what it has come to is in {self.page}" if self.page.exists() else newest
+
+    def _unlockable(self, error: NoLocksError) -> StudyError:
+        return StudyError(f"{self.path} can't be locked: {error}: choose a --study-dir on another disk")
 
     def _checked(self, storage: str, name: str) -> Identity:
         own = self.identity()

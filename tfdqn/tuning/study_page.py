@@ -11,8 +11,7 @@ from tfdqn.reports.group_table import precision
 from tfdqn.reports.html import document, table
 from tfdqn.reports.pictures import Picture, svg
 from tfdqn.storage.atomic_files import write_atomically
-from tfdqn.tuning.recorded_trials import Dimensions
-from tfdqn.tuning.search_space import Choices, NumberRange
+from tfdqn.tuning.search_space import Choices, Dimensions, NumberRange
 from tfdqn.tuning.study import Study
 from tfdqn.tuning.trial_records import Trial, TrialState, best_of, counts_by_state
 

@@ -1,5 +1,6 @@
 """`StudyReader`: how a study stands, read from its folder alone, also while processes work on it."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from tfdqn.tuning.recorded_trials import read_trial
 from tfdqn.tuning.search_space import dimensions_of
 from tfdqn.tuning.study_folder import StudyError, StudyFolder
 from tfdqn.tuning.study_storage import open_journal, quiet_optuna, require_optuna, storage_failures_are_one_line
-from tfdqn.tuning.trial_records import Trial, TrialState, best_of, counts_by_state
+from tfdqn.tuning.trial_records import Trial, best_of, counts_by_state
 
 if TYPE_CHECKING:  # an extra
     from optuna.storages import BaseStorage
@@ -23,7 +24,7 @@ class TrialReport(Struct, frozen=True, kw_only=True):
     state: str
     values: dict[str, Any]  # by key
     evaluations: int
-    best_return: float | None  # the highest mean return of its evaluations
+    best_return: float | None  # the highest mean return of its evaluations that is a number
     score: float | None  # the mean return of its final evaluation
     why: str  # why it failed
     run: str  # its run's directory
@@ -67,8 +68,8 @@ class StudyReader:
         )
 
     def is_over(self) -> bool:
-        """Whether no process runs a trial."""
-        return all(each.state is not TrialState.RUNNING for each in self._trials())
+        """Whether no process works on the study."""
+        return not self._folder.is_worked_on()
 
     def _trials(self) -> Sequence[Trial]:
         if not self._folder.journal.exists():
@@ -94,7 +95,7 @@ class StudyReader:
             state=str(trial.state),
             values=dict(trial.values),
             evaluations=len(trial.returns),
-            best_return=max(trial.returns.values(), default=None),
+            best_return=max(filter(math.isfinite, trial.returns.values()), default=None),
             score=trial.score,
             why=trial.why,
             run=str(self._folder.trial(trial.number).path),
