@@ -85,6 +85,10 @@ class ClusterError(UserError):
     """A learning process that could not be started, reached, or has ended."""
 
 
+class RefusedProcessError(ClusterError):
+    """A process of a job that has ended with an error that only the user can fix: it would meet it again."""
+
+
 RESTART_STATUS = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong with this process; start it again
 FAILED_STATUS = 70  # EX_SOFTWARE: what this process ran has failed, and may succeed in a new one
 STOPPED_STATUS = 143  # a shell's status for SIGTERM: the process was stopped before it had finished; start it again

@@ -13,7 +13,7 @@ from tests.cli.conftest import Recorder
 from tests.support.studies import searched
 from tfdqn.cli import main
 from tfdqn.config.toml import dump
-from tfdqn.errors import ClusterError, EnvironmentFailedError, RunDirError
+from tfdqn.errors import ClusterError, EnvironmentFailedError, RefusedProcessError, RunDirError
 from tfdqn.launch import local_job
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.seeds_folder import SeedsFolder
@@ -72,11 +72,12 @@ def full_disk(directory: str) -> RunDirError:
         return error
 
 
-@pytest.mark.parametrize("has_checkpoint", [True, False])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_second_ctrl_c_says_how_to_go_on(
-    train: Train, command: str, has_checkpoint: bool, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_a_second_ctrl_c_says_how_to_go_on_and_reads_nothing(
+    train: Train, command: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The run's disk may be what hangs."""
+
     class EndedError(Exception):
         """Stands in for the end of the process."""
 
@@ -84,9 +85,19 @@ def test_a_second_ctrl_c_says_how_to_go_on(
         raise EndedError(status)
 
     monkeypatch.setattr("os._exit", end)
+
+    def hung(*_: object) -> bool:
+        pytest.fail("the disk hangs")
+
+    def end_while_the_disk_hangs() -> None:
+        with monkeypatch.context() as disk:
+            for name in ("exists", "is_dir", "is_file", "iterdir"):
+                disk.setattr(Path, name, hung)
+            end_at_once()
+
     with pytest.raises(EndedError, match="130"):
-        train(command, end_at_once, has_checkpoint)
-    assert capfd.readouterr().out.splitlines()[-3:] == ["ended at once, without saving", *how(command, has_checkpoint)]
+        train(command, end_while_the_disk_hangs, False)
+    assert capfd.readouterr().out.splitlines()[-3:] == ["ended at once, without saving", "To go on:", COMMANDS[command]]
 
 
 @pytest.mark.parametrize("has_checkpoint", [True, False])
@@ -98,6 +109,30 @@ def test_a_full_disk_says_how_to_go_on(
     written = capsys.readouterr()
     assert written.err == "tfdqn: here: the disk is full\n"
     assert written.out.splitlines()[-2:] == how(command, has_checkpoint)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_full_disk_that_nobody_has_put_into_words_does_too(
+    train: Train, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(command, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), True) == 2
+    written = capsys.readouterr()
+    assert written.err == "tfdqn: the disk is full ([Errno 28] No space left on device)\n"
+    assert written.out.splitlines()[-2:] == how(command, True)
+
+
+def test_another_error_of_the_disk_is_one_line(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("train", PermissionError(errno.EACCES, "Permission denied", "here"), False) == 2
+    written = capsys.readouterr()
+    assert written.err == "tfdqn: here can't be read or written: Permission denied\n"
+    assert COMMANDS["train"] not in written.out
+
+
+def test_what_is_to_be_corrected_in_a_process_comes_before_the_command(
+    train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("launch", RefusedProcessError("learner 0: the loss is NaN"), True) == 2
+    assert capsys.readouterr().out.splitlines()[-2:] == ["Correct that first. To resume:", COMMANDS["launch"]]
 
 
 @pytest.mark.parametrize("command", ["train", "launch"])

@@ -7,6 +7,7 @@ import sys
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,6 +19,7 @@ from tfdqn.cli import main
 from tfdqn.config import toml
 from tfdqn.tuning import seeds as seeds_module
 from tfdqn.tuning import trial_runs as search_module
+from tfdqn.tuning.study_folder import StudyFolder
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_trial.py"))
 SPACE = """
@@ -197,6 +199,27 @@ def test_inspect_shows_the_trials_and_the_best(capsys: pytest.CaptureFixture[str
     assert report["trials"][1]["values"].keys() == {"optimizer.learning_rate", "agent.n_step"}
 
 
+def test_a_study_is_worked_on_until_its_fresh_seeds_have_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports: list[bool] = []
+    folder = StudyFolder("runs/small-tune")
+    search, train = search_module.search, seeds_module.train_seeds
+
+    def searched_while_worked_on(*arguments: Any) -> bool:
+        reports.append(folder.is_worked_on())
+        return search(*arguments)
+
+    def trained_while_worked_on(*arguments: Any) -> seeds_module.SeedsOutcome:
+        reports.append(folder.is_worked_on())
+        return train(*arguments)
+
+    monkeypatch.setattr(search_module, "search", searched_while_worked_on)
+    monkeypatch.setattr(seeds_module, "train_seeds", trained_while_worked_on)
+    assert tune("small.toml space.toml --trials 1 --fresh-seeds 1") == 0
+    assert [*reports, folder.is_worked_on()] == [True, True, False]
+
+
 def test_inspect_says_where_to_look_if_it_cannot_read_the_study(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,13 +227,13 @@ def test_inspect_says_where_to_look_if_it_cannot_read_the_study(
     assert tune("small.toml space.toml --trials 1 --fresh-seeds 0 --study-dir shared --storage sqlite:///a.db") == 0
     monkeypatch.setattr("tfdqn.tuning.study_storage.find_spec", lambda _: None)
     for folder, why in (
-        ("runs/small-tune", "reading it needs Optuna: "),
-        ("shared", "its trials are in the database sqlite:///a.db: its newest run is shared/trials/000; "),
+        ("runs/small-tune", ", and reading it needs Optuna: "),
+        ("shared", ", and its trials are in the database sqlite:///a.db: its newest run is shared/trials/000; "),
     ):
         capsys.readouterr()
         assert main.main(["inspect", folder]) == 2
         err = capsys.readouterr().err
-        assert err.startswith(f"tfdqn: {folder} is a study's folder, and {why}")
+        assert err.startswith(f"tfdqn: {folder} is a study's folder{why}")
         assert err.endswith(f"; what it has come to is in {folder}/study.html\n")
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from tests.support.fake_role_job import EVERY, Job, exists, kill, stop
 from tfdqn.cluster.roles import TRAITS, Role
 from tfdqn.config import Health
-from tfdqn.errors import ClusterError
+from tfdqn.errors import ClusterError, RefusedProcessError
 from tfdqn.launch.supervisor import JobStatus
 
 
@@ -57,8 +57,9 @@ def test_who_fails_again_and_again_is_given_up_and_the_log_is_named(
         ClusterError,
         match=r"actor 0 has ended with status 3 \(ValueError: something broke\), 5 times in a row within a minute "
         r"of its start: given up; see .*actor-0.log",
-    ):
+    ) as error:
         job.run()
+    assert not isinstance(error.value, RefusedProcessError)
     assert len(job.pids("actor-0")) == 5
     assert "started again in 1 s" in job.lines[-1]
     assert not any(map(exists, job.everybody()))
@@ -68,7 +69,7 @@ def test_who_fails_again_and_again_is_given_up_and_the_log_is_named(
 def test_a_users_mistake_ends_the_job_in_one_line(folder: Path) -> None:
     job = Job(folder)
     job.tell("replay_server-0", "refuse")
-    with pytest.raises(ClusterError) as error:
+    with pytest.raises(RefusedProcessError) as error:
         job.run()
     assert str(error.value) == "replay server 0: task.id = 3: no such thing"
     assert len(job.pids("replay_server-0")) == 1

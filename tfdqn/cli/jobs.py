@@ -90,7 +90,7 @@ def launch(
         require_learnable(resolved.task)
         require_registered(resolved)
         require_systems(resolved.tracking)
-    said = resumption_is_said(lambda: to_go_on(run, again))
+    said = resumption_is_said(again, lambda: to_go_on(run, again))
     with said, JobView(resolved.stop.env_steps, run.process_logs if prefix else None) as view:
         outcome = run_job(resolved, run, view, has_evaluator=evaluator)
     if outcome.summary is not None:

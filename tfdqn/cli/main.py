@@ -106,10 +106,7 @@ def _status_of(arguments: Sequence[str]) -> int:
         with unused_links_removed():
             return app(args=arguments, prog_name="tfdqn", standalone_mode=False, terminal_width=_help_width()) or 0
     except UserError as error:
-        status = _fail(str(error))
-        for note in getattr(error, "__notes__", ()):
-            typer.echo(note)
-        return status
+        return _fail(str(error), error)
     except PeerLostError as error:
         _fail(str(error))
         return RESTART_STATUS
@@ -118,10 +115,10 @@ def _status_of(arguments: Sequence[str]) -> int:
         return FAILED_STATUS
     except OSError as error:
         if is_full_disk(error):
-            return _fail(f"the disk is full ({error})")
+            return _fail(f"the disk is full ({error})", error)
         if error.errno not in _PATH_ERRORS:
             raise
-        return _fail(f"{error.filename or 'a file'} can't be read or written: {error.strerror}")
+        return _fail(f"{error.filename or 'a file'} can't be read or written: {error.strerror}", error)
     except typer.TyperException as error:
         return _fail(f"{_misuse(error)} (see `{_help_on(error, arguments)}`)")
     except Exception as error:
@@ -165,6 +162,9 @@ def _help_on(error: typer.TyperException, arguments: Sequence[str]) -> str:
     return own_command([*verb, "--help"])
 
 
-def _fail(problem: str) -> int:
+def _fail(problem: str, error: Exception | None = None) -> int:
+    """Prints what is wrong on stderr, then the notes of the error on stdout; returns the exit status."""
     say_on_stderr(f"tfdqn: {' '.join(problem.split())}")
+    for note in getattr(error, "__notes__", ()):
+        typer.echo(note)
     return 2

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tfdqn.errors import ClusterError, FaultyTaskError, NotFiniteError, RunDirError, UserCodeError
+from tfdqn.errors import ClusterError, FaultyTaskError, NotFiniteError, RefusedProcessError, RunDirError, UserCodeError
 from tfdqn.storage.atomic_files import is_by_full_disk
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import last_words
@@ -15,21 +15,27 @@ def to_go_on(run: RunDir, again: str) -> str:
 
 
 @contextmanager
-def resumption_is_said(how: Callable[[], str]) -> Iterator[None]:
-    """Whatever ends training in the block says how it goes on: a failure in a note, a second Ctrl-C at once.
+def resumption_is_said(again: str, how: Callable[[], str]) -> Iterator[None]:
+    """A failure, a full disk or a second Ctrl-C that ends training in the block says how training goes on.
 
-    An error that the same command would meet again, such as a directory in use, has no note.
+    An error has a note that says so, unless the same command would meet the error again, as with a directory in use.
+    If the user must first correct something in a process of the run, the note says that, too.
 
     Args:
-      how: returns what is said, by what has been saved until then.
+      again: the command that resumes what the block does, or begins it again: what a second Ctrl-C says, for which
+        nothing may be read.
+      how: returns what else is said, by what has been saved until then.
     """
-    with last_words(how):
+    with last_words(f"To go on:\n{again}"):
         try:
             yield
+        except RefusedProcessError as error:
+            error.add_note(f"Correct that first. {how()}")
+            raise
         except (FaultyTaskError, ClusterError, UserCodeError, NotFiniteError) as error:
             error.add_note(how())
             raise
-        except RunDirError as error:
+        except (RunDirError, OSError) as error:
             if is_by_full_disk(error):
                 error.add_note(how())
             raise

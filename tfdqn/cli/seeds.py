@@ -92,7 +92,7 @@ def train_each(
 
         require_trainable_runs(config)
         visible_gpus()  # may take seconds; later calls are answered at once
-    with resumption_is_said(lambda: _to_go_on(folder, again)), RunsView() as view:
+    with resumption_is_said(again, lambda: _to_go_on(folder, again)), RunsView() as view:
         if together:
             outcome = train_seeds_together(config, seeds, folder, view, jobs)
         else:
@@ -140,7 +140,9 @@ def rendered(folder: SeedsFolder, summary: SeedsSummary, paths: Iterable[tuple[s
         table.add_row(*cells)
     pairs = [*_statistics("final evaluation", summary.final), *_statistics("best evaluation", summary.best)]
     failed = [each for each in summary.seeds if each.status == "failed"]
-    pairs += [(f"seed {each.seed} failed", f"{each.reason}; its log is {folder.path / each.log}") for each in failed]
+    for each in failed:
+        where = f"; its log is {folder.path / each.log}" if each.log else ""
+        pairs.append((f"seed {each.seed} failed", f"{each.reason}{where}"))
     pairs += paths
     return Group(table, Text(), pairs_table(pairs)) if pairs else table
 

@@ -77,7 +77,7 @@ def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, p
         else:
             end_start(say_stopped)
 
-    said = resumption_is_said(lambda: to_go_on(run, again))
+    said = resumption_is_said(again, lambda: to_go_on(run, again))
     with said, interruptions(end_at_once, acknowledge) as interrupted, progress:
         from tfdqn.training.prerequisites import require_trainable
 

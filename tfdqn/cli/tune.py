@@ -1,6 +1,7 @@
 """The verb `tune`, which searches for the best values of configuration keys."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -159,30 +160,32 @@ def _search(
     again: str,
 ) -> None:
     """Runs the trials, prints the best one, and trains its configuration with fresh seeds."""
-    with starting(again):
-        base, template = read()  # what is wrong is said at once, before the imports
-        from tfdqn.cli.runs_view import TrialsView
-        from tfdqn.training.prerequisites import require_trainable_runs
-        from tfdqn.tuning.study import Study
-        from tfdqn.tuning.study_page import write_page
-        from tfdqn.tuning.trial_runs import search, write_best
+    with ExitStack() as working:
+        with starting(again):
+            base, template = read()  # what is wrong is said at once, before the imports
+            from tfdqn.cli.runs_view import TrialsView
+            from tfdqn.training.prerequisites import require_trainable_runs
+            from tfdqn.tuning.study import Study
+            from tfdqn.tuning.study_page import write_page
+            from tfdqn.tuning.trial_runs import search, write_best
 
-        require_trainable_runs(base)
-        if (first := template.first()) is not None and first.task != base.task:
-            require_trainable_runs(first)
-        study = Study(folder, base, template.space, settings)
-        visible_gpus()  # may take seconds; later calls are answered at once
-    with resumption_is_said(lambda: f"To go on:\n{again}"), TrialsView(trials) as view:
-        is_over = search(study, template, trials, view, jobs)
-        best = best_of(study.trials())
-        tuned = None if best is None else write_best(study, template, best)
-        write_page(study)
-    _print(study, best)
-    if not is_over:
-        typer.echo(f"Saved. To go on:\n{again}")
-    elif best is not None and tuned is not None and fresh_seeds:
-        seeds = SeedsFolder(study.folder.seeds_of_best(best.number))
-        _train_with_fresh_seeds(tuned, best, seeds, fresh_seeds, jobs, again)
+            require_trainable_runs(base)
+            if (first := template.first()) is not None and first.task != base.task:
+                require_trainable_runs(first)
+            study = Study(folder, base, template.space, settings)
+            working.enter_context(folder.worked_on())
+            visible_gpus()  # may take seconds; later calls are answered at once
+        with resumption_is_said(again, lambda: f"To go on:\n{again}"), TrialsView(trials) as view:
+            is_over = search(study, template, trials, view, jobs)
+            best = best_of(study.trials())
+            tuned = None if best is None else write_best(study, template, best)
+            write_page(study)
+        _print(study, best)
+        if not is_over:
+            typer.echo(f"Saved. To go on:\n{again}")
+        elif best is not None and tuned is not None and fresh_seeds:
+            seeds = SeedsFolder(study.folder.seeds_of_best(best.number))
+            _train_with_fresh_seeds(tuned, best, seeds, fresh_seeds, jobs, again)
 
 
 def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> None:
@@ -200,15 +203,13 @@ def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> 
 
 def _print(study: "Study", best: Trial | None) -> None:
     """Prints the best trial, and the paths of what the study wrote."""
+    from tfdqn.cli.study_view import best_rows
     from tfdqn.cli.tables import pairs_table, print_whole
     from tfdqn.cli.terminal import make_console
-    from tfdqn.config import toml
 
     rows: list[tuple[str, str]] = []
     if best is not None:
-        rows += [("best", f"trial {best.number}, mean return {best.score:,.2f}")]
-        rows += [(key, toml.written(value)) for key, value in best.values.items()]
-        rows += [("its run", str(study.folder.trial(best.number).path))]
+        rows += best_rows(best.number, best.score, best.values, study.folder.trial(best.number).path)
         rows += [("its configuration", str(study.folder.best_config_file))]
     print_whole(make_console(), pairs_table([*rows, ("page", str(study.folder.page))]))
 

@@ -16,7 +16,7 @@ from tfdqn.cluster.program import NEVER_AFTER, Program
 from tfdqn.cluster.roles import LEARNER, TRAITS, ProcessId
 from tfdqn.config import Health
 from tfdqn.coordination.messages import Inspection, Phase
-from tfdqn.errors import ClusterError, UserError
+from tfdqn.errors import ClusterError, RefusedProcessError, UserError
 from tfdqn.launch.inspector import LearnerPoller
 from tfdqn.launch.supervised_process import TFDQN, SupervisedProcess
 from tfdqn.system.signals import stopping_line
@@ -170,7 +170,7 @@ class Supervisor:
             return
         own_line = each.last_line("tfdqn: ").removeprefix("tfdqn: ")
         if status in NEVER_AFTER:
-            raise ClusterError(f"{each.process_id}: {own_line or f'{how_it_ended(status)}; see {each.log}'}")
+            raise RefusedProcessError(f"{each.process_id}: {own_line or f'{how_it_ended(status)}; see {each.log}'}")
         each.plan_restart()
         last_line = (own_line or each.last_line())[:_SHOWN_CHARACTERS] if status > 0 else ""
         how = how_it_ended(status) + (f" ({last_line})" if last_line else "")

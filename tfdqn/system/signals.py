@@ -14,7 +14,7 @@ _ANSWER_SECONDS = 1.0
 # again to the command's group.
 _ONE_SIGNAL_SECONDS = 0.5
 _PIPE_BYTES = 64
-_last_words: list[Callable[[], str]] = []  # what `end_at_once` says
+_last_words: list[bytes] = []  # what `end_at_once` says
 _heard: list[signal.Signals] = []  # those that have asked this process to stop, in the `interruptions` that run
 
 
@@ -26,20 +26,18 @@ def end_at_once() -> NoReturn:
     """Ends the process for a second Ctrl-C, without any cleanup, which may be what hangs."""
     # Unbuffered: the handler may have interrupted a write to Python's or Rich's buffer.
     with suppress(OSError):
-        os.write(1, b"\nended at once, without saving\n")
-        for words in _last_words[-1:]:
-            os.write(1, os.fsencode(f"{words()}\n"))
+        os.write(1, b"".join([b"\nended at once, without saving\n", *_last_words[-1:]]))
     os._exit(130)
 
 
 @contextmanager
-def last_words(words: Callable[[], str]) -> Iterator[None]:
-    """In the block, `end_at_once` also says what `words` returns, which may raise only OSError."""
-    _last_words.append(words)
+def last_words(words: str) -> Iterator[None]:
+    """In the block, `end_at_once` also says `words`, which are encoded now: then nothing may take time or fail."""
+    _last_words.append(f"{words}\n".encode(errors="surrogateescape"))
     try:
         yield
     finally:
-        _last_words.remove(words)
+        _last_words.pop()
 
 
 def end_start(say: Callable[[], None], status: int = 0) -> NoReturn:
