@@ -25,7 +25,7 @@ def read_lines(file: Path) -> Iterator[dict[str, Any]]:
     """Yields the records of a file; none if there is no file. A partial line of a killed writer is skipped."""
     try:
         content = file.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     for line in content.splitlines():
         if (record := _record(line)) is not None:

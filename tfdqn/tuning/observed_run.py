@@ -150,7 +150,7 @@ def _written_ns(path: Path) -> int | None:
     """When a file, or the list of a folder's files, was last written, in ns; None if there is none."""
     try:
         return path.stat().st_mtime_ns
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
@@ -166,5 +166,5 @@ def file_bytes(file: Path) -> int:
     """A file's size; 0 if there is no such file."""
     try:
         return file.stat().st_size
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 0
