@@ -1,6 +1,7 @@
 """`tfdqn train --seeds`: what reaches the function behind it, what it prints, and one line for what can't be."""
 
 import json
+import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -74,6 +75,24 @@ def test_an_interruption_prints_the_command_to_resume(
         "Saved, but for seed 2. To resume:",
         "tfdqn train small.toml 'task.kwargs.name=a b' --seeds 1-3 --jobs 2 --run-dir 'my runs'",
     ]
+
+
+def test_a_second_ctrl_c_while_the_curve_is_drawn_leaves_the_table_and_the_command(
+    behind: Behind, folder: SeedsFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    behind("training.prerequisites", "require_trainable_runs")
+    behind("tuning.seeds", "train_seeds", outcome(folder, is_over=False))
+
+    def interrupted(_: SeedsFolder) -> list[tuple[str, str]]:
+        signal.raise_signal(signal.SIGINT)
+        return []
+
+    monkeypatch.setattr("tfdqn.cli.seeds._curve", interrupted)
+    assert main.main(["train", "small.toml", "--seeds", "1-3"]) == 0
+    out = capsys.readouterr().out
+    assert "finished" in out and out.endswith(
+        "To resume:\ntfdqn train small.toml --seeds 1-3 --run-dir runs/small-seeds\n"
+    )
 
 
 @pytest.mark.parametrize(

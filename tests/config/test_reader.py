@@ -107,5 +107,5 @@ def test_a_directory_is_told_from_a_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"is a directory, not a configuration file$"):
         load(tmp_path)
     (tmp_path / "config.toml").touch()
-    with pytest.raises(ConfigError, match=r"a configuration file; a run's is its config\.toml$"):
+    with pytest.raises(ConfigError, match=r"a run's is its config\.toml, with --run-dir .* to go on with the run$"):
         load(tmp_path)

@@ -21,6 +21,7 @@ from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError, counted, liste
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.interval import duration
 from tfdqn.system.processors import visible_gpus
+from tfdqn.system.signals import end_at_once, interruptions, last_words
 from tfdqn.tuning.seed_results import SeedsSummary, SeedStatistics
 
 _MOST_SEEDS = 1_000
@@ -97,7 +98,8 @@ def train_each(
             outcome = train_seeds_together(config, seeds, folder, view, jobs)
         else:
             outcome = train_seeds(config, seeds, folder, view, jobs, options)
-    with suppress(OSError):  # the terminal may have been closed
+    # A Ctrl-C during the import of what draws the curve would end the process without the command that resumes.
+    with last_words(f"To go on:\n{again}"), interruptions(end_at_once), suppress(OSError):  # of a closed terminal
         paths = [*_curve(folder), ("summary", str(folder.summary_file))]
         print_whole(make_console(), rendered(folder, outcome.summary, paths))
     if not outcome.is_over:

@@ -23,6 +23,7 @@ from tfdqn.storage.locks import holder_of
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.processors import visible_gpus
 from tfdqn.system.shell_commands import own_command
+from tfdqn.system.signals import end_at_once, interruptions
 from tfdqn.tuning.study_storage import Pruner, require_optuna, shown_url, storage_failures_are_one_line
 from tfdqn.tuning.trial_records import Trial, best_of, total_evaluations
 
@@ -177,9 +178,10 @@ def _search(
             visible_gpus()  # may take seconds; later calls are answered at once
         with resumption_is_said(again, lambda: f"To go on:\n{again}"), TrialsView(trials) as view:
             is_over = search(study, template, trials, view, jobs)
-            best = best_of(study.trials())
-            tuned = None if best is None else write_best(study, template, best)
-            write_page(study)
+            with interruptions(end_at_once):  # during an import a Ctrl-C would end the process without the command
+                best = best_of(study.trials())
+                tuned = None if best is None else write_best(study, template, best)
+                write_page(study)
         _print(study, best)
         if not is_over:
             typer.echo(f"Saved. To go on:\n{again}")

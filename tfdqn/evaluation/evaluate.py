@@ -83,13 +83,8 @@ def evaluate(
                 recorded = recording.enter_context(closing(rendered_task(task_config)))
             on_begin()
             found = scores(*play_episodes(task, policy, weights, episodes, episode_seed))
-        origin_fields = {
-            "run": str(run.path),
-            "checkpoint": checkpoint,
-            "train_steps": origin["train_steps"],
-            "seed": seed,
-        }
-        report = EvaluationReport(**msgspec.structs.asdict(found), **origin_fields)
+        origin_fields = {"run": str(run.path), "train_steps": origin["train_steps"]}
+        report = EvaluationReport(**msgspec.structs.asdict(found), **origin_fields, checkpoint=checkpoint, seed=seed)
         if video is not None:
             with _failures_keep(report, task_config.id):
                 path = record_episode(run.videos, recorded, policy, weights, episode_seed, video)
