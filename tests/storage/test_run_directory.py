@@ -207,7 +207,7 @@ def test_a_folder_of_runs_is_named_with_one_of_them(tmp_path: Path, run: str) ->
             pass
     with pytest.raises(RunDirError, match=rf"no config\.toml in it; it holds runs, such as \S+/{run}$"):
         RunDir(tmp_path).config()
-    with pytest.raises(RunDirError, match=rf"--run-dir; it holds runs, such as \S+/{run}$"):
+    with pytest.raises(RunDirError, match=rf"is missing\); it holds runs, such as \S+/{run}: choose an empty "):
         RunDir(tmp_path).refuse_early(Config())
 
 
