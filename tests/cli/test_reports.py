@@ -45,6 +45,17 @@ def test_keys_that_differ_but_are_in_no_label_are_named_below_the_table(
     assert last == "also different: stop.env_steps (values: --html FILE)"
 
 
+def test_keys_in_the_labels_of_one_kind_alone_are_named_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Else what another kind of agent has achieved would look like its own doing."""
+    double = ["agent.kind=double_dqn", "agent.n_step=3", "network.hidden_units=[32, 32]"]
+    keys = {"a": [], "b": ["agent.n_step=3"], "c": double, "d": ["agent.kind=c51", "agent.n_step=3"]}
+    folders = [seeds(tmp_path / name, [100, 200], changes) for name, changes in keys.items()]
+    assert main(["report", *map(str, folders)]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert any("dqn, agent.n_step=1 " in line for line in out) and any("double dqn " in line for line in out)
+    assert out[-1] == "also different: network.hidden_units; agent.n_step (values: --html FILE)"
+
+
 def test_where_the_reader_has_gone_the_status_is_1_and_the_files_are_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,7 +94,7 @@ def test_a_narrow_terminal_shows_every_figure_whole(tmp_path: Path, capsys: pyte
 def test_no_figure_of_many_columns_is_cut_or_without_its_group(
     tmp_path: Path, width: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = ["agent.kind=munchausen", "agent.n_step=3"]
+    other = ["agent.kind=munchausen"]
     folders = [seeds(tmp_path / "a", [490.25, 480.5, -109.123]), seeds(tmp_path / "b", [9310.5, 9330.25], other)]
     report = read_report(folders, 475.0)
     print_report(report, Console(width=width, highlight=False))

@@ -33,9 +33,7 @@ def print_report(report: Report, console: Console) -> None:
             console.print(group.name, markup=False, soft_wrap=True)
         console.print()
         print_whole(console, numbered)
-    labels = " ".join(group.label for group in report.groups)
-    if "…" in labels:  # which then leave out some keys
-        others = [key for key in report.differing_keys if f"{key}=" not in labels and key != "agent.kind"]
+    if others := report.unlabelled_keys:
         console.print(f"also different: {listed(others)} (values: --html FILE)", markup=False, soft_wrap=True)
 
 

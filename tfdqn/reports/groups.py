@@ -62,6 +62,19 @@ class Report(NamedTuple):
         """The keys of the configuration in which the groups differ."""
         return differing_keys([group.configuration for group in self.groups])
 
+    @property
+    def unlabelled_keys(self) -> list[str]:
+        """Those of them that some group's label leaves out, apart from what follows from the kind of agent."""
+
+        def is_labelled(key: str) -> bool:
+            if key == "agent.kind":  # each label begins with it
+                return True
+            has_every_group_the_key = all(key in group.configuration for group in self.groups)
+            owners = [group for group in self.groups if has_every_group_the_key or group.label.endswith("…")]
+            return all(f"{key}=" in group.label for group in owners if key in group.configuration)
+
+        return [key for key in self.differing_keys if not is_labelled(key)]
+
 
 def read_report(
     paths: Sequence[Path | str], threshold: float | None = None, say: Callable[[str], None] | None = None
