@@ -13,10 +13,11 @@ FILES = sorted(file for folder in ("tfdqn", "benchmarks", "examples") for file i
 # The wall clock dates what others read. An age by it may be below 0, which these say where they show one.
 DATED = {
     "tfdqn/coordination/heartbeat_files.py",
+    "tfdqn/launch/run_report.py",  # how long ago training reported
+    "tfdqn/launch/supervised_process.py",
     "tfdqn/storage/checkpoints.py",
     "tfdqn/tracking/mlflow.py",
     "tfdqn/tracking/tensorboard.py",
-    "tfdqn/launch/supervised_process.py",
 }
 WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today"}
 STARTS = {"run", "Popen", "check_output", "check_call"}

@@ -16,7 +16,8 @@ from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
 from tfdqn.cli.terminal import ago, make_console, require_reader
 from tfdqn.cluster.roles import LEARNER, ProcessId
 from tfdqn.coordination.messages import Inspection, ProcessStatus
-from tfdqn.launch.inspector import Report, RunReport
+from tfdqn.launch.inspector import Report
+from tfdqn.launch.run_report import RunReport
 from tfdqn.system.interval import duration
 
 _INTERVAL_SECONDS = 1.0
@@ -93,6 +94,11 @@ def _of_run(report: Report) -> Iterable[tuple[str, str]]:
         return
     if run.reason and run.reason not in report.problem:
         yield "finished", run.reason
+    if run.progress is not None and report.inspection is None:
+        at = run.progress
+        result = "" if at.episode_return is None else f", return {at.episode_return:,.2f}"
+        counts = f"{at.env_steps:,} of {run.total_env_steps:,} environment steps, {at.train_steps:,} updates"
+        yield "last report", f"{counts}, {at.env_steps_per_second:,.0f} steps/s{result}, {ago(at.seconds_ago)}"
     if run.evaluations is not None:
         found = run.evaluations
         last = f"{found.last_return:,.2f} at {found.last_env_steps:,} environment steps"

@@ -135,7 +135,7 @@ def health(
     found = health_of_all(folder, within) if role is None else [health_of(ProcessId(role, index), folder, within)]
     is_well = all(each.is_well for each in found)
     if run is not None and not is_well:
-        from tfdqn.launch.inspector import why_over  # late: slow to import
+        from tfdqn.launch.run_report import why_over  # late: slow to import
 
         if why := why_over(run):
             typer.echo(f"{run.path} has finished: {why}")

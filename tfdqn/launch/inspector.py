@@ -10,18 +10,17 @@ from msgspec import Struct
 
 from tfdqn.cluster.roles import LEARNER
 from tfdqn.cluster.topology import Topology, read_topology
-from tfdqn.config import Config, Health
-from tfdqn.coordination.heartbeat_files import STARTING, HeartbeatRecord, read_heartbeat
+from tfdqn.config import Health
+from tfdqn.coordination.heartbeat_files import STARTING, HeartbeatRecord
 from tfdqn.coordination.messages import Inspection, Nothing
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.errors import ClusterError, RunDirError
-from tfdqn.storage.checkpoints import Checkpoint
-from tfdqn.storage.completion import last_results, newest_checkpoint
+from tfdqn.launch.run_report import RunReport, is_held, run_report, why_over
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.owners import Owner
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import read_evaluations, why_failed
+from tfdqn.storage.run_records import why_failed
 from tfdqn.system.addresses import host_and_port, is_address, is_loopback
 from tfdqn.system.shell_commands import own_command
 
@@ -60,36 +59,6 @@ class LearnerPoller:
                 self.heard_seconds = asked
             except (UnreachableError, RefusedError):
                 continue
-
-
-class CheckpointReport(Struct, frozen=True, kw_only=True):
-    """The checkpoint from which the run would be resumed."""
-
-    path: str
-    seconds_ago: float
-    env_steps: int
-    train_steps: int
-    episodes: int
-
-
-class EvaluationsReport(Struct, frozen=True, kw_only=True):
-    """The evaluations so far: mean returns of greedy episodes."""
-
-    count: int
-    last_return: float
-    last_env_steps: int
-    best_return: float
-
-
-class RunReport(Struct, frozen=True, kw_only=True):
-    """What a run's directory says about it."""
-
-    path: str
-    total_env_steps: int
-    reason: str  # why it has finished; "": it hasn't, or has been trained further since
-    checkpoint: CheckpointReport | None
-    evaluations: EvaluationsReport | None
-    heartbeats: tuple[HeartbeatRecord, ...]  # the newest of each process of this host that has not ended well
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -137,14 +106,14 @@ class Inspector:
             alive = tuple(each for each in run.heartbeats if _is_alive(each, health))
             if self._topology is None:
                 problem = _without_job(self._run, run)
-            elif run.reason and not _is_held(self._run):
+            elif run.reason and not is_held(self._run):
                 problem = f"finished: {run.reason}"
                 run = msgspec.structs.replace(run, heartbeats=alive)
             elif any(each.name == str(LEARNER) and each.state == STARTING for each in alive):
                 problem = "the learner is starting"
             elif (supervisor := holder_of(self._run.supervisor_lock_file)) is not None:
                 problem = f"{problem}; the job is run by {supervisor}"
-            elif not (alive or _is_held(self._run)):
+            elif not (alive or is_held(self._run)):
                 problem = f"the job is not running here: {problem}{_resumption(self._run, run, self._topology)}"
         return Report(
             learner="" if self._caller is None else self._caller.address,
@@ -231,57 +200,3 @@ def _why_unanswered(address: str) -> str:
         return f"this machine doesn't know the host {host} ({error.strerror})"
     firewall = "" if is_loopback(host) else ", or a firewall is in the way"
     return f"no learner answers at {address}{firewall}"
-
-
-def run_report(run: RunDir) -> RunReport:
-    """What a run's directory says. Raises RunDirError if it is not a run's."""
-    heartbeats = filter(None, map(read_heartbeat, run.heartbeats.glob("*.json")))
-    config, newest = recorded(run).config, newest_checkpoint(run)
-    return RunReport(
-        path=str(run.path),
-        total_env_steps=config.stop.env_steps,
-        reason=_reason(run, config, newest),
-        checkpoint=None if newest is None else _report(newest),
-        evaluations=_evaluations(run),
-        heartbeats=tuple(sorted(heartbeats, key=lambda each: (each.name.partition(" ")[0], len(each.name), each.name))),
-    )
-
-
-def why_over(run: RunDir) -> str:
-    """As the `reason` of `run_report`; "" also if a process is known to train the run."""
-    return "" if _is_held(run) else _reason(run, recorded(run).config, newest_checkpoint(run))
-
-
-def _is_held(run: RunDir) -> bool:
-    """Whether a process is known to train the run, which holds a lock of it, on whatever host."""
-    return any(map(holder_of, (run.lock_file, run.supervisor_lock_file)))
-
-
-def _reason(run: RunDir, config: Config, newest: Checkpoint | None) -> str:
-    """Why the run has finished; "" if it hasn't, or has been trained further since."""
-    summary = last_results(run, config, newest)
-    return "" if summary is None else summary.reason
-
-
-def _report(newest: Checkpoint) -> CheckpointReport:
-    counters = newest.counters
-    return CheckpointReport(
-        path=str(newest.directory),
-        seconds_ago=newest.age_seconds,
-        env_steps=counters.env_steps,
-        train_steps=counters.train_steps,
-        episodes=counters.episodes,
-    )
-
-
-def _evaluations(run: RunDir) -> EvaluationsReport | None:
-    lines = read_evaluations(run.evaluations_file)
-    finite = [(line.env_steps, line.mean_return) for line in lines if line.mean_return is not None]
-    if not finite:
-        return None
-    return EvaluationsReport(
-        count=len(finite),
-        last_return=finite[-1][1],
-        last_env_steps=finite[-1][0],
-        best_return=max(mean_return for _, mean_return in finite),
-    )

@@ -1,0 +1,66 @@
+"""What a run's directory says of how far training was at its last report."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.run_files import finish
+from tests.support.tiny_runs import tiny
+from tfdqn.cli import main
+from tfdqn.config.toml import dump
+from tfdqn.launch.run_report import run_report
+from tfdqn.storage.run_directory import RunDir
+
+FIRST = {"env_steps": 200, "train_steps": 20, "env_steps_per_second": 90.0, "episode_return": None}
+LAST = {"env_steps": 400, "train_steps": 70, "env_steps_per_second": 1_234.5, "episode_return": 23.456}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDir:
+    """A run that begins, and has not reported yet."""
+    run = RunDir(tmp_path / "run")
+    run.path.mkdir()
+    run.config_file.write_text(dump(tiny()))
+    return run
+
+
+def reports(run: RunDir, *lines: dict[str, object], seconds_ago: float = 5.0) -> None:
+    """Leaves the reports, the next of which is being written, as of some time ago."""
+    run.metrics_file.write_text("".join(f"{json.dumps(each)}\n" for each in lines) + '{"env_st')
+    then = time.time() - seconds_ago
+    os.utime(run.metrics_file, (then, then))
+
+
+def rows(capsys: pytest.CaptureFixture[str], run: RunDir) -> dict[str, str]:
+    assert main.main(["inspect", str(run.path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    return {line[:11].strip(): line[11:].strip() for line in lines if line.startswith("last report")}
+
+
+def test_progress_is_that_of_the_last_whole_report(run: RunDir) -> None:
+    assert run_report(run).progress is None
+    reports(run, FIRST, LAST, seconds_ago=3_600.0)
+    progress = run_report(run).progress
+    assert progress is not None
+    assert 3_600 <= progress.seconds_ago < 7_200
+    assert {key: getattr(progress, key) for key in LAST} == LAST
+
+
+def test_inspect_shows_it_while_nobody_else_can_be_asked(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    assert rows(capsys, run) == {}
+    reports(run, FIRST)
+    (before,) = rows(capsys, run).values()
+    reports(run, FIRST, LAST)
+    with run.claim_alone(run.config()):
+        (training,) = rows(capsys, run).values()
+    assert before.startswith("200 of 1,200 environment steps, 20 updates, 90 steps/s, 0:0")
+    assert training.startswith("400 of 1,200 environment steps, 70 updates, 1,234 steps/s, return 23.46, 0:0")
+
+
+def test_a_run_that_has_finished_has_no_progress_but_its_results(run: RunDir) -> None:
+    reports(run, FIRST, LAST)
+    finish(run.path, 20.0, env_steps=1_200)
+    assert run_report(run).progress is None

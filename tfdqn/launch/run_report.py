@@ -1,0 +1,130 @@
+"""`run_report`: what a run's directory says about the run, whether or not anything trains it now."""
+
+import time
+from pathlib import Path
+
+from msgspec import Struct
+
+from tfdqn.config import Config
+from tfdqn.coordination.heartbeat_files import HeartbeatRecord, read_heartbeat
+from tfdqn.storage.checkpoints import Checkpoint
+from tfdqn.storage.completion import last_results, newest_checkpoint
+from tfdqn.storage.json_lines import read_last_line
+from tfdqn.storage.locks import holder_of
+from tfdqn.storage.recorded_config import recorded
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import read_evaluations
+
+
+class CheckpointReport(Struct, frozen=True, kw_only=True):
+    """The checkpoint from which the run would be resumed."""
+
+    path: str
+    seconds_ago: float
+    env_steps: int
+    train_steps: int
+    episodes: int
+
+
+class EvaluationsReport(Struct, frozen=True, kw_only=True):
+    """The evaluations so far: mean returns of greedy episodes."""
+
+    count: int
+    last_return: float
+    last_env_steps: int
+    best_return: float
+
+
+class ProgressReport(Struct, frozen=True, kw_only=True):
+    """How far training was at its last report, of which a run that trains makes one every few seconds."""
+
+    env_steps: int
+    train_steps: int
+    env_steps_per_second: float
+    episode_return: float | None  # mean return of recent episodes; None: none has ended
+    seconds_ago: float
+
+
+class RunReport(Struct, frozen=True, kw_only=True):
+    """What a run's directory says about it."""
+
+    path: str
+    total_env_steps: int
+    reason: str  # why it has finished; "": it hasn't, or has been trained further since
+    progress: ProgressReport | None  # None: there was no report yet, or the run has finished
+    checkpoint: CheckpointReport | None
+    evaluations: EvaluationsReport | None
+    heartbeats: tuple[HeartbeatRecord, ...]  # the newest of each process of this host that has not ended well
+
+
+def run_report(run: RunDir) -> RunReport:
+    """What a run's directory says. Raises RunDirError if it is not a run's."""
+    heartbeats = filter(None, map(read_heartbeat, run.heartbeats.glob("*.json")))
+    config, newest = recorded(run).config, newest_checkpoint(run)
+    reason = _reason(run, config, newest)
+    return RunReport(
+        path=str(run.path),
+        total_env_steps=config.stop.env_steps,
+        reason=reason,
+        progress=None if reason else _progress(run.metrics_file),
+        checkpoint=None if newest is None else _report(newest),
+        evaluations=_evaluations(run),
+        heartbeats=tuple(sorted(heartbeats, key=lambda each: (each.name.partition(" ")[0], len(each.name), each.name))),
+    )
+
+
+def why_over(run: RunDir) -> str:
+    """As the `reason` of `run_report`; "" also if a process is known to train the run."""
+    return "" if is_held(run) else _reason(run, recorded(run).config, newest_checkpoint(run))
+
+
+def is_held(run: RunDir) -> bool:
+    """Whether a process is known to train the run, which holds a lock of it, on whatever host."""
+    return any(map(holder_of, (run.lock_file, run.supervisor_lock_file)))
+
+
+def _reason(run: RunDir, config: Config, newest: Checkpoint | None) -> str:
+    """Why the run has finished; "" if it hasn't, or has been trained further since."""
+    summary = last_results(run, config, newest)
+    return "" if summary is None else summary.reason
+
+
+def _progress(metrics: Path) -> ProgressReport | None:
+    try:
+        seconds_ago = time.time() - metrics.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    newest = read_last_line(metrics)
+    if newest is None:
+        return None
+    return ProgressReport(
+        env_steps=newest.get("env_steps") or 0,
+        train_steps=newest.get("train_steps") or 0,
+        env_steps_per_second=newest.get("env_steps_per_second") or 0.0,
+        episode_return=newest.get("episode_return"),
+        seconds_ago=seconds_ago,
+    )
+
+
+def _report(newest: Checkpoint) -> CheckpointReport:
+    counters = newest.counters
+    return CheckpointReport(
+        path=str(newest.directory),
+        seconds_ago=newest.age_seconds,
+        env_steps=counters.env_steps,
+        train_steps=counters.train_steps,
+        episodes=counters.episodes,
+    )
+
+
+def _evaluations(run: RunDir) -> EvaluationsReport | None:
+    lines = read_evaluations(run.evaluations_file)
+    finite = [(line.env_steps, line.mean_return) for line in lines if line.mean_return is not None]
+    if not finite:
+        return None
+    return EvaluationsReport(
+        count=len(finite),
+        last_return=finite[-1][1],
+        last_env_steps=finite[-1][0],
+        best_return=max(mean_return for _, mean_return in finite),
+    )
