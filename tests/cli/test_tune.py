@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import signal
 import sqlite3
 import sys
 from contextlib import closing
@@ -102,6 +103,17 @@ def test_a_stopped_search_says_how_to_go_on(
     assert again == (
         f"tfdqn tune small.toml space.toml seed=3 --study-dir 'my study' {options} --storage {url} --study-name x"
     )
+
+
+def test_a_ctrl_c_while_the_study_is_drawn_stops_before_the_fresh_seeds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tfdqn.tuning.study_page.write_page", lambda _: signal.raise_signal(signal.SIGINT))
+    assert tune("small.toml space.toml --trials 1 --fresh-seeds 1") == 0
+    assert capsys.readouterr().out.endswith(
+        "Saved. To go on:\ntfdqn tune small.toml space.toml --study-dir runs/small-tune --trials 1 --pruner median --fresh-seeds 1\n"
+    )
+    assert not Path("runs/small-tune/best").exists()
 
 
 @pytest.mark.parametrize(

@@ -178,10 +178,12 @@ def _search(
             visible_gpus()  # may take seconds; later calls are answered at once
         with resumption_is_said(again, lambda: f"To go on:\n{again}"), TrialsView(trials) as view:
             is_over = search(study, template, trials, view, jobs)
-            with interruptions(end_at_once):  # during an import a Ctrl-C would end the process without the command
+            # During an import a Ctrl-C would end the process without the command that goes on.
+            with interruptions(end_at_once) as interrupted:
                 best = best_of(study.trials())
                 tuned = None if best is None else write_best(study, template, best)
                 write_page(study)
+                is_over = is_over and not interrupted()
         _print(study, best)
         if not is_over:
             typer.echo(f"Saved. To go on:\n{again}")
