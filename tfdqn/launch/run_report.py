@@ -3,17 +3,17 @@
 import time
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from tfdqn.config import Config
 from tfdqn.coordination.heartbeat_files import HeartbeatRecord, read_heartbeat
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.completion import last_results, newest_checkpoint
-from tfdqn.storage.json_lines import read_last_line
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import read_evaluations
+from tfdqn.storage.run_records import read_evaluations, read_progress
 
 
 class CheckpointReport(Struct, frozen=True, kw_only=True):
@@ -40,8 +40,9 @@ class ProgressReport(Struct, frozen=True, kw_only=True):
 
     env_steps: int
     train_steps: int
+    seconds: float  # of training until then
     env_steps_per_second: float
-    episode_return: float | None  # mean return of recent episodes; None: none has ended
+    episode_return: float | None  # mean of the recent episodes, exploration included; None: not known
     seconds_ago: float
 
 
@@ -94,16 +95,8 @@ def _progress(metrics: Path) -> ProgressReport | None:
         seconds_ago = time.time() - metrics.stat().st_mtime
     except FileNotFoundError:
         return None
-    newest = read_last_line(metrics)
-    if newest is None:
-        return None
-    return ProgressReport(
-        env_steps=newest.get("env_steps") or 0,
-        train_steps=newest.get("train_steps") or 0,
-        env_steps_per_second=newest.get("env_steps_per_second") or 0.0,
-        episode_return=newest.get("episode_return"),
-        seconds_ago=seconds_ago,
-    )
+    newest = read_progress(metrics)
+    return None if newest is None else ProgressReport(**msgspec.structs.asdict(newest), seconds_ago=seconds_ago)
 
 
 def _report(newest: Checkpoint) -> CheckpointReport:

@@ -69,8 +69,8 @@ class Report(NamedTuple):
         def is_labelled(key: str) -> bool:
             if key == "agent.kind":  # each label begins with it
                 return True
-            has_every_group_the_key = all(key in group.configuration for group in self.groups)
-            owners = [group for group in self.groups if has_every_group_the_key or group.label.endswith("…")]
+            all_groups_have_it = all(key in group.configuration for group in self.groups)
+            owners = [group for group in self.groups if all_groups_have_it or group.label.endswith("…")]
             return all(f"{key}=" in group.label for group in owners if key in group.configuration)
 
         return [key for key in self.differing_keys if not is_labelled(key)]

@@ -1,4 +1,5 @@
-"""A run's records: its summary in `summary.json`, its evaluations in `evaluations.jsonl`, its end in `end.json`."""
+"""A run's records: its summary in `summary.json`, its reports in `metrics.jsonl`, its evaluations in
+`evaluations.jsonl`, its end in `end.json`."""
 
 import json
 import math
@@ -12,7 +13,7 @@ import msgspec
 
 from tfdqn.records import Evaluation, Standing, Summary
 from tfdqn.storage.atomic_files import write_atomically
-from tfdqn.storage.json_lines import append_line, read_lines
+from tfdqn.storage.json_lines import append_line, read_last_line, read_lines
 
 # Made once, at import: msgspec crashes if two threads make a decoder of the same type at the same time.
 _summaries = msgspec.json.Decoder(Summary)
@@ -48,6 +49,24 @@ class EvaluationLine(msgspec.Struct, frozen=True):
     mean_length: float | None = None
     episodes: int | None = None
     is_best: bool = False
+
+
+class ProgressLine(msgspec.Struct, frozen=True):
+    """What training reports every few seconds, as far as it is read back."""
+
+    env_steps: int = 0
+    train_steps: int = 0
+    seconds: float = 0.0  # of training until then
+    env_steps_per_second: float = 0.0
+    episode_return: float | None = None  # mean of the recent episodes, exploration included; None: not known
+
+
+def read_progress(file: Path) -> ProgressLine | None:
+    """The last whole report in `metrics.jsonl`; None if there is none."""
+    line = read_last_line(file)
+    if line is None:
+        return None
+    return ProgressLine(**{name: line[name] for name in ProgressLine.__struct_fields__ if line.get(name) is not None})
 
 
 def write_summary(file: Path, summary: Summary) -> None:

@@ -10,10 +10,17 @@ from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, RunDirError
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.completion import finished_summary, newest_checkpoint
-from tfdqn.storage.json_lines import read_last_line
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import EvaluationLine, Outcome, RunEnd, read_evaluations, write_end
+from tfdqn.storage.run_records import (
+    EvaluationLine,
+    Outcome,
+    ProgressLine,
+    RunEnd,
+    read_evaluations,
+    read_progress,
+    write_end,
+)
 
 
 class RunProgress(NamedTuple):
@@ -134,14 +141,14 @@ class ObservedRun(ABC):
 
 def _read(run: RunDir) -> RunProgress:
     """The run's progress by its last report or its newest checkpoint, whichever is further."""
-    newest, checkpoint = read_last_line(run.metrics_file) or {}, newest_checkpoint(run)
+    newest, checkpoint = read_progress(run.metrics_file) or ProgressLine(), newest_checkpoint(run)
     saved = Counters() if checkpoint is None else checkpoint.counters
     return RunProgress(
-        env_steps=max(newest.get("env_steps") or 0, saved.env_steps),
-        train_steps=max(newest.get("train_steps") or 0, saved.train_steps),
-        seconds=max(newest.get("seconds") or 0.0, saved.seconds),
-        env_steps_per_second=newest.get("env_steps_per_second") or 0.0,
-        episode_return=newest.get("episode_return"),
+        env_steps=max(newest.env_steps, saved.env_steps),
+        train_steps=max(newest.train_steps, saved.train_steps),
+        seconds=max(newest.seconds, saved.seconds),
+        env_steps_per_second=newest.env_steps_per_second,
+        episode_return=newest.episode_return,
         evaluations=read_evaluations(run.evaluations_file),
     )
 
