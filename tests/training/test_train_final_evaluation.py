@@ -1,13 +1,19 @@
 """Who asks for the end during the final evaluation gets it; the next start finishes, and asking is then too late."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from tests.support.tiny_runs import tiny
-from tfdqn.records import Progress
-from tfdqn.training.train import train
+from tfdqn.coordination.watchdog import Watchdog
+from tfdqn.learning.strategies.chief import Chief
+from tfdqn.records import Evaluation, Progress
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.training.local_parts import LocalParts
+from tfdqn.training.train import train, train_claimed
 
 
 def test_one_that_is_stopped_is_finished_by_the_next_start(tmp_path: Path) -> None:
@@ -30,3 +36,27 @@ def test_one_that_is_stopped_is_finished_by_the_next_start(tmp_path: Path) -> No
     assert finished.final is not None and finished.final.episodes == 4
     card = json.loads((Path(finished.paths["exported policy"]) / "model_card.json").read_text())
     assert card["final_evaluation"] == msgspec.to_builtins(finished.final)
+
+
+def test_to_evaluate_the_last_weights_is_progress_though_nothing_acts_or_learns_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may take longer than `health.stuck_after_seconds`, after which a process that stalls is ended."""
+    run, config = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph", "learner.schedule=alternate")
+    watchdog, evaluate, stuck = Watchdog("the run", config.health, print), LocalParts.evaluate, []
+
+    def watched(parts: LocalParts, on_step: Callable[[], None] = lambda: None) -> Evaluation:
+        stuck.clear()
+
+        def step() -> None:
+            on_step()
+            watchdog.work.check()
+            stuck.append(watchdog.work.stuck_seconds)
+
+        return evaluate(parts, step)
+
+    monkeypatch.setattr(LocalParts, "evaluate", watched)
+    with run.claim(config):
+        chief = Chief(config, run, None, ["CPU:0"], print)
+        done = train_claimed(config, run, chief, watchdog, lambda progress: None, print, False, lambda: False)
+    assert done.status == "finished" and len(stuck) > 2 and max(stuck) == 0

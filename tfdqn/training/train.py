@@ -5,6 +5,7 @@ It runs in this process; a strategy that divides the updates has further process
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,8 @@ def _train(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
     reason = (loops.overlap if overlaps else loops.alternate)(session, monitor)
     parts = session.parts
     if parts.ratio.acting_is_done() and parts.evaluations.evaluated_train_steps != session.learner.train_steps:
-        monitor.evaluated(parts.evaluate())
+        session.work.finish()  # nothing acts or learns any more, which is no stall
+        monitor.evaluated(parts.evaluate(on_step=partial(session.record_progress, "evaluation")))
     return reason
 
 
