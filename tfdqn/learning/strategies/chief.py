@@ -82,9 +82,14 @@ class Chief:
             self._strategy = self._make_strategy()
             return
         tf.get_logger().setLevel("CRITICAL")  # it would report a lost process in fifty lines; we do in one
-        for peers, answer in _peers(config, self._cluster):
-            awaits(peers, answer)
-        self._strategy = self._meet(self._cluster, interrupted)
+        try:
+            for peers, answer in _peers(config, self._cluster):
+                awaits(peers, answer)
+            self._strategy = self._meet(self._cluster, interrupted)
+        except BaseException:
+            if self._processes is not None:
+                self._processes.close()
+            raise
 
     def _meet(self, cluster: Cluster, interrupted: Callable[[], bool]) -> tf.distribute.Strategy | None:
         """Waits for the other processes of the cluster. Meanwhile a signal ends this process."""

@@ -1,0 +1,31 @@
+"""The processes that a chief starts are its own to end, also if it fails before it can be closed."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.tiny_runs import tiny
+from tfdqn.cluster.local_workers import LocalWorkers
+from tfdqn.errors import ConfigError
+from tfdqn.learning.strategies import chief
+from tfdqn.storage.run_directory import RunDir
+
+
+def test_processes_are_ended_if_they_never_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a program that has used TensorFlow before: it catches the error, and goes on."""
+    started: list[LocalWorkers] = []
+
+    def start(*_: object) -> LocalWorkers:
+        started.append(LocalWorkers({"worker": 2}, ["sleep", "600"], tmp_path / "logs"))
+        return started[0]
+
+    def never_meets(*_: object) -> None:
+        raise ConfigError("this process has used TensorFlow before")
+
+    monkeypatch.setattr(chief, "_start_processes", start)
+    monkeypatch.setattr(chief, "make_strategy", never_meets)
+    config = tiny("learner.strategy=multi_worker", "learner.workers=2")
+    with pytest.raises(ConfigError, match="has used TensorFlow before"):
+        chief.Chief(config, RunDir(tmp_path), None, ["CPU:0"], print)
+    (process, _) = started[0]._processes["worker 1"]
+    assert process.poll() is not None
