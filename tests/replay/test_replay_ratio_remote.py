@@ -73,3 +73,24 @@ def test_a_silent_server_has_counted_nothing() -> None:
     steps[0] = config.stop.env_steps
     assert not ratio.wait_to_learn(0.0) and not ratio.acting_is_done()
     assert not ratio.wait_to_learn(0.0) and ratio.acting_is_done()
+
+
+def test_between_two_polls_no_thread_finds_less_owed_than_after_them() -> None:
+    """The learner's main thread asks at any moment, and ends the run once acting is done and too little is owed."""
+    owed: list[int] = []
+
+    class Watched(RemoteReplayRatio):
+        def __setattr__(self, name: str, value: object) -> None:
+            super().__setattr__(name, value)
+            if name in ("_sampled_ahead", "_made_since_poll") and hasattr(self, "_made_since_poll"):
+                owed.append(self.updates_owed())
+
+    replay = Replay(12, 12)
+    replay.updates_sampled = lambda: 10.0  # type: ignore[method-assign]
+    ratio = Watched(replay, None, tiny(), lambda: 0)  # type: ignore[arg-type]
+    ratio._sampled_ahead = 5.0
+    assert ratio.wait_to_learn(0.0)
+    ratio.learned(25)
+    owed.clear()
+    assert not ratio.may_learn() and ratio.wait_to_learn(0.0)
+    assert len(owed) == 2 and min(owed) == ratio.updates_owed()

@@ -231,8 +231,9 @@ class RemoteReplayRatio:
             return True
         env_steps = self._env_steps()
         if self._replay.poll():
-            self._sampled_ahead -= self._made_since_poll
-            self._made_since_poll = 0
+            # In this order: a thread that asks in between must not find that too few are owed, which would end the run.
+            made, self._made_since_poll = self._made_since_poll, 0
+            self._sampled_ahead -= made
             self._counted_env_steps = env_steps
             if self.may_learn():
                 return True
