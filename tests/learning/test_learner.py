@@ -60,3 +60,16 @@ def test_the_users_parts_are_named_where_their_gradient_fails() -> None:
             call(learner(OWN, error))
         with pytest.raises(tf.errors.InvalidArgumentError):
             call(learner("", error))
+
+
+def test_staleness_that_arrives_while_it_is_taken_is_taken_next() -> None:
+    """The learner's thread may have looked up what it appends to, when the monitor's takes it."""
+    made = learner("")
+    looked_up = made._staleness
+    looked_up.append(np.array([1, 2]))
+    taken = made.take_staleness()
+    looked_up.append(np.array([3]))
+    assert taken is not None and taken.tolist() == [1, 2]
+    later = made.take_staleness()
+    assert later is not None and later.tolist() == [3]
+    assert made.take_staleness() is None

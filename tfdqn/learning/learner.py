@@ -1,5 +1,6 @@
 """`Learner`: makes updates, checks that they are finite, and publishes the weights."""
 
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -35,7 +36,7 @@ class Learner:
         self._own = own
         self.train_steps = int(updater.state()["train_steps"])
         self.metrics: dict[str, float] | None = None  # of the last call, as `UpdateMetrics.mean`
-        self._staleness: list[np.ndarray] = []
+        self._staleness: deque[np.ndarray] = deque()  # which another thread takes from
         self.dropped = 0  # gradients dropped for being too stale, over all calls
 
     def publish(self) -> None:
@@ -68,7 +69,7 @@ class Learner:
 
     def take_staleness(self) -> np.ndarray | None:
         """Returns the staleness of every update since this was last called, int64[N]; None if there are none."""
-        taken, self._staleness = self._staleness, []
+        taken = [self._staleness.popleft() for _ in range(len(self._staleness))]
         return np.concatenate(taken) if taken else None
 
     def _take(self, updated: UpdateResult) -> int:
