@@ -6,7 +6,6 @@ A row of `TransitionCodec` is one finished transition, one of `SequenceCodec` a 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -26,17 +25,6 @@ PLACE = {"time": ArraySpec(shape=(), dtype="int64"), "env": ArraySpec(shape=(), 
 def places(time: int, num_envs: int) -> dict[str, np.ndarray]:
     """Returns the fields of `PLACE` for every environment's observation at this time, int64[E] each."""
     return {"time": np.full(num_envs, time), "env": np.arange(num_envs)}
-
-
-class _Place(NamedTuple):
-    name: str
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    offset: int  # bytes from the start of a row
-
-    @property
-    def num_bytes(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
 
 class RowCodec:
@@ -61,15 +49,11 @@ class RowCodec:
 
     def fields(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
         """Decodes uint8[N, row_bytes] into a tensor [N, …] for each field, by name; in the graph."""
-        return {
-            place.name: _field(rows[:, place.offset : place.offset + place.num_bytes], place)
-            for place in self._places()
-        }
-
-    def _places(self) -> Iterator[_Place]:
         assert self.dtype.fields is not None
-        for name, (dtype, offset, *_) in self.dtype.fields.items():
-            yield _Place(name, dtype.base, dtype.shape, offset)
+        return {
+            name: _field(rows[:, offset : offset + dtype.itemsize], dtype)
+            for name, (dtype, offset, *_) in self.dtype.fields.items()
+        }
 
 
 class TransitionCodec(RowCodec):
@@ -166,12 +150,12 @@ def _sequence_fields(config: Config, task_spec: TaskSpec) -> Iterator[Field]:
         yield "legal_t", np.dtype(bool), (steps, *task_spec.mask_shape)
 
 
-def _field(columns: tf.Tensor, place: _Place) -> tf.Tensor:
-    """Decodes the columns of one field, uint8[N, bytes], into [N, …] of the field's type and shape.
+def _field(columns: tf.Tensor, dtype: np.dtype) -> tf.Tensor:
+    """Decodes the columns of one field, uint8[N, bytes], into [N, …] of its type and shape, which `dtype` has both.
 
     Reshapes before the bitcast, since TensorFlow reshapes int32 on the host even if it is on a GPU.
     """
     length = columns.shape[0] if columns.shape[0] is not None else tf.shape(columns)[0]
-    item = (place.dtype.itemsize,) if place.dtype.itemsize > 1 else ()
-    shaped = tf.reshape(columns, (length, *place.shape, *item))
-    return tf.cast(shaped, tf.bool) if place.dtype == np.bool_ else tf.bitcast(shaped, tf.as_dtype(place.dtype))
+    item = (dtype.base.itemsize,) if dtype.base.itemsize > 1 else ()
+    shaped = tf.reshape(columns, (length, *dtype.shape, *item))
+    return tf.cast(shaped, tf.bool) if dtype.base == np.bool_ else tf.bitcast(shaped, tf.as_dtype(dtype.base))
