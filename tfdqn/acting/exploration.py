@@ -1,6 +1,6 @@
 """`Explorer`: chooses actions by Q-values, with schedules of epsilon or temperature and a ladder over environments.
 
-All else are pure functions in NumPy, apart from the generator that is passed in.
+The functions are pure NumPy, apart from the generator that is passed in.
 """
 
 import numpy as np
@@ -11,14 +11,9 @@ from tfdqn.types import LegalActions, Rng
 
 
 def scheduled(settings: config.Exploration, env_steps: int) -> float:
-    """The epsilon or temperature after `env_steps` environment steps."""
-    return decayed(settings.start, settings.end, settings.decay, env_steps / settings.decay_env_steps)
-
-
-def decayed(start: float, end: float, shape: str, fraction: float) -> float:
-    """Goes from `start` to `end` as `fraction` goes from 0 to 1, linearly or, if `shape` is so, exponentially."""
-    fraction = min(max(fraction, 0.0), 1.0)
-    if shape == "exponential":
+    """The epsilon or temperature after `env_steps` environment steps; it decays linearly or exponentially."""
+    start, end, fraction = settings.start, settings.end, min(env_steps / settings.decay_env_steps, 1.0)
+    if settings.decay == "exponential":
         low = max(end, 1e-12)
         return float(max(start, low) * (low / max(start, low)) ** fraction)
     return start + (end - start) * fraction

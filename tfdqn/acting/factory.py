@@ -32,24 +32,15 @@ def make_policy(
       actor: the actor's index among `acting.actors`.
       action_values: computes Q-values instead of the network, which then can't have a memory.
     """
-    policy = _make_policy(config, task_spec, exploration, num_envs, actor, action_values)
-    policy.own_parts = own_network_parts(config)
-    return policy
-
-
-def _make_policy(
-    config: Config,
-    task_spec: TaskSpec,
-    exploration: Exploration | None,
-    num_envs: int,
-    actor: int,
-    action_values: ActionValues | None,
-) -> Policy:
     all_legal = task_spec.all_legal if len(task_spec.num_actions) > 1 else None
     explorer = Explorer(exploration, num_envs, actor, config.acting.actors, all_legal)
+    policy: Policy
     if config.network.state_size:
         q_function = numpy_recurrent_q_function(config, task_spec) or tensorflow_recurrent_q_function(config, task_spec)
-        return RecurrentPolicy(q_function, config.network.state_size, explorer)
-    if exploration is not None and config.ensemble.acting == "member":
-        return MemberPolicy(network_q_function(config, task_spec), config.ensemble, explorer)
-    return Policy(action_values or make_q_function(config, task_spec), explorer)
+        policy = RecurrentPolicy(q_function, config.network.state_size, explorer)
+    elif exploration is not None and config.ensemble.acting == "member":
+        policy = MemberPolicy(network_q_function(config, task_spec), config.ensemble, explorer)
+    else:
+        policy = Policy(action_values or make_q_function(config, task_spec), explorer)
+    policy.own_parts = own_network_parts(config)
+    return policy
