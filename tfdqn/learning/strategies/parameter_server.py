@@ -86,7 +86,10 @@ class AsynchronousUpdater(Updater):
         ended: list[np.ndarray | None] = []
         wanted = -(-self._updates_per_call // self._updates_per_read)
         while len(ended) < wanted:
-            while self._has_room() and (self._under_way + len(ended) + 1) * self._updates_per_read <= owed:
+            while (
+                self._under_way < self._most_under_way
+                and (self._under_way + len(ended) + 1) * self._updates_per_read <= owed
+            ):
                 self._begin()
             if not self._under_way:
                 break
@@ -114,9 +117,6 @@ class AsynchronousUpdater(Updater):
         for _ in range(self._most_under_way):
             self._begun.put(False)
 
-    def _has_room(self) -> bool:
-        return self._under_way < self._most_under_way
-
     def _begin(self) -> None:
         """Makes one of the threads schedule a closure and wait for it, so that results arrive in the order they finish.
 
@@ -129,14 +129,11 @@ class AsynchronousUpdater(Updater):
 
     def _run_closures(self) -> None:
         while self._begun.get():  # no timeout: `close` ends it
-            self._run_closure()
-
-    def _run_closure(self) -> None:
-        try:
-            scheduled = self._coordinator.schedule(self._closure, args=(self._samples,))
-            self._ended.put(fetch_result(self._coordinator, scheduled))
-        except BaseException as error:
-            self._ended.put(error)
+            try:
+                scheduled = self._coordinator.schedule(self._closure, args=(self._samples,))
+                self._ended.put(fetch_result(self._coordinator, scheduled))
+            except BaseException as error:
+                self._ended.put(error)
 
     def _wait(self) -> np.ndarray | None:
         """Waits for the next closure that ends; returns as `fetch_result`. Raises the error of a failed one."""
