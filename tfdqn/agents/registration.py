@@ -5,7 +5,7 @@ import sys
 from tfdqn.config import Config
 from tfdqn.config.fields import Section
 from tfdqn.config.own_code import is_own
-from tfdqn.errors import ConfigError
+from tfdqn.networks.registry import unregistered
 
 # The registry of each section, and the module that has it: own modules that add to it have imported it.
 _REGISTRIES = {"agent": ("LOSSES", "tfdqn.agents.losses.table"), "network": ("TORSOS", "tfdqn.networks.torsos.table")}
@@ -19,7 +19,7 @@ def require_registered(config: Config) -> None:
         if module in sys.modules:
             getattr(sys.modules[module], name).of(settings)
         elif not any(map(_is_built_in, kind.__mro__)):
-            raise ConfigError(f"{name} has nothing for {kind.__name__}, which {kind.__module__} must add to it")
+            raise unregistered(name, kind)
 
 
 def _is_built_in(kind: type) -> bool:

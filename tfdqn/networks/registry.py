@@ -41,5 +41,9 @@ class Registry(dict[type[Section], T]):
         for kind in type(settings).__mro__:
             if kind in self:
                 return self[kind]
-        kind = type(settings)
-        raise ConfigError(f"{self._name} has nothing for {kind.__name__}, which {kind.__module__} must add to it")
+        raise unregistered(self._name, type(settings))
+
+
+def unregistered(name: str, kind: type[Section]) -> ConfigError:
+    """The error if the registry of this name has nothing for a type of settings."""
+    return ConfigError(f"{name} has nothing for {kind.__name__}, which {kind.__module__} must add to it")
