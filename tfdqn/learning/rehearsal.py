@@ -15,13 +15,12 @@ from tfdqn.config.own_code import own_among
 from tfdqn.config.user_modules import own_updates_are_one_line
 from tfdqn.errors import OwnCodeError
 from tfdqn.learning.updater import Updater
-from tfdqn.networks.factory import network_to_load, numpy_q_function, numpy_recurrent_q_function
+from tfdqn.networks.factory import TRIAL_ROWS, network_to_load, numpy_q_function, numpy_recurrent_q_function
 from tfdqn.networks.heads.table import HEADS
 from tfdqn.networks.own_parts import described
 from tfdqn.networks.torsos.table import TORSOS
 from tfdqn.task_spec import TaskSpec
 
-_ROWS = 3  # of the observation that the network is tried with: more than one, and rarely the size of another axis
 _TOLERANCE = 1e-2  # relative; the order of sums and approximations of functions differ
 
 
@@ -53,13 +52,13 @@ def _check_numpy(config: Config, task_spec: TaskSpec, own: str) -> None:
     """Raises OwnCodeError unless the network's Q-values are the same in NumPy, if it can compute them there."""
     with tf.device("/CPU:0"):
         network = network_to_load(config, task_spec)
-    observation = tensor_spec.sample_spec_nest(network.input_tensor_spec, seed=0, outer_dims=(_ROWS,))
+    observation = tensor_spec.sample_spec_nest(network.input_tensor_spec, seed=0, outer_dims=(TRIAL_ROWS,))
     weights = {name: weight.numpy() for name, weight in network.named_weights().items()}
     arrays = {key: tensor.numpy() for key, tensor in observation.items()}
     found: Any
     if size := config.network.state_size:
         recurrent = numpy_recurrent_q_function(config, task_spec)
-        found = recurrent and recurrent(weights, arrays, np.zeros((_ROWS, size), np.float32))[0]
+        found = recurrent and recurrent(weights, arrays, np.zeros((TRIAL_ROWS, size), np.float32))[0]
     else:
         plain = numpy_q_function(config, task_spec)
         found = plain and plain(weights, arrays)

@@ -19,9 +19,8 @@ from tfdqn.networks.layers.plain import LayerFactory, RecordingFactory
 from tfdqn.networks.layers.tensor_parallel import SplitLayerFactory
 from tfdqn.networks.own_parts import described
 from tfdqn.networks.q_network import QNetwork
-from tfdqn.networks.torsos.checks import check_convolutions, checked_torso
 from tfdqn.networks.torsos.table import TORSOS
-from tfdqn.networks.torsos.torso import NumpyTorso, Torso
+from tfdqn.networks.torsos.torso import NumpyTorso, Torso, check_convolutions, checked_torso
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Rng, Weights
 
@@ -29,7 +28,7 @@ mend_eager_tensors()  # here, since every process that makes many eager tensors 
 
 NumpyFunction = TypeVar("NumpyFunction", NumpyTorso, NumpyHead)
 MEMORY = "memory"  # the recurrent layer's name
-_ROWS = 3  # of the observation that is traced: more than one, and rarely the size of another axis
+TRIAL_ROWS = 3  # of an observation that the user's parts are tried with: more than one, rarely another axis's size
 
 
 class QFunction(Protocol):
@@ -194,7 +193,9 @@ def _check_variables(network: QNetwork, task_spec: TaskSpec, specs: Mapping[str,
 
     `own` names the functions of the user's that make the network, for the error.
     """
-    observation = {key: tf.TensorSpec((_ROWS, *spec.shape), spec.dtype) for key, spec in task_spec.observation.items()}
+    observation = {
+        key: tf.TensorSpec((TRIAL_ROWS, *spec.shape), spec.dtype) for key, spec in task_spec.observation.items()
+    }
     traced = tf.function(lambda observation: network(observation)[0], autograph=False)
     named = network.named_weights()
     known = {id(each) for each in named.values()}

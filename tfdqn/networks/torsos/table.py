@@ -2,13 +2,12 @@
 
 from tfdqn.config import MLP, Impala, Linear, NatureCNN, Network, SmallCNN
 from tfdqn.networks.registry import Registry
-from tfdqn.networks.torsos.checks import check_torso_kind
 from tfdqn.networks.torsos.impala import impala
 from tfdqn.networks.torsos.linear import linear, linear_numpy
 from tfdqn.networks.torsos.mlp import hidden_layers, mlp, mlp_numpy
 from tfdqn.networks.torsos.nature_cnn import nature_cnn
 from tfdqn.networks.torsos.small_cnn import small_cnn
-from tfdqn.networks.torsos.torso import Hidden, TorsoKind
+from tfdqn.networks.torsos.torso import Hidden, TorsoKind, check_torso_kind
 
 TORSOS: Registry[TorsoKind] = Registry(
     "TORSOS",
