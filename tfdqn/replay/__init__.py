@@ -8,7 +8,7 @@ Reverb's tables, `rows.py` the rows of a block or of the in-graph table, `codec.
 `replay_ratio.py` and `distributed_ratio.py` balance updates against transitions. PQN, which learns from each step only
 once, uses `rollout.py` instead of all this. Imports only storeys below.
 
-To add a backend, write a class that implements `Replay`, and add it to `factory.py` and its name to `config/schema.py`.
+To add a backend, write a class that implements `Replay`; add it to `factory.py`, and its name to `config/replay.py`.
 
 Priorities: a sampler that draws by priority fills `Sample.draw`, from which `learning.importance` computes weights.
 The updaters return each call's TD errors; the learner passes them to `update_priorities`, which waits for no server.

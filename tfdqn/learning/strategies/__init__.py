@@ -6,6 +6,6 @@ processes do what the chief does, and without replay learn from the chief's roll
 `chief` starts the processes that it needs, or waits for them.
 
 To add a strategy, write a file with its updater, a branch in `factory.make_strategy` and `factory.make_updater`, its
-value in `config.learner`, its processes in `cluster.checks`, and a test of its parity with plain local training in
+value in `config.learner`, its processes in `cluster.tf_config`, and a test of its parity with plain local training in
 `tests/learning/strategies/test_factory_parity.py`.
 """

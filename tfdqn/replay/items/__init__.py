@@ -8,8 +8,8 @@ To add a kind:
 1. Add a file here with a class that implements `ItemKind` (`kinds.py`): its columns (`signature`), `writer`, `decode`,
    `flush`, and the state of transitions that are in no item yet. `examples_per_item` is how many examples an item adds
    to a batch, `transitions_per_item` how many transitions it counts for in the table.
-2. Add its name to `kinds.py` and to `replay.item` in `config/schema.py`, and what it requires of other keys to
-   `config/checks.py`.
+2. Add its name to `kinds.py` and to `replay.item` in `config/replay.py`, and what it requires of other keys to
+   `config/replay_checks.py`.
 3. Outside the package, `kinds.register_item_kind(name, make)` does the same, in a module that the configuration names:
    `replay.item = "my_package.my_items:name"`. Every process of a job that writes or samples then imports it.
 """
