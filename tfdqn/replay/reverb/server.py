@@ -161,14 +161,14 @@ def check_same_table(stored: reverb.TableInfo, wanted: reverb.TableInfo, origin:
 
     Reverb configures the table as it was when the checkpoint was written.
     """
-    before, now = stored.rate_limiter_info, wanted.rate_limiter_info
+    old_limiter, new_limiter = stored.rate_limiter_info, wanted.rate_limiter_info
     differences = [
         f"{name} {before}, now {now}"
         for name, before, now in (
             ("capacity", stored.max_size, wanted.max_size),
-            ("minimum size", int(before.min_size_to_sample), int(now.min_size_to_sample)),
-            ("samples per insert", before.samples_per_insert, now.samples_per_insert),
-            ("samples that inserting may be ahead", before.max_diff, now.max_diff),
+            ("minimum size", int(old_limiter.min_size_to_sample), int(new_limiter.min_size_to_sample)),
+            ("samples per insert", old_limiter.samples_per_insert, new_limiter.samples_per_insert),
+            ("samples that inserting may be ahead", old_limiter.max_diff, new_limiter.max_diff),
             ("priorities' exponent", _exponent(stored), _exponent(wanted)),
             ("layout", _layout(stored), _layout(wanted)),
         )
