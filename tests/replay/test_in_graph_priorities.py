@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfdqn.config import Config, Learner, Priorities
-from tfdqn.replay.in_graph_priorities import InGraphPriorities
+from tfdqn.replay.in_graph import InGraphPriorities
 from tfdqn.replay.interfaces import ItemPriorities
 
 ALPHA, EPSILON = 0.7, 0.25
