@@ -27,6 +27,7 @@ def test_calls_of_many_steps_through_many_weights_are_doubted_and_others_are_not
         "one call makes 50 updates of 128 sequences of 121 steps each: without a GPU that may take minutes, in which "
         "nothing can be saved; lower learner.batch_size, learner.updates_per_call or replay.sequence_length"
     )
+    assert " 128 sequences of 125 steps each: " in long_call_warning(tiny(*SEQUENCES, "agent.n_step_end=5"), weights)
     assert long_call_warning(tiny(*SEQUENCES, "learner.updates_per_call=2"), weights) == ""
     plain = tiny("learner.updates_per_call=50", "learner.batch_size=128", "stop.env_steps=10000")
     assert long_call_warning(plain, weights) == ""

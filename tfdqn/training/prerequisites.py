@@ -3,6 +3,7 @@
 from tfdqn.agents.registration import require_registered
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
+from tfdqn.replay.horizon import Horizon
 from tfdqn.tasks.registry import check_task, require_learnable
 from tfdqn.tracking.systems import require_systems
 from tfdqn.types import Weights
@@ -38,7 +39,7 @@ def long_call_warning(config: Config, weights: Weights) -> str:
     """
     updates, batch, replay = config.updates_per_call, config.learner.batch_size, config.replay
     is_sequence = config.agent.has_replay and replay.item == "sequence"
-    steps = replay.burn_in + replay.sequence_length + config.agent.n_step if is_sequence else 1
+    steps = replay.burn_in + replay.sequence_length + Horizon.of(config.agent).longest if is_sequence else 1
     if updates * batch * steps * sum(weight.size for weight in weights.values()) < _MANY:
         return ""
     what = f"{batch:,} sequences of {steps:,} steps" if is_sequence else f"{batch:,} examples"
