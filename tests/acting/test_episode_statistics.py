@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfdqn.acting.episode_statistics import EpisodeStatistics
+from tfdqn.acting.episode_statistics import RECENT_EPISODES, EpisodeStatistics
 from tfdqn.types import Step
 
 
@@ -45,10 +45,10 @@ def test_a_step_says_which_episodes_it_finished() -> None:
 
 
 def test_recent_means_are_over_the_last_window() -> None:
-    statistics = EpisodeStatistics(1, window=2)
-    for reward in (100, 1, 2):
+    statistics = EpisodeStatistics(1)
+    for reward in (100, *[1] * (RECENT_EPISODES - 1), 2):
         statistics.add(step([reward], terminated=[True]))
-    assert (statistics.episodes, statistics.recent_return) == (3, 1.5)
+    assert (statistics.episodes, statistics.recent_return) == (101, 1.01)
 
 
 def test_statistics_go_on_from_their_state() -> None:

@@ -8,6 +8,8 @@ import numpy as np
 
 from tfdqn.types import Step
 
+RECENT_EPISODES = 100  # over which the means are
+
 
 class FinishedEpisodes(NamedTuple):
     """The N episodes that one step finished."""
@@ -24,13 +26,12 @@ class EpisodeStatistics:
 
     Args:
       num_envs: E, the number of environments.
-      window: the number of most recent episodes that the means are over.
     """
 
-    def __init__(self, num_envs: int, window: int = 100):
+    def __init__(self, num_envs: int):
         self._running_return = np.zeros(num_envs)
         self._running_length = np.zeros(num_envs, np.int64)
-        self._recent: deque[tuple[float, int]] = deque(maxlen=window)
+        self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT_EPISODES)
         self.episodes = 0
 
     def add(self, step: Step) -> FinishedEpisodes | None:
