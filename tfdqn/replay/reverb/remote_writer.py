@@ -31,7 +31,7 @@ _SECONDS_BETWEEN_POLLS = 0.25
 
 
 class GivenUpError(Exception):
-    """A writer stopped waiting for a server. Pending items are still sent in the background if the server returns."""
+    """An actor stopped waiting for a server, whose pending items are still sent in the background if it returns."""
 
 
 def remote_writer(
