@@ -224,8 +224,12 @@ class TrainStep:
 
         A branch on a value on a GPU would make the host wait for it, whereas writing the GPU's memory is fast.
         """
-        tau = self._settings.target_update_tau
         for target, online in zip(self._target, self._online, strict=True):
             with tf.device(target.device):  # TensorFlow would compute all pieces on the first device
-                moved = online if tau == 1 else target + tau * (online - target)
+                moved = moved_target(target, online, self._settings.target_update_tau)
                 target.assign(moved if is_due is None else tf.where(is_due, moved, target))
+
+
+def moved_target(target: tf.Tensor, online: tf.Tensor, tau: float) -> tf.Tensor:
+    """The target weights after one update of them: the online ones, or with tau < 1 a part of the way to them."""
+    return online if tau == 1 else target + tau * (online - target)

@@ -27,5 +27,7 @@ def test_processes_are_ended_if_they_never_meet(tmp_path: Path, monkeypatch: pyt
     config = tiny("learner.strategy=multi_worker", "learner.workers=2")
     with pytest.raises(ConfigError, match="has used TensorFlow before"):
         chief.Chief(config, RunDir(tmp_path), None, ["CPU:0"], print)
-    (process, _) = started[0]._processes["worker 1"]
-    assert process.poll() is not None
+    process, _ = started[0]._processes["worker 1"]
+    has_ended = process.poll() is not None
+    started[0].close()
+    assert has_ended
