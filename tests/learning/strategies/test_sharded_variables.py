@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdqn.config import DQN, SGD, Config, Learner
+from tests.support.batches import vector_spec
+from tfdqn.config import DQN, MLP, PQN, SGD, Config, Learner
 from tfdqn.learning.flat_vector import FlatLayout
-from tfdqn.learning.strategies.sharded_variables import Place, ShardedVariables
+from tfdqn.learning.strategies.sharded_variables import Place, ServerStatistics, ShardedVariables
+from tfdqn.networks.factory import network_to_load
 
 SIZE, RATE = 6, 0.5
 
@@ -97,3 +99,14 @@ def test_updates_that_are_still_being_applied_count_as_stale() -> None:
     version = parameters.read().version
     assert int(version) == 1
     assert push(parameters, [1.0], int(version)) == (5, 1)
+
+
+def test_a_loss_without_a_target_network_has_none_in_its_state() -> None:
+    """As in `TrainStep.state`, whose checkpoints are loaded here. Of the user's own losses; PQN only stands for one."""
+    config = Config(agent=PQN(), network=MLP(normalize_observations=True), optimizer=SGD())
+    parameters = ShardedVariables(FlatLayout({"a": tf.zeros([2])}), config)
+    parameters.statistics = ServerStatistics(network_to_load(config, vector_spec(5, 3)), config, "CPU:0")
+    state = parameters.state()
+    assert "online/a" in state and not [name for name in state if name.startswith("target/")]
+    parameters.load_state(state | {"online/a": np.float32([1, 2])})
+    assert parameters.weights()["a"].tolist() == [1, 2]

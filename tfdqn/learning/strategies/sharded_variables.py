@@ -53,6 +53,7 @@ class ServerStatistics:
         self._layout = FlatLayout(counted)
         self._period = config.agent.target_update_period_train_steps
         self._tau = config.agent.target_update_tau
+        self._has_target = config.agent.has_target_network
         with tf.device(device):
             self._online, self._target = (
                 tf.Variable(tf.zeros([self._layout.size]), trainable=False, name=name)
@@ -103,15 +104,16 @@ class ServerStatistics:
         return self._layout.named(self._online.numpy())
 
     def state(self) -> dict[str, np.ndarray]:
-        """Both networks' statistics, by their names in a checkpoint."""
-        target = self._layout.named(self._target.numpy())
+        """Both networks' statistics, by their names in a checkpoint; the target's only if the loss uses it."""
+        target = self._layout.named(self._target.numpy()) if self._has_target else {}
         return {f"online/{name}": array for name, array in self.weights().items()} | {
             f"target/{name}": array for name, array in target.items()
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Restores what `state` returned."""
-        for prefix, variable in (("online", self._online), ("target", self._target)):
+        variables = {"online": self._online} | ({"target": self._target} if self._has_target else {})
+        for prefix, variable in variables.items():
             variable.assign(self._layout.flat({name: arrays[f"{prefix}/{name}"] for name in self._layout.names}))
 
     def _merged(self, flat: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
@@ -184,6 +186,7 @@ class ShardedVariables:
     def __init__(self, layout: FlatLayout, config: Config):
         self._layout = layout
         self._max_staleness = config.learner.max_staleness_train_steps
+        self._has_target = config.agent.has_target_network
         zeros = tf.zeros([layout.size])
         weights = _shards(tf.Variable(zeros, name="weights"))
         target_weights = _shards(tf.Variable(zeros, trainable=False, name="target_weights"))
@@ -247,7 +250,7 @@ class ShardedVariables:
             for slot in sorted(first.slots)
             for name, array in self._named([shard.slots[slot] for shard in self._shards]).items()
         }
-        targets = self._named([shard.target_weights for shard in self._shards])
+        targets = self._named([shard.target_weights for shard in self._shards]) if self._has_target else {}
         return {
             "train_steps": self._train_steps.numpy(),
             **({} if self.statistics is None else self.statistics.state()),
@@ -262,7 +265,8 @@ class ShardedVariables:
         for counter in (self._train_steps, self._applied):
             counter.assign(arrays["train_steps"])
         self._assign([shard.weights for shard in self._shards], arrays, "online")
-        self._assign([shard.target_weights for shard in self._shards], arrays, "target")
+        if self._has_target:
+            self._assign([shard.target_weights for shard in self._shards], arrays, "target")
         if self.statistics is not None:
             self.statistics.load_state(arrays)
         for shard in self._shards:
