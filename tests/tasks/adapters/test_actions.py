@@ -30,6 +30,10 @@ def test_a_tasks_own_names_are_in_its_specification(monkeypatch: pytest.MonkeyPa
     assert resolve_spec(Task(id="CartPole-v1")).action_names == ()
     monkeypatch.setattr(Named, "meanings", ("LEFT", "STAY", "RIGHT"))  # of others than it takes
     assert resolve_spec(Task(id="Named-v0")).action_names == ()
+    monkeypatch.setattr(Named, "get_action_meanings", lambda self, language: self.meanings)  # not as Atari's
+    assert resolve_spec(Task(id="Named-v0")).action_names == ()
+    monkeypatch.setattr(Named, "get_action_meanings", lambda self: None)
+    assert resolve_spec(Task(id="Named-v0")).action_names == ()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import re
 import sys
 from importlib import import_module
+from typing import ClassVar
 
 import gymnasium
 import pytest
@@ -191,6 +192,25 @@ def test_a_module_that_fails_when_it_is_imported_is_one_line(monkeypatch, tmp_pa
     message = error_of(make_task, Task(id="Drawn-v0"))
     place = f"no_opengl failed at {tmp_path / 'no_opengl.py'}:1"
     assert message == f"Drawn-v0 could not be made: {place}: AttributeError: no glGetError"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no window"), SystemExit(3)])
+def test_an_environment_that_fails_while_it_closes_is_usable(monkeypatch, error):
+    class Unclosing(toy_environments.Chain):
+        metadata: ClassVar = {"render_modes": ["ansi"]}
+
+        def __init__(self, render_mode=None):
+            super().__init__()
+            self.render_mode = render_mode
+
+        def close(self):
+            raise error
+
+    monkeypatch.setattr(gymnasium.registry["Chain-v0"], "entry_point", Unclosing)
+    make_task(Task(id="Chain-v0")).close()
+    assert next(entry for entry in installed_tasks() if entry.id == "Chain-v0").reason == ""
+    message = error_of(make_task, Task(id="Chain-v0"), render_mode="rgb_array")
+    assert message == "Chain-v0 can't be rendered as rgb_array: it offers ansi"
 
 
 def test_a_task_with_other_actions_is_refused():

@@ -8,11 +8,12 @@ import tempfile
 
 import numpy as np
 import pytest
-from gymnasium import spaces
+from gymnasium import registry, spaces
 from gymnasium.vector import AsyncVectorEnv
 
 from tests.support.disks import fill, small_disk
 from tests.support.processes import is_running, wait_until
+from tests.support.toy_environments import Chain
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
 from tfdqn.tasks.registry import make_task
@@ -91,6 +92,21 @@ def test_where_observations_find_no_room_that_is_one_line(tmp_path, monkeypatch,
     said = str(caught.value)
     assert said.startswith('Test-v0: task.vectorization = "async" needs 0.6 MB of shared memory for task.num_envs = 2')
     assert f"{memory} has 0.{int(shared * 10)} MB" in said and "--shm-size" in said
+
+
+def test_an_environment_that_fails_before_any_process_is_started_says_why(monkeypatch):
+    class OneClient(Chain):
+        made = 0
+
+        def __init__(self):
+            super().__init__()
+            OneClient.made += 1
+            if OneClient.made > 1:  # the first is looked at
+                raise ConnectionRefusedError("the simulator takes one client")
+
+    monkeypatch.setattr(registry["Chain-v0"], "entry_point", OneClient)
+    with pytest.raises(TaskError, match=r"could not be made: .*: ConnectionRefusedError: the simulator takes one clie"):
+        make_task(Task(id="Chain-v0", num_envs=2, vectorization="async"))
 
 
 def test_the_room_is_asked_for_before_any_process_is_started(monkeypatch, tmp_path):

@@ -4,6 +4,7 @@ Actions count from 0 everywhere in tfdqn. One of a MultiDiscrete, a MultiBinary 
 `task.action_bins` values each, is one number (`task.action_form = "product"`) or one for each element ("branches").
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -54,9 +55,10 @@ def to_environment(spec: TaskSpec) -> Callable[[np.ndarray], np.ndarray] | None:
 
 
 def action_names(env: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
-    """The actions' names by the environment's `get_action_meanings()`, which Atari's have; () if it has no such."""
-    meanings = getattr(env.unwrapped, "get_action_meanings", None)
-    return tuple(str(each) for each in meanings()) if callable(meanings) else ()
+    """The actions' names by the environment's `get_action_meanings()`, as Atari's have it; () if that gives none."""
+    with contextlib.suppress(Exception, SystemExit):  # it may be another method of that name
+        return tuple(str(each) for each in env.unwrapped.get_action_meanings())  # type: ignore[attr-defined]
+    return ()
 
 
 def check_action_names(names: Sequence[str], num_actions: tuple[int, ...]) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -88,7 +88,7 @@ def _entry(env_spec: EnvSpec) -> TaskEntry:
     task = Task(id=env_spec.id)
     needs = reason = ""
     try:
-        with contextlib.closing(_probe(_recipe(task, None))) as env:
+        with _probe(_recipe(task, None)) as env:
             needs = needed_keys(task, env.observation_space, env.action_space)
     except TaskError as error:
         reason = str(error).removeprefix(f"{env_spec.id}: ").removeprefix(f"{env_spec.id} ")
@@ -185,8 +185,7 @@ def _nearest(task_id: str) -> str:
 
 def _describe_env(config: Task, recipe: Recipe) -> _EnvDescription:
     """Makes one environment, looks at it, and closes it. Raises TaskError if it can't be made or learned from."""
-    env = _probe(recipe._replace(frame_stack=1))
-    try:
+    with _probe(recipe._replace(frame_stack=1)) as env:
         place = find_masks(config, bare(env))
         space = without_masks(env.observation_space, place)
         spec = describe(
@@ -198,12 +197,27 @@ def _describe_env(config: Task, recipe: Recipe) -> _EnvDescription:
         )
         masks = mask_source(config, place, env.observation_space, spec.actions)
         return _EnvDescription(spec, observation_bytes(space), masks)
+
+
+@contextlib.contextmanager
+def _probe(recipe: Recipe) -> Iterator[Any]:
+    """Makes one environment, and closes it when the block ends; what its `close` raises is ignored.
+
+    Raises TaskError, one line, if it can't be made or rendered.
+    """
+    env = _made(recipe)
+    try:
+        modes = env.metadata.get("render_modes") or ()
+        if recipe.render_mode is not None and recipe.render_mode not in modes:
+            raise _cannot_be_rendered(recipe, ", ".join(modes))
+        yield env
     finally:
-        env.close()
+        with contextlib.suppress(Exception, SystemExit):
+            env.close()
 
 
-def _probe(recipe: Recipe) -> Any:
-    """Makes one environment. Raises TaskError, one line, if it can't be made or rendered."""
+def _made(recipe: Recipe) -> Any:
+    """One environment. Raises TaskError, one line, if it can't be made."""
     env_spec = recipe.env_spec
     if env_spec.entry_point is None:
         raise TaskError(f"{recipe.task_id} registers no single environment, only a vector version")
@@ -218,10 +232,6 @@ def _probe(recipe: Recipe) -> Any:
         if recipe.render_mode is not None and _NO_RENDER_MODE in str(error):  # of what the entry point has called
             raise _cannot_be_rendered(recipe, "") from error
         raise _cannot_be_made(recipe, error) from error
-    modes = env.metadata.get("render_modes") or ()
-    if recipe.render_mode is not None and recipe.render_mode not in modes:
-        env.close()
-        raise _cannot_be_rendered(recipe, ", ".join(modes))
     return env
 
 

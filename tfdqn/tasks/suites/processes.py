@@ -38,7 +38,7 @@ class Processes(AsyncVectorEnv):
         try:
             super().__init__(*arguments, **settings)
         except (EOFError, ConnectionError):
-            if not (ended := self.ended()):
+            if not hasattr(self, "processes") or not (ended := self.ended()):  # of the one that is made here first
                 raise
             self.close(terminate=True)
             raise RuntimeError(f"{'; '.join(ended)}, while making its environment") from None
