@@ -22,6 +22,8 @@ def nvidia_smi(folder: Path, script: str) -> dict[str, str]:
         ("GPU-1f, MIG-2e", ("GPU-1f", "MIG-2e")),
         ("1,-1,0", ("1",)),  # CUDA leaves out what comes after a name that is none
         ("-1", ()),
+        ("NoDevFiles", ()),  # Slurm's, for a job without GPUs
+        ("1,none,0", ("1",)),
         ("", ()),
     ],
 )

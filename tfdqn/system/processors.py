@@ -18,6 +18,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 NONE_VISIBLE = {VISIBLE: ""}
 _CGROUP = Path("/sys/fs/cgroup")  # this process's own in a container with its own cgroup namespace
 _LIST_SECONDS = 30.0
+_NAME = re.compile("[0-9]|GPU-|MIG-")  # how the name of a GPU begins
 _UUID = r"\(UUID: ((?:GPU|MIG)-[^)]+)\)"
 # For processes that share a GPU, even if the user has set another value.
 _GROWING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
@@ -46,7 +47,7 @@ def visible_gpus(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]
     """
     if VISIBLE in environment:
         named = (each.strip() for each in environment[VISIBLE].split(","))
-        return tuple(takewhile(lambda each: each not in ("", "-1"), named))  # as CUDA reads them
+        return tuple(takewhile(_NAME.match, named))  # as CUDA reads them: up to the first that is none
     program = shutil.which("nvidia-smi", path=environment.get("PATH"))
     return () if program is None else _of_driver(program)
 
