@@ -15,7 +15,7 @@ from tfdqn.serving.batching import Batcher
 from tfdqn.serving.limits import Share
 from tfdqn.serving.model import Model, ModelVersions
 from tfdqn.serving.openapi import document
-from tfdqn.serving.options import Options
+from tfdqn.serving.options import VERSION, Options
 from tfdqn.serving.payload import PredictRequest, RequestError, parse
 
 MOST_BODY_BYTES = 16 * 2**20
@@ -126,7 +126,7 @@ class Endpoints:
             return self._labels[label]
         if version is None:
             return None
-        if not re.fullmatch(r"[0-9]{1,18}", version):  # TensorFlow Serving's have 64 bits
+        if not re.fullmatch(VERSION, version):
             raise HTTPException(404)
         return int(version)
 

@@ -10,7 +10,7 @@ from tfdqn.exporting.versions import complete_versions
 from tfdqn.serving.access import Access
 
 MOST_ROWS_OF_CALL = 1024  # of the model
-_VERSION = r"[0-9]{1,18}"  # TensorFlow Serving's have 64 bits
+VERSION = r"[0-9]{1,18}"  # TensorFlow Serving's have 64 bits
 
 
 class VersionPolicy(NamedTuple):
@@ -43,7 +43,7 @@ def read_policy(text: str) -> VersionPolicy:
         return VersionPolicy(most=None)
     if re.fullmatch(r"latest:0*[1-9][0-9]{0,8}", text):
         return VersionPolicy(most=int(text.removeprefix("latest:")))
-    if re.fullmatch(rf"specific:{_VERSION}(,{_VERSION})*", text):
+    if re.fullmatch(rf"specific:{VERSION}(,{VERSION})*", text):
         return VersionPolicy(None, frozenset(map(int, text.removeprefix("specific:").split(","))))
     raise UserError(f'--versions "{text}": latest:N, all, or specific:1,3 is needed')
 
@@ -65,7 +65,7 @@ def read_labels(texts: Iterable[str]) -> dict[str, int]:
     """Reads labels, each `NAME=VERSION`. Raises UserError."""
     labels: dict[str, int] = {}
     for text in texts:
-        found = re.fullmatch(rf"((?!\.\.?=)[A-Za-z0-9._-]+)=({_VERSION})", text)
+        found = re.fullmatch(rf"((?!\.\.?=)[A-Za-z0-9._-]+)=({VERSION})", text)
         if found is None:
             raise UserError(f'--label "{text}": NAME=VERSION is needed, such as stable=3')
         if found[1] in labels:
