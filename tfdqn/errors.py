@@ -1,4 +1,4 @@
-"""Errors that end a process in one line, without a traceback.
+"""Errors that end a process in one line for each mistake, without a traceback.
 
 The exit status is 2 if only the user can correct the mistake, and another if the process should be started again.
 """
@@ -15,6 +15,18 @@ class UserError(Exception):
 
 class ConfigError(UserError):
     """A key of the configuration that is unknown, of the wrong type, out of range or contradictory."""
+
+
+class ConfigErrors(ConfigError):
+    """Several mistakes in a configuration, each of which a ConfigError would say by itself.
+
+    Attributes:
+      lines: a line about each.
+    """
+
+    def __init__(self, lines: Sequence[str]):
+        super().__init__("\n".join(lines))
+        self.lines = tuple(lines)
 
 
 class TaskError(UserError):

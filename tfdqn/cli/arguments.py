@@ -174,7 +174,7 @@ def load_job(
 
 def refuse_contradiction(option: str, key: str, value: str | int, overrides: Sequence[str]) -> None:
     """Raises ConfigError if an override gives a key another value than the option, or variable, that means the key."""
-    from tfdqn.config.toml import override_value
+    from tfdqn.config.values import override_value
 
     for override in overrides:
         name, _, text = override.partition("=")

@@ -164,7 +164,8 @@ def _help_on(error: typer.TyperException, arguments: Sequence[str]) -> str:
 
 def _fail(problem: str, error: Exception | None = None) -> int:
     """Prints what is wrong on stderr, then the notes of the error on stdout; returns the exit status."""
-    say_on_stderr(f"tfdqn: {' '.join(problem.split())}")
+    for line in getattr(error, "lines", [problem]):
+        say_on_stderr(f"tfdqn: {' '.join(line.split())}")
     for note in getattr(error, "__notes__", ()):
         typer.echo(note)
     return 2

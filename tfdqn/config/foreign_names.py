@@ -6,8 +6,7 @@ from typing import Any
 from tfdqn.config.schema import keys
 from tfdqn.config.wording import MOST_MEANT, did_you_mean, either
 
-# By our key, names of Stable-Baselines3, OpenAI Baselines, CleanRL, RLlib and TF-Agents. Units may differ: only the key
-# is suggested.
+# By our key, names of Stable-Baselines3, OpenAI Baselines, CleanRL, RLlib and TF-Agents.
 _NAMES_BY_KEY = {
     "acting.actors": "num_env_runners num_rollout_workers num_workers",
     "agent.atoms": "num_atoms n_atoms",
@@ -72,6 +71,27 @@ _NAMES_BY_KEY = {
     "tracking.wandb": "track",
     "tracking.wandb_project": "wandb_project_name",
 }
+# What names count, where the key counts something else.
+_UNITS = {
+    "checkpoint_frequency": "iterations",
+    "eval_freq": "calls of env.step",
+    "evaluation_interval": "iterations",
+    "exploration_fraction": "fractions of the whole training",
+    "gradient_steps": "updates per train_freq steps",
+    "prioritized_replay_beta_iters": "environment steps",
+    "save_freq": "calls of env.step",
+    "target_network_frequency": "environment steps",
+    "target_network_update_freq": "environment steps",
+    "target_update_interval": "environment steps",
+    "training_intensity": "transitions learned per environment step",
+}
+# What a key counts, by the end of its name.
+_UNITS_OF_KEYS = {
+    "_env_steps": "environment steps",
+    "_seconds": "seconds",
+    "_train_steps": "updates",
+    ".env_steps_per_update": "environment steps per update",
+}
 # Names that may mean anything: they count only outside our sections, and in the section of a key that they stand for.
 _AMBIGUOUS = ("hiddens", "max_length", "max_size", "n_steps", "num_steps", "num_workers", "policy", "tau", "track")
 
@@ -85,6 +105,16 @@ def foreign_names() -> dict[str, list[str]]:
     return found
 
 
+def other_units() -> dict[str, str]:
+    """For each name that counts something else than its key does, words such as "in updates, not environment steps"."""
+    keys_of = foreign_names()
+    return {name: f"in {_unit_of(keys_of[name][0])}, not {unit}" for name, unit in _UNITS.items()}
+
+
+def _unit_of(key: str) -> str:
+    return next(unit for end, unit in _UNITS_OF_KEYS.items() if key.endswith(end))
+
+
 def meant_by(name: str, value: Any, section: str, allowed: Iterable[str]) -> str:
     """What may have been meant by a name that is not a key, in words that follow it; "" if nothing.
 
@@ -95,14 +125,19 @@ def meant_by(name: str, value: Any, section: str, allowed: Iterable[str]) -> str
       allowed: the keys that there are in its place.
     """
     foreign, found = foreign_names(), _keys_for(name, section)
-    near = did_you_mean(name, allowed)
+    near = did_you_mean(name, allowed, f"{section}." if section else "")
     is_of_task = "task.kwargs" in found  # the names in it are the task's own
     inside = [str(each) for each in value if each != "kind"] if isinstance(value, Mapping) and not is_of_task else []
     by_name = {each: own for each in inside if (own := _keys_for(each, section))}
     if by_name and (not (found or near) or any(each in foreign for each in by_name)):
-        parts = [f"{either(own)} for its {each}" for each, own in by_name.items()]
+        parts = [f"{either(own)} for its {each}{_other_unit(each)}" for each, own in by_name.items()]
         return f" (did you mean {', '.join(parts[:MOST_MEANT])}?)"
-    return f" (did you mean {either(found[:MOST_MEANT])}?)" if found else near
+    return f" (did you mean {either(found[:MOST_MEANT])}{_other_unit(name)}?)" if found else near
+
+
+def _other_unit(name: str) -> str:
+    unit = other_units().get(name)
+    return f", {unit}" if unit else ""
 
 
 def _keys_for(name: str, section: str) -> list[str]:

@@ -1,11 +1,9 @@
-"""`read`: turns a nested mapping into a `Config`, checking each key; every error is one line.
+"""`read`: turns a nested mapping into a `Config`, checking each key; every mistake is one line.
 
 The types of `Config` are the rules. We walk them ourselves, instead of having msgspec do it, so that a message can name
 the key, its value and what is allowed, and suggest what was meant.
 """
 
-import datetime
-import math
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
@@ -17,8 +15,10 @@ from tfdqn.config.fields import kinds
 from tfdqn.config.foreign_names import meant_by
 from tfdqn.config.own_code import is_own
 from tfdqn.config.own_settings import mistaken_tag, without_annotation
+from tfdqn.config.problems import Problems
 from tfdqn.config.schema import Config
 from tfdqn.config.user_modules import import_user_module
+from tfdqn.config.values import as_toml, corrected, unwritable
 from tfdqn.config.wording import described, did_you_mean, keys_in, shown
 from tfdqn.errors import ConfigError
 
@@ -29,6 +29,7 @@ def read(
     overridden: Mapping[str, str] | None = None,
     say: Callable[[str], None] = lambda line: None,
     unused: MutableMapping[str, str] | None = None,
+    problems: Problems | None = None,
 ) -> Config:
     """Reads and checks a configuration.
 
@@ -43,11 +44,13 @@ def read(
       say: prints one line.
       unused: receives, by key, a line about each other key that nothing reads; these keys get their defaults. None:
         they are refused.
+      problems: what was found wrong before, with which all wrong keys are reported.
 
-    Raises ConfigError, in one line.
+    Raises ConfigError, in a line for each wrong key; only where each key is valid on its own, it is about keys without
+    effect, and only where there are none, about the first contradiction.
     """
-    reader = _Reader(origin, overridden or {}, say)
-    config: Config = reader.without_unused_keys(reader.section(Config, values, ""), unused)
+    reader = _Reader(origin, overridden or {}, say, problems)
+    config: Config = reader.without_unused_keys(reader.whole(values), unused)
     if problem := contradiction(config):
         reader.fail_together(problem, values)
     return config
@@ -55,8 +58,7 @@ def read(
 
 def read_alone(values: Mapping[str, Any], origin: str) -> Config:
     """Reads a few keys as `read` does, without checking them against others."""
-    config: Config = _Reader(origin, {}, lambda line: None).section(Config, values, "")
-    return config
+    return _Reader(origin, {}, lambda line: None).whole(values)
 
 
 def built_in(by_kind: Mapping[str, type[Struct]]) -> list[str]:
@@ -71,8 +73,11 @@ def literals(key_type: Any) -> tuple[str, ...]:
 
 
 class _Reader:
-    def __init__(self, origin: str, overridden: Mapping[str, str], say: Callable[[str], None]):
+    def __init__(
+        self, origin: str, overridden: Mapping[str, str], say: Callable[[str], None], problems: Problems | None = None
+    ):
         self._origin = origin
+        self._problems = Problems() if problems is None else problems
         self._overridden = overridden
         self._say = say
 
@@ -111,25 +116,34 @@ class _Reader:
             if not self._is_overridden(each.path) and any(map(self._is_overridden, each.needs.keys)):
                 self._say(f"{each.line}: left out of what {self._origin} says")
             elif unused is None:
-                self.fail(each.path, each.line)
+                with self._problems.kept():
+                    self.fail(each.path, each.line)
             else:
                 unused[each.path] = self._line(each.path, each.line)
             config = without(config, each)
+        self._problems.require_none()
+        return config
+
+    def whole(self, values: Mapping[str, Any]) -> Config:
+        """Reads all sections. Raises ConfigError, in a line for each wrong key."""
+        config: Config = self.section(Config, values, "")
+        self._problems.require_none()
         return config
 
     def section(self, struct: type[Struct], values: Any, path: str, kind: str = "") -> Any:
-        """Reads one section. `kind`: of a section with several, already resolved."""
+        """Reads one section; wrong keys are kept, and make it None. `kind`: of a section with several, resolved."""
         fields = {field.name: field for field in msgspec.structs.fields(struct)}
         checked: dict[str, Any] = {}
         for key, value in values.items():
             key_path = f"{path}.{key}" if path else str(key)
             if kind and key == "kind":
                 continue
-            if key not in fields:
-                allowed = [*(["kind"] if kind else []), *fields]
-                self._fail_unknown(key_path, key, value, allowed, without_annotation(struct, key))
-            checked[key] = self._value(fields[key], value, key_path)
-        return struct(**checked)
+            with self._problems.kept():
+                if key not in fields:
+                    allowed = [*(["kind"] if kind else []), *fields]
+                    self._fail_unknown(key_path, key, value, allowed, without_annotation(struct, key))
+                checked[key] = self._value(fields[key], value, key_path)
+        return struct(**checked) if self._problems.are_none else None  # a user's kind may have keys without a default
 
     def _value(self, field: msgspec.structs.FieldInfo, value: Any, path: str) -> Any:
         by_kind = kinds(field.type)
@@ -152,11 +166,15 @@ class _Reader:
             untagged = f", or the tag of a class in {kind.rpartition(':')[0]}, which has none of this tag"
             self._fail_literal(f"{path}.kind", kind, by_kind, "" if did_you_mean(kind, by_kind) else untagged)
         others = self._keys_of_another_kind(path, kind, value, by_kind)
-        if others:
-            names = ", ".join(f"{path}.{key}" for key in others)
+        if left_out := [key for key in others if self._is_left_out(path, key)]:
+            names = ", ".join(f"{path}.{key}" for key in left_out)
             self._say(f"{path}.kind = {shown(kind)} has no {names}: left out of what {self._origin} says")
         kept = {key: each for key, each in value.items() if key not in others}
         return self.section(by_kind[kind], kept, path, kind)
+
+    def _is_left_out(self, path: str, key: str) -> bool:
+        """Whether a key that the section's kind doesn't have is left out: the kind was overridden, and the key not."""
+        return f"{path}.kind" in self._overridden and f"{path}.{key}" not in self._overridden
 
     def _import_kind(self, path: str, kind: Any) -> None:
         """Imports the user's module that defines a kind such as "my_package.my_module:name"."""
@@ -170,44 +188,49 @@ class _Reader:
     def _keys_of_another_kind(
         self, path: str, kind: str, values: Mapping[str, Any], by_kind: dict[str, type[Struct]]
     ) -> list[str]:
-        """The keys to leave out because the kind was overridden. Other keys that the kind doesn't have are refused."""
-        left_out = []
+        """The keys that only other kinds have. Those that aren't left out are kept among the problems."""
+        others = []
         for key, value in values.items():
             owners = [name for name, struct in by_kind.items() if key in struct.__struct_fields__]
             if owners and kind not in owners:
-                own = f"{path}.{key}"
-                if f"{path}.kind" in self._overridden and own not in self._overridden:
-                    left_out.append(key)
-                    continue
-                if why := without_annotation(by_kind[kind], key):
-                    self._fail_unknown(own, key, value, [], why)
-                allowed = ", ".join(by_kind[kind].__struct_fields__)
-                quoted = " or ".join(f'"{owner}"' for owner in owners)
-                self.fail(
-                    own,
-                    f"{own} = {shown(value)} is a key of {path}.kind = {quoted}, and "
-                    f'{path}.kind is "{kind}", whose keys are: {allowed}',
-                )
-        return left_out
+                others.append(key)
+                if not self._is_left_out(path, key):
+                    with self._problems.kept():
+                        self._fail_of_another_kind(path, key, value, owners, by_kind[kind])
+        return others
+
+    def _fail_of_another_kind(
+        self, path: str, key: str, value: Any, owners: list[str], struct: type[Struct]
+    ) -> NoReturn:
+        own = f"{path}.{key}"
+        if why := without_annotation(struct, key):
+            self._fail_unknown(own, key, value, [], why)
+        allowed = ", ".join(struct.__struct_fields__)
+        quoted = " or ".join(f'"{owner}"' for owner in owners)
+        self.fail(
+            own,
+            f"{own} = {shown(value)} is a key of {path}.kind = {quoted}, and "
+            f'{path}.kind is "{struct.__struct_config__.tag}", whose keys are: {allowed}',
+        )
 
     def _leaf(self, leaf_type: Any, value: Any, path: str) -> Any:
         allowed: Any = inspect.type_info(leaf_type)
         extra: dict[str, Any] = {}
         if isinstance(allowed, inspect.Metadata):
             allowed, extra = allowed.type, allowed.extra or {}
-        if problem := _unwritable(value, path):
+        if problem := unwritable(value, path):
             self.fail(path, problem)
         if isinstance(allowed, inspect.LiteralType) and value is None and "none" in allowed.values:
             value = "none"  # `key=none` means null in an override, but this key has a choice of that name
         if isinstance(allowed, inspect.LiteralType) and value not in allowed.values:
             self._fail_literal(path, value, literals(leaf_type))
         try:
-            return msgspec.convert(_as_toml(value), leaf_type)
+            return msgspec.convert(as_toml(value), leaf_type)
         except msgspec.ValidationError:
             if "names" in extra:
                 self._fail_literal(path, value, extra["names"], f', or one of your own, "{extra["example"]}"')
             self.fail(
-                path, f"{path} = {shown(value)}: must be {described(allowed, value)}{_as_whole(leaf_type, value)}"
+                path, f"{path} = {shown(value)}: must be {described(allowed, value)}{corrected(leaf_type, value)}"
             )
 
     def _fail_literal(self, path: str, value: Any, allowed: Iterable[str], or_else: str = "") -> NoReturn:
@@ -235,48 +258,3 @@ def _has(values: Mapping[str, Any], path: str) -> bool:
     section, _, key = path.rpartition(".")
     table = values.get(section)
     return isinstance(table, Mapping) and key in table
-
-
-def _unwritable(value: Any, name: str) -> str | None:
-    """Says what in `value` no key may have: what TOML can't hold, isn't finite or isn't Unicode; None if nothing."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{name} = {shown(value)}: must be a finite number"
-    if isinstance(value, str) and not _is_unicode(value):
-        return f"{name} = {shown(value)}: must be valid Unicode"
-    nested: list[tuple[str, Any]] = []
-    if isinstance(value, Mapping):
-        if strange := [key for key in value if not isinstance(key, str) or not _is_unicode(key)]:
-            return f"{name} has the key {shown(strange[0])}: keys must be strings"
-        nested = [(f"{name}.{key}", each) for key, each in value.items()]
-    elif isinstance(value, list | tuple):
-        nested = [(f"{name}[{index}]", each) for index, each in enumerate(value)]
-    for nested_name, each in nested:
-        if isinstance(each, datetime.date | datetime.time):
-            return f'{nested_name} = {shown(each)}: a date or a time must be in quotes: "{shown(each)}"'
-        if not isinstance(each, bool | int | float | str | list | tuple | Mapping):
-            return f"{nested_name} = {shown(each)}: must be a string, a number, true, false, a list or a table"
-        if problem := _unwritable(each, nested_name):
-            return problem
-    return None
-
-
-def _as_toml(value: Any) -> Any:
-    """`value` as a TOML file would give it back: tuples, which task.kwargs may hold in Python, become lists."""
-    if isinstance(value, Mapping):
-        return {key: _as_toml(each) for key, each in value.items()}
-    return [_as_toml(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-def _is_unicode(text: str) -> bool:
-    """False for text from a command line with bytes that aren't UTF-8, which Python decodes to surrogates."""
-    return not any("\ud800" <= each <= "\udfff" for each in text)
-
-
-def _as_whole(leaf_type: Any, value: Any) -> str:
-    """ ": write 100_000" for 1e5, a float in TOML, where that whole number is allowed; else ""."""
-    if not isinstance(value, float) or not value.is_integer():
-        return ""
-    try:
-        return f": write {msgspec.convert(int(value), leaf_type):_}"
-    except msgspec.ValidationError:
-        return ""

@@ -1,7 +1,6 @@
 """Configuration files: reads TOML, with overrides from the command line; writes TOML, with a comment for each key."""
 
 import copy
-import datetime
 import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
@@ -16,9 +15,11 @@ from tomlkit.items import Item
 from tfdqn.config.fields import kinds, needs_of
 from tfdqn.config.nearby_runs import own_config_file
 from tfdqn.config.network import may_convolve
+from tfdqn.config.problems import Problems
 from tfdqn.config.reader import built_in, literals, read
 from tfdqn.config.schema import Config, keys, values_of
 from tfdqn.config.user_modules import import_replaced_kinds
+from tfdqn.config.values import override_value
 from tfdqn.config.wording import shown
 from tfdqn.errors import ConfigError, as_path, of_type
 from tfdqn.system.before_tensorflow import use_onednn
@@ -46,8 +47,8 @@ def load(
         None: they are refused.
       options: the options that gave keys of `overrides`, such as {"acting.actors": "--actors"}, for errors.
 
-    Raises ConfigError, in one line, if the file can't be read or isn't TOML, for an unknown key or a bad value, and if
-    keys contradict each other.
+    Raises ConfigError if the file can't be read or isn't TOML, for unknown keys and bad values, in one line for each,
+    and if keys contradict each other.
     """
     return from_mapping(decoded(content(path), str(path)), overrides, str(path), say, unused, options=options)
 
@@ -109,11 +110,14 @@ def from_mapping(
     if all(each == {} for each in values.values()):
         say(f"{origin} sets no key: the defaults are used")
     merged: dict[str, Any] = copy.deepcopy(dict(values))
-    overridden = dict.fromkeys((_apply(merged, override, option) for override in overrides), option)
+    problems, overridden = Problems(), dict[str, str]()
+    for override in overrides:
+        with problems.kept():
+            overridden[_apply(merged, override, option)] = option
     if may_convolve(merged.get("network")):
         use_onednn()  # now, since reading imports the user's modules, and they TensorFlow
     import_replaced_kinds(values, merged, overridden, say)
-    return read(merged, origin, overridden | dict(options or {}), say, unused)
+    return read(merged, origin, overridden | dict(options or {}), say, unused, problems)
 
 
 def _require_strings(overrides: object) -> None:
@@ -212,21 +216,6 @@ def deviations(own: Config, theirs: Config, who: str, besides: Collection[str] =
         for key in others | ours
         if key not in besides and ours.get(key) != others.get(key)
     ]
-
-
-def override_value(text: str) -> Any:
-    """Reads the value of an override: None for "none", a TOML value where `text` is one, otherwise `text` itself.
-
-    A date or a time stays text: no key takes one.
-    """
-    if text == "none":
-        return None
-    try:
-        document = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return text
-    is_date = isinstance(document["value"], datetime.date | datetime.time)
-    return text if is_date or len(document) > 1 else document["value"]  # a line break could add keys
 
 
 def _apply(values: dict[str, Any], override: str, option: str) -> str:

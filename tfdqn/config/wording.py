@@ -33,12 +33,12 @@ def either(values: Sequence[object]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+def did_you_mean(word: str, candidates: Iterable[str], section: str = "") -> str:
     """What may have been meant by a word, as in ' (did you mean "dqn"?)'; "" if nothing. Case doesn't matter.
 
     It is the candidate that is spelt so. Else it is the one that differs by a letter or so, those that have the word
     among theirs, as "hidden_units" has "units", and those that it abbreviates, as "ddqn" does "double_dqn": at most the
-    three most like it. Else it is the one most like it.
+    three most like it. Else it is the one most like it. `section` is put in front of it, such as "agent.".
     """
     among, word = {each.lower(): each for each in candidates}, word.lower()
     like = difflib.get_close_matches
@@ -48,7 +48,7 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
         if f"_{word}_" in f"_{each}_" or word == _abbreviated(each) or like(word, [each], cutoff=_NEARLY_EQUAL)
     ]
     near = [word] if word in among else like(word, having, n=MOST_MEANT, cutoff=0) or like(word, among, n=1)
-    return f" (did you mean {either([among[each] for each in near])}?)" if near else ""
+    return f" (did you mean {either([f'{section}{among[each]}' for each in near])}?)" if near else ""
 
 
 def _abbreviated(name: str) -> str:

@@ -15,7 +15,8 @@ import msgspec
 
 from tfdqn.config import Config, toml
 from tfdqn.config.nearby_runs import CONFIG_FILE, TASK_FILE, run_above, runs_below, why_no_folder
-from tfdqn.errors import ConfigError, RunDirError, as_path, listed, why_no_directory
+from tfdqn.config.problems import Problems
+from tfdqn.errors import RunDirError, as_path, listed, why_no_directory
 from tfdqn.storage.atomic_files import is_partial, write_atomically
 from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
 from tfdqn.storage.machine_directory import MachineDir
@@ -92,9 +93,9 @@ class RunDir:
           keys: a line for each key that has no effect, by key.
           say: prints a warning.
         """
+        if not self.has_learned:
+            Problems(keys.values()).require_none()
         for line in keys.values():
-            if not self.has_learned:
-                raise ConfigError(line)
             say(f"warning: {line}; it is left out")
 
     @contextmanager

@@ -15,6 +15,7 @@ import msgspec
 from tfdqn.config import Config, toml
 from tfdqn.config.checks import lacking_needs
 from tfdqn.config.fields import kinds
+from tfdqn.config.problems import Problems
 from tfdqn.config.reader import read_alone
 from tfdqn.config.wording import did_you_mean, shown
 from tfdqn.errors import ConfigError
@@ -73,13 +74,16 @@ class SearchSpace:
 
     def refuse_keys_without_effect(self, config: Config) -> None:
         """Raises ConfigError if nothing reads a key in any trial, because of keys of `config` that aren't searched."""
+        problems = Problems()
         for key in self.dimensions:
             if _is_kind(key) or self._may_vary(key):
                 continue  # other kinds may read other keys
-            for needs in lacking_needs(config, *key.split(".")[:2]):
-                if not any(each in self.dimensions or self._may_vary(each) for each in needs.keys):
-                    why = needs.words if needs.is_of_the_agent else f"it needs {needs.words}"
-                    raise ConfigError(f"{self.origin}: {key} has no effect in any trial: {why}")
+            with problems.kept():
+                for needs in lacking_needs(config, *key.split(".")[:2]):
+                    if not any(each in self.dimensions or self._may_vary(each) for each in needs.keys):
+                        why = needs.words if needs.is_of_the_agent else f"it needs {needs.words}"
+                        raise ConfigError(f"{self.origin}: {key} has no effect in any trial: {why}")
+        problems.require_none()
 
     def _may_vary(self, key: str) -> bool:
         """Whether the kind of the key's section is searched."""
@@ -99,8 +103,8 @@ def load_space(path: Path | str, config: Config, overridden: Collection[str] = (
       config: the configuration, with the overrides of the command line.
       overridden: the keys of these overrides.
 
-    Raises ConfigError, in one line, if the file can't be read, isn't TOML or is empty, if a key doesn't exist or can't
-    be searched, and if a range or a choice isn't within the key's own bounds.
+    Raises ConfigError if the file can't be read, isn't TOML or is empty, and, in one line for each key, if it doesn't
+    exist or can't be searched, or if its range or choices aren't within the key's own bounds.
     """
     reader = _SpaceReader(str(path), config)
     dimensions = reader.read(toml.decoded(toml.content(path), str(path)))
@@ -142,13 +146,21 @@ class _SpaceReader:
     def __init__(self, origin: str, config: Config):
         self._origin = origin
         self._own_kinds = {name: _tag(getattr(config, name)) for name in config.__struct_fields__}
-        self._kinds: dict[str, Sequence[str]] = {}  # of the space, by section
+        self._kinds: dict[str, Sequence[str]] = {}  # of the space, by section; none where they are wrong
 
     def read(self, values: Mapping[str, Any]) -> dict[str, NumberRange | Choices]:
         ranges = dict(_with_whole_keys(values))
         if not ranges:
             self._fail(f"is empty: it names the keys to search, such as {_EXAMPLE}")
-        read = {key: self._dimension(key, ranges[key]) for key in sorted(ranges, key=lambda key: not _is_kind(key))}
+        problems, read = Problems(), dict[str, NumberRange | Choices]()
+        for key in sorted(ranges, key=lambda key: not _is_kind(key)):
+            if self._kinds.get(key.partition(".")[0]) == ():
+                continue  # which kind's keys these are isn't known
+            if _is_kind(key):
+                self._kinds[key.removesuffix(".kind")] = ()
+            with problems.kept():
+                read[key] = self._dimension(key, ranges[key])
+        problems.require_none()
         return {key: read[key] for key in ranges}
 
     def _dimension(self, key: str, words: Any) -> NumberRange | Choices:
