@@ -10,7 +10,7 @@ from typing import Any
 
 
 class UserError(Exception):
-    """Bad input, described in one line: what, where, and what is allowed."""
+    """Bad input, described in one line, or in one for each wrong key: what, where, and what is allowed."""
 
 
 class ConfigError(UserError):

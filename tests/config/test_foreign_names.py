@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tfdqn.config import Config
-from tfdqn.config.foreign_names import foreign_names, meant_by
+from tfdqn.config.foreign_names import foreign_names, meant_by, other_units
 from tfdqn.config.schema import keys
 from tfdqn.config.toml import from_mapping
 from tfdqn.errors import ConfigError
@@ -21,12 +21,33 @@ def test_each_stands_for_a_key_that_there_is_and_is_none_itself() -> None:
     assert not names.keys() & set(Config.__struct_fields__)
 
 
+def test_a_unit_is_said_only_of_a_name_that_stands_for_one_key_and_counts_something_else() -> None:
+    keys_of = foreign_names()
+    for name, words in other_units().items():
+        unit, _, other = words.removeprefix("in ").partition(", not ")
+        assert len(keys_of[name]) == 1, name
+        assert unit != other, name
+
+
 @pytest.mark.parametrize(
     ("override", "line"),
     [
         ("replay.max_size=100", 'replay.max_size is not a key (did you mean "replay.capacity"?); the keys of [replay]'),
         ("gamma=0.9", 'gamma is not a key (did you mean "agent.discount"?); the keys and sections are: seed'),
-        ("exploration_fraction=0.1", 'exploration_fraction is not a key (did you mean "exploration.decay_env_steps"?)'),
+        (
+            "exploration_fraction=0.1",
+            'exploration_fraction is not a key (did you mean "exploration.decay_env_steps", in environment steps, not '
+            "fractions of the whole training?)",
+        ),
+        (
+            "dqn.target_update_interval=500",
+            'dqn is not a key (did you mean "agent.target_update_period_train_steps" for its target_update_interval, '
+            "in updates, not environment steps?)",
+        ),
+        (
+            "target_update_period=9",
+            'target_update_period is not a key (did you mean "agent.target_update_period_train_steps"?)',
+        ),
         ("n_steps=5", 'n_steps is not a key (did you mean "agent.n_step" or "agent.rollout_steps"?); the keys and'),
         ("num_iterations=9", "num_iterations is not a key; the keys and sections are: seed"),
         (
@@ -39,7 +60,7 @@ def test_each_stands_for_a_key_that_there_is_and_is_none_itself() -> None:
         ("optimizer.lr=1e-3", 'optimizer.lr is not a key (did you mean "optimizer.learning_rate"?)'),
         # A name that may mean anything, in a section of ours.
         ("task.max_length=1", "task.max_length is not a key; the keys of [task] are"),
-        ("stop.n_steps=1", 'stop.n_steps is not a key (did you mean "env_steps"?); the keys of [stop] are'),
+        ("stop.n_steps=1", 'stop.n_steps is not a key (did you mean "stop.env_steps"?); the keys of [stop] are'),
         ("agent.n_steps=1", 'agent.n_steps is not a key (did you mean "agent.n_step" or "agent.rollout_steps"?)'),
         ("export.policy=1", "export.policy is not a key; the keys of [export] are"),
         ("agent.tau=1", 'agent.tau is not a key (did you mean "agent.target_update_tau"?)'),

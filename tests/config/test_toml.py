@@ -81,7 +81,7 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
         (
             {"agent": {"n_stp": 3}},
             [],
-            'configuration: agent.n_stp is not a key (did you mean "n_step"?); the keys of [agent] are: '
+            'configuration: agent.n_stp is not a key (did you mean "agent.n_step"?); the keys of [agent] are: '
             "kind, n_step, discount, n_step_end, discount_end, horizon_env_steps, reward_scale, "
             "target_update_period_train_steps, target_update_tau, gradient_clip_norm, "
             "loss, huber_delta, value_rescaling",
@@ -104,7 +104,7 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
         (
             {"network": {"kind": "linear", "degre": 3}},
             [],
-            'configuration: network.degre is not a key (did you mean "degree"?); the keys of '
+            'configuration: network.degre is not a key (did you mean "network.degree"?); the keys of '
             "[network] are: kind, features, degree, normalize_observations",
         ),
         (
@@ -161,6 +161,20 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
             ["network.hidden_units=[8, 0]"],
             "override: network.hidden_units = [8, 0]: must be a list, each element of which is a whole number from 1 "
             "to 65536",
+        ),
+        *(
+            (
+                {},
+                [f"network.hidden_units={given}"],
+                f"override: network.hidden_units = {shown}: must be a list, each element of which is a whole number "
+                f"from 1 to 65536{meant}",
+            )
+            for given, shown, meant in (
+                ("64,64", '"64,64"', ": write [64, 64]"),
+                ("64", "64", ": write [64]"),
+                ("64x64", '"64x64"', ""),
+                ("0,64", '"0,64"', ""),
+            )
         ),
         ({}, ["optimizer.beta_1=1"], "override: optimizer.beta_1 = 1: must be a number at least 0 and below 1"),
         ({"agent": 3}, [], "configuration: agent = 3: must be a table, [agent]"),

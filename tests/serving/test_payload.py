@@ -128,6 +128,13 @@ def test_what_is_wrong_is_said(text: bytes, problem: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("row", [[1, 2], 3, "a"])
+def test_the_inputs_are_named_that_an_object_in_place_of_something_else_has(row: Any) -> None:
+    names = "position, picture, legal_actions, place"
+    with pytest.raises(RequestError, match=rf"^instances\[1\]: needs an object, has .*; the inputs are {names}$"):
+        parse(body({"instances": [ROW, row]}), MANY)
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [

@@ -263,6 +263,8 @@ def test_keys_that_nothing_reads_are_refused_in_a_new_run_and_a_warning_where_so
     run.refuse_unused({}, said.append)
     with pytest.raises(ConfigError, match=r"^a: agent needs b$"):
         run.refuse_unused({"agent.a": "a: agent needs b"}, said.append)
+    with pytest.raises(ConfigError, match=r"^a: agent needs b\nc: d$"):
+        run.refuse_unused({"agent.a": "a: agent needs b", "agent.c": "c: d"}, said.append)
     run.best.mkdir(parents=True)
     run.refuse_unused({"agent.a": "a: agent needs b"}, said.append)
     assert said == ["warning: a: agent needs b; it is left out"]

@@ -14,11 +14,13 @@ from tests.support.toy_environments import Counter
 
 
 class Broken(gymnasium.Env):
-    """Fails to be made, always or in a process of its own, or lies about its observation's shape."""
+    """Fails to be made, always or in a process of its own, ends that process, or lies about its observation's shape."""
 
     def __init__(self, how: str = "constructor") -> None:
         if how == "constructor" or (how == "in a process" and parent_process() is not None):
             raise RuntimeError("the simulator\ndid not start")
+        if how == "ends its process" and parent_process() is not None:
+            os._exit(7)
         self.observation_space = spaces.Box(-1.0, 1.0, (3,))
         self.action_space = spaces.Discrete(2)
 

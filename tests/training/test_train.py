@@ -247,6 +247,11 @@ def test_a_run_directory_of_another_configuration_is_refused_and_left_alone(unin
         assert path.name == "lock" or path.read_bytes() == content
 
 
+def test_a_run_directory_must_be_given():
+    with pytest.raises(RunDirError, match=r'^run_dir: give a directory for the run, such as "runs/my-run-seed3"; '):
+        train(tiny("seed=3"))
+
+
 def test_training_stops_at_a_return(tmp_path):
     summary = train(tiny("stop.return_at_least=1.0", "stop.env_steps=100000"), tmp_path / "run")
     assert summary.env_steps < 10_000

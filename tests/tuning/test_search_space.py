@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import PROJECT
-from tfdqn.config import MLP, Adam, Config, SmallCNN
+from tfdqn.config import DQN, MLP, Adam, Config, SmallCNN
 from tfdqn.config.toml import from_mapping, load
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ConfigError, ConfigErrors
 from tfdqn.tuning.search_space import Choices, NumberRange, SearchSpace, dimensions_of, load_space, written_dimension
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -235,3 +235,27 @@ def test_a_key_of_a_section_that_nothing_reads_needs_its_kind() -> None:
     with pytest.raises(ConfigError, match=r"^: replay\.capacity has no effect in any trial: "):
         SearchSpace("", priorities).refuse_keys_without_effect(PQN)
     SearchSpace("", priorities | {"agent.kind": Choices(("dqn", "pqn"))}).refuse_keys_without_effect(PQN)
+
+
+def test_all_wrong_keys_are_named_but_none_of_a_kind_that_is_unknown(tmp_path: Path) -> None:
+    text = """
+"optimizer.kind" = { choices = ["adma", "sgd"] }
+"optimizer.momentum" = { low = 0.5, high = 0.9 }
+"agent.n_step" = { low = 3 }
+"optimizr.epsilon" = { low = 1, high = 2 }
+"""
+    with pytest.raises(ConfigErrors) as caught:
+        space_of(tmp_path, text)
+    file = tmp_path / "space.toml"
+    assert [line.removeprefix(f"{file}: ")[:20] for line in caught.value.lines] == [
+        'optimizer.kind = "adma": must'[:20],
+        "agent.n_step has no high"[:20],
+        "optimizr is not a key"[:20],
+    ]
+
+
+def test_all_keys_without_effect_are_named(tmp_path: Path) -> None:
+    text = '"agent.huber_delta" = { low = 1.0, high = 2.0 }\n"learner.workers" = { low = 2, high = 3 }'
+    with pytest.raises(ConfigErrors) as caught:
+        space_of(tmp_path, text).refuse_keys_without_effect(Config(agent=DQN(loss="squared")))
+    assert [" has no effect in any trial" in line for line in caught.value.lines] == [True, True]

@@ -57,7 +57,10 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="a run directory")]
 RunDirectory = Annotated[
     Path | None,
     typer.Option(
-        metavar="DIR", help="the run directory", show_default="runs/<CONFIG>-seed<SEED>", callback=link_if_needed
+        metavar="DIR",
+        help="the run directory",
+        show_default="runs/<CONFIG>-seed<SEED>; of a run's config.toml, the run",
+        callback=link_if_needed,
     ),
 ]
 Actors = Annotated[int | None, typer.Option(min=1, metavar="N", help="number of actors (acting.actors)")]
@@ -98,11 +101,6 @@ def installed_version() -> str:
     from importlib.metadata import version  # late: slow to import
 
     return version("tfdqn")
-
-
-def default_run_dir(config_file: Path, config: Config) -> Path:
-    """The run directory where --run-dir isn't given: runs/<CONFIG>-seed<SEED>."""
-    return Path("runs") / f"{config_file.stem}-seed{config.seed}"
 
 
 def command_to_resume(verb: str, config: Path, arguments: Sequence[str], run_dir: Path) -> str:

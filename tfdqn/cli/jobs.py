@@ -16,13 +16,13 @@ from tfdqn.cli.arguments import (
     RunDirectory,
     Workers,
     command_to_resume,
-    default_run_dir,
     installed_version,
     load_config,
     load_job,
     require_supported_platform,
     say_on_stderr,
 )
+from tfdqn.cli.default_directories import default_run_dir
 from tfdqn.cli.phase_line import starting
 from tfdqn.cli.resuming import resumption_is_said, to_go_on
 from tfdqn.config import Config
@@ -75,7 +75,7 @@ def launch(
 
     unused: dict[str, str] = {}
     resolved, given = load_job(config, overrides, actors, replay_servers, workers, parameter_servers, unused)
-    run = RunDir(run_dir or default_run_dir(config, resolved))
+    run = RunDir(run_dir or default_run_dir(config, resolved, say_on_stderr))
     run.refuse_unused(unused, say_on_stderr)
 
     again = command_to_resume("launch", config, [*given, *([] if evaluator else ["--no-evaluator"])], run.path)
@@ -122,7 +122,7 @@ def host(config: ConfigFile, overrides: Overrides = None, pool: PoolRoles = None
     unused: dict[str, str] = {}
     resolved = load_config(config, overrides or (), unused)
     pools, machines = read_pools(pool or ()), machines_of_environment()
-    run = RunDir(run_dir or default_run_dir(config, resolved))
+    run = RunDir(run_dir or default_run_dir(config, resolved, say_on_stderr))
     run.refuse_unused(unused, say_on_stderr)
 
     from tfdqn.tasks.registry import check_task

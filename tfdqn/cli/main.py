@@ -129,7 +129,7 @@ def _status_of(arguments: Sequence[str]) -> int:
 
 def _misuse(error: typer.TyperException) -> str:
     """What is wrong with the command line. Where a number was expected, the range that is allowed."""
-    problem = error.format_message().rstrip(".") + _as_override(error)
+    problem = error.format_message().rstrip(".") + (_as_override(error) or _of_another_verb(error))
     value, not_a, kind = problem.partition(" is not a valid ")
     words = {"int": "a whole number", "float": "a number"}.get(kind.removesuffix(" range"))
     if not not_a or words is None:
@@ -150,6 +150,19 @@ def _as_override(error: typer.TyperException) -> str:
     name = option.lstrip("-").replace("-", "_")
     meant = [name] if name in keys() else [each for each in keys() if each.endswith(f".{name}")]
     return f"; a key is given without dashes, as {meant[0]}=VALUE" if len(meant) == 1 else ""
+
+
+def _of_another_verb(error: typer.TyperException) -> str:
+    """Words that say which verbs have the option that this one lacks; "" if none has, or more than three."""
+    context, option = getattr(error, "ctx", None), getattr(error, "option_name", None)
+    if option is None or context is None or context.parent is None:
+        return ""
+    verbs = [
+        f"`tfdqn {verb}`"
+        for verb, command in context.parent.command.commands.items()
+        if any(option in each.opts and not each.hidden for each in command.params if hasattr(each, "hidden"))
+    ]
+    return f"; {' and '.join(verbs)} {'has' if len(verbs) == 1 else 'have'} it" if 0 < len(verbs) <= 3 else ""
 
 
 def _help_on(error: typer.TyperException, arguments: Sequence[str]) -> str:

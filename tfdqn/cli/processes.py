@@ -10,11 +10,12 @@ from tfdqn.cli.arguments import (
     ConfigFile,
     Overrides,
     RunDirectory,
-    default_run_dir,
     finite,
     load_config,
     require_supported_platform,
+    say_on_stderr,
 )
+from tfdqn.cli.default_directories import default_run_dir
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.config import Health
 from tfdqn.errors import ConfigError
@@ -71,7 +72,7 @@ def run_role(
     topology, process_id = process_in_job(resolved, cluster, role, index)
     if leases is not None and index is not None:
         raise ConfigError(f"--index {index} and --leases both say which process this is: give only one")
-    path = run_dir or default_run_dir(config, resolved)
+    path = run_dir or default_run_dir(config, resolved, say_on_stderr)
     has_begun, has_index = Event(), leases is None
 
     def acknowledge() -> None:

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tfdqn.cli.arguments import command_to_resume, load_config, say_on_stderr
+from tfdqn.cli.default_directories import default_seeds_folder
 from tfdqn.cli.phase_line import starting
 from tfdqn.cli.resuming import resumption_is_said
 from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
@@ -64,7 +65,7 @@ def train(
         if options:
             raise ConfigError(f"{options[0]} records one run of its process: leave --together out")
         require_together(resolved)
-    folder = SeedsFolder(run_dir or Path("runs") / f"{config.stem}-seeds")
+    folder = SeedsFolder(run_dir or default_seeds_folder(config, say_on_stderr))
     folder.run((folder.seeds() or wanted)[0]).refuse_unused(unused, say_on_stderr)
 
     asked = ["--seeds", seeds, *([] if jobs is None else ["--jobs", str(jobs)]), *options]

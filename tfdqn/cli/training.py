@@ -6,7 +6,8 @@ from pathlib import Path
 
 import typer
 
-from tfdqn.cli.arguments import command_to_resume, default_run_dir, refuse_contradiction, say_on_stderr
+from tfdqn.cli.arguments import command_to_resume, refuse_contradiction, say_on_stderr
+from tfdqn.cli.default_directories import default_run_dir
 from tfdqn.cli.resuming import resumption_is_said, to_go_on
 from tfdqn.cluster.tf_config import VARIABLE, Cluster
 from tfdqn.config import Config
@@ -39,7 +40,7 @@ def train_one(config: Path, overrides: Sequence[str], run_dir: Path | None, prof
     if cluster is not None and not cluster.is_chief:
         _take_part(resolved, cluster)
         return
-    path = run_dir or default_run_dir(config, resolved)
+    path = run_dir or default_run_dir(config, resolved, say_on_stderr)
     run = RunDir(path)
     run.refuse_unused(given_keys(unused, named), say_on_stderr)
     try:

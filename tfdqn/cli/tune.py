@@ -14,7 +14,9 @@ from tfdqn.cli.arguments import (
     link_if_needed,
     load_config,
     require_supported_platform,
+    say_on_stderr,
 )
+from tfdqn.cli.default_directories import default_study_folder
 from tfdqn.cli.phase_line import starting
 from tfdqn.cli.resuming import resumption_is_said
 from tfdqn.config import Config
@@ -96,7 +98,7 @@ def tune(
     given = overrides or []
     if study_name is not None and storage is None:
         raise ConfigError(f"--study-name {study_name} is a name in a database: give its --storage, too")
-    folder = StudyFolder(study_dir or Path("runs") / f"{config.stem}-tune")
+    folder = StudyFolder(study_dir or default_study_folder(config, say_on_stderr))
     arguments = [as_argument(config), as_argument(space), *given, "--study-dir", str(folder.path)]
     for name, value in (
         ("--trials", trials),

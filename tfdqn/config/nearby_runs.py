@@ -33,6 +33,8 @@ def why_no_folder(path: Path) -> str:
 
 def own_config_file(path: Path) -> str:
     """The configuration of the run that is at `path`, or that it belongs to, in words; empty if there is none."""
+    if (path / CONFIG_FILE).is_file() and (path / TASK_FILE).is_file():
+        return f"; a run's is its {CONFIG_FILE}: give {path / CONFIG_FILE} to go on with the run"
     if (path / CONFIG_FILE).is_file():
         return f"; a run's is its {CONFIG_FILE}, with --run-dir {path} to go on with the run"
     run = surrounding_run(path)

@@ -77,7 +77,8 @@ def parse(body: bytes | bytearray, model: Model) -> PredictRequest:
         check_values(request)
         check_keys(body, {"instances": 1, "inputs": 1, "signature_name": 1} | dict.fromkeys(inputs, each_row))
     except UserError as error:
-        known = f"; the inputs are {', '.join(signature.inputs)}" if "unknown field" in str(error) else ""
+        is_unnamed = any(each in str(error) for each in ("unknown field", "needs an object"))
+        known = f"; the inputs are {', '.join(signature.inputs)}" if is_unnamed else ""
         raise RequestError(f"{error}{known}") from error
     return request
 

@@ -19,7 +19,7 @@ from tfdqn.config import Config, toml
 from tfdqn.config.headline import headline
 from tfdqn.config.user_modules import own_failures_are_one_line
 from tfdqn.coordination.watchdog import Watchdog
-from tfdqn.errors import ConfigError, EnvironmentFailedError, FaultyTaskError, TaskError, UserError
+from tfdqn.errors import ConfigError, EnvironmentFailedError, FaultyTaskError, RunDirError, TaskError, UserError
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import EpisodeScores, Progress, Summary
@@ -44,7 +44,7 @@ from tfdqn.training.session import Session
 
 def train(
     config: Config,
-    run_dir: RunDir | Path | str,
+    run_dir: RunDir | Path | str | None = None,
     *,
     on_progress: Callable[[Progress], None] | None = None,
     say: Callable[[str], None] | None = None,
@@ -60,7 +60,8 @@ def train(
 
     Args:
       config: the whole configuration.
-      run_dir: created if it does not exist; from then on it belongs to this configuration.
+      run_dir: created if it does not exist; from then on it belongs to this configuration. It must be given: a Config
+        doesn't know its file, after which `tfdqn train` names the directory.
       on_progress: called a few times a second with the present state.
       say: shows one line ("resumed at …").
       profile: record a profiler trace of the first seconds of learning, for TensorBoard.
@@ -74,6 +75,11 @@ def train(
     """
     if not isinstance(config, Config):
         raise ConfigError(f"config: a tfdqn.Config is needed (tfdqn.load_config reads one), not {config!r}")
+    if run_dir is None:
+        raise RunDirError(
+            f'run_dir: give a directory for the run, such as "runs/my-run-seed{config.seed}"; a Config knows no '
+            "file, after which `tfdqn train` names one"
+        )
     run = RunDir.at(run_dir)
     show, tell = on_progress or (lambda progress: None), say or (lambda line: None)
     named = cluster_of_environment()

@@ -221,8 +221,8 @@ def test_a_task_with_other_actions_is_refused():
 def test_a_task_that_cannot_draw_says_what_it_can():
     message = error_of(make_task, Task(id="tests.support.toy_environments:Chain-v0"), render_mode="rgb_array")
     assert message == (
-        "tests.support.toy_environments:Chain-v0 can't be rendered as rgb_array: it has no render modes (videos: "
-        "docs/your_task.md)"
+        "tests.support.toy_environments:Chain-v0 can't be rendered as rgb_array: its constructor takes no argument "
+        "render_mode (docs/your_task.md says what a video needs)"
     )
 
 
@@ -231,7 +231,10 @@ def test_a_creator_whose_environment_takes_no_render_mode_says_that_it_can_not_d
     monkeypatch.setitem(gymnasium.registry, "Made-v0", spec)
     assert make_task(Task(id="Made-v0")).spec.id == "Made-v0"
     message = error_of(make_task, Task(id="Made-v0"), render_mode="rgb_array")
-    assert message == ("Made-v0 can't be rendered as rgb_array: it has no render modes (videos: docs/your_task.md)")
+    assert message == (
+        "Made-v0 can't be rendered as rgb_array: its constructor takes no argument render_mode (docs/your_task.md says "
+        "what a video needs)"
+    )
 
 
 def test_an_old_version_is_one_helpful_line_and_nothing_of_gymnasiums(recwarn, capfd, caplog):

@@ -1,6 +1,7 @@
 """Environments in processes of their own: the same steps, and no process outlives the one that wants it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,11 +12,12 @@ import pytest
 from gymnasium import registry, spaces
 from gymnasium.vector import AsyncVectorEnv
 
+from tests.support import odd_environments
 from tests.support.disks import fill, small_disk
 from tests.support.processes import is_running, wait_until
 from tests.support.toy_environments import Chain
 from tfdqn.config import Task
-from tfdqn.errors import TaskError
+from tfdqn.errors import EnvironmentFailedError, TaskError
 from tfdqn.tasks.registry import make_task
 from tfdqn.tasks.suites import gymnasium, processes
 
@@ -134,15 +136,25 @@ def test_the_room_is_that_of_the_spaces_own_types(monkeypatch):
     assert sum(array.nbytes for array in shared.values()) == 3 * 2 * (8 + 6 * 8)
 
 
+def failure_in_a_process(how: str) -> EnvironmentFailedError:
+    """The error of an environment that can't be made in the process of its own, whose argument is `how`."""
+    task = "tests.support.toy_environments:Broken-v0"
+    with pytest.raises(EnvironmentFailedError) as caught:
+        make_task(Task(id=task, num_envs=1, vectorization="async", kwargs={"how": how}))
+    return caught.value
+
+
 def test_a_process_that_ends_while_it_makes_its_environment_is_named():
-    with pytest.raises(TaskError) as caught:
-        make_task(
-            Task(
-                id="tests.support.toy_environments:Broken-v0",
-                num_envs=1,
-                vectorization="async",
-                kwargs={"how": "in a process"},
-            )
-        )
-    said = str(caught.value).partition("{'how': 'in a process'}: ")[2]
-    assert said == "RuntimeError: environment 0's process has ended with status 1, while making its environment"
+    said = str(failure_in_a_process("ends its process")).partition("{'how': 'ends its process'}: ")[2]
+    assert said == "RuntimeError: environment 0's process has ended with status 7, while making its environment"
+
+
+def test_a_constructor_that_raises_in_a_process_of_its_own_is_named_with_its_traceback(capfd):
+    failure = failure_in_a_process("in a process")
+    said = str(failure).partition("{'how': 'in a process'}: ")[2]
+    place = rf"Broken\.__init__ failed at {re.escape(odd_environments.__file__)}:\d+"
+    assert re.fullmatch(
+        rf"RuntimeError: in environment 0's process, {place}: RuntimeError: the simulator did not start", said
+    )
+    assert "\nRuntimeError: the simulator\ndid not start\n" in failure.traceback
+    assert capfd.readouterr().err == ""

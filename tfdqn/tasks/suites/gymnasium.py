@@ -35,6 +35,7 @@ from tfdqn.tasks.suites.suite import Suite, TaskEntry, describe, nearest_ids, ne
 log = logging.getLogger(__name__)
 
 _SET_ELSEWHERE = {"max_episode_steps": "task.max_episode_steps", "num_envs": "task.num_envs"}
+_TAKES_NO_MODE = "its constructor takes no argument render_mode"
 _NO_RENDER_MODE = "unexpected keyword argument 'render_mode'"  # in an error of Python
 
 
@@ -209,7 +210,7 @@ def _probe(recipe: Recipe) -> Iterator[Any]:
     try:
         modes = env.metadata.get("render_modes") or ()
         if recipe.render_mode is not None and recipe.render_mode not in modes:
-            raise _cannot_be_rendered(recipe, ", ".join(modes))
+            raise _cannot_be_rendered(recipe, f"it offers {', '.join(modes)}" if modes else "it has no render modes")
         yield env
     finally:
         with contextlib.suppress(Exception, SystemExit):
@@ -230,7 +231,7 @@ def _made(recipe: Recipe) -> Any:
         raise
     except (Exception, SystemExit) as error:
         if recipe.render_mode is not None and _NO_RENDER_MODE in str(error):  # of what the entry point has called
-            raise _cannot_be_rendered(recipe, "") from error
+            raise _cannot_be_rendered(recipe, _TAKES_NO_MODE) from error
         raise _cannot_be_made(recipe, error) from error
     return env
 
@@ -244,13 +245,13 @@ def _check_kwargs(recipe: Recipe) -> None:
     if taken is not None:
         refuse_unknown(recipe.task_id, recipe.kwargs, taken)
     if recipe.render_mode and gymnasium_envs.unknown_kwargs(entry_point, {"render_mode": recipe.render_mode}):
-        raise _cannot_be_rendered(recipe, "")
+        raise _cannot_be_rendered(recipe, _TAKES_NO_MODE)
 
 
-def _cannot_be_rendered(recipe: Recipe, modes: str) -> TaskError:
-    """The error of a task that offers other `modes`, or none."""
-    why = f"it offers {modes}" if modes else "it has no render modes (videos: docs/your_task.md)"
-    return TaskError(f"{recipe.task_id} can't be rendered as {recipe.render_mode}: {why}")
+def _cannot_be_rendered(recipe: Recipe, why: str) -> TaskError:
+    return TaskError(
+        f"{recipe.task_id} can't be rendered as {recipe.render_mode}: {why} (docs/your_task.md says what a video needs)"
+    )
 
 
 def _cannot_be_made(recipe: Recipe, error: BaseException) -> TaskError:

@@ -6,17 +6,22 @@ with no exception to catch, so `require_room` checks the space in advance. Docke
 
 import contextlib
 import os
+import queue
 import signal
 import tempfile
 import time
+import traceback
+from collections.abc import Callable
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
 from gymnasium.vector import AsyncVectorEnv
+from gymnasium.vector.async_vector_env import _async_worker
 
 from tfdqn.errors import TaskError
 from tfdqn.system.subprocesses import how_it_ended
+from tfdqn.tasks.failures import failure_line
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -31,17 +36,36 @@ _FOR_THE_RUN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Processes(AsyncVectorEnv):
     """A process for each environment. An environment's error is raised here, without gymnasium printing it as well.
 
-    Takes what gymnasium's class takes. Raises RuntimeError for processes that end while they make their environments.
+    Takes what gymnasium's class takes. Raises RuntimeError for processes that end, or fail, while they make their
+    environments; its cause has the traceback of one that has failed.
     """
 
     def __init__(self, *arguments: Any, **settings: Any):
         try:
-            super().__init__(*arguments, **settings)
+            super().__init__(*arguments, worker=_work, **settings)
         except (EOFError, ConnectionError):
-            if not hasattr(self, "processes") or not (ended := self.ended()):  # of the one that is made here first
+            if not hasattr(self, "processes"):  # it is of the environment that is made here first
+                raise
+            failure, ended = self._failure(), self.ended()
+            if failure is None and not ended:
                 raise
             self.close(terminate=True)
-            raise RuntimeError(f"{'; '.join(ended)}, while making its environment") from None
+            if failure is None:
+                raise RuntimeError(f"{'; '.join(ended)}, while making its environment") from None
+            index, line, details = failure
+            raise RuntimeError(f"in environment {index}'s process, {line}") from _RemoteError(details)
+
+    def _failure(self) -> tuple[int, str, str] | None:
+        """What a process has reported that could not make its environment; None if none does so before it ends."""
+        deadline = time.monotonic() + _ENDS_SECONDS
+        while time.monotonic() < deadline:
+            is_over = any(process.exitcode is not None for process in self.processes)  # then nothing is on its way
+            with contextlib.suppress(queue.Empty):
+                failure: tuple[int, str, str] = self.error_queue.get(timeout=0.05)
+                return failure
+            if is_over:
+                break
+        return None
 
     def ended(self) -> list[str]:
         """The processes that have ended, and how, in words: the reason for a broken pipe."""
@@ -77,6 +101,22 @@ class Processes(AsyncVectorEnv):
     def _raise_if_errors(self, successes: Any) -> None:
         with quiet_gymnasium():
             super()._raise_if_errors(successes)
+
+
+class _RemoteError(Exception):
+    """An exception of another process, whose traceback it has as its text."""
+
+
+def _work(
+    index: int, make: Callable[[], Any], pipe: Any, parent_pipe: Any, memory: Any, errors: Any, autoreset: Any
+) -> None:
+    """As gymnasium's own function for a process; an environment that can't be made is reported to `errors`."""
+    try:
+        env = make()
+    except (Exception, SystemExit) as error:
+        errors.put((index, failure_line(error), "".join(traceback.format_exception(error))))
+        return
+    _async_worker(index, lambda: env, pipe, parent_pipe, memory, errors, autoreset)
 
 
 def start_fork_server() -> None:

@@ -1,0 +1,80 @@
+"""Where a command writes if no option says: below runs/, named after the configuration file.
+
+The configuration file of a run stands for that run: with the run's own seed it goes on in the run's directory, and
+whatever else is trained by it is named after the run, and lies beside it. A run of a folder of seeds, or of a study,
+counts for that folder: what is named after it lies beside the folder, never in it.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from tfdqn.config import Config, toml
+from tfdqn.config.nearby_runs import CONFIG_FILE, TASK_FILE
+from tfdqn.tuning.study_folder import is_study
+
+
+class _Run(NamedTuple):
+    """A run whose configuration file was given, and where other runs by the same file are, and how they are named."""
+
+    path: Path
+    seed: int
+    folder: Path
+    name: str
+
+
+def default_run_dir(config_file: Path, config: Config, say: Callable[[str], None]) -> Path:
+    """The run directory where --run-dir isn't given: runs/<CONFIG>-seed<SEED>; of a run's own file, the run's.
+
+    `say` is told where another run than that of the file is.
+    """
+    run = _run_of(config_file)
+    if run is None:
+        return Path("runs") / f"{config_file.stem}-seed{config.seed}"
+    if config.seed == run.seed:
+        return _shown(run.path)
+    return _beside(config_file, run, f"seed{config.seed}", f"with seed = {config.seed}, the run directory is", say)
+
+
+def default_seeds_folder(config_file: Path, say: Callable[[str], None]) -> Path:
+    """The folder of seeds where --run-dir isn't given: runs/<CONFIG>-seeds."""
+    run = _run_of(config_file)
+    if run is None:
+        return Path("runs") / f"{config_file.stem}-seeds"
+    return _beside(config_file, run, "seeds", "the folder of its seeds is", say)
+
+
+def default_study_folder(config_file: Path, say: Callable[[str], None]) -> Path:
+    """The study's folder where --study-dir isn't given: runs/<CONFIG>-tune."""
+    run = _run_of(config_file)
+    if run is None:
+        return Path("runs") / f"{config_file.stem}-tune"
+    return _beside(config_file, run, "tune", "the folder of its study is", say)
+
+
+def _beside(config_file: Path, run: _Run, end: str, what: str, say: Callable[[str], None]) -> Path:
+    path = _shown(run.folder / f"{run.name}-{end}")
+    say(f"{config_file} is a run's: {what} {path}")
+    return path
+
+
+def _run_of(config_file: Path) -> _Run | None:
+    """The run whose own configuration this file is; None if it is no run's."""
+    path = Path(os.path.abspath(config_file.parent))
+    if config_file.name != CONFIG_FILE or not (path / TASK_FILE).is_file():
+        return None
+    seed = toml.decoded(toml.content(config_file), str(config_file)).get("seed", Config().seed)
+    if path.name == f"seed-{seed}":
+        folder, name = path.parent.parent, path.parent.name.removesuffix("-seeds")
+    else:
+        folder, name = path.parent, path.name.removesuffix(f"-seed{seed}")
+    if is_study(folder.parent):  # it is in a study's folder `trials` or `best`
+        return _Run(path, seed, folder.parent.parent, f"{folder.parent.name}-{name}")
+    return _Run(path, seed, folder, name)
+
+
+def _shown(path: Path) -> Path:
+    """An absolute path, from the current directory if it is in there."""
+    here = Path.cwd()
+    return path.relative_to(here) if here in path.parents else path
