@@ -44,17 +44,6 @@ def test_an_error_that_a_user_can_mend_is_one_line_and_status_2(
     assert written.err == "tfdqn: CartPol-v1: unknown task; did you mean CartPole-v1?\n"
 
 
-def test_each_wrong_key_has_a_line_of_its_own(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config_file.write_text("gamma = 0.9\nseed = -1\n")
-    assert main.main(["config", "small.toml", "agent.n_step=0"]) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split(" ")[:3] for line in lines] == [
-        ["tfdqn:", "small.toml:", "gamma"],
-        ["tfdqn:", "small.toml:", "seed"],
-        ["tfdqn:", "override:", "agent.n_step"],
-    ]
-
-
 def test_a_task_that_can_t_be_made_is_refused_before_tensorflow_s_import(
     behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -164,10 +153,6 @@ def test_ctrl_c_where_nothing_is_to_be_saved_exits_130(
         (["evaluate", "x", "--checkpoint", "newest"], "'newest' is not one of 'best', 'latest'"),
         (["evaluate", "x", "task.kwargs.gravity=-11.0"], "unexpected extra argument(s) (task.kwargs.gravity=-11.0)"),
         (["plot"], "Missing argument 'RUN...'"),
-        (["launch", "small.toml", "--seeds", "1-3"], "No such option: --seeds; `tfdqn train` has it (see"),
-        (["report", "x", "--prune-after", "3"], "No such option: --prune-after; `tfdqn tune` has it (see"),
-        (["train", "small.toml", "--image", "x"], "No such option: --image; `tfdqn manifest` has it (see"),
-        (["train", "small.toml", "--nothing"], "No such option: --nothing (see"),
         (["train", "nowhere.toml"], "nowhere.toml: there is no such file"),
         (["train", "small.toml", "agent.nstep=3"], 'override: agent.nstep is not a key (did you mean "agent.n_step"?)'),
         (["train", "small.toml", "seed"], 'override "seed": must be key=value'),

@@ -162,20 +162,6 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
             "override: network.hidden_units = [8, 0]: must be a list, each element of which is a whole number from 1 "
             "to 65536",
         ),
-        *(
-            (
-                {},
-                [f"network.hidden_units={given}"],
-                f"override: network.hidden_units = {shown}: must be a list, each element of which is a whole number "
-                f"from 1 to 65536{meant}",
-            )
-            for given, shown, meant in (
-                ("64,64", '"64,64"', ": write [64, 64]"),
-                ("64", "64", ": write [64]"),
-                ("64x64", '"64x64"', ""),
-                ("0,64", '"0,64"', ""),
-            )
-        ),
         ({}, ["optimizer.beta_1=1"], "override: optimizer.beta_1 = 1: must be a number at least 0 and below 1"),
         ({"agent": 3}, [], "configuration: agent = 3: must be a table, [agent]"),
         ({}, ["seed"], 'override "seed": must be key=value, such as agent.n_step=3'),
