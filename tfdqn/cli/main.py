@@ -160,7 +160,7 @@ def _of_another_verb(error: typer.TyperException) -> str:
     verbs = [
         f"`tfdqn {verb}`"
         for verb, command in context.parent.command.commands.items()
-        if any(option in each.opts and not each.hidden for each in command.params if hasattr(each, "hidden"))
+        if any(option in each.opts and not getattr(each, "hidden", False) for each in command.params)
     ]
     return f"; {' and '.join(verbs)} {'has' if len(verbs) == 1 else 'have'} it" if 0 < len(verbs) <= 3 else ""
 
