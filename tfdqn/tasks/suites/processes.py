@@ -42,7 +42,8 @@ class Processes(AsyncVectorEnv):
 
     def __init__(self, *arguments: Any, **settings: Any):
         try:
-            super().__init__(*arguments, worker=_work, **settings)
+            # gymnasium's own type of `worker` lacks its last argument, the mode of resetting.
+            super().__init__(*arguments, worker=_work, **settings)  # type: ignore[arg-type, misc]
         except (EOFError, ConnectionError):
             if not hasattr(self, "processes"):  # it is of the environment that is made here first
                 raise
