@@ -77,9 +77,9 @@ def test_the_card_says_what_is_seen_and_what_actions_mean(tmp_path: Path) -> Non
     assert card["action_names"] == [["LEFT", "STAY", "RIGHT"]]
     assert card["observation"]["speed"]["bounds"] == [[-0.5, 1.0], [None, None]]
     page = (version / "model_card.md").read_text()
-    assert "| input `speed` | float32[B, 2], -0.5 to 1, any |" in page
-    assert "| input `cell` | int32[B], 1 to 4 |" in page
-    assert "| input `dials` | int32[B, 2], 0 to 2, 0 to 4 |" in page
+    assert "| input `speed` | float32[B, 2], required, -0.5 to 1, any |" in page
+    assert "| input `cell` | int32[B], required, 1 to 4 |" in page
+    assert "| input `dials` | int32[B, 2], required, 0 to 2, 0 to 4 |" in page
     assert "| action names | 0 LEFT, 1 STAY, 2 RIGHT |" in page
 
     write_model_card(version, named, tiny('task.action_names=["a", "b", "c"]'), origin)
@@ -100,9 +100,9 @@ def test_whole_numbers_on_the_page_are_whole(tmp_path: Path) -> None:
     version = export_policy(spec, network_of(spec, MLP(hidden_units=(2,))), tmp_path, {})
     write_model_card(version, spec, tiny(*keys), origin)
     page = (version / "model_card.md").read_text()
-    assert "| input `load` | int32[B, 2], 0 to 12,345, -2,000,000,000 to 0 |" in page
-    assert "| input `level` | float32[B], 0 to 1.234e+04 |" in page
-    assert "| input `cell` | int32[B], 0 to 99,999 |" in page
+    assert "| input `load` | int32[B, 2], required, 0 to 12,345, -2,000,000,000 to 0 |" in page
+    assert "| input `level` | float32[B], required, 0 to 1.234e+04 |" in page
+    assert "| input `cell` | int32[B], required, 0 to 99,999 |" in page
     assert "| actions | 37,038 |" in page
     assert "int64[], 0 to 12,345 in 12,346 values, 0 to 0.5 in 3 values |" in page
     assert "over 12,345 episodes: 2,345, and 10,000 more to confirm a new best policy |" in page

@@ -79,7 +79,11 @@ def test_its_page_has_python_that_runs_and_names_the_files_that_are_there(
         and f"({headline(run.config())})" in page
     )
     assert re.findall(r"^- `(.*?)`: ", page, re.MULTILINE) == ["saved_model", "training.toml"]
-    assert "| formats |" not in page and "```toml" not in page and "| input `observation` | float32[B, 4] |" in page
+    assert (
+        "| formats |" not in page
+        and "```toml" not in page
+        and "| input `observation` | float32[B, 4], required |" in page
+    )
     monkeypatch.chdir(folder)
     names: dict[str, Any] = {"observation": np.array([0.1, -0.2, 0.3, 0.4], np.float32)}
     exec(code_in(page), names)

@@ -32,10 +32,10 @@ def test_it_names_masks_a_memory_and_every_output(tmp_path: Path) -> None:
     ]
     page = (version / "model_card.md").read_text()
     for row in (
-        "input `legal_actions` | bool[B, 12], true for each legal action, in the order of their numbers, which count "
-        "from 0",
-        "input `observation` | float32[B, 4]",
-        "input `policy_state` | float32[B, 8], zeros where an episode begins, then `next_policy_state` "
+        "input `legal_actions` | bool[B, 12], required, true for each legal action, in the order of their numbers, "
+        "which count from 0",
+        "input `observation` | float32[B, 4], required",
+        "input `policy_state` | float32[B, 8], required, zeros where an episode begins, then `next_policy_state` "
         "of the previous step",
         "output `action` | int32[B], the number of the best action",
         "output `environment_action` | int64[B], the best action as the environment takes it",
@@ -64,6 +64,6 @@ def test_masks_of_branches_have_a_row_for_each_dimension(tmp_path: Path) -> None
     page = (version / "model_card.md").read_text()
     order = "true for each legal action, in the order of their numbers, which count from 0"
     rows = "a row for each dimension, false beyond its own actions"
-    assert f"| input `legal_actions` | bool[B, 2, 4], {order}, {rows} |" in page
-    assert "| input `policy_state` | int32[B], 0 to 3 |" in page
+    assert f"| input `legal_actions` | bool[B, 2, 4], required, {order}, {rows} |" in page
+    assert "| input `policy_state` | int32[B], required, 0 to 3 |" in page
     assert "| output `action` | int32[B, 2], the number of the best action of each dimension |" in page

@@ -15,8 +15,16 @@ import tensorflow as tf
 
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
+from tfdqn.exporting.example_request import example_request
 from tfdqn.exporting.formats import formats_in
-from tfdqn.exporting.policy_inputs import ENVIRONMENT_ACTION, LEGAL_ACTIONS, NEXT_POLICY_STATE, POLICY_STATE
+from tfdqn.exporting.policy_inputs import (
+    ENVIRONMENT_ACTION,
+    LEGAL_ACTIONS,
+    NEXT_POLICY_STATE,
+    POLICY_STATE,
+    PolicyInputs,
+    state_size_of,
+)
 from tfdqn.exporting.signature import PolicySignature, Tensor, signature_in
 from tfdqn.exporting.versions import MODEL_CARD_FILE
 from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec
@@ -125,13 +133,18 @@ def _markdown(card: Mapping[str, Any], signature: PolicySignature, task_spec: Ta
         ("git revision", card["git_revision"] or "none"),
     ]
     table = "\n".join(f"| {_cell(key)} | {_cell(value)} |" for key, value in rows)
-    return f"# A policy for {card['task']}\n\n| | |\n| --- | --- |\n{table}\n\n```toml\n{configuration}```\n"
+    request = example_request(PolicyInputs(task_spec, state_size_of(signature.inputs, task_spec)))
+    title = f"# A policy for {card['task']}"
+    return f"{title}\n\n| | |\n| --- | --- |\n{table}\n\n{request}\n\n```toml\n{configuration}```\n"
 
 
 def _inputs_and_outputs(
     signature: PolicySignature, observation: Mapping[str, Any], task_spec: TaskSpec, ensemble: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
-    """A row for each input and each output; B is the batch, of any size. `ensemble` is the configuration's section."""
+    """A row for each input and each output; B is the batch, of any size. No input may be left out.
+
+    `ensemble` is the configuration's section.
+    """
     has_branches = len(task_spec.num_actions) > 1
     has_votes = ensemble["size"] > 1 and ensemble["aggregation"] == "majority"
     dimensions = ", a row for each dimension, false beyond its own actions" if has_branches else ""
@@ -146,12 +159,12 @@ def _inputs_and_outputs(
         NEXT_POLICY_STATE: f"the `{POLICY_STATE}` of the episode's next step",
     }
     sides: tuple[tuple[str, Mapping[str, Tensor], Mapping[str, str]], ...] = (
-        ("input", signature.inputs, inputs),
+        ("input", signature.inputs, {name: ", ".join(filter(None, ("required", inputs[name]))) for name in inputs}),
         ("output", signature.outputs, outputs),
     )
     for side, tensors, words in sides:
         for name, each in tensors.items():
-            yield f"{side} `{name}`", ", ".join(filter(None, (each.in_words, words[name])))
+            yield f"{side} `{name}`", f"{each.in_words}, {words[name]}"
 
 
 def _number(number: float) -> str:
