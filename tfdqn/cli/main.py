@@ -26,6 +26,7 @@ from tfdqn.coordination.heartbeat_files import heartbeat_of_command
 from tfdqn.errors import FAILED_STATUS, RESTART_STATUS, PeerLostError, ProcessFailedError, UserError
 from tfdqn.storage.atomic_files import is_full_disk
 from tfdqn.system.incomplete_tensorflow import why_no_tensorflow
+from tfdqn.system.logged_lines import logged_lines
 from tfdqn.system.shell_commands import own_command
 from tfdqn.system.utf8 import show_any_text
 
@@ -103,7 +104,7 @@ def _help_width() -> int:
 def _status_of(arguments: Sequence[str]) -> int:
     """Runs a command; returns its exit status. Prints one line on stderr for an error that the user can fix."""
     try:
-        with unused_links_removed():
+        with unused_links_removed(), logged_lines():
             return app(args=arguments, prog_name="tfdqn", standalone_mode=False, terminal_width=_help_width()) or 0
     except UserError as error:
         return _fail(str(error), error)
