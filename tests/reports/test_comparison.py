@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tests.support.reported_runs import reported_run, seeds
+from tests.support.reported_runs import reported_run, seeds, tuned
 from tfdqn.errors import UserError
 from tfdqn.reports.comparison import compare, compare_runs, runs_to_settle, student_t_cdf, student_t_quantile
 
@@ -68,11 +68,13 @@ def test_what_can_t_be_compared_is_one_line(tmp_path: Path) -> None:
     a = seeds(tmp_path / "a", [1, 2])
     other = seeds(tmp_path / "b", [5, 6], ["agent.n_step=2", "learner.batch_size=64"])
     task = seeds(tmp_path / "t", [5, 6], ["task.id=Acrobot-v1"])
+    trial, fresh = (tuned(tmp_path / "study") / each for each in ("trials/001", "best/trial-001"))
     refused = {
         "B holds runs of different configurations: they differ in agent.n_step, learner.batch_size": ([a], [a, other]),
         "A is a single run: a comparison needs at least two seeds on each side": ([a / "seed-1"], [other]),
         "seed-1 is on both sides": ([a], [a]),
         "the runs are of different tasks": ([a], [task]),
+        "trials/001 is a trial of a search, .* on the side of B: leave it out": ([a], [trial, fresh]),
     }
     for said, sides in refused.items():
         with pytest.raises(UserError, match=said):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support.reported_runs import reported_run, seeds
+from tests.support.reported_runs import reported_run, seeds, tuned
 from tfdqn.reports.groups import improvements, read_report
 
 
@@ -37,3 +37,17 @@ def test_one_run_has_no_interval(tmp_path: Path) -> None:
     paths = [seeds(tmp_path / "a", [1, 2]), reported_run(tmp_path / "b", overrides=["agent.n_step=2"])]
     (found,) = improvements(read_report(paths))
     assert found.interval is None
+
+
+def test_a_trial_that_was_chosen_for_its_score_is_left_out_of_the_group_of_its_fresh_seeds(tmp_path: Path) -> None:
+    study, said = tuned(tmp_path / "study"), list[str]()
+    report = read_report([study], say=said.append)
+    assert [(group.label, list(group.scores)) for group in report.groups] == [
+        ("dqn, agent.n_step=3", [20.0, 30.0]),
+        ("dqn, agent.n_step=2", [10.0]),
+    ]
+    (line,) = said
+    assert line.startswith(f"left out: {study / 'trials' / '001'} is a trial of a search, which chose it for its score")
+    assert [list(group.scores) for group in read_report([study / "trials"]).groups] == [[90.0], [10.0]]  # alone
+    (study / "study.json").unlink()  # then it is any folder
+    assert [len(group.runs) for group in read_report([study]).groups] == [3, 1]

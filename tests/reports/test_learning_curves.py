@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from tests.support.reported_runs import tuned
 from tests.support.tiny_runs import tiny
 from tfdqn.config import toml
 from tfdqn.errors import RunDirError, UserError
@@ -21,6 +22,18 @@ def make_run(path, seed=1, returns=(10.0, 20.0), overrides=()):
     rows = [{"env_steps": 100 * (i + 1), "mean_return": value} for i, value in enumerate(returns)]
     (path / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+def drawn_by(monkeypatch):
+    """The names of the curves, as they are drawn."""
+    names, draw = [], learning_curves.draw_range
+
+    def drawn(axes, curves, colour, **style):
+        names.append(style["label"])
+        return draw(axes, curves, colour, **style)
+
+    monkeypatch.setattr(learning_curves, "draw_range", drawn)
+    return names
 
 
 def test_runs_that_differ_in_the_seed_alone_are_drawn_as_one_with_its_range(tmp_path, monkeypatch):
@@ -195,3 +208,30 @@ def test_whatever_a_legend_says_is_in_the_picture_and_the_curves_keep_their_size
     assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
     ((width, height),) = sizes
     assert 7.2 < width < 7.6 and 3.8 < height < 4.1
+
+
+def test_a_folder_of_runs_is_drawn_without_those_that_have_nothing_to_draw_yet(tmp_path, monkeypatch):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        make_run(folder / name)
+    (folder / "c" / "evaluations.jsonl").unlink()
+    monkeypatch.chdir(tmp_path)
+    drawn = drawn_by(monkeypatch)
+    assert learning_curves.plot(["runs"], "runs/learning_curve.png").exists()
+    assert drawn == ["CartPole-v1 dqn: greedy, mean and range of 2 seeds"]
+    for name in ("a", "b"):
+        (folder / name / "evaluations.jsonl").unlink()
+    with pytest.raises(RunDirError, match=r"^runs has nothing to draw yet: "):
+        learning_curves.plot(["runs"], "curves.png")
+
+
+def test_a_trial_is_not_drawn_with_the_fresh_seeds_of_its_configuration(tmp_path, monkeypatch):
+    study, said = tuned(tmp_path / "study"), []
+    drawn = drawn_by(monkeypatch)
+    learning_curves.plot([study], tmp_path / "curves.png", said.append)
+    assert sorted(drawn) == [
+        "CartPole-v1 dqn, agent.n_step=2: greedy",
+        "CartPole-v1 dqn, agent.n_step=3: greedy, mean and range of 2 seeds",
+    ]
+    assert [line.partition(" is a trial")[0] for line in said] == [f"left out: {study / 'trials' / '001'}"]

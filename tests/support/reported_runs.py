@@ -57,3 +57,15 @@ def seeds(folder: Path, scores: Sequence[float], overrides: Sequence[str] = ()) 
     for seed, score in enumerate(scores, 1):
         reported_run(folder / f"seed-{seed}", score, (score / 2, score), overrides, seed)
     return folder
+
+
+def tuned(folder: Path) -> Path:
+    """A study's folder: two trials, of which the second was the best with a score of 90, and its fresh seeds.
+
+    These, of the second's configuration, scored 20 and 30.
+    """
+    reported_run(folder / "trials" / "000", 10.0, overrides=["agent.n_step=2"])
+    reported_run(folder / "trials" / "001", 90.0, overrides=["agent.n_step=3"])
+    seeds(folder / "best" / "trial-001", [20.0, 30.0], ["agent.n_step=3"])
+    (folder / "study.json").write_text("{}")
+    return folder

@@ -20,6 +20,7 @@ from tfdqn.cli.arguments import (
     finite,
     load_config,
     require_supported_platform,
+    say_on_stderr,
 )
 from tfdqn.cli.phase_line import PhaseLine
 from tfdqn.cli.training import train_one
@@ -166,7 +167,7 @@ def _show(report: "EvaluationReport", as_json: bool, console: "Console") -> None
 
 @runs.command()
 def plot(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run directories, or folders of seeds")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run directories, or folders with runs in them")],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -174,7 +175,7 @@ def plot(
             "--output",
             metavar="FILE",
             help="PNG file to write",
-            show_default="learning_curve.png in the run directory; learning_curves.png for several runs",
+            show_default="learning_curve.png in the directory; learning_curves.png for several directories",
         ),
     ] = None,
 ) -> None:
@@ -183,7 +184,7 @@ def plot(
 
     if output is None:
         output = RunDir(runs[0]).learning_curve if len(runs) == 1 else Path("learning_curves.png")
-    typer.echo(plot_curves(runs, output))
+    typer.echo(plot_curves(runs, output, say_on_stderr))
 
 
 @runs.command()

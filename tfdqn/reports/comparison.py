@@ -17,6 +17,7 @@ import numpy as np
 from tfdqn.errors import UserError
 from tfdqn.reports.configurations import differing_keys, require_one_task
 from tfdqn.reports.finished_runs import FinishedRun, read_runs
+from tfdqn.reports.run_search import WHY_LEFT_OUT, unselected
 from tfdqn.reports.statistics import Interval, percentile_bootstrap_interval, probability_of_improvement
 
 _CONFIDENCE = 0.95
@@ -50,13 +51,16 @@ def compare_runs(ours: Sequence[Path | str], theirs: Sequence[Path | str]) -> Co
       theirs: B's, likewise.
 
     Raises RunDirError for a run that has not finished or can't be read, and UserError if a side has a single run or
-    several configurations, if a run is on both sides, or if the two are of different tasks.
+    several configurations, or a trial of a search beside fresh seeds, if a run is on both sides, or if the two are of
+    different tasks.
     """
     sides = {"A": read_runs(ours), "B": read_runs(theirs)}
     require_one_task((run.configuration, run.path) for runs in sides.values() for run in runs)
     for name, runs in sides.items():
         if keys := differing_keys([run.configuration for run in runs]):
             raise UserError(f"{name} holds runs of different configurations: they differ in {', '.join(keys)}")
+        if trials := unselected(runs, lambda run: run.path)[1]:
+            raise UserError(f"{trials[0]} {WHY_LEFT_OUT} on the side of {name}: leave it out")
         if len(runs) < 2:
             raise UserError(f"{name} is a single run: a comparison needs at least two seeds on each side, better five")
     if both := {run.path.resolve() for run in sides["A"]} & {run.path.resolve() for run in sides["B"]}:

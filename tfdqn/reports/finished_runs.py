@@ -1,23 +1,23 @@
 """Reads finished runs for reports; for each run that can't be read, an error line says why."""
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from tfdqn.config import Config
-from tfdqn.config.nearby_runs import CONFIG_FILE, run_above, why_no_folder
+from tfdqn.config.nearby_runs import run_above, why_no_folder
 from tfdqn.errors import RunDirError, UserError, listed
 from tfdqn.records import EpisodeScores, Summary
 from tfdqn.reports.configurations import Configuration, compared
 from tfdqn.reports.curves import Curve, curve
+from tfdqn.reports.run_search import runs_below
 from tfdqn.storage.completion import last_results, newest_checkpoint
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import EvaluationLine, read_evaluations, read_summary, trouble_with_summary
 
-_DEPTH = 3  # how many levels below a folder are searched for runs
 _VIDEO_SUFFIXES = (".mp4", ".gif")
 _MOST_LIKEWISE = 2  # the most runs that are named besides the first for the same reason
 
@@ -78,7 +78,7 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
     left_out: list[_RefusedError] = []
     for path in map(Path, paths):
         troubles: list[_RefusedError] = []
-        found = list(_runs_below(path, troubles))
+        found = list(runs_below(path, partial(_note_unreadable, troubles)))
         if not found and not troubles:
             why = why_no_folder(path) or f"is not a run directory, and has none in it{run_above(path)}"
             refused.append(_RefusedError(path, why))
@@ -91,6 +91,10 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
     if say is not None and left_out:
         say(f"left out: {_listed(left_out)}")
     return list(runs.values())
+
+
+def _note_unreadable(troubles: list[_RefusedError], folder: Path, error: OSError) -> None:
+    troubles.append(_RefusedError(folder, f"can't be read: {error.strerror}"))
 
 
 def _take(found: Iterable[Path], runs: dict[Path, FinishedRun]) -> Iterator[_RefusedError]:
@@ -126,28 +130,6 @@ def _listed(refused: Iterable[_RefusedError]) -> str:
         likewise = f"; likewise {', '.join(others[:_MOST_LIKEWISE])}{more}" if others else ""
         parts.append(f"{first} {reason}".lstrip() + likewise)
     return listed(parts)
-
-
-def _runs_below(path: Path, troubles: list[_RefusedError], depth: int = _DEPTH) -> Iterator[Path]:
-    """Yields `path` if it is a run directory, else the run directories up to `depth` levels below it, in order.
-
-    Adds an error to `troubles` for each folder that can't be read.
-    """
-    try:
-        is_run = (path / CONFIG_FILE).is_file()
-        inside = sorted(path.iterdir(), key=_in_order) if depth and not is_run and path.is_dir() else []
-    except OSError as error:
-        troubles.append(_RefusedError(path, f"can't be read: {error.strerror}"))
-        return
-    if is_run:
-        yield path
-    for each in inside:
-        yield from _runs_below(each, troubles, depth - 1)
-
-
-def _in_order(path: Path) -> list[str]:
-    """A sorting key by which seed-2 comes before seed-10."""
-    return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
 
 
 def _read(run: RunDir) -> FinishedRun:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tfdqn.reports.configurations import Configuration, agent_of, differing_keys, grouped, labels, require_one_task
 from tfdqn.reports.finished_runs import FinishedRun, read_runs
+from tfdqn.reports.run_search import WHY_LEFT_OUT, unselected
 from tfdqn.reports.statistics import (
     Interval,
     interquartile_mean,
@@ -79,7 +80,7 @@ class Report(NamedTuple):
 def read_report(
     paths: Sequence[Path | str], threshold: float | None = None, say: Callable[[str], None] | None = None
 ) -> Report:
-    """Reads finished runs and groups those that differ in their seed alone.
+    """Reads finished runs and groups those that differ in their seed alone, without trials beside fresh seeds.
 
     Args:
       paths: run directories, or folders with runs in them.
@@ -91,7 +92,12 @@ def read_report(
     """
     runs = read_runs(paths, say)
     task = require_one_task((run.configuration, run.path) for run in runs)
-    found = grouped((run.configuration, run) for run in runs)
+    found = []
+    for configuration, alike in grouped((run.configuration, run) for run in runs):
+        counting, trials = unselected(alike, lambda run: run.path)
+        found.append((configuration, counting))
+        for trial in trials if say is not None else ():
+            say(f"left out: {trial} {WHY_LEFT_OUT}")
     configurations = [configuration for configuration, _ in found]
     names = [agent_of(each) for each in configurations]
     groups = [Group(0, label, *each) for label, each in zip(labels(configurations, names), found, strict=True)]

@@ -1,7 +1,7 @@
 """`plot`: draws the learning curves of runs, from their `evaluations.jsonl` and `metrics.jsonl`, to a PNG."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from io import BytesIO
 from itertools import cycle
@@ -12,12 +12,12 @@ from tfdqn.errors import RunDirError, UserError
 from tfdqn.reports.configurations import Configuration, agent_of, compared, grouped, labels, require_one_task
 from tfdqn.reports.curves import Curve, averaged, curve, on_common_steps
 from tfdqn.reports.pictures import COLOURS, draw_range, import_matplotlib, label_curves, marker
+from tfdqn.reports.run_search import WHY_LEFT_OUT, runs_below, unselected
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.json_lines import read_lines
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_evaluations
-from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder
 
 _MOST_IN_LEGEND = 60  # characters of a line
 _MOST_BELOW = 105
@@ -34,12 +34,19 @@ class RunCurves(NamedTuple):
     acting: Curve  # return while acting, exploration included
 
 
-def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = None) -> Path:
+def plot(
+    run_dirs: Sequence[RunDir | Path | str],
+    output: Path | str | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Path:
     """Draws the runs' learning curves; runs that differ in the seed alone are drawn as their mean with a band.
 
+    A search's trials are not drawn together with fresh seeds of their configuration.
+
     Args:
-      run_dirs: one or more runs, or folders of seeds; a run that is named twice is drawn once.
+      run_dirs: one or more runs, or folders with runs in them; a run that is named twice is drawn once.
       output: the PNG to write; None: `learning_curve` of the first run.
+      say: shows one line, of a run that is left out.
 
     Returns the path of the PNG.
 
@@ -52,7 +59,12 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
         raise UserError(f"{path} is {kind}: give a file such as learning_curves.png")
     drawn = {run.path.resolve(): run for path in run_dirs for run in _read_all(path)}.values()
     require_one_task((run.configuration, run.path) for run in drawn)
-    groups = grouped((run.configuration, run) for run in drawn)
+    groups = []
+    for configuration, alike in grouped((run.configuration, run) for run in drawn):
+        counting, trials = unselected(alike, lambda run: run.path)
+        groups.append((configuration, counting))
+        for trial in trials:
+            say(f"left out: {trial} {WHY_LEFT_OUT}")
     configurations = [configuration for configuration, _ in groups]
     names = [f"{each['task.id']} {agent_of(each)}" for each in configurations]
     figure = import_matplotlib().figure.Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
@@ -70,17 +82,18 @@ def plot(run_dirs: Sequence[RunDir | Path | str], output: Path | str | None = No
 
 
 def _read_all(path: RunDir | Path | str) -> Iterator[RunCurves]:
-    """Yields the curves of a run, or of all runs in a folder of seeds that have something to draw."""
-    if isinstance(path, RunDir) or not is_seeds_folder(path):
+    """Yields the curves of a run, or of all runs in a folder that have something to draw."""
+    found = [] if isinstance(path, RunDir) else list(runs_below(Path(path), lambda folder, error: None))
+    if found in ([], [path]):
         yield _read(RunDir.at(path))
         return
-    folder, is_empty = SeedsFolder(path), True
-    for seed in folder.seeds():
-        with suppress(RunDirError):
-            yield _read(folder.run(seed))
+    is_empty = True
+    for each in found:
+        with suppress(UserError):
+            yield _read(RunDir(each))
             is_empty = False
     if is_empty:
-        raise RunDirError(f"{folder.path} has nothing to draw yet: no evaluation and no finished episode")
+        raise RunDirError(f"{path} has nothing to draw yet: no evaluation and no finished episode")
 
 
 def _read(run: RunDir) -> RunCurves:

@@ -1,6 +1,6 @@
 """`StudyFolder`: the paths in a study's folder, which holds its trials' runs and, by default, its journal.
 
-No other file names these paths.
+No other file names these paths, but for two in `storage.trial_folders`.
 """
 
 import uuid
@@ -15,6 +15,7 @@ from tfdqn.errors import RunDirError, UserError
 from tfdqn.storage.atomic_files import is_partial, require_writable, write_atomically
 from tfdqn.storage.locks import Attempt, FileLock, NoLocksError, exclusive, holder_of
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.trial_folders import STUDY_FILE, TRIALS
 
 
 class StudyError(UserError):
@@ -34,7 +35,7 @@ class StudyFolder:
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
-        self.identity_file = self.path / "study.json"
+        self.identity_file = self.path / STUDY_FILE
         self.journal = self.path / "study.journal"
         self.lock_file = self.path / "lock"  # held for moments, while a trial is chosen
         self._locks = self.path / "locks"
@@ -42,7 +43,7 @@ class StudyFolder:
         self.page = self.path / "study.html"
 
     def trial(self, number: int) -> RunDir:
-        return RunDir(self.path / "trials" / f"{number:03}")
+        return RunDir(self.path / TRIALS / f"{number:03}")
 
     def trial_lock_file(self, number: int) -> Path:
         """The lock that the process that runs the trial holds meanwhile. The run itself has another one."""
@@ -115,7 +116,7 @@ class StudyFolder:
     @property
     def where_to_look(self) -> str:
         """Where the study's newest run and its page are, in words."""
-        trials = sorted((self.path / "trials").glob("[0-9]*"))
+        trials = sorted((self.path / TRIALS).glob("[0-9]*"))
         newest = f"its newest run is {trials[-1]}" if trials else "it has no trial yet"
         return f"{newest}; what it has come to is in {self.page}" if self.page.exists() else newest
 
