@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import write_config
+from tests.support.run_files import a_summary
 from tfdqn.cli import main
 from tfdqn.cli.arguments import load_job
 from tfdqn.errors import ConfigError
@@ -35,6 +36,21 @@ def test_a_stopped_job_says_where_its_checkpoint_is(
     config = write_config(tmp_path, "stop.env_steps=5000")
     assert main.main(["launch", config, "--run-dir", "run"]) == 0
     assert capsys.readouterr().out == f"{said} To resume:\ntfdqn launch tiny.toml --run-dir run\n"
+
+
+def test_a_finished_job_says_how_it_is_trained_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    summary = a_summary(env_steps=1_204, best_return=475.5)
+    monkeypatch.setattr(local_job, "launch", lambda *_, **__: local_job.Outcome(summary, True))
+    config, given = write_config(tmp_path), ["acting.actors=2", "stop.return_at_least=475"]
+    assert main.main(["launch", config, *given, "--no-evaluator", "--run-dir", "run"]) == 0
+    beyond = "acting.actors=2 stop.env_steps=2400 stop.return_at_least=none --no-evaluator"
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "To resume beyond this:",
+        f"tfdqn launch tiny.toml {beyond} --run-dir run",
+    ]
 
 
 def test_an_option_may_repeat_what_its_key_says(config_file: Path) -> None:
@@ -69,7 +85,7 @@ def test_a_signal_while_a_job_is_prepared_ends_it_before_its_first_process(
     assert main.main(["launch", config, "--run-dir", "run"]) == 0
     said = "Saved at 8 of 1,200 environment steps. To resume" if is_resumed else "Nothing was saved yet. To begin again"
     assert capsys.readouterr().out.splitlines()[1:] == [
-        "stopping on SIGTERM; Ctrl-C ends everything at once, without saving",
+        "stopping on SIGTERM; Ctrl-C ends everything at once, saved or not",
         f"{said}:",
         "tfdqn launch tiny.toml --run-dir run",
     ]

@@ -97,7 +97,11 @@ def test_a_second_ctrl_c_says_how_to_go_on_and_reads_nothing(
 
     with pytest.raises(EndedError, match="130"):
         train(command, end_while_the_disk_hangs, False)
-    assert capfd.readouterr().out.splitlines()[-3:] == ["ended at once, without saving", "To go on:", COMMANDS[command]]
+    assert capfd.readouterr().out.splitlines()[-3:] == [
+        "ended at once: what was not saved is lost",
+        "To go on:",
+        COMMANDS[command],
+    ]
 
 
 @pytest.mark.parametrize("has_checkpoint", [True, False])
@@ -158,4 +162,4 @@ def test_last_words_are_of_the_work_that_is_going_on(train: Train, capfd: pytest
     with pytest.MonkeyPatch.context() as stays:
         stays.setattr("os._exit", lambda status: None)
         end_at_once()
-    assert capfd.readouterr().out.endswith("\nended at once, without saving\n")
+    assert capfd.readouterr().out.endswith("\nended at once: what was not saved is lost\n")

@@ -152,7 +152,7 @@ def test_a_signal_when_training_has_begun_is_acknowledged(
 
     behind("training.train", "train_checked", learns)
     assert main.main(["train", "small.toml"]) == 0
-    line = "stopping on SIGTERM (phase: learning); Ctrl-C ends everything at once, without saving"
+    line = "stopping on SIGTERM (phase: learning); Ctrl-C ends everything at once, saved or not"
     assert line in capsys.readouterr().out.splitlines()
 
 

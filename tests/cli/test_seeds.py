@@ -210,7 +210,7 @@ def test_inspect_says_why_a_seed_has_failed_and_where_its_log_is(
     run.summary_file.unlink()
     run.child_log.parent.mkdir(exist_ok=True)
     run.child_log.touch()
-    write_end(run.child_end_file, RunEnd(Outcome.FAILED, False, "the pole is broken"))
+    write_end(run.end_file, RunEnd(Outcome.FAILED, False, "the pole is broken"))
     assert main.main(["inspect", str(folder.path)]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[2] == "2 failed 21.00 1,200 270 0:03"
@@ -225,7 +225,7 @@ def test_inspect_says_why_seeds_have_failed_of_which_none_had_begun(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run = SeedsFolder("seeds").run(2)
-    write_end(run.child_end_file, RunEnd(Outcome.FAILED, False, "the pole is broken"))
+    write_end(run.end_file, RunEnd(Outcome.FAILED, False, "the pole is broken"))
     assert main.main(["inspect", "seeds"]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[1] == "2 failed 0 0 0:00"

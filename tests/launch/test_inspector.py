@@ -105,6 +105,7 @@ def test_json_has_the_same_for_programs(run: RunDir, lives: Inspection, capsys: 
     assert report["inspection"] == json.loads(msgspec.json.encode(lives))
     assert report["learner"] == learner(run)
     assert report["run"]["checkpoint"]["train_steps"] == 250
+    assert report["status"] == "training"
 
 
 def test_a_run_that_was_left_shows_what_it_left(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:

@@ -118,7 +118,7 @@ def test_a_second_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
         while not process.ended_within(0.1):  # those within half a second of the first count as one with it
             process.send(signal.SIGINT)
         assert process.ended() == 130
-        assert "\nended at once, without saving\nTo go on:\ntfdqn launch tiny.toml --run-dir run" in process.out
+        assert "\nended at once: what was not saved is lost\nTo go on:\ntfdqn launch tiny.toml --run" in process.out
     assert process.err == ""
     assert nobody_is_left(process)
 

@@ -11,7 +11,11 @@ from tests.support.run_files import finish
 from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
 from tfdqn.config.toml import dump
+from tfdqn.coordination.heartbeat_files import STARTING, write_heartbeat
+from tfdqn.launch.local_job import program_for
 from tfdqn.launch.run_report import run_report
+from tfdqn.storage.failures import keep_failure
+from tfdqn.storage.locks import locked
 from tfdqn.storage.run_directory import RunDir
 
 FIRST = {"env_steps": 200, "train_steps": 20, "env_steps_per_second": 90.0, "episode_return": None}
@@ -64,3 +68,30 @@ def test_a_run_that_has_finished_has_no_progress_but_its_results(run: RunDir) ->
     reports(run, FIRST, LAST)
     finish(run.path, 20.0, env_steps=1_200)
     assert run_report(run).progress is None
+
+
+def test_a_program_is_told_in_one_word_how_a_run_stands(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    def status() -> str:
+        assert main.main(["inspect", str(run.path), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)["status"]
+        assert isinstance(found, str)
+        return found
+
+    assert status() == "stopped"
+    with run.claim_alone(run.config()):
+        assert status() == "training"
+    with run.claim(run.config()):  # as the learner of a job whose cluster file lies elsewhere
+        assert status() == "training"
+    keep_failure(run, "the pole is broken")
+    assert status() == "failed"
+    finish(run.path, 20.0, env_steps=1_200)
+    assert status() == "finished"
+    run.summary_file.unlink()
+    run.cluster_file.write_bytes(program_for(tiny(), run, has_evaluator=False).topology.to_json())
+    assert status() == "failed"
+    run.end_file.unlink()
+    assert status() == "stopped"
+    with locked(run.supervisor_lock_file, run.path):
+        assert status() == "silent"
+        write_heartbeat(run.heartbeats / "learner-0.json", "learner 0", STARTING, 0.0)
+        assert status() == "starting"

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.tiny_runs import tiny
-from tfdqn.errors import ClusterError, EnvironmentFailedError, RunDirError, TaskError, UserError
-from tfdqn.storage.failures import claimed_to_train, failures_say_what_is_saved, tracebacks_are_kept
+from tfdqn.errors import ClusterError, EnvironmentFailedError, PeerLostError, RunDirError, TaskError, UserError
+from tfdqn.storage.failures import claimed_to_train, failures_are_kept, failures_say_what_is_saved, tracebacks_are_kept
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import why_failed
 
 
 @pytest.mark.parametrize(
@@ -106,3 +107,40 @@ def test_a_file_in_the_way_of_a_run_directory_is_named(tmp_path: Path) -> None:
     said = f"file/run can't be created or written: {tmp_path}/file is not a directory$"
     with pytest.raises(RunDirError, match=said), claimed_to_train(RunDir(tmp_path / "file" / "run"), tiny()):
         pass
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (TaskError("the task\n raised"), "the task raised"),
+        (ValueError("something broke"), "ValueError: something broke"),
+        (PeerLostError("a worker is silent"), ""),  # it is started again
+        (KeyboardInterrupt(), ""),
+    ],
+)
+def test_why_a_run_failed_is_kept_until_it_is_claimed_again(tmp_path: Path, error: BaseException, why: str) -> None:
+    run = RunDir(tmp_path / "run")
+    with pytest.raises(type(error)), failures_are_kept(run), run.claim_alone(tiny()):
+        raise error
+    assert why_failed(run.end_file) == why
+    with run.claim_alone(tiny()):
+        assert why_failed(run.end_file) == ""
+    assert why_failed(run.end_file) == ""
+
+
+def test_what_is_refused_before_the_claim_is_no_failure_of_the_run(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with RunDir(run.path).claim_alone(tiny()):
+        with pytest.raises(RunDirError, match="in use"), failures_are_kept(run), run.claim_alone(tiny()):
+            pass
+        assert not run.end_file.exists()
+    with pytest.raises(TaskError), failures_are_kept(run), claimed_to_train(RunDir(tmp_path / "new"), tiny()):
+        raise TaskError("one action")
+    assert not run.end_file.exists() and not (tmp_path / "new").exists()
+
+
+def test_of_a_new_run_that_is_refused_no_failure_is_kept(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with pytest.raises(TaskError), failures_are_kept(run), claimed_to_train(run, tiny()):
+        raise TaskError("one action")
+    assert not list(tmp_path.iterdir())

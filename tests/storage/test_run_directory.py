@@ -182,13 +182,13 @@ def test_only_a_process_that_trains_the_run_forgets_why_it_failed(tmp_path: Path
     run = RunDir(tmp_path / "run")
     with run.claim(Config()):
         learn_something(run)
-    write_end(run.child_end_file, RunEnd(Outcome.FAILED, False, "the pole is broken"))
+    write_end(run.end_file, RunEnd(Outcome.FAILED, False, "the pole is broken"))
     for claim in (run.claim, run.supervise):
         with pytest.raises(RunDirError, match="belongs to another configuration"), claim(Config(seed=2)):
             pass
-        assert why_failed(run.child_end_file) == "the pole is broken"
+        assert why_failed(run.end_file) == "the pole is broken"
     with run.claim(Config()):
-        assert why_failed(run.child_end_file) == ""
+        assert why_failed(run.end_file) == ""
 
 
 @pytest.mark.parametrize("read", [RunDir.config, RunDir.task_spec], ids=["config", "task_spec"])

@@ -51,7 +51,7 @@ def main() -> int:
 def _end(run: RunDir, end: RunEnd) -> None:
     partial = run.process_logs / "partial"
     partial.write_bytes(msgspec.json.encode(end))
-    partial.rename(run.child_end_file)
+    partial.rename(run.end_file)
 
 
 if __name__ == "__main__":

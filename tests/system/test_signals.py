@@ -47,7 +47,7 @@ def test_it_is_the_signal_that_came_which_is_named(number: signal.Signals, name:
         signal.raise_signal(number)
         assert (interrupted(), heard_signal()) == (True, name)
         signal.raise_signal(signal.SIGINT)
-        line = f"{beginning} ends everything at once, without saving"
+        line = f"{beginning} ends everything at once, saved or not"
         assert (heard_signal(), stopping_line("learning")) == (name, line)
     assert heard_signal() == ""
 

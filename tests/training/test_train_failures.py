@@ -11,8 +11,10 @@ import pytest
 
 from tests.support.tiny_runs import latest, lines, tiny
 from tfdqn.errors import EnvironmentFailedError, NotFiniteError, NotFiniteTaskError
+from tfdqn.launch.inspector import Inspector
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import why_failed
 from tfdqn.training.train import train
 
 COUNTER = "tests.support.toy_environments:Counter-v0"
@@ -48,6 +50,7 @@ def test_a_run_that_failed_at_its_first_step_takes_another_configuration(tmp_pat
         breaks = "task.kwargs={nan='reward', nan_from=1}"
         train(tiny(f"task.id={COUNTER}", breaks, "logging.interval_seconds=0.001"), run)
     assert not RunDir(run).has_checkpoint
+    assert "reward is nan" in why_failed(RunDir(run).end_file)
     assert lines(run / "metrics.jsonl") == []
     assert train(tiny(f"task.id={COUNTER}", "stop.env_steps=600"), run).env_steps == 600
 
@@ -95,9 +98,12 @@ def test_what_came_before_an_environment_failed_is_saved_and_goes_on(tmp_path):
     assert re.search(line.format(saved.env_steps), str(caught.value))
     assert f"its traceback is in {run / 'native.log'}" in str(caught.value)
     assert "in _fail\n" in (run / "native.log").read_text()
+    report = Inspector(str(run)).report()
+    assert (report.status, report.problem.partition("; to resume:")[0]) == ("failed", f"failed: {caught.value}")
     said: list[str] = []
     assert train(config, run, say=said.append).status == "finished"
     assert f"resumed at {saved.env_steps:,} environment steps and {saved.train_steps:,} updates" in said[1]
+    assert Inspector(str(run)).report().status == "finished"
 
 
 def test_an_evaluation_whose_environment_fails_leaves_what_was_learned(tmp_path):

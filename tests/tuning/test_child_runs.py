@@ -183,7 +183,7 @@ def test_a_signal_asks_all_to_end_and_starts_no_more(tmp_path: Path) -> None:
 
     done, said = run_all(runs, jobs=2, look=look)
     assert not done
-    assert said == ["stopping on SIGTERM; Ctrl-C ends everything at once, without saving"]
+    assert said == ["stopping on SIGTERM; Ctrl-C ends everything at once, saved or not"]
     assert [each.outcome for each in runs] == [Outcome.STOPPED, Outcome.STOPPED, None]
     assert runs[0].is_saved and runs[1].is_saved
     assert not any(is_running(pid_of(each)) for each in runs[:2])

@@ -90,7 +90,7 @@ def test_where_the_process_is_killed_those_that_have_ended_stay_so(tmp_path: Pat
 
 def test_an_end_of_an_earlier_time_is_forgotten(tmp_path: Path) -> None:
     run = a_run(tmp_path, 1, "die")
-    run.run.child_end_file.write_text('{"outcome": "stopped", "is_saved": true, "why": ""}')
+    run.run.end_file.write_text('{"outcome": "stopped", "is_saved": true, "why": ""}')
     assert run_all(tmp_path, [[run]])[0]
     assert run.outcome is Outcome.FAILED
 

@@ -92,7 +92,7 @@ def test_a_failure_is_kept_until_a_process_trains_the_seed_again(tmp_path: Path)
         finished_run(folder.run(seed).path, tiny(f"seed={seed}"), [5.0], 5.0)
     folder.run(2).summary_file.unlink()
     for seed in (1, 2, 3):  # the third before its run had begun
-        write_end(folder.run(seed).child_end_file, RunEnd(Outcome.FAILED, False, "the pole is broken"))
+        write_end(folder.run(seed).end_file, RunEnd(Outcome.FAILED, False, "the pole is broken"))
     for seed in (1, 2):
         folder.run(seed).child_log.touch()
     found = summarize(folder).seeds
@@ -115,11 +115,11 @@ def test_a_seed_that_another_process_trains_has_not_failed(tmp_path: Path) -> No
     with folder.run(1).claim(run.config):
         for is_noted in (False, True):  # by the run's own thread, say
             if is_noted:
-                write_end(run.run.child_end_file, RunEnd(Outcome.FAILED, False, run.why))
+                write_end(run.run.end_file, RunEnd(Outcome.FAILED, False, run.why))
             assert [(each.status, each.reason) for each in summarize(folder).seeds] == [("in training", "")]
             assert [each.status for each in summarize(folder, {1: run.why}).seeds] == ["failed"]
             run.keep_failure()
-            assert not run.run.child_end_file.exists()
+            assert not run.run.end_file.exists()
     run.keep_failure()
     assert [(each.status, each.reason) for each in summarize(folder).seeds] == [("failed", "it is in use")]
 

@@ -152,7 +152,7 @@ def test_a_signal_has_those_under_way_save_and_begins_no_more(
     assert not is_over and states == ["stopping"] * 2
     assert [each.outcome for each in runs] == [Outcome.STOPPED, Outcome.STOPPED, None]
     how = "; a second Ctrl-C" if number == signal.SIGINT else " on SIGTERM; Ctrl-C"
-    assert said == [f"stopping{how} ends everything at once, without saving"]
+    assert said == [f"stopping{how} ends everything at once, saved or not"]
 
 
 def test_where_looking_fails_those_under_way_save_first(tmp_path: Path, acts: dict[int, Act]) -> None:
@@ -207,7 +207,7 @@ def test_each_run_is_trained_by_its_own_configuration_and_leaves_its_end(
     log = tmp_path / "native.log"
     thread_runs.main(2, log, [run.path for run in runs])
     assert sorted(trained) == [("seed-6", 6, log), ("seed-7", 7, log), ("seed-8", 8, log)]
-    ends = [read_end(run.child_end_file) for run in runs]
+    ends = [read_end(run.end_file) for run in runs]
     assert ends[0] == ends[2] == RunEnd(Outcome.FINISHED, True, "")
     assert ends[1] == RunEnd(Outcome.FAILED, False, "the pole is broken")
 

@@ -127,7 +127,7 @@ def test_only_a_trial_that_has_failed_for_good_leaves_a_failure_in_its_run(tmp_p
     class Listener(Watcher):
         def say(self, line: str) -> None:
             if "it can be resumed" in line or "has failed" in line:
-                kept.append((line.split()[1], why_failed(study.folder.trial(int(line.split()[1])).child_end_file)))
+                kept.append((line.split()[1], why_failed(study.folder.trial(int(line.split()[1])).end_file)))
 
     assert search(study, template, 2, Listener(), jobs=1, command=FAKE)
     killed = "was killed by signal 9 (SIGKILL)"
@@ -150,7 +150,7 @@ def test_a_failure_is_told_and_takes_no_other_trial_along(tmp_path: Path) -> Non
     assert search(study, TEMPLATE, 3, view, jobs=1, command=FAKE)
     assert [each.state for each in study.trials()] == [TrialState.COMPLETE, TrialState.FAILED, TrialState.COMPLETE]
     assert f"trial 1 has failed: the pole is broken; its run is {study.folder.trial(1).path}" in view.said
-    assert why_failed(study.folder.trial(1).child_end_file) == "the pole is broken"
+    assert why_failed(study.folder.trial(1).end_file) == "the pole is broken"
 
 
 def test_a_study_in_which_everything_fails_is_given_up(tmp_path: Path) -> None:

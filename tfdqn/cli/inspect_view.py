@@ -156,5 +156,10 @@ def _replay(inspection: Inspection) -> RenderableType:
 def _heartbeats(run: RunReport) -> RenderableType:
     table = WholeTable("process", "last state", "pid", "last heartbeat")
     for each in run.heartbeats:
-        table.add_row(each.name, each.state, str(each.pid), ago(each.age_seconds()))
+        table.add_row(
+            each.name,
+            f"gone, after {each.state}" if each.is_gone else each.state,
+            str(each.pid),
+            ago(each.age_seconds()),
+        )
     return table

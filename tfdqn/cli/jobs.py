@@ -24,7 +24,7 @@ from tfdqn.cli.arguments import (
 )
 from tfdqn.cli.default_directories import default_run_dir
 from tfdqn.cli.phase_line import starting
-from tfdqn.cli.resuming import resumption_is_said, to_go_on
+from tfdqn.cli.resuming import overrides_beyond, resumption_is_said, to_go_on
 from tfdqn.config import Config
 from tfdqn.errors import STOPPED_STATUS, PackageMissingError
 from tfdqn.launch.manifests.platforms import Platform
@@ -78,7 +78,8 @@ def launch(
     run = RunDir(run_dir or default_run_dir(config, resolved, say_on_stderr))
     run.refuse_unused(unused, say_on_stderr)
 
-    again = command_to_resume("launch", config, [*given, *([] if evaluator else ["--no-evaluator"])], run.path)
+    options = [] if evaluator else ["--no-evaluator"]
+    again = command_to_resume("launch", config, [*given, *options], run.path)
     with starting(again):
         from tfdqn.agents.registration import require_registered
         from tfdqn.cli import terminal
@@ -94,8 +95,10 @@ def launch(
     with said, JobView(resolved.stop.env_steps, run.process_logs if prefix else None) as view:
         outcome = run_job(resolved, run, view, has_evaluator=evaluator)
     if outcome.summary is not None:
+        beyond = [*overrides_beyond(given, outcome.summary, resolved, run), *options]
         with suppress(OSError):  # the terminal may have been closed
             terminal.print_summary(outcome.summary)
+            typer.echo(f"To resume beyond this:\n{command_to_resume('launch', config, beyond, run.path)}")
         return
     view.say(f"{_how_it_was_left(run, resolved, outcome.is_saved)} {to_go_on(run, again)}")
 
@@ -230,3 +233,4 @@ def manifest(
         say_on_stderr(f"warning: {key} needs the module {module}: {where}")
     for path in paths:
         typer.echo(path)
+    say_on_stderr(target.start(folder, spec.name))  # stdout is the list of files

@@ -1,9 +1,11 @@
-"""How a run that was ended before its time goes on: the command that resumes it, at the end of what is printed."""
+"""How a run goes on that was ended before its time, or has finished: the command, at the end of what is printed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from tfdqn.config import Config
 from tfdqn.errors import ClusterError, FaultyTaskError, NotFiniteError, RefusedProcessError, RunDirError, UserCodeError
+from tfdqn.records import Counters, Summary
 from tfdqn.storage.atomic_files import is_by_full_disk
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import last_words
@@ -12,6 +14,17 @@ from tfdqn.system.signals import last_words
 def to_go_on(run: RunDir, again: str) -> str:
     """The command `again`, and whether it resumes the run or begins it again."""
     return f"To {'resume' if run.has_checkpoint else 'begin again'}:\n{again}"
+
+
+def overrides_beyond(overrides: Sequence[str], summary: Summary, config: Config, run: RunDir) -> list[str]:
+    """The overrides that train a finished run further: the given ones, with the condition that ended it lifted."""
+    from tfdqn.storage.checkpoints import CheckpointManager
+    from tfdqn.storage.completion import overrides_to_go_on
+
+    newest = CheckpointManager(run.checkpoints).latest(names=())
+    lifted = overrides_to_go_on(summary, config.stop, Counters() if newest is None else newest.counters)
+    keys = {each.partition("=")[0] for each in lifted}
+    return [*(each for each in overrides if each.partition("=")[0].strip() not in keys), *lifted]
 
 
 @contextmanager

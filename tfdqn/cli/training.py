@@ -8,12 +8,12 @@ import typer
 
 from tfdqn.cli.arguments import command_to_resume, refuse_contradiction, say_on_stderr
 from tfdqn.cli.default_directories import default_run_dir
-from tfdqn.cli.resuming import resumption_is_said, to_go_on
+from tfdqn.cli.resuming import overrides_beyond, resumption_is_said, to_go_on
 from tfdqn.cluster.tf_config import VARIABLE, Cluster
 from tfdqn.config import Config
 from tfdqn.config.headline import headline
 from tfdqn.errors import FaultyTaskError, NotFiniteError, RunDirError
-from tfdqn.records import Counters, Summary
+from tfdqn.records import Summary
 from tfdqn.storage.locks import release_all
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.signals import end_at_once, end_start, interruptions
@@ -55,7 +55,7 @@ def train_one(config: Path, overrides: Sequence[str], run_dir: Path | None, prof
     if summary.status == "interrupted":
         last = f"{'Saved' if run.has_checkpoint else 'Nothing was saved yet'}. {to_go_on(run, again)}"
     else:
-        further = command_to_resume("train", config, _further(overrides, summary, resolved, run), path)
+        further = command_to_resume("train", config, overrides_beyond(overrides, summary, resolved, run), path)
         last = f"To resume beyond this:\n{further}"
     with suppress(OSError):  # the terminal may have been closed
         typer.echo(last)
@@ -98,17 +98,6 @@ def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, p
     with suppress(OSError):  # the terminal may have been closed
         terminal.print_summary(summary)
     return summary
-
-
-def _further(overrides: Sequence[str], summary: Summary, config: Config, run: RunDir) -> list[str]:
-    """The overrides that train a finished run further: the given ones, with the condition that ended it lifted."""
-    from tfdqn.storage.checkpoints import CheckpointManager
-    from tfdqn.storage.completion import overrides_to_go_on
-
-    newest = CheckpointManager(run.checkpoints).latest(names=())
-    lifted = overrides_to_go_on(summary, config.stop, Counters() if newest is None else newest.counters)
-    keys = {each.partition("=")[0] for each in lifted}
-    return [*(each for each in overrides if each.partition("=")[0].strip() not in keys), *lifted]
 
 
 def _take_part(config: Config, cluster: Cluster) -> None:

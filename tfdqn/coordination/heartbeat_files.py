@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from tfdqn.cluster.roles import ProcessId
 from tfdqn.errors import ClusterError
-from tfdqn.storage.owners import this_kernel
+from tfdqn.storage.owners import owner_of_mark, this_kernel, this_process
 
 VARIABLE = "TFDQN_BEATS"
 # The state of a process that enters the rendezvous of lockstep processes: until the last one has arrived, TensorFlow
@@ -46,6 +46,13 @@ class HeartbeatRecord(Struct, frozen=True, kw_only=True):
     seconds: float  # since the epoch, when it was written
     monotonic_seconds: float = 0.0  # the same time by `time.monotonic`, which is never set back
     clock: str = ""  # identifies that clock: the boot and the container; empty: unknown
+    owner: str = ""  # the process, as `Owner.mark` has it; empty: unknown
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process is known to have ended; False also where that can't be seen from here."""
+        owner = owner_of_mark(self.owner)
+        return owner is not None and owner.is_running() is False
 
     def age_seconds(self) -> float:
         """The heartbeat's age. Negative if its time is clearly in the future, so that the age is unknown.
@@ -81,6 +88,7 @@ def write_heartbeat(file: Path, name: str, state: str, steps_per_second: float) 
         seconds=time.time(),
         monotonic_seconds=time.monotonic(),
         clock=_this_clock(),
+        owner=this_process().mark,
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
@@ -194,9 +202,11 @@ def _hint(folder: Path | None) -> str:
 
 def _judged(heartbeat: HeartbeatRecord, within_seconds: float) -> Finding:
     silent_seconds = heartbeat.age_seconds()
-    is_well = 0 <= silent_seconds <= silence_limit_seconds(heartbeat.state, within_seconds)
+    is_well = 0 <= silent_seconds <= silence_limit_seconds(heartbeat.state, within_seconds) and not heartbeat.is_gone
     how = heartbeat.state if is_well else f"silent for {silent_seconds:.0f} s, after {heartbeat.state}"
-    if silent_seconds < 0:
+    if heartbeat.is_gone:
+        how = f"gone, after {heartbeat.state}"
+    elif silent_seconds < 0:
         how = f"its heartbeat is of {-silent_seconds:,.0f} s in the future: a clock was set, or it is another host's"
     return Finding(f"{heartbeat.name}: {how} (process {heartbeat.pid})", is_well)
 

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from tfdqn.cluster.roles import LEARNER
 from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.config import Health
 from tfdqn.coordination.heartbeat_files import STARTING, HeartbeatRecord
-from tfdqn.coordination.messages import Inspection, Nothing
+from tfdqn.coordination.messages import Inspection, Nothing, Phase
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.errors import ClusterError, RunDirError
 from tfdqn.launch.run_report import RunReport, is_held, run_report, why_over
@@ -61,9 +62,25 @@ class LearnerPoller:
                 continue
 
 
+class Status(StrEnum):
+    """How a job, or a run of one process, stands."""
+
+    STARTING = "starting"
+    TRAINING = "training"
+    FINISHING = "finishing"  # the final evaluation and the results are made
+    SILENT = "silent"  # its processes live, as far as is known, but its learner does not answer
+    STOPPED = "stopped"  # nothing trains it here, and it has not finished: it can be resumed
+    FAILED = "failed"  # likewise, and an error has ended it
+    FINISHED = "finished"
+
+
+_STATUS_OF_PHASE = {Phase.TRAINING: Status.TRAINING, Phase.FINISHING: Status.FINISHING, Phase.OVER: Status.FINISHED}
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """How a job stands; `tfdqn inspect --json` prints it."""
 
+    status: Status
     learner: str  # the learner's address; "": none is known
     topology: Topology | None
     inspection: Inspection | None  # the learner's answer; None: it gives none
@@ -84,7 +101,7 @@ class Inspector:
         self._run: RunDir | None = None
         self._topology: Topology | None = None
         self._caller: Caller | None = None
-        self._has_answered = False
+        self._has_answered = self._is_refused = False
         if Path(target).is_dir() or "/" in target or not is_address(target):
             self._run = RunDir(target)
             if not Path(target).exists():
@@ -99,23 +116,14 @@ class Inspector:
         if self._run is None and not self._has_answered:
             raise ClusterError(problem)
         run = None if self._run is None else run_report(self._run)
-        if inspection is None and (trainer := self._trainer()) is not None:
-            problem = f"`tfdqn train` is training it: {trainer}"
-        elif inspection is None and self._run is not None and run is not None:
-            health = recorded(self._run).config.health
-            alive = tuple(each for each in run.heartbeats if _is_alive(each, health))
-            if self._topology is None:
-                problem = _without_job(self._run, run)
-            elif run.reason and not is_held(self._run):
-                problem = f"finished: {run.reason}"
-                run = msgspec.structs.replace(run, heartbeats=alive)
-            elif any(each.name == str(LEARNER) and each.state == STARTING for each in alive):
-                problem = "the learner is starting"
-            elif (supervisor := holder_of(self._run.supervisor_lock_file)) is not None:
-                problem = f"{problem}; the job is run by {supervisor}"
-            elif not (alive or is_held(self._run)):
-                problem = f"the job is not running here: {problem}{_resumption(self._run, run, self._topology)}"
+        if inspection is not None:
+            status = _STATUS_OF_PHASE[inspection.phase]
+        else:
+            status = Status.STARTING if self._is_refused else Status.SILENT
+        if inspection is None and self._run is not None and run is not None:
+            status, problem, run = self._unanswered(self._run, run, status, problem)
         return Report(
+            status=status,
             learner="" if self._caller is None else self._caller.address,
             topology=self._topology,
             inspection=inspection,
@@ -127,8 +135,39 @@ class Inspector:
         """Whether `why_over` has a reason. False if there is only an address."""
         return self._run is not None and why_over(self._run) != ""
 
+    def _unanswered(
+        self, run: RunDir, report: RunReport, status: Status, problem: str
+    ) -> tuple[Status, str, RunReport]:
+        """How a run stands whose learner gives no answer, in a word and in words, and what is reported of it.
+
+        Args:
+          run: its directory.
+          report: what that says.
+          status: how a job stands that lives.
+          problem: why there is no answer.
+        """
+        health = recorded(run).config.health
+        alive = tuple(each for each in report.heartbeats if _is_alive(each, health))
+        if (trainer := _trainer(run)) is not None:
+            return Status.TRAINING, f"`tfdqn train` is training it: {trainer}", report
+        if self._topology is None:
+            return *_without_job(run, report), report
+        if report.reason and not is_held(run):
+            return Status.FINISHED, f"finished: {report.reason}", msgspec.structs.replace(report, heartbeats=alive)
+        if any(each.name == str(LEARNER) and each.state == STARTING for each in alive):
+            return Status.STARTING, "the learner is starting", report
+        if (supervisor := holder_of(run.supervisor_lock_file)) is not None:
+            return status, f"{problem}; the job is run by {supervisor}", report
+        if alive or is_held(run):
+            return status, problem, report
+        again = _resumption(run, report, self._topology)
+        if failure := why_failed(run.end_file):
+            return Status.FAILED, f"failed: {failure}{again}", report
+        return Status.STOPPED, f"the job is not running here: {problem}{again}", report
+
     def _ask(self) -> tuple[Inspection | None, str]:
         """(the learner's answer, why there is none)."""
+        self._is_refused = False
         self._find_learner()
         if self._caller is None:
             return None, ""  # no job was launched in this directory
@@ -136,21 +175,11 @@ class Inspector:
             inspection = self._caller("inspect", Nothing(), Inspection, _REPLY_SECONDS)
             self._has_answered = True
             return inspection, ""
-        except RefusedError as error:
-            self._has_answered = True
+        except RefusedError as error:  # it is starting
+            self._has_answered = self._is_refused = True
             return None, str(error)
         except UnreachableError:
             return None, _why_unanswered(self._caller.address)
-
-    def _trainer(self) -> Owner | None:
-        """The process of `tfdqn train` that trains the run; None: there is none.
-
-        It holds both of the run's locks, whereas in a job the supervisor has one and the learner the other.
-        """
-        if self._run is None:
-            return None
-        holder = holder_of(self._run.lock_file)
-        return holder if holder == holder_of(self._run.supervisor_lock_file) else None
 
     def _find_learner(self) -> None:
         """Takes the learner's address from the run's directory, which another launch may have changed."""
@@ -163,20 +192,30 @@ class Inspector:
             self._caller = Caller(self._topology.learner)
 
 
+def _trainer(run: RunDir) -> Owner | None:
+    """The process of `tfdqn train` that trains the run; None: there is none.
+
+    It holds both of the run's locks, whereas in a job the supervisor has one and the learner the other.
+    """
+    holder = holder_of(run.lock_file)
+    return holder if holder == holder_of(run.supervisor_lock_file) else None
+
+
 def _is_alive(heartbeat: HeartbeatRecord, health: Health) -> bool:
-    return 0 <= heartbeat.age_seconds() <= health.dead_after_seconds
+    return 0 <= heartbeat.age_seconds() <= health.dead_after_seconds and not heartbeat.is_gone
 
 
-def _without_job(run: RunDir, report: RunReport) -> str:
+def _without_job(run: RunDir, report: RunReport) -> tuple[Status, str]:
     """How a run stands that no job was launched for and `tfdqn train` is not training, and how to go on with it."""
     if (learner := holder_of(run.lock_file)) is not None:
-        return f"a learner is training it: {learner}"
+        return Status.TRAINING, f"a learner is training it: {learner}"
     if report.reason:
-        return f"finished: {report.reason}"
-    failure = why_failed(run.child_end_file)
-    where = f"; its log is {run.child_log}" if run.child_log.exists() else ""
-    how = f"failed: {failure}{where}" if failure else "not finished"
-    return f"{how}{_to_go_on(run, report, 'train')}"
+        return Status.FINISHED, f"finished: {report.reason}"
+    again = _to_go_on(run, report, "train")
+    if failure := why_failed(run.end_file):
+        where = f"; its log is {run.child_log}" if run.child_log.exists() else ""
+        return Status.FAILED, f"failed: {failure}{where}{again}"
+    return Status.STOPPED, f"not finished{again}"
 
 
 def _resumption(run: RunDir, report: RunReport, topology: Topology) -> str:

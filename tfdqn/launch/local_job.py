@@ -17,6 +17,7 @@ from tfdqn.launch.supervisor import Supervisor, View
 from tfdqn.records import Summary
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.completion import finished_summary
+from tfdqn.storage.failures import failures_are_kept
 from tfdqn.storage.machine_directory import MachineDir
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.storage.run_directory import RunDir
@@ -35,7 +36,8 @@ class Outcome(NamedTuple):
 def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = True) -> Outcome:
     """Runs a job until it is over or the user stops it, and leaves none of its processes behind.
 
-    If the run has finished already, no process is started and its summary is returned.
+    If the run has finished already, no process is started and its summary is returned. An error that ends the job is
+    kept in the run's directory.
 
     Args:
       config: the whole configuration, which says how many processes there are.
@@ -48,7 +50,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
       ConfigError: if the GPUs here don't suit the configuration, or replay holds transitions of another.
       ClusterError: if a process can't go on.
     """
-    with _signals_stop() as run_supervisor:
+    with failures_are_kept(run), _signals_stop() as run_supervisor:
         program = deal_gpus(config, program_for(config, run, has_evaluator), visible_gpus(), view.say)
         with run.supervise(config):
             if (finished := finished_summary(run, config, has_evaluator=has_evaluator)) is not None:

@@ -24,7 +24,12 @@ from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles.context import RoleContext
 from tfdqn.roles.learner_watchdog import LearnerWatchdog
 from tfdqn.storage.completion import finished_before
-from tfdqn.storage.failures import failures_say_what_is_saved, full_disk_is_one_line, tracebacks_are_kept
+from tfdqn.storage.failures import (
+    failures_are_kept,
+    failures_say_what_is_saved,
+    full_disk_is_one_line,
+    tracebacks_are_kept,
+)
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.interval import IntervalTrigger
 from tfdqn.system.redirection import native_output_to
@@ -58,6 +63,7 @@ def run(context: RoleContext, gives_heartbeats: Callable[[], None] = lambda: Non
     check_task(config.task)
     require_systems(config.tracking)
     with (
+        failures_are_kept(run_dir),
         failures_say_what_is_saved(run_dir),
         tracebacks_are_kept(run_dir),
         own_failures_are_one_line(),

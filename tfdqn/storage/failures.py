@@ -12,12 +12,44 @@ from tfdqn.errors import (
     FaultyTaskError,
     NotFiniteError,
     OwnCodeError,
+    PeerLostError,
     RunDirError,
     UserCodeError,
     UserError,
+    one_line,
 )
 from tfdqn.storage.atomic_files import is_full_disk
+from tfdqn.storage.locks import holder_of
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import Outcome, RunEnd, write_end
+
+
+@contextmanager
+def failures_are_kept(run: RunDir) -> Iterator[None]:
+    """Notes in the run's directory which error has ended its training, until it is trained again: for `tfdqn inspect`.
+
+    Not if the run was never claimed, since it is then another's failure or none, nor if nothing is left of it.
+    """
+    try:
+        yield
+    except PeerLostError:
+        raise  # it goes on when it is started again
+    except Exception as error:
+        if run.was_claimed and run.config_file.exists():
+            keep_failure(run, " ".join(str(error).split()) if isinstance(error, UserError) else one_line(error))
+        raise
+
+
+def keep_failure(run: RunDir, why: str, is_saved: bool = False) -> None:
+    """Notes in the run's directory why its training failed, until it is trained again; not if there is no room for it.
+
+    Nothing is noted while another process trains the run, which may be why this one has failed.
+    """
+    with suppress(RunDirError, OSError):
+        if holder_of(run.lock_file) is None:
+            write_end(run.end_file, RunEnd(Outcome.FAILED, is_saved, why))
+        else:
+            run.end_file.unlink(missing_ok=True)  # from a thread of a `RunGroup`
 
 
 @contextmanager

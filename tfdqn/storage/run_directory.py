@@ -38,6 +38,7 @@ class RunDir:
     def __init__(self, path: Path | str):
         self.path = path_for_libraries(as_path(path, "a run directory", RunDirError))
         self.left_by: Owner | None = None  # once claimed: the previous process, if it ended without releasing its claim
+        self.was_claimed = False  # whether this object has ever had the claim
         self._locks: list[FileLock] = []  # that it holds
         self._config: tuple[bytes, Config] | None = None  # as its file was last read
         self._config_before: bytes | None = None  # what the claim replaced
@@ -59,7 +60,7 @@ class RunDir:
         self.process_logs = self.path / "processes"  # what the run's other processes print
         self.child_log = self.process_logs / "train.log"  # of one of many runs: what its process prints
         self.child_config_file = self.process_logs / "train.toml"  # the configuration that its process is given
-        self.child_end_file = self.process_logs / "end.json"  # how it ended, until it is trained again
+        self.end_file = self.process_logs / "end.json"  # how its training ended, until it is trained again
         self.cluster_file = self.path / "cluster.json"  # where a launched job's processes are
         self.heartbeats = self.process_logs / "beats"
         self.supervisor_lock_file = self.process_logs / "lock"
@@ -260,7 +261,8 @@ class RunDir:
             self._refuse_another(config, text)
         else:
             self.task_file.unlink(missing_ok=True)  # of a configuration that may have had a mistake in it
-        self.child_end_file.unlink(missing_ok=True)
+        self.end_file.unlink(missing_ok=True)
+        self.was_claimed = True
         if not self._holds(text):
             self._config_before = self.config_file.read_bytes() if self.config_file.exists() else None
             write_atomically(self.config_file, text)

@@ -36,7 +36,7 @@ class SeedsFolder:
 
     def failures(self) -> dict[int, str]:
         """Why seeds have failed that no process has trained since, by seed; also before their runs had begun."""
-        found = {seed: why_failed(self.run(seed).child_end_file) for seed in self._numbers()}
+        found = {seed: why_failed(self.run(seed).end_file) for seed in self._numbers()}
         return {seed: why for seed, why in found.items() if why}
 
     def _numbers(self) -> list[int]:

@@ -26,7 +26,7 @@ def end_at_once() -> NoReturn:
     """Ends the process for a second Ctrl-C, without any cleanup, which may be what hangs."""
     # Unbuffered: the handler may have interrupted a write to Python's or Rich's buffer.
     with suppress(OSError):
-        os.write(1, b"".join([b"\nended at once, without saving\n", *_last_words[-1:]]))
+        os.write(1, b"".join([b"\nended at once: what was not saved is lost\n", *_last_words[-1:]]))
     os._exit(130)
 
 
@@ -64,7 +64,7 @@ def stopping_line(phase: str = "") -> str:
     on_signal = f" on {heard}" if heard not in ("", "Ctrl-C") else ""
     ctrl_c = "Ctrl-C" if on_signal else "a second Ctrl-C"
     note = f" (phase: {phase})" if phase else ""
-    return f"stopping{on_signal}{note}; {ctrl_c} ends everything at once, without saving"
+    return f"stopping{on_signal}{note}; {ctrl_c} ends everything at once, saved or not"
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:

@@ -26,6 +26,7 @@ from tfdqn.records import EpisodeScores, Progress, Summary
 from tfdqn.storage.completion import finished_before
 from tfdqn.storage.failures import (
     claimed_to_train,
+    failures_are_kept,
     failures_say_what_is_saved,
     full_disk_is_one_line,
     tracebacks_are_kept,
@@ -128,8 +129,12 @@ def train_checked(
 
 @contextmanager
 def claimed(config: Config, run: RunDir) -> Iterator[None]:
-    """Claims the run until the block ends. An error that ends its training becomes one line that says what is saved."""
+    """Claims the run until the block ends. An error that ends its training becomes one line that says what is saved.
+
+    It is kept in the run's directory.
+    """
     with (
+        failures_are_kept(run),
         failures_say_what_is_saved(run),
         tracebacks_are_kept(run),
         own_failures_are_one_line(),

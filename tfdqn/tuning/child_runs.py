@@ -131,7 +131,7 @@ class ChildRun(ChildProcess, ObservedRun):
         arguments = ("train", str(self.run.child_config_file), "--run-dir", str(self.run.path), *self._options)
         try:
             write_atomically(self.run.child_config_file, dump(self.config).encode())
-            self.run.child_end_file.unlink(missing_ok=True)
+            self.run.end_file.unlink(missing_ok=True)
             self._process = start_process((*command, *arguments), self.run.child_log, environment)
         except (OSError, RunDirError) as error:
             self.outcome, self.why = Outcome.FAILED, f"can't be started: {error}"

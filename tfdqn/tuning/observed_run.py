@@ -2,25 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from tfdqn.config import Config
-from tfdqn.errors import CheckpointError, RunDirError
+from tfdqn.errors import CheckpointError
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.completion import finished_summary, newest_checkpoint
-from tfdqn.storage.locks import holder_of
+from tfdqn.storage.failures import keep_failure
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import (
-    EvaluationLine,
-    Outcome,
-    ProgressLine,
-    RunEnd,
-    read_evaluations,
-    read_progress,
-    write_end,
-)
+from tfdqn.storage.run_records import EvaluationLine, Outcome, ProgressLine, read_evaluations, read_progress
 
 
 class RunProgress(NamedTuple):
@@ -124,15 +115,8 @@ class ObservedRun(ABC):
         return True
 
     def keep_failure(self) -> None:
-        """Notes in the run's directory why it failed, until it is trained again; not if there is no room for that.
-
-        Nothing is noted while another process trains the run, which may be why this one has failed.
-        """
-        with suppress(RunDirError, OSError):
-            if holder_of(self.run.lock_file) is None:
-                write_end(self.run.child_end_file, RunEnd(Outcome.FAILED, self.is_saved, self.why))
-            else:
-                self.run.child_end_file.unlink(missing_ok=True)  # from a thread of a `RunGroup`
+        """Notes in the run's directory why it failed, as `storage.failures.keep_failure`."""
+        keep_failure(self.run, self.why, self.is_saved)
 
     def _begins(self) -> None:
         """Called before the run is started: metrics that are written from now on show that it is being trained."""

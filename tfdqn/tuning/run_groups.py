@@ -1,6 +1,6 @@
 """`RunGroup`: a child process (`thread_runs`) that trains several runs, a thread each, as its parent sees it.
 
-The process writes how each run ended to a file in the run's directory (`RunDir.child_end_file`).
+The process writes how each run ended to a file in the run's directory (`RunDir.end_file`).
 """
 
 import sys
@@ -38,7 +38,7 @@ class GroupedRun(ObservedRun):
         self._log_start_bytes = file_bytes(self.run.child_log)
         try:
             write_atomically(self.run.child_config_file, dump(self.config).encode())
-            self.run.child_end_file.unlink(missing_ok=True)
+            self.run.end_file.unlink(missing_ok=True)
             self._group = group
         except (OSError, RunDirError) as error:
             self.fail(error)
@@ -51,7 +51,7 @@ class GroupedRun(ObservedRun):
         """Sets the run's outcome if it has ended. `status` is that of its process; None if that still runs."""
         if self._group is None or self.outcome is not None:
             return
-        if (end := read_end(self.run.child_end_file)) is not None:
+        if (end := read_end(self.run.end_file)) is not None:
             self.outcome, self.is_saved, self.why = end.outcome, end.is_saved, end.why
             self._summary = self.summary()
         elif status is None or (self.is_asked_to_end and not self.has_begun):

@@ -19,6 +19,7 @@ from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome, RunEnd, write_end
 from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
+from tfdqn.system.logged_lines import logged_lines
 from tfdqn.system.quick_start import quicken_start
 from tfdqn.system.signals import end_at_once, end_start, interruptions, stopping_line
 from tfdqn.system.utf8 import begin_in_utf8
@@ -168,11 +169,12 @@ def main(most: int, native_log: Path, paths: Sequence[Path]) -> None:
 def _write_ends(ended: Sequence[ThreadRun]) -> None:
     for each in ended:
         assert each.outcome is not None
-        write_end(each.run.child_end_file, RunEnd(each.outcome, each.is_saved, each.why))
+        write_end(each.run.end_file, RunEnd(each.outcome, each.is_saved, each.why))
 
 
 if __name__ == "__main__":
     begin_in_utf8()
     quicken_start()
     ignore_warnings_of_libraries()
-    main(int(sys.argv[1]), Path(sys.argv[2]), [Path(each) for each in sys.argv[3:]])
+    with logged_lines():
+        main(int(sys.argv[1]), Path(sys.argv[2]), [Path(each) for each in sys.argv[3:]])
