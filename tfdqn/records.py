@@ -1,8 +1,21 @@
 """Records of a run: its counters and progress, its evaluations, and the summary of how it ended."""
 
+from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
+
+
+class Status(StrEnum):
+    """How a run, a job, a folder of seeds or a study stands, in a word for programs."""
+
+    STARTING = "starting"
+    TRAINING = "training"
+    FINISHING = "finishing"  # the final evaluation and the results are made
+    SILENT = "silent"  # the job's processes live, as far as is known, but its learner does not answer
+    STOPPED = "stopped"  # nothing trains it here, and it has not finished: it can be resumed
+    FAILED = "failed"  # likewise, and an error has ended it
+    FINISHED = "finished"
 
 
 class Counters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -17,6 +17,7 @@ from tests.cli.test_terminal import a_progress
 from tests.support.threaded_jobs import until
 from tfdqn.cli import arguments as arguments_of_verbs
 from tfdqn.cli import main
+from tfdqn.cli.arguments import say_on_stderr
 from tfdqn.config import Config
 from tfdqn.config.headline import headline
 from tfdqn.config.toml import dump, load
@@ -258,7 +259,7 @@ def test_plot_prints_where_the_picture_is(
     plot = behind("reports.learning_curves", "plot", Path(output))
     assert main.main(["plot", *arguments]) == 0
     runs = [Path(each) for each in arguments if each.startswith("runs")]
-    assert plot.calls == [((runs, Path(output)), {})]
+    assert plot.calls == [((runs, Path(output), say_on_stderr), {})]
     assert capsys.readouterr().out == f"{output}\n"
 
 

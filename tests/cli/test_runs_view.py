@@ -9,11 +9,12 @@ from rich.console import Console
 
 from tests.support.run_files import finished_run
 from tests.support.tiny_runs import tiny
-from tfdqn.cli.runs_view import RunsView, runs_table, totals_of_runs
+from tfdqn.cli.runs_view import RunsView, runs_table, totals_of_runs, totals_of_trials
 from tfdqn.storage.json_lines import append_line
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome
 from tfdqn.tuning.child_runs import ChildRun
+from tfdqn.tuning.trial_records import Trial, TrialState
 
 
 @pytest.fixture
@@ -51,6 +52,20 @@ def test_the_figures_are_of_all_together(runs: list[ChildRun]) -> None:
     assert totals_of_runs(runs) == f"1 of 4 finished, 1 failed, 1,800/4,800 steps, 400 steps/s, {left}"
     append_line(runs[1].run.metrics_file, {"env_steps": 600, "seconds": 61.0, "env_steps_per_second": 9.0})
     assert totals_of_runs(runs).endswith(", 9 steps/s, at most 5:05 left")
+
+
+def test_the_time_left_of_a_search_counts_the_trials_that_are_to_come_and_names_the_fresh_seeds(
+    runs: list[ChildRun],
+) -> None:
+    _, learning, *_ = runs
+    states = (TrialState.COMPLETE, TrialState.FAILED, TrialState.LOST, TrialState.RUNNING)
+    trials = [Trial(number, state, {}, 5.0 if not number else None, {}) for number, state in enumerate(states)]
+    # Half of this trial and four more of 1,200 steps: 5,400 steps, at 600 in 61 seconds.
+    head = "2 of 7 trials, 1 running, 1 complete, 1 failed, 1 lost, best 5.00 (trial 0), at most about "
+    left = f"{head}9:09 left at the mean rate of 10 steps/s"
+    assert totals_of_trials(trials, 7, [learning]) == left
+    assert totals_of_trials(trials, 7, [learning], 3) == f"{left}, then 3 fresh seeds"
+    assert totals_of_trials(trials, 7).endswith("best 5.00 (trial 0)")  # only other processes have trials
 
 
 def test_on_a_terminal_the_table_stands_above_the_figures(runs: list[ChildRun]) -> None:

@@ -198,9 +198,12 @@ def test_inspect_says_how_each_seed_stands(folder: SeedsFolder, capsys: pytest.C
         "3 finished 60.00 61.00 1,200 270 0:03",
     ]
     assert any(line.startswith("final evaluation, mean 35.00 ") for line in lines)
+    again = "tfdqn train runs/small-seeds/seed-2/config.toml --seeds 1-3 --run-dir runs/small-seeds"
+    assert lines[-2:] == ["status 2 of 3 finished; to resume:", again]
     assert main.main(["inspect", str(folder.path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [each["status"] for each in found["seeds"]] == ["finished", "not finished", "finished"]
+    assert (found["status"], found["resume"]) == ("stopped", again)
 
 
 def test_inspect_says_why_a_seed_has_failed_and_where_its_log_is(
@@ -229,7 +232,7 @@ def test_inspect_says_why_seeds_have_failed_of_which_none_had_begun(
     assert main.main(["inspect", "seeds"]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[1] == "2 failed 0 0 0:00"
-    assert lines[-1] == "seed 2 failed the pole is broken"  # it has no log
+    assert lines[-2:] == ["seed 2 failed the pole is broken", "status 0 of 1 finished"]  # it has no log
 
 
 def test_finished_seeds_are_watched_no_longer_once_nobody_trains_more(

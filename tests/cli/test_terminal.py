@@ -2,11 +2,13 @@
 
 import errno
 import io
+import os
 import sys
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import typer
 from rich.console import Console
 
 from tfdqn.cli import terminal
@@ -215,3 +217,13 @@ def test_the_list_says_how_a_task_can_be_used(capsys: pytest.CaptureFixture[str]
     )
     usable = [line.partition("  no ")[2].strip() for line in capsys.readouterr().out.splitlines()[1:]]
     assert usable == ["yes", "with task.action_bins", "not tried: --check ID tries one", "no: it does not start"]
+
+
+def test_a_closed_pipe_is_noticed_before_anything_is_written_to_it() -> None:
+    mine, theirs = os.pipe()
+    with os.fdopen(theirs, "w") as file:
+        console = Console(file=file)
+        terminal.require_reader(console)
+        os.close(mine)
+        with pytest.raises(typer.Exit):
+            terminal.require_reader(console)

@@ -200,13 +200,13 @@ def test_inspect_shows_the_trials_and_the_best(capsys: pytest.CaptureFixture[str
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     assert lines[0] == "trial state evaluations best evaluation score optimizer.learning_rate agent.n_step"
     assert [line.split()[:2] for line in lines[1:3]] == [["0", "complete"], ["1", "complete"]]
-    for line in ("study runs/small-tune", "trials 2 complete", "page runs/small-tune/study.html"):
+    for line in ("study runs/small-tune", "trials 2 of 2 have ended: 2 complete", "page runs/small-tune/study.html"):
         assert line in lines
     (best,) = (line for line in lines if line.startswith("best trial "))
     assert best in [" ".join(line.split()) for line in tuned.splitlines()]
     assert main.main(["inspect", "runs/small-tune", "--json"]) == 0
     report = msgspec.json.decode(capsys.readouterr().out)
-    assert report["counts"] == ["2 complete"] and best.startswith(f"best trial {report['best']}, mean return ")
+    assert report["counts"] == {"complete": 2} and best.startswith(f"best trial {report['best']}, mean return ")
     assert report["trials"][1]["run"] == "runs/small-tune/trials/001"
     assert report["trials"][1]["values"].keys() == {"optimizer.learning_rate", "agent.n_step"}
 

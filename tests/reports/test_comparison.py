@@ -68,7 +68,8 @@ def test_what_can_t_be_compared_is_one_line(tmp_path: Path) -> None:
     a = seeds(tmp_path / "a", [1, 2])
     other = seeds(tmp_path / "b", [5, 6], ["agent.n_step=2", "learner.batch_size=64"])
     task = seeds(tmp_path / "t", [5, 6], ["task.id=Acrobot-v1"])
-    trial, fresh = (tuned(tmp_path / "study") / each for each in ("trials/001", "best/trial-001"))
+    study = tuned(tmp_path / "study")
+    trial, fresh = study / "trials" / "001", study / "best" / "trial-001"
     refused = {
         "B holds runs of different configurations: they differ in agent.n_step, learner.batch_size": ([a], [a, other]),
         "A is a single run: a comparison needs at least two seeds on each side": ([a / "seed-1"], [other]),

@@ -1,21 +1,25 @@
 """What seeds have come to: each by its files, all together by numbers that are worked out here."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.support.run_files import finished_run, name_own_kinds
 from tests.support.tiny_runs import tiny
+from tfdqn.cli.seeds import read_seeds
 from tfdqn.records import Counters
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.json_lines import append_line
 from tfdqn.storage.locks import locked
 from tfdqn.storage.run_records import Outcome, RunEnd, write_end
-from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder
+from tfdqn.system.shell_commands import own_command
 from tfdqn.tuning.child_runs import ChildRun
 from tfdqn.tuning.observed_run import ProgressReader, file_bytes
-from tfdqn.tuning.seed_results import summarize, write_summary
+from tfdqn.tuning.seed_results import is_over, seeds_report, summarize, write_summary
 
 FINAL = {1: 10.0, 2: 20.0, 3: 60.0, 4: 100.0, 12: 900.0}
 
@@ -156,3 +160,38 @@ def test_the_file_says_the_same(folder: SeedsFolder) -> None:
     assert [each["final_return"] for each in written["seeds"]] == list(FINAL.values())
     assert written["final"]["interquartile_mean"] == pytest.approx(60.0)
     assert len(written["final"]["mean_interval"]) == 2
+
+
+def test_a_report_has_the_seeds_that_were_asked_for_and_the_command_that_goes_on(tmp_path: Path) -> None:
+    folder = SeedsFolder(tmp_path / "seeds")
+    folder.path.mkdir()
+    write_summary(folder, summarize(folder, wanted=[1, 2, 3, 8], options=["--jobs", "2"]))
+    assert is_seeds_folder(folder.path)
+    report = seeds_report(folder)
+    assert [(each.seed, each.status) for each in report.seeds] == [(seed, "not begun") for seed in (1, 2, 3, 8)]
+    assert (report.status, report.resume, report.trainer) == ("stopped", "", "")  # there is no configuration yet
+
+    finished_run(folder.run(1).path, tiny("seed=1"), [5.0], 5.0)
+    finished_run(folder.run(2).path, tiny("seed=2"), [5.0], 5.0)
+    folder.run(2).summary_file.unlink()
+    report = seeds_report(folder)
+    again = ("--seeds", "1-3,8", "--jobs", "2", "--run-dir", str(folder.path))
+    assert report.resume == own_command(["train", str(folder.run(2).config_file), *again])
+    assert [each.status for each in report.seeds] == ["finished", "not finished", "not begun", "not begun"]
+    assert read_seeds("1-3,8") == [each.seed for each in report.seeds]
+
+    write_end(folder.run(3).end_file, RunEnd(Outcome.FAILED, False, "the pole is broken"))
+    assert (seeds_report(folder).status, seeds_report(folder).resume) == ("failed", report.resume)
+    with locked(folder.lock_file, folder.path):
+        found = seeds_report(folder)
+        assert (found.status, found.trainer, found.resume) == ("training", f"process {os.getpid()}", "")
+    with locked(folder.run(2).lock_file, folder.path):  # by a command of its own
+        found = seeds_report(folder)
+        assert (found.status, found.trainer, found.resume) == ("training", f"process {os.getpid()}", "")
+
+    folder.run(3).end_file.unlink()
+    for seed in (2, 3, 8):
+        shutil.rmtree(folder.run(seed).path, ignore_errors=True)
+        finished_run(folder.run(seed).path, tiny(f"seed={seed}"), [5.0], 5.0)
+    assert (seeds_report(folder).status, seeds_report(folder).resume) == ("finished", "")
+    assert is_over(folder)

@@ -16,7 +16,7 @@ from tfdqn.errors import RunDirError
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.tuning.child_runs import ChildRun
 from tfdqn.tuning.run_groups import TRAIN_GROUP
-from tfdqn.tuning.seed_results import summarize
+from tfdqn.tuning.seed_results import seeds_report, summarize
 from tfdqn.tuning.seeds import SeedsOutcome, train_seeds, train_seeds_together
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_run.py"))
@@ -109,6 +109,9 @@ def test_what_was_not_begun_before_a_signal_is_in_the_table_too(tmp_path: Path) 
     class Impatient(Recorder):
         def show(self, runs: Sequence[ChildRun]) -> None:
             if runs[0].state == "learning":
+                report = seeds_report(folder)
+                assert [each.status for each in report.seeds] == ["not finished", "not begun", "not begun"]
+                assert report.status == "training" and report.options == ("--jobs", "1")
                 os.kill(os.getpid(), signal.SIGTERM)
 
     outcome = train_seeds(tiny(), [1, 2, 3], folder, Impatient(), 1, command=FAKE)
@@ -118,6 +121,7 @@ def test_what_was_not_begun_before_a_signal_is_in_the_table_too(tmp_path: Path) 
         (3, "not begun"),
     ]
     assert (outcome.is_over, [starts(folder, seed) for seed in (1, 2, 3)]) == (False, [1, 0, 0])
+    assert "--seeds 1-3 --jobs 1 --run-dir" in seeds_report(folder).resume
 
 
 def test_each_gets_its_seed_and_its_share_of_the_cores(tmp_path: Path) -> None:
@@ -156,7 +160,7 @@ def test_seeds_together_whose_process_is_killed_have_failed_later_too(
     monkeypatch.setattr("tfdqn.tuning.seeds._process_count", lambda seeds, cores: 1)
     outcome = train_seeds_together(tiny(), [1, 2], folder, Recorder())
     assert [each.status for each in outcome.summary.seeds] == ["finished", "failed"]
-    assert summarize(folder) == outcome.summary
+    assert summarize(folder, options=["--together"]) == outcome.summary
 
 
 @pytest.mark.parametrize(

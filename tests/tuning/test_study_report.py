@@ -1,14 +1,19 @@
 """What is read of a study from its folder: trials in each state, by whom they are run, and what is damaged."""
 
 import math
+import os
 from pathlib import Path
 
 import pytest
 
+from tests.support.run_files import finished_run
 from tests.support.studies import study_in
+from tests.support.tiny_runs import tiny
 from tfdqn.errors import UserError
+from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.system.shell_commands import own_command
 from tfdqn.tuning.study import ClaimedTrial, Study
-from tfdqn.tuning.study_folder import StudyFolder, is_study
+from tfdqn.tuning.study_folder import Request, StudyFolder, is_study
 from tfdqn.tuning.study_report import StudyReader
 
 
@@ -22,7 +27,7 @@ def test_trials_in_each_state_are_told_while_they_change(tmp_path: Path) -> None
     study = study_in(tmp_path)
     reader = StudyReader(StudyFolder(tmp_path))
     report = reader.report()
-    assert (report.trials, report.counts, report.best, report.page) == ((), (), None, "")
+    assert (report.trials, report.counts, report.best, report.page) == ((), {}, None, "")
 
     done, failed, _, stopped = (claimed_by(study) for _ in range(4))
     for evaluation, mean_return in ((1, 3.0), (2, 7.0), (3, 5.0)):
@@ -33,7 +38,8 @@ def test_trials_in_each_state_are_told_while_they_change(tmp_path: Path) -> None
     study.release(stopped)
     report = reader.report()
     assert [each.state for each in report.trials] == ["complete", "failed", "running", "to be resumed"]
-    assert report.counts == ("1 running", "1 to be resumed", "1 complete", "1 failed") and report.best == done.number
+    assert report.counts == {"running": 1, "to be resumed": 1, "complete": 1, "failed": 1}
+    assert (report.best, report.ended) == (done.number, 2)
     first = report.trials[0]
     assert (first.evaluations, first.best_return, first.score) == (3, 7.0, 6.5)
     units = first.values["network.hidden_units"]  # which Optuna keeps as text
@@ -66,6 +72,56 @@ def test_an_evaluation_without_a_mean_return_is_not_the_best(tmp_path: Path) -> 
         study.report(some, evaluation, mean_return)
     study.report(none, 1, math.nan)
     assert [each.best_return for each in StudyReader(StudyFolder(tmp_path)).report().trials] == [7.0, None]
+
+
+def test_a_study_that_was_left_has_the_command_that_goes_on_wherever_its_folder_is_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "study"
+    study = study_in(folder)
+    trial = claimed_by(study)
+    study.release(trial)
+    files = (str(tmp_path / "small.toml"), str(tmp_path / "spaces" / "space.toml"))
+    request = Request(*files, ("seed=3",), ("--trials", "1", "--fresh-seeds", "2"), trials=1, fresh_seeds=2)
+    reader = StudyReader(StudyFolder(folder))
+    assert (reader.report().status, reader.report().wanted, reader.report().resume) == ("stopped", None, "")  # older
+    study.folder.note(request)
+    rest = ["seed=3", "--study-dir", str(folder), "--trials", "1", "--fresh-seeds", "2"]
+    report = reader.report()
+    assert (report.status, report.wanted, report.ended) == ("stopped", 1, 0)
+    assert report.resume == own_command(["tune", *files, *rest])
+    with study.folder.worked_on():
+        report = reader.report()
+        assert (report.status, report.resume, report.workers) == ("training", "", (f"process {os.getpid()}",))
+    monkeypatch.chdir(tmp_path)
+    folder.rename(tmp_path / "moved")
+    rest[2] = "moved"
+    expected = own_command(["tune", "small.toml", "spaces/space.toml", *rest])
+    assert StudyReader(StudyFolder("moved")).report().resume == expected
+
+
+def test_a_study_has_finished_when_its_trials_and_their_fresh_seeds_have(tmp_path: Path) -> None:
+    study = study_in(tmp_path)
+    trial = claimed_by(study)
+    study.complete(trial, 6.5)
+    study.folder.note(Request("small.toml", "space.toml", (), (), trials=1, fresh_seeds=2))
+    reader, seeds = StudyReader(StudyFolder(tmp_path)), SeedsFolder(study.folder.seeds_of_best(trial.number))
+    report = reader.report()
+    assert (report.status, report.fresh_seeds, report.best_config) == ("stopped", None, "")
+    study.folder.write_best(trial.number + 1, 6.0, "")  # of a best of before
+    assert reader.report().best_config == ""
+    study.folder.write_best(trial.number, 6.5, "")
+    assert reader.report().best_config == str(study.folder.best_config_file)
+    for seed, status in ((2, "stopped"), (3, "finished")):
+        finished_run(seeds.run(seed).path, tiny(f"seed={seed}"), [5.0], float(seed))
+        report = reader.report()
+        assert report.status == status and (report.resume != "") == (status == "stopped")
+    assert report.fresh_seeds is not None and report.fresh_seeds.final is not None
+    assert (report.fresh_seeds.final.seeds, report.fresh_seeds.final.mean) == (2, 2.5)
+    study.folder.note(Request("small.toml", "space.toml", (), (), trials=2, fresh_seeds=2))
+    assert reader.report().status == "stopped"
+    study.folder.note(Request("small.toml", "space.toml", (), (), trials=1, fresh_seeds=0))
+    assert reader.report().status == "finished"
 
 
 def test_reading_writes_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The output of `tfdqn inspect`: the state of a job, its processes and its replay servers."""
 
+import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -7,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 import typer
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -21,6 +22,7 @@ from tfdqn.launch.run_report import RunReport
 from tfdqn.system.interval import duration
 
 _INTERVAL_SECONDS = 1.0
+_AGE = re.compile(r" *(?:[\d:]+ ago\b|\b\d+ s$)", re.MULTILINE)
 T = TypeVar("T")
 
 
@@ -33,6 +35,8 @@ def show(
 ) -> None:
     """Prints a report once, or, if `is_watched`, every second until interrupted or nothing will change any more.
 
+    Where the reports aren't shown in place, one that says nothing new, but for how old something is, is left out.
+
     Raises typer.Exit if nobody reads the output any more (`| head`).
 
     Args:
@@ -42,7 +46,7 @@ def show(
       is_watched: print again every second; a terminal shows the new report in place of the old one.
       as_json: print each report as one line of JSON instead.
     """
-    console = make_console()
+    console, last = make_console(), b""
     with ExitStack() as shown:
         live = None
         if is_watched and console.is_terminal and not as_json:
@@ -50,16 +54,28 @@ def show(
         while True:
             is_last = not is_watched or is_over()
             found = report()
-            if as_json:
-                typer.echo(msgspec.json.encode(found))  # JSON is UTF-8, whatever the terminal
-            elif live is not None:
+            if live is not None:
                 live.update(rendered(found), refresh=True)
+            elif as_json:
+                if (line := msgspec.json.encode(found)) != last:
+                    typer.echo(line)  # JSON is UTF-8, whatever the terminal
+                last = line
             else:
-                print_whole(console, rendered(found))
+                drawn = rendered(found)
+                if (text := _without_ages(console, drawn)) != last:
+                    print_whole(console, drawn)
+                last = text
             require_reader(console)
             if is_last:
                 return
             time.sleep(_INTERVAL_SECONDS)
+
+
+def _without_ages(console: Console, drawn: RenderableType) -> bytes:
+    """What would be printed, without what changes with time alone."""
+    with console.capture() as captured:
+        print_whole(console, drawn)
+    return _AGE.sub("", captured.get()).encode()
 
 
 def rendered(report: Report) -> RenderableType:

@@ -172,12 +172,11 @@ def inspect(
         inspect_view.show(reader.report, study_view.rendered, reader.is_over, watch, as_json)
     elif is_seeds_folder(target):
         from tfdqn.cli import seeds
-        from tfdqn.tuning.seed_results import is_over, summarize
+        from tfdqn.tuning.seed_results import is_over, seeds_report
 
         folder = SeedsFolder(target)
-        inspect_view.show(
-            lambda: summarize(folder), partial(seeds.rendered, folder), lambda: is_over(folder), watch, as_json
-        )
+        reported, rendered = partial(seeds_report, folder), partial(seeds.rendered_report, folder)
+        inspect_view.show(reported, rendered, partial(is_over, folder), watch, as_json)
     else:
         inspector = Inspector(target)
         inspect_view.show(inspector.report, inspect_view.rendered, inspector.is_over, watch, as_json)

@@ -8,11 +8,12 @@ from rich.console import Console, RenderableType
 from tfdqn.cli.live_view import LiveView, with_totals
 from tfdqn.cli.tables import WholeTable
 from tfdqn.cli.terminal import time_left
+from tfdqn.errors import counted
 from tfdqn.storage.run_records import Outcome
 from tfdqn.system.interval import duration
 from tfdqn.tuning.child_runs import ChildRun
-from tfdqn.tuning.observed_run import ObservedRun
-from tfdqn.tuning.trial_records import Trial, best_of, counts_by_state
+from tfdqn.tuning.observed_run import ObservedRun, RunProgress
+from tfdqn.tuning.trial_records import Trial, best_of, counts_by_state, ended_of, in_words
 
 
 class RunsView(LiveView):
@@ -44,19 +45,20 @@ class TrialsView(LiveView):
 
     Args:
       wanted: how many trials the study is to have.
+      fresh_seeds: with how many seeds its best configuration is trained afterwards.
     """
 
-    def __init__(self, wanted: int):
+    def __init__(self, wanted: int, fresh_seeds: int = 0):
         super().__init__()
-        self._wanted = wanted
+        self._wanted, self._fresh_seeds = wanted, fresh_seeds
 
     def show(self, trials: Sequence[Trial], runs: Sequence[ChildRun]) -> None:
         """Shows the study's trials, and the runs of those that are trained on this host."""
-        totals = totals_of_trials(trials, self._wanted)
+        totals = totals_of_trials(trials, self._wanted, runs, self._fresh_seeds)
 
         def rendered() -> RenderableType:
             table = self.fitting(lambda room: runs_table(runs[:room]))
-            return with_totals(table, totals, _ended(trials), self._wanted)
+            return with_totals(table, totals, ended_of(trials), self._wanted)
 
         self.draw(rendered, lambda: self.say_totals(totals))
 
@@ -83,8 +85,7 @@ def totals_of_runs(runs: Sequence[ObservedRun]) -> str:
     finished, failed = (sum(run.outcome is each for run in runs) for each in (Outcome.FINISHED, Outcome.FAILED))
     done, total = _steps(runs)
     now = [run.progress() for run in runs if run.is_alive]
-    speed = sum(each.env_steps_per_second for each in now)
-    mean = sum(each.env_steps / each.seconds for each in now if each.seconds)
+    speed, mean = _rates(now)
     parts = [f"{finished} of {len(runs)} finished", *([f"{failed} failed"] if failed else [])]
     parts.append(f"{done:,}/{total:,} steps")
     if min(speed, mean) > 0:
@@ -92,17 +93,38 @@ def totals_of_runs(runs: Sequence[ObservedRun]) -> str:
     return ", ".join(parts)
 
 
-def totals_of_trials(trials: Sequence[Trial], wanted: int) -> str:
-    """The state of a study in one short line."""
-    parts = [f"{_ended(trials)} of {wanted} trials", *counts_by_state(trials)]
+def totals_of_trials(
+    trials: Sequence[Trial], wanted: int, runs: Sequence[ObservedRun] = (), fresh_seeds: int = 0
+) -> str:
+    """The state of a study in one short line.
+
+    Args:
+      trials: of the study.
+      wanted: how many it is to have.
+      runs: those of its trials that are trained on this host. The time left is estimated by their rates: at most,
+        because trials may be pruned; and about, because others may be faster or slower.
+      fresh_seeds: how many are trained afterwards, which takes its own time.
+    """
+    ended = ended_of(trials)
+    parts = [f"{ended} of {wanted} trials", *in_words(counts_by_state(trials))]
     if (best := best_of(trials)) is not None:
         parts.append(f"best {best.score:,.2f} (trial {best.number})")
+    alive = [run for run in runs if run.is_alive]
+    now = [run.progress() for run in alive]
+    speed, mean = _rates(now)
+    if min(speed, mean) > 0:
+        taken, total = _steps(alive)
+        left = total - taken + max(0, wanted - ended - len(alive)) * alive[0].config.stop.env_steps
+        then = f", then {counted(fresh_seeds, 'fresh seed')}" if fresh_seeds else ""
+        parts.append(f"at most about {time_left(left, mean, speed)}{then}")
     return ", ".join(parts)
 
 
-def _ended(trials: Sequence[Trial]) -> int:
-    """How many trials have ended and count towards the number that is wanted."""
-    return sum(each.counts and each.has_ended for each in trials)
+def _rates(now: Sequence[RunProgress]) -> tuple[float, float]:
+    """(the present rate of runs in training, their mean rate), summed, in environment steps/s; 0: not known yet."""
+    return sum(each.env_steps_per_second for each in now), sum(
+        each.env_steps / each.seconds for each in now if each.seconds
+    )
 
 
 def _steps(runs: Sequence[ObservedRun]) -> tuple[int, int]:

@@ -19,11 +19,12 @@ from tfdqn.cli.terminal import make_console
 from tfdqn.config import Config
 from tfdqn.config.checks import require_together
 from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError, counted, listed
+from tfdqn.records import Status
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.interval import duration
 from tfdqn.system.processors import visible_gpus
 from tfdqn.system.signals import end_at_once, interruptions, last_words
-from tfdqn.tuning.seed_results import SeedsSummary, SeedStatistics
+from tfdqn.tuning.seed_results import SeedsReport, SeedsSummary, SeedStatistics
 
 _MOST_SEEDS = 1_000
 _SEED_OR_RANGE = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?", re.ASCII)
@@ -82,10 +83,10 @@ def train_each(
     again: str,
     options: Sequence[str] = (),
     together: bool = False,
-) -> None:
-    """Trains each seed and prints the results; raises typer.Exit if one has failed. `again` is the command to resume.
+) -> bool:
+    """Trains each seed and prints the results; returns False if the user has asked to stop before.
 
-    Arguments are those of `train`, checked.
+    Arguments are those of `train`, checked; `again` is the command to resume. Raises typer.Exit if a seed has failed.
     """
     with starting(again):
         from tfdqn.cli.runs_view import RunsView
@@ -110,6 +111,7 @@ def train_each(
         say_on_stderr(f"tfdqn: {count} failed ({listed(outcome.failed)})")
         view.say(f"To try again:\n{again}")
         raise typer.Exit(FAILED_STATUS)
+    return outcome.is_over
 
 
 def _how_it_was_left(folder: SeedsFolder, unsaved: Sequence[str]) -> str:
@@ -141,7 +143,8 @@ def rendered(folder: SeedsFolder, summary: SeedsSummary, paths: Iterable[tuple[s
             duration(each.seconds),
         )
         table.add_row(*cells)
-    pairs = [*_statistics("final evaluation", summary.final), *_statistics("best evaluation", summary.best)]
+    pairs = [*statistics_rows("final evaluation", summary.final)]
+    pairs += statistics_rows("best evaluation", summary.best)
     failed = [each for each in summary.seeds if each.status == "failed"]
     for each in failed:
         where = f"; its log is {folder.path / each.log}" if each.log else ""
@@ -150,7 +153,22 @@ def rendered(folder: SeedsFolder, summary: SeedsSummary, paths: Iterable[tuple[s
     return Group(table, Text(), pairs_table(pairs)) if pairs else table
 
 
-def _statistics(name: str, found: SeedStatistics | None) -> Iterable[tuple[str, str]]:
+def rendered_report(folder: SeedsFolder, report: SeedsReport) -> RenderableType:
+    """Lays out the results of a folder's seeds for `inspect`, and how to go on with those that have not finished."""
+    return rendered(folder, report, [("status", standing(folder, report))])
+
+
+def standing(folder: SeedsFolder, report: SeedsReport) -> str:
+    """How a folder of seeds stands, in words, and the command to go on."""
+    if report.status is Status.TRAINING:
+        return f"in training by {report.trainer}" if report.trainer else "in training"
+    finished = sum(each.status == "finished" for each in report.seeds)
+    said = "finished" if report.status is Status.FINISHED else f"{finished} of {len(report.seeds)} finished"
+    how = "try again" if report.status is Status.FAILED else "resume" if _has_checkpoint(folder) else "begin again"
+    return f"{said}; to {how}:\n{report.resume}" if report.resume else said
+
+
+def statistics_rows(name: str, found: SeedStatistics | None) -> Iterable[tuple[str, str]]:
     if found is None:
         return
     for kind, value, interval in (

@@ -1,6 +1,7 @@
 """Output for people: the progress of training, and tables of results."""
 
 import os
+import select
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -210,9 +211,20 @@ def _usable(task: "TaskEntry") -> str:
 
 
 def require_reader(console: Console) -> None:
-    """Raises typer.Exit if what was shown has no reader any more (`| head`): for commands that only show something."""
-    if console.quiet:
+    """Raises typer.Exit if what is shown has no reader any more (`| head`): for commands that only show something."""
+    if console.quiet or _is_hung_up(console):
         raise typer.Exit(1)
+
+
+def _is_hung_up(console: Console) -> bool:
+    """Whether the other end of a pipe or a terminal is closed, which is known before anything is written to it."""
+    try:
+        descriptor = console.file.fileno()
+    except (OSError, ValueError):  # it is not a file's
+        return False
+    poll = select.poll()
+    poll.register(descriptor, 0)  # what is asked for is reported in any case
+    return any(found & (select.POLLERR | select.POLLHUP) for _, found in poll.poll(0))
 
 
 class _Console(Console):

@@ -1,7 +1,8 @@
 """The verb `tune`, which searches for the best values of configuration keys."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,18 +21,18 @@ from tfdqn.cli.default_directories import default_study_folder
 from tfdqn.cli.phase_line import starting
 from tfdqn.cli.resuming import resumption_is_said
 from tfdqn.config import Config
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ConfigError, counted, listed
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.processors import visible_gpus
 from tfdqn.system.shell_commands import own_command
 from tfdqn.system.signals import end_at_once, interruptions
 from tfdqn.tuning.study_storage import Pruner, require_optuna, shown_url, storage_failures_are_one_line
-from tfdqn.tuning.trial_records import Trial, best_of, total_evaluations
+from tfdqn.tuning.trial_records import Trial, TrialState, best_of, total_evaluations
 
 if TYPE_CHECKING:
     from tfdqn.tuning.study import Settings, Study
-    from tfdqn.tuning.study_folder import StudyFolder
+    from tfdqn.tuning.study_folder import Request, StudyFolder
     from tfdqn.tuning.trial_runs import Template
 
 verbs = typer.Typer()
@@ -93,13 +94,13 @@ def tune(
     require_supported_platform()
     require_optuna("tfdqn tune")
     from tfdqn.tuning.study import Settings
-    from tfdqn.tuning.study_folder import StudyFolder
+    from tfdqn.tuning.study_folder import Request, StudyFolder
 
     given = overrides or []
     if study_name is not None and storage is None:
         raise ConfigError(f"--study-name {study_name} is a name in a database: give its --storage, too")
     folder = StudyFolder(study_dir or default_study_folder(config, say_on_stderr))
-    arguments = [as_argument(config), as_argument(space), *given, "--study-dir", str(folder.path)]
+    options: list[str] = []
     for name, value in (
         ("--trials", trials),
         ("--jobs", jobs),
@@ -109,14 +110,18 @@ def tune(
         ("--storage", None if storage is None else shown_url(storage)),
         ("--study-name", study_name),
     ):
-        arguments += [] if value is None else [name, str(value)]
-    again = own_command(["tune", *arguments])
+        options += [] if value is None else [name, str(value)]
+    again = own_command(
+        ["tune", as_argument(config), as_argument(space), *given, "--study-dir", str(folder.path), *options]
+    )
+    paths = os.path.abspath(config), os.path.abspath(space)
+    request = Request(*paths, tuple(given), tuple(options), trials, fresh_seeds)
 
     def read() -> "tuple[Config, Template]":
         return _read(config, space, given, prune_after, is_new=not folder.identity_file.exists())
 
     with storage_failures_are_one_line(folder.path):
-        _search(read, folder, Settings(storage, study_name, pruner, prune_after), trials, jobs, fresh_seeds, again)
+        _search(read, folder, Settings(storage, study_name, pruner, prune_after), request, jobs, again)
 
 
 def _read(
@@ -157,12 +162,11 @@ def _search(
     read: Callable[[], "tuple[Config, Template]"],
     folder: "StudyFolder",
     settings: "Settings",
-    trials: int,
+    request: "Request",
     jobs: int | None,
-    fresh_seeds: int,
     again: str,
 ) -> None:
-    """Runs the trials, prints the best one, and trains its configuration with fresh seeds."""
+    """Runs the trials, prints the best one, trains its configuration with fresh seeds, and says what may come next."""
     with ExitStack() as working:
         with starting(again):
             base, template = read()  # what is wrong is said at once, before the imports
@@ -177,21 +181,31 @@ def _search(
                 require_trainable_runs(first)
             study = Study(folder, base, template.space, settings)
             working.enter_context(folder.worked_on())
+            folder.note(request)
             visible_gpus()  # may take seconds; later calls are answered at once
-        with resumption_is_said(again, lambda: f"To go on:\n{again}"), TrialsView(trials) as view:
-            is_over = search(study, template, trials, view, jobs)
+        with (
+            resumption_is_said(again, lambda: f"To go on:\n{again}"),
+            TrialsView(request.trials, request.fresh_seeds) as view,
+        ):
+            is_over = search(study, template, request.trials, view, jobs)
             # During an import a Ctrl-C would end the process without the command that goes on.
             with interruptions(end_at_once) as interrupted:
-                best = best_of(study.trials())
+                trials = study.trials()
+                best = best_of(trials)
                 tuned = None if best is None else write_best(study, template, best)
                 write_page(study)
                 is_over = is_over and not interrupted()
         _print(study, best)
+        has_trained = True
+        with _failures_said(study, trials):
+            if is_over and best is not None and tuned is not None and request.fresh_seeds:
+                seeds = SeedsFolder(study.folder.seeds_of_best(best.number))
+                has_trained = _train_with_fresh_seeds(tuned, best, seeds, request.fresh_seeds, jobs, again)
         if not is_over:
             typer.echo(f"Saved. To go on:\n{again}")
-        elif best is not None and tuned is not None and fresh_seeds:
-            seeds = SeedsFolder(study.folder.seeds_of_best(best.number))
-            _train_with_fresh_seeds(tuned, best, seeds, fresh_seeds, jobs, again)
+        elif best is not None and has_trained:
+            train = ["train", str(folder.best_config_file), "--run-dir", f"{folder.path}-best"]
+            typer.echo(f"To train the best configuration:\n{own_command(train)}")
 
 
 def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> None:
@@ -220,15 +234,29 @@ def _print(study: "Study", best: Trial | None) -> None:
     print_whole(make_console(), pairs_table([*rows, ("page", str(study.folder.page))]))
 
 
+@contextmanager
+def _failures_said(study: "Study", trials: Sequence[Trial]) -> Iterator[None]:
+    """Says at the end of the block, however it ends, which trials have failed."""
+    try:
+        yield
+    finally:
+        if failed := [f"trial {each.number}" for each in trials if each.state is TrialState.FAILED]:
+            why = own_command(["inspect", str(study.folder.path)])
+            typer.echo(f"{len(failed)} of {counted(len(trials), 'trial')} failed ({listed(failed)}); why: {why}")
+
+
 def _train_with_fresh_seeds(
     config: Config, best: Trial, folder: SeedsFolder, count: int, jobs: int | None, again: str
-) -> None:
-    """Trains the best trial's configuration with fresh seeds: its own score is biased, as the best of many."""
+) -> bool:
+    """Trains the best trial's configuration with fresh seeds: its own score is biased, as the best of many.
+
+    Returns False if the user has asked to stop before.
+    """
     if (holder := holder_of(folder.lock_file)) is not None:
         typer.echo(f"{holder} trains the best with other seeds, in {folder.path}")
-        return
+        return True
     from tfdqn.cli.seeds import train_each
 
     seeds = [config.seed + index for index in range(1, count + 1)]
     typer.echo(f"trial {best.number} was the best with seed {config.seed}; its configuration with others:")
-    train_each(config, seeds, folder, jobs, again)
+    return train_each(config, seeds, folder, jobs, again)

@@ -3,7 +3,6 @@
 import socket
 import threading
 import time
-from enum import StrEnum
 from pathlib import Path
 
 import msgspec
@@ -17,6 +16,7 @@ from tfdqn.coordination.messages import Inspection, Nothing, Phase
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.errors import ClusterError, RunDirError
 from tfdqn.launch.run_report import RunReport, is_held, run_report, why_over
+from tfdqn.records import Status
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.owners import Owner
 from tfdqn.storage.recorded_config import recorded
@@ -60,18 +60,6 @@ class LearnerPoller:
                 self.heard_seconds = asked
             except (UnreachableError, RefusedError):
                 continue
-
-
-class Status(StrEnum):
-    """How a job, or a run of one process, stands."""
-
-    STARTING = "starting"
-    TRAINING = "training"
-    FINISHING = "finishing"  # the final evaluation and the results are made
-    SILENT = "silent"  # its processes live, as far as is known, but its learner does not answer
-    STOPPED = "stopped"  # nothing trains it here, and it has not finished: it can be resumed
-    FAILED = "failed"  # likewise, and an error has ended it
-    FINISHED = "finished"
 
 
 _STATUS_OF_PHASE = {Phase.TRAINING: Status.TRAINING, Phase.FINISHING: Status.FINISHING, Phase.OVER: Status.FINISHED}

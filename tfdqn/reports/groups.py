@@ -96,8 +96,9 @@ def read_report(
     for configuration, alike in grouped((run.configuration, run) for run in runs):
         counting, trials = unselected(alike, lambda run: run.path)
         found.append((configuration, counting))
-        for trial in trials if say is not None else ():
-            say(f"left out: {trial} {WHY_LEFT_OUT}")
+        for trial in trials:
+            if say is not None:
+                say(f"left out: {trial} {WHY_LEFT_OUT}")
     configurations = [configuration for configuration, _ in found]
     names = [agent_of(each) for each in configurations]
     groups = [Group(0, label, *each) for label, each in zip(labels(configurations, names), found, strict=True)]

@@ -76,8 +76,8 @@ class SeedsFolder:
 
 
 def is_seeds_folder(path: Path | str) -> bool:
-    """Whether `path` is a folder in which seeds were trained, or failed before their runs had begun."""
+    """Whether `path` is a folder in which seeds were to be trained, even if no run of theirs had begun."""
     if not Path(path).is_dir() or RunDir(path).config_file.exists():
         return False
     folder = SeedsFolder(path)
-    return bool(folder.seeds() or folder.failures())
+    return bool(folder.seeds() or folder.failures()) or folder.summary_file.is_file()

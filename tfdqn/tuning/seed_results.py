@@ -1,18 +1,21 @@
 """`summarize`: the results of each seed in a folder, and statistics over all; for `seeds.json` and `tfdqn inspect`."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from types import MappingProxyType
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 
+from tfdqn.records import Status
 from tfdqn.reports.statistics import interquartile_mean, percentile_bootstrap_interval
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.system.shell_commands import own_command
 from tfdqn.tuning.observed_run import ProgressReader, summary_of
 
 
@@ -47,17 +50,44 @@ class SeedsSummary(Struct, frozen=True, kw_only=True):
     seeds: tuple[SeedResult, ...]
     final: SeedStatistics | None  # of the finished seeds' final evaluations; None: there are none
     best: SeedStatistics | None  # of their best evaluations
+    options: tuple[str, ...] = ()  # of the command that trains them: how many at a time, and how
+
+
+class SeedsReport(SeedsSummary, frozen=True, kw_only=True):
+    """How a folder of seeds stands; `tfdqn inspect --json` prints it."""
+
+    status: Status
+    trainer: str  # the process that trains them; "": none is known
+    resume: str  # the command that trains the seeds that have not finished; "": none is to be given
+
+
+class _SeedNumber(Struct, frozen=True):
+    seed: int
+
+
+class _Request(Struct, frozen=True):
+    """What a summary says of the command that wrote it."""
+
+    seeds: tuple[_SeedNumber, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+_requests = msgspec.json.Decoder(_Request)
 
 
 def summarize(
-    folder: SeedsFolder, failures: Mapping[int, str] = MappingProxyType({}), wanted: Iterable[int] = ()
+    folder: SeedsFolder,
+    failures: Mapping[int, str] = MappingProxyType({}),
+    wanted: Iterable[int] = (),
+    options: Sequence[str] = (),
 ) -> SeedsSummary:
     """The present results of a folder.
 
     Args:
       folder: the folder of the seeds' runs.
       failures: why seeds have just failed, by seed: they count as failed although their results may stand.
-      wanted: seeds that are to be trained; those that have not begun are in no file either.
+      wanted: seeds that are to be trained, also those that have not begun.
+      options: of the command that trains them.
     """
     kept = folder.failures()
     known = sorted({*folder.seeds(), *kept, *failures, *wanted})
@@ -67,18 +97,71 @@ def summarize(
         seeds=seeds,
         final=_statistics([each.final_return for each in finished]),
         best=_statistics([each.best_return for each in finished]),
+        options=tuple(options),
+    )
+
+
+def seeds_report(folder: SeedsFolder) -> SeedsReport:
+    """How a folder of seeds stands now, with the seeds that were last asked for."""
+    request = _read_request(folder)
+    summary = summarize(folder, wanted=[each.seed for each in request.seeds], options=request.options)
+    in_training = [each.seed for each in summary.seeds if each.status == "in training"]
+    locks = [folder.lock_file, *(folder.run(seed).lock_file for seed in in_training)]
+    trainer = next(filter(None, map(holder_of, locks)), None)
+    statuses = {each.status for each in summary.seeds}
+    if trainer is not None or in_training:
+        status = Status.TRAINING
+    elif statuses == {"finished"}:
+        status = Status.FINISHED
+    else:
+        status = Status.FAILED if "failed" in statuses else Status.STOPPED
+    return SeedsReport(
+        **{name: getattr(summary, name) for name in SeedsSummary.__struct_fields__},
+        status=status,
+        trainer="" if trainer is None else str(trainer),
+        resume=_command(folder, summary) if status in (Status.STOPPED, Status.FAILED) else "",
     )
 
 
 def is_over(folder: SeedsFolder) -> bool:
     """Whether every seed of the folder has finished, and no process is known to train more of them."""
-    is_finished = all(each.status == "finished" for each in summarize(folder).seeds)
-    return is_finished and holder_of(folder.lock_file) is None
+    return seeds_report(folder).status is Status.FINISHED
 
 
 def write_summary(folder: SeedsFolder, summary: SeedsSummary) -> None:
     """Writes `seeds.json`. Raises RunDirError if that fails."""
     write_atomically(folder.summary_file, msgspec.json.format(msgspec.json.encode(summary), indent=2))
+
+
+def _read_request(folder: SeedsFolder) -> _Request:
+    """What the folder's summary says that was asked for; nothing if there is none that can be read."""
+    try:
+        return _requests.decode(folder.summary_file.read_bytes())
+    except (OSError, msgspec.MsgspecError):
+        return _Request()
+
+
+def _command(folder: SeedsFolder, summary: SeedsSummary) -> str:
+    """The command that trains the seeds that have not finished; "" if no configuration of theirs is there yet."""
+    unfinished = [each.seed for each in summary.seeds if each.status != "finished"]
+    seeds = [*unfinished, *(each.seed for each in summary.seeds if each.seed not in unfinished)]
+    runs = [folder.run(seed) for seed in seeds]
+    files = [*(run.config_file for run in runs), *(run.child_config_file for run in runs)]
+    config = next((file for file in files if file.is_file()), None)
+    if config is None:
+        return ""
+    written = written_seeds([each.seed for each in summary.seeds])
+    arguments = ("train", str(config), "--seeds", written, *summary.options, "--run-dir", str(folder.path))
+    return own_command(arguments)
+
+
+def written_seeds(seeds: Sequence[int]) -> str:
+    """Seeds in ascending order, as `--seeds` takes them: "1-5,8"."""
+    parts: list[str] = []
+    for _, run in groupby(enumerate(seeds), lambda pair: pair[1] - pair[0]):
+        each = [seed for _, seed in run]
+        parts.append(str(each[0]) if len(each) == 1 else f"{each[0]}-{each[-1]}")
+    return ",".join(parts)
 
 
 def _result(seed: int, run: RunDir, failure: str, kept_failure: str) -> SeedResult:

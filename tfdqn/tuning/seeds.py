@@ -73,7 +73,7 @@ def train_seeds(
         _say_beginning(view, len(left), len(runs), f"{len(slots)} at a time", folder)
         return ChildRuns[ChildRun](slots, view.say, command).run(left, look)
 
-    return _train(config, runs, folder, view, train)
+    return _train(config, runs, folder, view, train, [*_at_a_time(jobs), *options])
 
 
 def train_seeds_together(
@@ -100,7 +100,12 @@ def train_seeds_together(
 
         return ChildRuns[RunGroup](slots(count, cores, gpus), view.say, TRAIN_GROUP).run(groups, look_at)
 
-    return _train(config, runs, folder, view, train)
+    return _train(config, runs, folder, view, train, [*_at_a_time(jobs), "--together"])
+
+
+def _at_a_time(jobs: int | None) -> Sequence[str]:
+    """The options that `jobs` stands for."""
+    return () if jobs is None else ("--jobs", str(jobs))
 
 
 def _process_count(seeds: int, cores: int) -> int:
@@ -118,14 +123,22 @@ def _process_count(seeds: int, cores: int) -> int:
 
 
 def _train(
-    config: Config, by_seed: Mapping[int, R], folder: SeedsFolder, view: View, train: Callable[[list[R], Look], bool]
+    config: Config,
+    by_seed: Mapping[int, R],
+    folder: SeedsFolder,
+    view: View,
+    train: Callable[[list[R], Look], bool],
+    options: Sequence[str],
 ) -> SeedsOutcome:
-    """Trains the unfinished runs by `train`, which calls `look` with those that end, and returns whether all have."""
+    """Trains the unfinished runs by `train`, which calls `look` with those that end, and returns whether all have.
+
+    `options` are those of the command, which the summary keeps.
+    """
     runs = list(by_seed.values())
 
     def summary() -> SeedsSummary:
         failures = {seed: run.why for seed, run in by_seed.items() if run.outcome is Outcome.FAILED}
-        found = summarize(folder, failures, by_seed)
+        found = summarize(folder, failures, by_seed, options)
         write_summary(folder, found)
         return found
 
@@ -139,6 +152,7 @@ def _train(
         view.show(runs)
 
     with folder.claim(config, by_seed):
+        summary()  # so that seeds that never begin are known
         left = [run for run in runs if not run.take_as_finished()]
         is_over = train(left, look) if left else True
         stopped = [run for run in runs if run.outcome is Outcome.STOPPED]

@@ -3,6 +3,7 @@
 No other file names these paths, but for two in `storage.trial_folders`.
 """
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,10 @@ import msgspec
 from tfdqn.errors import RunDirError, UserError
 from tfdqn.storage.atomic_files import is_partial, require_writable, write_atomically
 from tfdqn.storage.locks import Attempt, FileLock, NoLocksError, exclusive, holder_of
+from tfdqn.storage.owners import Owner
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.trial_folders import STUDY_FILE, TRIALS
+from tfdqn.system.shell_commands import own_command
 
 
 class StudyError(UserError):
@@ -30,6 +33,22 @@ class Identity(msgspec.Struct, frozen=True):
     name: str
 
 
+class Request(msgspec.Struct, frozen=True):
+    """What `tfdqn tune` was last asked for in a folder."""
+
+    config: str  # the file's absolute path
+    space: str  # likewise
+    overrides: tuple[str, ...]
+    options: tuple[str, ...]  # but for --study-dir, since a folder may be renamed
+    trials: int
+    fresh_seeds: int
+
+    def command(self, folder: Path) -> str:
+        """The command that goes on with the study, which is now in `folder`."""
+        files = map(_from_here, (self.config, self.space))
+        return own_command(["tune", *files, *self.overrides, "--study-dir", str(folder), *self.options])
+
+
 class StudyFolder:
     """The paths of a study; making one touches nothing on the disk."""
 
@@ -37,6 +56,7 @@ class StudyFolder:
         self.path = Path(path)
         self.identity_file = self.path / STUDY_FILE
         self.journal = self.path / "study.journal"
+        self.request_file = self.path / "request.json"
         self.lock_file = self.path / "lock"  # held for moments, while a trial is chosen
         self._locks = self.path / "locks"
         self.best_config_file = self.path / "best.toml"
@@ -85,6 +105,30 @@ class StudyFolder:
         except NoLocksError as error:
             raise self._unlockable(error) from None
 
+    def note(self, request: Request) -> None:
+        """Notes what is asked for. Raises RunDirError if it can't be written."""
+        write_atomically(self.request_file, msgspec.json.encode(request))
+
+    def request(self) -> Request | None:
+        """What was last asked for; None if that is not known, as in a folder of an earlier version."""
+        try:
+            return msgspec.json.decode(self.request_file.read_bytes(), type=Request)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def write_best(self, number: int, score: float | None, config: str) -> None:
+        """Writes the configuration of the best trial. Raises RunDirError if that fails."""
+        heading = f"{_best_heading(number)}, the best of {self.path.name}: mean return {score:,.2f}.\n"
+        write_atomically(self.best_config_file, (heading + config).encode())
+
+    def has_best(self, number: int) -> bool:
+        """Whether the configuration that was written as the best is this trial's."""
+        try:
+            with self.best_config_file.open(encoding="utf-8", errors="replace") as file:
+                return file.readline().startswith(f"{_best_heading(number)},")
+        except OSError:
+            return False
+
     @contextmanager
     def worked_on(self) -> Iterator[None]:
         """Shows others, until the block ends, that this process works on the study, besides any others that do.
@@ -104,7 +148,11 @@ class StudyFolder:
 
     def is_worked_on(self) -> bool:
         """Whether a process is in `worked_on`."""
-        return any(holder_of(each) is not None for each in self._locks.glob("work-*"))
+        return bool(self.workers())
+
+    def workers(self) -> list[Owner]:
+        """The processes that are in `worked_on`."""
+        return [owner for each in sorted(self._locks.glob("work-*")) if (owner := holder_of(each)) is not None]
 
     def identity(self) -> Identity:
         """The identity of the folder's study. Raises RunDirError if its file is damaged."""
@@ -132,6 +180,16 @@ class StudyFolder:
             )
             raise StudyError(f"{self.path} belongs to {before}, not {now}: choose another --study-dir, or give its own")
         return own
+
+
+def _best_heading(number: int) -> str:
+    return f"# Trial {number}"
+
+
+def _from_here(path: str) -> str:
+    """An absolute path, or a relative one if it is below the working directory."""
+    here = os.path.relpath(path)
+    return path if here.startswith(os.pardir) else here
 
 
 def is_study(path: Path | str) -> bool:

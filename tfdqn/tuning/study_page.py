@@ -13,7 +13,7 @@ from tfdqn.reports.pictures import Picture, svg
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.tuning.search_space import Choices, Dimensions, NumberRange
 from tfdqn.tuning.study import Study
-from tfdqn.tuning.trial_records import Trial, TrialState, best_of, counts_by_state
+from tfdqn.tuning.trial_records import Trial, TrialState, best_of, counts_by_state, in_words
 
 if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
@@ -59,7 +59,7 @@ def page(name: str, trials: Sequence[Trial], study: Study) -> str:
             _section("Parallel coordinates", _PARALLEL, _figure(drawn["parallel"])),
             _section("Slices", _SLICES, _figure(slices, "slices")),
         ]
-    parts.append(_section("Trials", f"{', '.join(counts_by_state(trials))}.", _table(trials, list(keys))))
+    parts.append(_section("Trials", f"{', '.join(in_words(counts_by_state(trials)))}.", _table(trials, list(keys))))
     return document(f"Search: {name}", parts, _STYLE)
 
 

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from tfdqn.records import Status
 from tfdqn.storage.locks import holder_of
+from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder
 from tfdqn.tuning.recorded_trials import read_trial
 from tfdqn.tuning.search_space import dimensions_of
-from tfdqn.tuning.study_folder import StudyError, StudyFolder
+from tfdqn.tuning.seed_results import SeedsReport, seeds_report
+from tfdqn.tuning.study_folder import Request, StudyError, StudyFolder
 from tfdqn.tuning.study_storage import open_journal, quiet_optuna, require_optuna, storage_failures_are_one_line
-from tfdqn.tuning.trial_records import Trial, best_of, counts_by_state
+from tfdqn.tuning.trial_records import Trial, best_of, counts_by_state, ended_of
 
 if TYPE_CHECKING:  # an extra
     from optuna.storages import BaseStorage
@@ -33,11 +36,18 @@ class TrialReport(Struct, frozen=True, kw_only=True):
 class StudyReport(Struct, frozen=True, kw_only=True):
     """How a study stands; `tfdqn inspect --json` prints it."""
 
+    status: Status  # "training", "stopped" or "finished"
     path: str
-    counts: tuple[str, ...]  # of trials by state, in words
+    workers: tuple[str, ...]  # the processes that work on it
+    wanted: int | None  # how many trials were asked for; None: not known
+    ended: int  # how many of these have ended
+    counts: dict[str, int]  # of trials by state
     trials: tuple[TrialReport, ...]
     best: int | None  # the number of the best trial
+    best_config: str  # the file of its configuration; "": there is none yet
+    fresh_seeds: SeedsReport | None  # of its configuration with other seeds; None: they have not begun
     page: str  # "": there is none yet
+    resume: str  # the command that goes on with it; "": it has finished, is worked on, or the command is not known
 
 
 class StudyReader:
@@ -57,14 +67,24 @@ class StudyReader:
 
     def report(self) -> StudyReport:
         """How the study stands now."""
-        trials, page = self._trials(), self._folder.page
-        best = best_of(trials)
+        trials, folder, request = self._trials(), self._folder, self._folder.request()
+        best, ended, workers = best_of(trials), ended_of(trials), folder.workers()
+        fresh = None if best is None else SeedsFolder(folder.seeds_of_best(best.number))
+        fresh_seeds = None if fresh is None or not is_seeds_folder(fresh.path) else seeds_report(fresh)
+        status = Status.TRAINING if workers else _status(trials, ended, request, best, fresh_seeds)
         return StudyReport(
-            path=str(self._folder.path),
-            counts=tuple(counts_by_state(trials)),
+            status=status,
+            path=str(folder.path),
+            workers=tuple(map(str, workers)),
+            wanted=None if request is None else request.trials,
+            ended=ended,
+            counts=counts_by_state(trials),
             trials=tuple(map(self._reported, trials)),
             best=None if best is None else best.number,
-            page=str(page) if page.exists() else "",
+            best_config=str(folder.best_config_file) if best is not None and folder.has_best(best.number) else "",
+            fresh_seeds=fresh_seeds,
+            page=str(folder.page) if folder.page.exists() else "",
+            resume=request.command(folder.path) if request is not None and status is Status.STOPPED else "",
         )
 
     def is_over(self) -> bool:
@@ -100,3 +120,15 @@ class StudyReader:
             why=trial.why,
             run=str(self._folder.trial(trial.number).path),
         )
+
+
+def _status(
+    trials: Sequence[Trial], ended: int, request: Request | None, best: Trial | None, fresh_seeds: SeedsReport | None
+) -> Status:
+    """Whether a study has finished that nobody works on: "finished" or "stopped"."""
+    if request is None:  # an earlier version's
+        return Status.FINISHED if trials and all(each.has_ended for each in trials) else Status.STOPPED
+    has_trials = ended >= request.trials and all(each.has_ended for each in trials)
+    trained = 0 if fresh_seeds is None or fresh_seeds.status is not Status.FINISHED else len(fresh_seeds.seeds)
+    has_seeds = best is None or trained >= request.fresh_seeds
+    return Status.FINISHED if has_trials and has_seeds else Status.STOPPED

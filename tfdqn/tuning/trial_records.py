@@ -46,10 +46,20 @@ def best_of(trials: Sequence[Trial]) -> Trial | None:
     return max(complete)[2] if complete else None
 
 
-def counts_by_state(trials: Sequence[Trial]) -> list[str]:
-    """How many trials are in each state, in words: "11 complete", "1 failed"."""
+def counts_by_state(trials: Sequence[Trial]) -> dict[str, int]:
+    """How many trials are in each state in which there are some."""
     counts = Counter(each.state for each in trials)
-    return [f"{counts[state]} {state}" for state in TrialState if counts[state]]
+    return {str(state): counts[state] for state in TrialState if counts[state]}
+
+
+def in_words(counts: Mapping[str, int]) -> list[str]:
+    """Counts by state in words: "11 complete", "1 failed"."""
+    return [f"{count} {state}" for state, count in counts.items()]
+
+
+def ended_of(trials: Sequence[Trial]) -> int:
+    """How many trials have ended and count towards the number that is wanted."""
+    return sum(each.counts and each.has_ended for each in trials)
 
 
 def total_evaluations(config: Config) -> int:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple, Protocol
 
 from tfdqn.config import Config, toml
 from tfdqn.errors import ConfigError, counted
-from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_records import Outcome
 from tfdqn.system.interval import IntervalTrigger
 from tfdqn.system.processors import available_cores
@@ -75,8 +74,7 @@ def search(
 def write_best(study: Study, template: Template, best: Trial) -> Config:
     """Writes the best trial's configuration to a file that `tfdqn train` takes, and returns it."""
     config = template.filled(best.values)
-    heading = f"# Trial {best.number}, the best of {study.folder.path.name}: mean return {best.score:,.2f}.\n"
-    write_atomically(study.folder.best_config_file, (heading + toml.dump(config)).encode())
+    study.folder.write_best(best.number, best.score, toml.dump(config))
     return config
 
 
