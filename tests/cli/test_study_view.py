@@ -78,3 +78,15 @@ def test_a_watch_that_goes_to_a_file_prints_what_is_new(
             capsys.readouterr()
             assert main.main(["inspect", str(STUDY), "--watch", *options]) == 130
             assert len(looks) == 6 and " ".join(capsys.readouterr().out.split()).count(blocks) == 2
+
+
+def test_a_watch_whose_reader_has_gone_ends_though_nothing_changes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tune("small.toml space.toml --trials 1 --fresh-seeds 0") == 0
+    looks = iter([False, False, True])
+    monkeypatch.setattr("tfdqn.cli.inspect_view.is_hung_up", lambda _: next(looks))
+    monkeypatch.setattr("tfdqn.cli.inspect_view.time", SimpleNamespace(sleep=lambda _: None))
+    with StudyFolder(STUDY).worked_on():
+        assert main.main(["inspect", str(STUDY), "--watch"]) == 1
+    assert list(looks) == []

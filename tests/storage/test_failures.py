@@ -114,6 +114,7 @@ def test_a_file_in_the_way_of_a_run_directory_is_named(tmp_path: Path) -> None:
     [
         (TaskError("the task\n raised"), "the task raised"),
         (ValueError("something broke"), "ValueError: something broke"),
+        (TaskError("caf\udce9.rom is missing"), "caf\\udce9.rom is missing"),
         (PeerLostError("a worker is silent"), ""),  # it is started again
         (KeyboardInterrupt(), ""),
     ],

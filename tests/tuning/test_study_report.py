@@ -82,6 +82,11 @@ def test_a_study_that_was_left_has_the_command_that_goes_on_wherever_its_folder_
     trial = claimed_by(study)
     study.release(trial)
     files = (str(tmp_path / "small.toml"), str(tmp_path / "spaces" / "space.toml"))
+    assert study.folder.request() is None
+    strange = Request("caf\udce9.toml", "space.toml", (), (), 1, 1)
+    study.folder.note(strange)
+    assert study.folder.request() == strange
+    study.folder.request_file.unlink()
     request = Request(*files, ("seed=3",), ("--trials", "1", "--fresh-seeds", "2"), trials=1, fresh_seeds=2)
     reader = StudyReader(StudyFolder(folder))
     assert (reader.report().status, reader.report().wanted, reader.report().resume) == ("stopped", None, "")  # older

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from tfdqn.cli.live_table import speed
 from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
-from tfdqn.cli.terminal import ago, make_console, require_reader
+from tfdqn.cli.terminal import ago, is_hung_up, make_console, require_reader
 from tfdqn.cluster.roles import LEARNER, ProcessId
 from tfdqn.coordination.messages import Inspection, ProcessStatus
 from tfdqn.launch.inspector import Report
@@ -68,6 +68,8 @@ def show(
             require_reader(console)
             if is_last:
                 return
+            if is_hung_up(console):  # nothing may be written for long, which would show it
+                raise typer.Exit(1)
             time.sleep(_INTERVAL_SECONDS)
 
 

@@ -211,12 +211,12 @@ def _usable(task: "TaskEntry") -> str:
 
 
 def require_reader(console: Console) -> None:
-    """Raises typer.Exit if what is shown has no reader any more (`| head`): for commands that only show something."""
-    if console.quiet or _is_hung_up(console):
+    """Raises typer.Exit if what was shown has no reader any more (`| head`): for commands that only show something."""
+    if console.quiet:
         raise typer.Exit(1)
 
 
-def _is_hung_up(console: Console) -> bool:
+def is_hung_up(console: Console) -> bool:
     """Whether the other end of a pipe or a terminal is closed, which is known before anything is written to it."""
     try:
         descriptor = console.file.fileno()

@@ -45,6 +45,7 @@ def keep_failure(run: RunDir, why: str, is_saved: bool = False) -> None:
 
     Nothing is noted while another process trains the run, which may be why this one has failed.
     """
+    why = why.encode(errors="backslashreplace").decode()  # it may name a file whose name is no text
     with suppress(RunDirError, OSError):
         if holder_of(run.lock_file) is None:
             write_end(run.end_file, RunEnd(Outcome.FAILED, is_saved, why))

@@ -151,7 +151,7 @@ def _command(folder: SeedsFolder, summary: SeedsSummary) -> str:
     if config is None:
         return ""
     written = written_seeds([each.seed for each in summary.seeds])
-    arguments = ("train", str(config), "--seeds", written, *summary.options, "--run-dir", str(folder.path))
+    arguments = ("train", str(config), "--seeds", written, *summary.options, "--run-dir", str(runs[0].path.parent))
     return own_command(arguments)
 
 

@@ -3,6 +3,7 @@
 No other file names these paths, but for two in `storage.trial_folders`.
 """
 
+import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -107,13 +108,14 @@ class StudyFolder:
 
     def note(self, request: Request) -> None:
         """Notes what is asked for. Raises RunDirError if it can't be written."""
-        write_atomically(self.request_file, msgspec.json.encode(request))
+        # By Python's module, which takes names of files that are not UTF-8.
+        write_atomically(self.request_file, json.dumps(msgspec.to_builtins(request)).encode())
 
     def request(self) -> Request | None:
         """What was last asked for; None if that is not known, as in a folder of an earlier version."""
         try:
-            return msgspec.json.decode(self.request_file.read_bytes(), type=Request)
-        except (OSError, msgspec.MsgspecError):
+            return msgspec.convert(json.loads(self.request_file.read_bytes()), Request)
+        except (OSError, ValueError, msgspec.ValidationError):
             return None
 
     def write_best(self, number: int, score: float | None, config: str) -> None:
