@@ -84,9 +84,9 @@ def test_a_watch_whose_reader_has_gone_ends_though_nothing_changes(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert tune("small.toml space.toml --trials 1 --fresh-seeds 0") == 0
-    looks = iter([False, False, True])
+    looks, sleeps = iter([False, False, True]), iter([0, 1, 2])
     monkeypatch.setattr("tfdqn.cli.inspect_view.is_hung_up", lambda _: next(looks))
-    monkeypatch.setattr("tfdqn.cli.inspect_view.time", SimpleNamespace(sleep=lambda _: None))
+    monkeypatch.setattr("tfdqn.cli.inspect_view.time", SimpleNamespace(sleep=lambda _: next(sleeps)))
     with StudyFolder(STUDY).worked_on():
         assert main.main(["inspect", str(STUDY), "--watch"]) == 1
     assert list(looks) == []
