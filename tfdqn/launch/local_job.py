@@ -1,7 +1,7 @@
 """`launch`: runs a whole job on this host; `launch_share`: runs this machine's processes of a job on many machines."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -22,6 +22,7 @@ from tfdqn.storage.machine_directory import MachineDir
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
+from tfdqn.system.process_template import ProcessTemplate
 from tfdqn.system.processors import deal, visible_gpus
 from tfdqn.system.signals import end_at_once, interruptions
 
@@ -60,12 +61,14 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
                 ShardDir(folder).refuse_another(config)  # as its server would, after it has imported TensorFlow
             write_atomically(run.cluster_file, program.topology.to_json())
             before = _written(run)
-            supervisor = Supervisor(program, run.process_logs, run.heartbeats, config.health, view)
             view.say(
                 f"starting {len(program.processes)} processes; their output is in {run.process_logs}, "
                 f"their addresses in {run.cluster_file}"
             )
-            run_supervisor(supervisor)
+            with _template(program) as template:
+                folders = (run.process_logs, run.heartbeats)
+                supervisor = Supervisor(program, *folders, config.health, view, template=template)
+                run_supervisor(supervisor)
             # If the learner was stopped, the summary may be that of an earlier session, which may no longer hold.
             is_new = _written(run) != before
             summary = (
@@ -113,7 +116,9 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
         for line in pool_warnings(config, pools, machines):
             view.say(f"warning: {line}")
         program = deal_gpus(config, program.share(here), visible_gpus(), view.say)
-        return run_supervisor(Supervisor(program, folder.process_logs, folder.heartbeats, config.health, view))
+        with _template(program) as template:
+            folders = (folder.process_logs, folder.heartbeats)
+            return run_supervisor(Supervisor(program, *folders, config.health, view, template=template))
 
 
 def _finished_share(config: Config, run: RunDir, topology: Topology) -> Summary | None:
@@ -148,6 +153,14 @@ def deal_gpus(config: Config, program: Program, gpus: tuple[str, ...], say: Call
 def _program(config: Config, topology: Topology, folder: RunDir | MachineDir, run: RunDir) -> Program:
     files = {"config_file": str(folder.config_file), "cluster_file": str(folder.cluster_file)}
     return make_program(config, topology, **files, run_dir=str(run.path))
+
+
+def _template(program: Program) -> AbstractContextManager[ProcessTemplate | None]:
+    """Of the processes of this host; none for a single one, nor on a host with GPUs, where it has not been tried."""
+    if len(program.processes) < 2 or visible_gpus():
+        return nullcontext()
+    roles = sorted({each.id.role for each in program.processes})
+    return ProcessTemplate(["tfdqn.cli.processes", "tfdqn.roles.entry", *(f"tfdqn.roles.{role}" for role in roles)])
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -20,7 +19,7 @@ from tfdqn.coordination.heartbeat_files import (
     silence_limit_seconds,
 )
 from tfdqn.errors import ClusterError
-from tfdqn.system.subprocesses import last_line, start_process, status_when_ended
+from tfdqn.system.subprocesses import ChildHandle, Starter, last_line, status_when_ended
 
 TFDQN = (sys.executable, "-m", "tfdqn")
 WAITING = "waiting for"  # how a state begins, in heartbeats, in which no work has begun yet, but for `STARTING`
@@ -41,6 +40,7 @@ class SupervisedProcess:
       logs: a folder for its output.
       heartbeats: a folder for its heartbeats.
       health: says for how long it may be silent.
+      start: starts it, as `start_process`.
 
     Attributes:
       process: as given.
@@ -55,7 +55,9 @@ class SupervisedProcess:
       failures: how many times in a row it has ended within a minute of its start.
     """
 
-    def __init__(self, process: Process, command: tuple[str, ...], logs: Path, heartbeats: Path, health: Health):
+    def __init__(
+        self, process: Process, command: tuple[str, ...], logs: Path, heartbeats: Path, health: Health, start: Starter
+    ):
         self.process, self.process_id = process, process.id
         self.log = logs / f"{process.id.file_stem}.log"
         self.restarts = -1
@@ -66,10 +68,10 @@ class SupervisedProcess:
         self.failures = 0
         self.started_seconds = 0.0
         self._start_due_seconds: float | None = None
-        self._command, self._health = command, health
+        self._command, self._health, self._start_process = command, health, start
         self._heartbeats = heartbeats.resolve()
         self._heartbeat_file = heartbeat_file(process.id, self._heartbeats)
-        self._popen: subprocess.Popen | None = None
+        self._child: ChildHandle | None = None
         self._has_worked = False
         self._looked_seconds = 0.0
         self._log_start_bytes = 0
@@ -77,7 +79,7 @@ class SupervisedProcess:
     @property
     def pid(self) -> int | None:
         """Its process id; None: it is not running."""
-        return None if self._popen is None or self.status is not None else self._popen.pid
+        return None if self._child is None or self.status is not None else self._child.pid
 
     @property
     def is_alive(self) -> bool:
@@ -126,7 +128,7 @@ class SupervisedProcess:
             self._log_start_bytes = log.tell()
         self._heartbeat_file.unlink(missing_ok=True)
         environment = {**self.process.environment, VARIABLE: str(self._heartbeats)}
-        self._popen = start_process((*self._command, *self.process.arguments), self.log, environment)
+        self._child = self._start_process((*self._command, *self.process.arguments), self.log, environment)
         self.restarts += 1
         self.heartbeat, self.status, self._has_worked = None, None, False
         self._start_due_seconds, self.silent_seconds = None, 0.0
@@ -134,16 +136,16 @@ class SupervisedProcess:
 
     def look(self) -> bool:
         """Reads its newest heartbeat; returns whether it has ended since the last call."""
-        if self._popen is None or not self.is_alive:
+        if self._child is None or not self.is_alive:
             return False
         now = time.monotonic()
         self.silent_seconds += min(now - self._looked_seconds, _MOST_SECONDS_BETWEEN_LOOKS)
         self._looked_seconds = now
         heartbeat = read_heartbeat(self._heartbeat_file)
-        if heartbeat is not None and heartbeat.pid == self._popen.pid and heartbeat != self.heartbeat:
+        if heartbeat is not None and heartbeat.pid == self._child.pid and heartbeat != self.heartbeat:
             self.heartbeat, self.silent_seconds = heartbeat, 0.0
             self._has_worked |= heartbeat.state != STARTING and not heartbeat.state.startswith(WAITING)
-        self.status = status_when_ended(self._popen)
+        self.status = status_when_ended(self._child)
         if self.status is None:
             return False
         self.ended_seconds = now

@@ -19,8 +19,9 @@ from tfdqn.coordination.messages import Inspection, Phase
 from tfdqn.errors import ClusterError, RefusedProcessError, UserError
 from tfdqn.launch.inspector import LearnerPoller
 from tfdqn.launch.supervised_process import TFDQN, SupervisedProcess
+from tfdqn.system.process_template import ProcessTemplate
 from tfdqn.system.signals import stopping_line
-from tfdqn.system.subprocesses import how_it_ended
+from tfdqn.system.subprocesses import how_it_ended, start_process
 
 _LOOK_SECONDS = 0.2
 _KILLED_SECONDS = 10.0  # the longest wait for the operating system to end what was killed
@@ -69,15 +70,24 @@ class Supervisor:
       heartbeats: a folder for the processes' heartbeats.
       health: says for how long a process may be silent.
       view: shows what happens and how the job stands.
+      template: forks the processes; None: each is started by itself.
       command: the command before a process's arguments.
     """
 
     def __init__(
-        self, program: Program, logs: Path, heartbeats: Path, health: Health, view: View, command: Sequence[str] = TFDQN
+        self,
+        program: Program,
+        logs: Path,
+        heartbeats: Path,
+        health: Health,
+        view: View,
+        command: Sequence[str] = TFDQN,
+        template: ProcessTemplate | None = None,
     ):
-        self._program, self._health, self._view = program, health, view
+        self._program, self._health, self._view, self._template = program, health, view, template
+        start = start_process if template is None else template.start
         self._all = {
-            process.id: SupervisedProcess(process, tuple(command), logs, heartbeats, health)
+            process.id: SupervisedProcess(process, tuple(command), logs, heartbeats, health, start)
             for process in program.processes
         }
         self._learner = LearnerPoller(program.topology.learner)
@@ -93,6 +103,8 @@ class Supervisor:
         Raises ClusterError, after every process was stopped, if one can't be started, ends with a status that only the
         user can mend, or fails too often in a row.
         """
+        while self._template is not None and self._template.is_importing and not interrupted():
+            time.sleep(_LOOK_SECONDS / 4)
         if interrupted():
             self._view.say(stopping_line())
             self._learner.close()

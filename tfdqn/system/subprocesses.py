@@ -7,9 +7,24 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 _PR_SET_PDEATHSIG = 1
 _LAST_LINE_BYTES = 20_000
+
+
+class ChildHandle(Protocol):
+    """A child of this process: a `subprocess.Popen`, or a `process_template.ForkedProcess`."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None:
+        """Its exit status, or minus the signal that ended it; None if it still runs."""
+
+
+# (command line, log, environment) → the child, as `start_process` describes them
+Starter = Callable[[Sequence[str], Path, Mapping[str, str | None]], ChildHandle]
 
 
 def start_process(command: Sequence[str], log: Path, environment: Mapping[str, str | None]) -> subprocess.Popen:
@@ -33,7 +48,7 @@ def start_process(command: Sequence[str], log: Path, environment: Mapping[str, s
         )
 
 
-def status_when_ended(process: subprocess.Popen) -> int | None:
+def status_when_ended(process: ChildHandle) -> int | None:
     """A process's exit status, or minus the signal that ended it; None if it still runs.
 
     Once it has ended, everything that it had started in its process group is killed.
