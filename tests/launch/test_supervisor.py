@@ -85,7 +85,7 @@ def test_where_there_is_no_room_for_a_process_the_others_end_in_order(
         def refused(*_: object) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr("tfdqn.launch.supervised_process.start_process", refused)
+        monkeypatch.setattr("subprocess.Popen", refused)
         return kill(job, "actor-0")
 
     with pytest.raises(ClusterError, match=r"actor 0 can't be started: No space left on device \(.*actor-0.log\)"):

@@ -47,7 +47,7 @@ class Job:
         logs = folder / "processes"
         logs.mkdir(exist_ok=True)
         health = health or Health(dead_after_seconds=20.0)
-        self.supervisor = Supervisor(program, logs, logs / "beats", health, self, command)
+        self.supervisor = Supervisor(program, logs, logs / "beats", health, self, command=command)
         self._began = time.monotonic()
 
     def say(self, line: str) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -189,7 +190,8 @@ def test_seeds_together_are_divided_among_the_processes_that_are_done_soonest(
         started.append((int(most), [Path(run).name for run in runs]))
         raise OSError("not started by this test")
 
-    monkeypatch.setattr("tfdqn.tuning.run_groups.start_process", start)
+    monkeypatch.setattr("tfdqn.tuning.child_runs.start_process", start)
+    monkeypatch.setattr("tfdqn.tuning.seeds.fork_server_of_runs", lambda runs: nullcontext())
     monkeypatch.setattr("tfdqn.tuning.seeds.available_cores", lambda: cores)
     monkeypatch.setattr("tfdqn.tuning.seeds.visible_gpus", lambda: tuple(map(str, range(gpus))))
     view = Recorder()

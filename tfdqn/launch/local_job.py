@@ -1,7 +1,7 @@
 """`launch`: runs a whole job on this host; `launch_share`: runs this machine's processes of a job on many machines."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -22,7 +22,7 @@ from tfdqn.storage.machine_directory import MachineDir
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
-from tfdqn.system.process_template import ProcessTemplate
+from tfdqn.system.fork_server import ForkServer, fork_server
 from tfdqn.system.processors import deal, visible_gpus
 from tfdqn.system.signals import end_at_once, interruptions
 
@@ -65,9 +65,9 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
                 f"starting {len(program.processes)} processes; their output is in {run.process_logs}, "
                 f"their addresses in {run.cluster_file}"
             )
-            with _template(program) as template:
+            with _fork_server(program) as server:
                 folders = (run.process_logs, run.heartbeats)
-                supervisor = Supervisor(program, *folders, config.health, view, template=template)
+                supervisor = Supervisor(program, *folders, config.health, view, server)
                 run_supervisor(supervisor)
             # If the learner was stopped, the summary may be that of an earlier session, which may no longer hold.
             is_new = _written(run) != before
@@ -116,9 +116,9 @@ def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines
         for line in pool_warnings(config, pools, machines):
             view.say(f"warning: {line}")
         program = deal_gpus(config, program.share(here), visible_gpus(), view.say)
-        with _template(program) as template:
+        with _fork_server(program) as server:
             folders = (folder.process_logs, folder.heartbeats)
-            return run_supervisor(Supervisor(program, *folders, config.health, view, template=template))
+            return run_supervisor(Supervisor(program, *folders, config.health, view, server))
 
 
 def _finished_share(config: Config, run: RunDir, topology: Topology) -> Summary | None:
@@ -155,12 +155,10 @@ def _program(config: Config, topology: Topology, folder: RunDir | MachineDir, ru
     return make_program(config, topology, **files, run_dir=str(run.path))
 
 
-def _template(program: Program) -> AbstractContextManager[ProcessTemplate | None]:
-    """Of the processes of this host; none for a single one, nor on a host with GPUs, where it has not been tried."""
-    if len(program.processes) < 2 or visible_gpus():
-        return nullcontext()
+def _fork_server(program: Program) -> AbstractContextManager[ForkServer | None]:
     roles = sorted({each.id.role for each in program.processes})
-    return ProcessTemplate(["tfdqn.cli.processes", "tfdqn.roles.entry", *(f"tfdqn.roles.{role}" for role in roles)])
+    modules = ["tfdqn.cli.processes", "tfdqn.roles.entry", *(f"tfdqn.roles.{role}" for role in roles)]
+    return fork_server(modules, len(program.processes))
 
 
 @contextmanager

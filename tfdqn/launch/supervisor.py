@@ -19,7 +19,7 @@ from tfdqn.coordination.messages import Inspection, Phase
 from tfdqn.errors import ClusterError, RefusedProcessError, UserError
 from tfdqn.launch.inspector import LearnerPoller
 from tfdqn.launch.supervised_process import TFDQN, SupervisedProcess
-from tfdqn.system.process_template import ProcessTemplate
+from tfdqn.system.fork_server import ForkServer
 from tfdqn.system.signals import stopping_line
 from tfdqn.system.subprocesses import how_it_ended, start_process
 
@@ -70,7 +70,7 @@ class Supervisor:
       heartbeats: a folder for the processes' heartbeats.
       health: says for how long a process may be silent.
       view: shows what happens and how the job stands.
-      template: forks the processes; None: each is started by itself.
+      server: forks the processes; None: each is started by itself.
       command: the command before a process's arguments.
     """
 
@@ -81,11 +81,11 @@ class Supervisor:
         heartbeats: Path,
         health: Health,
         view: View,
+        server: ForkServer | None = None,
         command: Sequence[str] = TFDQN,
-        template: ProcessTemplate | None = None,
     ):
-        self._program, self._health, self._view, self._template = program, health, view, template
-        start = start_process if template is None else template.start
+        self._program, self._health, self._view, self._server = program, health, view, server
+        start = start_process if server is None else server.start
         self._all = {
             process.id: SupervisedProcess(process, tuple(command), logs, heartbeats, health, start)
             for process in program.processes
@@ -103,8 +103,8 @@ class Supervisor:
         Raises ClusterError, after every process was stopped, if one can't be started, ends with a status that only the
         user can mend, or fails too often in a row.
         """
-        while self._template is not None and self._template.is_importing and not interrupted():
-            time.sleep(_LOOK_SECONDS / 4)
+        if self._server is not None:
+            self._server.wait(interrupted)
         if interrupted():
             self._view.say(stopping_line())
             self._learner.close()

@@ -71,11 +71,11 @@ def in_words(owner: Owner) -> str:
 def _command(pid: int) -> str:
     """A process's command line as its user gave it; empty if it is not tfdqn's, or can't be seen."""
     try:
-        line = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+        line = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
     except OSError:
         return ""
     program = _PROGRAM.match(line)
-    return shlex.join(["tfdqn", *line[program.end() :].split("\0")[:-1]]) if program else ""
+    return shlex.join(["tfdqn", *line[program.end() :].split("\0")]) if program else ""
 
 
 def _parent(pid: int) -> int:

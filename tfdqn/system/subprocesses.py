@@ -14,7 +14,7 @@ _LAST_LINE_BYTES = 20_000
 
 
 class ChildHandle(Protocol):
-    """A child of this process: a `subprocess.Popen`, or a `process_template.ForkedProcess`."""
+    """A child of this process: a `subprocess.Popen`, or a `fork_server.ForkedProcess`."""
 
     pid: int
     returncode: int | None
@@ -60,7 +60,12 @@ def status_when_ended(process: ChildHandle) -> int | None:
         # Before it is reaped, so that its pid can't be another's yet.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-    return process.poll()
+        process.poll()
+        # With a fork server these become children of this process.
+        with suppress(ChildProcessError):
+            while os.waitpid(-process.pid, os.WNOHANG)[0]:
+                pass
+    return process.returncode
 
 
 def how_it_ended(status: int) -> str:

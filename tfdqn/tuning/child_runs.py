@@ -6,12 +6,11 @@ The progress of a run is read from its directory; the output of its process goes
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Generic, TypeVar
 
 from tfdqn.cluster.roles import LEARNER, TRAITS
@@ -22,9 +21,10 @@ from tfdqn.errors import RunDirError
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome
+from tfdqn.system.fork_server import ForkServer, fork_server
 from tfdqn.system.processors import available_cores, gpu_shares, visible_gpus
 from tfdqn.system.signals import end_at_once, interruptions, stopping_line
-from tfdqn.system.subprocesses import how_it_ended, last_line, start_process, status_when_ended
+from tfdqn.system.subprocesses import ChildHandle, Starter, how_it_ended, last_line, start_process, status_when_ended
 from tfdqn.tuning.observed_run import ObservedRun, file_bytes
 
 TFDQN = (sys.executable, "-m", "tfdqn")
@@ -43,7 +43,7 @@ class ChildProcess(ABC):
     """A child process that `ChildRuns` starts, polls a few times a second, and ends."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen | None = None
+        self._process: ChildHandle | None = None
         self._deadline_seconds: float | None = None  # when it is killed; None: it has not been asked to end
 
     @property
@@ -62,10 +62,11 @@ class ChildProcess(ABC):
         """Whether `look` has found that it ended, or it could not be started."""
 
     @abstractmethod
-    def start(self, command: Sequence[str], environment: Mapping[str, str | None]) -> None:
+    def start(self, start: Starter, command: Sequence[str], environment: Mapping[str, str | None]) -> None:
         """Starts the process.
 
         Args:
+          start: starts it, as `start_process`.
           command: the beginning of its command line.
           environment: variables to set; with None, to remove.
         """
@@ -124,7 +125,7 @@ class ChildRun(ChildProcess, ObservedRun):
     def has_ended(self) -> bool:
         return self.outcome is not None
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str | None]) -> None:
+    def start(self, start: Starter, command: Sequence[str], environment: Mapping[str, str | None]) -> None:
         """Starts the process; if that is impossible, the run has failed. `command` comes before `train`."""
         self._begins()
         self._log_start_bytes = file_bytes(self.run.child_log)
@@ -132,7 +133,7 @@ class ChildRun(ChildProcess, ObservedRun):
         try:
             write_atomically(self.run.child_config_file, dump(self.config).encode())
             self.run.end_file.unlink(missing_ok=True)
-            self._process = start_process((*command, *arguments), self.run.child_log, environment)
+            self._process = start((*command, *arguments), self.run.child_log, environment)
         except (OSError, RunDirError) as error:
             self.outcome, self.why = Outcome.FAILED, f"can't be started: {error}"
 
@@ -168,6 +169,7 @@ class ChildRuns(Generic[Child]):
       environments: variables for each process, as in `ChildProcess.start`; at most as many run at a time.
       say: prints one line for the user.
       command: the beginning of each command line.
+      server: forks the processes; None: each is started by itself.
     """
 
     def __init__(
@@ -175,10 +177,11 @@ class ChildRuns(Generic[Child]):
         environments: Sequence[Mapping[str, str | None]],
         say: Callable[[str], None],
         command: Sequence[str] = TFDQN,
+        server: ForkServer | None = None,
     ):
         self._free = list(environments)
         self._running: dict[Child, Mapping[str, str | None]] = {}
-        self._say, self._command = say, tuple(command)
+        self._say, self._command, self._server = say, tuple(command), server
 
     def run(self, runs: Iterable[Child | None], look: Callable[[list[Child]], None]) -> bool:
         """Runs child processes in order until all have ended, or the user asks to stop.
@@ -197,7 +200,7 @@ class ChildRuns(Generic[Child]):
                 while not interrupted():
                     look(self._newly_ended())
                     while self._free and not isinstance(each := next(left, _OVER), _Over) and each is not None:
-                        self._start(each)
+                        self._start(each, interrupted)
                     if not self._running and each is _OVER:
                         return True
                     time.sleep(_LOOK_SECONDS)
@@ -213,9 +216,11 @@ class ChildRuns(Generic[Child]):
         for each in self._running:
             each.kill()
 
-    def _start(self, run: Child) -> None:
+    def _start(self, run: Child, interrupted: Callable[[], bool]) -> None:
         self._running[run] = environment = self._free.pop(0)
-        run.start(self._command, environment)
+        if self._server is not None:
+            self._server.wait(interrupted)
+        run.start(self._server.start if self._server else start_process, self._command, environment)
 
     def _newly_ended(self) -> list[Child]:
         ended = [each for each in self._running if each.look() or each.has_ended]
@@ -233,6 +238,11 @@ class ChildRuns(Generic[Child]):
     def _end_at_once(self) -> None:
         self.kill()
         end_at_once()
+
+
+def fork_server_of_runs(runs: int) -> AbstractContextManager[ForkServer | None]:
+    """Forks the processes of so many runs."""
+    return fork_server(["tfdqn.cli.runs", "tfdqn.training.train"], runs)
 
 
 def default_jobs(config: Config, cores: int, gpus: int) -> int:

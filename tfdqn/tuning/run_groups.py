@@ -11,7 +11,7 @@ from tfdqn.config.toml import dump
 from tfdqn.errors import RunDirError
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_records import Outcome, read_end
-from tfdqn.system.subprocesses import how_it_ended, start_process
+from tfdqn.system.subprocesses import Starter, how_it_ended
 from tfdqn.tuning.child_runs import UNSAVED, ChildProcess
 from tfdqn.tuning.observed_run import ObservedRun, file_bytes
 
@@ -82,14 +82,14 @@ class RunGroup(ChildProcess):
     def has_ended(self) -> bool:
         return self._could_not_begin or self._ended_status is not None
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str | None]) -> None:
+    def start(self, start: Starter, command: Sequence[str], environment: Mapping[str, str | None]) -> None:
         for each in self._runs:
             each.join(self)
         joined = [each for each in self._runs if each.outcome is None]
         arguments = (str(self._most), str(self._native_log), *(str(each.run.path) for each in joined))
         try:
             if joined:
-                self._process = start_process((*command, *arguments), self._native_log, environment)
+                self._process = start((*command, *arguments), self._native_log, environment)
         except OSError as error:
             for each in joined:
                 each.fail(error)

@@ -14,7 +14,7 @@ from tfdqn.errors import counted
 from tfdqn.storage.run_records import Outcome
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.processors import available_cores, visible_gpus
-from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, slots, slots_of_this_host
+from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, fork_server_of_runs, slots, slots_of_this_host
 from tfdqn.tuning.observed_run import ObservedRun
 from tfdqn.tuning.run_groups import TRAIN_GROUP, GroupedRun, RunGroup
 from tfdqn.tuning.seed_results import SeedsSummary, summarize, write_summary
@@ -71,7 +71,8 @@ def train_seeds(
     def train(left: list[ChildRun], look: Look) -> bool:
         slots = slots_of_this_host(config, jobs, len(left))
         _say_beginning(view, len(left), len(runs), f"{len(slots)} at a time", folder)
-        return ChildRuns[ChildRun](slots, view.say, command).run(left, look)
+        with fork_server_of_runs(len(left)) as server:
+            return ChildRuns[ChildRun](slots, view.say, command, server).run(left, look)
 
     return _train(config, runs, folder, view, train, [*_at_a_time(jobs), *options])
 
@@ -98,7 +99,8 @@ def train_seeds_together(
         def look_at(ended: list[RunGroup]) -> None:
             look([run for group in groups for run in group.newly_ended()])
 
-        return ChildRuns[RunGroup](slots(count, cores, gpus), view.say, TRAIN_GROUP).run(groups, look_at)
+        with fork_server_of_runs(count) as server:
+            return ChildRuns[RunGroup](slots(count, cores, gpus), view.say, TRAIN_GROUP, server).run(groups, look_at)
 
     return _train(config, runs, folder, view, train, [*_at_a_time(jobs), "--together"])
 

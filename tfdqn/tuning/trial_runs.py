@@ -10,7 +10,7 @@ from tfdqn.errors import ConfigError, counted
 from tfdqn.storage.run_records import Outcome
 from tfdqn.system.interval import IntervalTrigger
 from tfdqn.system.processors import available_cores
-from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, slots_of_this_host
+from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, fork_server_of_runs, slots_of_this_host
 from tfdqn.tuning.search_space import SearchSpace
 from tfdqn.tuning.study import ClaimedTrial, Study
 from tfdqn.tuning.study_folder import StudyError
@@ -68,7 +68,8 @@ def search(
     how = f"{len(slots)} at a time on {counted(available_cores(), 'core')}"
     view.say(f"{counted(wanted, 'trial')} in {study.folder.path}: {how}")
     trials = _TrialRuns(study, template, wanted, view)
-    return ChildRuns[ChildRun](slots, view.say, command).run(trials, trials.look)
+    with fork_server_of_runs(wanted) as server:
+        return ChildRuns[ChildRun](slots, view.say, command, server).run(trials, trials.look)
 
 
 def write_best(study: Study, template: Template, best: Trial) -> Config:

@@ -1,11 +1,12 @@
-"""`ProcessTemplate`: a process that has imported TensorFlow, and forks other processes, which so start at once.
+"""`ForkServer`: a process that has imported TensorFlow, and forks other processes, which so start at once.
 
 Importing TensorFlow, TF-Agents and Reverb takes seconds of a core's time in each process; a fork of one that has
-imported them takes milliseconds, and shares their memory. The template imports only: TensorFlow starts its threads and
-devices when it is used first, which is in the forks.
+imported them takes a few hundredths of a second, and shares their memory. The server itself only imports: TensorFlow
+starts its threads and devices when it is first used, which is in the forks.
 
-Run as a module with a list of modules to import, it is the template itself. Each line of its stdin is then a process
-to fork, a JSON list of its arguments after `python -m`, its log and its environment; the answer on stdout is its pid.
+Run as a module with a list of modules to import, this is the server. Each line of its stdin is then a process to fork:
+a JSON list of its arguments after `python -m`, its log, its parent's pid and its environment. The answer on stdout is
+its pid.
 """
 
 import ctypes
@@ -17,33 +18,46 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 
 from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
+from tfdqn.system.processors import visible_gpus
 from tfdqn.system.quick_start import quicken_start
 from tfdqn.system.subprocesses import ChildHandle, dies_with, start_process
 
 _PR_SET_CHILD_SUBREAPER = 36
 _IMPORT_SECONDS = 120.0  # after which processes are started without it
 _FORK_SECONDS = 10.0
-_MODULE_PREFIX = (sys.executable, "-m")
-# The command line of a fork is written over its template's, which this argument makes long enough.
+_LOOK_SECONDS = 0.05
+_PYTHON_MODULE = (sys.executable, "-m")
+# The command line of a fork is written over the server's, which this argument makes long enough.
 _PADDING = " " * 4000
 _READY = "ready"
 
 
+def fork_server(modules: Sequence[str], processes: int) -> AbstractContextManager["ForkServer | None"]:
+    """A server for so many processes, which use these modules.
+
+    None for a single one, which it would not quicken, nor on a host with GPUs, where it has not been tried.
+    """
+    if processes < 2 or visible_gpus():
+        return nullcontext()
+    return ForkServer(modules)
+
+
 class ForkedProcess:
-    """A child of this process that a `ProcessTemplate` has forked; a `ChildHandle`."""
+    """A child of this process that a `ForkServer` has forked; a `ChildHandle`."""
 
     def __init__(self, pid: int):
         self.pid = pid
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
+        """Its exit status, or minus the signal that ended it; None if it still runs."""
         if self.returncode is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -51,16 +65,16 @@ class ForkedProcess:
         return self.returncode
 
 
-class ProcessTemplate:
-    """Starts processes as `start_process` does, by forking a process that has imported these modules.
+class ForkServer:
+    """Starts processes as `start_process` does, by forking one that has imported these modules.
 
-    A fork is a child of this process, not of the template: it outlives the template, and not this process. If there is
-    no template yet, or no longer, processes are started without it.
+    A fork is a child of this process, not of the server: it outlives the server, and not this process. Where there is
+    no server, because it could not start or has died, processes are started without it.
 
-    It must be used in the main thread, since its processes die with it.
+    For the main thread, since processes die with the thread that has started them.
 
     Args:
-      modules: their names. Importing them must start no thread, and open no file that forks must not share.
+      modules: their names. Their import must start no thread, and open no file.
     """
 
     def __init__(self, modules: Sequence[str]):
@@ -68,13 +82,13 @@ class ProcessTemplate:
         self._process: subprocess.Popen[bytes] | None = None
         self._is_ready = False
 
-    def __enter__(self) -> "ProcessTemplate":
-        """Starts the template, which then imports its modules in the background."""
-        # A fork's first parent ends at once; the kernel then gives it to this process.
+    def __enter__(self) -> "ForkServer":
+        """Starts the server, which then imports the modules."""
+        # The process between a fork and the server ends at once, and the kernel gives the fork to this process.
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
-        with suppress(OSError):  # then there is none
+        with suppress(OSError):  # if it can't be started
             self._process = subprocess.Popen(
-                [*_MODULE_PREFIX, __name__, *self._modules, _PADDING],
+                [*_PYTHON_MODULE, __name__, *self._modules, _PADDING],
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -82,50 +96,45 @@ class ProcessTemplate:
                 start_new_session=True,
                 preexec_fn=dies_with(os.getpid()),
             )
-            self._deadline_seconds = time.monotonic() + _IMPORT_SECONDS
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Ends the template; processes that it has forked run on."""
+        """Ends the server; its forks run on."""
         self._end()
 
-    @property
-    def is_importing(self) -> bool:
-        """Whether to wait before processes are started."""
-        if self._process is None or self._is_ready:
-            return False
-        answer = self._answer(0.0)
-        self._is_ready = answer == _READY
-        if answer is None and time.monotonic() < self._deadline_seconds:
-            return True
-        if not self._is_ready:
-            self._end()
-        return False
+    def wait(self, interrupted: Callable[[], bool]) -> None:
+        """Waits until the modules are imported, or that has failed or is interrupted."""
+        deadline = time.monotonic() + _IMPORT_SECONDS
+        while self._process is not None and not self._is_ready and not interrupted():
+            answer = self._answer(_LOOK_SECONDS)
+            self._is_ready = answer == _READY
+            if answer == "" or time.monotonic() > deadline:
+                self._end()
 
     def start(self, command: Sequence[str], log: Path, environment: Mapping[str, str | None]) -> ChildHandle:
-        """As `start_process`. Forks a command that runs a module of this Python; starts any other."""
-        pid = self._fork(command, log, environment) if tuple(command[:2]) == _MODULE_PREFIX else None
-        return start_process(command, log, environment) if pid is None else ForkedProcess(pid)
+        """As `start_process`. Forks a command that runs a module by this Python; starts any other."""
+        if self._process is not None and self._is_ready and tuple(command[:2]) == _PYTHON_MODULE:
+            log.open("ab").close()  # so that it is this process which raises an error
+            pid = self._fork(command[2:], log, {**os.environ, **environment})
+            if pid is not None:
+                return ForkedProcess(pid)
+            self._end()
+        return start_process(command, log, environment)
 
-    def _fork(self, command: Sequence[str], log: Path, environment: Mapping[str, str | None]) -> int | None:
-        """The pid of the fork; None: there is no template that answers."""
-        if self._process is None or not self._is_ready:
-            return None
-        log.open("ab").close()  # an error of the file is this process's
-        variables = {**os.environ, **environment}
-        set_variables = {name: value for name, value in variables.items() if value is not None}
-        request = json.dumps([list(command[2:]), str(log.absolute()), os.getpid(), set_variables])
-        assert self._process.stdin is not None
-        with suppress(OSError):
+    def _fork(self, arguments: Sequence[str], log: Path, environment: Mapping[str, str | None]) -> int | None:
+        """The pid of the fork; None if the server does not answer."""
+        assert self._process is not None and self._process.stdin is not None
+        variables = {name: value for name, value in environment.items() if value is not None}
+        request = json.dumps([list(arguments), str(log.absolute()), os.getpid(), variables])
+        try:
             self._process.stdin.write(request.encode() + b"\n")
-            answer = self._answer(_FORK_SECONDS)
-            if answer:
-                return int(answer)
-        self._end()
-        return None
+        except OSError:
+            return None
+        answer = self._answer(_FORK_SECONDS)
+        return int(answer) if answer else None
 
     def _answer(self, seconds: float) -> str | None:
-        """The template's next line, if it comes within these seconds; "" if it has ended."""
+        """The server's next line; None if it doesn't come within these seconds, "" if the server has ended."""
         assert self._process is not None and self._process.stdout is not None
         deadline = time.monotonic() + seconds
         while b"\n" not in self._answers:
@@ -178,7 +187,7 @@ def _serve(modules: Sequence[str]) -> list[str]:
 def _become(arguments: Sequence[str], log: str) -> None:
     """Makes this process what `start_process` would have started, and then says its pid."""
     os.setsid()
-    _show([*_MODULE_PREFIX, *arguments])
+    _show([*_PYTHON_MODULE, *arguments])
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()  # Python's own generator has been seeded anew already
     nothing, output = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
@@ -194,7 +203,7 @@ def _show(command: Sequence[str]) -> None:
     """Writes a command line over this process's own, where `ps` reads it."""
     begin, end = map(int, Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()[45:47])
     line = b"\0".join(map(os.fsencode, command)) + b"\0"
-    if len(line) < end - begin:  # else this process is shown as the template
+    if len(line) < end - begin:  # else it is shown as the fork server
         ctypes.memmove(begin, line.ljust(end - begin, b"\0"), end - begin)
 
 

@@ -1,0 +1,185 @@
+"""A fork is what a process of its own would be, and neither needs its server nor outlives its parent."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.commands import PROJECT
+from tests.support.processes import is_running, wait_until
+from tfdqn.system.fork_server import ForkedProcess, ForkServer, fork_server
+from tfdqn.system.subprocesses import ChildHandle, start_process, status_when_ended
+
+PRELOADED = "import os, numpy\nimported_by = os.getpid()\n"
+# The file that it writes to is its last argument; it ends with the status that is its first.
+REPORT = """
+import json, os, sys
+from pathlib import Path
+import numpy as np
+import preloaded
+print("said", flush=True)
+print("complained", file=sys.stderr, flush=True)
+Path(sys.argv[-1]).write_text(json.dumps({
+    "arguments": sys.argv, "name": __name__, "cwd": os.getcwd(), "stdin": sys.stdin.read(),
+    "parent": os.getppid(), "group": os.getpgid(0), "session": os.getsid(0),
+    "environment": dict(os.environ), "number": np.random.random(),
+    "imported_here": preloaded.imported_by == os.getpid(),
+    "command": Path("/proc/self/cmdline").read_bytes().decode().rstrip(chr(0)).split(chr(0)),
+    "files": sorted(os.listdir("/proc/self/fd")),
+}))
+sys.exit(int(sys.argv[1]))
+"""
+SLEEP = (sys.executable, "-m", "timeit", "-n", "1", "-r", "1", "__import__('time').sleep(100)")
+
+
+@pytest.fixture(autouse=True)
+def _modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "preloaded.py").write_text(PRELOADED)
+    (tmp_path / "report.py").write_text(REPORT)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("REMOVED", "1")
+
+
+def ended(child: ChildHandle) -> int:
+    wait_until(lambda: status_when_ended(child) is not None)
+    assert child.returncode is not None
+    return child.returncode
+
+
+def report(child: ChildHandle, file: str) -> dict[str, Any]:
+    assert ended(child) == 7
+    return json.loads(Path(file).read_text())
+
+
+def test_a_fork_is_what_a_process_of_its_own_would_be(tmp_path: Path) -> None:
+    log, environment = tmp_path / "log", {"ADDED": "ü", "REMOVED": None}
+    found = {}
+    with ForkServer(["preloaded"]) as server:
+        server.wait(lambda: False)
+        for name, start in (("forked", server.start), ("again", server.start), ("started", start_process)):
+            child = start((sys.executable, "-m", "report", "7", "a b", f"{name}.json"), log, environment)
+            found[name] = report(child, f"{name}.json")
+            assert isinstance(child, ForkedProcess) == (name != "started")
+            assert found[name].pop("group") == found[name].pop("session") == child.pid
+            assert found[name].pop("imported_here") == (name == "started")
+    assert log.read_text() == "said\ncomplained\n" * 3
+    assert len({each.pop("number") for each in found.values()}) == 3
+    for each in found.values():
+        assert each["arguments"].pop().endswith(".json") and each["command"].pop().endswith(".json")
+    assert found["forked"] == found["again"]
+    assert found["started"]["environment"].items() <= found["forked"]["environment"].items()
+    del found["started"]["environment"], found["forked"]["environment"]
+    assert found["forked"] == found["started"]
+    assert found["forked"]["parent"] == os.getpid()
+
+
+def test_its_end_by_a_signal_is_known() -> None:
+    with ForkServer(["preloaded"]) as server:
+        server.wait(lambda: False)
+        child = server.start(SLEEP, Path("log"), {})
+        assert isinstance(child, ForkedProcess) and status_when_ended(child) is None
+        os.kill(child.pid, signal.SIGTERM)
+        assert ended(child) == -signal.SIGTERM
+
+
+def test_it_outlives_the_server_after_whose_end_processes_are_started_without_it() -> None:
+    with ForkServer(["preloaded"]) as server:
+        server.wait(lambda: False)
+        forked = server.start(SLEEP, Path("log"), {})
+        assert server._process is not None
+        server._process.kill()
+        server._process.wait()
+        child = server.start((sys.executable, "-m", "report", "7", "after.json"), Path("log"), {})
+        assert isinstance(child, subprocess.Popen) and report(child, "after.json")["imported_here"]
+    assert is_running(forked.pid)
+    os.kill(forked.pid, signal.SIGKILL)
+    assert ended(forked) == -signal.SIGKILL
+
+
+def test_what_a_killed_fork_had_started_is_killed_and_reaped() -> None:
+    Path("parent.py").write_text(
+        "import subprocess, sys, time\n"
+        "from pathlib import Path\n"
+        "Path('pid').write_text(str(subprocess.Popen(sys.argv[1:]).pid))\n"
+        "Path('pid').rename('started')\n"
+        "time.sleep(100)\n"
+    )
+    with ForkServer(["preloaded"]) as server:
+        server.wait(lambda: False)
+        child = server.start((sys.executable, "-m", "parent", *SLEEP), Path("log"), {})
+        assert isinstance(child, ForkedProcess)
+        wait_until(Path("started").exists)
+        os.kill(child.pid, signal.SIGKILL)
+        wait_until(lambda: not is_running(child.pid))
+        assert status_when_ended(child) == -signal.SIGKILL
+    grandchild = int(Path("started").read_text())
+    wait_until(lambda: not is_running(grandchild))
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from tfdqn.system.fork_server import ForkServer
+with ForkServer(["preloaded"]) as server:
+    server.wait(lambda: False)
+    print(*(type(each).__name__ + " " + str(each.pid) for each in [server.start(sys.argv[1:], Path("log"), {})]))
+    print(server._process.pid, flush=True)
+    time.sleep(100)
+"""
+
+
+def test_neither_forks_nor_the_server_outlive_their_parent() -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT, *SLEEP], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        kind, forked = parent.stdout.readline().split()
+        server = int(parent.stdout.readline())
+        assert kind == "ForkedProcess" and is_running(int(forked)) and is_running(server)
+        parent.send_signal(signal.SIGKILL)
+    wait_until(lambda: not is_running(int(forked)) and not is_running(server))
+
+
+def test_a_server_that_cannot_import_its_modules_is_done_without() -> None:
+    with ForkServer(["preloaded", "there_is_none"]) as server:
+        server.wait(lambda: False)
+        child = server.start((sys.executable, "-m", "report", "7", "file.json"), Path("log"), {})
+        assert isinstance(child, subprocess.Popen) and report(child, "file.json")["imported_here"]
+
+
+def test_an_interruption_ends_the_wait_for_it() -> None:
+    Path("preloaded.py").write_text("import time; time.sleep(1000)")
+    begun = time.monotonic()
+    with ForkServer(["preloaded"]) as server:
+        server.wait(lambda: time.monotonic() > begun + 0.5)
+        child = server.start((sys.executable, "-c", "pass"), Path("log"), {})
+        assert isinstance(child, subprocess.Popen) and ended(child) == 0
+
+
+def test_another_command_than_a_module_of_this_python_is_started() -> None:
+    with ForkServer(["preloaded"]) as server:
+        server.wait(lambda: False)
+        child = server.start(["sh", "-c", "exit 3"], Path("log"), {})
+        assert isinstance(child, subprocess.Popen) and ended(child) == 3
+
+
+def test_a_log_that_cannot_be_written_is_the_parents_error(tmp_path: Path) -> None:
+    with ForkServer(["preloaded"]) as server:
+        server.wait(lambda: False)
+        with pytest.raises(IsADirectoryError):
+            server.start(SLEEP, tmp_path, {})
+
+
+@pytest.mark.parametrize(("processes", "gpus", "has_server"), [(2, "", True), (1, "", False), (2, "0", False)])
+def test_there_is_one_for_several_processes_without_gpus(
+    processes: int, gpus: str, has_server: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    with fork_server(["preloaded"], processes) as server:
+        assert (server is not None) == has_server
