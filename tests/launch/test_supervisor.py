@@ -82,7 +82,7 @@ def test_where_there_is_no_room_for_a_process_the_others_end_in_order(
     job = Job(folder)
 
     def no_room() -> bool:
-        def refused(*_: object) -> None:
+        def refused(*_: object, **__: object) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         monkeypatch.setattr("subprocess.Popen", refused)
