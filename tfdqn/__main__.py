@@ -13,7 +13,7 @@ def run() -> None:
     Finalizing would take TensorFlow apart module by module, which costs seconds, while gRPC's threads still run.
     """
     statuses: list[int] = []
-    atexit.register(_end, statuses)  # registered before all other handlers, and so called after them
+    atexit.register(_end, statuses)
     try:
         statuses.append(main())
     except SystemExit as end:
@@ -23,6 +23,9 @@ def run() -> None:
 
 
 def _end(statuses: list[int]) -> None:
+    # It is the first handler of a command, and so the last one called, except in a fork of a process with handlers.
+    atexit.unregister(_end)
+    atexit._run_exitfuncs()
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None: it was closed before Python started
         stream.flush()  # if that fails, the interpreter reports it and ends as usual
     os._exit(statuses[0] if statuses else 1)

@@ -13,6 +13,7 @@ from tfdqn.cli.runs_view import RunsView, runs_table, totals_of_runs, totals_of_
 from tfdqn.storage.json_lines import append_line
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome
+from tfdqn.system.subprocesses import start_process
 from tfdqn.tuning.child_runs import ChildRun
 from tfdqn.tuning.trial_records import Trial, TrialState
 
@@ -24,7 +25,7 @@ def runs(tmp_path: Path) -> Iterator[list[ChildRun]]:
     assert finished.take_as_finished()
     learning, waiting, failed = (ChildRun(f"seed {i}", tiny(), RunDir(tmp_path / str(i))) for i in (2, 3, 4))
     learning.run.process_logs.mkdir(parents=True)
-    learning.start(("sh", "-c", "sleep 100"), {})
+    learning.start(start_process, ("sh", "-c", "sleep 100"), {})
     figures_now = {"env_steps": 600, "seconds": 61.0, "env_steps_per_second": 400.0, "episode_return": 21.5}
     append_line(learning.run.metrics_file, figures_now)
     failed.outcome = Outcome.FAILED

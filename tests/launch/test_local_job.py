@@ -151,7 +151,7 @@ def test_a_terminal_that_is_closed_stops_a_job_in_order(tmp_path: Path) -> None:
 def test_nothing_is_left_of_a_job_whose_supervisor_is_killed(tmp_path: Path) -> None:
     with a_launch(tmp_path) as process:
         until_at_work(process, "learner 0", "actor 0", "evaluator 0", "replay server 0")
-        assert len(process.relatives()) == 6  # with the launcher and its fork server
+        assert len(process.relatives()) == 5
         process.kill()
     assert nobody_is_left(process)
 

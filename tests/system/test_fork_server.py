@@ -2,10 +2,12 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,20 @@ def ended(child: ChildHandle) -> int:
     return child.returncode
 
 
+def children() -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+
+
+def parent_of_orphan(command: str) -> int:
+    done = subprocess.run([sys.executable, "-c", command], stdout=subprocess.PIPE, check=True, text=True)
+    pid = int(done.stdout)
+    parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+    return parent
+
+
 def report(child: ChildHandle, file: str) -> dict[str, Any]:
     assert ended(child) == 7
     return json.loads(Path(file).read_text())
@@ -63,7 +79,7 @@ def test_a_fork_is_what_a_process_of_its_own_would_be(tmp_path: Path) -> None:
     log, environment = tmp_path / "log", {"ADDED": "ü", "REMOVED": None}
     found = {}
     with ForkServer(["preloaded"]) as server:
-        server.wait(lambda: False)
+        server.prepare(SLEEP, lambda: False)
         for name, start in (("forked", server.start), ("again", server.start), ("started", start_process)):
             child = start((sys.executable, "-m", "report", "7", "a b", f"{name}.json"), log, environment)
             found[name] = report(child, f"{name}.json")
@@ -83,7 +99,7 @@ def test_a_fork_is_what_a_process_of_its_own_would_be(tmp_path: Path) -> None:
 
 def test_its_end_by_a_signal_is_known() -> None:
     with ForkServer(["preloaded"]) as server:
-        server.wait(lambda: False)
+        server.prepare(SLEEP, lambda: False)
         child = server.start(SLEEP, Path("log"), {})
         assert isinstance(child, ForkedProcess) and status_when_ended(child) is None
         os.kill(child.pid, signal.SIGTERM)
@@ -92,7 +108,7 @@ def test_its_end_by_a_signal_is_known() -> None:
 
 def test_it_outlives_the_server_after_whose_end_processes_are_started_without_it() -> None:
     with ForkServer(["preloaded"]) as server:
-        server.wait(lambda: False)
+        server.prepare(SLEEP, lambda: False)
         forked = server.start(SLEEP, Path("log"), {})
         assert server._process is not None
         server._process.kill()
@@ -113,15 +129,59 @@ def test_what_a_killed_fork_had_started_is_killed_and_reaped() -> None:
         "time.sleep(100)\n"
     )
     with ForkServer(["preloaded"]) as server:
-        server.wait(lambda: False)
+        server.prepare(SLEEP, lambda: False)
         child = server.start((sys.executable, "-m", "parent", *SLEEP), Path("log"), {})
         assert isinstance(child, ForkedProcess)
         wait_until(Path("started").exists)
         os.kill(child.pid, signal.SIGKILL)
         wait_until(lambda: not is_running(child.pid))
         assert status_when_ended(child) == -signal.SIGKILL
-    grandchild = int(Path("started").read_text())
-    wait_until(lambda: not is_running(grandchild))
+        grandchild = Path("/proc", Path("started").read_text())
+        wait_until(lambda: status_when_ended(child) and not grandchild.exists())
+
+
+def test_it_calls_the_exit_handlers_of_what_the_server_has_imported() -> None:
+    Path("preloaded.py").write_text("import atexit\natexit.register(lambda: print('handled', flush=True))")
+    with ForkServer(["preloaded"]) as server:
+        server.prepare(SLEEP, lambda: False)
+        child = server.start((sys.executable, "-m", "tfdqn", "version"), Path("log"), {})
+        assert isinstance(child, ForkedProcess) and ended(child) == 0
+    assert Path("log").read_text().endswith("\nhandled\n")
+
+
+def test_a_fork_that_comes_too_late_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ForkServer(["preloaded"]) as server:
+        server.prepare(SLEEP, lambda: False)
+        assert server._process is not None
+        pipe = server._process.stdout
+        monkeypatch.setattr(server, "_answer", lambda seconds: select.select([pipe], [], [])[0] and None)
+        child = server.start(SLEEP, Path("log"), {})
+        assert isinstance(child, subprocess.Popen)
+        assert children() == [child.pid]
+        child.kill()
+        assert ended(child) == -signal.SIGKILL
+
+
+def test_where_children_are_reaped_by_the_kernel_an_end_is_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with ForkServer(["preloaded"]) as server:
+            server.prepare(SLEEP, lambda: False)
+            child = server.start((sys.executable, "-m", "report", "7", "file.json"), Path("log"), {})
+            assert isinstance(child, ForkedProcess) and ended(child) == 0
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert Path("file.json").exists()
+
+
+def test_orphans_are_this_processs_only_while_there_is_a_server() -> None:
+    command = "import subprocess; print(subprocess.Popen(['sleep', '100'], stdout=-3).pid)"
+    parents = []
+    with ForkServer(["preloaded"]) as server:
+        server.prepare(SLEEP, lambda: False)
+        parents.append(parent_of_orphan(command))
+    parents.append(parent_of_orphan(command))
+    assert parents[0] == os.getpid() != parents[1]
 
 
 PARENT = """
@@ -129,7 +189,7 @@ import sys, time
 from pathlib import Path
 from tfdqn.system.fork_server import ForkServer
 with ForkServer(["preloaded"]) as server:
-    server.wait(lambda: False)
+    server.prepare(sys.argv[1:], lambda: False)
     print(*(type(each).__name__ + " " + str(each.pid) for each in [server.start(sys.argv[1:], Path("log"), {})]))
     print(server._process.pid, flush=True)
     time.sleep(100)
@@ -148,7 +208,7 @@ def test_neither_forks_nor_the_server_outlive_their_parent() -> None:
 
 def test_a_server_that_cannot_import_its_modules_is_done_without() -> None:
     with ForkServer(["preloaded", "there_is_none"]) as server:
-        server.wait(lambda: False)
+        server.prepare(SLEEP, lambda: False)
         child = server.start((sys.executable, "-m", "report", "7", "file.json"), Path("log"), {})
         assert isinstance(child, subprocess.Popen) and report(child, "file.json")["imported_here"]
 
@@ -157,21 +217,24 @@ def test_an_interruption_ends_the_wait_for_it() -> None:
     Path("preloaded.py").write_text("import time; time.sleep(1000)")
     begun = time.monotonic()
     with ForkServer(["preloaded"]) as server:
-        server.wait(lambda: time.monotonic() > begun + 0.5)
+        server.prepare(SLEEP, lambda: time.monotonic() > begun + 0.5)
         child = server.start((sys.executable, "-c", "pass"), Path("log"), {})
         assert isinstance(child, subprocess.Popen) and ended(child) == 0
 
 
 def test_another_command_than_a_module_of_this_python_is_started() -> None:
+    command = ["sh", "-c", "exit 3"]
     with ForkServer(["preloaded"]) as server:
-        server.wait(lambda: False)
-        child = server.start(["sh", "-c", "exit 3"], Path("log"), {})
-        assert isinstance(child, subprocess.Popen) and ended(child) == 3
+        for prepared, has_server in ((command, False), (SLEEP, True)):
+            server.prepare(prepared, lambda: False)
+            assert (server._process is not None) == has_server
+            child = server.start(command, Path("log"), {})
+            assert isinstance(child, subprocess.Popen) and ended(child) == 3
 
 
 def test_a_log_that_cannot_be_written_is_the_parents_error(tmp_path: Path) -> None:
     with ForkServer(["preloaded"]) as server:
-        server.wait(lambda: False)
+        server.prepare(SLEEP, lambda: False)
         with pytest.raises(IsADirectoryError):
             server.start(SLEEP, tmp_path, {})
 

@@ -85,9 +85,9 @@ class Supervisor:
         command: Sequence[str] = TFDQN,
     ):
         self._program, self._health, self._view, self._server = program, health, view, server
-        start = start_process if server is None else server.start
+        self._command, start = tuple(command), start_process if server is None else server.start
         self._all = {
-            process.id: SupervisedProcess(process, tuple(command), logs, heartbeats, health, start)
+            process.id: SupervisedProcess(process, self._command, logs, heartbeats, health, start)
             for process in program.processes
         }
         self._learner = LearnerPoller(program.topology.learner)
@@ -104,7 +104,7 @@ class Supervisor:
         user can mend, or fails too often in a row.
         """
         if self._server is not None:
-            self._server.wait(interrupted)
+            self._server.prepare(self._command, interrupted)
         if interrupted():
             self._view.say(stopping_line())
             self._learner.close()

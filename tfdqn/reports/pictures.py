@@ -73,6 +73,7 @@ def svg(picture: Picture, name: str) -> str:
 def import_matplotlib() -> Any:
     """Matplotlib with its module `figure`, imported here because that takes most of a second."""
     logging.getLogger("matplotlib").addFilter(_is_relevant)
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it warns that its first use takes seconds
     import matplotlib.figure
 
     return matplotlib

@@ -15,6 +15,7 @@ import json
 import os
 import runpy
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -29,14 +30,14 @@ from tfdqn.system.processors import visible_gpus
 from tfdqn.system.quick_start import quicken_start
 from tfdqn.system.subprocesses import ChildHandle, dies_with, start_process
 
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 _IMPORT_SECONDS = 120.0  # after which processes are started without it
 _FORK_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
 _PYTHON_MODULE = (sys.executable, "-m")
 # The command line of a fork is written over the server's, which this argument makes long enough.
 _PADDING = " " * 4000
-_READY = "ready"
+_READY, _FAILED = "ready", "failed"
 
 
 def fork_server(modules: Sequence[str], processes: int) -> AbstractContextManager["ForkServer | None"]:
@@ -59,7 +60,10 @@ class ForkedProcess:
     def poll(self) -> int | None:
         """Its exit status, or minus the signal that ended it; None if it still runs."""
         if self.returncode is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # SIGCHLD is ignored here; 0, as `Popen` has it
+                pid, status = self.pid, 0
             if pid:
                 self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
@@ -69,23 +73,57 @@ class ForkServer:
     """Starts processes as `start_process` does, by forking one that has imported these modules.
 
     A fork is a child of this process, not of the server: it outlives the server, and not this process. Where there is
-    no server, because it could not start or has died, processes are started without it.
+    no server, because it could not start or has died, processes are started without it. The server itself is started
+    by `prepare`, and ends with the block.
 
     For the main thread, since processes die with the thread that has started them.
 
     Args:
-      modules: their names. Their import must start no thread, and open no file.
+      modules: their names. Threads that their import starts are not in the forks. (OpenBLAS, which NumPy and SciPy
+        bring, stops its own before a fork and starts them anew.)
     """
 
     def __init__(self, modules: Sequence[str]):
         self._modules, self._answers = tuple(modules), b""
         self._process: subprocess.Popen[bytes] | None = None
-        self._is_ready = False
+        self._has_begun = self._is_ready = False
+        self._was_subreaper = ctypes.c_int(0)
 
     def __enter__(self) -> "ForkServer":
-        """Starts the server, which then imports the modules."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Ends the server; its forks run on."""
+        self._end()
+        if self._has_begun:
+            _prctl(_PR_SET_CHILD_SUBREAPER, self._was_subreaper)
+
+    def prepare(self, command: Sequence[str], interrupted: Callable[[], bool]) -> None:
+        """Starts the server, if it is to fork this command; waits until it is ready, can't be, or is interrupted."""
+        if not self._has_begun and _is_module(command):
+            self._has_begun = True
+            self._begin()
+        deadline = time.monotonic() + _IMPORT_SECONDS
+        while self._process is not None and not self._is_ready and not interrupted():
+            answer = self._answer(_LOOK_SECONDS)
+            self._is_ready = answer == _READY
+            if answer == "" or time.monotonic() > deadline:
+                self._end()
+
+    def start(self, command: Sequence[str], log: Path, environment: Mapping[str, str | None]) -> ChildHandle:
+        """As `start_process`. Forks a command that runs a module by this Python; starts any other."""
+        if self._is_ready and _is_module(command):
+            log.open("ab").close()  # so that it is this process which raises an error
+            pid = self._fork(command[2:], log, {**os.environ, **environment})
+            if pid is not None:
+                return ForkedProcess(pid)
+            self._end()
+        return start_process(command, log, environment)
+
+    def _begin(self) -> None:
         # The process between a fork and the server ends at once, and the kernel gives the fork to this process.
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        _prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(self._was_subreaper))
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
         with suppress(OSError):  # if it can't be started
             self._process = subprocess.Popen(
                 [*_PYTHON_MODULE, __name__, *self._modules, _PADDING],
@@ -96,42 +134,24 @@ class ForkServer:
                 start_new_session=True,
                 preexec_fn=dies_with(os.getpid()),
             )
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Ends the server; its forks run on."""
-        self._end()
-
-    def wait(self, interrupted: Callable[[], bool]) -> None:
-        """Waits until the modules are imported, or that has failed or is interrupted."""
-        deadline = time.monotonic() + _IMPORT_SECONDS
-        while self._process is not None and not self._is_ready and not interrupted():
-            answer = self._answer(_LOOK_SECONDS)
-            self._is_ready = answer == _READY
-            if answer == "" or time.monotonic() > deadline:
-                self._end()
-
-    def start(self, command: Sequence[str], log: Path, environment: Mapping[str, str | None]) -> ChildHandle:
-        """As `start_process`. Forks a command that runs a module by this Python; starts any other."""
-        if self._process is not None and self._is_ready and tuple(command[:2]) == _PYTHON_MODULE:
-            log.open("ab").close()  # so that it is this process which raises an error
-            pid = self._fork(command[2:], log, {**os.environ, **environment})
-            if pid is not None:
-                return ForkedProcess(pid)
-            self._end()
-        return start_process(command, log, environment)
 
     def _fork(self, arguments: Sequence[str], log: Path, environment: Mapping[str, str | None]) -> int | None:
         """The pid of the fork; None if the server does not answer."""
-        assert self._process is not None and self._process.stdin is not None
         variables = {name: value for name, value in environment.items() if value is not None}
-        request = json.dumps([list(arguments), str(log.absolute()), os.getpid(), variables])
-        try:
-            self._process.stdin.write(request.encode() + b"\n")
-        except OSError:
-            return None
-        answer = self._answer(_FORK_SECONDS)
-        return int(answer) if answer else None
+        request = json.dumps([list(arguments), str(log.absolute()), os.getpid(), variables]).encode() + b"\n"
+        deadline = time.monotonic() + _FORK_SECONDS
+        answer = self._answer(deadline - time.monotonic()) if self._is_written(request, deadline) else None
+        return int(answer) if answer and answer.isdecimal() else None
+
+    def _is_written(self, request: bytes, deadline: float) -> bool:
+        """Sends a request; returns whether the server took all of it before the deadline."""
+        assert self._process is not None and self._process.stdin is not None
+        pipe = self._process.stdin.fileno()
+        os.set_blocking(pipe, False)
+        with suppress(OSError):
+            while request and select.select([], [pipe], [], max(deadline - time.monotonic(), 0.0))[1]:
+                request = request[os.write(pipe, request) :]
+        return not request
 
     def _answer(self, seconds: float) -> str | None:
         """The server's next line; None if it doesn't come within these seconds, "" if the server has ended."""
@@ -148,10 +168,28 @@ class ForkServer:
         return answer.decode()
 
     def _end(self) -> None:
+        """Ends the server, and a fork whose pid it said too late. One that can't say it any more ends by itself."""
         if self._process is not None:
+            assert self._process.stdin is not None and self._process.stdout is not None
             self._process.kill()
-            self._process.communicate()
+            self._process.wait()
+            os.set_blocking(self._process.stdout.fileno(), False)
+            late = self._answers + (self._process.stdout.read() or b"")
+            for pipe in (self._process.stdin, self._process.stdout):
+                pipe.close()
+            for pid in filter(bytes.isdigit, late.split()):
+                os.kill(int(pid), signal.SIGKILL)
+                os.waitpid(int(pid), 0)
         self._process, self._is_ready = None, False
+
+
+def _prctl(option: int, value: object) -> None:
+    ctypes.CDLL(None).prctl(option, value)
+
+
+def _is_module(command: Sequence[str]) -> bool:
+    """Whether a command runs a module by this Python."""
+    return tuple(command[:2]) == _PYTHON_MODULE
 
 
 def _serve(modules: Sequence[str]) -> list[str]:
@@ -166,34 +204,49 @@ def _serve(modules: Sequence[str]) -> list[str]:
     print(_READY, flush=True)
     while line := sys.stdin.readline():
         between = os.fork()
-        if between:
-            os.waitpid(between, 0)
-            continue
-        between = os.getpid()
-        if os.fork():
-            os._exit(0)
-        while os.getppid() == between:
-            time.sleep(0.001)
-        arguments, log, parent, variables = json.loads(line)
-        dies_with(parent)()
-        for name in before - set(variables):
-            os.environ.pop(name, None)
-        os.environ.update(variables)
-        _become(arguments, log)
-        return list(arguments)
+        if between == 0 and _forks_again():
+            arguments, log, parent, variables = json.loads(line)
+            dies_with(parent)()
+            for name in before - set(variables):
+                os.environ.pop(name, None)
+            os.environ.update(variables)
+            _become(arguments, log)
+            return list(arguments)
+        status = 0
+        with suppress(ChildProcessError):  # SIGCHLD is ignored here
+            _, status = os.waitpid(between, 0)
+        if status:
+            print(_FAILED, flush=True)
     os._exit(0)
 
 
+def _forks_again() -> bool:
+    """True in the process that this one, which then ends, forks; it begins when this one has ended."""
+    between = os.getpid()
+    try:
+        if os.fork():
+            os._exit(0)
+    except OSError:
+        os._exit(1)
+    while os.getppid() == between:
+        time.sleep(0.001)
+    return True
+
+
 def _become(arguments: Sequence[str], log: str) -> None:
-    """Makes this process what `start_process` would have started, and then says its pid."""
+    """Makes this process what `start_process` would have started, and then says its pid; ends it if nobody reads it."""
     os.setsid()
     _show([*_PYTHON_MODULE, *arguments])
+    sys.orig_argv = [*_PYTHON_MODULE, *arguments]
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()  # Python's own generator has been seeded anew already
     nothing, output = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.dup2(nothing, 0)
     os.dup2(output, 2)
-    os.write(1, f"{os.getpid()}\n".encode())
+    try:
+        os.write(1, f"{os.getpid()}\n".encode())
+    except BrokenPipeError:
+        os._exit(1)
     os.dup2(output, 1)
     os.close(output)
     os.close(nothing)

@@ -197,10 +197,12 @@ class ChildRuns(Generic[Child]):
         left = iter(runs)
         with interruptions(self._end_at_once) as interrupted:
             try:
+                if self._server is not None:
+                    self._server.prepare(self._command, interrupted)
                 while not interrupted():
                     look(self._newly_ended())
                     while self._free and not isinstance(each := next(left, _OVER), _Over) and each is not None:
-                        self._start(each, interrupted)
+                        self._start(each)
                     if not self._running and each is _OVER:
                         return True
                     time.sleep(_LOOK_SECONDS)
@@ -216,10 +218,8 @@ class ChildRuns(Generic[Child]):
         for each in self._running:
             each.kill()
 
-    def _start(self, run: Child, interrupted: Callable[[], bool]) -> None:
+    def _start(self, run: Child) -> None:
         self._running[run] = environment = self._free.pop(0)
-        if self._server is not None:
-            self._server.wait(interrupted)
         run.start(self._server.start if self._server else start_process, self._command, environment)
 
     def _newly_ended(self) -> list[Child]:

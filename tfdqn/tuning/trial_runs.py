@@ -14,7 +14,7 @@ from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, fork_server_of_r
 from tfdqn.tuning.search_space import SearchSpace
 from tfdqn.tuning.study import ClaimedTrial, Study
 from tfdqn.tuning.study_folder import StudyError
-from tfdqn.tuning.trial_records import Trial, TrialState, best_of, evaluation_number
+from tfdqn.tuning.trial_records import Trial, TrialState, best_of, ended_of, evaluation_number
 
 _SECONDS_BETWEEN_LOOKS_AT_OTHERS = 2.0
 _MAX_STARTS = 3  # of a trial whose process is killed from outside
@@ -68,7 +68,9 @@ def search(
     how = f"{len(slots)} at a time on {counted(available_cores(), 'core')}"
     view.say(f"{counted(wanted, 'trial')} in {study.folder.path}: {how}")
     trials = _TrialRuns(study, template, wanted, view)
-    with fork_server_of_runs(wanted) as server:
+    # TensorFlow decides when it is imported whether oneDNN computes, which is for the network to say.
+    has_one_network = "network.kind" not in template.space.dimensions
+    with fork_server_of_runs(wanted - ended_of(study.trials()) if has_one_network else 0) as server:
         return ChildRuns[ChildRun](slots, view.say, command, server).run(trials, trials.look)
 
 
