@@ -235,10 +235,10 @@ def test_what_is_no_job_is_one_line(
     monkeypatch.chdir(tmp_path)
     (nobody,) = free_addresses(1)
     for target, said in {
-        "nowhere": "nowhere is neither a run directory nor the host:port of a job's learner",
-        "runs/no:2222": "runs/no:2222 is neither a run directory nor the host:port of a job's learner",
-        "127.0.0.1:99999": "127.0.0.1:99999 is neither a run directory nor the host:port of a job's learner",
-        "127.0.0.1:0": "127.0.0.1:0 is neither a run directory nor the host:port of a job's learner",
+        "nowhere": "nowhere does not exist: give the directory of a run",
+        "runs/no:2222": "runs/no:2222 does not exist: give the directory of a run",
+        "127.0.0.1:99999": "127.0.0.1:99999 does not exist: give the directory of a run",
+        "127.0.0.1:0": "127.0.0.1:0 does not exist: give the directory of a run",
         ".": ". is not a run directory: no config.toml in it",
         nobody: f"no learner answers at {nobody}\n",
         "no-such-host.invalid:2222": "this machine doesn't know the host no-such-host.invalid",

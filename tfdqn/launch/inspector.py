@@ -93,7 +93,10 @@ class Inspector:
         if Path(target).is_dir() or "/" in target or not is_address(target):
             self._run = RunDir(target)
             if not Path(target).exists():
-                raise RunDirError(f"{target} is neither a run directory nor the host:port of a job's learner")
+                raise RunDirError(
+                    f"{target} does not exist: give the directory of a run, of seeds or of a study, or the host:port of "
+                    "a job's learner"
+                )
             recorded(self._run)  # raises if it is no run directory
         else:
             self._caller = Caller(target)
