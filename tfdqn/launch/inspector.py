@@ -94,8 +94,8 @@ class Inspector:
             self._run = RunDir(target)
             if not Path(target).exists():
                 raise RunDirError(
-                    f"{target} does not exist: give the directory of a run, of seeds or of a study, or the host:port of "
-                    "a job's learner"
+                    f"{target} does not exist: give the directory of a run, of seeds or of a study, or the host:port "
+                    "of a job's learner"
                 )
             recorded(self._run)  # raises if it is no run directory
         else:
