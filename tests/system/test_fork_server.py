@@ -28,7 +28,7 @@ import preloaded
 print("said", flush=True)
 print("complained", file=sys.stderr, flush=True)
 Path(sys.argv[-1]).write_text(json.dumps({
-    "arguments": sys.argv, "name": __name__, "cwd": os.getcwd(), "stdin": sys.stdin.read(),
+    "original": sys.orig_argv[:4], "arguments": sys.argv, "name": __name__, "cwd": os.getcwd(), "stdin": sys.stdin.read(),
     "parent": os.getppid(), "group": os.getpgid(0), "session": os.getsid(0),
     "environment": dict(os.environ), "number": np.random.random(),
     "imported_here": preloaded.imported_by == os.getpid(),
@@ -92,6 +92,7 @@ def test_a_fork_is_what_a_process_of_its_own_would_be(tmp_path: Path) -> None:
         assert each["arguments"].pop().endswith(".json") and each["command"].pop().endswith(".json")
     assert found["forked"] == found["again"]
     assert found["started"]["environment"].items() <= found["forked"]["environment"].items()
+    assert "REMOVED" not in found["forked"]["environment"]
     del found["started"]["environment"], found["forked"]["environment"]
     assert found["forked"] == found["started"]
     assert found["forked"]["parent"] == os.getpid()
