@@ -28,7 +28,8 @@ import preloaded
 print("said", flush=True)
 print("complained", file=sys.stderr, flush=True)
 Path(sys.argv[-1]).write_text(json.dumps({
-    "original": sys.orig_argv[:4], "arguments": sys.argv, "name": __name__, "cwd": os.getcwd(), "stdin": sys.stdin.read(),
+    "original": sys.orig_argv[:4], "arguments": sys.argv,
+    "name": __name__, "cwd": os.getcwd(), "stdin": sys.stdin.read(),
     "parent": os.getppid(), "group": os.getpgid(0), "session": os.getsid(0),
     "environment": dict(os.environ), "number": np.random.random(),
     "imported_here": preloaded.imported_by == os.getpid(),
