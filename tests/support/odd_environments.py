@@ -19,6 +19,8 @@ class Broken(gymnasium.Env):
     def __init__(self, how: str = "constructor") -> None:
         if how == "constructor" or (how == "in a process" and parent_process() is not None):
             raise RuntimeError("the simulator\ndid not start")
+        if how == "at length" and parent_process() is not None:
+            raise RuntimeError("x" * 200_000 + " did not start")
         if how == "ends its process" and parent_process() is not None:
             os._exit(7)
         self.observation_space = spaces.Box(-1.0, 1.0, (3,))

@@ -158,3 +158,10 @@ def test_a_constructor_that_raises_in_a_process_of_its_own_is_named_with_its_tra
     )
     assert "\nRuntimeError: the simulator\ndid not start\n" in failure.traceback
     assert capfd.readouterr().err == ""
+
+
+def test_of_a_long_traceback_from_a_process_of_its_own_the_end_is_kept():
+    """One that is longer than what a pipe takes until it is read: the process must not wait for its parent."""
+    failure = failure_in_a_process("at length")
+    assert "RuntimeError: in environment 0's process, Broken.__init__ failed at " in str(failure)
+    assert "x did not start\n" in failure.traceback and len(failure.traceback) < 64_000

@@ -27,6 +27,7 @@ from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 SHARED_MEMORY = Path("/dev/shm")
 _SEMAPHORES_BYTES = 1 << 16  # for semaphores, which can only be in SHARED_MEMORY
 _MEGABYTE = 1_000_000
+_MOST_DETAILS_BYTES = 30_000  # of a traceback, of which the end says most; a pipe takes 64 KB until it is read
 _ENDS_SECONDS = 2.0  # that an environment's process has to end by itself
 # Signals that a terminal or a scheduler may send to the whole process group. Only the run handles them, and ends its
 # environments' processes itself.
@@ -115,9 +116,16 @@ def _work(
     try:
         env = make()
     except (Exception, SystemExit) as error:
-        errors.put((index, failure_line(error), "".join(traceback.format_exception(error))))
+        # First, so that the parent gets its EOF and reads `errors`: this process can't end until what it put is read.
+        pipe.close()
+        parent_pipe.close()
+        errors.put((index, failure_line(error), _end_of("".join(traceback.format_exception(error)))))
         return
     _async_worker(index, lambda: env, pipe, parent_pipe, memory, errors, autoreset)
+
+
+def _end_of(details: str) -> str:
+    return details.encode(errors="backslashreplace")[-_MOST_DETAILS_BYTES:].decode(errors="ignore")
 
 
 def start_fork_server() -> None:
