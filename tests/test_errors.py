@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tfdqn.errors import first_line, one_line, why_no_directory
+from tfdqn.errors import ConfigErrors, first_line, message_in_one_line, one_line, why_no_directory
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,13 @@ from tfdqn.errors import first_line, one_line, why_no_directory
 def test_what_an_error_says_is_one_line_and_never_empty(error: BaseException, first: str, whole: str) -> None:
     assert first_line(error) == first
     assert one_line(error) == whole
+
+
+def test_in_one_line_the_mistakes_of_a_configuration_are_told_apart() -> None:
+    assert message_in_one_line(ValueError("bad\n worse ")) == "bad worse"
+    mistakes = ConfigErrors(["seed = -1: too small", "gamma is\tnot a key"])
+    assert message_in_one_line(mistakes) == "seed = -1: too small; gamma is not a key"
+    assert one_line(mistakes) == "ConfigErrors: seed = -1: too small; gamma is not a key"
 
 
 def test_a_directory_a_file_nothing_and_a_link_to_it_are_told_apart(tmp_path: Path) -> None:

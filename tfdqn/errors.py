@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+_MOST_SHOWN = 20  # lines of one error
+
 
 class UserError(Exception):
     """Bad input, described in one line, or in one for each wrong key: what, where, and what is allowed."""
@@ -20,12 +22,16 @@ class ConfigError(UserError):
 class ConfigErrors(ConfigError):
     """Several mistakes in a configuration, each of which a ConfigError would say by itself.
 
+    Its text is the first twenty lines, and how many more there are.
+
     Attributes:
       lines: a line about each.
     """
 
     def __init__(self, lines: Sequence[str]):
-        super().__init__("\n".join(lines))
+        left = len(lines) - _MOST_SHOWN
+        more = [f"and {left} more"] if left > 0 else []
+        super().__init__("\n".join([*lines[:_MOST_SHOWN], *more]))
         self.lines = tuple(lines)
 
 
@@ -160,7 +166,14 @@ def first_line(error: BaseException) -> str:
     return next(filter(None, said), type(error).__name__)
 
 
+def message_in_one_line(error: BaseException) -> str:
+    """The error's message on one line; the mistakes of a ConfigErrors are joined by "; "."""
+    if isinstance(error, ConfigErrors):
+        return "; ".join(" ".join(line.split()) for line in str(error).splitlines())
+    return " ".join(str(error).split())
+
+
 def one_line(error: BaseException) -> str:
     """Describes an error as "ValueError: its message", on one line of at most 300 characters."""
-    text = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    text = f"{type(error).__name__}: {message_in_one_line(error)}".removesuffix(": ")
     return text if len(text) <= 300 else f"{text[:297]}..."

@@ -106,3 +106,14 @@ def test_one_is_a_plain_error_and_several_have_a_line_each() -> None:
     assert many.value.lines == ("a", "b", "c")
     with pytest.raises(ZeroDivisionError), problems.kept():
         raise ZeroDivisionError
+
+
+def test_what_was_cut_when_it_was_shown_is_still_collected() -> None:
+    wrong = [f"line {index}" for index in range(23)]
+    problems = Problems(["before"])
+    with problems.kept():
+        Problems(wrong).require_none()
+    with pytest.raises(ConfigErrors) as caught:
+        problems.require_none()
+    assert caught.value.lines == ("before", *wrong)
+    assert str(caught.value).splitlines() == ["before", *wrong[:19], "and 4 more"]

@@ -5,8 +5,6 @@ from contextlib import contextmanager
 
 from tfdqn.errors import ConfigError, ConfigErrors
 
-_MOST_SHOWN = 20  # lines of one error
-
 
 class Problems:
     """What is wrong with the keys of a configuration, a line each, in the order in which it was found."""
@@ -30,10 +28,8 @@ class Problems:
             self._lines.append(str(error))
 
     def require_none(self) -> None:
-        """Raises ConfigError with all that was found: the first twenty lines, and how many more there are."""
-        left = len(self._lines) - _MOST_SHOWN
-        more = [f"and {left} more"] if left > 0 else []
+        """Raises ConfigError, or ConfigErrors, with all that was found."""
         if len(self._lines) > 1:
-            raise ConfigErrors([*self._lines[:_MOST_SHOWN], *more])
+            raise ConfigErrors(self._lines)
         for line in self._lines:
             raise ConfigError(line)

@@ -25,7 +25,7 @@ from tfdqn.coordination.messages import (
 from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.rpc import Method, RefusedError, Server
 from tfdqn.coordination.weights import EncodedWeights, WeightsBoard
-from tfdqn.errors import ConfigError, listed
+from tfdqn.errors import ConfigError, listed, message_in_one_line
 from tfdqn.task_spec import TaskSpec
 
 _SECONDS_TO_HEAR_IT_IS_OVER = 5.0
@@ -101,7 +101,7 @@ class LearnerService:
         try:
             theirs = parse(text.encode(), unused={})
         except ConfigError as error:
-            return str(error)
+            return message_in_one_line(error)
         return listed(deviations(theirs, self._config, "the learner"))
 
     def _require(self, process_id: ProcessId) -> None:

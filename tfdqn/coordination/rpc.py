@@ -12,7 +12,7 @@ import grpc
 import msgspec
 from msgspec import Struct
 
-from tfdqn.errors import ClusterError
+from tfdqn.errors import ClusterError, message_in_one_line
 from tfdqn.system.addresses import CANT_SERVE, host_and_port, is_loopback
 
 _SERVICE = "tfdqn"
@@ -139,7 +139,7 @@ def _answering(method: Method) -> Callable[[bytes, grpc.ServicerContext], bytes]
         try:
             reply = method.answer(decoder.decode(request))
         except (msgspec.MsgspecError, RefusedError, UnicodeDecodeError, RecursionError) as error:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, " ".join(str(error).split()))
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, message_in_one_line(error))
         return reply if isinstance(reply, bytes) else msgspec.msgpack.encode(reply)
 
     return answer

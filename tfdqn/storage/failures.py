@@ -16,6 +16,7 @@ from tfdqn.errors import (
     RunDirError,
     UserCodeError,
     UserError,
+    message_in_one_line,
     one_line,
 )
 from tfdqn.storage.atomic_files import is_full_disk
@@ -36,7 +37,7 @@ def failures_are_kept(run: RunDir) -> Iterator[None]:
         raise  # it goes on when it is started again
     except Exception as error:
         if run.was_claimed and run.config_file.exists():
-            keep_failure(run, " ".join(str(error).split()) if isinstance(error, UserError) else one_line(error))
+            keep_failure(run, message_in_one_line(error) if isinstance(error, UserError) else one_line(error))
         raise
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tfdqn.config import Config, toml
-from tfdqn.errors import UserError, one_line
+from tfdqn.errors import UserError, message_in_one_line, one_line
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome, RunEnd, write_end
@@ -81,7 +81,7 @@ class ThreadRun(ObservedRun):
             summary = train(self, say, self._interrupted)
             say(f"{summary.status}: {summary.reason}")
         except UserError as error:
-            self.why = " ".join(str(error).split())
+            self.why = message_in_one_line(error)
             say(f"tfdqn: {self.why}")
         except BaseException as error:  # even SystemExit must end only this run
             self.why = one_line(error)
