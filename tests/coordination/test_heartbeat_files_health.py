@@ -117,6 +117,24 @@ def test_who_has_ended_is_no_longer_asked(folder: Path, capsys: pytest.CaptureFi
     assert health(capsys)[0] == 1
 
 
+def test_a_process_of_a_run_s_job_that_is_gone_is_not_well_without_a_role_either(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = finished_run(tmp_path / "run", tiny("stop.env_steps=9_000"), [20.0], 20.0)
+    run.summary_file.unlink()
+    run.heartbeats.mkdir(parents=True)
+    run.cluster_file.write_text("{}")
+    write_heartbeat(run.heartbeats / "learner-0.json", str(LEARNER), "at work", 1.0)
+    code = "from tfdqn.coordination.heartbeat_files import write_heartbeat; import pathlib, sys\n"
+    code += "write_heartbeat(pathlib.Path(sys.argv[1]), 'actor 1', 'at work', 1.0)"
+    subprocess.run([sys.executable, "-c", code, run.heartbeats / "actor-1.json"], check=True, timeout=240)
+    status, (gone, alive) = health(capsys, "--run-dir", str(run.path))
+    assert status == 1 and gone.startswith("actor 1: gone, after at work")
+    assert alive == f"learner 0: at work (process {os.getpid()})"
+    os.utime(run.cluster_file, (time.time() + 3600, time.time() + 3600))  # a launch of fewer actors since
+    assert health(capsys, "--run-dir", str(run.path)) == (0, [alive])
+
+
 def test_heartbeats_go_on_while_a_command_runs_and_end_with_it(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

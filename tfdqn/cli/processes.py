@@ -1,5 +1,6 @@
 """The verbs for one process of a distributed job: `run` and `health`."""
 
+import math
 from pathlib import Path
 from threading import Event
 from typing import Annotated
@@ -133,7 +134,12 @@ def health(
     run = None if run_dir is None else RunDir(run_dir).begun()
     folder = None if run is None else run.heartbeats
     index = (task or 0) if index is None else index
-    found = health_of_all(folder, within) if role is None else [health_of(ProcessId(role, index), folder, within)]
+    if role is None:
+        is_job = run is not None and run.cluster_file.exists()
+        since = run.cluster_file.stat().st_mtime if run is not None and is_job else math.inf
+        found = health_of_all(folder, within, since)
+    else:
+        found = [health_of(ProcessId(role, index), folder, within)]
     is_well = all(each.is_well for each in found)
     if run is not None and not is_well:
         from tfdqn.launch.run_report import why_over  # late: slow to import

@@ -3,6 +3,7 @@
 The files lie in a folder of the host's, `TFDQN_BEATS`, or one in the system's temporary folder.
 """
 
+import math
 import os
 import stat
 import tempfile
@@ -187,11 +188,20 @@ def health_of(process_id: ProcessId, folder: Path | None, within_seconds: float)
     return _judged(heartbeat, within_seconds)
 
 
-def health_of_all(folder: Path | None, within_seconds: float) -> list[Finding]:
-    """The health of each running process with a heartbeat in the folder; if there are none, a finding that says so."""
+def health_of_all(folder: Path | None, within_seconds: float, job_since_seconds: float = math.inf) -> list[Finding]:
+    """The health of each process with a heartbeat in the folder; if there are none, a finding that says so.
+
+    Args:
+      folder, within_seconds: as for `health_of`.
+      job_since_seconds: since the epoch, when the folder's job began: a process that is gone counts if its heartbeat is
+        newer. By default none does.
+    """
     place = folder or heartbeat_folder()
     heartbeats = filter(None, map(read_heartbeat, sorted(place.glob("*.json"))))
-    found = [_judged(each, within_seconds) for each in heartbeats if _is_there(each.pid)]
+    counting = (
+        each for each in heartbeats if _is_there(each.pid) or (each.is_gone and each.seconds >= job_since_seconds)
+    )
+    found = [_judged(each, within_seconds) for each in counting]
     return found or [Finding(f"no running process has a heartbeat in {place}{_hint(folder)}", False)]
 
 
