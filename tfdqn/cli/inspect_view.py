@@ -23,6 +23,7 @@ from tfdqn.system.interval import duration
 
 _INTERVAL_SECONDS = 1.0
 _AGE = re.compile(r" *(?:[\d:]+ ago\b|\b\d+ s$)", re.MULTILINE)
+_AGE_IN_JSON = re.compile(rb'"seconds_(?:ago|since_\w+)":[^,}]*')
 T = TypeVar("T")
 
 
@@ -57,9 +58,10 @@ def show(
             if live is not None:
                 live.update(rendered(found), refresh=True)
             elif as_json:
-                if (line := msgspec.json.encode(found)) != last:
+                line = msgspec.json.encode(found)
+                if (text := _AGE_IN_JSON.sub(b"", line)) != last:
                     typer.echo(line)  # JSON is UTF-8, whatever the terminal
-                last = line
+                last = text
             else:
                 drawn = rendered(found)
                 if (text := _without_ages(console, drawn)) != last:
