@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -235,3 +236,26 @@ def test_a_trial_is_not_drawn_with_the_fresh_seeds_of_its_configuration(tmp_path
         "CartPole-v1 dqn, agent.n_step=3: greedy, mean and range of 2 seeds",
     ]
     assert [line.partition(" is a trial")[0] for line in said] == [f"left out: {study / 'trials' / '001'}"]
+
+
+def test_a_damaged_run_says_why_alone_and_is_named_where_others_are_drawn(tmp_path, monkeypatch):
+    folder, said = tmp_path / "runs", []
+    folder.mkdir()
+    damaged = make_run(folder / "a")
+    (damaged / "config.toml").write_text("seed = [")
+    for path in (str(damaged), damaged, folder):
+        with pytest.raises(UserError, match=r"a/config\.toml"):
+            learning_curves.plot([path], tmp_path / "curves.png")
+    make_run(folder / "b")
+    closed, whole = folder / "closed", Path.iterdir
+    closed.mkdir()
+
+    def iterdir(path):
+        if path == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return whole(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    learning_curves.plot([folder], tmp_path / "curves.png", said.append)
+    (line,) = said
+    assert line.startswith(f"left out: {closed} can't be read: Permission denied; ") and "a/config.toml" in line

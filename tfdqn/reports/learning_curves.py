@@ -1,14 +1,14 @@
 """`plot`: draws the learning curves of runs, from their `evaluations.jsonl` and `metrics.jsonl`, to a PNG."""
 
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from functools import partial
 from io import BytesIO
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tfdqn.errors import RunDirError, UserError
+from tfdqn.errors import RunDirError, UserError, listed, message_in_one_line
 from tfdqn.reports.configurations import Configuration, agent_of, compared, grouped, labels, require_one_task
 from tfdqn.reports.curves import Curve, averaged, curve, on_common_steps
 from tfdqn.reports.pictures import COLOURS, draw_range, import_matplotlib, label_curves, marker
@@ -23,6 +23,11 @@ _MOST_IN_LEGEND = 60  # characters of a line
 _MOST_BELOW = 105
 _LEGEND_LINE = 0.18  # inches
 _MOST_ACTING_POINTS = 100  # a dotted line through thousands of points would hide the evaluations
+
+
+class _NothingToDrawError(RunDirError):
+    def __init__(self, path: Path | str):
+        super().__init__(f"{path} has nothing to draw yet: no evaluation and no finished episode")
 
 
 class RunCurves(NamedTuple):
@@ -46,18 +51,18 @@ def plot(
     Args:
       run_dirs: one or more runs, or folders with runs in them; a run that is named twice is drawn once.
       output: the PNG to write; None: `learning_curve` of the first run.
-      say: shows one line, of a run that is left out.
+      say: shows one line, of a run that is left out, or of a folder that can't be read.
 
     Returns the path of the PNG.
 
-    Raises RunDirError if a run has nothing to draw yet or the picture can't be written, UserError if `output` is not a
-    PNG's name, or if the runs are of different tasks.
+    Raises RunDirError if a run has nothing to draw yet or is damaged, or the picture can't be written, UserError if
+    `output` is not a PNG's name, or if the runs are of different tasks.
     """
     path = RunDir.at(run_dirs[0]).learning_curve if output is None else Path(output)
     if path.is_dir() or path.suffix.lower() != ".png":
         kind = "a directory" if path.is_dir() else "not a PNG's name"
         raise UserError(f"{path} is {kind}: give a file such as learning_curves.png")
-    drawn = {run.path.resolve(): run for path in run_dirs for run in _read_all(path)}.values()
+    drawn = {run.path.resolve(): run for path in run_dirs for run in _read_all(path, say)}.values()
     require_one_task((run.configuration, run.path) for run in drawn)
     groups = []
     for configuration, alike in grouped((run.configuration, run) for run in drawn):
@@ -81,19 +86,32 @@ def plot(
     return path
 
 
-def _read_all(path: RunDir | Path | str) -> Iterator[RunCurves]:
-    """Yields the curves of a run, or of all runs in a folder that have something to draw."""
-    found = [] if isinstance(path, RunDir) else list(runs_below(Path(path), lambda folder, error: None))
-    if found in ([], [path]):
-        yield _read(RunDir.at(path))
-        return
-    is_empty = True
+def _read_all(path: RunDir | Path | str, say: Callable[[str], None]) -> list[RunCurves]:
+    """The curves of a run, or of all runs in a folder that have some. Raises UserError if there are none."""
+    if isinstance(path, RunDir):
+        return [_read(path)]
+    troubles: list[UserError] = []
+    found = list(runs_below(Path(path), partial(_note_unreadable, troubles)))
+    if found == [Path(path)] or not (found or troubles):
+        return [_read(RunDir.at(path))]
+    curves = []
     for each in found:
-        with suppress(UserError):
-            yield _read(RunDir(each))
-            is_empty = False
-    if is_empty:
-        raise RunDirError(f"{path} has nothing to draw yet: no evaluation and no finished episode")
+        try:
+            curves.append(_read(RunDir(each)))
+        except UserError as error:
+            troubles.append(error)
+    if not curves and all(isinstance(each, _NothingToDrawError) for each in troubles):
+        raise _NothingToDrawError(path)
+    reasons = listed([message_in_one_line(each) for each in troubles])
+    if not curves:
+        raise RunDirError(reasons)
+    if troubles:
+        say(f"left out: {reasons}")
+    return curves
+
+
+def _note_unreadable(troubles: list[UserError], folder: Path, error: OSError) -> None:
+    troubles.append(RunDirError(f"{folder} can't be read: {error.strerror}"))
 
 
 def _read(run: RunDir) -> RunCurves:
@@ -105,7 +123,7 @@ def _read(run: RunDir) -> RunCurves:
         acting=curve((each.get("env_steps"), each.get("episode_return")) for each in read_lines(run.metrics_file)),
     )
     if not curves.evaluation.values.size and not curves.acting.values.size:
-        raise RunDirError(f"{run.path} has nothing to draw yet: no evaluation and no finished episode")
+        raise _NothingToDrawError(run.path)
     return curves
 
 
