@@ -1,5 +1,6 @@
 """What a command logs is a line for its user, whatever handlers libraries have."""
 
+import io
 import logging
 
 import pytest
@@ -35,6 +36,18 @@ def test_an_error_has_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
         "Traceback (most recent call last):",
         "ValueError: something broke",
     )
+
+
+def test_what_can_t_be_formatted_ends_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with logged_lines():
+        LOG.warning("%d episodes", "many")
+        assert "TypeError" in capsys.readouterr().err
+        closed = io.StringIO()
+        closed.close()
+        monkeypatch.setattr("sys.stderr", closed)
+        LOG.warning("nobody reads this")
 
 
 def test_every_command_logs_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

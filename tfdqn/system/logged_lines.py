@@ -3,16 +3,21 @@
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 
 class _Lines(logging.Handler):
     """Prints each record on stderr as a line that begins with its level, as other lines of the command do."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if sys.stderr is not None:
-            with suppress(OSError):  # nobody reads it any more
-                print(f"{record.levelname.lower()}: {self.format(record)}", file=sys.stderr, flush=True)
+        if sys.stderr is None or sys.stderr.closed:
+            return
+        try:
+            print(f"{record.levelname.lower()}: {self.format(record)}", file=sys.stderr, flush=True)
+        except OSError:
+            pass  # nobody reads it any more
+        except Exception:
+            self.handleError(record)
 
 
 @contextmanager
