@@ -8,6 +8,7 @@ import sys
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -17,10 +18,13 @@ from tests.support.commands import PROJECT
 from tests.support.fake_trial import level
 from tests.support.studies import searched
 from tfdqn.cli import main
+from tfdqn.cli.tune import _failures_said
 from tfdqn.config import toml
+from tfdqn.system.shell_commands import own_command
 from tfdqn.tuning import seeds as seeds_module
 from tfdqn.tuning import trial_runs as search_module
 from tfdqn.tuning.study_folder import StudyFolder
+from tfdqn.tuning.trial_records import TrialState
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_trial.py"))
 SPACE = """
@@ -260,6 +264,24 @@ def test_a_storage_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr(search_module, "search", lose_a_table)
     line = failure(capsys, "small.toml space.toml --storage sqlite:///a.db")
     assert line == "tfdqn: the storage of the study in runs/small-tune fails: no such table: trials"
+
+
+def test_a_closed_terminal_hides_no_error_that_ends_the_training_of_fresh_seeds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def closed(line: str) -> None:
+        said.append(line)
+        raise BrokenPipeError
+
+    said: list[str] = []
+    monkeypatch.setattr("tfdqn.cli.tune.typer.echo", closed)
+    study: Any = SimpleNamespace(folder=StudyFolder("study"))
+    trial: Any = SimpleNamespace(number=3, state=TrialState.FAILED)
+    with pytest.raises(ZeroDivisionError), _failures_said(study, [trial]):
+        raise ZeroDivisionError
+    assert said == [f"1 of 1 trial failed (trial 3); why: {own_command(['inspect', 'study'])}"]
+    with pytest.raises(BrokenPipeError), _failures_said(study, [trial]):
+        pass
 
 
 def test_a_system_to_track_in_that_is_missing_is_refused(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -237,12 +237,19 @@ def _print(study: "Study", best: Trial | None) -> None:
 @contextmanager
 def _failures_said(study: "Study", trials: Sequence[Trial]) -> Iterator[None]:
     """Says at the end of the block, however it ends, which trials have failed."""
-    try:
-        yield
-    finally:
+
+    def say() -> None:
         if failed := [f"trial {each.number}" for each in trials if each.state is TrialState.FAILED]:
             why = own_command(["inspect", str(study.folder.path)])
             typer.echo(f"{len(failed)} of {counted(len(trials), 'trial')} failed ({listed(failed)}); why: {why}")
+
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # the terminal is closed, which must not hide what ends the block
+            say()
+        raise
+    say()
 
 
 def _train_with_fresh_seeds(
