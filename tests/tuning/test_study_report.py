@@ -103,6 +103,8 @@ def test_a_study_that_was_left_has_the_command_that_goes_on_wherever_its_folder_
     rest[2] = "moved"
     expected = own_command(["tune", "small.toml", "spaces/space.toml", *rest])
     assert StudyReader(StudyFolder("moved")).report().resume == expected
+    names = Request(str(tmp_path / "-a.toml"), str(tmp_path / "-b.toml"), (), (), trials=1, fresh_seeds=2)
+    assert names.command(Path("moved")) == own_command(["tune", "./-a.toml", "./-b.toml", "--study-dir", "moved"])
 
 
 def test_a_study_has_finished_when_its_trials_and_their_fresh_seeds_have(tmp_path: Path) -> None:

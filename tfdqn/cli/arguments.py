@@ -12,7 +12,7 @@ import typer
 
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError, PlatformError
-from tfdqn.system.shell_commands import own_command
+from tfdqn.system.shell_commands import as_argument, own_command
 from tfdqn.system.utf8 import link_in_utf8
 
 _removals: list[Callable[[], None]] = []  # of links that this command has made
@@ -106,11 +106,6 @@ def installed_version() -> str:
 def command_to_resume(verb: str, config: Path, arguments: Sequence[str], run_dir: Path) -> str:
     """The command that resumes a run, quoted so that it can be pasted into a shell."""
     return own_command([verb, as_argument(config), *arguments, "--run-dir", str(run_dir)])
-
-
-def as_argument(path: Path) -> str:
-    """A path as a command-line argument; one that begins with "-" isn't taken for an option."""
-    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def load_config(

@@ -11,7 +11,6 @@ import typer
 from tfdqn.cli.arguments import (
     ConfigFile,
     Overrides,
-    as_argument,
     link_if_needed,
     load_config,
     require_supported_platform,
@@ -25,7 +24,7 @@ from tfdqn.errors import ConfigError, counted, listed
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.processors import visible_gpus
-from tfdqn.system.shell_commands import own_command
+from tfdqn.system.shell_commands import as_argument, own_command
 from tfdqn.system.signals import end_at_once, interruptions
 from tfdqn.tuning.study_storage import Pruner, require_optuna, shown_url, storage_failures_are_one_line
 from tfdqn.tuning.trial_records import Trial, TrialState, best_of, total_evaluations
@@ -204,7 +203,7 @@ def _search(
         if not is_over:
             typer.echo(f"Saved. To go on:\n{again}")
         elif best is not None and has_trained:
-            train = ["train", str(folder.best_config_file), "--run-dir", f"{folder.path}-best"]
+            train = ["train", as_argument(folder.best_config_file), "--run-dir", f"{folder.path}-best"]
             typer.echo(f"To train the best configuration:\n{own_command(train)}")
 
 

@@ -21,6 +21,11 @@ def own_command(arguments: Sequence[str]) -> str:
     return shlex.join([*program, *arguments])
 
 
+def as_argument(path: Path | str) -> str:
+    """A path as a command-line argument; one that begins with "-" isn't taken for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
+
+
 def pip_install(*requirements: str) -> str:
     """The command that installs packages for this Python; in a clone, at versions compatible with the tested ones."""
     return _pip_command() + "".join(f' "{each}"' for each in requirements)

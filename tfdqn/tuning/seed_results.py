@@ -15,7 +15,7 @@ from tfdqn.storage.locks import holder_of
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.seeds_folder import SeedsFolder
-from tfdqn.system.shell_commands import own_command
+from tfdqn.system.shell_commands import as_argument, own_command
 from tfdqn.tuning.observed_run import ProgressReader, summary_of
 
 
@@ -151,7 +151,8 @@ def _command(folder: SeedsFolder, summary: SeedsSummary) -> str:
     if config is None:
         return ""
     written = written_seeds([each.seed for each in summary.seeds])
-    arguments = ("train", str(config), "--seeds", written, *summary.options, "--run-dir", str(runs[0].path.parent))
+    run_dir = str(runs[0].path.parent)
+    arguments = ("train", as_argument(config), "--seeds", written, *summary.options, "--run-dir", run_dir)
     return own_command(arguments)
 
 

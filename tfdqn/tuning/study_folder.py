@@ -19,7 +19,7 @@ from tfdqn.storage.locks import Attempt, FileLock, NoLocksError, exclusive, hold
 from tfdqn.storage.owners import Owner
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.trial_folders import STUDY_FILE, TRIALS
-from tfdqn.system.shell_commands import own_command
+from tfdqn.system.shell_commands import as_argument, own_command
 
 
 class StudyError(UserError):
@@ -46,7 +46,7 @@ class Request(msgspec.Struct, frozen=True):
 
     def command(self, folder: Path) -> str:
         """The command that goes on with the study, which is now in `folder`."""
-        files = map(_from_here, (self.config, self.space))
+        files = (as_argument(_from_here(each)) for each in (self.config, self.space))
         return own_command(["tune", *files, *self.overrides, "--study-dir", str(folder), *self.options])
 
 
