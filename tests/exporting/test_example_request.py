@@ -17,6 +17,7 @@ from tfdqn.serving.payload import RequestError, parse
 from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec
 
 BRANCHES = ActionSpec(low=(0, 0), high=(1, 3), counts=(2, 4), shape=(2,), form="branches")
+MANY_BRANCHES = ActionSpec(low=(0, 0), high=(40, 99), counts=(41, 100), shape=(2,), form="branches")
 RANGES = ArraySpec(shape=(70,), dtype="int32", bounds=tuple((float(low), 90.0) for low in range(70)))
 
 
@@ -41,13 +42,24 @@ def body_on(page: str) -> bytes:
         (task(), "none", True),
         (task(masks=True), "none", True),
         (of_branches(), "none", True),
+        (msgspec.structs.replace(task(masks=True), actions=MANY_BRANCHES), "none", False),
         (task(masks=True), "lstm", True),
         (task(room=DISCRETE, speed=ArraySpec(shape=(2,), dtype="float32")), "none", True),
         (task(observation=IMAGE), "none", False),
         (task(masks=True, image=IMAGE, room=DISCRETE), "none", False),
         (task(observation=RANGES), "none", False),
     ],
-    ids=["one input", "masks", "branches", "a memory", "parts", "an image", "an image and masks", "many ranges"],
+    ids=[
+        "one input",
+        "masks",
+        "branches",
+        "long branches",
+        "a memory",
+        "parts",
+        "an image",
+        "an image and masks",
+        "many ranges",
+    ],
 )
 def test_the_server_answers_the_request_of_the_card_and_none_without_one_of_its_inputs(
     spec: TaskSpec, memory: str, is_shown: bool, tmp_path: Path
@@ -61,6 +73,7 @@ def test_the_server_answers_the_request_of_the_card_and_none_without_one_of_its_
     version = export_weights(config, spec, weights, tmp_path, {"checkpoint": "best", "train_steps": 3})
     page = (version / "model_card.md").read_text()
     assert ("```json" in page) == is_shown
+    assert "True, True" not in page  # each mask is made
     body, model = body_on(page), Model(version, 1)
     request = parse(body, model)
     outputs = request.signature.call(request.inputs)

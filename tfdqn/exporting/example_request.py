@@ -37,4 +37,8 @@ def _made(array: np.ndarray) -> str:
     """Python that makes an array as nested lists."""
     if array.size and (array == array.flat[0]).all():
         return f'np.full({array.shape}, {array.flat[0].item()}, "{array.dtype}").tolist()'
+    if array.dtype == bool and array.ndim == 2:
+        counts = array.sum(axis=1, keepdims=True)
+        if (array == (np.arange(array.shape[1]) < counts)).all():  # a mask of branches with all actions legal
+            return f"(np.arange({array.shape[1]}) < np.array({counts.tolist()})).tolist()"
     return repr(array.tolist())
