@@ -75,8 +75,8 @@ def test_what_else_is_trained_by_a_run_s_file_is_named_after_it_and_said(path: s
     assert paths == tuple(Path(f"{named_after_it}-{end}") for end in ("seed2", "seeds", "tune"))
     assert said == [
         f"{file} is a run's: with seed = 2, the run directory is {paths[0]}",
-        f"{file} is a run's: the folder of its seeds is {paths[1]}",
-        f"{file} is a run's: the folder of its study is {paths[2]}",
+        f"{file} is a run's: the seeds go to {paths[1]}",
+        f"{file} is a run's: the study goes to {paths[2]}",
     ]
 
 

@@ -42,7 +42,7 @@ def default_seeds_folder(config_file: Path, say: Callable[[str], None]) -> Path:
     run = _run_of(config_file)
     if run is None:
         return Path("runs") / f"{config_file.stem}-seeds"
-    return _beside(config_file, run, "seeds", "the folder of its seeds is", say)
+    return _beside(config_file, run, "seeds", "the seeds go to", say)
 
 
 def default_study_folder(config_file: Path, say: Callable[[str], None]) -> Path:
@@ -50,7 +50,7 @@ def default_study_folder(config_file: Path, say: Callable[[str], None]) -> Path:
     run = _run_of(config_file)
     if run is None:
         return Path("runs") / f"{config_file.stem}-tune"
-    return _beside(config_file, run, "tune", "the folder of its study is", say)
+    return _beside(config_file, run, "tune", "the study goes to", say)
 
 
 def _beside(config_file: Path, run: _Run, end: str, what: str, say: Callable[[str], None]) -> Path:

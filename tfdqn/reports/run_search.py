@@ -9,7 +9,7 @@ from tfdqn.config.nearby_runs import CONFIG_FILE
 from tfdqn.storage.trial_folders import is_trial
 
 _DEPTH = 3  # how many levels below a folder are searched for runs
-WHY_LEFT_OUT = "is a trial of a search, which chose it for its score, beside other runs of the same configuration"
+WHY_LEFT_OUT = "is a trial of a search, which chose it for its score, and its configuration has other runs"
 Run = TypeVar("Run")
 
 
