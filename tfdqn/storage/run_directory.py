@@ -288,9 +288,8 @@ class RunDir:
 
     def _refuse_another(self, config: Config, text: bytes) -> None:
         """Raises RunDirError if the run's own configuration differs in keys that must not change."""
-        if not self.config_file.exists() or self._holds(text):
-            return
-        if forbidden := toml.differences(self.config(), config, "run"):
+        is_another = self.config_file.exists() and not self._holds(text)
+        if is_another and (forbidden := toml.differences(self.config(), config, "run")):
             raise RunDirError(
                 f"{self.path} belongs to another configuration: {listed(forbidden)}; choose another "
                 "--run-dir, or give the run's own values to resume it"
