@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from tfdqn.config import Config, toml
-from tfdqn.errors import ConfigError, counted
+from tfdqn.errors import ConfigError, counted, message_in_one_line
 from tfdqn.storage.run_records import Outcome
 from tfdqn.system.interval import IntervalTrigger
 from tfdqn.system.processors import available_cores
@@ -131,7 +131,7 @@ class _TrialRuns:
         try:
             config = self._template.filled(claimed.values)
         except ConfigError as error:
-            self._fail(claimed, str(error))
+            self._fail(claimed, message_in_one_line(error))
             return None
         run = ChildRun(f"trial {claimed.number}", config, self._study.folder.trial(claimed.number))
         self._running[run] = claimed
