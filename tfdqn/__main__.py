@@ -2,9 +2,10 @@
 
 # The built-in module beneath `signal`. That imports much, and until we handle signals a Ctrl-C ends in a traceback.
 import _signal  # type: ignore[import-not-found]
-import atexit
 import os
 import sys
+
+from tfdqn.system.exits import call_last
 
 
 def run() -> None:
@@ -13,7 +14,7 @@ def run() -> None:
     Finalizing would take TensorFlow apart module by module, which costs seconds, while gRPC's threads still run.
     """
     statuses: list[int] = []
-    atexit.register(_end, statuses)
+    call_last(lambda: _end(statuses))
     try:
         statuses.append(main())
     except SystemExit as end:
@@ -23,9 +24,6 @@ def run() -> None:
 
 
 def _end(statuses: list[int]) -> None:
-    # It is the first handler of a command, and so the last one called, except in a fork of a process with handlers.
-    atexit.unregister(_end)
-    atexit._run_exitfuncs()
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None: it was closed before Python started
         stream.flush()  # if that fails, the interpreter reports it and ends as usual
     os._exit(statuses[0] if statuses else 1)

@@ -25,6 +25,7 @@ from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 
+from tfdqn.system import exits as exits  # before the server imports modules with exit handlers
 from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
 from tfdqn.system.processors import visible_gpus
 from tfdqn.system.quick_start import quicken_start

@@ -198,6 +198,7 @@ class ChildRuns(Generic[Child]):
         with interruptions(self._end_at_once) as interrupted:
             try:
                 if self._server is not None:
+                    look([])  # which shows the runs, before seconds of imports
                     self._server.prepare(self._command, interrupted)
                 while not interrupted():
                     look(self._newly_ended())

@@ -1,0 +1,20 @@
+"""`call_last`: calls a function at the interpreter's exit, after the handlers of what is imported after this module.
+
+A fork has its server's imports behind it when its command begins; so the server imports this module first.
+"""
+
+import atexit
+from collections.abc import Callable
+
+_functions: list[Callable[[], None]] = []
+
+
+def call_last(function: Callable[[], None]) -> None:
+    """Has the function called at exit; of several, the last one first."""
+    _functions.append(function)
+
+
+@atexit.register
+def _call() -> None:
+    for function in reversed(_functions):
+        function()
