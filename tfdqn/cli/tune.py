@@ -239,7 +239,7 @@ def _failures_said(study: "Study", trials: Sequence[Trial]) -> Iterator[None]:
 
     def say() -> None:
         if failed := [f"trial {each.number}" for each in trials if each.state is TrialState.FAILED]:
-            why = own_command(["inspect", str(study.folder.path)])
+            why = own_command(["inspect", as_argument(study.folder.path)])
             typer.echo(f"{len(failed)} of {counted(len(trials), 'trial')} failed ({listed(failed)}); why: {why}")
 
     try:

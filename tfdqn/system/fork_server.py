@@ -34,6 +34,7 @@ from tfdqn.system.subprocesses import ChildHandle, dies_with, start_process
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 _IMPORT_SECONDS = 120.0  # after which processes are started without it
 _FORK_SECONDS = 10.0
+_LATE_SECONDS = 2.0  # that a fork has to say its pid after all
 _LOOK_SECONDS = 0.05
 _PYTHON_MODULE = (sys.executable, "-m")
 # The command line of a fork is written over the server's, which this argument makes long enough.
@@ -150,7 +151,7 @@ class ForkServer:
         pipe = self._process.stdin.fileno()
         os.set_blocking(pipe, False)
         with suppress(OSError):
-            while request and select.select([], [pipe], [], max(deadline - time.monotonic(), 0.0))[1]:
+            while request and _is_open_to(select.POLLOUT, pipe, deadline):
                 request = request[os.write(pipe, request) :]
         return not request
 
@@ -159,7 +160,7 @@ class ForkServer:
         assert self._process is not None and self._process.stdout is not None
         deadline = time.monotonic() + seconds
         while b"\n" not in self._answers:
-            if not select.select([self._process.stdout], [], [], max(deadline - time.monotonic(), 0.0))[0]:
+            if not _is_open_to(select.POLLIN, self._process.stdout.fileno(), deadline):
                 return None
             read = os.read(self._process.stdout.fileno(), 100)
             if not read:
@@ -169,19 +170,31 @@ class ForkServer:
         return answer.decode()
 
     def _end(self) -> None:
-        """Ends the server, and a fork whose pid it said too late. One that can't say it any more ends by itself."""
+        """Ends the server, and forks whose pids it said too late. One that can't say it any more ends by itself."""
         if self._process is not None:
             assert self._process.stdin is not None and self._process.stdout is not None
             self._process.kill()
             self._process.wait()
-            os.set_blocking(self._process.stdout.fileno(), False)
-            late = self._answers + (self._process.stdout.read() or b"")
+            deadline, late = time.monotonic() + _LATE_SECONDS, self._answers
+            # Until a fork has said its pid, it keeps the pipe open.
+            while _is_open_to(select.POLLIN, self._process.stdout.fileno(), deadline):
+                if not (read := os.read(self._process.stdout.fileno(), 100)):
+                    break
+                late += read
             for pipe in (self._process.stdin, self._process.stdout):
                 pipe.close()
             for pid in filter(bytes.isdigit, late.split()):
-                os.kill(int(pid), signal.SIGKILL)
-                os.waitpid(int(pid), 0)
+                with suppress(ProcessLookupError, ChildProcessError):  # where SIGCHLD is ignored
+                    os.kill(int(pid), signal.SIGKILL)
+                    os.waitpid(int(pid), 0)
         self._process, self._is_ready = None, False
+
+
+def _is_open_to(event: int, pipe: int, deadline: float) -> bool:
+    """Whether, before the deadline, a pipe can be written to or read from, be it only its end."""
+    poll = select.poll()
+    poll.register(pipe, event)
+    return bool(poll.poll(max(deadline - time.monotonic(), 0.0) * 1000))
 
 
 def _prctl(option: int, value: object) -> None:
@@ -196,13 +209,15 @@ def _is_module(command: Sequence[str]) -> bool:
 def _serve(modules: Sequence[str]) -> list[str]:
     """Imports modules, then forks what is asked for. Returns in a fork only: its arguments after `python -m`."""
     before = set(os.environ)
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what imports print is no answer
     quicken_start()
     ignore_warnings_of_libraries()
     for name in modules:
         import_module(name)
     gc.collect()
     gc.freeze()  # so that a collection in a fork leaves alone, and shared, what there is now
-    print(_READY, flush=True)
+    os.write(answers, f"{_READY}\n".encode())
     while line := sys.stdin.readline():
         between = os.fork()
         if between == 0 and _forks_again():
@@ -211,13 +226,13 @@ def _serve(modules: Sequence[str]) -> list[str]:
             for name in before - set(variables):
                 os.environ.pop(name, None)
             os.environ.update(variables)
-            _become(arguments, log)
+            _become(arguments, log, answers)
             return list(arguments)
         status = 0
         with suppress(ChildProcessError):  # SIGCHLD is ignored here
             _, status = os.waitpid(between, 0)
         if status:
-            print(_FAILED, flush=True)
+            os.write(answers, f"{_FAILED}\n".encode())
     os._exit(0)
 
 
@@ -234,7 +249,7 @@ def _forks_again() -> bool:
     return True
 
 
-def _become(arguments: Sequence[str], log: str) -> None:
+def _become(arguments: Sequence[str], log: str, answers: int) -> None:
     """Makes this process what `start_process` would have started, and then says its pid; ends it if nobody reads it."""
     os.setsid()
     _show([*_PYTHON_MODULE, *arguments])
@@ -242,15 +257,14 @@ def _become(arguments: Sequence[str], log: str) -> None:
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()  # Python's own generator has been seeded anew already
     nothing, output = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    os.dup2(nothing, 0)
-    os.dup2(output, 2)
+    for number, file in ((0, nothing), (1, output), (2, output)):
+        os.dup2(file, number)
     try:
-        os.write(1, f"{os.getpid()}\n".encode())
+        os.write(answers, f"{os.getpid()}\n".encode())
     except BrokenPipeError:
         os._exit(1)
-    os.dup2(output, 1)
-    os.close(output)
-    os.close(nothing)
+    for file in (answers, nothing, output):
+        os.close(file)
 
 
 def _show(command: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ class _Lines(logging.Handler):
     """Prints each record on stderr as a line that begins with its level, as other lines of the command do."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if sys.stderr is None or sys.stderr.closed:
+        if sys.stderr is None or getattr(sys.stderr, "closed", False):
             return
         try:
             print(f"{record.levelname.lower()}: {self.format(record)}", file=sys.stderr, flush=True)

@@ -56,6 +56,7 @@ def status_when_ended(process: ChildHandle) -> int | None:
     Once it has ended, everything that it had started in its process group is killed.
     """
     if process.returncode is None:
+        _ended_groups.discard(process.pid)  # a former process's of the same pid
         with suppress(ChildProcessError):
             if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 return None
