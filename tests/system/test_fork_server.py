@@ -100,13 +100,14 @@ def test_a_fork_is_what_a_process_of_its_own_would_be(tmp_path: Path) -> None:
 
 
 def test_what_imports_print_is_no_answer() -> None:
-    Path("preloaded.py").write_text("print('1', end='')\nprint('1')\n")
+    Path("preloaded.py").write_text("print('1')\nprint('1', end='')\n")
     with ForkServer(["preloaded"]) as server:
         server.prepare(SLEEP, lambda: False)
         child = server.start(SLEEP, Path("log"), {})
         assert isinstance(child, ForkedProcess) and child.pid in children()
         os.kill(child.pid, signal.SIGKILL)
         assert ended(child) == -signal.SIGKILL
+        assert not Path("log").read_text()
 
 
 def test_its_end_by_a_signal_is_known() -> None:

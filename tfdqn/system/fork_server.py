@@ -215,6 +215,7 @@ def _serve(modules: Sequence[str]) -> list[str]:
     ignore_warnings_of_libraries()
     for name in modules:
         import_module(name)
+    sys.stdout.flush()  # else forks would print it
     gc.collect()
     gc.freeze()  # so that a collection in a fork leaves alone, and shared, what there is now
     os.write(answers, f"{_READY}\n".encode())
