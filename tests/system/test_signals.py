@@ -185,6 +185,6 @@ def test_nothing_but_tfdqn_is_imported_until_the_command_line_has_the_signals() 
         timeout=240,
         check=True,
     )
-    own = {"tfdqn.system", "tfdqn.system.before_tensorflow"}
+    own = {"tfdqn.system", "tfdqn.system.before_tensorflow", "tfdqn.system.exits"}
     ours = {"tfdqn", "tfdqn.__main__", *own, "gym_notices.notices"}
     assert set(done.stdout.split()) <= ours | {"_signal", "atexit"}  # which are built into Python

@@ -79,7 +79,7 @@ def _without_ages(console: Console, drawn: RenderableType) -> bytes:
     """What would be printed, without what changes with time alone."""
     with console.capture() as captured:
         print_whole(console, drawn)
-    return _AGE.sub("", captured.get()).encode()
+    return _AGE.sub("", captured.get()).encode()  # no limit: it waits for nothing
 
 
 def rendered(report: Report) -> RenderableType:

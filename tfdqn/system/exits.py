@@ -4,12 +4,15 @@ A fork has its server's imports behind it when its command begins; so the server
 """
 
 import atexit
-from collections.abc import Callable
 
-_functions: list[Callable[[], None]] = []
+TYPE_CHECKING = False  # what is imported here delays the moment at which a command handles signals
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_functions: "list[Callable[[], None]]" = []
 
 
-def call_last(function: Callable[[], None]) -> None:
+def call_last(function: "Callable[[], None]") -> None:
     """Has the function called at exit; of several, the last one first."""
     _functions.append(function)
 

@@ -174,7 +174,7 @@ class ForkServer:
         if self._process is not None:
             assert self._process.stdin is not None and self._process.stdout is not None
             self._process.kill()
-            self._process.wait()
+            self._process.wait()  # no limit: it was killed
             deadline, late = time.monotonic() + _LATE_SECONDS, self._answers
             # Until a fork has said its pid, it keeps the pipe open.
             while _is_open_to(select.POLLIN, self._process.stdout.fileno(), deadline):

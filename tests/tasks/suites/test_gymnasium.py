@@ -210,7 +210,9 @@ def test_an_environment_that_fails_while_it_closes_is_usable(monkeypatch, error)
     make_task(Task(id="Chain-v0")).close()
     assert next(entry for entry in installed_tasks() if entry.id == "Chain-v0").reason == ""
     message = error_of(make_task, Task(id="Chain-v0"), render_mode="rgb_array")
-    assert message == "Chain-v0 can't be rendered as rgb_array: it offers ansi"
+    assert (
+        message == "Chain-v0 can't be rendered as rgb_array: it offers ansi (docs/your_task.md says what a video needs)"
+    )
 
 
 def test_a_task_with_other_actions_is_refused():
