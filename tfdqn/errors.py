@@ -22,17 +22,16 @@ class ConfigError(UserError):
 class ConfigErrors(ConfigError):
     """Several mistakes in a configuration, each of which a ConfigError would say by itself.
 
-    Its text is the first twenty lines, and how many more there are.
-
     Attributes:
       lines: a line about each.
+      shown: the first twenty of these, and a line that says how many more there are; the error's text.
     """
 
     def __init__(self, lines: Sequence[str]):
         left = len(lines) - _MOST_SHOWN
-        more = [f"and {left} more"] if left > 0 else []
-        super().__init__("\n".join([*lines[:_MOST_SHOWN], *more]))
         self.lines = tuple(lines)
+        self.shown = (*lines[:_MOST_SHOWN], *([f"and {left} more"] if left > 0 else []))
+        super().__init__("\n".join(self.shown))
 
 
 class TaskError(UserError):
@@ -169,7 +168,7 @@ def first_line(error: BaseException) -> str:
 def message_in_one_line(error: BaseException) -> str:
     """The error's message on one line; the mistakes of a ConfigErrors are joined by "; "."""
     if isinstance(error, ConfigErrors):
-        return "; ".join(" ".join(line.split()) for line in str(error).splitlines())
+        return "; ".join(" ".join(line.split()) for line in error.shown)
     return " ".join(str(error).split())
 
 

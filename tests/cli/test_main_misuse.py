@@ -18,6 +18,12 @@ def test_each_wrong_key_has_a_line_of_its_own(config_file: Path, capsys: pytest.
     ]
 
 
+def test_of_many_wrong_keys_the_first_twenty_are_named(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["config", "small.toml", *(f"agent.wrong_{index}=1" for index in range(23))]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 21 and "agent.wrong_19" in lines[19] and lines[20] == "tfdqn: and 3 more"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

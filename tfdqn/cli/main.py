@@ -178,7 +178,7 @@ def _help_on(error: typer.TyperException, arguments: Sequence[str]) -> str:
 
 def _fail(problem: str, error: Exception | None = None) -> int:
     """Prints what is wrong on stderr, then the notes of the error on stdout; returns the exit status."""
-    for line in getattr(error, "lines", [problem]):
+    for line in getattr(error, "shown", [problem]):
         say_on_stderr(f"tfdqn: {' '.join(line.split())}")
     for note in getattr(error, "__notes__", ()):
         typer.echo(note)

@@ -1,6 +1,7 @@
 """The verbs for one process of a distributed job: `run` and `health`."""
 
 import math
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Annotated
@@ -135,8 +136,9 @@ def health(
     folder = None if run is None else run.heartbeats
     index = (task or 0) if index is None else index
     if role is None:
-        is_job = run is not None and run.cluster_file.exists()
-        since = run.cluster_file.stat().st_mtime if run is not None and is_job else math.inf
+        since = math.inf
+        with suppress(FileNotFoundError):  # no job was launched there
+            since = math.inf if run is None else run.cluster_file.stat().st_mtime
         found = health_of_all(folder, within, since)
     else:
         found = [health_of(ProcessId(role, index), folder, within)]

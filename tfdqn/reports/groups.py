@@ -9,7 +9,7 @@ import numpy as np
 
 from tfdqn.reports.configurations import Configuration, agent_of, differing_keys, grouped, labels, require_one_task
 from tfdqn.reports.finished_runs import FinishedRun, read_runs
-from tfdqn.reports.run_search import WHY_LEFT_OUT, unselected
+from tfdqn.reports.run_search import without_trials
 from tfdqn.reports.statistics import (
     Interval,
     interquartile_mean,
@@ -92,13 +92,8 @@ def read_report(
     """
     runs = read_runs(paths, say)
     task = require_one_task((run.configuration, run.path) for run in runs)
-    found = []
-    for configuration, alike in grouped((run.configuration, run) for run in runs):
-        counting, trials = unselected(alike, lambda run: run.path)
-        found.append((configuration, counting))
-        for trial in trials:
-            if say is not None:
-                say(f"left out: {trial} {WHY_LEFT_OUT}")
+    alike = grouped((run.configuration, run) for run in runs)
+    found = without_trials(alike, lambda run: run.path, say or (lambda line: None))
     configurations = [configuration for configuration, _ in found]
     names = [agent_of(each) for each in configurations]
     groups = [Group(0, label, *each) for label, each in zip(labels(configurations, names), found, strict=True)]

@@ -12,7 +12,7 @@ from tfdqn.errors import RunDirError, UserError, listed, message_in_one_line
 from tfdqn.reports.configurations import Configuration, agent_of, compared, grouped, labels, require_one_task
 from tfdqn.reports.curves import Curve, averaged, curve, on_common_steps
 from tfdqn.reports.pictures import COLOURS, draw_range, import_matplotlib, label_curves, marker
-from tfdqn.reports.run_search import WHY_LEFT_OUT, runs_below, unselected
+from tfdqn.reports.run_search import runs_below, without_trials
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.json_lines import read_lines
 from tfdqn.storage.recorded_config import recorded
@@ -64,12 +64,7 @@ def plot(
         raise UserError(f"{path} is {kind}: give a file such as learning_curves.png")
     drawn = {run.path.resolve(): run for path in run_dirs for run in _read_all(path, say)}.values()
     require_one_task((run.configuration, run.path) for run in drawn)
-    groups = []
-    for configuration, alike in grouped((run.configuration, run) for run in drawn):
-        counting, trials = unselected(alike, lambda run: run.path)
-        groups.append((configuration, counting))
-        for trial in trials:
-            say(f"left out: {trial} {WHY_LEFT_OUT}")
+    groups = without_trials(grouped((run.configuration, run) for run in drawn), lambda run: run.path, say)
     configurations = [configuration for configuration, _ in groups]
     names = [f"{each['task.id']} {agent_of(each)}" for each in configurations]
     figure = import_matplotlib().figure.Figure(figsize=(8, 4.5), dpi=150, layout="constrained")

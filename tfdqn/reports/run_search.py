@@ -1,7 +1,7 @@
 """`runs_below`: the runs in a folder; `unselected`: those of a group that no search has chosen for their scores."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from tfdqn.storage.trial_folders import is_trial
 _DEPTH = 3  # how many levels below a folder are searched for runs
 WHY_LEFT_OUT = "is a trial of a search, which chose it for its score, and its configuration has other runs"
 Run = TypeVar("Run")
+Key = TypeVar("Key")
 
 
 def runs_below(path: Path, unreadable: Callable[[Path, OSError], None], depth: int = _DEPTH) -> Iterator[Path]:
@@ -40,6 +41,19 @@ def unselected(group: Sequence[Run], path_of: Callable[[Run], Path]) -> tuple[li
     if len(trials) == len(group):
         return list(group), []
     return [run for run in group if path_of(run) not in trials], trials
+
+
+def without_trials(
+    groups: Iterable[tuple[Key, Sequence[Run]]], path_of: Callable[[Run], Path], say: Callable[[str], None]
+) -> list[tuple[Key, list[Run]]]:
+    """The groups' runs that count (`unselected`); a line says which are left out."""
+    found = []
+    for key, group in groups:
+        counting, trials = unselected(group, path_of)
+        found.append((key, counting))
+        for trial in trials:
+            say(f"left out: {trial} {WHY_LEFT_OUT}")
+    return found
 
 
 def _in_order(path: Path) -> list[str]:
