@@ -269,6 +269,7 @@ def test_it_watches_until_it_is_interrupted(
     monkeypatch.setattr("time.sleep", sleep)
     assert main.main(["inspect", str(run.path), "--json", "--watch"]) == 130
     assert json.loads(capsys.readouterr().out)["learner"] == learner(run)  # once: nothing but the ages has changed
+    assert len(seconds) == 3
     seconds.clear()
     monkeypatch.setattr("tfdqn.cli.inspect_view.ago", lambda _, ages=[8, 9, 10]: f"0:{ages.pop():02} ago")
     assert main.main(["inspect", str(run.path), "--watch"]) == 130
