@@ -9,16 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from types import SimpleNamespace
 
 import msgspec
 import pytest
 
 from tests.cli.test_live_table import a_status, an_inspection
 from tests.support.commands import tfdqn
-from tests.support.run_files import finish, finished_run, name_own_kinds
+from tests.support.run_files import finish, name_own_kinds
 from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
 from tfdqn.cluster.topology import read_topology
@@ -275,20 +273,6 @@ def test_it_watches_until_it_is_interrupted(
     assert main.main(["inspect", str(run.path), "--watch"]) == 130
     assert len(seconds) == 3
     assert capsys.readouterr().out.count("environment steps  125,000") == 1
-
-
-@pytest.mark.parametrize("options", [[], ["--json"]])
-def test_a_finished_run_is_watched_no_longer_once_nobody_trains_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: list[str]
-) -> None:
-    run = RunDir(tmp_path / "run")
-    finished_run(run.path, tiny(), [5.0], 5.0)
-    with ExitStack() as trainer:
-        trainer.enter_context(locked(run.lock_file, run.path))
-        # Its own `time`, as threads of other tests may sleep, too.
-        monkeypatch.setattr("tfdqn.cli.inspect_view.time", SimpleNamespace(sleep=lambda _: trainer.close()))
-        assert main.main(["inspect", str(run.path), "--watch", *options]) == 0
-    assert capsys.readouterr().out.count("finished: the budget of 1,200 environment steps was reached") == 1
 
 
 @pytest.mark.parametrize("watched", [[], ["--watch"]])
