@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfdqn.errors import OwnCodeError
 from tfdqn.networks.layers.conv import Conv
+from tfdqn.networks.layers.dense import Dense
 from tfdqn.networks.layers.initializers import Initializer, uniform
 from tfdqn.networks.layers.memory import MEMORIES, Memory, biases
 from tfdqn.networks.layers.noisy import LayerNorm, NoisyDense
@@ -49,12 +50,12 @@ class LayerFactory:
 
     def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Layer:
         options = self._initializers(fan_in)
-        return self._keep(tf.keras.layers.Dense(units, activation, name=name, dtype=self._precision, **options))
+        return self._keep(Dense(units, activation, name=name, dtype=self._precision, **options))
 
     def head(self, name: str, units: int, *, fan_in: int) -> Layer:
         """Makes the last layer, which computes Q in float32: rounded values would be wrong targets."""
         options = self._initializers(fan_in)
-        return self._keep(tf.keras.layers.Dense(units, name=name, dtype="float32", **options))
+        return self._keep(Dense(units, name=name, dtype="float32", **options))
 
     def linear(self, name: str, units: int, *, fan_in: int) -> Layer:
         """Makes a dense layer without bias, initially zero: θ of the linear network."""
