@@ -70,6 +70,13 @@ def test_each_learns_what_it_learns_alone_by_one_program() -> None:
     assert not np.array_equal(alone[0]["online/hidden_0/kernel"], alone[1]["online/hidden_0/kernel"])
 
 
+def test_a_loss_with_a_gradient_of_its_own_is_one_program() -> None:
+    with programs_are_shared() as programs:
+        for seed in (1, 2):
+            learned(updater(settings(seed, "learner.xla=off", 'agent.kind="qr_dqn"')), 1)
+        assert len(programs) == 1
+
+
 def test_a_program_outlives_the_learner_that_compiled_it() -> None:
     alone = learned(updater(settings(2)), 2)
     with programs_are_shared() as programs:

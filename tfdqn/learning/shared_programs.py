@@ -12,6 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
+_CUSTOM_GRADIENT = re.compile(r"CustomGradient-\d+")
+
 
 class SharedPrograms:
     """Concrete functions by what they compute. Thread-safe."""
@@ -65,14 +67,15 @@ def shared_programs() -> SharedPrograms | None:
 def fingerprint(function: Any) -> str:
     """A text that is equal for concrete functions that compute the same: that of the function and all that it calls.
 
-    TensorFlow gives every function a unique number; here they are renamed in the order in which they are found.
+    TensorFlow gives every function a unique number; here they are renamed in the order in which they are found. It
+    numbers custom gradients, too, by which nothing is computed in a function that is complete.
     """
     root = function.function_def
     called = function.graph.as_graph_def().library.function
     texts = {each.signature.name: str(each) for each in (*called, root)}
     names = re.compile("|".join(re.escape(name) for name in sorted(texts, key=len, reverse=True)))
     order = list(_reachable(root.signature.name, texts, names))
-    text = "\n".join(texts[name] for name in order)
+    text = _CUSTOM_GRADIENT.sub("CustomGradient", "\n".join(texts[name] for name in order))
     return names.sub(lambda found: f"function_{order.index(found[0])}", text)
 
 
