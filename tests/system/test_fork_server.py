@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +65,6 @@ def parent_of_orphan(command: str) -> int:
     pid = int(done.stdout)
     parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(pid, signal.SIGKILL)
-    with suppress(ChildProcessError):
-        os.waitpid(pid, 0)
     return parent
 
 
@@ -133,24 +130,41 @@ def test_it_outlives_the_server_after_whose_end_processes_are_started_without_it
     assert ended(forked) == -signal.SIGKILL
 
 
-def test_what_a_killed_fork_had_started_is_killed_and_reaped() -> None:
+@pytest.mark.parametrize("has_its_own_session", [False, True])
+def test_what_a_killed_fork_had_started_does_not_stay_with_this_process(has_its_own_session: bool) -> None:
     Path("parent.py").write_text(
         "import subprocess, sys, time\n"
         "from pathlib import Path\n"
-        "Path('pid').write_text(str(subprocess.Popen(sys.argv[1:]).pid))\n"
+        "*command, own = sys.argv[1:]\n"
+        "Path('pid').write_text(str(subprocess.Popen(command, start_new_session=own == 'True').pid))\n"
         "Path('pid').rename('started')\n"
         "time.sleep(100)\n"
     )
     with ForkServer(["preloaded"]) as server:
         server.prepare(SLEEP, lambda: False)
-        child = server.start((sys.executable, "-m", "parent", *SLEEP), Path("log"), {})
+        child = server.start((sys.executable, "-m", "parent", *SLEEP, str(has_its_own_session)), Path("log"), {})
         assert isinstance(child, ForkedProcess)
         wait_until(Path("started").exists)
+        grandchild = int(Path("started").read_text())
         os.kill(child.pid, signal.SIGKILL)
-        wait_until(lambda: not is_running(child.pid))
-        assert status_when_ended(child) == -signal.SIGKILL
-        grandchild = Path("/proc", Path("started").read_text())
-        wait_until(lambda: status_when_ended(child) and not grandchild.exists())
+        assert ended(child) == -signal.SIGKILL
+        assert grandchild not in children()
+        if has_its_own_session:
+            os.kill(grandchild, signal.SIGKILL)
+        wait_until(lambda: not is_running(grandchild))
+
+
+def test_a_fork_says_its_pid_before_anything_that_may_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfdqn.system.fork_server._FORK_SECONDS", 5.0)
+    Path("preloaded.py").write_text(
+        "import os, time\nopened = os.open\nos.open = lambda *args: time.sleep(100) or opened(*args)\n"
+    )
+    with ForkServer(["preloaded"]) as server:
+        server.prepare(SLEEP, lambda: False)
+        child = server.start(SLEEP, Path("log"), {})
+        assert isinstance(child, ForkedProcess) and os.getsid(child.pid) == child.pid
+        os.kill(child.pid, signal.SIGKILL)
+        assert ended(child) == -signal.SIGKILL
 
 
 def test_it_calls_the_exit_handlers_of_what_the_server_has_imported() -> None:
@@ -188,14 +202,13 @@ def test_where_children_are_reaped_by_the_kernel_an_end_is_an_end(monkeypatch: p
     assert Path("file.json").exists()
 
 
-def test_orphans_are_this_processs_only_while_there_is_a_server() -> None:
+def test_orphans_are_not_this_processs_while_no_fork_is_awaited() -> None:
     command = "import subprocess; print(subprocess.Popen(['sleep', '100'], stdout=-3).pid)"
-    parents = []
     with ForkServer(["preloaded"]) as server:
         server.prepare(SLEEP, lambda: False)
-        parents.append(parent_of_orphan(command))
-    parents.append(parent_of_orphan(command))
-    assert parents[0] == os.getpid() != parents[1]
+        child = server.start((sys.executable, "-m", "report", "7", "file.json"), Path("log"), {})
+        assert isinstance(child, ForkedProcess) and ended(child) == 7
+        assert parent_of_orphan(command) != os.getpid()
 
 
 PARENT = """

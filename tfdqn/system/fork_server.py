@@ -1,4 +1,4 @@
-"""`ForkServer`: a process that has imported TensorFlow, and forks other processes, which so start at once.
+"""`ForkServer`: a process that has imported TensorFlow and forks others, which therefore start at once.
 
 Importing TensorFlow, TF-Agents and Reverb takes seconds of a core's time in each process; a fork of one that has
 imported them takes a few hundredths of a second, and shares their memory. The server itself only imports: TensorFlow
@@ -6,7 +6,7 @@ starts its threads and devices when it is first used, which is in the forks.
 
 Run as a module with a list of modules to import, this is the server. Each line of its stdin is then a process to fork:
 a JSON list of its arguments after `python -m`, its log, its parent's pid and its environment. The answer on stdout is
-its pid.
+the pid, which the fork itself writes there.
 """
 
 import ctypes
@@ -19,8 +19,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +34,7 @@ from tfdqn.system.subprocesses import ChildHandle, dies_with, start_process
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 _IMPORT_SECONDS = 120.0  # after which processes are started without it
 _FORK_SECONDS = 10.0
-_LATE_SECONDS = 2.0  # that a fork has to say its pid after all
+_LATE_SECONDS = 2.0  # in which a fork may still say its pid after its server was killed
 _LOOK_SECONDS = 0.05
 _PYTHON_MODULE = (sys.executable, "-m")
 # The command line of a fork is written over the server's, which this argument makes long enough.
@@ -43,9 +43,9 @@ _READY, _FAILED = "ready", "failed"
 
 
 def fork_server(modules: Sequence[str], processes: int) -> AbstractContextManager["ForkServer | None"]:
-    """A server for so many processes, which use these modules.
+    """A server for `processes` processes that use these modules.
 
-    None for a single one, which it would not quicken, nor on a host with GPUs, where it has not been tried.
+    None for a single process, whose start it would not shorten, and on a host with GPUs, where it is untested.
     """
     if processes < 2 or visible_gpus():
         return nullcontext()
@@ -74,9 +74,10 @@ class ForkedProcess:
 class ForkServer:
     """Starts processes as `start_process` does, by forking one that has imported these modules.
 
-    A fork is a child of this process, not of the server: it outlives the server, and not this process. Where there is
-    no server, because it could not start or has died, processes are started without it. The server itself is started
-    by `prepare`, and ends with the block.
+    A fork is a child of this process, not of the server: it outlives the server, but not this process. For this, this
+    process adopts orphans while it waits for a fork, and only then. Where there is no server, because it could not
+    start or has died, processes are started without it. The server itself is started by `prepare`, and ends with the
+    block.
 
     For the main thread, since processes die with the thread that has started them.
 
@@ -89,7 +90,6 @@ class ForkServer:
         self._modules, self._answers = tuple(modules), b""
         self._process: subprocess.Popen[bytes] | None = None
         self._has_begun = self._is_ready = False
-        self._was_subreaper = ctypes.c_int(0)
 
     def __enter__(self) -> "ForkServer":
         return self
@@ -97,8 +97,6 @@ class ForkServer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Ends the server; its forks run on."""
         self._end()
-        if self._has_begun:
-            _prctl(_PR_SET_CHILD_SUBREAPER, self._was_subreaper)
 
     def prepare(self, command: Sequence[str], interrupted: Callable[[], bool]) -> None:
         """Starts the server, if it is to fork this command; waits until it is ready, can't be, or is interrupted."""
@@ -116,16 +114,14 @@ class ForkServer:
         """As `start_process`. Forks a command that runs a module by this Python; starts any other."""
         if self._is_ready and _is_module(command):
             log.open("ab").close()  # so that it is this process which raises an error
-            pid = self._fork(command[2:], log, {**os.environ, **environment})
-            if pid is not None:
-                return ForkedProcess(pid)
-            self._end()
+            with _orphans_are_adopted():
+                pid = self._fork(command[2:], log, {**os.environ, **environment})
+                if pid is not None:
+                    return ForkedProcess(pid)
+                self._end()
         return start_process(command, log, environment)
 
     def _begin(self) -> None:
-        # The process between a fork and the server ends at once, and the kernel gives the fork to this process.
-        _prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(self._was_subreaper))
-        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
         with suppress(OSError):  # if it can't be started
             self._process = subprocess.Popen(
                 [*_PYTHON_MODULE, __name__, *self._modules, _PADDING],
@@ -142,11 +138,11 @@ class ForkServer:
         variables = {name: value for name, value in environment.items() if value is not None}
         request = json.dumps([list(arguments), str(log.absolute()), os.getpid(), variables]).encode() + b"\n"
         deadline = time.monotonic() + _FORK_SECONDS
-        answer = self._answer(deadline - time.monotonic()) if self._is_written(request, deadline) else None
+        answer = self._answer(deadline - time.monotonic()) if self._send(request, deadline) else None
         return int(answer) if answer and answer.isdecimal() else None
 
-    def _is_written(self, request: bytes, deadline: float) -> bool:
-        """Sends a request; returns whether the server took all of it before the deadline."""
+    def _send(self, request: bytes, deadline: float) -> bool:
+        """Writes a request to the server; returns whether the pipe took all of it before the deadline."""
         assert self._process is not None and self._process.stdin is not None
         pipe = self._process.stdin.fileno()
         os.set_blocking(pipe, False)
@@ -156,7 +152,7 @@ class ForkServer:
         return not request
 
     def _answer(self, seconds: float) -> str | None:
-        """The server's next line; None if it doesn't come within these seconds, "" if the server has ended."""
+        """The next line of the server or a fork; None if none comes within these seconds, "" if the pipe is closed."""
         assert self._process is not None and self._process.stdout is not None
         deadline = time.monotonic() + seconds
         while b"\n" not in self._answers:
@@ -170,7 +166,7 @@ class ForkServer:
         return answer.decode()
 
     def _end(self) -> None:
-        """Ends the server, and forks whose pids it said too late. One that can't say it any more ends by itself."""
+        """Ends the server, and any fork that says its pid too late. One that can't say it any more ends by itself."""
         if self._process is not None:
             assert self._process.stdin is not None and self._process.stdout is not None
             self._process.kill()
@@ -190,8 +186,20 @@ class ForkServer:
         self._process, self._is_ready = None, False
 
 
+@contextmanager
+def _orphans_are_adopted() -> Iterator[None]:
+    """Within the block, this process becomes the parent of every descendant whose own parent has ended."""
+    before = ctypes.c_int(0)
+    _prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before))
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    try:
+        yield
+    finally:
+        _prctl(_PR_SET_CHILD_SUBREAPER, before)
+
+
 def _is_open_to(event: int, pipe: int, deadline: float) -> bool:
-    """Whether, before the deadline, a pipe can be written to or read from, be it only its end."""
+    """Whether a pipe can be written to, or has something or its end to be read, before the deadline."""
     poll = select.poll()
     poll.register(pipe, event)
     return bool(poll.poll(max(deadline - time.monotonic(), 0.0) * 1000))
@@ -220,25 +228,28 @@ def _serve(modules: Sequence[str]) -> list[str]:
     gc.freeze()  # so that a collection in a fork leaves alone, and shared, what there is now
     os.write(answers, f"{_READY}\n".encode())
     while line := sys.stdin.readline():
-        between = os.fork()
-        if between == 0 and _forks_again():
-            arguments, log, parent, variables = json.loads(line)
-            dies_with(parent)()
+        arguments, log, parent, variables = json.loads(line)
+        if _fork(parent, answers):
             for name in before - set(variables):
                 os.environ.pop(name, None)
             os.environ.update(variables)
-            _become(arguments, log, answers)
+            _become(arguments, log)
             return list(arguments)
+    os._exit(0)
+
+
+def _fork(parent: int, answers: int) -> bool:
+    """Forks a child of `parent`, which writes its pid to `answers`. True in the child, False in this process.
+
+    The process in between ends at once, and the kernel gives its child to `parent`, which adopts orphans.
+    """
+    if between := os.fork():
         status = 0
         with suppress(ChildProcessError):  # SIGCHLD is ignored here
             _, status = os.waitpid(between, 0)
         if status:
             os.write(answers, f"{_FAILED}\n".encode())
-    os._exit(0)
-
-
-def _forks_again() -> bool:
-    """True in the process that this one, which then ends, forks; it begins when this one has ended."""
+        return False
     between = os.getpid()
     try:
         if os.fork():
@@ -247,12 +258,19 @@ def _forks_again() -> bool:
         os._exit(1)
     while os.getppid() == between:
         time.sleep(0.001)
+    dies_with(parent)()
+    os.setsid()
+    # At once, before anything that may take long: `parent` has to know of every child that it gets.
+    try:
+        os.write(answers, f"{os.getpid()}\n".encode())
+    except BrokenPipeError:
+        os._exit(1)
+    os.close(answers)
     return True
 
 
-def _become(arguments: Sequence[str], log: str, answers: int) -> None:
-    """Makes this process what `start_process` would have started, and then says its pid; ends it if nobody reads it."""
-    os.setsid()
+def _become(arguments: Sequence[str], log: str) -> None:
+    """Gives this process the command line, random seeds and files of one that `start_process` would have started."""
     _show([*_PYTHON_MODULE, *arguments])
     sys.orig_argv = [*_PYTHON_MODULE, *arguments]
     if "numpy" in sys.modules:
@@ -260,11 +278,7 @@ def _become(arguments: Sequence[str], log: str, answers: int) -> None:
     nothing, output = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     for number, file in ((0, nothing), (1, output), (2, output)):
         os.dup2(file, number)
-    try:
-        os.write(answers, f"{os.getpid()}\n".encode())
-    except BrokenPipeError:
-        os._exit(1)
-    for file in (answers, nothing, output):
+    for file in (nothing, output):
         os.close(file)
 
 

@@ -12,8 +12,6 @@ from typing import Protocol
 _PR_SET_PDEATHSIG = 1
 _LAST_LINE_BYTES = 20_000
 
-_ended_groups: set[int] = set()  # the process groups of processes that have ended, in which some may still be ending
-
 
 class ChildHandle(Protocol):
     """A child of this process: a `subprocess.Popen`, or a `fork_server.ForkedProcess`."""
@@ -56,7 +54,6 @@ def status_when_ended(process: ChildHandle) -> int | None:
     Once it has ended, everything that it had started in its process group is killed.
     """
     if process.returncode is None:
-        _ended_groups.discard(process.pid)  # a former process's of the same pid
         with suppress(ChildProcessError):
             if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 return None
@@ -64,19 +61,7 @@ def status_when_ended(process: ChildHandle) -> int | None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.poll()
-        _ended_groups.add(process.pid)
-    _reap_orphans()
     return process.returncode
-
-
-def _reap_orphans() -> None:
-    """Reaps what ended processes had started: a fork server makes it this process's, and it takes a moment to end."""
-    for group in tuple(_ended_groups):
-        try:
-            while os.waitid(os.P_PGID, group, os.WEXITED | os.WNOHANG) is not None:
-                pass
-        except ChildProcessError:  # there is none, or no more
-            _ended_groups.discard(group)
 
 
 def how_it_ended(status: int) -> str:
