@@ -1,10 +1,29 @@
-"""What is said of an error in one line, and of what is no directory."""
+"""What is said of an error in one line, what of it other processes get, and what is said of what is no directory."""
 
+import copy
+import inspect
+import pickle
 from pathlib import Path
 
 import pytest
 
-from tfdqn.errors import ConfigErrors, first_line, message_in_one_line, one_line, why_no_directory
+from tfdqn import errors
+from tfdqn.errors import (
+    ConfigErrors,
+    EnvironmentFailedError,
+    VideoError,
+    first_line,
+    message_in_one_line,
+    one_line,
+    why_no_directory,
+)
+
+WITH_MORE_THAN_A_MESSAGE = (
+    ConfigErrors([f"key {i}: unknown" for i in range(22)]),
+    EnvironmentFailedError("the task raised", traceback="Traceback: line 7"),
+    VideoError("no codec", report={"mean_return": 9.5}),
+)
+KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)]
 
 
 @pytest.mark.parametrize(
@@ -37,3 +56,10 @@ def test_a_directory_a_file_nothing_and_a_link_to_it_are_told_apart(tmp_path: Pa
     (tmp_path / "link").symlink_to("none")
     found = [why_no_directory(tmp_path / name) for name in ("", "file", "none", "link")]
     assert found == ["", "is a file, not a directory", "doesn't exist", "is a link to what doesn't exist"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_error_crosses_processes(kind: type[Exception]) -> None:
+    error = next((each for each in WITH_MORE_THAN_A_MESSAGE if type(each) is kind), None) or kind("seed = -1")
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(again) is kind and str(again) == str(error) and vars(again) == vars(error)

@@ -33,6 +33,9 @@ class ConfigErrors(ConfigError):
         self.shown = (*lines[:_MOST_SHOWN], *([f"and {left} more"] if left > 0 else []))
         super().__init__("\n".join(self.shown))
 
+    def __reduce__(self) -> tuple[type["ConfigErrors"], tuple[tuple[str, ...]]]:
+        return type(self), (self.lines,)  # pickle would give the text, the only one of `args`
+
 
 class TaskError(UserError):
     """A task that is unknown, not installed, or that DQN can't learn."""
@@ -92,6 +95,9 @@ class VideoError(UserError):
     def __init__(self, message: str, report: Any):
         super().__init__(message)
         self.report = report
+
+    def __reduce__(self) -> tuple[type["VideoError"], tuple[str, Any]]:
+        return type(self), (str(self), self.report)  # pickle would leave out the report, which isn't in `args`
 
 
 class PlatformError(UserError):

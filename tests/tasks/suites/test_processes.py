@@ -156,7 +156,7 @@ def test_a_constructor_that_raises_in_a_process_of_its_own_is_named_with_its_tra
     assert re.fullmatch(
         rf"RuntimeError: in environment 0's process, {place}: RuntimeError: the simulator did not start", said
     )
-    assert "\nRuntimeError: the simulator\ndid not start\n" in failure.traceback
+    assert "\nRuntimeError: the simulator\ndid not start\n" in failure.traceback and "left out" not in failure.traceback
     assert capfd.readouterr().err == ""
 
 
@@ -165,3 +165,4 @@ def test_of_a_long_traceback_from_a_process_of_its_own_the_end_is_kept():
     failure = failure_in_a_process("at length")
     assert "RuntimeError: in environment 0's process, Broken.__init__ failed at " in str(failure)
     assert "x did not start\n" in failure.traceback and len(failure.traceback) < 64_000
+    assert re.search(r"\[the first [0-9,]+ bytes are left out\]\nx", failure.traceback)

@@ -125,7 +125,11 @@ def _work(
 
 
 def _end_of(details: str) -> str:
-    return details.encode(errors="backslashreplace")[-_MOST_DETAILS_BYTES:].decode(errors="ignore")
+    """The end of a traceback, as much as a pipe has room for; says so if that is not all of it."""
+    encoded = details.encode(errors="backslashreplace")
+    left_out = len(encoded) - _MOST_DETAILS_BYTES
+    end = encoded[-_MOST_DETAILS_BYTES:].decode(errors="ignore")
+    return f"[the first {left_out:,} bytes are left out]\n{end}" if left_out > 0 else end
 
 
 def start_fork_server() -> None:
