@@ -8,6 +8,7 @@ import pytest
 from tests.support.tiny_runs import TINY, tiny
 from tfdqn.cli.main import main
 from tfdqn.config.toml import dump, from_mapping
+from tfdqn.launch.inspector import Inspector, Status
 from tfdqn.training.train import train
 
 MODULE = """
@@ -156,15 +157,17 @@ def test_after_a_checkpoint_the_line_says_so(folder: Path, capsys: pytest.Captur
     assert written.out.splitlines()[-2:] == ["To resume:", "tfdqn train mine.toml --run-dir run"]
 
 
-def test_what_a_callback_of_training_raises_is_the_callers(folder: Path) -> None:
-    """Even where it is defined beside a loss."""
+@pytest.mark.parametrize("name", ["on_progress", "interrupted"])
+def test_what_a_callback_of_training_raises_is_the_callers(folder: Path, name: str) -> None:
+    """Even where it is defined beside a loss; and it is no failure of the run."""
 
-    def stop(progress: object) -> None:
+    def stop(*_: object) -> bool:
         raise LookupError
 
     config = tiny("task.id=tests.support.toy_environments:Catch-v0", "replay.backend=in_graph")  # `tests` is the user's
     with pytest.raises(LookupError):
-        train(config, folder / "run", on_progress=stop)
+        train(config, folder / "run", **{name: stop})
+    assert Inspector(str(folder / "run")).report().status is Status.STOPPED
 
 
 def test_what_this_package_raises_by_itself_keeps_its_traceback(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,17 +26,20 @@ from tfdqn.storage.run_records import Outcome, RunEnd, write_end
 
 
 @contextmanager
-def failures_are_kept(run: RunDir) -> Iterator[None]:
+def failures_are_kept(
+    run: RunDir, is_of_caller: Callable[[BaseException], bool] = lambda error: False
+) -> Iterator[None]:
     """Notes in the run's directory which error has ended its training, until it is trained again: for `tfdqn inspect`.
 
-    Not if the run was never claimed, since it is then another's failure or none, nor if nothing is left of it.
+    Not if the run was never claimed, since it is then another's failure or none, nor if nothing is left of it. Nor an
+    error of which `is_of_caller` says that a function raised it that the caller of training had given.
     """
     try:
         yield
     except PeerLostError:
         raise  # it goes on when it is started again
     except Exception as error:
-        if run.was_claimed and run.config_file.exists():
+        if run.was_claimed and run.config_file.exists() and not is_of_caller(error):
             keep_failure(run, message_in_one_line(error) if isinstance(error, UserError) else one_line(error))
         raise
 

@@ -36,6 +36,7 @@ from tfdqn.system.processors import visible_gpus
 from tfdqn.system.redirection import native_output_to
 from tfdqn.system.signals import interruptions
 from tfdqn.training import loops
+from tfdqn.training.caller_errors import CallerErrors
 from tfdqn.training.finish import run_to_end
 from tfdqn.training.local_parts import LocalParts, local_session
 from tfdqn.training.monitor import TrainingMonitor, begin_figures
@@ -70,6 +71,9 @@ def train(
 
     An environment that breaks its contract ends training too, as does one that fails more often than `task.restarts`
     allows. A checkpoint is saved first.
+
+    An exception that `on_progress`, `say` or `interrupted` raises ends training at once, as the caller's own decision:
+    it is raised unchanged, the last checkpoint remains, and `tfdqn inspect` does not call it a failure of the run.
 
     Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError, OwnCodeError) for problems
     that the user can correct.
@@ -114,11 +118,13 @@ def train_checked(
     require_trainable(config)
     gpus = {} if cluster else share_gpus(config, visible_gpus(), tell)
     devices = learning_devices(config, own_share(config, gpus))
+    errors = CallerErrors()
+    show, tell = errors.kept_of(show), errors.kept_of(tell)
     with (
-        claimed(config, run),
+        claimed(config, run, errors.have),
         native_output_to(run.native_log),
         threadpool_limits(1, "blas"),
-        nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as interrupted,
+        nullcontext(errors.kept_of(interrupted)) if interrupted else interruptions(_keyboard_interrupt) as interrupted,
         Watchdog("the run", config.health, tell, interrupted) as watchdog,
     ):
         say_if_left(run, tell, run.native_log)
@@ -128,13 +134,15 @@ def train_checked(
 
 
 @contextmanager
-def claimed(config: Config, run: RunDir) -> Iterator[None]:
+def claimed(
+    config: Config, run: RunDir, is_of_caller: Callable[[BaseException], bool] = lambda error: False
+) -> Iterator[None]:
     """Claims the run until the block ends. An error that ends its training becomes one line that says what is saved.
 
-    It is kept in the run's directory.
+    It is kept in the run's directory, unless `is_of_caller` says that it is the caller's.
     """
     with (
-        failures_are_kept(run),
+        failures_are_kept(run, is_of_caller),
         failures_say_what_is_saved(run),
         tracebacks_are_kept(run),
         own_failures_are_one_line(),
