@@ -33,10 +33,10 @@ def health(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, li
     return status, capsys.readouterr().out.splitlines()
 
 
-def change_heartbeat(file: Path, clock: str | None = None, **seconds: float) -> None:
-    """Moves a heartbeat's times by so many seconds, and has them read off another clock."""
+def change_heartbeat(file: Path, clock: str | None = None, **numbers: float) -> None:
+    """Moves a heartbeat's times, or its pid, by so much, and has the times read off another clock."""
     heartbeat = json.loads(file.read_text())
-    heartbeat |= {name: heartbeat[name] + by for name, by in seconds.items()}
+    heartbeat |= {name: heartbeat[name] + by for name, by in numbers.items()}
     file.write_text(json.dumps(heartbeat | ({} if clock is None else {"clock": clock})))
 
 
@@ -132,6 +132,10 @@ def test_a_process_of_a_run_s_job_that_is_gone_is_not_well_without_a_role_either
     assert status == 1 and gone.startswith("actor 1: gone, after at work")
     assert alive == f"learner 0: at work (process {os.getpid()})"
     os.utime(run.cluster_file, (time.time() + 3600, time.time() + 3600))  # a launch of fewer actors since
+    assert health(capsys, "--run-dir", str(run.path)) == (0, [alive])
+    earlier = read_heartbeat(run.heartbeats / "actor-1.json")
+    assert earlier is not None
+    change_heartbeat(run.heartbeats / "actor-1.json", pid=os.getpid() - earlier.pid)  # which a new process has got
     assert health(capsys, "--run-dir", str(run.path)) == (0, [alive])
 
 

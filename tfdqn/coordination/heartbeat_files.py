@@ -198,8 +198,9 @@ def health_of_all(folder: Path | None, within_seconds: float, job_since_seconds:
     """
     place = folder or heartbeat_folder()
     heartbeats = filter(None, map(read_heartbeat, sorted(place.glob("*.json"))))
+    # Where a process is gone, its pid may be another's by now.
     counting = (
-        each for each in heartbeats if _is_there(each.pid) or (each.is_gone and each.seconds >= job_since_seconds)
+        each for each in heartbeats if (each.seconds >= job_since_seconds if each.is_gone else _is_there(each.pid))
     )
     found = [_judged(each, within_seconds) for each in counting]
     return found or [Finding(f"no running process has a heartbeat in {place}{_hint(folder)}", False)]
