@@ -12,7 +12,7 @@ from tfdqn.config import toml
 from tfdqn.records import Status
 from tfdqn.tuning.seed_results import SeedsReport
 from tfdqn.tuning.study_report import StudyReport
-from tfdqn.tuning.trial_records import in_words
+from tfdqn.tuning.trial_records import in_words, value_in_short
 
 
 def rendered(report: StudyReport) -> RenderableType:
@@ -21,7 +21,7 @@ def rendered(report: StudyReport) -> RenderableType:
     table = WholeTable("trial", "state", right=("evaluations", "best evaluation", "score", *keys))
     for each in report.trials:
         returns = ("" if figure is None else f"{figure:,.2f}" for figure in (each.best_return, each.score))
-        values = (_shown(each.values[key]) if key in each.values else "" for key in keys)
+        values = (value_in_short(each.values[key]) if key in each.values else "" for key in keys)
         table.add_row(str(each.number), each.state, f"{each.evaluations:,}", *returns, *values)
     counts = ", ".join(in_words(report.counts)) or "none yet"
     of_wanted = "" if report.wanted is None else f"{report.ended} of {report.wanted} have ended: "
@@ -58,8 +58,3 @@ def best_rows(number: int, score: float | None, values: Mapping[str, object], ru
     """The rows of a study's best trial: its score, its values by key, and its run."""
     written = [(key, toml.written(value)) for key, value in values.items()]
     return [("best", f"trial {number}, mean return {score:,.2f}"), *written, ("its run", str(run))]
-
-
-def _shown(value: object) -> str:
-    """A value as TOML has it; a number with four digits, which say enough where many are compared."""
-    return f"{value:.4g}" if isinstance(value, float) else toml.written(value)

@@ -15,7 +15,6 @@ from tfdqn.serving.wording import in_words
 
 _AT_ONCE_BYTES = 2**16  # of JSON, decoded in one call, which blocks every other thread
 _DATATYPES = {"bool": "BOOL", "float16": "FP16", "float32": "FP32", "float64": "FP64"}
-_INT64 = np.iinfo(np.int64)
 _BEGINS_WITH_OBJECT = re.compile(rb"\[\s*\{")
 _BEGINS_WITH_LIST = re.compile(rb"\[\s*\[")
 _BETWEEN_OBJECTS = re.compile(rb"\}\s*(,)\s*\{")
@@ -158,6 +157,12 @@ def datatype(dtype: np.dtype) -> str:
     return _DATATYPES.get(dtype.name, dtype.name.upper() if dtype.kind in "iu" else "BYTES")
 
 
+def whole_numbers_of(dtype: np.dtype) -> tuple[int, int]:
+    """The lowest and the highest number of an integer dtype that is taken in JSON, where int64 is the widest."""
+    limits, widest = np.iinfo(dtype), np.iinfo(np.int64)
+    return max(limits.min, widest.min), min(limits.max, widest.max)
+
+
 def _is_read(given: Input) -> bool:
     return given.shape is not None and given.dtype.kind in "iufb"
 
@@ -176,8 +181,8 @@ def _type_of(given: Input, is_batched: bool) -> Any:
 def _number(dtype: np.dtype) -> Any:
     if dtype.kind in "fb":
         return float if dtype.kind == "f" else bool
-    limits = np.iinfo(dtype)
-    return Annotated[int, Meta(ge=max(limits.min, _INT64.min), le=min(limits.max, _INT64.max))]
+    low, high = whole_numbers_of(dtype)
+    return Annotated[int, Meta(ge=low, le=high)]
 
 
 def _between_rows(rank: int) -> re.Pattern[bytes]:

@@ -8,12 +8,11 @@ import numpy as np
 
 from tfdqn.exporting.policy_inputs import LEGAL_ACTIONS
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE
-from tfdqn.serving.inputs import Input, datatype
+from tfdqn.serving.inputs import Input, datatype, whole_numbers_of
 from tfdqn.serving.model import Model, Signature
 from tfdqn.serving.payload import MOST_ROWS
 
 Schema = dict[str, Any]
-_INT64 = np.iinfo(np.int64)
 _REFUSALS = {
     400: "The request is not one that this model takes; the error says why.",
     404: "The model or the version is not served.",
@@ -120,10 +119,8 @@ def _tensor(name: str, given: Input, signature: Signature, model: Model) -> Sche
     """One tensor, whose numbers are in one list or in nested lists."""
     sizes = given.shape or ()
     batch = {"type": "integer", "minimum": 1, "maximum": MOST_ROWS}
-    size = [
-        {"type": "integer", "minimum": 0, "maximum": int(_INT64.max)} if each is None else {"const": each}
-        for each in sizes
-    ]
+    _, most = whole_numbers_of(np.dtype(np.int64))
+    size = [{"type": "integer", "minimum": 0, "maximum": most} if each is None else {"const": each} for each in sizes]
     axes = [batch, *size[1:]] if signature.is_batched else size
     shape = {"type": "array", "prefixItems": axes, "minItems": len(axes), "maxItems": len(axes)}
     row = {"type": "array", "items": _number(name, given.dtype, model)}
@@ -180,12 +177,11 @@ def _number(name: str, dtype: np.dtype, model: Model) -> Schema:
         return {"type": "boolean"}
     if dtype.kind == "f":
         return {"type": "number"} | _finite(np.finfo(dtype))
-    limits = np.iinfo(dtype)
-    low, high = max(limits.min, _INT64.min), min(limits.max, _INT64.max)
+    low, high = whole_numbers_of(dtype)
     between = None if model.policy_inputs is None else model.policy_inputs.range_of(name)
     if between is not None:
         low, high = max(low, int(between[0].min())), min(high, int(between[1].max()))
-    return {"type": "integer", "minimum": int(low), "maximum": int(high)}
+    return {"type": "integer", "minimum": low, "maximum": high}
 
 
 def _finite(floats: np.finfo) -> Schema:

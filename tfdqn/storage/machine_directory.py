@@ -1,10 +1,9 @@
 """`MachineDir`: one machine's own files in a run directory that several machines share."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tfdqn.storage.locks import locked
+from tfdqn.storage.locks import FileLock, locked
 
 
 class MachineDir:
@@ -18,8 +17,6 @@ class MachineDir:
         self.config_file = path / "config.toml"  # the job's configuration, for this machine's processes
         self.cluster_file = path / "cluster.json"
 
-    @contextmanager
-    def claim(self) -> Iterator[None]:
+    def claim(self) -> AbstractContextManager[FileLock]:
         """Claims the directory for this process until the block ends. Raises RunDirError if another process has it."""
-        with locked(self.lock_file, self.path):
-            yield
+        return locked(self.lock_file, self.path)

@@ -2,8 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -11,7 +10,7 @@ import msgspec
 from tfdqn.config import Config, toml
 from tfdqn.errors import ConfigError, RunDirError, listed
 from tfdqn.storage.atomic_files import why_not, write_atomically
-from tfdqn.storage.locks import locked
+from tfdqn.storage.locks import FileLock, locked
 from tfdqn.task_spec import TaskSpec
 
 _WHOLE = "DONE"  # the file that marks a complete checkpoint of Reverb's
@@ -30,11 +29,9 @@ class ShardDir:
         self.native_log = path / "reverb.log"
         self.lock_file = path / "lock"
 
-    @contextmanager
-    def claim(self) -> Iterator[None]:
+    def claim(self) -> AbstractContextManager[FileLock]:
         """Claims the directory for this process until the block ends. Raises RunDirError if another server uses it."""
-        with locked(self.lock_file, self.path):
-            yield
+        return locked(self.lock_file, self.path)
 
     def open(self, config: Config) -> list[str]:
         """Prepares the directory for this configuration; returns a line for each damaged checkpoint.

@@ -13,7 +13,7 @@ from tfdqn.reports.pictures import Picture, svg
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.tuning.search_space import Choices, Dimensions, NumberRange
 from tfdqn.tuning.study import Study
-from tfdqn.tuning.trial_records import Trial, TrialState, best_of, counts_by_state, in_words
+from tfdqn.tuning.trial_records import Trial, TrialState, best_of, counts_by_state, in_words, value_in_short
 
 if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
@@ -77,16 +77,12 @@ def _table(trials: Sequence[Trial], keys: Sequence[str]) -> str:
             str(each.number),
             each.state,
             "" if each.score is None else f"{each.score:,.2f}",
-            *(_short(each.values[key]) if key in each.values else "" for key in keys),
+            *(value_in_short(each.values[key]) if key in each.values else "" for key in keys),
             each.why,
         ]
         for each in sorted(trials, key=lambda each: (each.score is None, -(each.score or 0.0), each.number))
     ]
     return f'<div class="table">{table(["trial", "state", "score", *keys, "reason"], rows, "trials-table")}</div>'
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else toml.written(value)
 
 
 def pictures(trials: Sequence[Trial], dimensions: Dimensions, importances: Mapping[str, float]) -> dict[str, Picture]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from tfdqn.config import Config
+from tfdqn.config import Config, toml
 
 
 class TrialState(StrEnum):
@@ -55,6 +55,11 @@ def counts_by_state(trials: Sequence[Trial]) -> dict[str, int]:
 def in_words(counts: Mapping[str, int]) -> list[str]:
     """Counts by state in words: "11 complete", "1 failed"."""
     return [f"{count} {state}" for state, count in counts.items()]
+
+
+def value_in_short(value: Any) -> str:
+    """A key's value as TOML has it; a float with four digits, which say enough where many trials are compared."""
+    return f"{value:.4g}" if isinstance(value, float) else toml.written(value)
 
 
 def ended_of(trials: Sequence[Trial]) -> int:
