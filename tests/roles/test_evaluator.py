@@ -64,7 +64,7 @@ def test_it_evaluates_when_steps_are_due_and_reports_what_it_keeps(there: Learne
 
 
 def test_each_new_best_is_exported_where_that_is_asked_for(run_dir: RunDir) -> None:
-    config = tiny(*CHANGES, "export.on_best=true", "export.keep=1")
+    config = tiny(*CHANGES, "export.on_best=true", "export.keep=1", "stop.env_steps=1_000_000")
     with learner(config) as there:
         heard(there)
         with started(there, run_dir, config) as evaluator:

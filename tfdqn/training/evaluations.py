@@ -17,11 +17,15 @@ class Evaluations:
       exports: exports every new best.
       run_dir: where the best policy is kept.
       next_env_steps: the environment steps at which the first evaluation is due.
+      total_env_steps: the run's, from which on none is due by the interval: updates that are still owed follow, and
+        then an evaluation of the last weights.
     """
 
-    def __init__(self, evaluator: Evaluator, exports: BestExports, run_dir: RunDir, next_env_steps: int):
+    def __init__(
+        self, evaluator: Evaluator, exports: BestExports, run_dir: RunDir, next_env_steps: int, total_env_steps: int
+    ):
         self._evaluator, self._exports = evaluator, exports
-        self._best_weights = run_dir.best_weights
+        self._best_weights, self._total_env_steps = run_dir.best_weights, total_env_steps
         self.next_env_steps = next_env_steps
 
     @property
@@ -40,8 +44,8 @@ class Evaluations:
         return self._evaluator.evaluated_train_steps
 
     def is_due(self, env_steps: int) -> bool:
-        """Whether an evaluation is due after `env_steps` environment steps."""
-        return env_steps >= self.next_env_steps
+        """Whether an evaluation is due by the interval after `env_steps` environment steps."""
+        return self.next_env_steps <= env_steps < self._total_env_steps
 
     def evaluate(self, env_steps: int, on_step: Callable[[], None] = lambda: None) -> Evaluation:
         """Evaluates the newest weights, after `env_steps` environment steps.

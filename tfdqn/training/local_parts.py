@@ -203,7 +203,7 @@ class LocalParts:
             evaluator.evaluations_without_best = saved.counters.evaluations_without_best
             next_env_steps = saved.counters.next_evaluation_env_steps
         exports = self._closed_at_the_end(BestExports(config, self._run_dir, spec, self._say))
-        return Evaluations(evaluator, exports, self._run_dir, next_env_steps)
+        return Evaluations(evaluator, exports, self._run_dir, next_env_steps, config.stop.env_steps)
 
     def _make_ratio(self, counters: Counters) -> ReplayRatio | RolloutTurns:
         """Makes the replay ratio, which continues from the saved counters."""

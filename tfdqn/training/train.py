@@ -189,8 +189,9 @@ def _train_to_end(
     if earlier is not None:
         session.run_dir.restore_config()
         return earlier
-    # If an evaluation is due at the checkpoint, its lines will be written again.
-    evaluated_env_steps = session.env_steps_before - session.parts.evaluation_is_due()
+    # If an evaluation is due at the checkpoint, or the last one was, its lines will be written again.
+    is_to_be_made = session.parts.evaluations.next_env_steps <= session.env_steps_before
+    evaluated_env_steps = session.env_steps_before - is_to_be_made
     trackers = begin_figures(session, say, evaluated_env_steps)
     with closing(TrainingMonitor(session, trackers, show, interrupted, profile)) as monitor:
 
