@@ -34,6 +34,17 @@ def test_of_own_kinds_it_has_what_the_file_says_and_the_rest_is_read_as_always(r
     assert (found.config.seed, found.config.stop, found.config.health) == (7, before.stop, before.health)
 
 
+def test_of_own_kinds_a_key_that_is_newer_than_the_run_has_the_default_of_all_kinds(run: RunDir) -> None:
+    name_own_kinds(run.path)
+    before = recorded(run).values
+    text = run.config_file.read_text()
+    lines = [line for line in text.splitlines() if not line.startswith(("reward_scale =", "huber_delta ="))]
+    run.config_file.write_text("\n".join(lines))
+    agent = dict(before["agent"])
+    assert agent["reward_scale"] == 1.0 and agent.pop("huber_delta") == 1.0  # which not all kinds have
+    assert recorded(run).values == {**before, "agent": agent}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [

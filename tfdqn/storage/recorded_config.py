@@ -6,11 +6,11 @@ For what shows or compares runs, on machines that may not have these modules.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from tfdqn.config import Config, toml
 from tfdqn.config.fields import kinds
-from tfdqn.config.reader import read_alone
+from tfdqn.config.reader import built_in, read_alone
 from tfdqn.config.schema import values_of
 from tfdqn.storage.run_directory import RunDir
 
@@ -20,8 +20,9 @@ class RecordedConfig(NamedTuple):
 
     Attributes:
       config: the configuration; what it says of sections of the user's own kinds, such as `agent`, is the default.
-      values: all values by section and key; of the user's own kinds, those that are in the file, even if one has no
-        effect or has become a default since.
+      values: all values by section and key. Of the user's own kinds, those that are in the file, even if one has no
+        effect or has become a default since, and those of keys that all of tfdqn's kinds have with the same default:
+        the file lacks them if they are newer than the run.
     """
 
     config: Config
@@ -35,7 +36,11 @@ def recorded(run: RunDir) -> RecordedConfig:
     """
     origin = str(run.config_file)
     written = toml.decoded(toml.content(run.begun().config_file), origin)
-    own = {name: _values(written[name]) for name in _sections_with_kinds() if _is_own(written.get(name))}
+    own = {
+        name: _shared_defaults(by_kind) | _values(written[name])
+        for name, by_kind in _kinds_of_sections().items()
+        if _is_own(written.get(name))
+    }
     if not own:
         config = run.config()
         return RecordedConfig(config, values_of(config))
@@ -48,8 +53,19 @@ def _values(section: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
 
 
-def _sections_with_kinds() -> list[str]:
-    return [field.name for field in structs.fields(Config) if any(kinds(field.type))]
+def _kinds_of_sections() -> dict[str, dict[str, type[Struct]]]:
+    """The structs by kind of each section that has kinds."""
+    return {field.name: found for field in structs.fields(Config) if any(found := kinds(field.type))}
+
+
+def _shared_defaults(by_kind: Mapping[str, type[Struct]]) -> dict[str, Any]:
+    """The keys that all built-in kinds of a section have, if they have the same value by default."""
+    first, *others = (values_of(structs.asdict(by_kind[kind]())) for kind in built_in(by_kind))
+    return {
+        key: value
+        for key, value in first.items()
+        if value is not None and all(key in each and each[key] == value for each in others)
+    }
 
 
 def _is_own(section: Any) -> bool:
