@@ -93,15 +93,6 @@ def test_the_last_weights_are_evaluated_and_every_evaluation_stands_where_it_beg
         assert owed - 6 <= each["train_steps"] <= owed  # a call's five, and a step of four environments
 
 
-@pytest.mark.parametrize("schedule", ["alternate", "overlap"])
-def test_where_the_last_weights_are_due_by_the_interval_too_they_are_evaluated_once(schedule, tmp_path):
-    keys = ("replay.backend=in_graph", f"learner.schedule={schedule}", "evaluation.interval_env_steps=400")
-    summary = train(tiny(*keys), tmp_path / "run")
-    *_, last = evaluations = lines(tmp_path / "run" / "evaluations.jsonl")
-    assert (last["env_steps"], last["train_steps"]) == (summary.env_steps, summary.train_steps)
-    assert [each["env_steps"] for each in evaluations if each["env_steps"] >= 1_200] == [summary.env_steps]
-
-
 def test_a_kill_between_a_new_best_and_the_next_checkpoint_changes_nothing(uninterrupted, tmp_path):
     """The run goes that way once more, and takes the evaluation that it had crowned for the same."""
     config = tiny(*EXACT, "agent.n_step=3", "stop.patience_evaluations=2")

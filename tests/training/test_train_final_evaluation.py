@@ -1,4 +1,4 @@
-"""Who asks for the end during the final evaluation gets it; the next start finishes, and asking is then too late."""
+"""The evaluations at a run's end: of the last weights there is one; a stopped final one is made by the next start."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.support.tiny_runs import tiny
+from tests.support.tiny_runs import lines, tiny
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import Evaluation, Progress
@@ -36,6 +36,17 @@ def test_one_that_is_stopped_is_finished_by_the_next_start(tmp_path: Path) -> No
     assert finished.final is not None and finished.final.episodes == 4
     card = json.loads((Path(finished.paths["exported policy"]) / "model_card.json").read_text())
     assert card["final_evaluation"] == msgspec.to_builtins(finished.final)
+
+
+@pytest.mark.parametrize("schedule", ["alternate", "overlap"])
+def test_where_the_last_weights_are_due_by_the_interval_too_they_are_evaluated_once(
+    schedule: str, tmp_path: Path
+) -> None:
+    keys = ("replay.backend=in_graph", f"learner.schedule={schedule}", "evaluation.interval_env_steps=400")
+    summary = train(tiny(*keys), tmp_path / "run")
+    *_, last = evaluations = lines(tmp_path / "run" / "evaluations.jsonl")
+    assert (last["env_steps"], last["train_steps"]) == (summary.env_steps, summary.train_steps)
+    assert [each["env_steps"] for each in evaluations if each["env_steps"] >= 1_200] == [summary.env_steps]
 
 
 def test_to_evaluate_the_last_weights_is_progress_though_nothing_acts_or_learns_any_more(

@@ -16,12 +16,12 @@ from tfdqn.tuning.study_folder import is_study
 
 
 class _Run(NamedTuple):
-    """A run whose configuration file was given, and where other runs by the same file are, and how they are named."""
+    """A run whose configuration file was given."""
 
     path: Path
     seed: int
-    folder: Path
-    name: str
+    folder: Path  # where whatever else is trained by the file goes
+    name: str  # how the name of that begins
 
 
 def default_run_dir(config_file: Path, config: Config, say: Callable[[str], None]) -> Path:
@@ -30,30 +30,26 @@ def default_run_dir(config_file: Path, config: Config, say: Callable[[str], None
     `say` is told where another run than that of the file is.
     """
     run = _run_of(config_file)
-    if run is None:
-        return Path("runs") / f"{config_file.stem}-seed{config.seed}"
-    if config.seed == run.seed:
+    if run is not None and config.seed == run.seed:
         return _shown(run.path)
-    return _beside(config_file, run, f"seed{config.seed}", f"with seed = {config.seed}, the run directory is", say)
+    what = f"with seed = {config.seed}, the run directory is"
+    return _named_after(config_file, run, f"seed{config.seed}", what, say)
 
 
 def default_seeds_folder(config_file: Path, say: Callable[[str], None]) -> Path:
     """The folder of seeds where --run-dir isn't given: runs/<CONFIG>-seeds."""
-    run = _run_of(config_file)
-    if run is None:
-        return Path("runs") / f"{config_file.stem}-seeds"
-    return _beside(config_file, run, "seeds", "the seeds go to", say)
+    return _named_after(config_file, _run_of(config_file), "seeds", "the seeds go to", say)
 
 
 def default_study_folder(config_file: Path, say: Callable[[str], None]) -> Path:
     """The study's folder where --study-dir isn't given: runs/<CONFIG>-tune."""
-    run = _run_of(config_file)
+    return _named_after(config_file, _run_of(config_file), "tune", "the study goes to", say)
+
+
+def _named_after(config_file: Path, run: _Run | None, end: str, what: str, say: Callable[[str], None]) -> Path:
+    """The path below runs/ that is named after the file; of a run's own file, the one beside the run, which is said."""
     if run is None:
-        return Path("runs") / f"{config_file.stem}-tune"
-    return _beside(config_file, run, "tune", "the study goes to", say)
-
-
-def _beside(config_file: Path, run: _Run, end: str, what: str, say: Callable[[str], None]) -> Path:
+        return Path("runs") / f"{config_file.stem}-{end}"
     path = _shown(run.folder / f"{run.name}-{end}")
     say(f"{config_file} is a run's: {what} {path}")
     return path

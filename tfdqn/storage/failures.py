@@ -31,8 +31,8 @@ def failures_are_kept(
 ) -> Iterator[None]:
     """Notes in the run's directory which error has ended its training, until it is trained again: for `tfdqn inspect`.
 
-    Not if the run was never claimed, since it is then another's failure or none, nor if nothing is left of it. Nor an
-    error of which `is_of_caller` says that a function raised it that the caller of training had given.
+    It notes nothing if the run was never claimed, since it is then another's failure or none, nor if nothing is left of
+    it, nor if `is_of_caller` says that a function of the caller of training raised the error.
     """
     try:
         yield
@@ -54,7 +54,7 @@ def keep_failure(run: RunDir, why: str, is_saved: bool = False) -> None:
         if holder_of(run.lock_file) is None:
             write_end(run.end_file, RunEnd(Outcome.FAILED, is_saved, why))
         else:
-            run.end_file.unlink(missing_ok=True)  # from a thread of a `RunGroup`
+            run.end_file.unlink(missing_ok=True)  # which the process of a `RunGroup` has written
 
 
 @contextmanager
@@ -105,7 +105,8 @@ def claimed_to_train(run: RunDir, config: Config) -> Iterator[None]:
         try:
             yield
         except UserError as error:
-            if is_new and not getattr(error, "traceback", ""):
+            has_traceback = isinstance(error, UserCodeError) and error.traceback
+            if is_new and not has_traceback:
                 with suppress(RunDirError, OSError):
                     run.confirm_claim()  # else what is there is another process's by now
                     _remove(run, folders)
@@ -113,8 +114,9 @@ def claimed_to_train(run: RunDir, config: Config) -> Iterator[None]:
 
 
 def _remove(run: RunDir, folders: Sequence[Path]) -> None:
-    """Removes what every run begins with, and the folders that were made for it, deepest first; nothing if there is
-    more, such as what another of its processes has printed.
+    """Removes what every run begins with, and the folders that were made for it, deepest first.
+
+    Removes nothing if there is more, such as what another of its processes has printed.
     """
     ours = {run.config_file, run.task_file, run.native_log, run.lock_file, run.supervisor_lock_file}
     found = {each for each in run.path.rglob("*") if run.scratch not in (each, *each.parents)}
@@ -122,5 +124,5 @@ def _remove(run: RunDir, folders: Sequence[Path]) -> None:
         shutil.rmtree(run.scratch, ignore_errors=True)
         for file in ours:
             file.unlink(missing_ok=True)
-        for folder in folders:  # OSError: it has something in it by now
-            folder.rmdir()
+        for folder in folders:
+            folder.rmdir()  # raises OSError if it has something in it by now

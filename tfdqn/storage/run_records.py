@@ -20,7 +20,7 @@ _summaries = msgspec.json.Decoder(Summary)
 
 
 class Outcome(StrEnum):
-    """How a run that is one of many ended."""
+    """How training ended."""
 
     FINISHED = "finished"
     STOPPED = "stopped"  # on request; it can be resumed
@@ -28,10 +28,10 @@ class Outcome(StrEnum):
 
 
 class RunEnd(msgspec.Struct, frozen=True):
-    """How a run that is one of many ended, and why."""
+    """How a run ended that failed, or that is one of many."""
 
     outcome: Outcome
-    is_saved: bool
+    is_saved: bool  # whether it saved a checkpoint as it ended
     why: str  # why it failed, in one line
 
 

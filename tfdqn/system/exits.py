@@ -1,6 +1,6 @@
 """`call_last`: calls a function at the interpreter's exit, after the handlers of what is imported after this module.
 
-A fork has its server's imports behind it when its command begins; so the server imports this module first.
+In a fork of a fork server, the server's imports come before the command; so the server imports this module first.
 """
 
 import atexit

@@ -229,7 +229,7 @@ def _serve(modules: Sequence[str]) -> list[str]:
     os.write(answers, f"{_READY}\n".encode())
     while line := sys.stdin.readline():
         arguments, log, parent, variables = json.loads(line)
-        if _fork(parent, answers):
+        if _fork_for(parent, answers):
             for name in before - set(variables):
                 os.environ.pop(name, None)
             os.environ.update(variables)
@@ -238,7 +238,7 @@ def _serve(modules: Sequence[str]) -> list[str]:
     os._exit(0)
 
 
-def _fork(parent: int, answers: int) -> bool:
+def _fork_for(parent: int, answers: int) -> bool:
     """Forks a child of `parent`, which writes its pid to `answers`. True in the child, False in this process.
 
     The process in between ends at once, and the kernel gives its child to `parent`, which adopts orphans.

@@ -70,10 +70,8 @@ def train(
       interrupted: returns whether to stop, if the caller handles signals itself. Several threads call it.
 
     An environment that breaks its contract ends training too, as does one that fails more often than `task.restarts`
-    allows. A checkpoint is saved first.
-
-    An exception that `on_progress`, `say` or `interrupted` raises ends training at once, as the caller's own decision:
-    it is raised unchanged, the last checkpoint remains, and `tfdqn inspect` does not call it a failure of the run.
+    allows. A checkpoint is saved first. What `on_progress`, `say` or `interrupted` raises ends training at once and is
+    raised unchanged; it is no failure of the run, which can be resumed from its last checkpoint.
 
     Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError, OwnCodeError) for problems
     that the user can correct.
