@@ -1,8 +1,10 @@
 """What can't be served is said in one line, before TensorFlow is there; the address is loopback unless asked."""
 
 import inspect
+import io
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -108,7 +110,22 @@ def test_a_signal_while_it_loads_ends_it_at_once_and_later_in_order(
 
     behind("serving.server", "serve", loads)
     assert main.main(["serve", str(run), "--port", "0"]) == 0
-    assert (capsys.readouterr().out, ended) == (said, statuses)
+    begun, _, rest = capsys.readouterr().out.partition("\n")
+    assert re.fullmatch(rf"Loading {run}/exports\. Requests to 127\.0\.0\.1:\d+ wait until it serves\.", begun)
+    assert (rest, ended) == (said, statuses)
+
+
+def test_a_terminal_that_shows_a_line_while_it_loads_keeps_none(
+    run: Path, behind: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(shown, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", shown)
+    monkeypatch.setenv("TERM", "xterm")
+    behind("serving.server", "serve", lambda *_: None)
+    assert main.main(["serve", str(run), "--port", "0"]) == 0
+    assert "loading" in shown.getvalue()
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(

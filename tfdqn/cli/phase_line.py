@@ -29,6 +29,11 @@ class PhaseLine:
     def __init__(self, phase: str):
         self._live = _live_line(phase) if sys.stderr.isatty() else None
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether a terminal shows the line, or will in the block."""
+        return self._live is not None
+
     def __enter__(self) -> Self:
         if self._live is not None:
             from tfdqn.cli.terminal import write_if_there
