@@ -164,6 +164,11 @@ class StudyFolder:
             raise RunDirError(f"{self.identity_file} is damaged: {error}") from None
 
     @property
+    def has_checkpoint(self) -> bool:
+        """Whether a trial whose run is here has a checkpoint."""
+        return any(RunDir(each).has_checkpoint for each in (self.path / TRIALS).glob("[0-9]*"))
+
+    @property
     def where_to_look(self) -> str:
         """Where the study's newest run and its page are, in words."""
         trials = sorted((self.path / TRIALS).glob("[0-9]*"))
