@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tfdqn.config import Config
-from tfdqn.config.foreign_names import foreign_names, meant_by, other_units
+from tfdqn.config.foreign_names import _NAMES_INSTEAD, foreign_names, meant_by, other_units
 from tfdqn.config.schema import keys
 from tfdqn.config.toml import from_mapping
 from tfdqn.errors import ConfigError
@@ -19,6 +19,12 @@ def test_each_stands_for_a_key_that_there_is_and_is_none_itself() -> None:
     assert {key for own in names.values() for key in own} <= keys().keys()
     assert not names.keys() & {key.rpartition(".")[2] for key in keys()}
     assert not names.keys() & set(Config.__struct_fields__)
+
+
+def test_a_name_that_no_key_stands_for_is_not_among_those_that_stand_for_one() -> None:
+    instead = [name for names in _NAMES_INSTEAD.values() for name in names.split()]
+    assert not set(instead) & foreign_names().keys()
+    assert {name for name in instead if any(key.endswith(f".{name}") for key in keys())} == {"device"}
 
 
 def test_a_unit_is_said_only_of_a_name_that_stands_for_one_key_and_counts_something_else() -> None:
@@ -54,7 +60,11 @@ def test_a_unit_is_said_only_of_a_name_that_stands_for_one_key_and_counts_someth
             "policy_kwargs.net_arch=[64]",
             'policy_kwargs is not a key (did you mean "network.hidden_units" for its net_arch?); the keys and sections',
         ),
-        ("policy_kwargs.share=true", "policy_kwargs is not a key; the keys and sections are: seed"),
+        (
+            "policy_kwargs.share=true",
+            'policy_kwargs is not a key (did you mean "network.activation" or "network.hidden_units"?); the keys and',
+        ),
+        ("dqn.share=true", "dqn is not a key; the keys and sections are: seed"),
         ("replay_buffer_config.capacity=9", 'replay_buffer_config is not a key (did you mean "replay.capacity"?)'),
         ("n_timesteps=9", 'n_timesteps is not a key (did you mean "stop.env_steps"?)'),
         ("optimizer.lr=1e-3", 'optimizer.lr is not a key (did you mean "optimizer.learning_rate"?)'),
@@ -64,6 +74,19 @@ def test_a_unit_is_said_only_of_a_name_that_stands_for_one_key_and_counts_someth
         ("agent.n_steps=1", 'agent.n_steps is not a key (did you mean "agent.n_step" or "agent.rollout_steps"?)'),
         ("export.policy=1", "export.policy is not a key; the keys of [export] are"),
         ("agent.tau=1", 'agent.tau is not a key (did you mean "agent.target_update_tau"?)'),
+        # A letter more or less: of another library's name, of a key in another section, of one in this one.
+        ("agent.gama=0.9", 'agent.gama is not a key (did you mean "agent.discount"?); the keys of [agent] are'),
+        ("replay.bufer_size=9", 'replay.bufer_size is not a key (did you mean "replay.capacity"?); the keys of'),
+        (
+            "target_update_intervals=9",
+            'target_update_intervals is not a key (did you mean "agent.target_update_period_train_steps", in updates,',
+        ),
+        ("lerning_rate=1", 'lerning_rate is not a key (did you mean "optimizer.learning_rate"?); the keys and'),
+        ("agent.discout=1", 'agent.discout is not a key (did you mean "agent.discount"?); the keys of [agent] are'),
+        # A name that no key stands for.
+        ("device=cuda", "device is not a key: learning takes the GPUs that TensorFlow finds, "),
+        ("learner.device=cpu", "learner.device is not a key: learning takes the GPUs that TensorFlow finds, "),
+        ("verbose=1", "verbose is not a key: there are no levels of output: progress is always shown"),
         # A key of ours, in another section.
         ("dqn.learning_rate=1", 'dqn is not a key (did you mean "optimizer.learning_rate" for its learning_rate?)'),
         ("agnet.discount=1", 'agnet is not a key (did you mean "agent"?); the keys and sections'),

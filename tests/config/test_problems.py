@@ -23,7 +23,7 @@ BEGINNINGS = [
     'a.toml: agent.atoms = 51 is a key of agent.kind = "c51"',
     "a.toml: agent.discount = 2.0: must be a number from 0 to 1",
     'a.toml: agent.n_stp is not a key (did you mean "agent.n_step"?)',
-    'a.toml: optimizer.kind = "adma": must be one of',  # what its keys are isn't known
+    'a.toml: optimizer.kind = "adma": must be one of',
     "a.toml: seed = -1: must be a whole number",
     "override: stop.env_steps = 0: must be a whole number at least 1",
     "override: task.id = 3: must be text in quotes",
@@ -52,6 +52,22 @@ def test_a_line_is_the_same_as_that_of_its_mistake_alone() -> None:
 def test_what_follows_from_a_wrong_key_is_not_named() -> None:
     contradiction = {"exploration": {"start": 0.1, "end": 0.9}, "priorities": {"exponent": 0.6}}
     assert len(lines_of({**contradiction, "learner": {"workers": 9}, "gamma": 0.9}, [])) == 1
+
+
+def test_a_wrong_kind_hides_no_key_that_is_wrong_in_every_kind() -> None:
+    """`target` belongs to one kind, `n_step` to several; a kind of the user's own may have any keys."""
+    keys = {"gama": 0.9, "n_step": 0, "target": 3, "atoms": 51, "discount": 0.9}
+    lines = lines_of({"agent": {"kind": "ddqnn", **keys}, "optimizer": {"kind": 3, "learning_rate": "fast"}}, [])
+    begins = [line.removeprefix("a.toml: ").split(":")[0].split(";")[0] for line in lines]
+    assert begins == [
+        'agent.kind = "ddqnn"',
+        'agent.gama is not a key (did you mean "agent.discount"?)',
+        "agent.n_step = 0",
+        "agent.target = 3",
+        "optimizer.kind = 3",
+        'optimizer.learning_rate = "fast"',
+    ]
+    assert len(lines_of({"agent": {"kind": "json:missing", **keys}}, [])) == 1
 
 
 def test_all_keys_without_effect_are_named() -> None:

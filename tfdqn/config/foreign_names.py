@@ -1,6 +1,7 @@
 """`meant_by`: the keys for names that other libraries use, to suggest them where such a name is not a key."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from tfdqn.config.schema import keys
@@ -41,9 +42,9 @@ _NAMES_BY_KEY = {
     "learner.workers": "num_learners num_learner_workers",
     "logging.interval_seconds": "log_interval",
     "logging.tensorboard": "tensorboard_log",
-    "network.activation": "activation_fn fcnet_activation",
+    "network.activation": "activation_fn fcnet_activation policy_kwargs",
     "network.dense_units": "hiddens",
-    "network.hidden_units": "net_arch fcnet_hiddens hiddens fc_layer_params",
+    "network.hidden_units": "net_arch fcnet_hiddens hiddens fc_layer_params policy_kwargs",
     "network.kind": "conv_filters conv_layer_params policy",
     "network.memory": "use_lstm",
     "network.memory_units": "lstm_cell_size lstm_hidden_size lstm_size",
@@ -95,6 +96,15 @@ _UNITS_OF_KEYS = {
 # Names that may mean anything: they count only outside our sections, and in the section of a key that they stand for.
 _AMBIGUOUS = ("hiddens", "max_length", "max_size", "n_steps", "num_steps", "num_workers", "policy", "tau", "track")
 
+# Names that no key stands for, by what there is instead.
+_NAMES_INSTEAD = {
+    "learning takes the GPUs that TensorFlow finds, of those in CUDA_VISIBLE_DEVICES, else the CPU; learner.min_gpus=1 "
+    "refuses to learn without one": "device cuda gpu gpus use_gpu num_gpus num_gpus_per_learner num_gpus_per_worker",
+    "there are no levels of output: progress is always shown": "verbose verbosity log_level",
+    "`tfdqn evaluate RUN --video` records an episode": "render render_mode capture_video",
+}
+_ALIKE = 0.85  # a ratio of difflib: one letter more or less in four
+
 
 def foreign_names() -> dict[str, list[str]]:
     """The keys that each name stands for."""
@@ -115,7 +125,12 @@ def _unit_of(key: str) -> str:
     return next(unit for end, unit in _UNITS_OF_KEYS.items() if key.endswith(end))
 
 
-def meant_by(name: str, value: Any, section: str, allowed: Iterable[str]) -> str:
+def instead_of(name: str) -> str:
+    """What there is in place of what a name of another library sets, in words; "" if keys stand for it, or nothing."""
+    return next((instead for instead, names in _NAMES_INSTEAD.items() if name in names.split()), "")
+
+
+def meant_by(name: str, value: Any, section: str, allowed: Collection[str]) -> str:
     """What may have been meant by a name that is not a key, in words that follow it; "" if nothing.
 
     Args:
@@ -124,7 +139,9 @@ def meant_by(name: str, value: Any, section: str, allowed: Iterable[str]) -> str
       section: where it stands; "": outside the sections.
       allowed: the keys that there are in its place.
     """
-    foreign, found = foreign_names(), _keys_for(name, section)
+    foreign = foreign_names()
+    respelt = _respelt(name, allowed)
+    found = _keys_for(respelt, section) if respelt not in allowed else []
     near = did_you_mean(name, allowed, f"{section}." if section else "")
     is_of_task = "task.kwargs" in found  # the names in it are the task's own
     inside = [str(each) for each in value if each != "kind"] if isinstance(value, Mapping) and not is_of_task else []
@@ -132,7 +149,13 @@ def meant_by(name: str, value: Any, section: str, allowed: Iterable[str]) -> str
     if by_name and (not (found or near) or any(each in foreign for each in by_name)):
         parts = [f"{either(own)} for its {each}{_other_unit(each)}" for each, own in by_name.items()]
         return f" (did you mean {', '.join(parts[:MOST_MEANT])}?)"
-    return f" (did you mean {either(found[:MOST_MEANT])}{_other_unit(name)}?)" if found else near
+    return f" (did you mean {either(found[:MOST_MEANT])}{_other_unit(respelt)}?)" if found else near
+
+
+def _respelt(name: str, allowed: Collection[str]) -> str:
+    """The key or name of another library that is spelt almost like `name`; `name` if it is one, or none is."""
+    known = {*foreign_names(), *(key.rpartition(".")[2] for key in keys())}
+    return name if name in known else next(iter(get_close_matches(name, [*allowed, *known], 1, _ALIKE)), name)
 
 
 def _other_unit(name: str) -> str:

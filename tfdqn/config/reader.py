@@ -12,7 +12,7 @@ from msgspec import Struct, inspect
 
 from tfdqn.config.checks import contradiction, unused_keys, without
 from tfdqn.config.fields import kinds
-from tfdqn.config.foreign_names import meant_by
+from tfdqn.config.foreign_names import instead_of, meant_by
 from tfdqn.config.own_code import is_own
 from tfdqn.config.own_settings import mistaken_tag, without_annotation
 from tfdqn.config.problems import Problems
@@ -158,19 +158,52 @@ class _Reader:
         self._import_kind(f"{path}.kind", kind)
         by_kind = kinds(field.type)
         if not isinstance(kind, str) or kind not in by_kind:
-            if not isinstance(kind, str) or ":" not in kind:
-                self._fail_literal(f"{path}.kind", kind, built_in(by_kind))
-            # Its module has been imported by now.
-            if tag := mistaken_tag(kind, by_kind):
-                self.fail(f"{path}.kind", f"{path}.kind = {shown(kind)}: {tag}")
-            untagged = f", or the tag of a class in {kind.rpartition(':')[0]}, which has none of this tag"
-            self._fail_literal(f"{path}.kind", kind, by_kind, "" if did_you_mean(kind, by_kind) else untagged)
+            with self._problems.kept():
+                self._fail_kind(path, kind, by_kind)
+            self._judge_without_kind(path, kind, value, by_kind)
+            return None
         others = self._keys_of_another_kind(path, kind, value, by_kind)
         if left_out := [key for key in others if self._is_left_out(path, key)]:
             names = ", ".join(f"{path}.{key}" for key in left_out)
             self._say(f"{path}.kind = {shown(kind)} has no {names}: left out of what {self._origin} says")
         kept = {key: each for key, each in value.items() if key not in others}
         return self.section(by_kind[kind], kept, path, kind)
+
+    def _fail_kind(self, path: str, kind: Any, by_kind: dict[str, type[Struct]]) -> NoReturn:
+        if not _is_of_own_module(kind):
+            self._fail_literal(f"{path}.kind", kind, built_in(by_kind))
+        # Its module has been imported by now.
+        if tag := mistaken_tag(kind, by_kind):
+            self.fail(f"{path}.kind", f"{path}.kind = {shown(kind)}: {tag}")
+        untagged = f", or the tag of a class in {kind.rpartition(':')[0]}, which has none of this tag"
+        self._fail_literal(f"{path}.kind", kind, by_kind, "" if did_you_mean(kind, by_kind) else untagged)
+
+    def _judge_without_kind(
+        self, path: str, kind: Any, values: Mapping[str, Any], by_kind: dict[str, type[Struct]]
+    ) -> None:
+        """Keeps among the problems the keys that no kind has, and those whose value is wrong in each that has them.
+
+        Not if `kind` is to be one of the user's own, which may have any keys.
+        """
+        if _is_of_own_module(kind):
+            return
+        fields = [msgspec.structs.fields(struct) for struct in by_kind.values()]
+        names = dict.fromkeys(["kind", *(field.name for each in fields for field in each)])
+        for key, value in values.items():
+            if key == "kind":
+                continue
+            own, wrong = f"{path}.{key}", []
+            having = [field for each in fields for field in each if field.name == key]
+            for field in having:
+                try:
+                    self._value(field, value, own)
+                except ConfigError as error:
+                    wrong.append(error)
+            with self._problems.kept():
+                if not having:
+                    self._fail_unknown(own, key, value, list(names))
+                if len(wrong) == len(having):
+                    raise wrong[0]
 
     def _is_left_out(self, path: str, key: str) -> bool:
         """Whether a key that the section's kind doesn't have is left out: the kind was overridden, and the key not."""
@@ -239,12 +272,17 @@ class _Reader:
         self.fail(path, f"{path} = {shown(value)}: must be one of {choices}{or_else}{meant}")
 
     def _fail_unknown(self, path: str, key: Any, value: Any, allowed: list[str], why: str = "") -> NoReturn:
-        if why:
+        if why := why or instead_of(str(key)):
             self.fail(path, f"{path} is not a key: {why}")
         section = path.removesuffix(str(key)).rstrip(".")  # a key in quotes may hold dots
         meant = meant_by(str(key), value, section, allowed)
         where = f"the keys of [{section}] are" if section else "the keys and sections are"
         self.fail(path, f"{path} is not a key{meant}; {where}: {', '.join(allowed)}")
+
+
+def _is_of_own_module(kind: Any) -> bool:
+    """Whether a kind is written like one of the user's own, such as "my_package.my_module:name"."""
+    return isinstance(kind, str) and ":" in kind
 
 
 def _as_line(text: str) -> str:
