@@ -216,13 +216,13 @@ def test_a_folder_of_runs_is_drawn_without_those_that_have_nothing_to_draw_yet(t
     folder.mkdir()
     for name in ("a", "b", "c"):
         make_run(folder / name)
-    (folder / "c" / "evaluations.jsonl").unlink()
+    (folder / "c" / "evaluations.jsonl").write_text("")
     monkeypatch.chdir(tmp_path)
     drawn = drawn_by(monkeypatch)
     assert learning_curves.plot(["runs"], "runs/learning_curve.png").exists()
     assert drawn == ["CartPole-v1 dqn: greedy, mean and range of 2 seeds"]
     for name in ("a", "b"):
-        (folder / name / "evaluations.jsonl").unlink()
+        (folder / name / "evaluations.jsonl").write_text("")
     with pytest.raises(RunDirError, match=r"^runs has nothing to draw yet: "):
         learning_curves.plot(["runs"], "curves.png")
 

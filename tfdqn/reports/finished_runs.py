@@ -66,7 +66,7 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
     """Reads the finished runs at these paths; a run that is named twice counts once.
 
     Args:
-      paths: run directories, or folders, up to three levels below which runs are searched for.
+      paths: run directories, or folders, up to five levels below which runs are searched for.
       say: shows one line. If it is given, runs below a folder that can't be used are left out, and named in that line,
         as long as another run there can be used. None: they are errors.
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from tfdqn.config.nearby_runs import CONFIG_FILE
+from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.trial_folders import is_trial
 
-_DEPTH = 3  # how many levels below a folder are searched for runs
+_DEPTH = 5  # how many levels below a folder are searched for runs: a study's fresh seeds are three below it
 WHY_LEFT_OUT = "is a trial of a search, which chose it for its score, and its configuration has other runs"
 Run = TypeVar("Run")
 Key = TypeVar("Key")
@@ -20,7 +21,7 @@ def runs_below(path: Path, unreadable: Callable[[Path, OSError], None], depth: i
     `unreadable` is called with each folder that can't be read, and why.
     """
     try:
-        is_run = (path / CONFIG_FILE).is_file()
+        is_run = _is_run(path)
         inside = sorted(path.iterdir(), key=_in_order) if depth and not is_run and path.is_dir() else []
     except OSError as error:
         unreadable(path, error)
@@ -29,6 +30,15 @@ def runs_below(path: Path, unreadable: Callable[[Path, OSError], None], depth: i
         yield path
     for each in inside:
         yield from runs_below(each, unreadable, depth - 1)
+
+
+def _is_run(path: Path) -> bool:
+    """Whether `path` is a run directory. The files of `tfdqn manifest` and a user's may include a config.toml, too."""
+    if not (path / CONFIG_FILE).is_file():
+        return False
+    run = RunDir(path)
+    files = (run.task_file, run.lock_file, run.process_logs, run.summary_file, run.metrics_file, run.evaluations_file)
+    return any(each.exists() for each in files)
 
 
 def unselected(group: Sequence[Run], path_of: Callable[[Run], Path]) -> tuple[list[Run], list[Path]]:
