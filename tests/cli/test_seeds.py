@@ -56,6 +56,7 @@ def test_seeds_reach_the_function_behind_and_the_summary_is_printed(
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["1", "finished", "10.00", "11.00", "1,200", "270", "0:03"] in lines
     text = [" ".join(line) for line in lines]
+    assert text[-2:] == ["To report on these runs:", "tfdqn report runs/small-seeds"]
     (mean,) = [line for line in text if line.startswith("final evaluation, mean")]
     assert mean.startswith("final evaluation, mean 30.00 (95 % interval ") and mean.endswith(" over 3 seeds")
     assert any(line.startswith("best evaluation, interquartile mean 31.00 ") for line in text)

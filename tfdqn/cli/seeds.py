@@ -23,6 +23,7 @@ from tfdqn.records import Status
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.interval import duration
 from tfdqn.system.processors import visible_gpus
+from tfdqn.system.shell_commands import as_argument, own_command
 from tfdqn.system.signals import end_at_once, interruptions, last_words
 from tfdqn.tuning.seed_results import SeedsReport, SeedsSummary, SeedStatistics
 
@@ -72,7 +73,9 @@ def train(
     asked = ["--seeds", seeds, *([] if jobs is None else ["--jobs", str(jobs)]), *options]
     asked += ["--together"] if together else []
     again = command_to_resume("train", config, [*overrides, *asked], folder.path)
-    train_each(resolved, wanted, folder, jobs, again, options, together)
+    if train_each(resolved, wanted, folder, jobs, again, options, together):
+        with suppress(OSError):  # the terminal may have been closed
+            typer.echo(f"To report on these runs:\n{own_command(['report', as_argument(folder.path)])}")
 
 
 def train_each(
