@@ -52,6 +52,8 @@ def an_inspection(*processes: ProcessStatus) -> Inspection:
         updates_per_second=200.0,
         best_return=475.0,
         processes=processes,
+        pid=815,
+        host="there",
     )
 
 

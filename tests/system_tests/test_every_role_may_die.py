@@ -5,6 +5,7 @@ Parameter servers and workers of a synchronous strategy take the learner with th
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,8 @@ def test_after_a_power_cut_the_next_launch_resumes(tmp_path: Path) -> None:
     saved = counters(tmp_path / "run")
     with job(tmp_path, *arguments) as running:
         running.until_learning(beyond=saved.train_steps)
+        assert (seen := running.inspection()) is not None
+        assert (seen.pid, seen.host) == (running.pid(LEARNER), socket.gethostname())
         assert f"resumed at {saved.env_steps:,} environment steps and {saved.train_steps:,} updates" in running.log(
             LEARNER
         )

@@ -134,11 +134,18 @@ def _of_run(report: Report) -> Iterable[tuple[str, str]]:
 def _processes(report: Report, inspection: Inspection) -> RenderableType:
     table = WholeTable("process", "state", "pid", "host", right=("speed", "staleness", "heartbeat"))
     known = {each.heartbeat.process_id: each for each in inspection.processes}
-    expected = report.topology.process_ids() if report.topology is not None else sorted(known)
+    expected = report.topology.process_ids() if report.topology is not None else sorted({LEARNER, *known})
     for process_id in expected:
-        if process_id != LEARNER:
+        if process_id == LEARNER:
+            table.add_row(*_cells_of_learner(inspection))
+        else:
             table.add_row(*_cells(process_id, known.get(process_id), inspection.train_steps))
     return table
+
+
+def _cells_of_learner(inspection: Inspection) -> list[str]:
+    rate = speed(LEARNER.role, inspection.updates_per_second)
+    return [str(LEARNER), inspection.state, str(inspection.pid or ""), inspection.host, rate, "", "0 s"]
 
 
 def _cells(process_id: ProcessId, status: ProcessStatus | None, train_steps: int) -> list[str]:

@@ -178,4 +178,6 @@ class Inspection(Struct, frozen=True, kw_only=True, rename={"processes": "member
     processes: tuple[ProcessStatus, ...]
     replay: tuple[ReplayStatus, ...] = ()
     life: str = ""  # of the learner
+    pid: int = 0  # of the learner
+    host: str = ""  # likewise
     resumed: str = ""  # where that life resumed the run, in words; empty: it began the run

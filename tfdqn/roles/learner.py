@@ -1,5 +1,7 @@
 """The learner: makes the updates, checkpoints and curves, and serves every other process of the job."""
 
+import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -261,6 +263,8 @@ def _inspection(
         processes=service.roster.status(),
         replay=session.parts.replay.status(),
         life=service.life,
+        pid=os.getpid(),
+        host=socket.gethostname(),
         resumed=session.resumed,
     )
 
