@@ -139,7 +139,7 @@ def test_an_actor_that_hangs_ends_by_itself_but_not_one_that_is_held_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends: list[str] = []
-    monkeypatch.setattr(stall_detector, "_end", ends.append)
+    monkeypatch.setattr(stall_detector, "end_stuck", ends.append)
     released, step = threading.Event(), Actor.step
 
     def hangs(self: Actor, env_steps: int) -> int:

@@ -124,7 +124,7 @@ def test_an_evaluator_that_hangs_ends_by_itself_so_that_nobody_waits_for_it(
     run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends: list[str] = []
-    monkeypatch.setattr(stall_detector, "_end", ends.append)
+    monkeypatch.setattr(stall_detector, "end_stuck", ends.append)
     monkeypatch.setattr(stall_detector, "_MOST_SECONDS_BETWEEN_CHECKS", 0.25)  # a pause of the machine is no hang
     released = threading.Event()
     call = Policy.__call__

@@ -17,6 +17,7 @@ from tfdqn.storage.run_records import (
     read_summary,
     trouble_with_summary,
     why_failed,
+    why_stopped,
     write_end,
     write_summary,
 )
@@ -65,9 +66,9 @@ def evaluation(env_steps: int, mean_return: float, is_best: bool) -> Evaluation:
 def test_an_end_that_no_run_has_is_none(tmp_path: Path, text: str) -> None:
     file = tmp_path / "end.json"
     file.write_text(text)
-    assert read_end(file) is None and why_failed(file) == ""
-    write_end(file, end := RunEnd(Outcome.STOPPED, True, ""))
-    assert read_end(file) == end and why_failed(file) == ""
+    assert read_end(file) is None and why_failed(file) == why_stopped(file) == ""
+    write_end(file, end := RunEnd(Outcome.STOPPED, True, "interrupted by Ctrl-C"))
+    assert read_end(file) == end and (why_failed(file), why_stopped(file)) == ("", "interrupted by Ctrl-C")
 
 
 def test_evaluations_are_read_as_they_were_written_but_for_what_is_damaged(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tfdqn.config.toml import from_mapping
 from tfdqn.errors import ConfigError, RunDirError, TaskError
 from tfdqn.evaluation.evaluate import evaluate
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import Outcome, RunEnd, read_end
 from tfdqn.training.train import train
 
 EXACT = ("replay.backend=in_graph", "learner.schedule=alternate")
@@ -215,6 +216,7 @@ def test_a_summary_that_the_run_has_outgrown_is_not_told_again(tmp_path):
     longer = tiny("stop.env_steps=1600")
     stopped = train(longer, run, interrupted=_after(lambda: _latest_env_steps(run) > 1_200))
     assert (stopped.status, stopped.reason) == ("interrupted", "by its caller")
+    assert read_end(RunDir(run).end_file) == RunEnd(Outcome.STOPPED, True, "interrupted by its caller")
     second = train(longer, run)
     assert second.status == "finished"
     assert second.env_steps >= 1_600 > first.env_steps

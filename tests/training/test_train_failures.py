@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.commands import tfdqn, write_config
 from tests.support.tiny_runs import latest, lines, tiny
-from tfdqn.errors import EnvironmentFailedError, NotFiniteError, NotFiniteTaskError
+from tfdqn.errors import RESTART_STATUS, EnvironmentFailedError, NotFiniteError, NotFiniteTaskError
 from tfdqn.launch.inspector import Inspector
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.run_directory import RunDir
@@ -150,6 +151,16 @@ def test_who_goes_on_is_told_of_a_process_that_ended_without_saving(tmp_path):
         )
         assert any(line.startswith(named) for line in said) == left
         said.clear()
+
+
+def test_why_a_run_that_made_no_progress_has_ended_is_kept(tmp_path):
+    stalls = ("task.id=tests.support.toy_environments:Stalls-v0", "task.kwargs={at=300, once='has stalled'}")
+    config = write_config(tmp_path, *stalls, "health.stuck_after_seconds=2", "learner.schedule=alternate")
+    with tfdqn(tmp_path, "train", config, "--run-dir", "run") as process:
+        assert process.ended() == RESTART_STATUS
+    report = Inspector(str(tmp_path / "run")).report()
+    assert re.match(r"failed: the run has made no progress for \d+ s \(", report.problem)
+    assert report.status == "failed"
 
 
 def test_a_run_without_a_finished_episode_has_no_nan_in_any_file(tmp_path):

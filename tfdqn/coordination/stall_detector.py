@@ -1,14 +1,10 @@
 """`StallDetector`: how long a process has made no progress, although a thread of it still sends heartbeats."""
 
-import faulthandler
-import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
 
-from tfdqn.errors import RESTART_STATUS
+from tfdqn.coordination.sudden_end import end_stuck
 
 _SAID_AFTER_SECONDS = 60.0
 _MOST_SECONDS_BETWEEN_CHECKS = 60.0  # counted: the process may have been stopped as a whole
@@ -77,10 +73,6 @@ class StallDetector:
     def end_if_stuck(self, name: str, state: str, after_seconds: float) -> None:
         """Ends the process if its work has stalled, so that it is restarted; prints where each of its threads is."""
         if self.stuck_seconds > after_seconds:
-            _end(f"{name} has made no progress for {self.stuck_seconds:.0f} s ({state}): it ends, to be started again")
-
-
-def _end(line: str) -> NoReturn:
-    print(f"tfdqn: {line}", file=sys.stderr, flush=True)
-    faulthandler.dump_traceback()
-    os._exit(RESTART_STATUS)
+            end_stuck(
+                f"{name} has made no progress for {self.stuck_seconds:.0f} s ({state}): it ends, to be started again"
+            )

@@ -4,8 +4,6 @@ It does not rely on the main thread, which may be in a call that never returns. 
 makes no progress, or if a signal has no effect.
 """
 
-import os
-import sys
 import threading
 import time
 import traceback
@@ -16,7 +14,8 @@ from tfdqn.config import Health
 from tfdqn.coordination.heartbeat_files import STARTING
 from tfdqn.coordination.peers import PeerWait, Pollable
 from tfdqn.coordination.stall_detector import StallDetector
-from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
+from tfdqn.coordination.sudden_end import end_now
+from tfdqn.errors import STOPPED_STATUS
 
 _CHECK_SECONDS = 0.25
 _LAST_CHECK_SECONDS = 4.0
@@ -127,9 +126,3 @@ class Watchdog:
                 f"{self._name} was asked to end, and is held up ({self.doing}): it ends without saving",
                 self._stopped_status,
             )
-
-
-def end_now(line: str, status: int = RESTART_STATUS) -> None:
-    """Ends the process at once, whatever its other threads are doing."""
-    print(f"tfdqn: {line}", file=sys.stderr, flush=True)
-    os._exit(status)

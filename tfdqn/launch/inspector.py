@@ -17,11 +17,12 @@ from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.errors import ClusterError, RunDirError
 from tfdqn.launch.run_report import RunReport, is_held, run_report, why_over
 from tfdqn.records import Status
-from tfdqn.storage.locks import holder_of
+from tfdqn.storage.failures import unsaved_end
+from tfdqn.storage.locks import holder_of, leaver_of
 from tfdqn.storage.owners import Owner
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import why_failed
+from tfdqn.storage.run_records import why_failed, why_stopped
 from tfdqn.system.addresses import host_and_port, is_address, is_loopback
 from tfdqn.system.shell_commands import own_command
 
@@ -154,7 +155,7 @@ class Inspector:
         again = _resumption(run, report, self._topology)
         if failure := why_failed(run.end_file):
             return Status.FAILED, f"failed: {failure}{again}", report
-        return Status.STOPPED, f"the job is not running here: {problem}{again}", report
+        return Status.STOPPED, f"the job is not running here: {why_stopped(run.end_file) or problem}{again}", report
 
     def _ask(self) -> tuple[Inspection | None, str]:
         """(the learner's answer, why there is none)."""
@@ -206,7 +207,10 @@ def _without_job(run: RunDir, report: RunReport) -> tuple[Status, str]:
     if failure := why_failed(run.end_file):
         where = f"; its log is {run.child_log}" if run.child_log.exists() else ""
         return Status.FAILED, f"failed: {failure}{where}{again}"
-    return Status.STOPPED, f"not finished{again}"
+    why = why_stopped(run.end_file)
+    if not why and (left_by := leaver_of(run.lock_file)) is not None:
+        why = unsaved_end(str(left_by), run.native_log)
+    return Status.STOPPED, f"not finished{f': {why}' if why else ''}{again}"
 
 
 def _resumption(run: RunDir, report: RunReport, topology: Topology) -> str:

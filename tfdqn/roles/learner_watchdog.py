@@ -3,7 +3,8 @@
 from tfdqn.cluster.roles import Role
 from tfdqn.coordination.heartbeat_files import MEETING, HeartbeatFile, heartbeat_file
 from tfdqn.coordination.learner_service import LearnerService
-from tfdqn.coordination.watchdog import Watchdog, end_now
+from tfdqn.coordination.sudden_end import end_now
+from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles.context import RoleContext
 from tfdqn.system.interval import IntervalTrigger

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tfdqn.config import Config
 from tfdqn.errors import (
+    RESTART_STATUS,
     ClusterError,
     FaultyTaskError,
     NotFiniteError,
@@ -49,12 +50,35 @@ def keep_failure(run: RunDir, why: str, is_saved: bool = False) -> None:
 
     Nothing is noted while another process trains the run, which may be why this one has failed.
     """
+    if holder_of(run.lock_file) is None:
+        _keep_end(run, Outcome.FAILED, is_saved, why)
+    else:
+        with suppress(OSError):
+            run.end_file.unlink(missing_ok=True)  # which the process of a `RunGroup` has written
+
+
+def keep_stop(run: RunDir, by: str, *, is_saved: bool) -> None:
+    """Notes in the directory of a run that this process holds what has stopped it, such as "SIGTERM"."""
+    _keep_end(run, Outcome.STOPPED, is_saved, f"interrupted by {by}")
+
+
+def keep_sudden_end(run: RunDir, line: str, status: int) -> None:
+    """Notes in the directory of a run that this process holds why the process ends at once, and how: for `end_now`."""
+    _keep_end(run, Outcome.FAILED if status == RESTART_STATUS else Outcome.STOPPED, False, line)
+
+
+def _keep_end(run: RunDir, outcome: Outcome, is_saved: bool, why: str) -> None:
     why = why.encode(errors="backslashreplace").decode()  # it may name a file whose name is no text
     with suppress(RunDirError, OSError):
-        if holder_of(run.lock_file) is None:
-            write_end(run.end_file, RunEnd(Outcome.FAILED, is_saved, why))
-        else:
-            run.end_file.unlink(missing_ok=True)  # which the process of a `RunGroup` has written
+        write_end(run.end_file, RunEnd(outcome, is_saved, why))
+
+
+def unsaved_end(process: str, native_log: Path) -> str:
+    """What is known of a process that has trained a run, and has ended without releasing it."""
+    return (
+        f"{process} ended without saving: it was killed, or its environment or a library has ended it; {native_log} "
+        "may say more"
+    )
 
 
 @contextmanager

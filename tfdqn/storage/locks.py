@@ -174,11 +174,21 @@ class FileLock:
 
 def holder_of(file: Path) -> Owner | None:
     """The process that holds the lock, by its lease; None if there is none, or it is known to be gone."""
-    try:
+    owner = _owner_in(file)
+    return None if owner is None or owner.is_running() is False else owner
+
+
+def leaver_of(file: Path) -> Owner | None:
+    """The process that is known to have ended without releasing the lock, by its lease; None if there is none."""
+    owner = _owner_in(file)
+    return owner if owner is not None and owner.is_running() is False else None
+
+
+def _owner_in(file: Path) -> Owner | None:
+    with suppress(OSError):
         lease = _decoded(file.read_bytes())
-    except OSError:
-        return None
-    return None if lease is None or lease.owner.is_running() is False else lease.owner
+        return None if lease is None else lease.owner
+    return None
 
 
 @contextmanager

@@ -20,7 +20,7 @@ _summaries = msgspec.json.Decoder(Summary)
 
 
 class Outcome(StrEnum):
-    """How training ended."""
+    """How the training of a run ended."""
 
     FINISHED = "finished"
     STOPPED = "stopped"  # on request; it can be resumed
@@ -28,11 +28,11 @@ class Outcome(StrEnum):
 
 
 class RunEnd(msgspec.Struct, frozen=True):
-    """How a run ended that failed, or that is one of many."""
+    """How the training of a run ended, and why."""
 
     outcome: Outcome
     is_saved: bool  # whether it saved a checkpoint as it ended
-    why: str  # why it failed, in one line
+    why: str  # why it failed, or what has stopped it, in one line; "": not known
 
 
 _ends = msgspec.json.Decoder(RunEnd)
@@ -121,8 +121,17 @@ def read_end(file: Path) -> RunEnd | None:
 
 def why_failed(file: Path) -> str:
     """Why the run failed, by its `end.json`; "" if it is not known to have failed, or was trained again since."""
+    return _why(file, Outcome.FAILED)
+
+
+def why_stopped(file: Path) -> str:
+    """As `why_failed`: what has stopped the run, such as a signal."""
+    return _why(file, Outcome.STOPPED)
+
+
+def _why(file: Path, outcome: Outcome) -> str:
     end = read_end(file)
-    return end.why if end is not None and end.outcome is Outcome.FAILED else ""
+    return end.why if end is not None and end.outcome is outcome else ""
 
 
 def append_evaluation(file: Path, evaluation: Evaluation, seconds: float) -> None:

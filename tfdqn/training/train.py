@@ -18,6 +18,7 @@ from tfdqn.cluster.tf_config import VARIABLE, Cluster
 from tfdqn.config import Config, toml
 from tfdqn.config.headline import headline
 from tfdqn.config.user_modules import own_failures_are_one_line
+from tfdqn.coordination.sudden_end import told_of_sudden_end
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import ConfigError, EnvironmentFailedError, FaultyTaskError, RunDirError, TaskError, UserError
 from tfdqn.learning.devices import learning_devices, use_threads
@@ -29,7 +30,10 @@ from tfdqn.storage.failures import (
     failures_are_kept,
     failures_say_what_is_saved,
     full_disk_is_one_line,
+    keep_stop,
+    keep_sudden_end,
     tracebacks_are_kept,
+    unsaved_end,
 )
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.processors import visible_gpus
@@ -146,6 +150,7 @@ def claimed(
         own_failures_are_one_line(),
         full_disk_is_one_line(run.path),
         claimed_to_train(run, config),
+        told_of_sudden_end(partial(keep_sudden_end, run)),
     ):
         yield
 
@@ -170,7 +175,10 @@ def train_claimed(
         try:
             watchdog.state = "training"
             with closing(local_session(config, run, chief, tell, interrupted, watchdog.work)) as session:
-                return _train_to_end(session, tell, show_and_watch, interrupted, profile)
+                summary = _train_to_end(session, tell, show_and_watch, interrupted, profile)
+                if summary.status == "interrupted":
+                    keep_stop(run, summary.reason.removeprefix("by "), is_saved=True)
+                return summary
         finally:
             watchdog.release_peers()
 
@@ -221,10 +229,7 @@ def say_if_left(run: RunDir, say: Callable[[str], None], native_log: Path) -> No
     `native_log` is the file that takes the output of C++ libraries.
     """
     if run.left_by is not None:
-        say(
-            f"{run.left_by}, which trained here before, ended without saving: it was killed, or its environment or a "
-            f"library has ended it; {native_log} may say more"
-        )
+        say(unsaved_end(f"{run.left_by}, which trained here before,", native_log))
 
 
 def _save_before(error: TaskError, session: Session[LocalParts], monitor: TrainingMonitor) -> TaskError:
