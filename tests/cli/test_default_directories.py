@@ -10,7 +10,7 @@ from tests.cli.conftest import Recorder
 from tests.cli.test_runs import summary
 from tests.support.policies import task
 from tfdqn.cli import main
-from tfdqn.cli.default_directories import default_run_dir, default_seeds_folder, default_study_folder
+from tfdqn.cli.default_directories import default_job_name, default_run_dir, default_seeds_folder, default_study_folder
 from tfdqn.config import Config
 from tfdqn.config.toml import load
 from tfdqn.errors import ConfigError
@@ -80,12 +80,32 @@ def test_what_else_is_trained_by_a_run_s_file_is_named_after_it_and_said(path: s
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("runs/a-seed1", "a-seed1"),
+        ("runs/own", "own"),
+        ("runs/a-seeds/seed-1", "a-seed1"),
+        ("runs/a-tune/trials/001", "a-tune-001-seed1"),
+    ],
+)
+def test_the_files_of_a_job_by_a_run_s_file_are_named_after_the_run(
+    path: str, name: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = begun(path)
+    assert default_job_name(file) == default_job_name(here / file) == name
+    assert main.main(["manifest", "slurm", str(file)]) == 0
+    assert capsys.readouterr().out == f"launchers/{name}/slurm/job.sbatch\n"
+    assert f"runs/{name}}}" in Path(f"launchers/{name}/slurm/job.sbatch").read_text()
+
+
 def test_another_file_gives_its_name(here: Path) -> None:
     file = begun("runs/a-seed1").rename("runs/a-seed1/other.toml")
     for each in (file, Path("a/config.toml"), here / "config.toml"):
         assert default_run_dir(each, Config(seed=3), silent) == Path(f"runs/{each.stem}-seed3")
         assert default_seeds_folder(each, silent) == Path(f"runs/{each.stem}-seeds")
         assert default_study_folder(each, silent) == Path(f"runs/{each.stem}-tune")
+        assert default_job_name(each) == each.stem
 
 
 def test_train_resumes_the_run_or_trains_one_beside_it(

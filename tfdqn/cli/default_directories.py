@@ -46,6 +46,14 @@ def default_study_folder(config_file: Path, say: Callable[[str], None]) -> Path:
     return _named_after(config_file, _run_of(config_file), "tune", "the study goes to", say)
 
 
+def default_job_name(config_file: Path) -> str:
+    """The name of a job that files are written for: the configuration file's; of a run's own file, the run's."""
+    run = _run_of(config_file)
+    if run is None:
+        return config_file.stem
+    return run.path.name if run.folder == run.path.parent else f"{run.name}-seed{run.seed}"
+
+
 def _named_after(config_file: Path, run: _Run | None, end: str, what: str, say: Callable[[str], None]) -> Path:
     """The path below runs/ that is named after the file; of a run's own file, the one beside the run, which is said."""
     if run is None:

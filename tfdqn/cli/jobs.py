@@ -22,7 +22,7 @@ from tfdqn.cli.arguments import (
     require_supported_platform,
     say_on_stderr,
 )
-from tfdqn.cli.default_directories import default_run_dir
+from tfdqn.cli.default_directories import default_job_name, default_run_dir
 from tfdqn.cli.phase_line import starting
 from tfdqn.cli.resuming import overrides_beyond, resumption_is_said, to_go_on
 from tfdqn.config import Config
@@ -208,8 +208,9 @@ def manifest(
     if image:
         check_image(image)
     resolved, _ = load_job(config, overrides, actors, replay_servers, workers, parameter_servers)
+    name = default_job_name(config)
     spec = JobSpec(
-        name=dns_label(config.stem),
+        name=dns_label(name),
         config=resolved,
         image=image or f"tfdqn:{installed_version()}",
         cuda_image="" if image else f"tfdqn:{installed_version()}-cuda",
@@ -223,7 +224,7 @@ def manifest(
 
     with suppress(PackageMissingError):  # the image may have the package
         check_task(resolved.task)
-    folder = output or Path("launchers") / config.stem / str(target)
+    folder = output or Path("launchers") / name / str(target)
     paths = write_files(target, folder, files)
     where = f"the image {spec.container_image} must contain it (docs/image.md)"
     if target is Platform.SLURM:

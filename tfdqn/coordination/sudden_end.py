@@ -16,7 +16,7 @@ _told: list[Callable[[str, int], None]] = []
 
 @contextmanager
 def told_of_sudden_end(tell: Callable[[str, int], None]) -> Iterator[None]:
-    """If the process ends by `end_now` or `end_stuck` while the block runs, calls `tell` with its line and exit status."""
+    """If the process ends by one of these while the block runs, calls `tell` with the line and the exit status."""
     _told.append(tell)
     try:
         yield
