@@ -30,6 +30,7 @@ from tfdqn.errors import STOPPED_STATUS, PackageMissingError
 from tfdqn.launch.manifests.platforms import Platform
 
 if TYPE_CHECKING:
+    from tfdqn.launch.manifests.job_spec import JobSpec
     from tfdqn.storage.run_directory import RunDir
 
 PoolRoles = Annotated[
@@ -226,11 +227,16 @@ def manifest(
         check_task(resolved.task)
     folder = output or Path("launchers") / name / str(target)
     paths = write_files(target, folder, files)
+    _warn_of_own_modules(target, spec)
+    for path in paths:
+        typer.echo(path)
+    say_on_stderr(target.start(folder, spec.name))  # stdout is the list of files
+
+
+def _warn_of_own_modules(target: Platform, spec: "JobSpec") -> None:
+    """Says which modules of the user's the job needs, and what is to be done about them."""
     where = f"the image {spec.container_image} must contain it (docs/image.md)"
     if target is Platform.SLURM:
         where = "submit from its folder, or install it on every node"
     for key, module in spec.own_modules:
         say_on_stderr(f"warning: {key} needs the module {module}: {where}")
-    for path in paths:
-        typer.echo(path)
-    say_on_stderr(target.start(folder, spec.name))  # stdout is the list of files
