@@ -19,6 +19,7 @@ from tests.support.tiny_runs import tiny
 from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError
 from tfdqn.records import Summary
+from tfdqn.storage.failures import keep_stop
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome, RunEnd, read_end
 from tfdqn.tuning import thread_runs
@@ -185,7 +186,7 @@ def test_each_run_is_trained_by_its_own_configuration_and_leaves_its_end(
 
     @contextmanager
     def side_by_side(config: Any, runs: int, native_log: Path) -> Iterator[Sequence[str]]:
-        assert runs == 2
+        assert runs == 2  # at a time
         yield ["CPU:0"]
 
     def train_beside(
@@ -195,21 +196,25 @@ def test_each_run_is_trained_by_its_own_configuration_and_leaves_its_end(
         if config.seed == 7:
             raise ConfigError("the pole is broken")
         run.config_file.write_text(dump(config), encoding="utf-8")
+        if config.seed == 9:
+            keep_stop(run, "SIGTERM", is_saved=True)
+            return a_summary(status="interrupted", reason="by SIGTERM")
         finish(run.path, 9.5)
         return a_summary()
 
     monkeypatch.setattr("tfdqn.training.together.side_by_side", side_by_side)
     monkeypatch.setattr("tfdqn.training.together.train_beside", train_beside)
-    runs = [RunDir(tmp_path / f"seed-{seed}") for seed in (6, 7, 8)]
-    for seed, run in zip((6, 7, 8), runs, strict=True):
+    runs = [RunDir(tmp_path / f"seed-{seed}") for seed in (6, 7, 8, 9)]
+    for seed, run in zip((6, 7, 8, 9), runs, strict=True):
         run.process_logs.mkdir(parents=True)
         run.child_config_file.write_text(dump(tiny(f"seed={seed}")), encoding="utf-8")
     log = tmp_path / "native.log"
     thread_runs.main(2, log, [run.path for run in runs])
-    assert sorted(trained) == [("seed-6", 6, log), ("seed-7", 7, log), ("seed-8", 8, log)]
+    assert sorted(trained) == [("seed-6", 6, log), ("seed-7", 7, log), ("seed-8", 8, log), ("seed-9", 9, log)]
     ends = [read_end(run.end_file) for run in runs]
     assert ends[0] == ends[2] == RunEnd(Outcome.FINISHED, True, "")
     assert ends[1] == RunEnd(Outcome.FAILED, False, "the pole is broken")
+    assert ends[3] == RunEnd(Outcome.STOPPED, True, "interrupted by SIGTERM")
 
 
 def test_its_process_defers_the_same_imports_as_a_command() -> None:
