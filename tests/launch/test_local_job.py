@@ -24,7 +24,6 @@ from tfdqn.config.toml import dump
 from tfdqn.launch import local_job
 from tfdqn.records import Counters
 from tfdqn.storage.checkpoints import CheckpointManager
-from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
 
@@ -229,23 +228,6 @@ def test_a_run_of_another_configuration_is_refused_before_anything_starts(
     (tmp_path / "run" / "best").mkdir()  # something came of it
     assert main.main(["launch", "tiny.toml", "agent.n_step=3", "--run-dir", "run"]) == 2
     assert "run belongs to another configuration: agent.n_step: 1 in the run, 3 now" in capsys.readouterr().err
-
-
-def test_transitions_of_another_configuration_are_refused_before_anything_starts(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    shard = ShardDir(tmp_path / "run" / "replay" / "0")
-    assert shard.open(tiny("replay.capacity=500")) == []
-    made = shard.checkpoints / "2026-01-01"
-    made.mkdir()
-    for name in ("DONE", "chunks.tfrecord", "items.tfrecord", "tables.tfrecord"):
-        (made / name).write_bytes(b" ")
-    (tmp_path / "run" / "config.toml").write_text(dump(tiny()))
-    assert main.main(["launch", write_config(tmp_path), "--run-dir", "run"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("tfdqn: run/replay/0 holds transitions of another configuration: replay.capacity: 500 in")
-    assert made.exists() and not list(tmp_path.rglob("*.log"))
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,16 @@ def test_what_ended_it_is_lifted_to_train_it_further(overrides: tuple[str, ...],
     assert not still_stands(a_summary(), tiny("stop.env_steps=1_200", *overrides, *more), ENDED, has_evaluator=True)
 
 
+@pytest.mark.parametrize(
+    ("has", "budget", "beyond"),
+    [(403_193, 8_000, 408_000), (1_204, 1_200, 2_400), (15_999, 8_000, 24_000), (1_200, 500, 1_500)],
+)
+def test_the_steps_to_go_on_with_are_more_than_the_run_has(has: int, budget: int, beyond: int) -> None:
+    summary, counters = a_summary(env_steps=has), structs.replace(ENDED, env_steps=has)
+    stop = tiny(f"stop.env_steps={budget}").stop
+    assert overrides_to_go_on(summary, stop, counters) == [f"stop.env_steps={beyond}"]
+
+
 def test_to_ask_whether_a_run_has_finished_leaves_it_its_configuration(tmp_path: Path) -> None:
     run, other = RunDir(tmp_path), tiny("stop.env_steps=1_100")
     with run.claim(tiny()):

@@ -54,11 +54,11 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
     with failures_are_kept(run), _signals_stop() as run_supervisor:
         program = deal_gpus(config, program_for(config, run, has_evaluator), visible_gpus(), view.say)
         with run.supervise(config):
+            for folder in sorted(run.replay.glob("*")):
+                ShardDir(folder).refuse_another(config)  # as its server would, after it has imported TensorFlow
             if (finished := finished_summary(run, config, has_evaluator=has_evaluator)) is not None:
                 run.restore_config()
                 return Outcome(finished, is_saved=True)
-            for folder in sorted(run.replay.glob("*")):
-                ShardDir(folder).refuse_another(config)  # as its server would, after it has imported TensorFlow
             write_atomically(run.cluster_file, program.topology.to_json())
             before = _written(run)
             view.say(

@@ -70,8 +70,8 @@ def newest_checkpoint(run: RunDir) -> Checkpoint | None:
 def overrides_to_go_on(summary: Summary, stop: Stop, counters: Counters) -> list[str]:
     """The overrides ("key=value") that train a finished run further.
 
-    They lift every condition to stop that now holds: twice the steps, no return to reach, no limit of evaluations
-    without a new best.
+    They lift every condition to stop that now holds: about as many steps again as `stop` allows, beyond those that the
+    run has; no return to reach; no limit of evaluations without a new best.
 
     Args:
       summary: the run's summary.
@@ -80,7 +80,8 @@ def overrides_to_go_on(summary: Summary, stop: Stop, counters: Counters) -> list
     """
     lifted = []
     if summary.env_steps >= stop.env_steps:
-        lifted.append(f"stop.env_steps={2 * stop.env_steps}")
+        budgets_used = round(summary.env_steps / stop.env_steps)  # the last one may lack or exceed a few steps
+        lifted.append(f"stop.env_steps={(budgets_used + 1) * stop.env_steps}")
     if _is_reached(stop, summary.best_return):
         lifted.append("stop.return_at_least=none")
     if _is_exhausted(stop, counters.evaluations_without_best):
