@@ -90,9 +90,8 @@ def test_a_loss_that_is_not_finite_is_one_line_and_how_to_change_the_keys_or_res
     written = capsys.readouterr()
     assert written.err == "tfdqn: loss is nan at train step 9: lower x\n"
     fixed = "The run's keys are fixed: to change them, begin another, with another --run-dir.\n" if has_learned else ""
-    how = "resume" if has_saved else "begin again"
-    again = f"{fixed}To {how}:\ntfdqn train small.toml --run-dir here\n"
-    assert written.out == f"{headline(Config())}\n{again}"
+    again = "To resume:\ntfdqn train small.toml --run-dir here\n" if has_saved else ""
+    assert written.out == f"{headline(Config())}\n{fixed}{again}"
 
 
 def test_a_process_whose_part_failed_is_to_be_started_again(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from tfdqn.config import Config
-from tfdqn.errors import ClusterError, FaultyTaskError, NotFiniteError, RefusedProcessError, RunDirError, UserCodeError
+from tfdqn.errors import ClusterError, FaultyTaskError, RefusedProcessError, RunDirError, UserCodeError
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.atomic_files import is_by_full_disk
 from tfdqn.storage.run_directory import RunDir
@@ -31,8 +31,9 @@ def overrides_beyond(overrides: Sequence[str], summary: Summary, config: Config,
 def resumption_is_said(again: str, how: Callable[[], str]) -> Iterator[None]:
     """A failure, a full disk or a second Ctrl-C that ends training in the block says how training goes on.
 
-    An error has a note that says so, unless the same command would meet the error again, as with a directory in use.
-    If the user must first correct something in a process of the run, the note says that, too.
+    An error has a note that says so, unless the same command would meet the error again, as with a directory in use or
+    a learning rate that is too high. If the user must first correct something in a process of the run, the note says
+    that, too.
 
     Args:
       again: the command that resumes what the block does, or begins it again: what a second Ctrl-C says, for which
@@ -45,7 +46,7 @@ def resumption_is_said(again: str, how: Callable[[], str]) -> Iterator[None]:
         except RefusedProcessError as error:
             error.add_note(f"Correct that first. {how()}")
             raise
-        except (FaultyTaskError, ClusterError, UserCodeError, NotFiniteError) as error:
+        except (FaultyTaskError, ClusterError, UserCodeError) as error:
             error.add_note(how())
             raise
         except (RunDirError, OSError) as error:

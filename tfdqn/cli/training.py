@@ -94,6 +94,8 @@ def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, p
         except NotFiniteError as error:
             if run.has_learned:
                 error.add_note("The run's keys are fixed: to change them, begin another, with another --run-dir.")
+            if run.has_checkpoint:  # without one, the same command would meet the same error
+                error.add_note(to_go_on(run, again))
             raise
     with suppress(OSError):  # the terminal may have been closed
         terminal.print_summary(summary)
