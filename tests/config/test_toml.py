@@ -188,6 +188,11 @@ def test_none_on_the_command_line_is_a_keys_own_word_where_it_has_that_word() ->
     assert (config.network.memory, config.stop.return_at_least) == ("none", None)
 
 
+def test_none_on_the_command_line_empties_a_list() -> None:
+    names = {"task": {"action_names": ["left", "right"]}}
+    assert from_mapping(names, ["task.action_names=none"]).task.action_names == ()
+
+
 def test_every_key_is_written_with_its_meaning() -> None:
     text = dump(Config())
     assert "# Mnih et al. 2015: the next state's value is the target network's highest Q-value." in text

@@ -255,6 +255,8 @@ class _Reader:
             self.fail(path, problem)
         if isinstance(allowed, inspect.LiteralType) and value is None and "none" in allowed.values:
             value = "none"  # `key=none` means null in an override, but this key has a choice of that name
+        if isinstance(allowed, inspect.VarTupleType) and value is None and not allowed.min_length:
+            value = ()  # `key=none`, for a list that may be empty
         if isinstance(allowed, inspect.LiteralType) and value not in allowed.values:
             self._fail_literal(path, value, literals(leaf_type))
         try:
