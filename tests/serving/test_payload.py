@@ -1,6 +1,7 @@
 """JSON in rows and columns becomes the model's arrays, or is refused in one line: never anything else."""
 
 import json
+import re
 import tracemalloc
 from types import SimpleNamespace
 from typing import Any
@@ -102,7 +103,7 @@ def test_answers_have_names_where_there_are_several_outputs() -> None:
             r"observation\[1\]\[0\]: 1e\+39 does not fit float32, which reaches ±3.4028235e\+38",
         ),
         (body({"instances": [[10**400, 0]]}), r"\[0\]\[0\]: needs a finite number, has 10{19}…$"),
-        (body({"inputs": {}}), "missing required field `observation`"),
+        (body({"inputs": {}}), r"missing required field `observation`, which is float32\[2\] for each row$"),
         (body({"inputs": None}), "observation: needs a list, has null"),
         (body({"inputs": []}), "the batch is empty"),
         (body({"inputs": [[1, 2]], "legal_actions": [[True]]}), "unknown field `legal_actions`"),
@@ -126,6 +127,16 @@ def test_what_is_wrong_is_said(text: bytes, problem: str) -> None:
         parse(text, ONE)
     assert raised.value.status == 400
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("missing", "size"), [("position", "float32[2]"), ("legal_actions", "bool[3]"), ("place", "int64[]")]
+)
+def test_an_input_that_is_missing_is_said_with_its_size(missing: str, size: str) -> None:
+    row = {name: value for name, value in ROW.items() if name != missing}
+    line = f"instances[1]: Object missing required field `{missing}`, which is {size} for each row"
+    with pytest.raises(RequestError, match=f"^{re.escape(line)}$"):
+        parse(body({"instances": [ROW, row]}), MANY)
 
 
 @pytest.mark.parametrize("row", [[1, 2], 3, "a"])

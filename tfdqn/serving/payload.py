@@ -4,6 +4,7 @@ It is strict, because a policy answers wrong inputs with nonsense: names, shapes
 key may occur twice, and every value must be one that the task can give.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -77,10 +78,23 @@ def parse(body: bytes | bytearray, model: Model) -> PredictRequest:
         check_values(request)
         check_keys(body, {"instances": 1, "inputs": 1, "signature_name": 1} | dict.fromkeys(inputs, each_row))
     except UserError as error:
-        is_unnamed = any(each in str(error) for each in ("unknown field", "needs an object"))
-        known = f"; the inputs are {', '.join(signature.inputs)}" if is_unnamed else ""
-        raise RequestError(f"{error}{known}") from error
+        raise RequestError(f"{error}{_taken(signature, str(error))}") from error
     return request
+
+
+def _taken(signature: Signature, problem: str) -> str:
+    """The end of a message about inputs that are missing or unknown: what the signature takes; "" for other problems.
+
+    Args:
+      signature: that was asked for.
+      problem: what was found wrong with the inputs.
+    """
+    missing = re.search(r"missing required field `(.+)`", problem)
+    given = signature.inputs.get(missing[1]) if missing and signature.is_batched else None
+    if given is not None and given.row_shape is not None:
+        return f", which is {given.dtype}{list(given.row_shape)} for each row"
+    is_unnamed = any(each in problem for each in ("unknown field", "needs an object"))
+    return f"; the inputs are {', '.join(signature.inputs)}" if is_unnamed else ""
 
 
 def answer(outputs: Arrays, in_rows: bool) -> bytes:
