@@ -14,6 +14,8 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+MASK = "action_mask"  # the key of a state's mask, in `info` or in a Dict observation
+
 
 class ArraySpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One array of an observation, without its batch axis."""

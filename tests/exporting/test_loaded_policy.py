@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 from gymnasium.vector.utils import concatenate, create_empty_array
+from msgspec.structs import replace
 
 from tfdqn import config
 from tfdqn.errors import UserError
 from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.networks.factory import q_network
-from tfdqn.task_spec import TaskSpec, discrete
+from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.tasks.contract import Contract
 from tfdqn.tasks.observations import observation_specs
 
@@ -67,6 +68,25 @@ def test_a_part_that_the_task_has_not_is_named(tmp_path):
         policy({"speed": [0.0, 0.0]})
     with pytest.raises(UserError, match="an observation of observation_0, observation_1 is needed; got one array"):
         policy(np.zeros(2))
+
+
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_a_mask_in_the_observation_says_which_actions_are_legal(batch, tmp_path):
+    spec = TaskSpec(id="Own-v0", observation={"x": ArraySpec(shape=(2,), dtype="float32")}, actions=discrete(3))
+    network = q_network(config.Config(network=config.MLP(hidden_units=(4,))), spec, seed=1)
+    network.create_variables()
+    policy = load_policy(export_policy(replace(spec, action_masks=True), network, tmp_path / "masked", {}))
+    x, first = np.zeros((*batch, 2), np.float32), np.broadcast_to([1, 0, 0], (*batch, 3))
+    for only in range(3):
+        mask = np.roll(first, only, axis=-1)
+        assert np.all(policy({"x": x, "action_mask": mask}) == only)
+        assert np.all(policy({"x": x, "action_mask": first}, legal_actions=mask) == only)
+    np.testing.assert_array_equal(policy.q_values({"x": x, "action_mask": 0 * first}), policy.q_values({"x": x}))
+    with pytest.raises(UserError, match="Own-v0 has action masks: legal_actions is required"):
+        policy({"x": x})
+    unmasked = load_policy(export_policy(spec, network, tmp_path / "unmasked", {}))
+    with pytest.raises(UserError, match="an observation of x is needed; got x, action_mask"):
+        unmasked({"x": x, "action_mask": first})
 
 
 def test_a_bit_is_0_or_1(tmp_path):

@@ -29,7 +29,7 @@ from tfdqn.exporting.versions import CARD_FILE, DEFAULT_SIGNATURE, EXTRA, TASK_S
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
 from tfdqn.storage.arrays import check_arrays
 from tfdqn.system.utf8 import path_for_libraries
-from tfdqn.task_spec import ArraySpec, MaskForms, OwnActions, TaskSpec, flat_name
+from tfdqn.task_spec import MASK, ArraySpec, MaskForms, OwnActions, TaskSpec, flat_name
 
 mend_eager_tensors()
 
@@ -79,7 +79,7 @@ class LoadedPolicy:
         Args:
           observation: one observation of the environment, or a batch of B.
           legal_actions: one mask, or a batch of B, as the environment gives them (`task_spec.MaskForms`); required
-            for a task with action masks, refused for any other.
+            for a task with action masks, unless the observation has them as "action_mask"; refused for any other.
 
         Returns:
           an int for a Discrete action space, else an array [*shape] of the space's dtype; for a batch, an array
@@ -106,6 +106,8 @@ class LoadedPolicy:
 
         Raises UserError as a call does, and for a state of another shape.
         """
+        observation, observed_mask = self._parted(observation)
+        legal_actions = observed_mask if legal_actions is None else legal_actions
         if self.task_spec.action_masks and legal_actions is None:
             raise UserError(f"{self.task_spec.id} has action masks: legal_actions is required")
         outputs = self._run(observation, legal_actions, state)
@@ -123,7 +125,14 @@ class LoadedPolicy:
         the number of members of whose Q-values, over all actions, it has the highest, and half a vote more for the
         winner. `state` is as in `step`.
         """
-        return self._run(observation, None, state)["q_values"]
+        return self._run(self._parted(observation)[0], None, state)["q_values"]
+
+    def _parted(self, observation: Any) -> tuple[Any, Any]:
+        """(the observation that the network reads; the masks that the environment has put into it, None without)."""
+        is_with_mask = self.task_spec.action_masks and isinstance(observation, Mapping) and MASK in observation
+        if not is_with_mask or MASK in self.task_spec.observation:
+            return observation, None
+        return {key: part for key, part in observation.items() if key != MASK}, observation[MASK]
 
     def _run(self, observation: Any, legal_actions: Any, state: np.ndarray | None) -> dict[str, np.ndarray]:
         """The SavedModel's outputs by name, with a batch axis if the observation has one; every input is checked."""

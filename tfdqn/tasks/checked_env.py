@@ -8,8 +8,9 @@ import numpy as np
 from gymnasium import Space, spaces
 
 from tfdqn.errors import TaskError
+from tfdqn.task_spec import MASK
 from tfdqn.tasks.adapters.learning_signal import LIVES
-from tfdqn.tasks.adapters.legal_actions import MASK, MaskReader, MaskSource, without_masks
+from tfdqn.tasks.adapters.legal_actions import MaskReader, MaskSource, without_masks
 from tfdqn.tasks.array_contract import ArrayContract, Breach, called, shown
 from tfdqn.tasks.contract import STEP, UNDECLARED, UNUSED_MASK, unpacked
 from tfdqn.tasks.observations import flat_name, observation_specs, undeclared_keys

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import Space, spaces
 
-from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.adapters.legal_actions import MASK
+from tfdqn.task_spec import MASK, TaskSpec
 from tfdqn.tasks.array_contract import ArrayContract, Breach, called, cast, shown
 from tfdqn.tasks.observations import leaves, undeclared_keys
 from tfdqn.types import Observation

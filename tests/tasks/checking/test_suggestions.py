@@ -1,9 +1,14 @@
 """Which keys are suggested for what was seen."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from tfdqn.config import Task
+from tfdqn.config.toml import parse
+from tfdqn.errors import ConfigError
+from tfdqn.networks.factory import q_network
 from tfdqn.system.processors import available_cores
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.tasks.checking.random_play import OwnTraits, Play
@@ -58,10 +63,23 @@ def settings(task: Task, play: Play, in_processes: Play | None = None, own: OwnT
         ),
         (ArraySpec(shape=(84, 84, 12), dtype="uint8"), 1, ["network.kind=nature_cnn"]),  # a stack of RGB already
         (ArraySpec(shape=(3, 84, 84), dtype="uint8"), 1, []),
+        (ArraySpec(shape=(4, 10, 10), dtype="float32"), 1, []),
     ],
 )
 def test_the_network_is_one_that_what_is_observed_suits(array, frame_stack, expected) -> None:
     assert settings(Task(frame_stack=frame_stack), a_play(array)) == expected
+
+
+@pytest.mark.parametrize("kind", ["small_cnn", "nature_cnn"])
+@pytest.mark.parametrize("side", [2, 3, 35, 36])
+def test_a_network_is_suggested_where_training_takes_it(side: int, kind: str) -> None:
+    play, setting = a_play(ArraySpec(shape=(side, side + 4, 2), dtype="uint8")), f"network.kind={kind}"
+    network = partial(q_network, parse(b"", [setting]), play.spec, seed=1)
+    if setting in settings(Task(), play):
+        network().create_variables()
+    elif kind == "nature_cnn" or side < 36:  # nature_cnn is suggested where both would do
+        with pytest.raises(ConfigError, match="too small"):
+            network()
 
 
 VECTOR = ArraySpec(shape=(3,), dtype="float32")

@@ -12,12 +12,11 @@ from msgspec import structs
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
-from tfdqn.task_spec import ActionSpec, MaskForms
+from tfdqn.task_spec import MASK, ActionSpec, MaskForms
 from tfdqn.tasks.array_contract import Breach, shown
 
 log = logging.getLogger(__name__)
 
-MASK = "action_mask"  # the mask's key in `info` and in a Dict observation
 METHODS = ("action_masks", "action_mask")  # the methods that "auto" looks for
 ILLEGAL_LOGIT = -100.0  # a logit of at most this is illegal: its exp vanishes in float32 beside that of a legal one
 _reported: set[tuple[str, str]] = set()  # (task, source) that this process has logged, however often a task is made
@@ -223,10 +222,10 @@ def _found(task_id: str, env: gymnasium.Env) -> str:
         *(["observation"] if _has_mask(env.observation_space) else []),
         *(f"method:{name}" for name in METHODS if takes_no_arguments(env, name)),
     ]
-    if places and places != ["info"] and (task_id, places[0]) not in _reported:
+    if len(places) > 1 and (task_id, places[0]) not in _reported:
         _reported.add((task_id, places[0]))
-        others = f"; {', '.join(places[1:])} could be named as well" if places[1:] else ""
-        log.warning('%s: task.action_mask_source = "auto" found masks by "%s"%s', task_id, places[0], others)
+        line = '%s: task.action_mask_source = "auto" found masks by "%s"; %s could be named as well'
+        log.warning(line, task_id, places[0], ", ".join(places[1:]))
     return places[0] if places else "info"
 
 

@@ -7,7 +7,8 @@ from gymnasium import spaces
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
-from tfdqn.tasks.adapters.legal_actions import MASK, MaskReader, MaskSource, without_masks
+from tfdqn.task_spec import MASK
+from tfdqn.tasks.adapters.legal_actions import MaskReader, MaskSource, without_masks
 from tfdqn.tasks.array_contract import Breach
 from tfdqn.tasks.contract import STEP, unpacked
 

@@ -5,11 +5,13 @@ from typing import NamedTuple
 
 from tfdqn.config import Task
 from tfdqn.system.processors import available_cores
-from tfdqn.tasks.adapters.legal_actions import MASK, METHODS
+from tfdqn.task_spec import MASK
+from tfdqn.tasks.adapters.legal_actions import METHODS
 from tfdqn.tasks.checking.images import LARGE, has_channels_first, is_picture
 from tfdqn.tasks.checking.random_play import OwnTraits, Play
 
 _NATURE_CNN_PIXELS = 36  # the least height and width that the convolutions of `nature_cnn` take
+_SMALL_CNN_PIXELS = 3  # and that of `small_cnn`
 _ONE_FRAME = {1: "an image of 1 channel (grey)", 3: "an image of 3 channels (RGB)"}  # others hold a stack
 _SLOW_STEPS_PER_SECOND = 1_000.0  # below this, the cost of processes is small beside that of a step
 ENDLESS_STEPS = 10_000  # without an end, after which an episode is taken for endless
@@ -40,14 +42,14 @@ def suggestions(task: Task, play: Play | None, in_processes: Play | None, own: O
 
 def _of_observations(task: Task, play: Play) -> Iterator[Suggestion]:
     parts = list(play.spec.observation.values())
-    if len(parts) > 1 or not is_picture(parts[0]):
+    if len(parts) == 1 and has_channels_first(parts[0]):  # a finding: no network reads it as an image
+        return
+    shape = parts[0].frame_shape
+    if len(parts) > 1 or not is_picture(parts[0]) or (least := min(shape[:2])) < _SMALL_CNN_PIXELS:
         if play.largest > LARGE:
             yield Suggestion("network.normalize_observations=true", f"observed numbers reach {play.largest:g}")
         return
-    if has_channels_first(parts[0]):  # a finding: no network reads it as an image
-        return
-    shape = parts[0].frame_shape
-    if (least := min(shape[:2])) < _NATURE_CNN_PIXELS:
+    if least < _NATURE_CNN_PIXELS:
         yield Suggestion("network.kind=small_cnn", f"nature_cnn needs {_NATURE_CNN_PIXELS} cells each way, not {least}")
         return
     size = f"{shape[0]} × {shape[1]} pixels"
