@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from multiprocessing import active_children
+from multiprocessing.util import Finalize
 from typing import Any
 
 import gymnasium
@@ -19,7 +20,8 @@ from rich.console import Console
 from tfdqn.cli.main import main
 from tfdqn.cli.task_check_view import CheckProgress, print_check
 from tfdqn.config import Task
-from tfdqn.tasks.checking.check import TaskCheck
+from tfdqn.tasks.checking import check_process
+from tfdqn.tasks.checking.check import TaskCheck, Tell
 from tfdqn.tasks.checking.check_process import check_in_process
 from tfdqn.tasks.checking.findings import Finding
 
@@ -142,6 +144,27 @@ def test_an_interrupted_check_leaves_no_process() -> None:
         assert len(active_children()) == len(others) + 1
         result(lambda about, steps, total: signal.raise_signal(signal.SIGINT))
     assert active_children() == others
+
+
+@pytest.mark.parametrize("how", ["at its end", "by Ctrl-C"])
+def test_a_process_that_ends_already_when_it_is_interrupted_says_nothing(
+    how: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    found = TaskCheck(task="Some-v0", can_train=False, findings=())
+
+    def ends_slowly(task: Task, tell: Tell) -> TaskCheck:
+        Finalize(None, time.sleep, args=(0.5,), exitpriority=1)
+        tell("ending", 0, 1)
+        if how == "by Ctrl-C":
+            signal.raise_signal(signal.SIGINT)
+        return found
+
+    monkeypatch.setattr(check_process, "check", ends_slowly)
+    with check_in_process(Task(id="Some-v0")) as result:
+        if how == "at its end":
+            assert result(lambda about, steps, total: None) == found
+        time.sleep(0.2)  # until it has begun to end
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

@@ -42,14 +42,22 @@ def check_in_process(task: Task) -> Iterator[Callable[[Tell], TaskCheck]]:
 
 def _run(task: Task, connection: Connection, end_with_parent: Callable[[], None]) -> None:
     """The check's process: sends its progress, then its result."""
-    end_with_parent()
     try:
-        connection.send(check(task, lambda *progress: connection.send(progress)))
+        end_with_parent()
+        found = check(task, lambda *progress: connection.send(progress))
+        _end_undisturbed()
+        connection.send(found)
     except KeyboardInterrupt:
+        _end_undisturbed()
         sys.exit(1)  # the other process says so
     except BaseException:
         traceback.print_exc()
         sys.exit(1)
+
+
+def _end_undisturbed() -> None:
+    """Ignores what `_end` sends from now on: while Python ends the process, an interrupt would print a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _result(task: Task, process: BaseProcess, connection: Connection, tell: Tell) -> TaskCheck:

@@ -9,6 +9,7 @@ from tfdqn.tasks.observations import MAX_PIXEL
 
 LARGE = 10.0  # an observed number or a reward above this is large: DQN's usual step sizes suit numbers near 1
 _MOST_CHANNELS = 16  # four RGB or RGBA frames, at most
+_FEW_CHANNELS = 4  # one RGBA frame, four grey ones, or the planes of a small board
 _LEAST_SIDE = 16  # a shorter side may also be that of a board, whose channels come last
 
 
@@ -19,14 +20,17 @@ def is_picture(spec: ArraySpec) -> bool:
 
 
 def has_channels_first(spec: ArraySpec) -> bool:
-    """Whether an image can't be [H, W, C], as it would be a strip with many channels, and so must be [C, H, W].
+    """Whether an image is hardly [H, W, C], as it would be a strip with many channels, and so seems to be [C, H, W].
 
-    Of up to four channels, both sides are at least four times as long; of more, the image is also a square.
+    Of up to four channels, it is a square whose sides are at least twice as long, or both sides are at least four times
+    as long, and not short. Of more channels, it is a square, and the latter.
     """
     if not is_picture(spec) or len(spec.frame_shape) != 3:
         return False
     channels, height, width = spec.frame_shape
-    is_usual = channels <= 4 or height == width
+    if channels <= _FEW_CHANNELS and height == width:
+        return height >= 2 * channels
+    is_usual = channels <= _FEW_CHANNELS or height == width
     return is_usual and channels <= _MOST_CHANNELS and min(height, width) >= max(_LEAST_SIDE, 4 * channels)
 
 
@@ -74,8 +78,8 @@ def _transposed(image: ArraySpec) -> str:
     known = ", ".join(f"{end:g}" for end in ends if end is not None) if len(ends) == 2 and None not in ends else ""
     box = f"Box({known or 'LOW, HIGH'}, {(height, width, channels)}, np.{image.dtype})"
     return (
-        f"channels come first, but nature_cnn, small_cnn and impala take height × width × channels: wrap it, as in "
-        f"docs/your_task.md, in TransformObservation(env, lambda image: image.transpose(1, 2, 0), {box})"
+        "channels seem to come first, but nature_cnn, small_cnn and impala take height × width × channels: wrap it, as "
+        f"in docs/your_task.md, in TransformObservation(env, lambda image: image.transpose(1, 2, 0), {box})"
     )
 
 
