@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import time
-from multiprocessing import active_children
+from multiprocessing import active_children, get_context
 from multiprocessing.util import Finalize
 from typing import Any
 
@@ -150,17 +150,18 @@ def test_an_interrupted_check_leaves_no_process() -> None:
 def test_a_process_that_ends_already_when_it_is_interrupted_says_nothing(
     how: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    found = TaskCheck(task="Some-v0", can_train=False, findings=())
+    found, is_checking = TaskCheck(task="Some-v0", can_train=False, findings=()), get_context("fork").Event()
 
     def ends_slowly(task: Task, tell: Tell) -> TaskCheck:
         Finalize(None, time.sleep, args=(0.5,), exitpriority=1)
-        tell("ending", 0, 1)
+        is_checking.set()
         if how == "by Ctrl-C":
             signal.raise_signal(signal.SIGINT)
         return found
 
     monkeypatch.setattr(check_process, "check", ends_slowly)
     with check_in_process(Task(id="Some-v0")) as result:
+        assert is_checking.wait(10.0)
         if how == "at its end":
             assert result(lambda about, steps, total: None) == found
         time.sleep(0.2)  # until it has begun to end
