@@ -36,6 +36,8 @@ def test_one_that_is_stopped_is_finished_by_the_next_start(tmp_path: Path) -> No
     assert finished.final is not None and finished.final.episodes == 4
     card = json.loads((Path(finished.paths["exported policy"]) / "model_card.json").read_text())
     assert card["final_evaluation"] == msgspec.to_builtins(finished.final)
+    evaluated = [each["env_steps"] for each in lines(run / "evaluations.jsonl")]
+    assert evaluated == sorted(set(evaluated)) and evaluated[-1] == finished.env_steps
 
 
 @pytest.mark.parametrize("schedule", ["alternate", "overlap"])
@@ -71,3 +73,10 @@ def test_to_evaluate_the_last_weights_is_progress_though_nothing_acts_or_learns_
         chief = Chief(config, run, None, ["CPU:0"], print)
         done = train_claimed(config, run, chief, watchdog, lambda progress: None, print, False, lambda: False)
     assert done.status == "finished" and len(stuck) > 2 and max(stuck) == 0
+
+
+def test_a_return_that_the_last_evaluation_reaches_is_why_it_ended(tmp_path: Path) -> None:
+    keys = ("replay.backend=in_graph", "evaluation.interval_env_steps=1_200", "stop.return_at_least=1.0")
+    summary = train(tiny(*keys), tmp_path / "run")
+    assert len(lines(tmp_path / "run" / "evaluations.jsonl")) == 1
+    assert summary.reason.startswith("an evaluation reached a mean return of ")

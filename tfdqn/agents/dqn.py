@@ -184,7 +184,8 @@ class DqnAgent(dqn_agent.DqnAgent):
         seed = derived_seed(config.seed, "initial weights", self._member)
         if self._devices:
             return split_network(config, task_spec, seed=seed, devices=self._devices)
-        return q_network(config, task_spec, seed=seed, precision=config.learner.precision)
+        in_xla = config.learner.xla != "off" and not config.is_slow_in_xla
+        return q_network(config, task_spec, seed=seed, precision=config.learner.precision, in_xla=in_xla)
 
     def _check_action_spec(self, action_spec: tensor_spec.BoundedTensorSpec) -> None:
         if not self._has_branches:  # the base class would refuse them

@@ -156,6 +156,11 @@ class Config(Section, frozen=True, kw_only=True):
             return self.agent.epochs * rollout // self.learner.batch_size
         return self.learner.updates_per_call
 
+    @property
+    def is_slow_in_xla(self) -> bool:
+        """Whether XLA makes updates slower on a CPU, as it does convolutions and an ensemble's batched products."""
+        return self.network.is_slow_in_xla or self.ensemble.size > 1
+
 
 Check = Callable[[Config], Iterator[str]]  # as `checks.py` describes it
 

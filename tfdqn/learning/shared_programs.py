@@ -68,7 +68,7 @@ def fingerprint(function: Any) -> str:
     """A text that is equal for concrete functions that compute the same: that of the function and all that it calls.
 
     TensorFlow gives every function a unique number; here they are renamed in the order in which they are found. It
-    numbers custom gradients, too, by which nothing is computed in a function that is complete.
+    numbers custom gradients, too, which has no effect once the gradients are in the graph.
     """
     root = function.function_def
     called = function.graph.as_graph_def().library.function

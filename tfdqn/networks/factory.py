@@ -51,10 +51,19 @@ class RecurrentQFunction(Protocol):
 
 
 def q_network(
-    config: Config, task_spec: TaskSpec, *, seed: int, precision: str = "float32", name: str = "q_network"
+    config: Config,
+    task_spec: TaskSpec,
+    *,
+    seed: int,
+    precision: str = "float32",
+    in_xla: bool = False,
+    name: str = "q_network",
 ) -> QNetwork:
-    """Makes the network of `[network]`, with the head of the loss. Raises ConfigError if the task does not fit it."""
-    return _network(config, task_spec, lambda: LayerFactory(seed, precision), name)
+    """Makes the network of `[network]`, with the head of the loss. Raises ConfigError if the task does not fit it.
+
+    `precision` and `in_xla` are as of `LayerFactory`.
+    """
+    return _network(config, task_spec, lambda: LayerFactory(seed, precision, in_xla), name)
 
 
 def ensemble_network(config: Config, task_spec: TaskSpec, *, seeds: Sequence[int], name: str = "ensemble") -> QNetwork:

@@ -17,8 +17,8 @@ class Evaluations:
       exports: exports every new best.
       run_dir: where the best policy is kept.
       next_env_steps: the environment steps at which the first evaluation is due.
-      total_env_steps: the run's, from which on none is due by the interval: updates that are still owed follow, and
-        then an evaluation of the last weights.
+      total_env_steps: the run's environment steps. Once they are taken, no evaluation is due by the interval: the last
+        updates follow, and then an evaluation of the last weights.
     """
 
     def __init__(

@@ -195,9 +195,10 @@ def _train_to_end(
     if earlier is not None:
         session.run_dir.restore_config()
         return earlier
-    # If an evaluation is due at the checkpoint, or the last one was, its lines will be written again.
-    is_to_be_made = session.parts.evaluations.next_env_steps <= session.env_steps_before
-    evaluated_env_steps = session.env_steps_before - is_to_be_made
+    # An evaluation that was made after the checkpoint is made again, and its line is written again; so is the last one.
+    parts = session.parts
+    is_made_again = parts.evaluations.next_env_steps <= session.env_steps_before or parts.ratio.acting_is_done()
+    evaluated_env_steps = session.env_steps_before - is_made_again
     trackers = begin_figures(session, say, evaluated_env_steps)
     with closing(TrainingMonitor(session, trackers, show, interrupted, profile)) as monitor:
 
@@ -220,6 +221,7 @@ def _train(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
     if parts.ratio.acting_is_done() and parts.evaluations.evaluated_train_steps != session.learner.train_steps:
         session.work.finish()  # nothing acts or learns any more, which is no stall
         monitor.evaluated(parts.evaluate(on_step=partial(session.record_progress, "evaluation")))
+        return monitor.reason_to_stop() or reason
     return reason
 
 

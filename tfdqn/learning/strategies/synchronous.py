@@ -149,9 +149,8 @@ def num_processes(strategy: tf.distribute.Strategy | None) -> int:
 def uses_xla(config: Config) -> bool:
     """Whether updates are compiled, by `learner.xla`; "auto" compiles unless XLA's code would be slow on a CPU.
 
-    It is slow for convolutions and for an ensemble's batched products. To be called after the strategy is made.
+    To be called after the strategy is made.
     """
     if config.learner.xla != "auto":
         return config.learner.xla == "on"
-    is_slow = config.network.is_slow_in_xla or config.ensemble.size > 1
-    return not is_slow or learns_on_gpus(config)
+    return not config.is_slow_in_xla or learns_on_gpus(config)

@@ -8,11 +8,11 @@ import tensorflow as tf
 
 from tfdqn.errors import OwnCodeError
 from tfdqn.networks.layers.conv import Conv
-from tfdqn.networks.layers.dense import Dense
 from tfdqn.networks.layers.initializers import Initializer, uniform
 from tfdqn.networks.layers.memory import MEMORIES, Memory, biases
 from tfdqn.networks.layers.noisy import LayerNorm, NoisyDense
 from tfdqn.networks.layers.statistics import RunningStatistics
+from tfdqn.networks.layers.xla_dense import XlaDense
 from tfdqn.networks.noise import Noise
 
 Layer = Callable[[tf.Tensor], tf.Tensor]
@@ -27,13 +27,15 @@ class LayerFactory:
     Args:
       seed: the seed of the initial weights.
       precision: Keras's name of the precision in which layers compute ("mixed_bfloat16"); the last always uses float32.
+      in_xla: whether XLA will compile the layers' gradients, for which dense layers are then made.
     """
 
     leading: tuple[int, ...] = ()  # the leading axes of every weight: (K,) for an ensemble
 
-    def __init__(self, seed: int, precision: str = "float32"):
+    def __init__(self, seed: int, precision: str = "float32", in_xla: bool = False):
         self._seeds = np.random.SeedSequence(seed)
         self._precision = precision
+        self._dense = XlaDense if in_xla else tf.keras.layers.Dense
         self.layers: list[tf.keras.layers.Layer] = []
         self.statistics: dict[str, RunningStatistics] = {}  # by the key of the observation's array
         self.convolutions: list[str] = []  # the names of the layers that are convolutions
@@ -50,12 +52,12 @@ class LayerFactory:
 
     def dense(self, name: str, units: int, activation: str | None = None, *, fan_in: int) -> Layer:
         options = self._initializers(fan_in)
-        return self._keep(Dense(units, activation, name=name, dtype=self._precision, **options))
+        return self._keep(self._dense(units, activation, name=name, dtype=self._precision, **options))
 
     def head(self, name: str, units: int, *, fan_in: int) -> Layer:
         """Makes the last layer, which computes Q in float32: rounded values would be wrong targets."""
         options = self._initializers(fan_in)
-        return self._keep(Dense(units, name=name, dtype="float32", **options))
+        return self._keep(self._dense(units, name=name, dtype="float32", **options))
 
     def linear(self, name: str, units: int, *, fan_in: int) -> Layer:
         """Makes a dense layer without bias, initially zero: θ of the linear network."""

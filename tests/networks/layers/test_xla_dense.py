@@ -1,10 +1,10 @@
-"""`Dense` is Keras's dense layer, outputs and gradients."""
+"""`XlaDense` is Keras's dense layer, outputs and gradients."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdqn.networks.layers.dense import Dense
+from tfdqn.networks.layers.xla_dense import XlaDense
 
 B, INPUTS = 5, 7
 
@@ -12,7 +12,7 @@ B, INPUTS = 5, 7
 def _of(layer: tf.keras.layers.Layer, inputs: tf.Tensor, upstream: tf.Tensor, is_compiled: bool) -> list[np.ndarray]:
     """The outputs of a layer, and the gradients of their product with `upstream` by inputs, kernel and bias."""
 
-    @tf.function(jit_compile=is_compiled, input_signature=[tf.TensorSpec([None, INPUTS], tf.float32)])
+    @tf.function(jit_compile=is_compiled, input_signature=[tf.TensorSpec([None, *inputs.shape[1:]], tf.float32)])
     def outputs_and_gradients(inputs: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(inputs)
@@ -25,12 +25,14 @@ def _of(layer: tf.keras.layers.Layer, inputs: tf.Tensor, upstream: tf.Tensor, is
 
 @pytest.mark.parametrize("is_compiled", [False, True])
 @pytest.mark.parametrize("activation", [None, "relu"])
-@pytest.mark.parametrize("units", [1, 2, 3, 4, 9])
-def test_it_computes_and_differentiates_as_keras(units: int, activation: str | None, is_compiled: bool) -> None:
+@pytest.mark.parametrize(("units", "leading"), [(1, [B]), (2, [B]), (3, [B]), (4, [B]), (9, [B]), (2, [B, 6])], ids=str)
+def test_it_computes_and_differentiates_as_keras(
+    units: int, leading: list[int], activation: str | None, is_compiled: bool
+) -> None:
     rng = np.random.default_rng(units)
-    inputs, upstream = (tf.constant(rng.normal(size=(B, width)), tf.float32) for width in (INPUTS, units))
+    inputs, upstream = (tf.constant(rng.normal(size=(*leading, width)), tf.float32) for width in (INPUTS, units))
     weights = [rng.normal(size=(INPUTS, units)), rng.normal(size=units)]
-    layer, other = Dense(units, activation), tf.keras.layers.Dense(units, activation)
+    layer, other = XlaDense(units, activation), tf.keras.layers.Dense(units, activation)
     for each in (layer, other):
         each.build([None, INPUTS])
         each.set_weights(weights)
@@ -41,7 +43,7 @@ def test_it_computes_and_differentiates_as_keras(units: int, activation: str | N
 
 
 def test_it_computes_in_the_precision_of_its_dtype() -> None:
-    layer = Dense(2, dtype="mixed_bfloat16")
+    layer = XlaDense(2, dtype="mixed_bfloat16")
     layer.build([None, INPUTS])
     assert layer(tf.ones([B, INPUTS])).dtype == tf.bfloat16
     _, by_inputs, by_kernel, by_bias = _of(layer, tf.ones([B, INPUTS]), tf.ones([B, 2]), is_compiled=False)
