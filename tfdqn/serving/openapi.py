@@ -119,8 +119,8 @@ def _tensor(name: str, given: Input, signature: Signature, model: Model) -> Sche
     """One tensor, whose numbers are in one list or in nested lists."""
     sizes = given.shape or ()
     batch = {"type": "integer", "minimum": 1, "maximum": MOST_ROWS}
-    _, most = whole_numbers_of(np.dtype(np.int64))
-    size = [{"type": "integer", "minimum": 0, "maximum": most} if each is None else {"const": each} for each in sizes]
+    any_size = {"type": "integer", "minimum": 0, "maximum": int(np.iinfo(np.int64).max)}
+    size = [any_size if each is None else {"const": each} for each in sizes]
     axes = [batch, *size[1:]] if signature.is_batched else size
     shape = {"type": "array", "prefixItems": axes, "minItems": len(axes), "maxItems": len(axes)}
     row = {"type": "array", "items": _number(name, given.dtype, model)}

@@ -22,7 +22,7 @@ class RecordedConfig(NamedTuple):
       config: the configuration; what it says of sections of the user's own kinds, such as `agent`, is the default.
       values: all values by section and key. Of the user's own kinds, those that are in the file, even if one has no
         effect or has become a default since, and those of keys that all of tfdqn's kinds have with the same default:
-        the file lacks them if they are newer than the run.
+        the file lacks them if they are newer than the run, and that the user's kind has this default is assumed.
     """
 
     config: Config
