@@ -3,6 +3,7 @@
 import errno
 import json
 import math
+import os
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator
@@ -161,6 +162,14 @@ def test_below_a_folder_what_can_t_be_taken_is_left_out_and_named_once(
     assert line.startswith("left out: ") and line.count(f"{folder}/seed-2") == 1 and "seed-1" not in line
     with pytest.raises(RunDirError, match="/seed-2"):
         read_runs([folder])
+
+
+def test_a_run_whose_path_is_not_utf_8_is_left_out_and_named(tmp_path: Path) -> None:
+    reported_run(seeds(tmp_path / "a", [1, 2]) / "run").rename(tmp_path / "a" / os.fsdecode(b"caf\xe9"))
+    said: list[str] = []
+    assert [run.seed for run in read_runs([tmp_path], said.append)] == [1, 2]
+    (line,) = said
+    assert line.startswith(f"left out: {tmp_path}/a/caf\\udce9 is not UTF-8")
 
 
 def test_a_folder_that_can_t_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Where a run is that was meant by the path of something above or below it, in words that follow a refusal.
 
-A run is known by two of its files, whose names are here rather than with the others in `storage/run_directory.py`: the
+A run is known by some of its files, whose names are here rather than with the others in `storage/run_directory.py`: the
 refusal of a folder in place of a configuration needs them, too.
 """
 
@@ -11,6 +11,15 @@ from tfdqn.errors import why_no_directory
 
 CONFIG_FILE = "config.toml"  # of a run, by which its directory is known
 TASK_FILE = "task.json"  # of a run that has begun; no other folder with a config.toml is likely to have one
+METRICS_FILE = "metrics.jsonl"
+EVALUATIONS_FILE = "evaluations.jsonl"
+PROCESS_LOGS = "processes"  # made before anything else
+
+
+def is_run(path: Path) -> bool:
+    """Whether `path` is a run directory: one that never began counts, a folder with another config.toml does not."""
+    signs = (TASK_FILE, METRICS_FILE, EVALUATIONS_FILE, PROCESS_LOGS)
+    return (path / CONFIG_FILE).is_file() and any((path / sign).exists() for sign in signs)
 
 
 def runs_below(path: Path) -> str:

@@ -12,7 +12,7 @@ from tfdqn.errors import RunDirError, UserError, listed
 from tfdqn.records import EpisodeScores, Summary
 from tfdqn.reports.configurations import Configuration, compared
 from tfdqn.reports.curves import Curve, curve
-from tfdqn.reports.run_search import runs_below
+from tfdqn.reports.run_search import find_runs
 from tfdqn.storage.completion import last_results, newest_checkpoint
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
@@ -78,7 +78,7 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
     left_out: list[_RefusedError] = []
     for path in map(Path, paths):
         troubles: list[_RefusedError] = []
-        found = list(runs_below(path, partial(_note_unreadable, troubles)))
+        found = find_runs(path, partial(_note_unreadable, troubles))
         if not found and not troubles:
             why = why_no_folder(path) or f"is not a run directory, and has none in it{run_above(path)}"
             refused.append(_RefusedError(path, why))

@@ -12,7 +12,7 @@ from tfdqn.errors import RunDirError, UserError, listed, message_in_one_line
 from tfdqn.reports.configurations import Configuration, agent_of, compared, grouped, labels, require_one_task
 from tfdqn.reports.curves import Curve, averaged, curve, on_common_steps
 from tfdqn.reports.pictures import COLOURS, draw_range, import_matplotlib, label_curves, marker
-from tfdqn.reports.run_search import runs_below, without_trials
+from tfdqn.reports.run_search import find_runs, without_trials
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.json_lines import read_lines
 from tfdqn.storage.recorded_config import recorded
@@ -86,7 +86,7 @@ def _read_all(path: RunDir | Path | str, say: Callable[[str], None]) -> list[Run
     if isinstance(path, RunDir):
         return [_read(path)]
     troubles: list[UserError] = []
-    found = list(runs_below(Path(path), partial(_note_unreadable, troubles)))
+    found = find_runs(Path(path), partial(_note_unreadable, troubles))
     if found == [Path(path)] or not (found or troubles):
         return [_read(RunDir.at(path))]
     curves = []

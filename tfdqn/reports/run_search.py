@@ -1,12 +1,12 @@
-"""`runs_below`: the runs in a folder; `unselected`: those of a group that no search has chosen for their scores."""
+"""`find_runs`: the runs in a folder; `unselected`: those of a group that no search has chosen for their scores."""
 
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from tfdqn.config.nearby_runs import CONFIG_FILE
-from tfdqn.storage.run_directory import RunDir
+from tfdqn.config.nearby_runs import is_run
 from tfdqn.storage.trial_folders import is_trial
 
 _DEPTH = 5  # how many levels below a folder are searched for runs: a study's fresh seeds are three below it
@@ -15,30 +15,33 @@ Run = TypeVar("Run")
 Key = TypeVar("Key")
 
 
-def runs_below(path: Path, unreadable: Callable[[Path, OSError], None], depth: int = _DEPTH) -> Iterator[Path]:
-    """Yields `path` if it is a run directory, else the run directories up to `depth` levels below it, in order.
+def find_runs(path: Path, unreadable: Callable[[Path, OSError], None]) -> list[Path]:
+    """Returns `path` if it is a run directory, else the run directories up to five levels below it, in order.
 
-    `unreadable` is called with each folder that can't be read, and why.
+    Links are followed, but each directory is searched once, and those above `path` are not searched.
+
+    Args:
+      path: a run directory or a folder.
+      unreadable: is called with each folder that can't be read, and why.
     """
-    try:
-        is_run = _is_run(path)
-        inside = sorted(path.iterdir(), key=_in_order) if depth and not is_run and path.is_dir() else []
-    except OSError as error:
-        unreadable(path, error)
-        return
-    if is_run:
-        yield path
-    for each in inside:
-        yield from runs_below(each, unreadable, depth - 1)
-
-
-def _is_run(path: Path) -> bool:
-    """Whether `path` is a run directory. The files of `tfdqn manifest` and a user's may include a config.toml, too."""
-    if not (path / CONFIG_FILE).is_file():
-        return False
-    run = RunDir(path)
-    files = (run.task_file, run.lock_file, run.process_logs, run.summary_file, run.metrics_file, run.evaluations_file)
-    return any(each.exists() for each in files)
+    found: list[Path] = []
+    seen: set[Path] = set()
+    level = [path]
+    for levels_below in range(_DEPTH, -1, -1):  # level by level, so that no folder is first met by a longer way
+        inside: list[Path] = []
+        for each in level:
+            try:
+                if not each.is_dir() or (place := Path(os.path.realpath(each))) in seen:
+                    continue
+                seen.update([place] if seen else [place, *place.parents])  # the first is `path` itself
+                if is_run(each):
+                    found.append(each)
+                elif levels_below:
+                    inside += sorted(each.iterdir())
+            except OSError as error:
+                unreadable(each, error)
+        level = inside
+    return sorted(found, key=_in_order)
 
 
 def unselected(group: Sequence[Run], path_of: Callable[[Run], Path]) -> tuple[list[Run], list[Path]]:
@@ -66,6 +69,6 @@ def without_trials(
     return found
 
 
-def _in_order(path: Path) -> list[str]:
+def _in_order(path: Path) -> list[list[str]]:
     """A sorting key by which seed-2 comes before seed-10."""
-    return [part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
+    return [[part.zfill(12) if part.isdecimal() else part for part in re.split(r"(\d+)", name)] for name in path.parts]

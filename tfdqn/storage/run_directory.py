@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tfdqn.config import Config, toml
-from tfdqn.config.nearby_runs import CONFIG_FILE, TASK_FILE, run_above, runs_below, why_no_folder
+from tfdqn.config import Config, nearby_runs, toml
 from tfdqn.config.problems import Problems
 from tfdqn.errors import RunDirError, as_path, listed, why_no_directory
 from tfdqn.storage.atomic_files import is_partial, write_atomically
@@ -42,8 +41,8 @@ class RunDir:
         self._locks: list[FileLock] = []  # that it holds
         self._config: tuple[bytes, Config] | None = None  # as its file was last read
         self._config_before: bytes | None = None  # what the claim replaced
-        self.config_file = self.path / CONFIG_FILE
-        self.task_file = self.path / TASK_FILE
+        self.config_file = self.path / nearby_runs.CONFIG_FILE
+        self.task_file = self.path / nearby_runs.TASK_FILE
         self.lock_file = self.path / "lock"
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best"
@@ -51,13 +50,13 @@ class RunDir:
         self.export_id_file = self.best / "export_id"  # tells this run's exports from another's
         self.exports = self.path / "exports"
         self.logs = self.path / "logs"
-        self.metrics_file = self.path / "metrics.jsonl"
-        self.evaluations_file = self.path / "evaluations.jsonl"
+        self.metrics_file = self.path / nearby_runs.METRICS_FILE
+        self.evaluations_file = self.path / nearby_runs.EVALUATIONS_FILE
         self.learning_curve = self.path / "learning_curve.png"
         self.summary_file = self.path / "summary.json"
         self.scratch = self.path / ".scratch"  # of the process that holds the claim; emptied when it begins
         self.native_log = self.path / "native.log"  # what C++ libraries print; tracebacks of the user's code
-        self.process_logs = self.path / "processes"  # what the run's other processes print
+        self.process_logs = self.path / nearby_runs.PROCESS_LOGS  # what the run's other processes print
         self.child_log = self.process_logs / "train.log"  # of one of many runs: what its process prints
         self.child_config_file = self.process_logs / "train.toml"  # the configuration that its process is given
         self.end_file = self.process_logs / "end.json"  # how its training ended, until it is trained again
@@ -209,9 +208,9 @@ class RunDir:
         return self
 
     def _why_no_run(self) -> str:
-        if why := why_no_folder(self.path):
+        if why := nearby_runs.why_no_folder(self.path):
             return why
-        nearby = runs_below(self.path) or run_above(self.path)
+        nearby = nearby_runs.runs_below(self.path) or nearby_runs.run_above(self.path)
         if not nearby and any(self.path.glob("seed-[0-9]*/")):
             return "is a folder of seeds, and none of them has begun"
         return f"is not a run directory: no {self.config_file.name} in it{nearby}"
@@ -233,7 +232,7 @@ class RunDir:
         except OSError as error:
             raise RunDirError(f"{self.path} can't be read: {error.strerror}") from None
         if others:
-            nearby = runs_below(self.path) or run_above(self.path)
+            nearby = nearby_runs.runs_below(self.path) or nearby_runs.run_above(self.path)
             raise RunDirError(
                 f"{self.path} holds other files, such as {others[0]}, and no run ({self.config_file.name} is missing)"
                 f"{nearby}: choose an empty or a new --run-dir"
