@@ -81,20 +81,24 @@ def test_what_else_is_trained_by_a_run_s_file_is_named_after_it_and_said(path: s
 
 
 @pytest.mark.parametrize(
-    ("path", "name"),
+    ("path", "name", "seed"),
     [
-        ("runs/a-seed1", "a-seed1"),
-        ("runs/own", "own"),
-        ("runs/a-seeds/seed-1", "a-seed1"),
-        ("runs/a-tune/trials/001", "a-tune-001-seed1"),
+        ("runs/a-seed1", "a-seed1", 1),
+        ("runs/a-seed1", "a-seed2", 2),
+        ("runs/own", "own", 1),
+        ("runs/own", "own-seed2", 2),
+        ("runs/a-seeds/seed-1", "a-seed1", 1),
+        ("runs/a-seeds/seed-1", "a-seed2", 2),
+        ("runs/a-tune/trials/001", "a-tune-001-seed1", 1),
     ],
 )
 def test_the_files_of_a_job_by_a_run_s_file_are_named_after_the_run(
-    path: str, name: str, here: Path, capsys: pytest.CaptureFixture[str]
+    path: str, name: str, seed: int, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = begun(path)
-    assert default_job_name(file) == default_job_name(here / file) == name
-    assert main.main(["manifest", "slurm", str(file)]) == 0
+    for each in (file, here / file):
+        assert default_job_name(each, Config(seed=seed)) == name
+    assert main.main(["manifest", "slurm", str(file), f"seed={seed}"]) == 0
     assert capsys.readouterr().out == f"launchers/{name}/slurm/job.sbatch\n"
     assert f"runs/{name}}}" in Path(f"launchers/{name}/slurm/job.sbatch").read_text()
 
@@ -105,7 +109,7 @@ def test_another_file_gives_its_name(here: Path) -> None:
         assert default_run_dir(each, Config(seed=3), silent) == Path(f"runs/{each.stem}-seed3")
         assert default_seeds_folder(each, silent) == Path(f"runs/{each.stem}-seeds")
         assert default_study_folder(each, silent) == Path(f"runs/{each.stem}-tune")
-        assert default_job_name(each) == each.stem
+        assert default_job_name(each, Config(seed=3)) == each.stem
 
 
 def test_train_resumes_the_run_or_trains_one_beside_it(

@@ -46,12 +46,16 @@ def default_study_folder(config_file: Path, say: Callable[[str], None]) -> Path:
     return _named_after(config_file, _run_of(config_file), "tune", "the study goes to", say)
 
 
-def default_job_name(config_file: Path) -> str:
-    """The name of a job that files are written for: the configuration file's; of a run's own file, the run's."""
+def default_job_name(config_file: Path, config: Config) -> str:
+    """The name of a job that files are written for: the configuration file's.
+
+    Of a run's own file, it is the name of the run, or of what is trained beside it with another seed.
+    """
     run = _run_of(config_file)
     if run is None:
         return config_file.stem
-    return run.path.name if run.folder == run.path.parent else f"{run.name}-seed{run.seed}"
+    is_of_run = config.seed == run.seed and run.folder == run.path.parent
+    return run.path.name if is_of_run else f"{run.name}-seed{config.seed}"
 
 
 def _named_after(config_file: Path, run: _Run | None, end: str, what: str, say: Callable[[str], None]) -> Path:

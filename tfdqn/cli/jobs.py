@@ -49,7 +49,11 @@ Image = Annotated[
 ManifestFolder = Annotated[
     Path | None,
     typer.Option(
-        "-o", "--output", metavar="DIR", help="output directory", show_default="launchers/<CONFIG>/<PLATFORM>"
+        "-o",
+        "--output",
+        metavar="DIR",
+        help="output directory",
+        show_default="launchers/<CONFIG>/<PLATFORM>; of a run's config.toml, launchers/<RUN>/<PLATFORM>",
     ),
 ]
 
@@ -209,7 +213,7 @@ def manifest(
     if image:
         check_image(image)
     resolved, _ = load_job(config, overrides, actors, replay_servers, workers, parameter_servers)
-    name = default_job_name(config)
+    name = default_job_name(config, resolved)
     spec = JobSpec(
         name=dns_label(name),
         config=resolved,
