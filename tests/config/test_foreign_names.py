@@ -84,9 +84,15 @@ def test_a_unit_is_said_only_of_a_name_that_stands_for_one_key_and_counts_someth
         ("lerning_rate=1", 'lerning_rate is not a key (did you mean "optimizer.learning_rate"?); the keys and'),
         ("agent.discout=1", 'agent.discout is not a key (did you mean "agent.discount"?); the keys of [agent] are'),
         # A name that no key stands for.
-        ("device=cuda", "device is not a key: learning takes the GPUs that TensorFlow finds, "),
-        ("learner.device=cpu", "learner.device is not a key: learning takes the GPUs that TensorFlow finds, "),
-        ("verbose=1", "verbose is not a key: there are no levels of output: progress is always shown"),
+        ("device=cuda", "device is not a key: learning uses all GPUs that TensorFlow sees "),
+        ("learner.device=cpu", "learner.device is not a key: learning uses all GPUs that TensorFlow sees "),
+        ("devices=1", "devices is not a key: learning uses all GPUs that TensorFlow sees "),
+        ("num_gpu=1", "num_gpu is not a key: learning uses all GPUs that TensorFlow sees "),
+        ("verbose=1", "verbose is not a key: there are no levels of output, and progress is always shown"),
+        ("verbos=1", "verbos is not a key: there are no levels of output, and progress is always shown"),
+        ("task.render_mode=human", "task.render_mode is not a key: `tfdqn evaluate RUN --video` records an episode"),
+        # A misspelt name that no key stands for, where there is a key of that name.
+        ("acting.devic=cpu", 'acting.devic is not a key (did you mean "acting.device"?); the keys of [acting] are'),
         # A key of ours, in another section.
         ("dqn.learning_rate=1", 'dqn is not a key (did you mean "optimizer.learning_rate" for its learning_rate?)'),
         ("agnet.discount=1", 'agnet is not a key (did you mean "agent"?); the keys and sections'),

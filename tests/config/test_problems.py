@@ -61,13 +61,27 @@ def test_a_wrong_kind_hides_no_key_that_is_wrong_in_every_kind() -> None:
     begins = [line.removeprefix("a.toml: ").split(":")[0].split(";")[0] for line in lines]
     assert begins == [
         'agent.kind = "ddqnn"',
-        'agent.gama is not a key (did you mean "agent.discount"?)',
+        'agent.gama is not a key of any agent.kind (did you mean "agent.discount"?)',
         "agent.n_step = 0",
         "agent.target = 3",
         "optimizer.kind = 3",
         'optimizer.learning_rate = "fast"',
     ]
     assert len(lines_of({"agent": {"kind": "json:missing", **keys}}, [])) == 1
+
+
+def test_with_a_wrong_kind_a_value_is_judged_by_the_kind_that_may_have_been_meant() -> None:
+    """The first kind that has a `target` allows less than this one."""
+    _, line = lines_of({"agent": {"kind": "qrdqn", "target": "doubl"}}, [])
+    assert line == (
+        'a.toml: agent.target = "doubl": must be one of "max", "double", "munchausen" (did you mean "double"?)'
+    )
+
+
+def test_a_key_of_no_kind_is_named_without_the_keys_of_all_kinds() -> None:
+    _, line, other = lines_of({"agent": {"kind": "ddqnn", "xyz": 1, "device": "cpu"}}, [])
+    assert line == "a.toml: agent.xyz is not a key of any agent.kind"
+    assert other.startswith("a.toml: agent.device is not a key: learning uses all GPUs")
 
 
 def test_all_keys_without_effect_are_named() -> None:

@@ -1,4 +1,4 @@
-"""`meant_by`: the keys for names that other libraries use, to suggest them where such a name is not a key."""
+"""Names that other libraries use: the keys that they stand for (`meant_by`), or what there is `instead_of` a key."""
 
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
@@ -98,12 +98,16 @@ _AMBIGUOUS = ("hiddens", "max_length", "max_size", "n_steps", "num_steps", "num_
 
 # Names that no key stands for, by what there is instead.
 _NAMES_INSTEAD = {
-    "learning takes the GPUs that TensorFlow finds, of those in CUDA_VISIBLE_DEVICES, else the CPU; learner.min_gpus=1 "
-    "refuses to learn without one": "device cuda gpu gpus use_gpu num_gpus num_gpus_per_learner num_gpus_per_worker",
-    "there are no levels of output: progress is always shown": "verbose verbosity log_level",
-    "`tfdqn evaluate RUN --video` records an episode": "render render_mode capture_video",
+    "learning uses all GPUs that TensorFlow sees (CUDA_VISIBLE_DEVICES limits them), else the CPU; learner.min_gpus = "
+    "1 refuses to learn without one, and acting.device is for acting and evaluation alone": (
+        "device devices cuda gpu gpus use_gpu num_gpus num_gpus_per_learner num_gpus_per_worker"
+    ),
+    "there are no levels of output, and progress is always shown": "verbose verbosity log_level",
+    "`tfdqn evaluate RUN --video` records an episode, and arguments of the environment itself go into task.kwargs": (
+        "render render_mode capture_video"
+    ),
 }
-_ALIKE = 0.85  # a ratio of difflib: one letter more or less in four
+_ALIKE = 0.85  # a ratio of difflib; that of a name of four letters with one left out or added is above it
 
 
 def foreign_names() -> dict[str, list[str]]:
@@ -125,9 +129,16 @@ def _unit_of(key: str) -> str:
     return next(unit for end, unit in _UNITS_OF_KEYS.items() if key.endswith(end))
 
 
-def instead_of(name: str) -> str:
-    """What there is in place of what a name of another library sets, in words; "" if keys stand for it, or nothing."""
-    return next((instead for instead, names in _NAMES_INSTEAD.items() if name in names.split()), "")
+def instead_of(name: str, allowed: Collection[str]) -> str:
+    """What there is in place of what a name of another library sets, in words; "" if keys stand for it, or nothing.
+
+    Args:
+      name: the name, which may be misspelt.
+      allowed: the keys that there are in its place.
+    """
+    respelt = _respelt(name, allowed)
+    found = (instead for instead, names in _NAMES_INSTEAD.items() if respelt in names.split())
+    return next(found, "") if respelt not in allowed else ""
 
 
 def meant_by(name: str, value: Any, section: str, allowed: Collection[str]) -> str:
@@ -154,7 +165,7 @@ def meant_by(name: str, value: Any, section: str, allowed: Collection[str]) -> s
 
 def _respelt(name: str, allowed: Collection[str]) -> str:
     """The key or name of another library that is spelt almost like `name`; `name` if it is one, or none is."""
-    known = {*foreign_names(), *(key.rpartition(".")[2] for key in keys())}
+    known = {*foreign_names(), *" ".join(_NAMES_INSTEAD.values()).split(), *(key.rpartition(".")[2] for key in keys())}
     return name if name in known else next(iter(get_close_matches(name, [*allowed, *known], 1, _ALIKE)), name)
 
 

@@ -19,7 +19,7 @@ from tfdqn.config.problems import Problems
 from tfdqn.config.schema import Config
 from tfdqn.config.user_modules import import_user_module
 from tfdqn.config.values import as_toml, corrected, unwritable
-from tfdqn.config.wording import described, did_you_mean, keys_in, shown
+from tfdqn.config.wording import described, did_you_mean, in_one_line, keys_in, nearest, shown
 from tfdqn.errors import ConfigError
 
 
@@ -96,10 +96,10 @@ class _Reader:
         is_in_file = any(_has(values, key) for key in named if key not in overridden)
         givers = " and ".join(dict.fromkeys(map(self._given_by, overridden)))
         also = f" ({' and '.join(overridden)}) and {self._origin}" if is_in_file else ""
-        raise ConfigError(_as_line(f"{givers}{also}: {problem}"))
+        raise ConfigError(in_one_line(f"{givers}{also}: {problem}"))
 
     def _line(self, path: str, problem: str) -> str:
-        return _as_line(f"{self._given_by(path) or self._origin}: {problem}")
+        return in_one_line(f"{self._given_by(path) or self._origin}: {problem}")
 
     def _given_by(self, path: str) -> str:
         """What overrides the key at `path`, or a key that contains it or is contained in it; "": nothing does."""
@@ -183,11 +183,14 @@ class _Reader:
     ) -> None:
         """Keeps among the problems the keys that no kind has, and those whose value is wrong in each that has them.
 
-        Not if `kind` is to be one of the user's own, which may have any keys.
+        Not if `kind` is to be one of the user's own, which may have any keys. What is wrong with a value is said by the
+        kind that may have been meant, if that has the key.
         """
         if _is_of_own_module(kind):
             return
-        fields = [msgspec.structs.fields(struct) for struct in by_kind.values()]
+        kinds_of_ours = built_in(by_kind)
+        likeliest_first = dict.fromkeys([*nearest(str(kind), kinds_of_ours), *kinds_of_ours])
+        fields = [msgspec.structs.fields(by_kind[each]) for each in likeliest_first]
         names = dict.fromkeys(["kind", *(field.name for each in fields for field in each)])
         for key, value in values.items():
             if key == "kind":
@@ -201,7 +204,7 @@ class _Reader:
                     wrong.append(error)
             with self._problems.kept():
                 if not having:
-                    self._fail_unknown(own, key, value, list(names))
+                    self._fail_unknown(own, key, value, list(names), of_any_kind=True)
                 if len(wrong) == len(having):
                     raise wrong[0]
 
@@ -273,11 +276,16 @@ class _Reader:
         meant = did_you_mean(str(value), allowed)
         self.fail(path, f"{path} = {shown(value)}: must be one of {choices}{or_else}{meant}")
 
-    def _fail_unknown(self, path: str, key: Any, value: Any, allowed: list[str], why: str = "") -> NoReturn:
-        if why := why or instead_of(str(key)):
+    def _fail_unknown(
+        self, path: str, key: Any, value: Any, allowed: list[str], why: str = "", of_any_kind: bool = False
+    ) -> NoReturn:
+        """Raises ConfigError for a key that there is not. `of_any_kind`: `allowed` are those of all kinds together."""
+        if why := why or instead_of(str(key), allowed):
             self.fail(path, f"{path} is not a key: {why}")
         section = path.removesuffix(str(key)).rstrip(".")  # a key in quotes may hold dots
         meant = meant_by(str(key), value, section, allowed)
+        if of_any_kind:
+            self.fail(path, f"{path} is not a key of any {section}.kind{meant}")
         where = f"the keys of [{section}] are" if section else "the keys and sections are"
         self.fail(path, f"{path} is not a key{meant}; {where}: {', '.join(allowed)}")
 
@@ -285,12 +293,6 @@ class _Reader:
 def _is_of_own_module(kind: Any) -> bool:
     """Whether a kind is written like one of the user's own, such as "my_package.my_module:name"."""
     return isinstance(kind, str) and ":" in kind
-
-
-def _as_line(text: str) -> str:
-    """`text` on one line: a key or a path may hold line breaks and control characters of its own."""
-    line = " ".join(text.split())
-    return "".join(each if each.isprintable() else "?" for each in line)
 
 
 def _has(values: Mapping[str, Any], path: str) -> bool:

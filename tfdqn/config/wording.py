@@ -11,7 +11,7 @@ from msgspec import inspect
 
 # The largest count that is exact in a double. A message mentions this bound only for a value above it.
 LARGEST_COUNT = 2**53
-_NEARLY_EQUAL = 0.92  # a ratio of difflib: one letter more or less in six
+_NEARLY_EQUAL = 0.92  # a ratio of difflib; that of a name of six letters with one added is above it
 MOST_MEANT = 3  # suggestions in one message
 
 
@@ -27,6 +27,12 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def in_one_line(text: str) -> str:
+    """`text` on one line: a key or a path may hold line breaks and control characters of its own."""
+    line = " ".join(text.split())
+    return "".join(each if each.isprintable() else "?" for each in line)
+
+
 def either(values: Sequence[object]) -> str:
     """Alternatives in words, such as '"a", "b" or "c"'."""
     *others, last = map(shown, values)
@@ -34,11 +40,20 @@ def either(values: Sequence[object]) -> str:
 
 
 def did_you_mean(word: str, candidates: Iterable[str], section: str = "") -> str:
-    """What may have been meant by a word, as in ' (did you mean "dqn"?)'; "" if nothing. Case doesn't matter.
+    """What may have been meant by a word, as in ' (did you mean "dqn"?)'; "" if nothing.
+
+    `section` is put in front of it, such as "agent.".
+    """
+    near = nearest(word, candidates)
+    return f" (did you mean {either([f'{section}{each}' for each in near])}?)" if near else ""
+
+
+def nearest(word: str, candidates: Iterable[str]) -> list[str]:
+    """The candidates that may have been meant by a word, the likeliest first. Case doesn't matter.
 
     It is the candidate that is spelt so. Else it is the one that differs by a letter or so, those that have the word
     among theirs, as "hidden_units" has "units", and those that it abbreviates, as "ddqn" does "double_dqn": at most the
-    three most like it. Else it is the one most like it. `section` is put in front of it, such as "agent.".
+    three most like it. Else it is the one most like it.
     """
     among, word = {each.lower(): each for each in candidates}, word.lower()
     like = difflib.get_close_matches
@@ -48,7 +63,7 @@ def did_you_mean(word: str, candidates: Iterable[str], section: str = "") -> str
         if f"_{word}_" in f"_{each}_" or word == _abbreviated(each) or like(word, [each], cutoff=_NEARLY_EQUAL)
     ]
     near = [word] if word in among else like(word, having, n=MOST_MEANT, cutoff=0) or like(word, among, n=1)
-    return f" (did you mean {either([f'{section}{among[each]}' for each in near])}?)" if near else ""
+    return [among[each] for each in near]
 
 
 def _abbreviated(name: str) -> str:
