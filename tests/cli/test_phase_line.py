@@ -25,11 +25,14 @@ def test_a_terminal_shows_the_phase_until_it_is_over(monkeypatch: pytest.MonkeyP
     shown = Terminal()
     monkeypatch.setattr(sys, "stderr", shown)
     monkeypatch.setenv("TERM", "xterm")
-    with PhaseLine("loading") as line:
-        assert "loading" in shown.getvalue()
+    line = PhaseLine("loading")
+    assert not line.is_shown
+    with line:
+        assert line.is_shown and "loading" in shown.getvalue()
         print("warning: a doubt", file=sys.stderr)
         line.close()
         line.close()
+        assert not line.is_shown
         assert sys.stderr is shown
     before, _, after = shown.getvalue().partition("warning: a doubt")
     assert ERASED in before and ERASED in after
@@ -42,8 +45,8 @@ def test_a_pipe_and_a_dumb_terminal_get_nothing(terminal: str, monkeypatch: pyte
     monkeypatch.setattr(sys, "stderr", shown)
     monkeypatch.setenv("TERM", terminal)
     monkeypatch.setenv("FORCE_COLOR", "1")  # by which Rich takes a pipe for a terminal
-    with PhaseLine("loading"):
-        assert Console(stderr=True).is_terminal
+    with PhaseLine("loading") as line:
+        assert Console(stderr=True).is_terminal and not line.is_shown
     assert shown.getvalue() == ""
 
 

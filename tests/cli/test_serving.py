@@ -115,17 +115,29 @@ def test_a_signal_while_it_loads_ends_it_at_once_and_later_in_order(
     assert (rest, ended) == (said, statuses)
 
 
-def test_a_terminal_that_shows_a_line_while_it_loads_keeps_none(
-    run: Path, behind: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("is_logged", [False, True])
+@pytest.mark.parametrize("is_shown", [True, False])
+def test_only_where_stdout_is_the_terminal_that_shows_that_it_loads_no_line_is_printed(
+    is_logged: bool, is_shown: bool, run: Path, behind: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = io.StringIO()
-    monkeypatch.setattr(shown, "isatty", lambda: True)
-    monkeypatch.setattr("sys.stderr", shown)
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: not is_logged)
+    monkeypatch.setattr(err, "isatty", lambda: is_shown)
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr("sys.stderr", err)
     monkeypatch.setenv("TERM", "xterm")
     behind("serving.server", "serve", lambda *_: None)
     assert main.main(["serve", str(run), "--port", "0"]) == 0
-    assert "loading" in shown.getvalue()
-    assert capsys.readouterr().out == ""
+    assert ("loading" in err.getvalue()) == is_shown
+    assert out.getvalue().startswith(f"Loading {run}/exports. ") == (is_logged or not is_shown)
+
+
+def test_requests_go_to_an_address_that_reaches_the_server(
+    run: Path, behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    behind("serving.server", "serve", lambda *_: None)
+    assert main.main(["serve", str(run), "--host", "0.0.0.0", "--port", "0", "--insecure"]) == 0
+    assert re.search(r"Requests to 127\.0\.0\.1:\d+ wait", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

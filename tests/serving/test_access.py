@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -26,6 +27,13 @@ def keys_file(folder: Path, text: str) -> Path:
 
 def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
+
+
+def test_with_a_certificate_every_address_is_this_host_s_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "robots")
+    access = Access(tls=object())  # type: ignore[arg-type]
+    assert access.reached_at("0.0.0.0", 8501) == "robots:8501"
+    assert access.reached_at("10.0.0.1", 8501) == "10.0.0.1:8501"
 
 
 def test_a_request_needs_one_of_the_keys(tmp_path: Path) -> None:

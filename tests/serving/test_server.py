@@ -4,7 +4,6 @@ import itertools
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from tfdqn.errors import UserError
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.serving.access import Access
 from tfdqn.serving.options import Options
-from tfdqn.serving.server import _http_server, _reached_at, serve
+from tfdqn.serving.server import _http_server, serve
 from tfdqn.system.addresses import listen, with_host
 
 
@@ -86,12 +85,6 @@ def test_the_request_to_copy_names_an_address_that_can_be_asked(
     assert command.endswith(f" {url}:predict") and said[0].endswith(f" at {url}")
     listens = f"It listens on all {family} addresses of this host ({with_host(port, host)})."
     assert [line for line in said if line.startswith("It listens")] == ([listens] if family else [])
-
-
-def test_with_a_certificate_every_address_is_this_host_s_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "gethostname", lambda: "robots")
-    assert _reached_at("0.0.0.0", 8501, Access(tls=object())) == "robots:8501"  # type: ignore[arg-type]
-    assert _reached_at("10.0.0.1", 8501, Access(tls=object())) == "10.0.0.1:8501"  # type: ignore[arg-type]
 
 
 def test_it_serves_where_nobody_reads_what_it_says(tmp_path: Path) -> None:

@@ -31,8 +31,8 @@ class PhaseLine:
 
     @property
     def is_shown(self) -> bool:
-        """Whether a terminal shows the line, or will in the block."""
-        return self._live is not None
+        """Whether a terminal shows the line now."""
+        return self._live is not None and self._live.is_started
 
     def __enter__(self) -> Self:
         if self._live is not None:

@@ -108,8 +108,6 @@ def _choose_onednn(folder: Path, options: "Options") -> None:
 
 def _serve_on(listening: "socket.socket", folder: Path, model: str, options: "Options") -> None:
     """Serves at an open port until a signal; until it does, a terminal shows that it is loading, a log has a line."""
-    from tfdqn.system.addresses import with_host
-
     serves, loading = threading.Event(), PhaseLine("loading")
 
     def say(line: str) -> None:
@@ -123,10 +121,10 @@ def _serve_on(listening: "socket.socket", folder: Path, model: str, options: "Op
             end_start(lambda: say("Stopped while loading."))
 
     with interruptions(lambda: os._exit(130), acknowledge) as interrupted, loading:
-        if not loading.is_shown:
-            host, port = listening.getsockname()[:2]
-            with suppress(OSError):  # of a pipe that is gone, which doesn't end the server later either
-                typer.echo(f"Loading {folder}. Requests to {with_host(port, host)} wait until it serves.")
+        if not (loading.is_shown and sys.stdout.isatty()):  # stdout may be a log although stderr is a terminal
+            address = options.access.reached_at(*listening.getsockname()[:2])
+            with suppress(OSError):  # nobody reads the log any more; the policy is served all the same
+                typer.echo(f"Loading {folder}. Requests to {address} wait until it serves.")
         # Imported late: this takes seconds; mistakes are reported before, and signals are already handled.
         from tfdqn.serving.server import serve as run
 

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import re
+import socket
 import ssl
 import stat
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from tfdqn.errors import UserError
-from tfdqn.system.addresses import is_loopback
+from tfdqn.system.addresses import LOOPBACK, LOOPBACK_V6, is_loopback, wildcard_family, with_host
 
 _KEY = re.compile(rb"[A-Za-z0-9._~+/-]+=*")  # RFC 6750's b64token: what fits an Authorization header
 _T = TypeVar("_T")
@@ -132,6 +133,16 @@ class Access(NamedTuple):
         """Raises UserError if other hosts can reach the address and a required option is missing."""
         if self.missing and not is_loopback(host):
             raise UserError(f"other hosts can reach {host}: give {self.missing}, or --insecure to serve without")
+
+    def reached_at(self, host: str, port: int) -> str:
+        """The address for a request from this host to a server that listens at these.
+
+        With TLS, it has this host's name in place of a wildcard address, since a certificate names hosts.
+        """
+        if not (family := wildcard_family(host)):
+            return with_host(port, host)
+        loopback = LOOPBACK if family == "IPv4" else LOOPBACK_V6
+        return with_host(port, loopback if self.tls is None else socket.gethostname())
 
 
 def read_access(keys: Path | None, certificates: Path | None, key: Path | None, say: Callable[[str], None]) -> Access:

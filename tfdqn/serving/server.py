@@ -28,7 +28,7 @@ from tfdqn.serving.model import Model, ModelVersions
 from tfdqn.serving.monitoring import Monitor
 from tfdqn.serving.open_inference import OpenInference
 from tfdqn.serving.options import Options
-from tfdqn.system.addresses import LOOPBACK, LOOPBACK_V6, is_loopback, wildcard_family, with_host
+from tfdqn.system.addresses import is_loopback, wildcard_family, with_host
 
 _REFRESH_SECONDS = 1.0
 _FINISH_SECONDS = 10
@@ -69,7 +69,7 @@ def serve(
             raise UserError(f"--label {label}={version}: version {version} is not served; served: {served}")
     host, port = listening.getsockname()[:2]
     address, access = with_host(port, host), options.access
-    url = f"{'http' if access.tls is None else 'https'}://{_reached_at(host, port, access)}/v1/models/{name}"
+    url = f"{'http' if access.tls is None else 'https'}://{access.reached_at(host, port)}/v1/models/{name}"
     say(f"Serving {exports}, {'version' if len(versions.served) == 1 else 'versions'} {served}, at {url}")
     if family := wildcard_family(host):
         say(f"It listens on all {family} addresses of this host ({address}).")
@@ -190,14 +190,6 @@ def _http_server(app: ASGIApp, access: Access) -> uvicorn.Server:
             timeout_graceful_shutdown=_FINISH_SECONDS + 2,
         )
     )
-
-
-def _reached_at(host: str, port: int, access: Access) -> str:
-    """The address for a request from this host; with TLS by this host's name, since a certificate names hosts."""
-    if not (family := wildcard_family(host)):
-        return with_host(port, host)
-    loopback = LOOPBACK if family == "IPv4" else LOOPBACK_V6
-    return with_host(port, loopback if access.tls is None else socket.gethostname())
 
 
 def _example(model: Model) -> str:
