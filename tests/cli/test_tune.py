@@ -113,6 +113,7 @@ def test_a_ctrl_c_while_the_study_is_drawn_stops_before_the_fresh_seeds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tfdqn.tuning.study_page.write_page", lambda _: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(StudyFolder, "has_checkpoint", False)  # as where the trials have run on another host
     assert tune("small.toml space.toml --trials 1 --fresh-seeds 1") == 0
     *_, said, again = capsys.readouterr().out.splitlines()
     assert said == "Saved. To go on:"
@@ -172,9 +173,8 @@ def test_a_folder_of_another_search_is_refused(capsys: pytest.CaptureFixture[str
         "{low = 0.0001, high = 0.01, log = true} there, absent here; agent.n_step is"
     )
     Path("space.toml").write_text(f'{SPACE}"agent.loss" = {{ choices = ["huber", "squared"] }}')
-    assert 'agent.loss is absent there, {choices = ["huber", "squared"]} here; ' in failure(
-        capsys, "small.toml space.toml"
-    )
+    line = failure(capsys, "small.toml space.toml")
+    assert 'agent.loss is absent there, {choices = ["huber", "squared"]} here; ' in line
 
 
 def test_an_argument_that_the_task_does_not_take_is_refused_before_any_trial(

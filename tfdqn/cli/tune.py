@@ -201,7 +201,7 @@ def _search(
                 seeds = SeedsFolder(study.folder.seeds_of_best(best.number))
                 has_trained = _train_with_fresh_seeds(tuned, best, seeds, request.fresh_seeds, jobs, again)
         if not is_over:
-            saved = "Saved" if study.folder.has_checkpoint else "Nothing was saved yet"
+            saved = "Saved" if best is not None or study.folder.has_checkpoint else "Nothing was saved yet"
             typer.echo(f"{saved}. To go on:\n{again}")
         elif best is not None and has_trained:
             train = ["train", as_argument(folder.best_config_file), "--run-dir", f"{folder.path}-best"]
