@@ -44,7 +44,7 @@ def standing(run: RunDir | Path) -> tuple[Status, str]:
 
 def test_what_has_stopped_it_is_said_until_it_is_trained_again(run: RunDir) -> None:
     with run.claim_alone(tiny()):
-        keep_stop(run, "SIGTERM", is_saved=True)
+        keep_stop(run, "interrupted by SIGTERM", is_saved=True)
     assert standing(run) == (Status.STOPPED, "not finished: interrupted by SIGTERM")
     with run.claim_alone(tiny()):
         pass

@@ -197,7 +197,7 @@ def test_each_run_is_trained_by_its_own_configuration_and_leaves_its_end(
             raise ConfigError("the pole is broken")
         run.config_file.write_text(dump(config), encoding="utf-8")
         if config.seed == 9:
-            keep_stop(run, "SIGTERM", is_saved=True)
+            keep_stop(run, "interrupted by SIGTERM", is_saved=True)
             return a_summary(status="interrupted", reason="by SIGTERM")
         finish(run.path, 9.5)
         return a_summary()

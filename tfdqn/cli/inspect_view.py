@@ -145,7 +145,7 @@ def _processes(report: Report, inspection: Inspection) -> RenderableType:
 
 def _cells_of_learner(inspection: Inspection) -> list[str]:
     rate = speed(LEARNER.role, inspection.updates_per_second)
-    return [str(LEARNER), inspection.state, str(inspection.pid or ""), inspection.host, rate, "", "0 s"]
+    return [str(LEARNER), inspection.state, str(inspection.pid or ""), inspection.host, rate, "", ""]
 
 
 def _cells(process_id: ProcessId, status: ProcessStatus | None, train_steps: int) -> list[str]:

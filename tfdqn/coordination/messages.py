@@ -177,7 +177,7 @@ class Inspection(Struct, frozen=True, kw_only=True, rename={"processes": "member
     best_return: float | None
     processes: tuple[ProcessStatus, ...]
     replay: tuple[ReplayStatus, ...] = ()
-    life: str = ""  # of the learner
     pid: int = 0  # of the learner
     host: str = ""  # likewise
+    life: str = ""  # likewise
     resumed: str = ""  # where that life resumed the run, in words; empty: it began the run

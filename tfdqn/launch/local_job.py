@@ -69,7 +69,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
                 folders = (run.process_logs, run.heartbeats)
                 supervisor = Supervisor(program, *folders, config.health, view, server)
                 if not run_supervisor(supervisor):
-                    keep_stop(run, heard_signal(), is_saved=supervisor.has_saved)
+                    keep_stop(run, f"interrupted by {heard_signal()}", is_saved=supervisor.has_saved)
             # If the learner was stopped, the summary may be that of an earlier session, which may no longer hold.
             is_new = _written(run) != before
             summary = (

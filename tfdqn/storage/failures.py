@@ -57,9 +57,9 @@ def keep_failure(run: RunDir, why: str, is_saved: bool = False) -> None:
             run.end_file.unlink(missing_ok=True)  # which the process of a `RunGroup` has written
 
 
-def keep_stop(run: RunDir, by: str, *, is_saved: bool) -> None:
-    """Notes in the directory of a run that this process holds what has stopped it, such as "SIGTERM"."""
-    _keep_end(run, Outcome.STOPPED, is_saved, f"interrupted by {by}")
+def keep_stop(run: RunDir, why: str, *, is_saved: bool) -> None:
+    """Notes in the directory of a run that this process holds why it was stopped, such as "interrupted by SIGTERM"."""
+    _keep_end(run, Outcome.STOPPED, is_saved, why)
 
 
 def keep_sudden_end(run: RunDir, line: str, status: int) -> None:

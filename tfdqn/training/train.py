@@ -177,7 +177,7 @@ def train_claimed(
             with closing(local_session(config, run, chief, tell, interrupted, watchdog.work)) as session:
                 summary = _train_to_end(session, tell, show_and_watch, interrupted, profile)
                 if summary.status == "interrupted":
-                    keep_stop(run, summary.reason.removeprefix("by "), is_saved=True)
+                    keep_stop(run, f"interrupted {summary.reason}", is_saved=True)
                 return summary
         finally:
             watchdog.release_peers()
