@@ -18,8 +18,8 @@ PROCESS_LOGS = "processes"  # made before anything else
 
 def is_run(path: Path) -> bool:
     """Whether `path` is a run directory: one that never began counts, a folder with another config.toml does not."""
-    signs = (TASK_FILE, METRICS_FILE, EVALUATIONS_FILE, PROCESS_LOGS)
-    return (path / CONFIG_FILE).is_file() and any((path / sign).exists() for sign in signs)
+    others = (TASK_FILE, METRICS_FILE, EVALUATIONS_FILE, PROCESS_LOGS)
+    return (path / CONFIG_FILE).is_file() and any((path / each).exists() for each in others)
 
 
 def runs_below(path: Path) -> str:
