@@ -59,8 +59,9 @@ def test_runs_are_found_once_whatever_links_lead_to_them(tmp_path: Path) -> None
     for name in ("up", "again"):
         (tmp_path / "runs" / "a" / name).symlink_to(tmp_path)
     (tmp_path / "runs" / "itself").symlink_to("itself")
+    reported_run(tmp_path / "beside")  # which is not below `runs`, although a link there leads to its folder
     assert found(tmp_path / "runs") == of_a
-    assert found(tmp_path) == [f"runs/{each}" for each in of_a]
+    assert found(tmp_path) == ["beside", *(f"runs/{each}" for each in of_a)]
     (tmp_path / "linked").symlink_to(tmp_path / "runs")
     assert found(tmp_path / "linked") == of_a
 
