@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
+import tfdqn
+from tests.support.tiny_runs import tiny
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 def test_the_readmes_python_runs_as_it_stands(tmp_path):
-    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    code, _ = BLOCKS
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -27,6 +31,17 @@ def test_the_readmes_python_runs_as_it_stands(tmp_path):
     assert "exported policy" in summary
     assert len(scores.split()) == 3
     assert action in ("0", "1")
+
+
+@pytest.mark.parametrize(("seconds", "status"), [("3600", "finished"), ("0", "interrupted")])
+def test_the_functions_that_the_readme_gives_to_train_show_and_stop_it(tmp_path, monkeypatch, capsys, seconds, status):
+    monkeypatch.chdir(tmp_path)
+    _, code = BLOCKS
+    exec(code.replace("3600", seconds), {"tfdqn": tfdqn, "config": tiny("replay.backend=in_graph")})
+    headline, *shown, said = capsys.readouterr().out.splitlines()
+    assert headline.startswith("CartPole-v1") and said == status
+    phases = [line.partition(": ")[0] for line in shown if " of 1,200 steps, " in line]
+    assert phases[-1] == ("drawing and exporting" if status == "finished" else "saving")
 
 
 @pytest.mark.parametrize(

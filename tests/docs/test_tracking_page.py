@@ -9,8 +9,11 @@ import pytest
 
 from tests.support.commands import PROJECT
 from tests.support.fake_wandb import FakeWandB
+from tests.support.tiny_runs import lines, tiny
 from tfdqn.config import Config, toml
+from tfdqn.tracking import factory
 from tfdqn.tracking.systems import wanted_systems
+from tfdqn.training.train import train
 
 PAGE = (PROJECT / "docs" / "tracking.md").read_text(encoding="utf-8")
 SHORT = (
@@ -37,6 +40,18 @@ def test_every_command_that_trains_is_one() -> None:
     trained = [toml.load(PROJECT / words[2], [each for each in words[3:] if "=" in each]) for words in commands()[:4]]
     assert [wanted_systems(each.tracking) for each in trained] == [["wandb"], ["wandb"], ["mlflow"], ["mlflow"]]
     assert all(isinstance(each, Config) for each in trained)
+
+
+def test_its_own_tracker_writes_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(factory, "TRACKERS", {})
+    [block] = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+    exec(block, {})
+    said: list[str] = []
+    train(tiny("replay.backend=in_graph"), tmp_path / "run", say=said.append)
+    rows = [line.split(",") for line in (tmp_path / "run" / "evaluations.csv").read_text().splitlines()]
+    evaluations = lines(tmp_path / "run" / "evaluations.jsonl")
+    assert [(int(row[0]), float(row[1])) for row in rows] == [(e["env_steps"], e["mean_return"]) for e in evaluations]
+    assert rows and not [line for line in said if "tracker" in line]
 
 
 def test_a_run_is_tracked_offline_and_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

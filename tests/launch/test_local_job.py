@@ -177,7 +177,7 @@ def test_what_the_processes_print_is_shown_on_request(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--run-dir", "/proc/nowhere"], "/proc/nowhere can't be created or written"),
-        (["--run-dir", "file"], "file is a file, not a directory: choose another --run-dir"),
+        (["--run-dir", "file"], "file is a file, not a directory: choose another run directory"),
         (
             ["--run-dir", "full"],
             "full holds other files, such as letter.txt, and no run (config.toml is missing): choose",

@@ -119,7 +119,7 @@ def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(
     service = SimpleNamespace(roster=SimpleNamespace(unheard=unheard))
     with LearnerWatchdog(context._replace(process_id=LEARNER), service):  # type: ignore[arg-type]
         until(lambda: ends, "end")
-    assert ends == ["the learner can't watch the others any longer"]
+    assert ends == ["the learner ends without saving: its watchdog has failed: KeyError: 'a mistake of ours'"]
 
 
 def test_a_learner_whose_updates_hang_is_started_again(context: RoleContext, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def test_a_disk_without_locks_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
         FileLock(tmp_path / "lock").try_acquire()
     why = os.strerror(number)
     with (
-        pytest.raises(RunDirError, match=f"run can't be locked: {why}: choose a --run-dir on another"),
+        pytest.raises(RunDirError, match=f"run can't be locked: {why}: choose a run directory"),
         RunDir(tmp_path / "run").claim(Config()),
     ):
         pass

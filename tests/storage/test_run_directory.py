@@ -57,7 +57,7 @@ def test_another_configuration_is_refused_with_its_differences_and_changes_nothi
         pass
     assert str(caught.value) == (
         f"{run.path} belongs to another configuration: seed: 1 in the run, 2 now; "
-        "agent.n_step: 1 in the run, 3 now; choose another --run-dir, "
+        "agent.n_step: 1 in the run, 3 now; choose another run directory (--run-dir), "
         "or give the run's own values to resume it"
     )
     assert contents(run.path) == before | {"lock": contents(run.path)["lock"]}

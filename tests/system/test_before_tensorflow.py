@@ -75,3 +75,18 @@ def test_python_warns_of_the_syntax_of_own_tasks_but_not_of_tf_agents(tmp_path: 
     ).stderr
     assert "SyntaxWarning" in shown and str(files[1]) in shown
     assert "tf_agents" not in shown
+
+
+TRACED_REPEATEDLY = """
+from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
+ignore_warnings_of_libraries()
+import tensorflow as tf
+for _ in range(9):
+    tf.function(sum)([tf.constant(1)])
+tf.get_logger().warning("another")
+"""
+
+
+def test_tensorflow_does_not_warn_of_functions_that_are_made_anew() -> None:
+    done = subprocess.run([sys.executable, "-c", TRACED_REPEATEDLY], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == ["WARNING:tensorflow:another"]

@@ -128,10 +128,10 @@ def test_signals_end_the_process_where_no_thread_could() -> None:
     def ends_by(before: signal.Signals | None, inside: signal.Signals | None) -> int:
         child = os.fork()
         if child == 0:
-            with interruptions(never) as interrupted:
+            with interruptions(never):
                 if before is not None:
                     signal.raise_signal(before)
-                with ended_by_signals(interrupted):
+                with ended_by_signals():
                     if inside is not None:
                         signal.raise_signal(inside)
             os._exit(7)

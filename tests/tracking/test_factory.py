@@ -131,6 +131,12 @@ class Raising(Notebook):
         raise ConnectionError("no route\nto host")
 
 
+class NoVideos(Notebook):
+    @property
+    def takes_videos(self) -> bool:
+        raise AttributeError("no such setting")
+
+
 def no_such_module(*_: object) -> Tracker:
     raise ModuleNotFoundError("No module named 'wandb'")
 
@@ -143,6 +149,8 @@ def test_a_tracker_that_fails_or_hangs_is_one_line_and_holds_nothing_up(
     monkeypatch.setattr("tfdqn.tracking.factory._FINISHED_SECONDS", 0.1)
     register_tracker("raising", lambda *_: Raising())
     register_tracker("absent", no_such_module)
+    register_tracker("wrong", lambda *_: object())  # type: ignore[arg-type, return-value]
+    register_tracker("no videos", lambda *_: NoVideos())
     register_tracker("hanging", lambda *_: Notebook() if answers.wait() else None)
     summary = train(tiny(*ALTERNATE, *OFTEN), tmp_path / "run", say=said.append)
     answers.set()
@@ -151,7 +159,10 @@ def test_a_tracker_that_fails_or_hangs_is_one_line_and_holds_nothing_up(
     assert sorted(line for line in said if "tracker" in line) == [
         "warning: the tracker absent failed: ModuleNotFoundError: No module named 'wandb'; it is told nothing more",
         "warning: the tracker hanging has not come to an end in time; it is told nothing more",
+        "warning: the tracker no videos failed: AttributeError: no such setting; it is told nothing more",
         "warning: the tracker raising failed: ConnectionError: no route to host; it is told nothing more",
+        "warning: the tracker wrong failed: its function returned a value of type object; expected a Tracker or None; "
+        "it is told nothing more",
     ]
 
 

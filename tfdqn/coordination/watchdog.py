@@ -15,7 +15,7 @@ from tfdqn.coordination.heartbeat_files import STARTING
 from tfdqn.coordination.peers import PeerWait, Pollable
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.coordination.sudden_end import end_now
-from tfdqn.errors import STOPPED_STATUS
+from tfdqn.errors import STOPPED_STATUS, one_line
 
 _CHECK_SECONDS = 0.25
 _LAST_CHECK_SECONDS = 4.0
@@ -88,9 +88,9 @@ class Watchdog:
         try:
             while not self._ended.wait(_CHECK_SECONDS):
                 self._check()
-        except Exception:  # an unwatched process might wait for ever
+        except Exception as error:  # an unwatched process might wait for ever
             traceback.print_exc()
-            end_now(f"{self._name} can't watch the others any longer")
+            end_now(f"{self._name} ends without saving: its watchdog has failed: {one_line(error)}")
 
     def _check(self) -> None:
         """Checks everything, a few times a second."""

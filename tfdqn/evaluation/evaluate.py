@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from tfdqn.acting.factory import make_policy
 from tfdqn.config import Config, Task, toml
+from tfdqn.config.own_code import require_function
 from tfdqn.config.user_modules import own_failures_are_one_line
 from tfdqn.errors import ConfigError, TaskError, UserError, VideoError, one_line
 from tfdqn.evaluation.evaluator import limited, play_episodes, scores
@@ -25,6 +26,7 @@ from tfdqn.storage.best_policy import load_policy_weights
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import ArraySpec, TaskSpec
 from tfdqn.tasks.registry import make_task, resolve_spec
+from tfdqn.tasks.suites.processes import require_main_has_begun
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +66,11 @@ def evaluate(
       video: also record one episode, in `RUN/videos/`.
       on_begin: is called once every check has passed, just before the first episode.
 
-    Raises RunDirError, CheckpointError, ConfigError or TaskError for what the user can mend, before any episode is
-    played if the task can't be rendered; and VideoError, which has the figures, where only the video failed.
+    Raises RunDirError, CheckpointError, ConfigError, OwnCodeError or TaskError for what the user can mend, before any
+    episode is played if the task can't be rendered; and VideoError, which has the figures, where only the video failed.
     """
+    require_main_has_begun()
+    require_function(on_begin, "on_begin")
     episodes, seed = _whole("episodes", episodes, least=1), _whole("seed", seed, least=0)
     run = RunDir(run_dir)
     config, run_spec = run.config(), run.task_spec()

@@ -90,7 +90,10 @@ class LoadedPolicy:
             number out of bounds, NaN, infinity), if a mask has no legal action, or if the policy has a memory.
         """
         if self.state_size:
-            raise UserError("this policy has a memory: call step(observation, state), which gives the next state too")
+            raise UserError(
+                "this policy has a memory: call step(observation, state), which gives the next state too; state is "
+                "None where an episode begins"
+            )
         return self.step(observation, None, legal_actions)[0]
 
     def step(

@@ -166,7 +166,7 @@ class CheckpointManager:
         if saved:
             raise CheckpointError(
                 f"{self._directory}: every checkpoint is damaged; restore one from a backup, "
-                f"or train into another --run-dir"
+                "or train into another run directory (--run-dir)"
             )
         return None
 

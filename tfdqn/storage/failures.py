@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,20 +27,18 @@ from tfdqn.storage.run_records import Outcome, RunEnd, write_end
 
 
 @contextmanager
-def failures_are_kept(
-    run: RunDir, is_of_caller: Callable[[BaseException], bool] = lambda error: False
-) -> Iterator[None]:
+def failures_are_kept(run: RunDir) -> Iterator[None]:
     """Notes in the run's directory which error has ended its training, until it is trained again: for `tfdqn inspect`.
 
     It notes nothing if the run was never claimed, since it is then another's failure or none, nor if nothing is left of
-    it, nor if `is_of_caller` says that a function of the caller of training raised the error.
+    it.
     """
     try:
         yield
     except PeerLostError:
         raise  # it goes on when it is started again
     except Exception as error:
-        if run.was_claimed and run.config_file.exists() and not is_of_caller(error):
+        if run.was_claimed and run.config_file.exists():
             keep_failure(run, message_in_one_line(error) if isinstance(error, UserError) else one_line(error))
         raise
 

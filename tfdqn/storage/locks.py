@@ -229,7 +229,9 @@ def _acquire(lock: FileLock, folder: Path) -> None:
             is_said = True
             time.sleep(_RETRY_SECONDS)
     except NoLocksError as error:
-        raise RunDirError(f"{folder} can't be locked: {error}: choose a --run-dir on another disk") from None
+        raise RunDirError(
+            f"{folder} can't be locked: {error}: choose a run directory (--run-dir) on another disk"
+        ) from None
     except OSError as error:
         raise RunDirError(f"{folder} can't be created or written: {why_not(folder, error)}") from None
     if attempt is Attempt.HELD:

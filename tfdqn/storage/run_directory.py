@@ -220,7 +220,7 @@ class RunDir:
         if not os.path.lexists(self.path) or self.config_file.is_file():
             return
         if why := why_no_directory(self.path):
-            raise RunDirError(f"{self.path} {why}: choose another --run-dir")
+            raise RunDirError(f"{self.path} {why}: choose another run directory (--run-dir)")
         # A run that was killed at its very start has left these, or a job's other processes have made them.
         ours = {self.lock_file, self.cluster_file, self.process_logs, self.replay}
         try:
@@ -235,7 +235,7 @@ class RunDir:
             nearby = nearby_runs.runs_below(self.path) or nearby_runs.run_above(self.path)
             raise RunDirError(
                 f"{self.path} holds other files, such as {others[0]}, and no run ({self.config_file.name} is missing)"
-                f"{nearby}: choose an empty or a new --run-dir"
+                f"{nearby}: choose an empty or a new run directory (--run-dir)"
             )
 
     @contextmanager
@@ -290,8 +290,8 @@ class RunDir:
         is_another = self.config_file.exists() and not self._holds(text)
         if is_another and (forbidden := toml.differences(self.config(), config, "run")):
             raise RunDirError(
-                f"{self.path} belongs to another configuration: {listed(forbidden)}; choose another "
-                "--run-dir, or give the run's own values to resume it"
+                f"{self.path} belongs to another configuration: {listed(forbidden)}; choose another run "
+                "directory (--run-dir), or give the run's own values to resume it"
             )
 
 

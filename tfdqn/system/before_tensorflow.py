@@ -8,6 +8,10 @@ already: until the command line handles signals, a Ctrl-C would end in a traceba
 import os
 import sys
 
+TYPE_CHECKING = False  # type checkers take it for typing's
+if TYPE_CHECKING:
+    import logging
+
 # Otherwise the first process that uses a GPU takes all of its memory, and `evaluate` or `serve` fails while a run
 # trains. `tf.config.experimental.set_memory_growth` has no effect in TensorFlow's servers or in child processes.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
@@ -29,11 +33,18 @@ def use_onednn() -> None:
 
 
 def ignore_warnings_of_libraries() -> None:
-    """Ignores warnings of what TensorFlow and TF-Agents import, which are about others' code.
+    """Ignores warnings that tell the user nothing: of TensorFlow, and of what it and TF-Agents import.
 
     Google's cloud libraries warn of old versions of Python, and Python of TF-Agents' syntax whenever it compiles it.
+    TensorFlow takes the functions of a process's several runs for one that is traced again and again.
     """
+    import logging
     import warnings
 
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
     warnings.filterwarnings("ignore", category=SyntaxWarning, module=r".*/tf_agents/")
+    logging.getLogger("tensorflow").addFilter(_is_relevant)
+
+
+def _is_relevant(record: "logging.LogRecord") -> bool:
+    return "triggered tf.function retracing" not in str(record.msg)

@@ -138,21 +138,18 @@ def signals_kept() -> Iterator[None]:
 
 
 @contextmanager
-def ended_by_signals(interrupted: Callable[[], bool]) -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
     """Lets SIGINT, SIGTERM and SIGHUP end the process in the block, as they do by default.
 
     For native calls in which no thread could end the process, because TensorFlow holds Python's lock. If a signal has
-    arrived before the block, the process ends at once.
-
-    Args:
-      interrupted: from `interruptions`.
+    arrived before the block, in that of `interruptions`, the process ends at once.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread can set handlers
         return
     with _handled_by(signal.SIG_DFL):
-        if interrupted():
-            signal.raise_signal(_heard[0] if _heard else signal.SIGTERM)
+        if _heard:
+            signal.raise_signal(_heard[0])
         yield
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfdqn.errors import one_line
+from tfdqn.errors import of_type, one_line
 from tfdqn.records import Evaluation, Summary
 
 _MAX_QUEUED_CALLS = 1_000  # with one point of the curves per second, a quarter of an hour
@@ -116,7 +116,7 @@ class BackgroundTracker(ForwardingTracker):
     def __init__(self, name: str, make: Callable[[], Tracker | None], say: Callable[[str], None]):
         self._name, self._make, self._say = name, make, say
         self._calls: Queue[tuple[str, tuple[Any, ...]]] = Queue(_MAX_QUEUED_CALLS)
-        self._tracker: Tracker | None = None
+        self._takes_videos = False
         self._is_made = Event()
         self._is_over = False  # closed or dropped
         self._thread = Thread(target=self._run, name=f"tracker {name}", daemon=True)
@@ -134,7 +134,7 @@ class BackgroundTracker(ForwardingTracker):
     @property
     def takes_videos(self) -> bool:
         self._is_made.wait(_START_SECONDS)
-        return self._tracker is not None and self._tracker.takes_videos and not self._is_over
+        return self._takes_videos and not self._is_over
 
     def wait_until_closed(self, seconds: float) -> None:
         """Waits until all queued calls are done, `close` last; drops the tracker if that takes longer."""
@@ -144,7 +144,10 @@ class BackgroundTracker(ForwardingTracker):
 
     def _run(self) -> None:
         try:
-            self._tracker = tracker = self._make()
+            tracker = self._make()
+            if not isinstance(tracker, Tracker | None):
+                raise TrackerError(f"its function returned a value {of_type(tracker)}; expected a Tracker or None")
+            self._takes_videos = tracker is not None and bool(tracker.takes_videos)
             self._is_made.set()
             self._is_over = self._is_over or tracker is None
             while tracker is not None and not self._is_over:

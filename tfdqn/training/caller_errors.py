@@ -1,32 +1,50 @@
-"""`CallerErrors`: tells errors that the caller's own functions have raised from those of training."""
+"""`CallerErrors`: lets an error of the caller's own functions end training as an interruption does, then raises it."""
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
+
+from tfdqn.errors import one_line
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 
 class CallerErrors:
-    """The errors of functions that the caller gave to training, such as one for progress; for any thread."""
+    """Takes the errors of functions that the caller gave to training, such as one for progress, from any thread.
+
+    Training is to end when there is one; after the block, that one is raised. If another error has ended the block,
+    that stays, with a note. What is no Exception, such as KeyboardInterrupt, is not taken.
+
+    Attributes:
+      first: the first of them; None: there was none.
+    """
 
     def __init__(self) -> None:
-        self._raised: list[BaseException] = []
+        self.first: Exception | None = None
 
-    def kept_of(self, function: Callable[Given, Result]) -> Callable[Given, Result]:
-        """The same function, whose errors are known from now on."""
+    def __enter__(self) -> Self:
+        return self
+
+    # No generator with `contextmanager`, which could not raise a StopIteration.
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self.first is None:
+            return
+        if error is None:
+            raise self.first
+        error.add_note(f"Before, a function of the caller of training has raised {one_line(self.first)}")
+
+    def taken_from(self, function: Callable[Given, Result], instead: Result) -> Callable[Given, Result]:
+        """The same function, whose errors are taken. Once there is one, of whichever function, it returns `instead`."""
 
         @wraps(function)
         def call(*args: Given.args, **kwargs: Given.kwargs) -> Result:
-            try:
-                return function(*args, **kwargs)
-            except BaseException as error:
-                self._raised.append(error)
-                raise
+            if self.first is None:
+                try:
+                    return function(*args, **kwargs)
+                except Exception as error:
+                    self.first = self.first or error
+            return instead
 
         return call
-
-    def have(self, error: BaseException) -> bool:
-        """Whether one of the functions has raised this error."""
-        return any(error is each for each in self._raised)

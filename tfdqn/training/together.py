@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-import tensorflow as tf
 from threadpoolctl import threadpool_limits
 
 from tfdqn.config import Config
@@ -40,7 +39,6 @@ def side_by_side(config: Config, runs: int, native_log: Path) -> Iterator[Sequen
     """
     for each in (EvaluationLine, TaskSpec):  # msgspec crashes if two threads make the first decoder of a type at once
         msgspec.json.Decoder(each)
-    tf.get_logger().setLevel("ERROR")  # TensorFlow takes the runs' functions for one that is retraced repeatedly
     devices = learning_devices(config)
     use_threads(config, min(runs, available_cores()))
     with native_output_to(native_log), threadpool_limits(1, "blas"), programs_are_shared():

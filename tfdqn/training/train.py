@@ -17,6 +17,7 @@ from tfdqn.cluster.local_workers import own_share, share_gpus
 from tfdqn.cluster.tf_config import VARIABLE, Cluster
 from tfdqn.config import Config, toml
 from tfdqn.config.headline import headline
+from tfdqn.config.own_code import require_function
 from tfdqn.config.user_modules import own_failures_are_one_line
 from tfdqn.coordination.sudden_end import told_of_sudden_end
 from tfdqn.coordination.watchdog import Watchdog
@@ -39,6 +40,7 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.processors import visible_gpus
 from tfdqn.system.redirection import native_output_to
 from tfdqn.system.signals import interruptions
+from tfdqn.tasks.suites.processes import require_main_has_begun
 from tfdqn.training import loops
 from tfdqn.training.caller_errors import CallerErrors
 from tfdqn.training.finish import run_to_end
@@ -62,7 +64,8 @@ def train(
     SIGINT, SIGTERM and SIGHUP save a checkpoint and return a summary with status "interrupted"; calling `train` again
     resumes. A second SIGINT raises KeyboardInterrupt. In two cases the whole process ends, and the last checkpoint
     remains: with status 75 (`errors.RESTART_STATUS`) if its work stalls, or another process of the cluster stays away,
-    for longer than `config.health` allows; with status 143 if it can't save within 20 seconds of a signal.
+    for longer than `config.health` allows; with status 143 if it can't save within 20 seconds after a signal, or after
+    `interrupted` has returned True.
 
     Args:
       config: the whole configuration.
@@ -74,12 +77,14 @@ def train(
       interrupted: returns whether to stop, if the caller handles signals itself. Several threads call it.
 
     An environment that breaks its contract ends training too, as does one that fails more often than `task.restarts`
-    allows. A checkpoint is saved first. What `on_progress`, `say` or `interrupted` raises ends training at once and is
-    raised unchanged; it is no failure of the run, which can be resumed from its last checkpoint.
+    allows. A checkpoint is saved first. An Exception that `on_progress`, `say` or `interrupted` raises, in any thread,
+    ends training as a signal does: a checkpoint is saved, and then `train` raises that very exception. None of the
+    three is called again. It is no failure of the run, which can be resumed.
 
     Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError, OwnCodeError) for problems
     that the user can correct.
     """
+    require_main_has_begun()
     if not isinstance(config, Config):
         raise ConfigError(f"config: a tfdqn.Config is needed (tfdqn.load_config reads one), not {config!r}")
     if run_dir is None:
@@ -87,6 +92,7 @@ def train(
             f'run_dir: give a directory for the run, such as "runs/my-run-seed{config.seed}"; a Config knows no '
             "file, after which `tfdqn train` names one"
         )
+    _require_functions(on_progress, say, interrupted)
     run = RunDir.at(run_dir)
     show, tell = on_progress or (lambda progress: None), say or (lambda line: None)
     named = cluster_of_environment()
@@ -98,6 +104,16 @@ def train(
     run.refuse_unused(given_keys(unused, named), tell)
     tell(headline(config))
     return train_checked(config, cluster, run, show, tell, profile, interrupted)
+
+
+def _require_functions(on_progress: Any, say: Any, interrupted: Any) -> None:
+    """Raises OwnCodeError for what is neither None nor a function of such arguments."""
+    if on_progress is not None:
+        require_function(on_progress, "on_progress", "progress")
+    if say is not None:
+        require_function(say, "say", "line")
+    if interrupted is not None:
+        require_function(interrupted, "interrupted")
 
 
 def _without_defaults(config: Config) -> dict[str, Any]:
@@ -121,30 +137,31 @@ def train_checked(
     gpus = {} if cluster else share_gpus(config, visible_gpus(), tell)
     devices = learning_devices(config, own_share(config, gpus))
     errors = CallerErrors()
-    show, tell = errors.kept_of(show), errors.kept_of(tell)
+    show, tell = errors.taken_from(show, None), errors.taken_from(tell, None)
     with (
-        claimed(config, run, errors.have),
+        errors,
+        claimed(config, run),
         native_output_to(run.native_log),
         threadpool_limits(1, "blas"),
-        nullcontext(errors.kept_of(interrupted)) if interrupted else interruptions(_keyboard_interrupt) as interrupted,
-        Watchdog("the run", config.health, tell, interrupted) as watchdog,
+        nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as asked,
     ):
-        say_if_left(run, tell, run.native_log)
-        use_threads(config)
-        chief = Chief(config, run, cluster, devices, tell, interrupted, watchdog.require, gpus)
-        return train_claimed(config, run, chief, watchdog, show, tell, profile, interrupted)
+        must_stop = errors.taken_from(lambda: bool(asked()), True)
+        # An error must not end the caller's process, even if it takes long until training has ended.
+        with Watchdog("the run", config.health, tell, lambda: must_stop() and errors.first is None) as watchdog:
+            say_if_left(run, tell, run.native_log)
+            use_threads(config)
+            chief = Chief(config, run, cluster, devices, tell, must_stop, watchdog.require, gpus)
+            return train_claimed(config, run, chief, watchdog, show, tell, profile, must_stop)
 
 
 @contextmanager
-def claimed(
-    config: Config, run: RunDir, is_of_caller: Callable[[BaseException], bool] = lambda error: False
-) -> Iterator[None]:
+def claimed(config: Config, run: RunDir) -> Iterator[None]:
     """Claims the run until the block ends. An error that ends its training becomes one line that says what is saved.
 
-    It is kept in the run's directory, unless `is_of_caller` says that it is the caller's.
+    It is kept in the run's directory.
     """
     with (
-        failures_are_kept(run, is_of_caller),
+        failures_are_kept(run),
         failures_say_what_is_saved(run),
         tracebacks_are_kept(run),
         own_failures_are_one_line(),

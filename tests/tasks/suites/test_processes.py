@@ -1,11 +1,13 @@
 """Environments in processes of their own: the same steps, and no process outlives the one that wants it."""
 
+import multiprocessing
 import os
 import re
 import signal
 import subprocess
 import sys
 import tempfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,8 +17,11 @@ from gymnasium.vector import AsyncVectorEnv
 from tests.support import odd_environments
 from tests.support.disks import fill, small_disk
 from tests.support.processes import is_running, wait_until
+from tests.support.tiny_runs import tiny
 from tests.support.toy_environments import Chain
+from tfdqn import evaluate, train
 from tfdqn.config import Task
+from tfdqn.config.toml import dump
 from tfdqn.errors import EnvironmentFailedError, TaskError
 from tfdqn.tasks.registry import make_task
 from tfdqn.tasks.suites import gymnasium, processes
@@ -166,3 +171,32 @@ def test_of_a_long_traceback_from_a_process_of_its_own_the_end_is_kept():
     assert "RuntimeError: in environment 0's process, Broken.__init__ failed at " in str(failure)
     assert "x did not start\n" in failure.traceback and len(failure.traceback) < 64_000
     assert re.search(r"\[the first [0-9,]+ bytes are left out\]\nx", failure.traceback)
+
+
+def test_a_script_that_trains_as_it_is_imported_is_told_of_the_guard(tmp_path):
+    """Its processes import it first, and would train in it again."""
+    script = tmp_path / "mine.py"
+    keys = ["task.vectorization=async", "task.num_envs=2", "replay.backend=in_graph"]
+    script.write_text(
+        "import tfdqn\n"
+        f"config = tfdqn.load_config({str(tmp_path / 'mine.toml')!r}, {keys})\n"
+        "tfdqn.train(config, 'run')\n"
+    )
+    (tmp_path / "mine.toml").write_text(dump(tiny()))
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert (
+        "'s process has ended with status 1, while making its environment; a script must call tfdqn below "
+        '`if __name__ == "__main__":`, because each environment\'s process imports the script; its traceback is in '
+    ) in done.stderr.splitlines()[-1]
+    assert "TaskError: a script must call tfdqn below" in (tmp_path / "run" / "native.log").read_text()
+
+
+@pytest.mark.parametrize("begin", [partial(train, tiny()), evaluate])
+def test_a_script_that_is_imported_by_a_process_begins_nothing_in_it(tmp_path, monkeypatch, begin):
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+    with pytest.raises(TaskError, match=r"^a script must call tfdqn below"):
+        begin(tmp_path / "run")
+    assert not (tmp_path / "run").exists()

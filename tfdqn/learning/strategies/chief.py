@@ -95,7 +95,7 @@ class Chief:
         """Waits for the other processes of the cluster. Meanwhile a signal ends this process."""
         if interrupted():
             self._say("asked to end before all have met: nothing is learned yet, and what was saved stands")
-        with ended_by_signals(interrupted):
+        with ended_by_signals():
             if self._config.learner.strategy == "parameter_server":
                 _wait_for(_peers(self._config, cluster))  # TensorFlow would wait with the GIL held
             return self._make_strategy()

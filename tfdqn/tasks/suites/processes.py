@@ -5,9 +5,11 @@ with no exception to catch, so `require_room` checks the space in advance. Docke
 """
 
 import contextlib
+import multiprocessing
 import os
 import queue
 import signal
+import sys
 import tempfile
 import time
 import traceback
@@ -33,6 +35,20 @@ _ENDS_SECONDS = 2.0  # that an environment's process has to end by itself
 # environments' processes itself.
 _FOR_THE_RUN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+_GUARD = (
+    'a script must call tfdqn below `if __name__ == "__main__":`, because '
+    "each environment's process imports the script"
+)
+
+
+def require_main_has_begun() -> None:
+    """Raises TaskError in an environment's process while it imports the user's script.
+
+    Functions that a script calls begin with it: else each process would train, or evaluate, once more.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing itself tells it
+        raise TaskError(_GUARD)
+
 
 class Processes(AsyncVectorEnv):
     """A process for each environment. An environment's error is raised here, without gymnasium printing it as well.
@@ -53,7 +69,7 @@ class Processes(AsyncVectorEnv):
                 raise
             self.close(terminate=True)
             if failure is None:
-                raise RuntimeError(f"{'; '.join(ended)}, while making its environment") from None
+                raise RuntimeError(f"{'; '.join(ended)}, while making its environment{self._hint()}") from None
             index, line, details = failure
             raise RuntimeError(f"in environment {index}'s process, {line}") from _RemoteError(details)
 
@@ -68,6 +84,14 @@ class Processes(AsyncVectorEnv):
             if is_over:
                 break
         return None
+
+    def _hint(self) -> str:
+        """The cause if a process failed before `_work`, which reports, and the script that it imports has no guard."""
+        script = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
+        with contextlib.suppress(OSError):  # it isn't a file that can be read
+            if any(process.exitcode == 1 for process in self.processes) and b"__name__" not in script.read_bytes():
+                return f"; {_GUARD}"
+        return ""
 
     def ended(self) -> list[str]:
         """The processes that have ended, and how, in words: the reason for a broken pipe."""
