@@ -86,7 +86,7 @@ def test_training_stops_is_saved_and_raises_that_very_exception(tmp_path: Path, 
             fails()
 
     interrupted = None if name == "on_progress" else fails
-    endless = tiny("replay.backend=in_graph", f"learner.schedule={schedule}", "stop.env_steps=1_000_000_000")
+    endless = tiny("replay.backend=in_graph", f"learner.schedule={schedule}", "stop.env_steps=200_000")
     with pytest.raises(Mine) as caught:
         train(endless, run, on_progress=on_progress, interrupted=interrupted)
     assert caught.value is error
@@ -118,5 +118,5 @@ def test_so_it_does_where_a_line_can_not_be_shown(tmp_path: Path) -> None:
             raise error
 
     with pytest.raises(Mine) as caught:
-        train(tiny("replay.backend=in_graph", "stop.env_steps=1_000_000_000"), run, say=say)
+        train(tiny("replay.backend=in_graph", "stop.env_steps=200_000"), run, say=say)
     assert caught.value is error and latest(run).counters.env_steps == before

@@ -64,8 +64,7 @@ def train(
     SIGINT, SIGTERM and SIGHUP save a checkpoint and return a summary with status "interrupted"; calling `train` again
     resumes. A second SIGINT raises KeyboardInterrupt. In two cases the whole process ends, and the last checkpoint
     remains: with status 75 (`errors.RESTART_STATUS`) if its work stalls, or another process of the cluster stays away,
-    for longer than `config.health` allows; with status 143 if it can't save within 20 seconds after a signal, or after
-    `interrupted` has returned True.
+    for longer than `config.health` allows; with status 143 if it can't save within 20 seconds of a wish to stop.
 
     Args:
       config: the whole configuration.
@@ -84,15 +83,12 @@ def train(
     Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError, OwnCodeError) for problems
     that the user can correct.
     """
-    require_main_has_begun()
-    if not isinstance(config, Config):
-        raise ConfigError(f"config: a tfdqn.Config is needed (tfdqn.load_config reads one), not {config!r}")
+    _require_arguments(config, on_progress, say, interrupted)
     if run_dir is None:
         raise RunDirError(
             f'run_dir: give a directory for the run, such as "runs/my-run-seed{config.seed}"; a Config knows no '
             "file, after which `tfdqn train` names one"
         )
-    _require_functions(on_progress, say, interrupted)
     run = RunDir.at(run_dir)
     show, tell = on_progress or (lambda progress: None), say or (lambda line: None)
     named = cluster_of_environment()
@@ -106,8 +102,11 @@ def train(
     return train_checked(config, cluster, run, show, tell, profile, interrupted)
 
 
-def _require_functions(on_progress: Any, say: Any, interrupted: Any) -> None:
-    """Raises OwnCodeError for what is neither None nor a function of such arguments."""
+def _require_arguments(config: Any, on_progress: Any, say: Any, interrupted: Any) -> None:
+    """Raises ConfigError for no Config, OwnCodeError for no such function, and what `require_main_has_begun` does."""
+    require_main_has_begun()
+    if not isinstance(config, Config):
+        raise ConfigError(f"config: a tfdqn.Config is needed (tfdqn.load_config reads one), not {config!r}")
     if on_progress is not None:
         require_function(on_progress, "on_progress", "progress")
     if say is not None:
