@@ -18,7 +18,7 @@ from tfdqn.config.own_settings import mistaken_tag, without_annotation
 from tfdqn.config.problems import Problems
 from tfdqn.config.schema import Config
 from tfdqn.config.user_modules import import_user_module
-from tfdqn.config.values import as_toml, corrected, unwritable
+from tfdqn.config.values import as_toml, corrected, meaning_of_none, unwritable
 from tfdqn.config.wording import described, did_you_mean, in_one_line, keys_in, nearest, shown
 from tfdqn.errors import ConfigError
 
@@ -256,10 +256,8 @@ class _Reader:
             allowed, extra = allowed.type, allowed.extra or {}
         if problem := unwritable(value, path):
             self.fail(path, problem)
-        if isinstance(allowed, inspect.LiteralType) and value is None and "none" in allowed.values:
-            value = "none"  # `key=none` means null in an override, but this key has a choice of that name
-        if isinstance(allowed, inspect.VarTupleType) and value is None and not allowed.min_length:
-            value = ()  # `key=none`, for a list that may be empty
+        if value is None:
+            value = meaning_of_none(allowed)
         if isinstance(allowed, inspect.LiteralType) and value not in allowed.values:
             self._fail_literal(path, value, literals(leaf_type))
         try:
@@ -267,9 +265,8 @@ class _Reader:
         except msgspec.ValidationError:
             if "names" in extra:
                 self._fail_literal(path, value, extra["names"], f', or one of your own, "{extra["example"]}"')
-            self.fail(
-                path, f"{path} = {shown(value)}: must be {described(allowed, value)}{corrected(leaf_type, value)}"
-            )
+            needed = f"{described(allowed, value)}{corrected(leaf_type, value)}"
+            self.fail(path, f"{path} = {shown(value)}: must be {needed}")
 
     def _fail_literal(self, path: str, value: Any, allowed: Iterable[str], or_else: str = "") -> NoReturn:
         choices = ", ".join(f'"{each}"' for each in allowed)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import inspect
 
 from tfdqn.config.wording import shown
 
@@ -24,6 +25,15 @@ def override_value(text: str) -> Any:
         return text
     is_date = isinstance(document["value"], datetime.date | datetime.time)
     return text if is_date or len(document) > 1 else document["value"]  # a line break could add keys
+
+
+def meaning_of_none(allowed: inspect.Type) -> Any:
+    """The value for None, an override's `none`: "none" if a key has that choice, () if it takes an empty list."""
+    if isinstance(allowed, inspect.LiteralType) and "none" in allowed.values:
+        return "none"
+    if isinstance(allowed, inspect.VarTupleType) and not allowed.min_length:
+        return ()
+    return None
 
 
 def unwritable(value: Any, name: str) -> str | None:
