@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import subprocess
 import sys
 import threading
@@ -141,10 +142,14 @@ def test_a_signal_has_those_under_way_save_and_begins_no_more(
 ) -> None:
     runs = [a_run(tmp_path, seed) for seed in (1, 2, 3)]
     states: list[str] = []
+    second_acts = threading.Event()
 
     def act(run: ThreadRun, asked: Callable[[], bool]) -> None:
         if run is runs[0]:
+            assert second_acts.wait(60)
             os.kill(os.getpid(), number)
+        else:
+            second_acts.set()
         wait_until(asked)
         states.append(run.state)
 
