@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 import subprocess
 import sys
 import threading
