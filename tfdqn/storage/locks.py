@@ -19,16 +19,15 @@ from enum import Enum
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from tfdqn.errors import RunDirError
 from tfdqn.storage.atomic_files import why_not
+from tfdqn.storage.leases import LEASE_BYTES, Lease, decoded, encoded
 from tfdqn.storage.owners import Owner, in_words, this_process
 
 STALE_SECONDS = 15.0
 _RENEWAL_SECONDS = 1.0
 _RETRY_SECONDS = 0.5
-_LEASE_BYTES = 512
 
 
 class NoLocksError(Exception):
@@ -43,13 +42,6 @@ class Attempt(Enum):
     UNCLEAR = "there is a lease of a holder that may be gone: try again in a moment"
 
 
-class _Lease(Struct, frozen=True):
-    owner: Owner
-    token: str  # of this holding of the lock
-    device: int  # the file system, as the holder's kernel numbers it
-    renewals: int = msgspec.field(default=0, name="beats")
-
-
 class FileLock:
     """A lock that one process holds until it releases it or ends.
 
@@ -60,6 +52,7 @@ class FileLock:
       holder: the other process that has it, if known.
       is_lost: whether another process took it because this one had not renewed it for too long.
       left_by: the previous holder, if it ended without releasing the lock, for example because it was killed.
+      keeps_left: whether `left_by` is found by the next holder, too, and by `leaver_of`, after this one's release.
       before_release: called while the lock is still held, when it is given up.
     """
 
@@ -68,11 +61,13 @@ class FileLock:
         self.holder: Owner | None = None
         self.is_lost = False
         self.left_by: Owner | None = None
+        self.keeps_left = False
         self.before_release: Callable[[], None] = lambda: None
         self._descriptor = -1
         self._writing = threading.Lock()  # so that no renewal comes after the release
-        self._lease: _Lease | None = None
-        self._watched: _Lease | None = None
+        self._lease: Lease | None = None
+        self._left: Lease | None = None  # that of `left_by`
+        self._watched: Lease | None = None
         self._watched_since_seconds = 0.0
 
     def try_acquire(self) -> Attempt:
@@ -80,8 +75,8 @@ class FileLock:
         try:
             attempt = self._attempt()
             if attempt is Attempt.ACQUIRED:
-                left = _decoded(self.file.read_bytes())
-                self.left_by = None if left is None else left.owner
+                self._left = decoded(self.file.read_bytes())
+                self.left_by = None if self._left is None else self._left.owner
                 self._hold()
         except BaseException:
             self._close()
@@ -97,9 +92,9 @@ class FileLock:
         with self._writing:
             if self._lease is not None:
                 with suppress(OSError):
-                    found = _decoded(self.file.read_bytes())
+                    found = decoded(self.file.read_bytes())
                     if found is not None and found.token == self._lease.token:
-                        os.ftruncate(self._descriptor, 0)
+                        self._free()
             self._lease = None
         self._close()
 
@@ -110,13 +105,13 @@ class FileLock:
                 return
             # Reopened, because on a network disk opening asks the server for its content, and closing writes to it.
             with self.file.open("r+b", buffering=0) as file:
-                found = _decoded(file.read(_LEASE_BYTES))
+                found = decoded(file.read(LEASE_BYTES))
                 if found is None or found.token != self._lease.token:  # None: another has had it, and has ended
                     self.holder = None if found is None else found.owner
                     self.is_lost, self._lease = True, None
                     return
                 self._lease = msgspec.structs.replace(self._lease, renewals=self._lease.renewals + 1)
-                os.pwrite(file.fileno(), _encoded(self._lease), 0)
+                os.pwrite(file.fileno(), encoded(self._lease), 0)
 
     def _attempt(self) -> Attempt:
         is_new = self._descriptor < 0
@@ -125,7 +120,7 @@ class FileLock:
             self._descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT, 0o644)
             _open.add(self)
         is_granted = not is_new or _flock(self._descriptor)
-        lease = _decoded(self.file.read_bytes())
+        lease = decoded(self.file.read_bytes())
         if is_granted and (lease is None or self._is_gone(lease)):
             return Attempt.ACQUIRED
         self.holder = None if lease is None else lease.owner
@@ -133,7 +128,7 @@ class FileLock:
             return Attempt.HELD
         return self._watch(lease)
 
-    def _is_gone(self, lease: _Lease) -> bool:
+    def _is_gone(self, lease: Lease) -> bool:
         """Whether this host's kernel knows that the lease's process no longer holds the lock."""
         is_same_disk = lease.device == os.fstat(self._descriptor).st_dev
         if lease.owner.has_this_kernel and is_same_disk and self._kernel_excludes():
@@ -144,7 +139,7 @@ class FileLock:
         with self.file.open("r+b") as second:
             return not _flock(second.fileno())
 
-    def _watch(self, lease: _Lease) -> Attempt:
+    def _watch(self, lease: Lease) -> Attempt:
         now = time.monotonic()
         if self._watched is None:
             self._watched, self._watched_since_seconds = lease, now
@@ -154,11 +149,18 @@ class FileLock:
         return Attempt.ACQUIRED if now - self._watched_since_seconds > STALE_SECONDS else Attempt.UNCLEAR
 
     def _hold(self) -> None:
-        self._lease = _Lease(this_process(), uuid.uuid4().hex, os.fstat(self._descriptor).st_dev)
+        self._lease = Lease(this_process(), uuid.uuid4().hex, os.fstat(self._descriptor).st_dev)
         self.holder = self._watched = None
-        os.pwrite(self._descriptor, _encoded(self._lease), 0)  # before truncating: the file is never empty
-        os.ftruncate(self._descriptor, _LEASE_BYTES)
+        os.pwrite(self._descriptor, encoded(self._lease), 0)  # before truncating: the file is never empty
+        os.ftruncate(self._descriptor, LEASE_BYTES)
         _start_renewing()
+
+    def _free(self) -> None:
+        """Takes this holder's lease out of the file."""
+        if self.keeps_left and self._left is not None and self._left.owner.is_running() is False:
+            os.pwrite(self._descriptor, encoded(self._left), 0)
+        else:
+            os.ftruncate(self._descriptor, 0)
 
     def _close(self) -> None:
         if self._descriptor >= 0:
@@ -186,7 +188,7 @@ def leaver_of(file: Path) -> Owner | None:
 
 def _owner_in(file: Path) -> Owner | None:
     with suppress(OSError):
-        lease = _decoded(file.read_bytes())
+        lease = decoded(file.read_bytes())
         return None if lease is None else lease.owner
     return None
 
@@ -282,19 +284,3 @@ def _flock(descriptor: int) -> bool:
     except OSError as error:
         raise NoLocksError(error.strerror) from None
     return True
-
-
-_leases = msgspec.json.Decoder(_Lease)
-
-
-def _decoded(content: bytes) -> _Lease | None:
-    """The lease in a file's content; None if there is none, or it is of another version."""
-    try:
-        return _leases.decode(content)
-    except msgspec.MsgspecError:
-        return None
-
-
-def _encoded(lease: _Lease) -> bytes:
-    """The lease as text of a fixed length, so that one write replaces all of the previous lease."""
-    return msgspec.json.encode(lease).ljust(_LEASE_BYTES - 1) + b"\n"

@@ -78,10 +78,9 @@ class RunDir:
 
     def refuse_early(self, config: Config) -> None:
         """Raises what `claim_alone` would raise now, without touching anything if there is no run yet."""
-        for lock_file in (self.supervisor_lock_file, self.lock_file):
-            if lock_file.exists():
-                with self._locked(lock_file):
-                    pass
+        for lock_file in filter(Path.exists, (self.supervisor_lock_file, self.lock_file)):
+            with self._locked(lock_file):
+                pass
         self._refuse_what_is_not_a_run()
         if self.has_learned:
             self._refuse_another(config, toml.dump(config).encode())
@@ -248,6 +247,7 @@ class RunDir:
             try:
                 yield lock
             finally:
+                lock.keeps_left = not self.was_claimed  # nothing has changed: `inspect` still says what had ended it
                 self._locks.remove(lock)
 
     def _settle(self, config: Config, lock: FileLock) -> None:
