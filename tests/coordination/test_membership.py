@@ -253,7 +253,7 @@ def test_who_says_no_more_that_its_work_goes_on_is_ended(config: Config, monkeyp
         one.set_state("acting")
         one.work.record_progress()
         until(lambda: ends, "its end")
-    assert re.fullmatch(r"actor 1 has made no progress for \d+ s \(acting\): it ends, to be started again", ends[0])
+    assert re.fullmatch(r"actor 1 has made no progress for \d+ s \(acting\): ended, to be started again", ends[0])
 
 
 def test_a_heart_that_fails_is_told_of(there: Learner, config: Config) -> None:

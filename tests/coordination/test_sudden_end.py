@@ -1,33 +1,59 @@
-"""A process that ends at once tells why before, and ends also if nobody can be told."""
+"""A process that ends at once tells why before, and ends also if it can tell nobody."""
 
 import subprocess
 import sys
 
+import pytest
+
 from tfdqn.errors import RESTART_STATUS
 
 PROGRAM = """
-import threading
+import sys, threading
 from tfdqn.coordination import sudden_end
-from tfdqn.coordination.sudden_end import end_now, told_of_sudden_end
-sudden_end._TELL_SECONDS = {seconds}
-with told_of_sudden_end(lambda line, status: print("no more")):
+from tfdqn.coordination.sudden_end import end_now, end_stuck, told_of_sudden_end
+
+def fail(*_):
+    raise RuntimeError("can't")
+
+hang = lambda line: threading.Event().wait(240)
+tell = lambda line: print(line, flush=True)
+{program}
+"""
+TELL_AND_END = """
+with told_of_sudden_end(fail):
     pass
-with told_of_sudden_end(lambda line, status: print(line, status, flush=True)):
-    with told_of_sudden_end(lambda line, status: threading.Event().wait({waits})):
-        end_now("it is stuck")
+with told_of_sudden_end(tell):
+    end_now("it is stuck", 9)
+"""
+HANG_AND_TELL = """
+sudden_end._TELL_SECONDS = 1.0
+with told_of_sudden_end(hang), told_of_sudden_end(fail), told_of_sudden_end(tell):
+    end_now("it is stuck")
 """
 
 
-def ended(seconds: float, waits: float) -> subprocess.CompletedProcess[str]:
-    program = PROGRAM.format(seconds=seconds, waits=waits)
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240, check=False)
+def ended(program: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", PROGRAM.format(program=program)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 
 
-def test_those_who_asked_are_told_the_line_and_the_status() -> None:
-    done = ended(seconds=240, waits=0)
-    assert (done.returncode, done.stdout) == (RESTART_STATUS, f"it is stuck {RESTART_STATUS}\n")
-    assert done.stderr == "tfdqn: it is stuck\n"
+def test_those_who_asked_are_told_the_line() -> None:
+    done = ended(TELL_AND_END)
+    assert (done.returncode, done.stdout, done.stderr) == (9, "it is stuck\n", "tfdqn: it is stuck\n")
 
 
-def test_it_ends_also_if_one_of_them_hangs() -> None:
-    assert ended(seconds=0.1, waits=240).returncode == RESTART_STATUS
+def test_one_that_hangs_or_fails_keeps_nobody_else_from_being_told() -> None:
+    done = ended(HANG_AND_TELL)
+    assert (done.returncode, done.stdout) == (RESTART_STATUS, "it is stuck\n")
+
+
+@pytest.mark.parametrize("end", ["end_now", "end_stuck"])
+def test_it_tells_and_ends_also_if_its_line_can_t_be_printed(end: str) -> None:
+    done = ended(f"sys.stderr.write = fail\nwith told_of_sudden_end(tell):\n    {end}('it is stuck')")
+    assert (done.returncode, done.stdout) == (RESTART_STATUS, "it is stuck\n")
+
+
+@pytest.mark.parametrize("end", ["end_now", "end_stuck"])
+def test_it_ends_also_if_no_thread_can_be_started(end: str) -> None:
+    done = ended(f"threading.Thread.start = fail\nwith told_of_sudden_end(tell):\n    {end}('it is stuck')")
+    assert (done.returncode, done.stdout) == (RESTART_STATUS, "")

@@ -91,7 +91,7 @@ def test_a_signal_that_is_not_heeded_in_time_ends_the_process(ends: list, monkey
     with Watchdog("the run", Health(), lambda line: None, interrupted=lambda: True) as watched:
         watched.state = "training"
         until(lambda: ends, "end")
-    line = "the run was asked to end, and is held up (training): it ends without saving"
+    line = "the run was asked to end, and was held up (training): ended without saving"
     assert ends[0] == (line, STOPPED_STATUS)
 
 

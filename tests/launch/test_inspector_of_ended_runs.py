@@ -8,22 +8,23 @@ from pathlib import Path
 import pytest
 
 from tests.launch.test_local_job import a_launch
+from tests.support.commands import PROJECT
 from tests.support.job_output import until_at_work
 from tests.support.tiny_runs import tiny
 from tfdqn.config.toml import dump
-from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
+from tfdqn.errors import RunDirError
 from tfdqn.launch.inspector import Inspector
+from tfdqn.launch.local_job import program_for
 from tfdqn.records import Status
-from tfdqn.storage.failures import keep_stop, keep_sudden_end
+from tfdqn.storage.failures import keep_interruption, keep_sudden_end
 from tfdqn.storage.run_directory import RunDir
 
-STALLED = "the run has made no progress for 601 s (learning): it ends, to be started again"
-HELD_UP = "the run was asked to end, and is held up (learning): it ends without saving"
+STALLED = "the run has made no progress for 601 s (learning): ended, to be started again"
 KILLED = """
 import os, signal, sys
-from tfdqn.config import Config
+from tests.support.tiny_runs import tiny
 from tfdqn.storage.run_directory import RunDir
-with RunDir(sys.argv[1]).claim_alone(Config()):
+with RunDir(sys.argv[1]).claim_alone(tiny()):
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -42,40 +43,59 @@ def standing(run: RunDir | Path) -> tuple[Status, str]:
     return report.status, report.problem.partition("; to ")[0]
 
 
+def kill_the_process_of(run: RunDir) -> int:
+    """Has a process claim the run and be killed; returns its pid."""
+    killed = subprocess.Popen([sys.executable, "-c", KILLED, str(run.path)], cwd=PROJECT)
+    assert killed.wait(timeout=240) == -signal.SIGKILL
+    return killed.pid
+
+
+def said_of_killed(pid: int) -> str:
+    return f"process {pid} ended without saving: it was killed, or its environment or a library has ended it"
+
+
 def test_what_has_stopped_it_is_said_until_it_is_trained_again(run: RunDir) -> None:
     with run.claim_alone(tiny()):
-        keep_stop(run, "interrupted by SIGTERM", is_saved=True)
-    assert standing(run) == (Status.STOPPED, "not finished: interrupted by SIGTERM")
+        keep_interruption(run, is_saved=True)
+    interrupted = "not finished: it was interrupted by the program that trained it"
+    assert standing(run) == (Status.STOPPED, interrupted)
     with run.claim_alone(tiny()):
         pass
     assert standing(run) == (Status.STOPPED, "not finished")
 
 
-@pytest.mark.parametrize(
-    ("line", "status", "said"),
-    [
-        (STALLED, RESTART_STATUS, (Status.FAILED, f"failed: {STALLED}")),
-        (HELD_UP, STOPPED_STATUS, (Status.STOPPED, f"not finished: {HELD_UP}")),
-    ],
-)
-def test_why_its_process_has_ended_itself_is_said(
-    run: RunDir, line: str, status: int, said: tuple[Status, str]
-) -> None:
+def test_why_its_process_has_ended_itself_is_said(run: RunDir) -> None:
     with run.claim_alone(tiny()):
-        keep_sudden_end(run, line, status)
-    assert standing(run) == said
+        keep_sudden_end(run, STALLED)
+    assert standing(run) == (Status.STOPPED, f"not finished: {STALLED}")
 
 
-def test_a_process_that_was_killed_is_named(tmp_path: Path) -> None:
-    run = RunDir(tmp_path / "run")
-    killed = subprocess.Popen([sys.executable, "-c", KILLED, str(run.path)])
-    assert killed.wait(timeout=240) == -signal.SIGKILL
-    status, said = standing(run)
-    assert status == Status.STOPPED
-    assert said.startswith(
-        f"not finished: process {killed.pid} ended without saving: it was killed, or its environment"
-    )
-    assert str(run.native_log) in said
+def test_the_log_of_a_process_that_was_killed_is_named_if_there_is_one(run: RunDir) -> None:
+    said = f"not finished: {said_of_killed(kill_the_process_of(run))}"
+    assert standing(run) == (Status.STOPPED, said)
+    run.child_log.touch()  # as of seeds that are trained together
+    assert standing(run) == (Status.STOPPED, f"{said}; {run.child_log} may say more")
+    run.native_log.touch()
+    assert standing(run) == (Status.STOPPED, f"{said}; {run.native_log} may say more")
+
+
+def test_a_command_that_is_refused_hides_no_process_that_was_killed(run: RunDir) -> None:
+    said = said_of_killed(kill_the_process_of(run))
+    run.best.mkdir()  # of another configuration
+    other = tiny("agent.n_step=3")
+    for refused in (run.refuse_early, lambda config: RunDir(run.path).claim_alone(config).__enter__()):
+        with pytest.raises(RunDirError, match="belongs to another configuration"):
+            refused(other)
+        assert standing(run) == (Status.STOPPED, f"not finished: {said}")
+    with run.claim_alone(tiny()):
+        pass
+    assert standing(run) == (Status.STOPPED, "not finished")
+
+
+def test_that_a_jobs_learner_was_killed_is_said(run: RunDir) -> None:
+    run.cluster_file.write_bytes(program_for(tiny(), run, has_evaluator=False).topology.to_json())
+    said = said_of_killed(kill_the_process_of(run))
+    assert standing(run) == (Status.STOPPED, f"the job is not running here: {said}")
 
 
 def test_the_signal_that_has_stopped_a_job_is_said(tmp_path: Path) -> None:
@@ -83,4 +103,4 @@ def test_the_signal_that_has_stopped_a_job_is_said(tmp_path: Path) -> None:
         until_at_work(process, "learner 0")
         process.send(signal.SIGTERM)
         assert process.ended() == 0
-    assert standing(tmp_path / "run") == (Status.STOPPED, "the job is not running here: interrupted by SIGTERM")
+    assert standing(tmp_path / "run") == (Status.STOPPED, "the job is not running here: it was interrupted by SIGTERM")

@@ -132,7 +132,7 @@ def test_a_learner_whose_updates_hang_is_started_again(context: RoleContext, mon
         watched.state = "learning"
         watched.work.record_progress("updates")
         until(lambda: ends, "end")
-    assert ends[0] == "the learner has made no progress for 1 s (learning): it ends, to be started again"
+    assert ends[0] == "the learner has made no progress for 1 s (learning): ended, to be started again"
 
 
 def test_a_learner_without_any_worker_waits(context: RoleContext, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from tests.support.run_files import a_summary
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.cluster.topology import Topology
+from tfdqn.coordination import sudden_end
 from tfdqn.coordination.messages import EvaluatorReport, Heartbeat
 from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.stall_detector import StallDetector
@@ -18,7 +19,7 @@ from tfdqn.records import Counters, Summary
 from tfdqn.roles import learner
 from tfdqn.roles.context import RoleContext
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import write_summary
+from tfdqn.storage.run_records import why_stopped, write_summary
 from tfdqn.training import finish
 
 DONE = EvaluatorReport(best_return=20.0, is_done=True)
@@ -123,6 +124,22 @@ def test_a_run_that_is_stopped_before_its_last_evaluation_has_not_finished(end: 
     assert not end.comes()
     assert end.events == ["learned", "saved", "watch", "session"]
     assert end.said == ["interrupted and saved at 1,000 environment steps"]
+
+
+def test_what_has_ended_it_before_the_job_is_over_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    end, kept = End(tmp_path / "run", monkeypatch), []
+
+    def train(*_: Any) -> bool:
+        sudden_end._tell_all("the learner is stuck")  # as its watchdog does, before it ends the process
+        kept.append(why_stopped(end.run.end_file))
+        return is_over
+
+    monkeypatch.setattr(learner, "_train", train)
+    for is_over in (True, False):
+        assert learner.run(end.job) is is_over
+        kept.append(why_stopped(end.run.end_file))
+    stuck = "the learner is stuck"
+    assert kept == [stuck, stuck, stuck, "it was interrupted by the program that trained it"]
 
 
 def test_patience_with_the_evaluator_begins_when_it_was_last_there(

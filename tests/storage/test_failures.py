@@ -8,9 +8,16 @@ import pytest
 
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import ClusterError, EnvironmentFailedError, PeerLostError, RunDirError, TaskError, UserError
-from tfdqn.storage.failures import claimed_to_train, failures_are_kept, failures_say_what_is_saved, tracebacks_are_kept
+from tfdqn.storage.failures import (
+    claimed_to_train,
+    failures_are_kept,
+    failures_say_what_is_saved,
+    keep_stop,
+    keep_sudden_end,
+    tracebacks_are_kept,
+)
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import why_failed
+from tfdqn.storage.run_records import Outcome, RunEnd, read_end, why_failed, why_stopped
 
 
 @pytest.mark.parametrize(
@@ -145,3 +152,22 @@ def test_of_a_new_run_that_is_refused_no_failure_is_kept(tmp_path: Path) -> None
     with pytest.raises(TaskError), failures_are_kept(run), claimed_to_train(run, tiny()):
         raise TaskError("one action")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("is_saved", "why"), [(True, "it was asked to end"), (False, "it is stuck")])
+def test_a_sudden_end_does_not_replace_a_stop_that_is_saved(tmp_path: Path, is_saved: bool, why: str) -> None:
+    run = RunDir(tmp_path / "run")
+    with run.claim_alone(tiny()):
+        keep_stop(run, "it was asked to end", is_saved=is_saved)
+        keep_sudden_end(run, "it is stuck")
+    assert read_end(run.end_file) == RunEnd(Outcome.STOPPED, is_saved, why)
+
+
+def test_a_sudden_end_is_none_of_a_run_that_another_process_has_taken_over(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with run.claim_alone(tiny()):
+        run.lock_file.write_text("{}")  # as by a process that takes this one, stopped for a while, for dead
+        with pytest.raises(RunDirError):
+            run.confirm_claim()  # which the lock notices by itself within a second
+        keep_sudden_end(run, "it is stuck")
+        assert why_stopped(run.end_file) == ""

@@ -13,6 +13,7 @@ import time
 import msgspec
 
 from tests.support.run_files import finish
+from tfdqn.errors import RESTART_STATUS
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome, RunEnd
 
@@ -37,6 +38,9 @@ def main() -> int:
                 _end(run, RunEnd(Outcome.FAILED, False, "the pole is broken"))
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "stall":
+                _end(run, RunEnd(Outcome.STOPPED, False, "seed-3 is stuck"))
+                os._exit(RESTART_STATUS)
             case "wait":
                 while not asked:
                     time.sleep(0.01)

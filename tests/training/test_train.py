@@ -216,7 +216,8 @@ def test_a_summary_that_the_run_has_outgrown_is_not_told_again(tmp_path):
     longer = tiny("stop.env_steps=1600")
     stopped = train(longer, run, interrupted=_after(lambda: _latest_env_steps(run) > 1_200))
     assert (stopped.status, stopped.reason) == ("interrupted", "by its caller")
-    assert read_end(RunDir(run).end_file) == RunEnd(Outcome.STOPPED, True, "interrupted by its caller")
+    why = "it was interrupted by the program that trained it"
+    assert read_end(RunDir(run).end_file) == RunEnd(Outcome.STOPPED, True, why)
     second = train(longer, run)
     assert second.status == "finished"
     assert second.env_steps >= 1_600 > first.env_steps

@@ -159,8 +159,8 @@ def test_why_a_run_that_made_no_progress_has_ended_is_kept(tmp_path):
     with tfdqn(tmp_path, "train", config, "--run-dir", "run") as process:
         assert process.ended() == RESTART_STATUS
     report = Inspector(str(tmp_path / "run")).report()
-    assert re.match(r"failed: the run has made no progress for \d+ s \(", report.problem)
-    assert report.status == "failed"
+    assert re.match(r"not finished: the run has made no progress for \d+ s \(", report.problem)
+    assert report.status == "stopped"
 
 
 def test_a_run_without_a_finished_episode_has_no_nan_in_any_file(tmp_path):

@@ -14,7 +14,7 @@ from tests.support.processes import is_running
 from tests.support.tiny_runs import lines, tiny
 from tfdqn.config import toml
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import Outcome
+from tfdqn.storage.run_records import Outcome, RunEnd, write_end
 from tfdqn.tuning.child_runs import ChildRuns
 from tfdqn.tuning.run_groups import GroupedRun, RunGroup
 
@@ -86,6 +86,23 @@ def test_where_the_process_is_killed_those_that_have_ended_stay_so(tmp_path: Pat
     assert [each.outcome for each in dying] == [Outcome.FINISHED, Outcome.FAILED, Outcome.FAILED]
     assert [each.why for each in dying[1:]] == ["its process was killed by signal 9 (SIGKILL)"] * 2
     assert other.outcome is Outcome.FINISHED
+
+
+def test_where_the_process_ends_itself_its_reason_is_why_they_failed(tmp_path: Path) -> None:
+    run = a_run(tmp_path, 1, "stall")
+    assert run_all(tmp_path, [[run]])[0]
+    assert (run.outcome, run.why) == (Outcome.FAILED, "its process ended: seed-3 is stuck")
+
+
+def test_a_run_has_ended_once_its_process_has_released_it(tmp_path: Path) -> None:
+    run = a_run(tmp_path, 1, "finish")
+    run.join(RunGroup([run], 1, tmp_path / "native.log"))
+    with RunDir(run.run.path).claim_alone(run.config):
+        write_end(run.run.end_file, RunEnd(Outcome.STOPPED, True, "it was interrupted"))
+        run.look(None)
+        assert run.outcome is None
+    run.look(None)
+    assert (run.outcome, run.is_saved, run.why) == (Outcome.STOPPED, True, "it was interrupted")
 
 
 def test_an_end_of_an_earlier_time_is_forgotten(tmp_path: Path) -> None:

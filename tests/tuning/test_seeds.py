@@ -14,6 +14,7 @@ from tests.support.commands import PROJECT
 from tests.support.run_files import finished_run
 from tests.support.tiny_runs import lines, tiny
 from tfdqn.errors import RunDirError
+from tfdqn.storage.run_records import why_stopped
 from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.tuning.child_runs import ChildRun
 from tfdqn.tuning.run_groups import TRAIN_GROUP
@@ -113,7 +114,7 @@ def test_what_was_not_begun_before_a_signal_is_in_the_table_too(tmp_path: Path) 
                 report = seeds_report(folder)
                 assert [each.status for each in report.seeds] == ["not finished", "not begun", "not begun"]
                 assert report.status == "training" and report.options == ("--jobs", "1")
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), signal.SIGINT)
 
     outcome = train_seeds(tiny(), [1, 2, 3], folder, Impatient(), 1, command=FAKE)
     assert [(each.seed, each.status) for each in outcome.summary.seeds] == [
@@ -123,6 +124,7 @@ def test_what_was_not_begun_before_a_signal_is_in_the_table_too(tmp_path: Path) 
     ]
     assert (outcome.is_over, [starts(folder, seed) for seed in (1, 2, 3)]) == (False, [1, 0, 0])
     assert "--seeds 1-3 --jobs 1 --run-dir" in seeds_report(folder).resume
+    assert why_stopped(folder.run(1).end_file) == "it was interrupted by Ctrl-C"
 
 
 def test_each_gets_its_seed_and_its_share_of_the_cores(tmp_path: Path) -> None:

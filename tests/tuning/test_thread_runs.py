@@ -201,7 +201,7 @@ def test_each_run_is_trained_by_its_own_configuration_and_leaves_its_end(
             raise ConfigError("the pole is broken")
         run.config_file.write_text(dump(config), encoding="utf-8")
         if config.seed == 9:
-            keep_stop(run, "interrupted by SIGTERM", is_saved=True)
+            keep_stop(run, "it was interrupted by SIGTERM", is_saved=True)
             return a_summary(status="interrupted", reason="by SIGTERM")
         finish(run.path, 9.5)
         return a_summary()
@@ -218,7 +218,7 @@ def test_each_run_is_trained_by_its_own_configuration_and_leaves_its_end(
     ends = [read_end(run.end_file) for run in runs]
     assert ends[0] == ends[2] == RunEnd(Outcome.FINISHED, True, "")
     assert ends[1] == RunEnd(Outcome.FAILED, False, "the pole is broken")
-    assert ends[3] == RunEnd(Outcome.STOPPED, True, "interrupted by SIGTERM")
+    assert ends[3] == RunEnd(Outcome.STOPPED, True, "it was interrupted by SIGTERM")
 
 
 def test_its_process_defers_the_same_imports_as_a_command() -> None:

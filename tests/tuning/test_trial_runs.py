@@ -17,7 +17,7 @@ from tests.support.studies import SPACE, searched, study_in
 from tfdqn.cli.runs_view import totals_of_trials
 from tfdqn.config import toml
 from tfdqn.errors import ConfigError
-from tfdqn.storage.run_records import why_failed
+from tfdqn.storage.run_records import why_failed, why_stopped
 from tfdqn.tuning.child_runs import ChildRun
 from tfdqn.tuning.search_space import Choices, NumberRange, SearchSpace
 from tfdqn.tuning.study import Settings, Study
@@ -106,6 +106,7 @@ def test_a_pruned_trial_is_asked_to_save_and_its_run_is_kept(tmp_path: Path) -> 
     assert study.folder.trial(5).evaluations_file.exists()
     assert not study.folder.trial(5).summary_file.exists()
     assert view.said[-1] == f"trial 5 is pruned after evaluation 10; its run is {study.folder.trial(5).path}"
+    assert why_stopped(study.folder.trial(5).end_file) == "it was pruned after evaluation 10"
 
 
 def test_a_trial_whose_process_is_killed_is_resumed_under_its_number(tmp_path: Path) -> None:
@@ -211,6 +212,7 @@ def test_a_search_that_is_stopped_leaves_its_trials_to_go_on(tmp_path: Path, mon
     assert [each.state for each in study.trials()] == [TrialState.STOPPED] * 2
     assert totals_of_trials(study.trials(), 3) == "0 of 3 trials, 2 to be resumed"
     for number in range(2):
+        assert why_stopped(study.folder.trial(number).end_file) == "it was interrupted by Ctrl-C"
         (tmp_path / f"do-{number:03}").unlink()
         study.folder.trial(number).metrics_file.unlink()  # as of one that was stopped before its first figures
     again, watcher = study_in(tmp_path), Watcher()

@@ -74,5 +74,5 @@ class StallDetector:
         """Ends the process if its work has stalled, so that it is restarted; prints where each of its threads is."""
         if self.stuck_seconds > after_seconds:
             end_stuck(
-                f"{name} has made no progress for {self.stuck_seconds:.0f} s ({state}): it ends, to be started again"
+                f"{name} has made no progress for {self.stuck_seconds:.0f} s ({state}): ended, to be started again"
             )

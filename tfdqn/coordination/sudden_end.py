@@ -1,9 +1,10 @@
-"""`end_now`, `end_stuck`: end the process at once, and before tell those who are `told_of_sudden_end`."""
+"""`end_now`, `end_stuck`: end the process at once, after telling the functions given to `told_of_sudden_end`."""
 
 import faulthandler
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -11,12 +12,12 @@ from typing import NoReturn
 from tfdqn.errors import RESTART_STATUS
 
 _TELL_SECONDS = 2.0
-_told: list[Callable[[str, int], None]] = []
+_told: list[Callable[[str], None]] = []
 
 
 @contextmanager
-def told_of_sudden_end(tell: Callable[[str, int], None]) -> Iterator[None]:
-    """If the process ends by one of these while the block runs, calls `tell` with the line and the exit status."""
+def told_of_sudden_end(tell: Callable[[str], None]) -> Iterator[None]:
+    """If the process ends by one of these while the block runs, calls `tell` with the line, in a thread of its own."""
     _told.append(tell)
     try:
         yield
@@ -24,27 +25,36 @@ def told_of_sudden_end(tell: Callable[[str, int], None]) -> Iterator[None]:
         _told.remove(tell)
 
 
-def end_now(line: str, status: int = RESTART_STATUS) -> None:
+def end_now(line: str, status: int = RESTART_STATUS) -> NoReturn:
     """Prints a line and ends the process at once, whatever its other threads are doing."""
-    print(f"tfdqn: {line}", file=sys.stderr, flush=True)
-    _end(line, status)
+    try:
+        _say_and_tell(line, shows_threads=False)
+    finally:
+        os._exit(status)
 
 
-def end_stuck(line: str) -> None:
+def end_stuck(line: str) -> NoReturn:
     """As `end_now`, to be started again; also prints where each thread is."""
-    print(f"tfdqn: {line}", file=sys.stderr, flush=True)
-    faulthandler.dump_traceback()
-    _end(line, RESTART_STATUS)
+    try:
+        _say_and_tell(line, shows_threads=True)
+    finally:
+        os._exit(RESTART_STATUS)
 
 
-def _end(line: str, status: int) -> NoReturn:
-    # In a thread: a disk that does not answer may be why the process makes no progress.
-    telling = threading.Thread(target=_tell_all, args=(line, status), daemon=True)
-    telling.start()
-    telling.join(_TELL_SECONDS)
-    os._exit(status)
+def _say_and_tell(line: str, *, shows_threads: bool) -> None:
+    try:
+        print(f"tfdqn: {line}", file=sys.stderr, flush=True)
+        if shows_threads:
+            faulthandler.dump_traceback()
+    finally:  # also if nobody reads that any more
+        _tell_all(line)
 
 
-def _tell_all(line: str, status: int) -> None:
-    for tell in tuple(_told):
-        tell(line, status)
+def _tell_all(line: str) -> None:
+    """Calls each function in a thread: a disk that does not answer may be why the process makes no progress."""
+    telling = [threading.Thread(target=tell, args=(line,), daemon=True) for tell in tuple(_told)]
+    for each in telling:
+        each.start()
+    deadline = time.monotonic() + _TELL_SECONDS
+    for each in telling:
+        each.join(max(0.0, deadline - time.monotonic()))

@@ -123,6 +123,6 @@ class Watchdog:
             self._asked_seconds = time.monotonic()
         elif time.monotonic() - self._asked_seconds > _END_SECONDS:
             end_now(
-                f"{self._name} was asked to end, and is held up ({self.doing}): it ends without saving",
+                f"{self._name} was asked to end, and was held up ({self.doing}): ended without saving",
                 self._stopped_status,
             )

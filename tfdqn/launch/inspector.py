@@ -155,7 +155,7 @@ class Inspector:
         again = _resumption(run, report, self._topology)
         if failure := why_failed(run.end_file):
             return Status.FAILED, f"failed: {failure}{again}", report
-        return Status.STOPPED, f"the job is not running here: {why_stopped(run.end_file) or problem}{again}", report
+        return Status.STOPPED, f"the job is not running here: {_why_unfinished(run) or problem}{again}", report
 
     def _ask(self) -> tuple[Inspection | None, str]:
         """(the learner's answer, why there is none)."""
@@ -207,10 +207,18 @@ def _without_job(run: RunDir, report: RunReport) -> tuple[Status, str]:
     if failure := why_failed(run.end_file):
         where = f"; its log is {run.child_log}" if run.child_log.exists() else ""
         return Status.FAILED, f"failed: {failure}{where}{again}"
-    why = why_stopped(run.end_file)
-    if not why and (left_by := leaver_of(run.lock_file)) is not None:
-        why = unsaved_end(str(left_by), run.native_log)
+    why = _why_unfinished(run)
     return Status.STOPPED, f"not finished{f': {why}' if why else ''}{again}"
+
+
+def _why_unfinished(run: RunDir) -> str:
+    """What has ended a run that has neither finished nor failed, in words; "" if that is not known."""
+    if why := why_stopped(run.end_file):
+        return why
+    if (left_by := leaver_of(run.lock_file)) is None:
+        return ""
+    logs = (run.native_log, run.child_log)  # of seeds that are trained together, only the second
+    return unsaved_end(str(left_by), next((each for each in logs if each.exists()), None))
 
 
 def _resumption(run: RunDir, report: RunReport, topology: Topology) -> str:

@@ -17,14 +17,14 @@ from tfdqn.launch.supervisor import Supervisor, View
 from tfdqn.records import Summary
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.completion import finished_summary
-from tfdqn.storage.failures import failures_are_kept, keep_stop
+from tfdqn.storage.failures import failures_are_kept, keep_interruption
 from tfdqn.storage.machine_directory import MachineDir
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
 from tfdqn.system.fork_server import ForkServer, fork_server
 from tfdqn.system.processors import deal, visible_gpus
-from tfdqn.system.signals import end_at_once, heard_signal, interruptions
+from tfdqn.system.signals import end_at_once, interruptions
 
 
 class Outcome(NamedTuple):
@@ -69,7 +69,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
                 folders = (run.process_logs, run.heartbeats)
                 supervisor = Supervisor(program, *folders, config.health, view, server)
                 if not run_supervisor(supervisor):
-                    keep_stop(run, f"interrupted by {heard_signal()}", is_saved=supervisor.has_saved)
+                    keep_interruption(run, is_saved=supervisor.has_saved)
             # If the learner was stopped, the summary may be that of an earlier session, which may no longer hold.
             is_new = _written(run) != before
             summary = (

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 
 from threadpoolctl import threadpool_limits
 
@@ -16,6 +17,7 @@ from tfdqn.config.user_modules import own_failures_are_one_line
 from tfdqn.coordination.heartbeat_files import MEETING
 from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.messages import Inspection, Phase
+from tfdqn.coordination.sudden_end import told_of_sudden_end
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import ClusterError, PeerLostError
 from tfdqn.learning.devices import learning_devices, use_threads
@@ -30,6 +32,8 @@ from tfdqn.storage.failures import (
     failures_are_kept,
     failures_say_what_is_saved,
     full_disk_is_one_line,
+    keep_interruption,
+    keep_sudden_end,
     tracebacks_are_kept,
 )
 from tfdqn.storage.run_directory import RunDir
@@ -71,23 +75,29 @@ def run(context: RoleContext, gives_heartbeats: Callable[[], None] = lambda: Non
         own_failures_are_one_line(),
         full_disk_is_one_line(run_dir.path),
         run_dir.claim(config),
+        told_of_sudden_end(partial(keep_sudden_end, run_dir)),
         native_output_to(run_dir.native_log),
         threadpool_limits(1, "blas"),
     ):
-        context.say(headline(config))
-        use_threads(config)
-        task_spec = _task_spec(context, run_dir)
-        service = LearnerService(context.topology, config, task_spec, WeightsBoard())
-        with closing(service), LearnerWatchdog(context, service) as watchdog:
-            gives_heartbeats()
-            waiting = context._replace(say=watchdog.say_waiting)
-            if not _others_are_there(waiting, service):
-                return False
-            replay = _replay(waiting, task_spec)
-            if replay is None:
-                return False
-            watchdog.begin(replay)
-            return _learn(context, run_dir, service, replay, watchdog)
+        is_over = _train(context, run_dir, gives_heartbeats)
+        if not is_over:
+            keep_interruption(run_dir, is_saved=run_dir.has_checkpoint)
+        return is_over
+
+
+def _train(context: RoleContext, run_dir: RunDir, gives_heartbeats: Callable[[], None]) -> bool:
+    """Waits for the other processes and trains with them; arguments, result and errors are those of `run`."""
+    context.say(headline(context.config))
+    use_threads(context.config)
+    task_spec = _task_spec(context, run_dir)
+    service = LearnerService(context.topology, context.config, task_spec, WeightsBoard())
+    with closing(service), LearnerWatchdog(context, service) as watchdog:
+        gives_heartbeats()
+        waiting = context._replace(say=watchdog.say_waiting)
+        if not _others_are_there(waiting, service) or (replay := _replay(waiting, task_spec)) is None:
+            return False
+        watchdog.begin(replay)
+        return _learn(context, run_dir, service, replay, watchdog)
 
 
 def _learn(

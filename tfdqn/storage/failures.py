@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tfdqn.config import Config
 from tfdqn.errors import (
-    RESTART_STATUS,
     ClusterError,
     FaultyTaskError,
     NotFiniteError,
@@ -23,7 +22,8 @@ from tfdqn.errors import (
 from tfdqn.storage.atomic_files import is_full_disk
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import Outcome, RunEnd, write_end
+from tfdqn.storage.run_records import Outcome, RunEnd, read_end, write_end
+from tfdqn.system.signals import heard_signal
 
 
 @contextmanager
@@ -55,14 +55,32 @@ def keep_failure(run: RunDir, why: str, is_saved: bool = False) -> None:
             run.end_file.unlink(missing_ok=True)  # which the process of a `RunGroup` has written
 
 
+def keep_interruption(run: RunDir, *, is_saved: bool) -> None:
+    """As `keep_stop`, for a run that a signal to this process has stopped, or a function of training's caller."""
+    keep_stop(run, f"it was interrupted by {heard_signal() or 'the program that trained it'}", is_saved=is_saved)
+
+
 def keep_stop(run: RunDir, why: str, *, is_saved: bool) -> None:
-    """Notes in the directory of a run that this process holds why it was stopped, such as "interrupted by SIGTERM"."""
+    """Notes in the directory of a run, which no other process trains, what has stopped it, until it is trained again.
+
+    Args:
+      run: the run.
+      why: in words, such as "it was pruned after evaluation 2".
+      is_saved: whether it saved a checkpoint as it ended.
+    """
     _keep_end(run, Outcome.STOPPED, is_saved, why)
 
 
-def keep_sudden_end(run: RunDir, line: str, status: int) -> None:
-    """Notes in the directory of a run that this process holds why the process ends at once, and how: for `end_now`."""
-    _keep_end(run, Outcome.FAILED if status == RESTART_STATUS else Outcome.STOPPED, False, line)
+def keep_sudden_end(run: RunDir, line: str) -> None:
+    """Notes in the directory of a run that this process trains why it ends at once: for `told_of_sudden_end`.
+
+    Nothing is noted if the run is saved and stopped already, nor if another process has taken it over.
+    """
+    end = read_end(run.end_file)
+    if end is None or not end.is_saved:
+        with suppress(RunDirError):
+            run.check_claim()
+            keep_stop(run, line, is_saved=False)
 
 
 def _keep_end(run: RunDir, outcome: Outcome, is_saved: bool, why: str) -> None:
@@ -71,12 +89,13 @@ def _keep_end(run: RunDir, outcome: Outcome, is_saved: bool, why: str) -> None:
         write_end(run.end_file, RunEnd(outcome, is_saved, why))
 
 
-def unsaved_end(process: str, native_log: Path) -> str:
-    """What is known of a process that has trained a run, and has ended without releasing it."""
-    return (
-        f"{process} ended without saving: it was killed, or its environment or a library has ended it; {native_log} "
-        "may say more"
-    )
+def unsaved_end(process: str, log: Path | None) -> str:
+    """What is known of a process that has trained a run, and has ended without releasing it.
+
+    `log` is a file with output of the process; None: there is none.
+    """
+    more = "" if log is None else f"; {log} may say more"
+    return f"{process} ended without saving: it was killed, or its environment or a library has ended it{more}"
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from tfdqn.storage.failures import (
     failures_are_kept,
     failures_say_what_is_saved,
     full_disk_is_one_line,
-    keep_stop,
+    keep_interruption,
     keep_sudden_end,
     tracebacks_are_kept,
     unsaved_end,
@@ -193,7 +193,7 @@ def train_claimed(
             with closing(local_session(config, run, chief, tell, interrupted, watchdog.work)) as session:
                 summary = _train_to_end(session, tell, show_and_watch, interrupted, profile)
                 if summary.status == "interrupted":
-                    keep_stop(run, f"interrupted {summary.reason}", is_saved=True)
+                    keep_interruption(run, is_saved=True)
                 return summary
         finally:
             watchdog.release_peers()

@@ -9,7 +9,7 @@ from tfdqn.config import Config
 from tfdqn.errors import CheckpointError
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.completion import finished_summary, newest_checkpoint
-from tfdqn.storage.failures import keep_failure
+from tfdqn.storage.failures import keep_failure, keep_interruption
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import EvaluationLine, Outcome, ProgressLine, read_evaluations, read_progress
 
@@ -117,6 +117,11 @@ class ObservedRun(ABC):
     def keep_failure(self) -> None:
         """Notes in the run's directory why it failed, as `storage.failures.keep_failure`."""
         keep_failure(self.run, self.why, self.is_saved)
+
+    def keep_interruption(self) -> None:
+        """Notes in the run's directory which signal has stopped it: its process was only sent SIGTERM for it."""
+        if self.is_saved:  # else there is more to say, such as what held it up
+            keep_interruption(self.run, is_saved=True)
 
     def _begins(self) -> None:
         """Called before the run is started: metrics that are written from now on show that it is being trained."""

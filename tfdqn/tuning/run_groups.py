@@ -1,6 +1,6 @@
 """`RunGroup`: a child process (`thread_runs`) that trains several runs, a thread each, as its parent sees it.
 
-The process writes how each run ended to a file in the run's directory (`RunDir.end_file`).
+The process writes how each run ended to a file in the run's directory (`RunDir.end_file`), and releases the run.
 """
 
 import sys
@@ -10,7 +10,8 @@ from pathlib import Path
 from tfdqn.config.toml import dump
 from tfdqn.errors import RunDirError
 from tfdqn.storage.atomic_files import write_atomically
-from tfdqn.storage.run_records import Outcome, read_end
+from tfdqn.storage.locks import holder_of
+from tfdqn.storage.run_records import Outcome, RunEnd, read_end
 from tfdqn.system.subprocesses import Starter, how_it_ended
 from tfdqn.tuning.child_runs import UNSAVED, ChildProcess
 from tfdqn.tuning.observed_run import ObservedRun, file_bytes
@@ -51,15 +52,21 @@ class GroupedRun(ObservedRun):
         """Sets the run's outcome if it has ended. `status` is that of its process; None if that still runs."""
         if self._group is None or self.outcome is not None:
             return
-        if (end := read_end(self.run.end_file)) is not None:
-            self.outcome, self.is_saved, self.why = end.outcome, end.is_saved, end.why
-            self._summary = self.summary()
+        has_ended = status is not None or holder_of(self.run.lock_file) is None
+        if has_ended and (end := read_end(self.run.end_file)) is not None:
+            self._take(end)
         elif status is None or (self.is_asked_to_end and not self.has_begun):
             return
         elif self.is_asked_to_end and status in (0, *UNSAVED):
             self.outcome, self.is_saved = Outcome.STOPPED, status == 0
         else:
             self.outcome, self.why = Outcome.FAILED, f"its process {how_it_ended(status)}"
+
+    def _take(self, end: RunEnd) -> None:
+        self.outcome, self.is_saved, self.why = end.outcome, end.is_saved, end.why
+        self._summary = self.summary()
+        if end.outcome is Outcome.STOPPED and not (end.is_saved or self.is_asked_to_end):
+            self.outcome, self.why = Outcome.FAILED, f"its process ended: {end.why}"  # perhaps for another run of it
 
 
 class RunGroup(ChildProcess):

@@ -148,6 +148,8 @@ def _train(
         for each in ended:
             if each.outcome is Outcome.FAILED:
                 each.keep_failure()
+            elif each.outcome is Outcome.STOPPED and each.is_asked_to_end:
+                each.keep_interruption()
             view.say(_end_message(each))
         if ended:
             summary()

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from tfdqn.config import Config, toml
 from tfdqn.errors import ConfigError, counted, message_in_one_line
+from tfdqn.storage.failures import keep_stop
 from tfdqn.storage.run_records import Outcome
 from tfdqn.system.interval import IntervalTrigger
 from tfdqn.system.processors import available_cores
@@ -158,8 +159,12 @@ class _TrialRuns:
             self._complete(run, claimed)
         elif run in self._pruned:
             self._study.prune(claimed)
-            self._say(f"{run.name} is pruned after evaluation {self._reported[run]}; its run is {run.run.path}")
+            after = f"pruned after evaluation {self._reported[run]}"
+            keep_stop(run.run, f"it was {after}", is_saved=run.is_saved)
+            self._say(f"{run.name} is {after}; its run is {run.run.path}")
         elif self._may_be_resumed(run, claimed):
+            if run.is_asked_to_end:
+                run.keep_interruption()
             self._study.release(claimed)
             self._say(f"{run.name} {run.why or 'has stopped'}: it can be resumed")
         else:

@@ -1,0 +1,57 @@
+"""What a run's watchdog leaves of a process that it ends, for `tfdqn inspect`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import PROJECT
+from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
+from tfdqn.launch.inspector import Inspector
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import Outcome, RunEnd, read_end
+
+PROGRAM = """
+import sys, threading
+from tests.support.tiny_runs import tiny
+from tfdqn.config import Health
+from tfdqn.coordination import watchdog
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.training.train import claimed
+
+class Worker:
+    def poll(self):
+        return False
+
+    def silent(self, seconds=0.0):
+        return ["worker 1 has been silent"]
+
+watchdog._END_SECONDS = 0.0
+is_asked, is_alone = sys.argv[2] == "asked", sys.argv[2] == "alone"
+with (
+    claimed(tiny(), RunDir(sys.argv[1])),
+    watchdog.Watchdog("the run", Health(patience_seconds=0.1), print, lambda: is_asked) as watched,
+):
+    watched.state = "learning"
+    if is_alone:
+        watched.require(Worker(), "all workers answer")
+    threading.Event().wait(240)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "why"),
+    [
+        ("asked", STOPPED_STATUS, "the run was asked to end, and was held up (learning): ended without saving"),
+        ("alone", RESTART_STATUS, "worker 1 has been silent: the run gives up without saving"),
+    ],
+)
+def test_why_the_watchdog_has_ended_the_process_is_kept(tmp_path: Path, how: str, status: int, why: str) -> None:
+    run = RunDir(tmp_path / "run")
+    command = [sys.executable, "-c", PROGRAM, str(run.path), how]
+    done = subprocess.run(command, cwd=PROJECT, timeout=240, check=False)
+    assert done.returncode == status
+    assert read_end(run.end_file) == RunEnd(Outcome.STOPPED, False, why)
+    report = Inspector(str(run.path)).report()
+    assert (report.status, report.problem.partition("; to ")[0]) == ("stopped", f"not finished: {why}")
