@@ -117,23 +117,25 @@ def test_a_file_in_the_way_of_a_run_directory_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "why"),
+    ("error", "why", "why_it_stopped"),
     [
-        (TaskError("the task\n raised"), "the task raised"),
-        (ValueError("something broke"), "ValueError: something broke"),
-        (TaskError("caf\udce9.rom is missing"), "caf\\udce9.rom is missing"),
-        (PeerLostError("a worker is silent"), ""),  # it is started again
-        (KeyboardInterrupt(), ""),
+        (TaskError("the task\n raised"), "the task raised", ""),
+        (ValueError("something broke"), "ValueError: something broke", ""),
+        (TaskError("caf\udce9.rom is missing"), "caf\\udce9.rom is missing", ""),
+        (PeerLostError("a worker is silent"), "", "a worker is silent"),  # it is started again
+        (KeyboardInterrupt(), "", ""),
     ],
 )
-def test_why_a_run_failed_is_kept_until_it_is_claimed_again(tmp_path: Path, error: BaseException, why: str) -> None:
+def test_why_a_run_failed_is_kept_until_it_is_claimed_again(
+    tmp_path: Path, error: BaseException, why: str, why_it_stopped: str
+) -> None:
     run = RunDir(tmp_path / "run")
     with pytest.raises(type(error)), failures_are_kept(run), run.claim_alone(tiny()):
         raise error
-    assert why_failed(run.end_file) == why
+    assert (why_failed(run.end_file), why_stopped(run.end_file)) == (why, why_it_stopped)
     with run.claim_alone(tiny()):
-        assert why_failed(run.end_file) == ""
-    assert why_failed(run.end_file) == ""
+        assert not run.end_file.exists()
+    assert not run.end_file.exists()
 
 
 def test_what_is_refused_before_the_claim_is_no_failure_of_the_run(tmp_path: Path) -> None:

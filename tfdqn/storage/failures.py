@@ -35,11 +35,12 @@ def failures_are_kept(run: RunDir) -> Iterator[None]:
     """
     try:
         yield
-    except PeerLostError:
-        raise  # it goes on when it is started again
     except Exception as error:
         if run.was_claimed and run.config_file.exists():
-            keep_failure(run, message_in_one_line(error) if isinstance(error, UserError) else one_line(error))
+            if isinstance(error, PeerLostError):  # no failure of this process, which is started again
+                keep_stop(run, message_in_one_line(error), is_saved=False)
+            else:
+                keep_failure(run, message_in_one_line(error) if isinstance(error, UserError) else one_line(error))
         raise
 
 
