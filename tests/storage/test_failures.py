@@ -12,6 +12,8 @@ from tfdqn.storage.failures import (
     claimed_to_train,
     failures_are_kept,
     failures_say_what_is_saved,
+    keep_failure,
+    keep_interruption,
     keep_stop,
     keep_sudden_end,
     tracebacks_are_kept,
@@ -163,6 +165,16 @@ def test_a_sudden_end_does_not_replace_a_stop_that_is_saved(tmp_path: Path, is_s
         keep_stop(run, "it was asked to end", is_saved=is_saved)
         keep_sudden_end(run, "it is stuck")
     assert read_end(run.end_file) == RunEnd(Outcome.STOPPED, is_saved, why)
+
+
+def test_a_failure_while_a_run_is_stopped_stays(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    run.end_file.parent.mkdir(parents=True)
+    keep_interruption(run, is_saved=True)
+    assert why_stopped(run.end_file) == "it was interrupted by the program that trained it"
+    keep_failure(run, "the disk is full")
+    keep_interruption(run, is_saved=True)
+    assert read_end(run.end_file) == RunEnd(Outcome.FAILED, False, "the disk is full")
 
 
 def test_a_sudden_end_is_none_of_a_run_that_another_process_has_taken_over(tmp_path: Path) -> None:

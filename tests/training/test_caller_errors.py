@@ -92,7 +92,10 @@ def test_training_stops_is_saved_and_raises_that_very_exception(tmp_path: Path, 
     assert caught.value is error
     assert latest(run).counters.train_steps >= reached[-1].train_steps > 0
     end = read_end(RunDir(run).end_file)
-    assert end is not None and (end.outcome, end.why) == (Outcome.STOPPED, "interrupted by its caller")
+    assert end is not None and (end.outcome, end.why) == (
+        Outcome.STOPPED,
+        "it was interrupted by the program that trained it",
+    )
     assert Inspector(str(run)).report().status is Status.STOPPED
     said: list[str] = []
     assert train(tiny("replay.backend=in_graph", f"learner.schedule={schedule}"), run, say=said.append).env_steps > 0

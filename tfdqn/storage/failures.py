@@ -22,7 +22,7 @@ from tfdqn.errors import (
 from tfdqn.storage.atomic_files import is_full_disk
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import Outcome, RunEnd, read_end, write_end
+from tfdqn.storage.run_records import Outcome, RunEnd, read_end, why_failed, write_end
 from tfdqn.system.signals import heard_signal
 
 
@@ -57,8 +57,12 @@ def keep_failure(run: RunDir, why: str, is_saved: bool = False) -> None:
 
 
 def keep_interruption(run: RunDir, *, is_saved: bool) -> None:
-    """As `keep_stop`, for a run that a signal to this process has stopped, or a function of training's caller."""
-    keep_stop(run, f"it was interrupted by {heard_signal() or 'the program that trained it'}", is_saved=is_saved)
+    """As `keep_stop`, for a run that a signal to this process has stopped, or a function of training's caller.
+
+    A failure that is noted, since it came while the run was being stopped, stays.
+    """
+    if not why_failed(run.end_file):
+        keep_stop(run, f"it was interrupted by {heard_signal() or 'the program that trained it'}", is_saved=is_saved)
 
 
 def keep_stop(run: RunDir, why: str, *, is_saved: bool) -> None:

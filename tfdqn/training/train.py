@@ -193,7 +193,7 @@ def train_claimed(
             with closing(local_session(config, run, chief, tell, interrupted, watchdog.work)) as session:
                 summary = _train_to_end(session, tell, show_and_watch, interrupted, profile)
                 if summary.status == "interrupted":
-                    keep_interruption(run, is_saved=True)
+                    keep_interruption(run, is_saved=run.has_checkpoint)
                 return summary
         finally:
             watchdog.release_peers()
