@@ -41,7 +41,7 @@ def test_an_error_of_training_stays_and_what_is_no_exception_is_raised_at_once()
     with pytest.raises(RunDirError) as caught, CallerErrors() as errors:
         errors.taken_from(fails, None)(LookupError("mine"))
         raise RunDirError("the disk is full")
-    assert caught.value.__notes__ == ["Before, a function of the caller of training has raised LookupError: mine"]
+    assert caught.value.__notes__ == ["Earlier, a function that was given to train raised LookupError: mine"]
     with pytest.raises(KeyboardInterrupt), CallerErrors() as errors:
         errors.taken_from(fails, None)(KeyboardInterrupt())
 
@@ -62,7 +62,7 @@ class Mine(Exception):
 def never_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ends: list[object] = []
     monkeypatch.setattr(watchdog, "end_now", lambda *line: ends.append(line))
-    monkeypatch.setattr(watchdog, "_END_SECONDS", 0.0)  # of the wish to stop, which an error is not
+    monkeypatch.setattr(watchdog, "_END_SECONDS", 0.0)  # from when it is asked to stop, which an error does not
     monkeypatch.setattr(watchdog, "_CHECK_SECONDS", 0.01)
     yield
     assert ends == []

@@ -184,7 +184,8 @@ class DqnAgent(dqn_agent.DqnAgent):
         seed = derived_seed(config.seed, "initial weights", self._member)
         if self._devices:
             return split_network(config, task_spec, seed=seed, devices=self._devices)
-        in_xla = config.learner.xla != "off" and not config.is_slow_in_xla
+        on_cpu = not tf.config.get_visible_devices("GPU")
+        in_xla = on_cpu and config.learner.xla != "off" and not config.is_slow_in_xla
         return q_network(config, task_spec, seed=seed, precision=config.learner.precision, in_xla=in_xla)
 
     def _check_action_spec(self, action_spec: tensor_spec.BoundedTensorSpec) -> None:

@@ -24,8 +24,8 @@ def is_run(path: Path) -> bool:
 
 def runs_below(path: Path) -> str:
     """The runs in a folder of seeds or of a search, in words; empty if there are none."""
-    runs = sorted(each for folder in ("*", "*/*") for each in path.glob(f"{folder}/{CONFIG_FILE}"))
-    return f"; it holds runs, such as {runs[0].parent}" if runs else ""
+    runs = sorted(each for folder in ("*", "*/*") for each in path.glob(folder) if is_run(each))
+    return f"; it holds runs, such as {runs[0]}" if runs else ""
 
 
 def run_above(path: Path) -> str:

@@ -1,6 +1,7 @@
-"""Checks of what a user's module registers: every mistake is an OwnCodeError, one line that names its place.
+"""Checks of what a user's module registers, and of functions that are given to `train` and `evaluate`.
 
-They are made when it is registered, so when the module is imported.
+Every mistake is an OwnCodeError, one line that names its place. What a module registers is checked when the module is
+imported.
 """
 
 import inspect

@@ -88,7 +88,7 @@ class Watchdog:
         try:
             while not self._ended.wait(_CHECK_SECONDS):
                 self._check()
-        except Exception as error:  # an unwatched process might wait for ever
+        except BaseException as error:  # an unwatched process might wait for ever
             traceback.print_exc()
             end_now(f"{self._name} ends without saving: its watchdog has failed: {one_line(error)}")
 

@@ -33,7 +33,7 @@ class CallerErrors:
             return
         if error is None:
             raise self.first
-        error.add_note(f"Before, a function of the caller of training has raised {one_line(self.first)}")
+        error.add_note(f"Earlier, a function that was given to train raised {one_line(self.first)}")
 
     def taken_from(self, function: Callable[Given, Result], instead: Result) -> Callable[Given, Result]:
         """The same function, whose errors are taken. Once there is one, of whichever function, it returns `instead`."""

@@ -39,7 +39,7 @@ from tfdqn.storage.failures import (
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.processors import visible_gpus
 from tfdqn.system.redirection import native_output_to
-from tfdqn.system.signals import interruptions
+from tfdqn.system.signals import heard_signal, interruptions
 from tfdqn.tasks.suites.processes import require_main_has_begun
 from tfdqn.training import loops
 from tfdqn.training.caller_errors import CallerErrors
@@ -64,7 +64,7 @@ def train(
     SIGINT, SIGTERM and SIGHUP save a checkpoint and return a summary with status "interrupted"; calling `train` again
     resumes. A second SIGINT raises KeyboardInterrupt. In two cases the whole process ends, and the last checkpoint
     remains: with status 75 (`errors.RESTART_STATUS`) if its work stalls, or another process of the cluster stays away,
-    for longer than `config.health` allows; with status 143 if it can't save within 20 seconds of a wish to stop.
+    for longer than `config.health` allows; with status 143 if it can't save within 20 seconds of being asked to stop.
 
     Args:
       config: the whole configuration.
@@ -76,9 +76,9 @@ def train(
       interrupted: returns whether to stop, if the caller handles signals itself. Several threads call it.
 
     An environment that breaks its contract ends training too, as does one that fails more often than `task.restarts`
-    allows. A checkpoint is saved first. An Exception that `on_progress`, `say` or `interrupted` raises, in any thread,
-    ends training as a signal does: a checkpoint is saved, and then `train` raises that very exception. None of the
-    three is called again. It is no failure of the run, which can be resumed.
+    allows. A checkpoint is saved first. So does an Exception that `on_progress`, `say` or `interrupted` raises, in any
+    thread: then `train` raises that very exception, and calls none of the three again. It is no failure of the run.
+    While the processes of a cluster wait for one another, only a signal ends training.
 
     Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError, OwnCodeError) for problems
     that the user can correct.
@@ -145,8 +145,11 @@ def train_checked(
         nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as asked,
     ):
         must_stop = errors.taken_from(lambda: bool(asked()), True)
-        # An error must not end the caller's process, even if it takes long until training has ended.
-        with Watchdog("the run", config.health, tell, lambda: must_stop() and errors.first is None) as watchdog:
+
+        def must_end() -> bool:  # an error alone doesn't end the caller's process, however long it takes to stop
+            return must_stop() and (errors.first is None or bool(heard_signal()))
+
+        with Watchdog("the run", config.health, tell, must_end) as watchdog:
             say_if_left(run, tell, run.native_log)
             use_threads(config)
             chief = Chief(config, run, cluster, devices, tell, must_stop, watchdog.require, gpus)
@@ -211,7 +214,8 @@ def _train_to_end(
     if earlier is not None:
         session.run_dir.restore_config()
         return earlier
-    # An evaluation that was made after the checkpoint is made again, and its line is written again; so is the last one.
+    # An evaluation that was made after the checkpoint is made again, and so is the last one: its line in
+    # evaluations.jsonl is written again.
     parts = session.parts
     is_made_again = parts.evaluations.next_env_steps <= session.env_steps_before or parts.ratio.acting_is_done()
     evaluated_env_steps = session.env_steps_before - is_made_again

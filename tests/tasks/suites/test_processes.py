@@ -188,8 +188,9 @@ def test_a_script_that_trains_as_it_is_imported_is_told_of_the_guard(tmp_path):
         [sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240
     )
     assert (
-        "'s process has ended with status 1, while making its environment; a script must call tfdqn below "
-        '`if __name__ == "__main__":`, because each environment\'s process imports the script; its traceback is in '
+        "'s process has ended with status 1, while making its environment; perhaps since a script must call tfdqn "
+        'below `if __name__ == "__main__":`, because each process that multiprocessing starts imports the script; its '
+        "traceback is in "
     ) in done.stderr.splitlines()[-1]
     assert "TaskError: a script must call tfdqn below" in (tmp_path / "run" / "native.log").read_text()
 

@@ -35,7 +35,7 @@ from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
 from tfdqn.replay.rollout import Rollout
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.system.signals import ended_by_signals
+from tfdqn.system.signals import ended_by_signals, heard_signal
 from tfdqn.task_spec import TaskSpec
 
 _POLL_SECONDS = 0.2
@@ -93,7 +93,7 @@ class Chief:
 
     def _meet(self, cluster: Cluster, interrupted: Callable[[], bool]) -> tf.distribute.Strategy | None:
         """Waits for the other processes of the cluster. Meanwhile a signal ends this process."""
-        if interrupted():
+        if interrupted() and heard_signal():
             self._say("asked to end before all have met: nothing is learned yet, and what was saved stands")
         with ended_by_signals():
             if self._config.learner.strategy == "parameter_server":

@@ -27,7 +27,7 @@ class LayerFactory:
     Args:
       seed: the seed of the initial weights.
       precision: Keras's name of the precision in which layers compute ("mixed_bfloat16"); the last always uses float32.
-      in_xla: whether XLA will compile the layers' gradients, for which dense layers are then made.
+      in_xla: whether XLA will compile the layers' gradients for a CPU, for which dense layers are then made.
     """
 
     leading: tuple[int, ...] = ()  # the leading axes of every weight: (K,) for an ensemble

@@ -10,7 +10,7 @@ class XlaDense(tf.keras.layers.Dense):
     """Computes activation(x W + b), as Keras does.
 
     For x [B, inputs], a narrow W is padded with columns of zeros, and b is added as its product with ones, so that the
-    gradient by b is a product, too, and no sum over the batch. It is faster only in XLA (docs/performance.md).
+    gradient by b is a product, too, and no sum over the batch. It is faster only in XLA on a CPU (docs/performance.md).
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -37,7 +37,7 @@ _FOR_THE_RUN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _GUARD = (
     'a script must call tfdqn below `if __name__ == "__main__":`, because '
-    "each environment's process imports the script"
+    "each process that multiprocessing starts imports the script"
 )
 
 
@@ -90,7 +90,7 @@ class Processes(AsyncVectorEnv):
         script = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
         with contextlib.suppress(OSError):  # it isn't a file that can be read
             if any(process.exitcode == 1 for process in self.processes) and b"__name__" not in script.read_bytes():
-                return f"; {_GUARD}"
+                return f"; perhaps since {_GUARD}"
         return ""
 
     def ended(self) -> list[str]:
