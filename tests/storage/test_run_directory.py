@@ -203,8 +203,9 @@ def test_reading_what_is_no_run_says_so(tmp_path: Path, read: object) -> None:
 @pytest.mark.parametrize("run", ["seed-2", "trials/002"])
 def test_a_folder_of_runs_is_named_with_one_of_them(tmp_path: Path, run: str) -> None:
     for path in (tmp_path / run, (tmp_path / run).with_name("x-10")):
-        with RunDir(path).claim(Config()):
-            pass
+        each = RunDir(path)
+        with each.claim(Config()):
+            each.write_task_spec(CART_POLE)
     with pytest.raises(RunDirError, match=rf"no config\.toml in it; it holds runs, such as \S+/{run}$"):
         RunDir(tmp_path).config()
     with pytest.raises(RunDirError, match=rf"is missing\); it holds runs, such as \S+/{run}: choose an empty "):
