@@ -75,10 +75,10 @@ def train(
       profile: record a profiler trace of the first seconds of learning, for TensorBoard.
       interrupted: returns whether to stop, if the caller handles signals itself. Several threads call it.
 
-    An environment that breaks its contract ends training too, as does one that fails more often than `task.restarts`
-    allows. A checkpoint is saved first. So does an Exception that `on_progress`, `say` or `interrupted` raises, in any
-    thread: then `train` raises that very exception, and calls none of the three again. It is no failure of the run.
-    While the processes of a cluster wait for one another, only a signal ends training.
+    Training also ends, and a checkpoint is saved first, if an environment breaks its contract, or fails more often than
+    `task.restarts` allows; and if `on_progress`, `say` or `interrupted` raises an Exception, in any thread: `train`
+    raises that very exception and calls none of the three again; it is no failure of the run. While the processes of a
+    cluster wait for one another, only a signal ends training.
 
     Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError, OwnCodeError) for problems
     that the user can correct.
