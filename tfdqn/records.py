@@ -80,6 +80,7 @@ class Standing(NamedTuple):
     """The state of a run's evaluations."""
 
     env_steps: int = 0  # how many had been taken when the last evaluation began
+    train_steps: int | None = None  # how many its weights had had; None: not known, or there was none
     without_best: int = 0  # evaluations since the last new best
 
 

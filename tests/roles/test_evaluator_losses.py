@@ -117,6 +117,7 @@ def test_the_last_say_is_said_again_to_a_learner_that_was_lost_before_it_kept_it
         there.begin().phase = Phase.FINISHING
         until(lambda: there.service.evaluated.is_done, "the last say again")
         assert there.service.evaluated.final == final
+        assert len(lines_that_are_whole(run_dir)) == 1  # the last weights were evaluated before
         assert evaluator.ends_well() and evaluator.is_over is False
 
 

@@ -73,7 +73,7 @@ def test_an_end_that_no_run_has_is_none(tmp_path: Path, text: str) -> None:
 
 def test_evaluations_are_read_as_they_were_written_but_for_what_is_damaged(tmp_path: Path) -> None:
     file = tmp_path / "evaluations.jsonl"
-    assert (read_evaluations(file), read_standing(file)) == ([], Standing(0, 0))
+    assert (read_evaluations(file), read_standing(file)) == ([], Standing(0, None, 0))
     append_evaluation(file, evaluation(100, 2.0, True), 1.23456)
     assert file.read_text() == (
         '{"env_steps": 100, "train_steps": 25, "seconds": 1.235, "mean_return": 2.0, "std_return": 0.5, '
@@ -88,4 +88,4 @@ def test_evaluations_are_read_as_they_were_written_but_for_what_is_damaged(tmp_p
         EvaluationLine(300, 75, 2.0, None, 0.5, 7.0, 4, False),
         EvaluationLine(400, 100, 3.0, 1.0, 0.5, 7.0, 4, False),
     ]
-    assert read_standing(file) == Standing(env_steps=400, without_best=2)
+    assert read_standing(file) == Standing(env_steps=400, train_steps=100, without_best=2)

@@ -1,18 +1,21 @@
 """The evaluations at a run's end: of the last weights there is one; a stopped final one is made by the next start."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.support.tiny_runs import lines, tiny
+from tests.support.event_files import points
+from tests.support.tiny_runs import latest, lines, tiny
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import Evaluation, Progress
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training.local_parts import LocalParts
+from tfdqn.training.session import Session
 from tfdqn.training.train import train, train_claimed
 
 
@@ -23,21 +26,52 @@ def test_one_that_is_stopped_is_finished_by_the_next_start(tmp_path: Path) -> No
         phases.append(progress.phase)
 
     endless = train(
-        tiny("evaluation.final_episodes=100000"),
+        tiny("evaluation.final_episodes=100000", "logging.tensorboard=true"),
         run,
         on_progress=remember,
         interrupted=lambda: phases[-1] == "final evaluation",
     )
     assert (endless.status, endless.reason, endless.final) == ("interrupted", "by its caller", None)
     assert not (run / "summary.json").exists()
+    counted, found = latest(run).counters.evaluations_without_best, lines(run / "evaluations.jsonl")
     phases.clear()
-    finished = train(tiny(), run, on_progress=remember, interrupted=lambda: phases[-1:] == ["drawing and exporting"])
+    config = tiny("logging.tensorboard=true")
+    finished = train(config, run, on_progress=remember, interrupted=lambda: phases[-1:] == ["drawing and exporting"])
     assert finished.status == "finished" and phases[-1] == "drawing and exporting"
     assert finished.final is not None and finished.final.episodes == 4
     card = json.loads((Path(finished.paths["exported policy"]) / "model_card.json").read_text())
     assert card["final_evaluation"] == msgspec.to_builtins(finished.final)
-    evaluated = [each["env_steps"] for each in lines(run / "evaluations.jsonl")]
-    assert evaluated == sorted(set(evaluated)) and evaluated[-1] == finished.env_steps
+    assert lines(run / "evaluations.jsonl") == found
+    assert latest(run).counters.evaluations_without_best == counted
+    assert points(run / "logs", "evaluation/return") == [each["env_steps"] for each in found]
+
+
+def test_one_that_was_made_after_the_last_checkpoint_is_made_again_and_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, saved = tmp_path / "run", tmp_path / "saved"
+    keys = ("replay.backend=in_graph", "learner.schedule=alternate", "logging.tensorboard=true")
+    config = tiny(*keys, "checkpoint.interval_seconds=1e-6", "optimizer.learning_rate=1e-12")
+    save, env_steps = Session.save, [0]
+
+    def remember(session: Session[LocalParts], seconds: float) -> None:
+        save(session, seconds)
+        env_steps.append(session.env_steps)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "save", remember)
+        train(config, run, interrupted=lambda: env_steps[-1] >= 1_200)
+    shutil.copytree(run / "checkpoints", saved)
+    train(config, run)
+    counted, found = latest(run).counters.evaluations_without_best, lines(run / "evaluations.jsonl")
+    shutil.rmtree(run / "checkpoints")  # as if it had been killed after its last evaluation
+    shutil.move(saved, run / "checkpoints")
+    (run / "summary.json").unlink()
+    train(config, run)
+    again = lines(run / "evaluations.jsonl")
+    assert [each["env_steps"] for each in again] == [each["env_steps"] for each in found]
+    assert latest(run).counters.evaluations_without_best == counted
+    assert points(run / "logs", "evaluation/return") == [each["env_steps"] for each in found]
 
 
 @pytest.mark.parametrize("schedule", ["alternate", "overlap"])

@@ -162,7 +162,7 @@ class _EvaluatorLoop:
             self._weights.fetch()
         except (UnreachableError, RefusedError):
             return  # tried again when the learner answers
-        if self._evaluator.evaluated_train_steps != self._weights.version():
+        if read_standing(self._run.evaluations_file).train_steps != self._weights.version():
             self._evaluate()
         self._membership.set_state("evaluating the best")
         final = self._evaluations.final_scores()

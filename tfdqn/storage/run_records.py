@@ -163,7 +163,7 @@ def read_evaluations(file: Path) -> list[EvaluationLine]:
 
 def read_standing(file: Path) -> Standing:
     """The standing of the evaluations in an `evaluations.jsonl`."""
-    env_steps = without_best = 0
+    standing = Standing()
     for line in read_evaluations(file):
-        env_steps, without_best = line.env_steps, 0 if line.is_best else without_best + 1
-    return Standing(env_steps, without_best)
+        standing = Standing(line.env_steps, line.train_steps, 0 if line.is_best else standing.without_best + 1)
+    return standing

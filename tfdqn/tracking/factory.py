@@ -123,7 +123,7 @@ def rewind(run: RunDir, env_steps: int, evaluated_env_steps: int | None) -> str:
     Returns what was moved, in words.
     """
     files = {run.metrics_file: env_steps}
-    purge(run.logs, env_steps)
+    purge(run.logs, env_steps if evaluated_env_steps is None else min(env_steps, evaluated_env_steps))
     if evaluated_env_steps is not None:
         purge(run.logs / EVALUATOR_LOGS, evaluated_env_steps)
         files[run.evaluations_file] = evaluated_env_steps

@@ -40,7 +40,7 @@ class Evaluations:
 
     @property
     def evaluated_train_steps(self) -> int | None:
-        """The train step of the weights evaluated last; None if none were since the learner began."""
+        """The train step of the weights evaluated last; None: not known, or none were evaluated yet."""
         return self._evaluator.evaluated_train_steps
 
     def is_due(self, env_steps: int) -> bool:
@@ -59,7 +59,9 @@ class Evaluations:
             assert weights is not None
             save_best(self._best_weights, weights, evaluation)
             self._exports.new_best(weights, evaluation)
-        self.next_env_steps = self._evaluator.due_after(env_steps)
+        # The last weights are evaluated at the end. Unless they were, a checkpoint made then says that it is due.
+        due = self._evaluator.due_after(env_steps)
+        self.next_env_steps = due if env_steps >= self._total_env_steps else min(due, self._total_env_steps)
         return evaluation
 
     def final_scores(self) -> EpisodeScores:

@@ -27,6 +27,7 @@ from tfdqn.replay.rollout import Rollout, RolloutTurns
 from tfdqn.storage.arrays import check_arrays
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import read_standing
 from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
@@ -198,10 +199,13 @@ class LocalParts:
             lambda: self._interrupted() or self._evaluation_given_up,
         )
         evaluator.load_best(self._run_dir.best_weights, self._weight_specs)
-        next_env_steps = evaluator.due_after(0)
+        next_env_steps = min(evaluator.due_after(0), config.stop.env_steps)
         if saved is not None:
             evaluator.evaluations_without_best = saved.counters.evaluations_without_best
             next_env_steps = saved.counters.next_evaluation_env_steps
+            last = read_standing(self._run_dir.evaluations_file)
+            if last.env_steps < next_env_steps:  # otherwise it was made after the checkpoint, which doesn't count it
+                evaluator.evaluated_train_steps = last.train_steps
         exports = self._closed_at_the_end(BestExports(config, self._run_dir, spec, self._say))
         return Evaluations(evaluator, exports, self._run_dir, next_env_steps, config.stop.env_steps)
 

@@ -214,10 +214,8 @@ def _train_to_end(
     if earlier is not None:
         session.run_dir.restore_config()
         return earlier
-    # An evaluation that was made after the checkpoint is made again, and so is the last one: its line in
-    # evaluations.jsonl is written again.
-    parts = session.parts
-    is_made_again = parts.evaluations.next_env_steps <= session.env_steps_before or parts.ratio.acting_is_done()
+    # An evaluation that was made after the checkpoint is made again: its line in evaluations.jsonl is written again.
+    is_made_again = session.evaluations.next_env_steps <= session.env_steps_before or _lacks_last_evaluation(session)
     evaluated_env_steps = session.env_steps_before - is_made_again
     trackers = begin_figures(session, say, evaluated_env_steps)
     with closing(TrainingMonitor(session, trackers, show, interrupted, profile)) as monitor:
@@ -238,11 +236,17 @@ def _train(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
     overlaps = session.config.learner.schedule == "overlap"
     reason = (loops.overlap if overlaps else loops.alternate)(session, monitor)
     parts = session.parts
-    if parts.ratio.acting_is_done() and parts.evaluations.evaluated_train_steps != session.learner.train_steps:
+    if _lacks_last_evaluation(session):
         session.work.finish()  # nothing acts or learns any more, which is no stall
         monitor.evaluated(parts.evaluate(on_step=partial(session.record_progress, "evaluation")))
         return monitor.reason_to_stop() or reason
     return reason
+
+
+def _lacks_last_evaluation(session: Session[LocalParts]) -> bool:
+    """Whether all steps were taken, and the last weights are still to be evaluated."""
+    parts = session.parts
+    return parts.ratio.acting_is_done() and parts.evaluations.evaluated_train_steps != session.learner.train_steps
 
 
 def say_if_left(run: RunDir, say: Callable[[str], None], native_log: Path) -> None:
