@@ -41,9 +41,9 @@ def strange(path: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "said"),
     [
-        (a_run, "is a run directory, not a folder of seeds: choose another --run-dir"),
-        (Path.touch, "is a file, not a directory: choose another --run-dir"),
-        (strange, "holds other files, such as thesis.txt, and no run of a seed"),
+        (a_run, r"is a run directory, not a folder of seeds: choose another folder \(--run-dir\)"),
+        (Path.touch, r"is a file, not a directory: choose another folder \(--run-dir\)"),
+        (strange, r"such as thesis.txt, and no run of a seed .* choose an empty or a new folder \(--run-dir\)"),
         (lambda path: a_seed(path, 1, "agent.n_step=3"), "agent.n_step: 3 in the run, 1 now"),
         (lambda path: a_seed(path, 7, "agent.n_step=3"), "agent.n_step: 3 in the run, 1 now"),
         (lambda path: a_seed(path, 1, "seed=2"), "seed: 2 in the run, 1 now"),

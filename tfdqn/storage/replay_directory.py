@@ -60,8 +60,8 @@ class ShardDir:
         """Raises ConfigError if it has a checkpoint with transitions of another configuration; changes nothing."""
         if self.checkpoint() is not None and (forbidden := self._differences(config)):
             raise ConfigError(
-                f"{self.path} holds transitions of another configuration: {listed(forbidden)}; choose another "
-                f"--run-dir, or remove {self.path.parent} to begin without them"
+                f"{self.path} holds transitions of another configuration: {listed(forbidden)}; choose another run "
+                f"directory (--run-dir), or remove {self.path.parent} to begin without them"
             )
 
     def put_aside(self, checkpoint: Path) -> Path:

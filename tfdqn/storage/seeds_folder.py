@@ -62,16 +62,18 @@ class SeedsFolder:
 
     def _refuse_what_is_not_one(self) -> None:
         if RunDir(self.path).config_file.is_file():
-            raise RunDirError(f"{self.path} is a run directory, not a folder of seeds: choose another --run-dir")
+            raise RunDirError(
+                f"{self.path} is a run directory, not a folder of seeds: choose another folder (--run-dir)"
+            )
         if os.path.lexists(self.path) and (why := why_no_directory(self.path)):
-            raise RunDirError(f"{self.path} {why}: choose another --run-dir")
+            raise RunDirError(f"{self.path} {why}: choose another folder (--run-dir)")
         ours = {self.summary_file, self.learning_curve, self.lock_file, self.native_log}
         paths = [each for each in self.path.iterdir() if each not in ours] if self.path.exists() else []
         others = sorted(each.name for each in paths if not _RUN.fullmatch(each.name))
         if others and len(others) == len(paths):
             raise RunDirError(
                 f"{self.path} holds other files, such as {others[0]}, and no run of a seed (seed-1 or the like is "
-                "missing): choose an empty or a new --run-dir"
+                "missing): choose an empty or a new folder (--run-dir)"
             )
 
 

@@ -60,7 +60,9 @@ def test_a_checkpoint_that_is_not_written_in_time_is_an_error(tmp_path: Path, mo
 
 
 def test_another_configurations_transitions_are_refused(saved: Path) -> None:
-    with pytest.raises(ConfigError, match=r"agent\.n_step: 1 in the run, 3 now; choose another --run-dir"):
+    with pytest.raises(
+        ConfigError, match=r"agent\.n_step: 1 in the run, 3 now; choose another run directory \(--run-dir\), "
+    ):
         ShardDir(saved).open(config("agent.n_step=3"))
     with pytest.raises(
         ConfigError, match=rf"replay\.capacity: 1000 in the run, 500 now; .* or remove {saved.parent} to"
