@@ -74,9 +74,8 @@ def test_a_lost_process_is_one_line_and_how_to_resume(
     assert written.out == f"{headline(Config())}\n{again}"
 
 
-@pytest.mark.parametrize(("has_learned", "has_saved"), [(True, True), (True, False), (False, False)])
-def test_a_loss_that_is_not_finite_is_one_line_and_how_to_change_the_keys_or_resume(
-    has_learned: bool,
+@pytest.mark.parametrize("has_saved", [True, False])
+def test_a_loss_that_is_not_finite_is_one_line_and_how_to_resume_if_anything_was_saved(
     has_saved: bool,
     behind: Callable[..., Recorder],
     config_file: Path,
@@ -84,14 +83,12 @@ def test_a_loss_that_is_not_finite_is_one_line_and_how_to_change_the_keys_or_res
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     behind("training.train", "train_checked", NotFiniteError("loss is nan at train step 9: lower x"))
-    monkeypatch.setattr("tfdqn.storage.run_directory.RunDir.has_learned", has_learned)
     monkeypatch.setattr("tfdqn.storage.run_directory.RunDir.has_checkpoint", has_saved)
     assert main.main(["train", "small.toml", "--run-dir", "here"]) == 2
     written = capsys.readouterr()
     assert written.err == "tfdqn: loss is nan at train step 9: lower x\n"
-    fixed = "The run's keys are fixed: to change them, begin another, with another --run-dir.\n" if has_learned else ""
     again = "To resume:\ntfdqn train small.toml --run-dir here\n" if has_saved else ""
-    assert written.out == f"{headline(Config())}\n{fixed}{again}"
+    assert written.out == f"{headline(Config())}\n{again}"
 
 
 def test_a_process_whose_part_failed_is_to_be_started_again(

@@ -15,8 +15,9 @@ from tfdqn.config.toml import dump
 from tfdqn.errors import RunDirError
 from tfdqn.launch.inspector import Inspector
 from tfdqn.launch.local_job import program_for
-from tfdqn.records import Status
-from tfdqn.storage.failures import keep_interruption, keep_sudden_end
+from tfdqn.records import Counters, Status
+from tfdqn.storage.checkpoints import CheckpointManager
+from tfdqn.storage.failures import keep_failure, keep_interruption, keep_sudden_end
 from tfdqn.storage.run_directory import RunDir
 
 STALLED = "the run has made no progress for 601 s (learning): ended, to be started again"
@@ -68,6 +69,13 @@ def test_why_its_process_has_ended_itself_is_said(run: RunDir) -> None:
     with run.claim_alone(tiny()):
         keep_sudden_end(run, STALLED)
     assert standing(run) == (Status.STOPPED, f"not finished: {STALLED}")
+
+
+def test_a_failure_that_the_same_command_would_meet_again_is_to_be_corrected_first(run: RunDir) -> None:
+    keep_failure(run, "loss is nan")
+    assert standing(run) == (Status.FAILED, "failed: loss is nan; correct that first")
+    CheckpointManager(run.checkpoints).save(Counters(env_steps=4), {}, lambda directory: None)
+    assert standing(run) == (Status.FAILED, "failed: loss is nan")
 
 
 def test_the_log_of_a_process_that_was_killed_is_named_if_there_is_one(run: RunDir) -> None:

@@ -22,7 +22,8 @@ def test_what_has_ended_a_job_is_kept_until_it_goes_on(tmp_path: Path) -> None:
     with a_launch(tmp_path) as process:
         assert process.ended() == 2
     report = Inspector(str(run)).report()
-    failed = f"failed: learner 0: task.id = 3: no such thing; to begin again:\n{command_to_begin_again(run)}"
+    said = "failed: learner 0: task.id = 3: no such thing; correct that first; to begin again:"
+    failed = f"{said}\n{command_to_begin_again(run)}"
     assert (report.status, report.problem) == ("failed", failed)
     (tmp_path / "learner-0.do").unlink()
     with a_launch(tmp_path) as process:

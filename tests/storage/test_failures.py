@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.tiny_runs import tiny
-from tfdqn.errors import ClusterError, EnvironmentFailedError, PeerLostError, RunDirError, TaskError, UserError
+from tfdqn.errors import (
+    ClusterError,
+    EnvironmentFailedError,
+    NotFiniteError,
+    PeerLostError,
+    RunDirError,
+    TaskError,
+    UserError,
+)
 from tfdqn.storage.failures import (
     claimed_to_train,
     failures_are_kept,
@@ -39,6 +47,21 @@ def test_a_failure_says_whether_there_is_a_checkpoint(tmp_path: Path, names: tup
         failures_say_what_is_saved(run),
     ):
         raise ClusterError("worker 1 was killed by signal 9")
+
+
+@pytest.mark.parametrize(
+    ("curves", "said"), [("", "yet"), ("{}", r"yet; the run's keys are fixed: .* another run directory \(--run-dir\)")]
+)
+def test_where_other_keys_are_needed_a_failure_says_if_they_need_another_run(
+    tmp_path: Path, curves: str, said: str
+) -> None:
+    run = RunDir(tmp_path)
+    run.metrics_file.write_text(curves)
+    with (
+        pytest.raises(NotFiniteError, match=f"^loss is nan; nothing was saved {said}$"),
+        failures_say_what_is_saved(run),
+    ):
+        raise NotFiniteError("loss is nan")
 
 
 def test_the_traceback_of_the_users_code_is_in_the_runs_log(tmp_path: Path) -> None:

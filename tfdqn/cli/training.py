@@ -92,8 +92,6 @@ def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, p
         except FaultyTaskError:
             raise  # the task is to be corrected, not a key
         except NotFiniteError as error:
-            if run.has_learned:
-                error.add_note("The run's keys are fixed: to change them, begin another, with another --run-dir.")
             if run.has_checkpoint:  # without one, the same command would meet the same error
                 error.add_note(to_go_on(run, again))
             raise

@@ -154,7 +154,7 @@ class Inspector:
             return status, problem, report
         again = _resumption(run, report, self._topology)
         if failure := why_failed(run.end_file):
-            return Status.FAILED, f"failed: {failure}{again}", report
+            return Status.FAILED, f"failed: {failure}{_before_again(report)}{again}", report
         return Status.STOPPED, f"the job is not running here: {_why_unfinished(run) or problem}{again}", report
 
     def _ask(self) -> tuple[Inspection | None, str]:
@@ -206,7 +206,7 @@ def _without_job(run: RunDir, report: RunReport) -> tuple[Status, str]:
     again = _to_go_on(run, report, "train")
     if failure := why_failed(run.end_file):
         where = f"; its log is {run.child_log}" if run.child_log.exists() else ""
-        return Status.FAILED, f"failed: {failure}{where}{again}"
+        return Status.FAILED, f"failed: {failure}{where}{_before_again(report)}{again}"
     why = _why_unfinished(run)
     return Status.STOPPED, f"not finished{f': {why}' if why else ''}{again}"
 
@@ -231,6 +231,11 @@ def _resumption(run: RunDir, report: RunReport, topology: Topology) -> str:
 def _to_go_on(run: RunDir, report: RunReport, verb: str, *options: str) -> str:
     again = own_command([verb, str(run.config_file), *options, "--run-dir", str(run.path)])
     return f"; to {'resume' if report.checkpoint else 'begin again'}:\n{again}"
+
+
+def _before_again(report: RunReport) -> str:
+    """What a failed run needs before it is begun again: the same command would probably meet the same error."""
+    return "" if report.checkpoint else "; correct that first"
 
 
 def _why_unanswered(address: str) -> str:

@@ -117,13 +117,15 @@ def tracebacks_are_kept(run: RunDir) -> Iterator[None]:
 
 @contextmanager
 def failures_say_what_is_saved(run: RunDir) -> Iterator[None]:
-    """Adds to an error that ends training whether there is a checkpoint to resume from."""
+    """Adds to an error that ends training whether there is a checkpoint, and which keys can't be changed any more."""
     try:
         yield
     except FaultyTaskError:
         raise  # what came before is saved, and that is said
     except (ClusterError, NotFiniteError, OwnCodeError) as error:
         saved = "the last checkpoint is intact" if run.has_checkpoint else "nothing was saved yet"
+        if isinstance(error, NotFiniteError) and run.has_learned:
+            saved += "; the run's keys are fixed: to change them, begin another, in another run directory (--run-dir)"
         raise type(error)(f"{error}; {saved}") from error
 
 
