@@ -38,6 +38,18 @@ def test_the_age_of_the_weights_can_be_logged_before_the_first_step(tmp_path: Pa
         assert session.actors.weights_version == 0
 
 
+def test_a_schedule_that_the_run_cuts_short_is_doubted_at_its_start(tmp_path: Path) -> None:
+    run, said = RunDir(tmp_path / "run"), list[str]()
+    config = tiny("replay.backend=in_graph", "exploration.decay_env_steps=12_000")
+    with (
+        run.claim(config),
+        closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
+        closing(local_session(config, run, chief, said.append)),
+    ):
+        doubt = "stop.env_steps = 1,200 ends the run after 10 % of exploration.decay_env_steps = 12,000"
+        assert said == [f"warning: {doubt}"]
+
+
 def test_updates_are_expected_from_the_first_call_on_that_was_made(tmp_path: Path) -> None:
     """It compiles, for as long as it takes; later, to be asked for none is to go on, too."""
     run, config, work = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph"), StallDetector()
