@@ -150,22 +150,30 @@ def test_an_interrupted_check_leaves_no_process() -> None:
 def test_a_process_that_ends_already_when_it_is_interrupted_says_nothing(
     how: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    found, is_checking = TaskCheck(task="Some-v0", can_train=False, findings=()), get_context("fork").Event()
+    found, kill = TaskCheck(task="Some-v0", can_train=False, findings=()), os.kill
+    is_ending, is_interrupted = get_context("fork").Event(), get_context("fork").Event()
+
+    def end() -> None:
+        is_ending.set()
+        is_interrupted.wait(10.0)
 
     def ends_slowly(task: Task, tell: Tell) -> TaskCheck:
-        Finalize(None, time.sleep, args=(0.5,), exitpriority=1)
-        is_checking.set()
+        Finalize(None, end, exitpriority=1)
         if how == "by Ctrl-C":
             signal.raise_signal(signal.SIGINT)
         return found
 
+    def interrupt(pid: int, number: int) -> None:
+        kill(pid, number)
+        is_interrupted.set()
+
     monkeypatch.setattr(check_process, "check", ends_slowly)
+    monkeypatch.setattr(os, "kill", interrupt)
     with check_in_process(Task(id="Some-v0")) as result:
-        assert is_checking.wait(10.0)
         if how == "at its end":
             assert result(lambda about, steps, total: None) == found
-        time.sleep(0.2)  # until it has begun to end
-    assert capfd.readouterr().err == ""
+        assert is_ending.wait(10.0)
+    assert is_interrupted.is_set() and capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
