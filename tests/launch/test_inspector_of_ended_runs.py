@@ -11,7 +11,6 @@ from tests.launch.test_local_job import a_launch
 from tests.support.commands import PROJECT
 from tests.support.job_output import until_at_work
 from tests.support.tiny_runs import tiny
-from tfdqn.config.toml import dump
 from tfdqn.errors import RunDirError
 from tfdqn.launch.inspector import Inspector
 from tfdqn.launch.local_job import program_for
@@ -28,14 +27,6 @@ from tfdqn.storage.run_directory import RunDir
 with RunDir(sys.argv[1]).claim_alone(tiny()):
     os.kill(os.getpid(), signal.SIGKILL)
 """
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> RunDir:
-    run = RunDir(tmp_path / "run")
-    run.path.mkdir()
-    run.config_file.write_text(dump(tiny()))
-    return run
 
 
 def standing(run: RunDir | Path) -> tuple[Status, str]:

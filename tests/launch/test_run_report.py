@@ -3,14 +3,12 @@
 import json
 import os
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.support.run_files import finish
 from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
-from tfdqn.config.toml import dump
 from tfdqn.coordination.heartbeat_files import STARTING, write_heartbeat
 from tfdqn.launch.local_job import program_for
 from tfdqn.launch.run_report import run_report
@@ -20,15 +18,6 @@ from tfdqn.storage.run_directory import RunDir
 
 FIRST = {"env_steps": 200, "train_steps": 20, "env_steps_per_second": 90.0, "episode_return": None}
 LAST = {"env_steps": 400, "train_steps": 70, "env_steps_per_second": 1_234.5, "episode_return": 23.456}
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> RunDir:
-    """A run that begins, and has not reported yet."""
-    run = RunDir(tmp_path / "run")
-    run.path.mkdir()
-    run.config_file.write_text(dump(tiny()))
-    return run
 
 
 def reports(run: RunDir, *lines: dict[str, object], seconds_ago: float = 5.0) -> None:
