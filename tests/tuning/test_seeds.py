@@ -71,7 +71,7 @@ def test_what_has_finished_stays_and_what_has_not_is_trained(tmp_path: Path) -> 
     assert [starts(folder, seed) for seed in (1, 2, 3)] == [0, 1, 1]
     assert (outcome.is_over, outcome.failed, outcome.unsaved) == (True, ["seed 2"], [])
     assert [each.status for each in outcome.summary.seeds] == ["finished", "failed", "finished"]
-    assert view.lines[0] == f"3 seeds in {folder.path} (1 finished before): 2 at a time on 8 cores"
+    assert view.lines[0] == f"3 seeds in {folder.path} (1 finished before): 2 at a time on 8 cores; starting"
     assert set(view.lines[1:]) == {
         f"seed 2 has failed: the pole is broken; its log is {folder.run(2).child_log}",
         "seed 3 has finished: mean return 9.50",
@@ -198,7 +198,7 @@ def test_seeds_together_are_divided_among_the_processes_that_are_done_soonest(
     monkeypatch.setattr("tfdqn.tuning.seeds.visible_gpus", lambda: tuple(map(str, range(gpus))))
     view = Recorder()
     train_seeds_together(tiny(), range(seeds), SeedsFolder(tmp_path / "seeds"), view, jobs)
-    assert view.lines[0].endswith(f": {how}")
+    assert view.lines[0].endswith(f": {how}; starting")
     at_once, _, _, count, *_ = how.split()
     assert sum(most for most, _ in started) == int(at_once)
     assert sorted(run for _, runs in started for run in runs) == sorted(f"seed-{seed}" for seed in range(seeds))

@@ -72,7 +72,10 @@ def test_each_trial_is_a_run_of_its_own_whose_final_evaluation_is_its_score(tmp_
         assert told == config
         assert told.optimizer.learning_rate == each.values["optimizer.learning_rate"]
     assert sum("is complete: mean return" in line for line in view.said) == 4
-    assert search(study, TEMPLATE, 4, Watcher(), command=FAKE)  # it has them already
+    assert f"4 trials in {study.folder.path}: 2 at a time on " in view.said[0] and view.said[0].endswith("; starting")
+    again = Watcher()
+    assert search(study, TEMPLATE, 4, again, command=FAKE)  # it has them already
+    assert not again.said[0].endswith("starting")
     assert [begun(tmp_path, number) for number in range(4)] == [[1]] * 4
 
 

@@ -170,7 +170,8 @@ def _train(
 
 def _say_beginning(view: View, left: int, count: int, how: str, folder: SeedsFolder) -> None:
     finished = f" ({count - left} finished before)" if left < count else ""
-    view.say(f"{counted(count, 'seed')} in {folder.path}{finished}: {how} on {counted(available_cores(), 'core')}")
+    where = f"{counted(count, 'seed')} in {folder.path}{finished}"
+    view.say(f"{where}: {how} on {counted(available_cores(), 'core')}; starting")
 
 
 def _end_message(run: ObservedRun) -> str:

@@ -67,11 +67,12 @@ def search(
     """
     slots = slots_of_this_host(template.filled({}), jobs, wanted)
     how = f"{len(slots)} at a time on {counted(available_cores(), 'core')}"
-    view.say(f"{counted(wanted, 'trial')} in {study.folder.path}: {how}")
+    left = wanted - ended_of(study.trials())
+    view.say(f"{counted(wanted, 'trial')} in {study.folder.path}: {how}{'; starting' if left > 0 else ''}")
     trials = _TrialRuns(study, template, wanted, view)
     # TensorFlow decides when it is imported whether oneDNN computes, which is for the network to say.
     has_one_network = "network.kind" not in template.space.dimensions
-    with fork_server_of_runs(wanted - ended_of(study.trials()) if has_one_network else 0) as server:
+    with fork_server_of_runs(left if has_one_network else 0) as server:
         return ChildRuns[ChildRun](slots, view.say, command, server).run(trials, trials.look)
 
 
