@@ -112,6 +112,27 @@ def test_another_file_gives_its_name(here: Path) -> None:
         assert default_job_name(each, Config(seed=3)) == each.stem
 
 
+def test_what_is_trained_by_the_best_of_a_study_is_named_after_the_study(here: Path) -> None:
+    """Each study has a best.toml."""
+    file, said = StudyFolder("runs/a-tune").best_config_file, list[str]()
+    file.touch()
+    for each in (file, here / file):
+        paths = (
+            default_run_dir(each, Config(seed=3), said.append),
+            default_seeds_folder(each, said.append),
+            default_study_folder(each, said.append),
+        )
+        assert paths == tuple(Path(f"runs/a-tune-best-{end}") for end in ("seed3", "seeds", "tune"))
+        assert default_job_name(each, Config()) == "a-tune-best"
+    assert said[:2] == [
+        f"{file} is a study's: with seed = 3, the run directory is {paths[0]}",
+        f"{file} is a study's: the seeds go to {paths[1]}",
+    ]
+    elsewhere = Path("best.toml")
+    elsewhere.touch()
+    assert default_seeds_folder(elsewhere, silent) == Path("runs/best-seeds")
+
+
 def test_train_resumes_the_run_or_trains_one_beside_it(
     behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,7 +2,8 @@
 
 The configuration file of a run stands for that run: with the run's own seed it goes on in the run's directory, and
 whatever else is trained by it is named after the run, and lies beside it. A run of a folder of seeds, or of a study,
-counts for that folder: what is named after it lies beside the folder, never in it.
+counts for that folder: what is named after it lies beside the folder, never in it. The same holds for the
+configuration of a study's best trial, which has the same name in every study.
 """
 
 import os
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 from tfdqn.config import Config, toml
 from tfdqn.config.nearby_runs import CONFIG_FILE, TASK_FILE
-from tfdqn.tuning.study_folder import is_study
+from tfdqn.tuning.study_folder import StudyFolder, is_study
 
 
 class _Run(NamedTuple):
@@ -53,18 +54,29 @@ def default_job_name(config_file: Path, config: Config) -> str:
     """
     run = _run_of(config_file)
     if run is None:
-        return config_file.stem
+        study = _study_of(config_file)
+        return config_file.stem if study is None else f"{study.name}-{config_file.stem}"
     is_of_run = config.seed == run.seed and run.folder == run.path.parent
     return run.path.name if is_of_run else f"{run.name}-seed{config.seed}"
 
 
 def _named_after(config_file: Path, run: _Run | None, end: str, what: str, say: Callable[[str], None]) -> Path:
-    """The path below runs/ that is named after the file; of a run's own file, the one beside the run, which is said."""
-    if run is None:
+    """The path below runs/ that is named after the file; of a run's or a study's, the one beside it, which is said."""
+    study = _study_of(config_file)
+    if run is not None:
+        path, whose = _shown(run.folder / f"{run.name}-{end}"), "a run's"
+    elif study is not None:
+        path, whose = _shown(study.with_name(f"{study.name}-{config_file.stem}-{end}")), "a study's"
+    else:
         return Path("runs") / f"{config_file.stem}-{end}"
-    path = _shown(run.folder / f"{run.name}-{end}")
-    say(f"{config_file} is a run's: {what} {path}")
+    say(f"{config_file} is {whose}: {what} {path}")
     return path
+
+
+def _study_of(config_file: Path) -> Path | None:
+    """The folder of the study whose best configuration this file is; None if it is no study's."""
+    study = StudyFolder(os.path.abspath(config_file.parent))
+    return study.path if is_study(study.path) and config_file.name == study.best_config_file.name else None
 
 
 def _run_of(config_file: Path) -> _Run | None:
