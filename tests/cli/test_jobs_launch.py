@@ -77,7 +77,7 @@ def test_a_signal_while_a_job_is_prepared_ends_it_before_its_first_process(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(local_job, "visible_gpus", search_for_gpus)
     monkeypatch.setattr(SupervisedProcess, "start", None)
-    config = write_config(tmp_path)
+    config = write_config(tmp_path, "exploration.decay_env_steps=12000")
     if is_resumed:
         shutil.copytree(tmp_path, tmp_path / "run")
         (tmp_path / "run" / "tiny.toml").rename(tmp_path / "run" / "config.toml")
@@ -85,6 +85,7 @@ def test_a_signal_while_a_job_is_prepared_ends_it_before_its_first_process(
     assert main.main(["launch", config, "--run-dir", "run"]) == 0
     said = "Saved at 8 of 1,200 environment steps. To resume" if is_resumed else "Nothing was saved yet. To begin again"
     assert capsys.readouterr().out.splitlines()[1:] == [
+        "warning: stop.env_steps = 1,200 ends the run after 10 % of exploration.decay_env_steps = 12,000",
         "stopping on SIGTERM; Ctrl-C ends everything at once, saved or not",
         f"{said}:",
         "tfdqn launch tiny.toml --run-dir run",

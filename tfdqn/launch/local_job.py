@@ -11,6 +11,7 @@ from tfdqn.cluster.program import Program, local_topology, make_program
 from tfdqn.cluster.roles import LEARNER, TRAITS
 from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.config import Config
+from tfdqn.config.schedules import cut_short
 from tfdqn.config.toml import differences, dump
 from tfdqn.errors import ConfigError
 from tfdqn.launch.supervisor import Supervisor, View
@@ -65,6 +66,8 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
                 f"starting {len(program.processes)} processes; their output is in {run.process_logs}, "
                 f"their addresses in {run.cluster_file}"
             )
+            if warning := cut_short(config):
+                view.say(f"warning: {warning}")
             with _fork_server(program) as server:
                 folders = (run.process_logs, run.heartbeats)
                 supervisor = Supervisor(program, *folders, config.health, view, server)
