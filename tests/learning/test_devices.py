@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import ConfigError
-from tfdqn.learning.devices import learning_devices, learns_on_gpus
+from tfdqn.learning.devices import learning_devices, learns_on_gpus, use_threads
 
 ALONE = ("/device:CPU:0",)
 CHIEF, SERVER = "/job:chief/replica:0/task:0", "/job:ps/replica:0/task:0"
@@ -64,3 +64,31 @@ def test_acting_on_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.Monkey
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     with pytest.raises(ConfigError, match=r'acting.device = "gpu" needs a GPU, and this process sees none'):
         learning_devices(tiny("acting.device=gpu"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "runs", "expected"),
+    [
+        ([], 1, {"inter_op": 1, "intra_op": 1}),
+        (["learner.threads=3"], 2, {"inter_op": 2, "intra_op": 3}),
+        (["network.kind=small_cnn"], 1, {"inter_op": 1, "intra_op": 1}),
+        (["network.kind=nature_cnn"], 1, {"inter_op": 2, "intra_op": 0}),
+        (["network.kind=impala"], 2, {"inter_op": 3, "intra_op": 0}),
+        (
+            ["learner.strategy=mirrored", "learner.logical_devices=8", "learner.batch_size=8"],
+            1,
+            {"inter_op": 8, "intra_op": 1},
+        ),
+    ],
+    ids=["dense", "two runs", "small convolutions", "large convolutions", "two runs of large ones", "eight devices"],
+)
+def test_acting_by_a_large_network_has_a_thread_besides_that_of_updates(
+    settings: list[str], runs: int, expected: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {}
+    for kind in expected:
+        monkeypatch.setattr(
+            tf.config.threading, f"set_{kind}_parallelism_threads", lambda count, kind=kind: found.update({kind: count})
+        )
+    use_threads(tiny(*settings), runs)
+    assert found == expected

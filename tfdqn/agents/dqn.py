@@ -184,9 +184,17 @@ class DqnAgent(dqn_agent.DqnAgent):
         seed = derived_seed(config.seed, "initial weights", self._member)
         if self._devices:
             return split_network(config, task_spec, seed=seed, devices=self._devices)
-        on_cpu = not tf.config.get_visible_devices("GPU")
+        on_cpu = not tf.config.list_logical_devices("GPU")  # also not in another process of the job
         in_xla = on_cpu and config.learner.xla != "off" and not config.is_slow_in_xla
-        return q_network(config, task_spec, seed=seed, precision=config.learner.precision, in_xla=in_xla)
+        return q_network(
+            config,
+            task_spec,
+            seed=seed,
+            precision=config.learner.precision,
+            in_xla=in_xla,
+            # Rounding a dense layer's weights in every update takes a CPU longer than its products then save.
+            dense_precision="float32" if on_cpu else None,
+        )
 
     def _check_action_spec(self, action_spec: tensor_spec.BoundedTensorSpec) -> None:
         if not self._has_branches:  # the base class would refuse them

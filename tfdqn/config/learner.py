@@ -97,7 +97,8 @@ class Learner(Section, frozen=True, kw_only=True):
     precision: Annotated[
         Literal["float32", "mixed_bfloat16"],
         doc(
-            "float32, or mixed_bfloat16: layers compute in bfloat16, with float32 weights; for devices that support it"
+            "float32, or mixed_bfloat16: layers (on a CPU convolutions only) compute in bfloat16, with float32 "
+            "weights; for devices that support it"
         ),
     ] = "float32"
     tf32: Annotated[

@@ -122,17 +122,19 @@ def _checked(config: Config, devices: list[str]) -> list[str]:
 
 
 def use_threads(config: Config, runs: int = 1) -> None:
-    """Sets TensorFlow's threads: one to run operations, and `learner.threads` inside an operation.
+    """Sets TensorFlow's threads: those that run operations, and `learner.threads` inside an operation.
 
-    The operations of an update depend on one another, so more threads would only add context switches. But several
-    devices, processes or `runs` that work in parallel need a thread each. If the process has used TensorFlow before,
-    nothing changes.
+    One runs operations: those of an update depend on one another, so more would only add context switches. A large
+    network has a second, without which acting would wait behind the long operations of updates. Several devices,
+    processes or `runs` that work in parallel need a thread each. If the process has used TensorFlow before, nothing
+    changes.
     """
-    learner = config.learner
-    threads = learner.threads or (0 if config.network.fills_all_cores else 1)
+    learner, is_large = config.learner, config.network.fills_all_cores
+    threads = learner.threads or (0 if is_large else 1)
     is_alone = learner.strategy == "local" and learner.model_parallel == 1
+    runners = runs + is_large if is_alone else max(learner.logical_devices, 4)
     try:
-        tf.config.threading.set_inter_op_parallelism_threads(runs if is_alone else max(learner.logical_devices, 4))
+        tf.config.threading.set_inter_op_parallelism_threads(runners)
         tf.config.threading.set_intra_op_parallelism_threads(threads)
     except RuntimeError:
         pass

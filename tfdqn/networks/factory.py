@@ -57,13 +57,14 @@ def q_network(
     seed: int,
     precision: str = "float32",
     in_xla: bool = False,
+    dense_precision: str | None = None,
     name: str = "q_network",
 ) -> QNetwork:
     """Makes the network of `[network]`, with the head of the loss. Raises ConfigError if the task does not fit it.
 
-    `precision` and `in_xla` are as of `LayerFactory`.
+    `precision`, `in_xla` and `dense_precision` are as of `LayerFactory`.
     """
-    return _network(config, task_spec, lambda: LayerFactory(seed, precision, in_xla), name)
+    return _network(config, task_spec, lambda: LayerFactory(seed, precision, in_xla, dense_precision), name)
 
 
 def ensemble_network(config: Config, task_spec: TaskSpec, *, seeds: Sequence[int], name: str = "ensemble") -> QNetwork:

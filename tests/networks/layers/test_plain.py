@@ -24,6 +24,13 @@ def made(precision: str, images: bool = False) -> TrainStep:
     return step
 
 
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes an agent believe that its dense layers are a GPU's, which alone computes them in bfloat16."""
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [tf.config.LogicalDevice("GPU:0", kind)])
+
+
+@pytest.mark.usefixtures("gpu")
 @pytest.mark.parametrize("images", [False, True], ids=["dense", "convolutions"])
 def test_bfloat16_is_float32_to_its_three_digits(images: bool) -> None:
     transition = random_transitions(image_spec() if images else case_spec(), 16, np.random.default_rng(1))
@@ -42,6 +49,15 @@ def test_bfloat16_is_float32_to_its_three_digits(images: bool) -> None:
     assert not np.array_equal(mixed.state()["online/q/kernel"], before["online/q/kernel"])
 
 
+def test_on_a_cpu_convolutions_alone_compute_in_bfloat16() -> None:
+    layers = made("mixed_bfloat16", images=True).agent.network.made_layers
+    assert {layer.name: layer.compute_dtype for layer in layers} == {
+        **dict.fromkeys(["conv_0", "conv_1", "conv_2"], "bfloat16"),
+        **dict.fromkeys(["hidden_0", "q"], "float32"),
+    }
+
+
+@pytest.mark.usefixtures("gpu")
 def test_weights_that_are_given_are_rounded_as_the_networks_own() -> None:
     step = made("mixed_bfloat16")
     weights = step.agent.network.named_weights()

@@ -27,14 +27,15 @@ class LayerFactory:
     Args:
       seed: the seed of the initial weights.
       precision: Keras's name of the precision in which layers compute ("mixed_bfloat16"); the last always uses float32.
+      dense_precision: the same for all layers but convolutions; None: as `precision`.
       in_xla: whether XLA will compile the layers' gradients for a CPU, for which dense layers are then made.
     """
 
     leading: tuple[int, ...] = ()  # the leading axes of every weight: (K,) for an ensemble
 
-    def __init__(self, seed: int, precision: str = "float32", in_xla: bool = False):
+    def __init__(self, seed: int, precision: str = "float32", in_xla: bool = False, dense_precision: str | None = None):
         self._seeds = np.random.SeedSequence(seed)
-        self._precision = precision
+        self._conv_precision, self._precision = precision, dense_precision or precision
         self._dense = XlaDense if in_xla else tf.keras.layers.Dense
         self.layers: list[tf.keras.layers.Layer] = []
         self.statistics: dict[str, RunningStatistics] = {}  # by the key of the observation's array
@@ -42,8 +43,8 @@ class LayerFactory:
 
     @property
     def compute_dtype(self) -> tf.DType:
-        """The dtype in which layers compute, the last one excepted."""
-        return tf.as_dtype(tf.keras.mixed_precision.Policy(self._precision).compute_dtype)
+        """The dtype in which layers compute, except those that compute in float32 for any reason."""
+        return tf.as_dtype(tf.keras.mixed_precision.Policy(self._conv_precision).compute_dtype)
 
     def running_statistics(self, key: str, size: int) -> Layer:
         """Makes `RunningStatistics`, which normalise one array of the observation."""
@@ -131,13 +132,13 @@ class LayerFactory:
         options = self._initializers(channels_in * size * size)
         return self._keep(
             tf.keras.layers.Conv2D(
-                filters, size, stride, activation=activation, name=name, dtype=self._precision, **options
+                filters, size, stride, activation=activation, name=name, dtype=self._conv_precision, **options
             )
         )
 
     def _make_padded_conv(self, name: str, filters: int, size: int, channels_in: int, is_spectral: bool) -> Layer:
         initializers = self._initializers(channels_in * size * size)
-        settings = (self.leading, filters, size, initializers, self._precision, name)
+        settings = (self.leading, filters, size, initializers, self._conv_precision, name)
         return self._keep(Conv(*settings, padding="SAME", is_spectral=is_spectral))
 
     def _make_statistics(self, name: str, size: int) -> RunningStatistics:
