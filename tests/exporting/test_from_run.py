@@ -16,7 +16,7 @@ from tests.support.policies import network_of, task
 from tests.support.run_files import a_summary
 from tests.support.tiny_runs import tiny
 from tfdqn.config import MLP
-from tfdqn.errors import UserError
+from tfdqn.errors import RunDirError, UserError
 from tfdqn.evaluation.evaluator import scores
 from tfdqn.exporting.from_run import export_run
 from tfdqn.exporting.model_card import git_revision, write_model_card
@@ -136,6 +136,13 @@ def test_only_what_an_evaluation_bears_out_is_exported(run: RunDir) -> None:
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+def test_what_is_no_run_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(RunDirError, match=r"nowhere doesn't exist$"):
+        export_run(tmp_path / "nowhere")
+    with pytest.raises(RunDirError, match=r"is not a run directory: no config\.toml in it$"):
+        export_run(tmp_path)
+
+
 def test_the_revision_is_that_of_the_source_alone(tmp_path: Path) -> None:
     def git(*arguments: str) -> str:
         who = ("-c", "user.name=x", "-c", "user.email=x")

@@ -169,3 +169,10 @@ def test_a_request_names_one_host(server: InProcess, hosts: bytes, status: int) 
 def test_a_body_has_no_other_coding_than_chunks(server: InProcess, coding: str, status: int) -> None:
     text = IN_CHUNKS.replace(b"chunked\r\n", f"{coding}\r\nConnection: close\r\n".encode())
     assert statuses(received(server.connect(text + b"\r\n"))) == [status]
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_client_that_sends_a_whole_body_first_reads_why_it_was_refused(server: InProcess, version: str) -> None:
+    head = f"POST {PREDICT} HTTP/{version}\r\nHost: x\r\nContent-Length: {2**25}\r\nConnection: close\r\n\r\n"
+    connection = server.connect(head.encode() + b" " * 2**25 + WHOLE)
+    assert statuses(received(connection)) == [413]

@@ -68,3 +68,32 @@ def test_an_error_inside_puts_everything_back(tmp_path: Path) -> None:
         os.write(2, b"still here\n")
         assert sys.stderr is stderr
     assert (tmp_path / "terminal").read_bytes() == b"still here\n"
+
+
+def test_blocks_that_overlap_put_everything_back_when_the_last_has_ended(tmp_path: Path) -> None:
+    with a_terminal(tmp_path / "terminal"):
+        stderr, descriptors = sys.stderr, len(os.listdir("/proc/self/fd"))
+        first, second = native_output_to(tmp_path / "first.log"), native_output_to(tmp_path / "second.log")
+        first.__enter__()
+        second.__enter__()
+        os.write(2, b"of both\n")
+        first.__exit__(None, None, None)
+        os.write(2, b"of one\n")
+        print("shown", file=sys.stderr)
+        second.__exit__(None, None, None)
+        os.write(2, b"after\n")
+        assert sys.stderr is stderr
+        assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert (tmp_path / "terminal").read_bytes() == b"shown\nafter\n"
+    assert (tmp_path / "second.log").read_bytes() == b"of both\nof one\n"
+
+
+def test_a_newer_block_that_ends_first_leaves_the_older_ones_file(tmp_path: Path) -> None:
+    with a_terminal(tmp_path / "terminal"):
+        with native_output_to(tmp_path / "first.log"):
+            with native_output_to(tmp_path / "second.log"):
+                print("shown", file=sys.stderr)
+            os.write(2, b"of one\n")
+        os.write(2, b"after\n")
+    assert (tmp_path / "terminal").read_bytes() == b"shown\nafter\n"
+    assert (tmp_path / "first.log").read_bytes() == b"of one\n"

@@ -57,7 +57,7 @@ def export_run(
       CheckpointError: if the run has no such weights yet.
     """
     parsed_formats = parse_formats(formats)
-    run = RunDir.at(run_dir)
+    run = RunDir.at(run_dir).begun()
     require_policy(run, checkpoint)
     if min_return is not None:
         require_return(run, checkpoint, min_return)

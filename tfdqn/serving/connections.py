@@ -10,9 +10,11 @@ import json
 import resource
 import select
 from collections.abc import Iterable, Sized
+from functools import partial
 from typing import Any
 
 import httptools
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -65,6 +67,7 @@ class Connection(HttpToolsProtocol):
         self._is_head_known = False
         self._is_input_over = False
         self._is_half_closed = False
+        self._is_lingering = False  # its last answer is given, before the end of the request's body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.begin(transport)
@@ -121,7 +124,7 @@ class Connection(HttpToolsProtocol):
         return True
 
     def on_headers_complete(self) -> None:
-        if self._is_head_known:
+        if self._is_head_known or self.transport.is_closing():
             return
         names = [name for name, _ in self.headers]
         if self.parser.get_http_version() == "1.1" and names.count(b"host") != 1:
@@ -139,7 +142,9 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         if not self.parser.should_upgrade():  # else its body is still to come
             super().on_message_complete()
-            if not self.parser.should_keep_alive():  # what follows the body may say so, too
+            if self._is_lingering:
+                self.transport.close()
+            elif not self.parser.should_keep_alive():  # what follows the body may say so, too
                 self.cycle.keep_alive = False
 
     def end_if_slow(self, now: float) -> None:
@@ -180,7 +185,20 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answered = cycle
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, partial(self._answer_fully, cycle))
+
+    async def _answer_fully(self, cycle: RequestResponseCycle, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers. If that ends the connection, the rest of the body is read first: a reset would hide the answer."""
+
+        async def sending(message: Message) -> None:
+            is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
+            if is_last and cycle.more_body and not cycle.keep_alive:  # the head has told the client of the end
+                self._is_lingering = cycle.keep_alive = True
+            await send(message)
+            if self._is_lingering and self.transport.can_write_eof():
+                self.transport.write_eof()
+
+        await self.app(scope, receive, sending)
 
     def _parse(self, data: memoryview) -> None:
         """Parses what has come. A request's offer of another protocol is passed over."""

@@ -4,6 +4,7 @@ import ctypes
 import io
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -14,23 +15,50 @@ from typing import TextIO
 def native_output_to(path: Path) -> Iterator[None]:
     """Makes file descriptor 2, to which Reverb and XLA print, append to `path` until the block ends.
 
-    `sys.stderr` moves to a copy of the old descriptor, so that Python's errors and progress are still shown.
+    `sys.stderr` moves to a copy of the old descriptor, so that Python's errors and progress are still shown. Where
+    blocks of several threads overlap, whose output is whose is unknown: it goes to the newest block's file.
     """
-    before = sys.stderr
-    before.flush()
     with path.open("ab") as log:
-        terminal = os.dup(2)
+        _descriptor_2.lead_to(log.fileno())
         try:
-            if _writes_to_descriptor_2(before):
-                sys.stderr = _text_to(terminal, like=before)
-            os.dup2(log.fileno(), 2)
             yield
         finally:
-            os.dup2(terminal, 2)
-            if sys.stderr is not before:
+            _descriptor_2.leave(log.fileno())
+
+
+class _Descriptor2:
+    """Where file descriptor 2 of this process leads: to the newest of the files that it is redirected to."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._logs: list[int] = []
+        self._terminal = -1  # a copy of the descriptor as it was before
+        self._before: TextIO = sys.stderr
+
+    def lead_to(self, log: int) -> None:
+        with self._lock:
+            if not self._logs:
+                self._before = sys.stderr
+                self._before.flush()
+                self._terminal = os.dup(2)
+                if _writes_to_descriptor_2(self._before):
+                    sys.stderr = _text_to(self._terminal, like=self._before)
+            self._logs.append(log)
+            os.dup2(log, 2)
+
+    def leave(self, log: int) -> None:
+        with self._lock:
+            self._logs.remove(log)
+            os.dup2(self._logs[-1] if self._logs else self._terminal, 2)
+            if self._logs:
+                return
+            if sys.stderr is not self._before:
                 sys.stderr.flush()
-                sys.stderr = before
-            os.close(terminal)
+                sys.stderr = self._before
+            os.close(self._terminal)
+
+
+_descriptor_2 = _Descriptor2()
 
 
 @contextmanager

@@ -195,6 +195,21 @@ def test_a_script_that_trains_as_it_is_imported_is_told_of_the_guard(tmp_path):
     assert "TaskError: a script must call tfdqn below" in (tmp_path / "run" / "native.log").read_text()
 
 
+def test_a_script_from_standard_input_has_processes_too(tmp_path):
+    """It is no file that they could import."""
+    script = (
+        "from tfdqn.config import Task\n"
+        "from tfdqn.tasks.registry import make_task\n"
+        "make_task(Task(id='CartPole-v1', num_envs=2, vectorization='async')).close()\n"
+        "print(__file__)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    done = subprocess.run(
+        [sys.executable], input=script, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert (done.returncode, done.stdout) == (0, "<stdin>\n"), done.stderr
+
+
 @pytest.mark.parametrize("begin", [partial(train, tiny()), evaluate])
 def test_a_script_that_is_imported_by_a_process_begins_nothing_in_it(tmp_path, monkeypatch, begin):
     monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,9 @@ class Processes(AsyncVectorEnv):
 
     def __init__(self, *arguments: Any, **settings: Any):
         try:
-            # gymnasium's own type of `worker` lacks its last argument, the mode of resetting.
-            super().__init__(*arguments, worker=_work, **settings)  # type: ignore[arg-type, misc]
+            with _main_file_is_importable():
+                # gymnasium's own type of `worker` lacks its last argument, the mode of resetting.
+                super().__init__(*arguments, worker=_work, **settings)  # type: ignore[arg-type, misc]
         except (EOFError, ConnectionError):
             if not hasattr(self, "processes"):  # it is of the environment that is made here first
                 raise
@@ -127,6 +128,21 @@ class Processes(AsyncVectorEnv):
     def _raise_if_errors(self, successes: Any) -> None:
         with quiet_gymnasium():
             super()._raise_if_errors(successes)
+
+
+@contextlib.contextmanager
+def _main_file_is_importable() -> Iterator[None]:
+    """Hides the file of the main script if there is none, as of one read from standard input: processes import it."""
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if file is None or os.path.exists(file):
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = file
 
 
 class _RemoteError(Exception):
