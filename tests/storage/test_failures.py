@@ -20,6 +20,7 @@ from tfdqn.storage.failures import (
     claimed_to_train,
     failures_are_kept,
     failures_say_what_is_saved,
+    full_disk_is_one_line,
     keep_failure,
     keep_interruption,
     keep_stop,
@@ -62,6 +63,22 @@ def test_where_other_keys_are_needed_a_failure_says_if_they_need_another_run(
         failures_say_what_is_saved(run),
     ):
         raise NotFiniteError("loss is nan")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [((), "nothing was saved yet"), (("000001",), "the last checkpoint is intact")]
+)
+def test_a_full_disk_is_one_line_that_says_whether_there_is_a_checkpoint(
+    tmp_path: Path, names: tuple[str, ...], said: str
+) -> None:
+    run = RunDir(tmp_path / "run")
+    for name in names:
+        (run.checkpoints / name).mkdir(parents=True)
+    with (
+        pytest.raises(RunDirError, match=f"run: the disk is full: make room; {said}$"),
+        full_disk_is_one_line(run),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_the_traceback_of_the_users_code_is_in_the_runs_log(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
     membership.set_state("creating its environments")
     with ExitStack() as parts:
         parts.enter_context(threadpool_limits(1, "blas"))
-        parts.enter_context(full_disk_is_one_line(run.path))
+        parts.enter_context(full_disk_is_one_line(run))
         parts.enter_context(convert_environment_failures())
         restarts = Restarts(config.task.restarts, context.say, print)
         with closing(make_task(config.task, num_envs=1)) as one:

@@ -73,7 +73,7 @@ def run(context: RoleContext, gives_heartbeats: Callable[[], None] = lambda: Non
         failures_say_what_is_saved(run_dir),
         tracebacks_are_kept(run_dir),
         own_failures_are_one_line(),
-        full_disk_is_one_line(run_dir.path),
+        full_disk_is_one_line(run_dir),
         run_dir.claim(config),
         told_of_sudden_end(partial(keep_sudden_end, run_dir)),
         native_output_to(run_dir.native_log),

@@ -130,8 +130,8 @@ def failures_say_what_is_saved(run: RunDir) -> Iterator[None]:
 
 
 @contextmanager
-def full_disk_is_one_line(path: Path) -> Iterator[None]:
-    """Turns errors of the block that a full disk under `path` has caused into a RunDirError."""
+def full_disk_is_one_line(run: RunDir) -> Iterator[None]:
+    """Turns errors of the block that the run's full disk has caused into a RunDirError."""
     try:
         yield
     except UserError:
@@ -139,9 +139,8 @@ def full_disk_is_one_line(path: Path) -> Iterator[None]:
     except Exception as error:
         if not is_full_disk(error):
             raise
-        raise RunDirError(
-            f"{path}: the disk is full; what was saved before is intact: make room, then resume the run"
-        ) from error
+        saved = "the last checkpoint is intact" if run.has_checkpoint else "nothing was saved yet"
+        raise RunDirError(f"{run.path}: the disk is full: make room; {saved}") from error
 
 
 @contextmanager

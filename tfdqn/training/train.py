@@ -167,7 +167,7 @@ def claimed(config: Config, run: RunDir) -> Iterator[None]:
         failures_say_what_is_saved(run),
         tracebacks_are_kept(run),
         own_failures_are_one_line(),
-        full_disk_is_one_line(run.path),
+        full_disk_is_one_line(run),
         claimed_to_train(run, config),
         told_of_sudden_end(partial(keep_sudden_end, run)),
     ):
