@@ -74,10 +74,7 @@ def test_a_full_disk_is_one_line_that_says_whether_there_is_a_checkpoint(
     run = RunDir(tmp_path / "run")
     for name in names:
         (run.checkpoints / name).mkdir(parents=True)
-    with (
-        pytest.raises(RunDirError, match=f"run: the disk is full: make room; {said}$"),
-        full_disk_is_one_line(run),
-    ):
+    with pytest.raises(RunDirError, match=f"run: the disk is full: make room; {said}$"), full_disk_is_one_line(run):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

@@ -155,6 +155,17 @@ def test_who_comes_back_before_the_first_checkpoint_begins_anew_and_says_so(
             assert session.resumed == (BEGINS_ANEW if has_been_trained else "")
 
 
+def test_what_the_network_would_misread_is_said_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfdqn.training.session.image_warning", lambda config, spec: f"{spec.id} has odd images")
+    run, config, said = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph"), list[str]()
+    with (
+        run.claim(config),
+        closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
+        closing(local_session(config, run, chief, said.append)),
+    ):
+        assert said == ["warning: CartPole-v1 has odd images"]
+
+
 def test_a_run_that_was_begun_with_images_as_they_are_goes_on_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,11 @@
-"""Checks what a run in one process needs of its configuration and host; warns of long calls. Imports no TensorFlow."""
+"""Checks what a run in one process needs, without TensorFlow; warns of misread images and of long calls."""
 
 from tfdqn.agents.registration import require_registered
-from tfdqn.config import Config
+from tfdqn.config import Config, Impala, NatureCNN, SmallCNN
 from tfdqn.errors import ConfigError
 from tfdqn.replay.horizon import Horizon
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.checking.images import of_channels
 from tfdqn.tasks.registry import check_task, require_learnable
 from tfdqn.tracking.systems import require_systems
 from tfdqn.types import Weights
@@ -28,6 +30,11 @@ def require_trainable_runs(config: Config) -> None:
     """As `require_trainable`, for runs in processes of their own: each would find what is wrong with the task."""
     require_trainable(config)
     require_learnable(config.task)
+
+
+def image_warning(config: Config, task_spec: TaskSpec) -> str:
+    """A warning, in one line, of an image that the network would misread; "" if it reads it rightly."""
+    return of_channels(task_spec) if isinstance(config.network, NatureCNN | SmallCNN | Impala) else ""
 
 
 def long_call_warning(config: Config, weights: Weights) -> str:

@@ -29,7 +29,7 @@ from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoint, CheckpointManager
 from tfdqn.storage.completion import reason_to_stop
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
-from tfdqn.training.prerequisites import long_call_warning
+from tfdqn.training.prerequisites import image_warning, long_call_warning
 
 
 class ActingProgress(Protocol):
@@ -171,6 +171,8 @@ class Session(Generic[P]):
         with ExitStack() as stack:
             self.parts = make_parts(saved)
             stack.callback(self.parts.close)
+            if warning := image_warning(config, self.parts.task_spec):
+                say(f"warning: {warning}")
             updater = chief.make_updater(self.parts.task_spec, self.parts.replay)
             stack.callback(updater.close)
             rehearse(config, self.parts.task_spec, updater)

@@ -44,14 +44,20 @@ def of_images(spec: TaskSpec, largest: float) -> Iterator[Finding]:
     image = next(iter(spec.observation.values()))
     if len(spec.observation) > 1 or not is_picture(image):
         return
-    if has_channels_first(image):
-        yield Finding("image", "note", _transposed(image))
+    if line := of_channels(spec):
+        yield Finding("image", "note", line)
     elif image.is_of_unknown_scale and largest > LARGE:
         line = (
             f"numbers reach {largest:g}, and networks read them unchanged: they divide an image by the bound of its "
             f"Box, but {_why_unscaled(image)}. Give it bounds as in Box(0, 255, …), or uint8"
         )
         yield Finding("image", "note", line)
+
+
+def of_channels(spec: TaskSpec) -> str:
+    """What is said of a task's only observation if it is an image with channels first; "" if it isn't."""
+    image = next(iter(spec.observation.values()))
+    return _transposed(image) if len(spec.observation) == 1 and has_channels_first(image) else ""
 
 
 def of_scaled(spec: TaskSpec, largest: Mapping[str, float]) -> Iterator[Finding]:
