@@ -3,7 +3,7 @@ takes no figures with it.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import imageio
 import msgspec
@@ -91,6 +91,13 @@ def test_the_run_s_action_names_are_no_matter_of_another_task(tmp_path: Path) ->
         evaluate(found.path, episodes=1, overrides=['task.action_names=["left"]'])
     with pytest.raises(ConfigError, match=r"^seed = -1: a whole number of at least 0 is needed$"):
         evaluate(found.path, episodes=1, seed=-1)
+
+
+@pytest.mark.parametrize("video", [True, "avi"])
+def test_a_video_has_one_of_two_formats(video: Any, tmp_path: Path) -> None:
+    found = begun(tmp_path / "run")
+    with pytest.raises(ConfigError, match=rf'^video = {video!r}: allowed are "mp4" and "gif"; None: no video$'):
+        evaluate(found.path, episodes=1, video=video)
 
 
 def test_numbers_of_numpy_are_taken_as_pythons(run: RunDir) -> None:

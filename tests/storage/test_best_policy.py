@@ -1,6 +1,8 @@
 """A run's policies on disk: which weights are handed out where some are damaged."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +63,6 @@ def test_another_networks_weights_are_refused_in_one_line(tmp_path: Path) -> Non
         (10, "is 4.88 over 3 episodes, below the required 10.00"),
         (4.8786, "is 4.878575419597328 over 3 episodes, below the required 4.8786"),
         (12_345.0, "is 4.88 over 3 episodes, below the required 12,345.00"),
-        (float("nan"), "is 4.88 over 3 episodes, below the required nan"),
     ],
 )
 def test_a_refused_return_has_the_digits_that_tell_it_from_the_required_one(
@@ -74,6 +75,12 @@ def test_a_refused_return_has_the_digits_that_tell_it_from_the_required_one(
         require_return(run, "best", required)
     assert str(caught.value) == f"not exported: the best policy's mean return {said}"
     require_return(run, "best", 4.878575)
+
+
+@pytest.mark.parametrize("required", ["475", float("nan"), float("inf"), True, [1.0]])
+def test_a_required_return_is_a_finite_number(required: Any, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"^min_return = {re.escape(repr(required))}: a finite number is needed$"):
+        require_return(RunDir(tmp_path), "best", required)
 
 
 def test_a_run_without_a_policy_says_so(tmp_path: Path) -> None:

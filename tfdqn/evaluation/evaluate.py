@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from numbers import Integral
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 from msgspec.structs import replace
@@ -72,6 +72,8 @@ def evaluate(
     require_main_has_begun()
     require_function(on_begin, "on_begin")
     episodes, seed = _whole("episodes", episodes, least=1), _whole("seed", seed, least=0)
+    if video not in (None, *get_args(Format)):
+        raise ConfigError(f'video = {video!r}: allowed are "mp4" and "gif"; None: no video')
     run = RunDir(run_dir)
     config, run_spec = run.config(), run.task_spec()
     task_config = _changed_task(run, config, overrides)

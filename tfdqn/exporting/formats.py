@@ -14,7 +14,7 @@ from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 
-from tfdqn.errors import UserError
+from tfdqn.errors import UserError, of_type
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE, MODEL_FILE
 from tfdqn.system.shell_commands import install_extra
 
@@ -39,6 +39,8 @@ def parse_formats(formats: Collection[str]) -> list[ModelFormat]:
     """The formats of these names. Raises UserError for an unknown one, or one whose converter is not installed."""
     if isinstance(formats, str):
         raise UserError(f"formats must be a list of names, such as [{formats!r}], not one string")
+    if not isinstance(formats, Collection):
+        raise UserError(f"formats must be a list of names, such as ['onnx']; what was given is {of_type(formats)}")
     for each in formats:
         if each not in list(ModelFormat):
             raise UserError(f'format "{each}": allowed are {", ".join(ModelFormat)}')

@@ -1,7 +1,9 @@
 """A run's policies on disk: the best evaluated one with its scores, and the latest checkpoint's."""
 
 import logging
+import math
 from collections.abc import Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,6 +64,8 @@ def require_policy(run: RunDir, which: Literal["best", "latest"]) -> None:
 
 def require_return(run: RunDir, which: Literal["best", "latest"], min_return: float) -> None:
     """Raises UserError unless the evaluation of the run's policy had at least this mean return."""
+    if isinstance(min_return, bool) or not isinstance(min_return, Real) or not math.isfinite(min_return):
+        raise UserError(f"min_return = {min_return!r}: a finite number is needed")
     if which != "best":
         raise UserError("--min-return applies to the best policy only: the latest checkpoint's was not evaluated")
     scores = _read_best(run.best_weights)[1].scores
