@@ -22,7 +22,37 @@ CATCH = (
     *("stop.return_at_least=0.9", "evaluation.interval_env_steps=2000", "evaluation.confirm_episodes=0"),
     *("evaluation.episodes=50", "logging.tensorboard=false"),
 )
-FILES = {"my_algorithm.py": "python", "mine.toml": "toml", "my_network.py": "python", "images.toml": "toml"}
+FILES = {
+    **{"my_algorithm.py": "python", "mine.toml": "toml", "my_network.py": "python", "images.toml": "toml"},
+    "my_camera.py": "python",
+}
+ROVER = """
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+
+class Rover(gymnasium.Env):
+    observation_space = spaces.Dict(
+        {
+            "camera": spaces.Box(0, 255, (25, 35, 3), np.uint8),
+            "gear": spaces.Discrete(4),
+            "speed": spaces.Box(-1, 1, (2,)),
+        }
+    )
+    action_space = spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.observation_space.seed(seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        return self.observation_space.sample(), float(action), bool(self.np_random.random() < 0.1), False, {}
+
+
+gymnasium.register("Rover-v0", Rover)
+"""
 
 
 def blocks() -> dict[str, str]:
@@ -75,6 +105,14 @@ def test_the_torso_is_trained_as_it_stands_there(folder: Path) -> None:
     card = json.loads((folder / "run" / "exports" / "1" / "model_card.json").read_text())
     assert card["configuration"]["network"]["kind"] == "my_network:two_conv"
     assert card["configuration"]["network"]["filters"] == 32
+
+
+@pytest.mark.parametrize("ensemble", [1, 2])
+def test_an_image_and_numbers_are_read_together(folder: Path, ensemble: int) -> None:
+    (folder / "rover.py").write_text(ROVER)
+    (folder / "rover.toml").write_text('task.id = "rover:Rover-v0"\nnetwork.kind = "my_camera:camera"\n')
+    short = ("stop.env_steps=1200", "replay.min_size=300", "evaluation.episodes=2", "evaluation.final_episodes=2")
+    assert trained(folder, "rover.toml", f"ensemble.size={ensemble}", *short)["train_steps"] > 0
 
 
 @pytest.mark.long

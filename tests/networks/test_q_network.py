@@ -130,6 +130,12 @@ def test_what_is_no_image_is_refused_by_the_nature_cnn(name: str) -> None:
         q_network(config.Config(network=config.NatureCNN()), SPECS[name], seed=0)
 
 
+def test_of_an_image_with_numbers_it_is_said_where_a_network_for_both_is() -> None:
+    image, numbers = ArraySpec(shape=(84, 84), dtype="uint8"), ArraySpec(shape=(2,), dtype="float32")
+    with pytest.raises(ConfigError, match=r"needs one image .*, and for an image and numbers docs/your_algorithm\.md"):
+        q_network(config.Config(network=config.NatureCNN()), spec(camera=image, speed=numbers), seed=0)
+
+
 @pytest.mark.parametrize("settings", [config.MLP(hidden_units=(7, 5)), config.NatureCNN(dense_units=8)])
 def test_the_seed_alone_decides_the_initial_weights(settings: config.Network) -> None:
     task_spec = spec(observation=ArraySpec(shape=(36, 36), dtype="uint8"))

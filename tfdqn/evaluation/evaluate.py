@@ -70,10 +70,8 @@ def evaluate(
     episode is played if the task can't be rendered; and VideoError, which has the figures, where only the video failed.
     """
     require_main_has_begun()
-    require_function(on_begin, "on_begin")
+    _require_arguments(video, on_begin)
     episodes, seed = _whole("episodes", episodes, least=1), _whole("seed", seed, least=0)
-    if video not in (None, *get_args(Format)):
-        raise ConfigError(f'video = {video!r}: allowed are "mp4" and "gif"; None: no video')
     run = RunDir(run_dir)
     config, run_spec = run.config(), run.task_spec()
     task_config = _changed_task(run, config, overrides)
@@ -96,6 +94,13 @@ def evaluate(
                 path = record_episode(run.videos, recorded, policy, weights, episode_seed, video)
             report = replace(report, video=str(path))
     return report
+
+
+def _require_arguments(video: object, on_begin: object) -> None:
+    """Raises ConfigError for another format of a video than there are, OwnCodeError for no function."""
+    if video not in (None, *get_args(Format)):
+        raise ConfigError(f'video = {video!r}: allowed are "mp4" and "gif"; None: no video')
+    require_function(on_begin, "on_begin")
 
 
 def _whole(name: str, number: int, least: int) -> int:

@@ -81,11 +81,17 @@ def test_of_an_image_that_networks_read_rightly_nothing_is_said() -> None:
     assert said(ArraySpec(shape=(84, 84, 3), dtype="float32", bounds=((0.0, 1.0),))) == []
 
 
-def test_of_what_is_no_image_or_not_the_only_one_nothing_is_said() -> None:
+def test_of_what_is_no_image_nothing_is_said() -> None:
     assert said(ArraySpec(shape=(84, 84), dtype="float32")) == []
-    assert said(ArraySpec(shape=(84,), dtype="float32")) == []
-    image = ArraySpec(shape=(3, 84, 84), dtype="uint8")
-    assert said(image, ArraySpec(shape=(2,), dtype="float32")) == []
+    vector = ArraySpec(shape=(84,), dtype="float32")
+    assert said(vector) == [] and said(vector, vector) == []
+
+
+def test_of_an_image_and_numbers_it_is_said_which_networks_read_them() -> None:
+    image, vector = ArraySpec(shape=(3, 84, 84), dtype="uint8"), ArraySpec(shape=(2,), dtype="float32")
+    (line,) = said(vector, image, image)
+    assert line.startswith("mlp reads the pixels of x1 and x2 as numbers, since nature_cnn, small_cnn and impala take ")
+    assert "docs/your_algorithm.md" in line
 
 
 def said_of_scaled(image: ArraySpec, largest: float) -> list[str]:

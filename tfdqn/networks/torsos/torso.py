@@ -113,9 +113,11 @@ def image_of(task_spec: TaskSpec, kind: str, least: int) -> tuple[str, int, int,
     """
     if len(task_spec.observation) != 1 or not encoding.is_image(next(iter(task_spec.observation.values()))):
         seen = {key: spec.shape for key, spec in task_spec.observation.items()}
+        has_image = any(map(encoding.is_image, task_spec.observation.values()))
+        own = ", and for an image and numbers docs/your_algorithm.md has a network" if has_image else ""
         raise ConfigError(
             f'network.kind = "{kind}": needs one image [height, width] or [height, width, channels]; '
-            f"{task_spec.id} observes {seen}, which network.kind=mlp takes"
+            f"{task_spec.id} observes {seen}, which network.kind=mlp takes{own}"
         )
     ((key, spec),) = task_spec.observation.items()
     frame = spec.frame_shape

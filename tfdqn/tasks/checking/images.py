@@ -35,14 +35,17 @@ def has_channels_first(spec: ArraySpec) -> bool:
 
 
 def of_images(spec: TaskSpec, largest: float) -> Iterator[Finding]:
-    """What networks would misread in a task's only observation, if that is an image.
+    """What networks would misread in a task's only observation, if that is an image; and which read one of several.
 
     Args:
       spec: of the task.
       largest: the largest absolute value in observed arrays of unknown scale.
     """
+    if len(spec.observation) > 1:
+        yield from _of_several(spec)
+        return
     image = next(iter(spec.observation.values()))
-    if len(spec.observation) > 1 or not is_picture(image):
+    if not is_picture(image):
         return
     if line := of_channels(spec):
         yield Finding("image", "note", line)
@@ -75,6 +78,15 @@ def of_scaled(spec: TaskSpec, largest: Mapping[str, float]) -> Iterator[Finding]
                 "bound of their Box: if they are scaled already, give it bounds as in Box(0, 1, …)"
             )
             yield Finding("image", "note", line)
+
+
+def _of_several(spec: TaskSpec) -> Iterator[Finding]:
+    if pictures := [name for name, each in spec.observation.items() if is_picture(each)]:
+        line = (
+            f"mlp reads the pixels of {' and '.join(pictures)} as numbers, since nature_cnn, small_cnn and impala take "
+            "one image and nothing else; docs/your_algorithm.md has a network for an image and numbers"
+        )
+        yield Finding("image", "note", line)
 
 
 def _transposed(image: ArraySpec) -> str:
