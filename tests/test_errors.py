@@ -12,6 +12,7 @@ from tfdqn.errors import (
     ConfigErrors,
     EnvironmentFailedError,
     VideoError,
+    as_path,
     first_line,
     message_in_one_line,
     one_line,
@@ -48,6 +49,12 @@ def test_in_one_line_the_mistakes_of_a_configuration_are_told_apart() -> None:
     mistakes = ConfigErrors(["seed = -1: too small", "gamma is\tnot a key"])
     assert message_in_one_line(mistakes) == "seed = -1: too small; gamma is not a key"
     assert one_line(mistakes) == "ConfigErrors: seed = -1: too small; gamma is not a key"
+
+
+def test_a_path_in_the_home_directory_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert as_path("~/runs/x", "a run directory") == as_path(Path("~/runs/x"), "it") == Path("/home/me/runs/x")
+    assert as_path("runs/~x~", "a run directory") == Path("runs/~x~")
 
 
 def test_a_directory_a_file_nothing_and_a_link_to_it_are_told_apart(tmp_path: Path) -> None:

@@ -126,9 +126,12 @@ class ProcessFailedError(Exception):
 
 
 def as_path(value: object, what: str, error: type[UserError] = UserError) -> Path:
-    """A path that was given in Python. Raises the error for what is none; `what` says of what it should be the path."""
+    """A path that was given in Python, with "~" for the home directory, which else only shells know.
+
+    Raises the error for what is none; `what` says of what it should be the path.
+    """
     if isinstance(value, str | os.PathLike):
-        return Path(value)
+        return Path(os.path.expanduser(value))
     raise error(f"the path of {what} is needed, as text or a pathlib.Path; what was given is {of_type(value)}")
 
 
