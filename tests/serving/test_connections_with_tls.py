@@ -57,6 +57,10 @@ def test_small_and_large_requests_are_answered(server: InProcess, pair: tuple[Pa
     assert answered(server, pair[0], body).count(b'"q":10.0') == MOST_ROWS
 
 
+def test_who_sends_a_body_that_is_refused_reads_why(server: InProcess, pair: tuple[Path, Path]) -> None:
+    assert answered(server, pair[0], b" " * 2**25).startswith(b"HTTP/1.1 413")
+
+
 def test_what_comes_with_the_handshakes_last_packet_is_answered(server: InProcess, pair: tuple[Path, Path]) -> None:
     received_bytes, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = trusting(pair[0]).wrap_bio(received_bytes, sent, server_hostname="127.0.0.1")
