@@ -185,20 +185,20 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answered = cycle
-        super()._start_asgi_task(cycle, partial(self._answer_fully, cycle))
 
-    async def _answer_fully(self, cycle: RequestResponseCycle, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers. If that ends the connection, the rest of the body is read first: a reset would hide the answer."""
+        async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+            await app(scope, receive, partial(self._send, cycle, send))
 
-        async def sending(message: Message) -> None:
-            is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
-            if is_last and cycle.more_body and not cycle.keep_alive:  # the head has told the client of the end
-                self._is_lingering = cycle.keep_alive = True
-            await send(message)
-            if self._is_lingering and self.transport.can_write_eof():
-                self.transport.write_eof()
+        super()._start_asgi_task(cycle, answering)
 
-        await self.app(scope, receive, sending)
+    async def _send(self, cycle: RequestResponseCycle, send: Send, message: Message) -> None:
+        """Sends a part of an answer. If that ends the connection, the request is read first: a reset would hide it."""
+        is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if is_last and cycle.more_body and not cycle.keep_alive:  # the head has told the client of the end
+            self._is_lingering = cycle.keep_alive = True
+        await send(message)
+        if self._is_lingering and self.transport.can_write_eof():
+            self.transport.write_eof()
 
     def _parse(self, data: memoryview) -> None:
         """Parses what has come. A request's offer of another protocol is passed over."""
