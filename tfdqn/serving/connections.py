@@ -9,12 +9,11 @@ import http
 import json
 import resource
 import select
-from collections.abc import Iterable, Sized
+from collections.abc import Awaitable, Callable, Iterable, Sized
 from functools import partial
 from typing import Any
 
 import httptools
-from starlette.types import Message, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -186,12 +185,12 @@ class Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answered = cycle
 
-        async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        async def answering(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
             await app(scope, receive, partial(self._send, cycle, send))
 
         super()._start_asgi_task(cycle, answering)
 
-    async def _send(self, cycle: RequestResponseCycle, send: Send, message: Message) -> None:
+    async def _send(self, cycle: RequestResponseCycle, send: Callable[[Any], Awaitable[None]], message: Any) -> None:
         """Sends a part of an answer. If that ends the connection, the request is read first: a reset would hide it."""
         is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if is_last and cycle.more_body and not cycle.keep_alive:  # the head has told the client of the end
