@@ -1,10 +1,11 @@
 """Learner updates/s of a Q-network, tfdqn's ways beside TF-Agents' own and plain TensorFlow, in one run.
 
     python -m benchmarks.updates [--network mlp|small_cnn|nature_cnn] [--kind dqn|double_dqn] [--batch-size N]
+                                 [--precision float32|mixed_bfloat16]
 
 Every way makes the same updates (Adam, squared loss, no clipping, hard target copies) on batches drawn from the
 same table in the graph, on one thread. The figures to compare are the ratios, each beside plain TensorFlow that was
-compiled as it was: with XLA or without.
+compiled as it was: with XLA or without. Plain TensorFlow always computes in float32.
 """
 
 import argparse
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=KINDS, default="dqn")
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--updates-per-call", type=int)
+    parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
     options = parser.parse_args()
     batch_size = options.batch_size or (128 if options.network == "mlp" else 32)
     updates = options.updates_per_call or (4 if options.network == "nature_cnn" else 50)
@@ -54,7 +56,7 @@ def main() -> None:
     rates = rates_in_turn(ways, seconds=2.0)
     report(
         "updates",
-        {"network": options.network, "kind": options.kind, "batch_size": batch_size, "updates_per_call": updates},
+        {**vars(options), "batch_size": batch_size, "updates_per_call": updates},
         {
             name: {
                 "updates/s": rate.per_second,
@@ -75,7 +77,12 @@ def _config(options: argparse.Namespace, batch_size: int, updates: int, xla: str
     return Config(
         network=NETWORKS[options.network],
         agent=KINDS[options.kind](gradient_clip_norm=0.0),
-        learner=Learner(batch_size=batch_size, updates_per_call=updates, xla=xla),  # type: ignore[arg-type]
+        learner=Learner(
+            batch_size=batch_size,
+            updates_per_call=updates,
+            xla=xla,  # type: ignore[arg-type]
+            precision=options.precision,
+        ),
     )
 
 
