@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -208,6 +210,20 @@ def test_a_script_from_standard_input_has_processes_too(tmp_path):
         [sys.executable], input=script, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240
     )
     assert (done.returncode, done.stdout) == (0, "<stdin>\n"), done.stderr
+
+
+def test_no_thread_shows_the_missing_file_while_another_starts_processes(monkeypatch):
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "__file__", "<stdin>", raising=False)
+
+    def is_shown(seconds):
+        with processes._main_file_is_importable():
+            time.sleep(seconds)
+            return hasattr(main, "__file__")
+
+    with ThreadPoolExecutor() as threads:  # the second would begin within the first's block, and outlast it
+        assert not any(threads.map(is_shown, [0.1, 0.2, 0.1]))
+    assert main.__file__ == "<stdin>"
 
 
 @pytest.mark.parametrize("begin", [partial(train, tiny()), evaluate])

@@ -11,6 +11,7 @@ import queue
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -34,6 +35,8 @@ _ENDS_SECONDS = 2.0  # that an environment's process has to end by itself
 # Signals that a terminal or a scheduler may send to the whole process group. Only the run handles them, and ends its
 # environments' processes itself.
 _FOR_THE_RUN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_main_file_is_hidden = threading.Lock()
 
 _GUARD = (
     'a script must call tfdqn below `if __name__ == "__main__":`, because '
@@ -134,15 +137,16 @@ class Processes(AsyncVectorEnv):
 def _main_file_is_importable() -> Iterator[None]:
     """Hides the file of the main script if there is none, as of one read from standard input: processes import it."""
     main = sys.modules["__main__"]
-    file = getattr(main, "__file__", None)
-    if file is None or os.path.exists(file):
+    if os.path.exists(getattr(main, "__file__", "")):
         yield
         return
-    del main.__file__
-    try:
-        yield
-    finally:
-        main.__file__ = file
+    with _main_file_is_hidden:
+        file = vars(main).pop("__file__", None)
+        try:
+            yield
+        finally:
+            if file is not None:
+                main.__file__ = file
 
 
 class _RemoteError(Exception):
