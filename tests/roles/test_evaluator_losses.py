@@ -121,6 +121,18 @@ def test_the_last_say_is_said_again_to_a_learner_that_was_lost_before_it_kept_it
         assert evaluator.ends_well() and evaluator.is_over is False
 
 
+def test_the_last_weights_are_evaluated_again_if_the_best_policy_is_gone(there: Learner, run_dir: RunDir) -> None:
+    there.service.phase = Phase.FINISHING
+    for count in (1, 2):
+        with started(there, run_dir) as evaluator:
+            until(lambda: there.service.evaluated.is_done or evaluator.error, "the last say")
+            assert len(lines_that_are_whole(run_dir)) == count
+            there.service.close()
+            assert evaluator.ends_well()
+        run_dir.best_weights.unlink()
+        there.begin().phase = Phase.FINISHING
+
+
 def test_an_evaluator_that_hangs_ends_by_itself_so_that_nobody_waits_for_it(
     run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:

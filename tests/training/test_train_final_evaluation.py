@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.event_files import points
 from tests.support.tiny_runs import latest, lines, tiny
+from tfdqn.config import Config
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import Evaluation, Progress
@@ -17,6 +18,21 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.training.local_parts import LocalParts
 from tfdqn.training.session import Session
 from tfdqn.training.train import train, train_claimed
+
+
+def train_until(env_steps: int, config: Config, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trains in one thread until a checkpoint, as follows every step, has at least so many environment steps."""
+    save, saved = Session.save, [0]
+
+    def remember(session: Session[LocalParts], seconds: float) -> None:
+        save(session, seconds)
+        saved.append(session.env_steps)
+
+    often = msgspec.structs.replace(config.checkpoint, interval_seconds=1e-6)
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "save", remember)
+        config = msgspec.structs.replace(config, checkpoint=often)
+        train(config, run, interrupted=lambda: saved[-1] >= env_steps)
 
 
 def test_one_that_is_stopped_is_finished_by_the_next_start(tmp_path: Path) -> None:
@@ -51,16 +67,8 @@ def test_one_that_was_made_after_the_last_checkpoint_is_made_again_and_counted_o
 ) -> None:
     run, saved = tmp_path / "run", tmp_path / "saved"
     keys = ("replay.backend=in_graph", "learner.schedule=alternate", "logging.tensorboard=true")
-    config = tiny(*keys, "checkpoint.interval_seconds=1e-6", "optimizer.learning_rate=1e-12")
-    save, env_steps = Session.save, [0]
-
-    def remember(session: Session[LocalParts], seconds: float) -> None:
-        save(session, seconds)
-        env_steps.append(session.env_steps)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Session, "save", remember)
-        train(config, run, interrupted=lambda: env_steps[-1] >= 1_200)
+    config = tiny(*keys, "optimizer.learning_rate=1e-12")
+    train_until(1_200, config, run, monkeypatch)
     shutil.copytree(run / "checkpoints", saved)
     train(config, run)
     counted, found = latest(run).counters.evaluations_without_best, lines(run / "evaluations.jsonl")
@@ -72,6 +80,18 @@ def test_one_that_was_made_after_the_last_checkpoint_is_made_again_and_counted_o
     assert [each["env_steps"] for each in again] == [each["env_steps"] for each in found]
     assert latest(run).counters.evaluations_without_best == counted
     assert points(run / "logs", "evaluation/return") == [each["env_steps"] for each in found]
+
+
+def test_a_run_that_is_extended_is_evaluated_by_its_interval_and_at_its_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    keys = ("replay.backend=in_graph", "learner.schedule=alternate", "evaluation.interval_env_steps=500")
+    train_until(1_100, tiny(*keys), run, monkeypatch)
+    for end in (1_700, 2_100):
+        train(tiny(*keys, f"stop.env_steps={end}"), run)
+    found = [each["env_steps"] // 10 * 10 for each in lines(run / "evaluations.jsonl")]  # up to three late
+    assert found == [500, 1_000, 1_500, 1_700, 2_000, 2_100]
 
 
 @pytest.mark.parametrize("schedule", ["alternate", "overlap"])

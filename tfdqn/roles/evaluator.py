@@ -91,7 +91,7 @@ class _EvaluatorLoop:
         self._evaluator = Evaluator(task, policy, WeightsClient(weights), context.config, self._is_over)
         self._evaluator.load_best(run.best_weights, weight_specs(context.config, task.spec))
         total_env_steps = context.config.stop.env_steps
-        self._evaluations = Evaluations(self._evaluator, exports, run, 0, total_env_steps)
+        self._evaluations = Evaluations(self._evaluator, exports, run, total_env_steps)
         self._read_standing()
         self._may_be_ahead = True  # of the learner, which may have gone back to an earlier checkpoint, or to none
         self._seconds, self._asked_seconds = 0.0, time.monotonic()  # training time by the learner, and when it said so
@@ -162,7 +162,8 @@ class _EvaluatorLoop:
             self._weights.fetch()
         except (UnreachableError, RefusedError):
             return  # tried again when the learner answers
-        if read_standing(self._run.evaluations_file).train_steps != self._weights.version():
+        evaluated = read_standing(self._run.evaluations_file).train_steps
+        if evaluated != self._weights.version() or self._evaluator.best_weights is None:
             self._evaluate()
         self._membership.set_state("evaluating the best")
         final = self._evaluations.final_scores()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tfdqn.evaluation.evaluator import Evaluator
 from tfdqn.exporting.from_run import BestExports
-from tfdqn.records import EpisodeScores, Evaluation
+from tfdqn.records import Counters, EpisodeScores, Evaluation, Standing
 from tfdqn.storage.best_policy import save_best
 from tfdqn.storage.run_directory import RunDir
 
@@ -16,17 +16,14 @@ class Evaluations:
       evaluator: with the state of earlier sessions.
       exports: exports every new best.
       run_dir: where the best policy is kept.
-      next_env_steps: the environment steps at which the first evaluation is due.
       total_env_steps: the run's environment steps. Once they are taken, no evaluation is due by the interval: the last
         updates follow, and then an evaluation of the last weights.
     """
 
-    def __init__(
-        self, evaluator: Evaluator, exports: BestExports, run_dir: RunDir, next_env_steps: int, total_env_steps: int
-    ):
+    def __init__(self, evaluator: Evaluator, exports: BestExports, run_dir: RunDir, total_env_steps: int):
         self._evaluator, self._exports = evaluator, exports
         self._best_weights, self._total_env_steps = run_dir.best_weights, total_env_steps
-        self.next_env_steps = next_env_steps
+        self.next_env_steps = self._due_after(0)
 
     @property
     def best_return(self) -> float | None:
@@ -42,6 +39,21 @@ class Evaluations:
     def evaluated_train_steps(self) -> int | None:
         """The train step of the weights evaluated last; None: not known, or none were evaluated yet."""
         return self._evaluator.evaluated_train_steps
+
+    def resume(self, counters: Counters, last: Standing) -> None:
+        """Goes on from a checkpoint's `counters`, after evaluations with the standing `last`.
+
+        An evaluation that was due then is still due; if it was made later, which the checkpoint doesn't count, it is
+        made again.
+        """
+        self._evaluator.evaluations_without_best = counters.evaluations_without_best
+        self.next_env_steps = counters.next_evaluation_env_steps
+        if self.next_env_steps > counters.env_steps:  # anew, since the run's environment steps may have changed
+            self.next_env_steps = self._due_after(counters.env_steps)
+        # Earlier versions let a run's last evaluation be due only after the run's end.
+        is_counted = last.env_steps < self.next_env_steps and (last.train_steps or 0) <= counters.train_steps
+        if is_counted and self._evaluator.best_weights is not None:
+            self._evaluator.evaluated_train_steps = last.train_steps
 
     def is_due(self, env_steps: int) -> bool:
         """Whether an evaluation is due by the interval after `env_steps` environment steps."""
@@ -59,12 +71,15 @@ class Evaluations:
             assert weights is not None
             save_best(self._best_weights, weights, evaluation)
             self._exports.new_best(weights, evaluation)
-        # The last weights are evaluated at the end. Unless they were, a checkpoint made then says that it is due.
-        due = self._evaluator.due_after(env_steps)
-        self.next_env_steps = due if env_steps >= self._total_env_steps else min(due, self._total_env_steps)
+        self.next_env_steps = self._due_after(env_steps)
         return evaluation
 
     def final_scores(self) -> EpisodeScores:
         """Scores of the best policy on fresh episodes. Needs at least one evaluation before."""
         assert self._evaluator.best_weights is not None
         return self._evaluator.final(self._evaluator.best_weights)
+
+    def _due_after(self, env_steps: int) -> int:
+        """When an evaluation is due after `env_steps`: by the interval, or earlier, once all steps are taken."""
+        due = self._evaluator.due_after(env_steps)
+        return due if env_steps >= self._total_env_steps else min(due, self._total_env_steps)

@@ -199,15 +199,11 @@ class LocalParts:
             lambda: self._interrupted() or self._evaluation_given_up,
         )
         evaluator.load_best(self._run_dir.best_weights, self._weight_specs)
-        next_env_steps = min(evaluator.due_after(0), config.stop.env_steps)
-        if saved is not None:
-            evaluator.evaluations_without_best = saved.counters.evaluations_without_best
-            next_env_steps = saved.counters.next_evaluation_env_steps
-            last = read_standing(self._run_dir.evaluations_file)
-            if last.env_steps < next_env_steps:  # otherwise it was made after the checkpoint, which doesn't count it
-                evaluator.evaluated_train_steps = last.train_steps
         exports = self._closed_at_the_end(BestExports(config, self._run_dir, spec, self._say))
-        return Evaluations(evaluator, exports, self._run_dir, next_env_steps, config.stop.env_steps)
+        evaluations = Evaluations(evaluator, exports, self._run_dir, config.stop.env_steps)
+        if saved is not None:
+            evaluations.resume(saved.counters, read_standing(self._run_dir.evaluations_file))
+        return evaluations
 
     def _make_ratio(self, counters: Counters) -> ReplayRatio | RolloutTurns:
         """Makes the replay ratio, which continues from the saved counters."""

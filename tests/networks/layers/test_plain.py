@@ -11,6 +11,7 @@ from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import NatureCNN
 from tfdqn.learning.flat_vector import FlatLayout
 from tfdqn.learning.train_step import TrainStep
+from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.replay.interfaces import Sample
 
 
@@ -55,6 +56,16 @@ def test_on_a_cpu_convolutions_alone_compute_in_bfloat16() -> None:
         **dict.fromkeys(["conv_0", "conv_1", "conv_2"], "bfloat16"),
         **dict.fromkeys(["hidden_0", "q"], "float32"),
     }
+
+
+@pytest.mark.parametrize("dense_precision", [None, "float32"], ids=["on a GPU", "on a CPU"])
+def test_what_convolutions_give_can_be_joined_with_what_dense_layers_give(dense_precision: str | None) -> None:
+    make = LayerFactory(0, "mixed_bfloat16", dense_precision=dense_precision)
+    flatten, dense = make.flatten(2, 2, 3), make.dense("others", 5, fan_in=4)
+    joined = tf.concat(
+        [flatten(make.conv("conv_0", 3, 1, 1, channels_in=1)(tf.ones([2, 2, 2, 1]))), dense(tf.ones([2, 4]))], -1
+    )
+    assert joined.shape == (2, 17) and joined.dtype == (dense_precision or "bfloat16")
 
 
 @pytest.mark.usefixtures("gpu")

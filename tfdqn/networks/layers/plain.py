@@ -43,8 +43,8 @@ class LayerFactory:
 
     @property
     def compute_dtype(self) -> tf.DType:
-        """The dtype in which layers compute, except those that compute in float32 for any reason."""
-        return tf.as_dtype(tf.keras.mixed_precision.Policy(self._conv_precision).compute_dtype)
+        """The dtype of convolutions' outputs; those of other layers have it, too, or are float32."""
+        return _compute_dtype(self._conv_precision)
 
     def running_statistics(self, key: str, size: int) -> Layer:
         """Makes `RunningStatistics`, which normalise one array of the observation."""
@@ -100,8 +100,9 @@ class LayerFactory:
         return self._make_padded_conv(name, filters, size, channels_in, is_spectral)
 
     def flatten(self, height: int, width: int, channels: int) -> Layer:
-        """Flattens images float32[B, H, W, C] to float32[B, H · W · C]."""
-        return lambda images: tf.reshape(images, [-1, height * width * channels])
+        """Flattens images [B, H, W, C] to [B, H · W · C], with the dtype of dense layers' outputs."""
+        dtype = _compute_dtype(self._precision)
+        return lambda images: tf.cast(tf.reshape(images, [-1, height * width * channels]), dtype)
 
     def branch(self) -> AbstractContextManager:
         """A block whose layers have the same input as the first layer that is made after it."""
@@ -203,3 +204,8 @@ class RecordingFactory(LayerFactory):
         for weight, shape in shapes.items():
             self.specs[f"{name}/{weight}"] = tf.TensorSpec((*self.leading, *shape))
         return lambda inputs: inputs
+
+
+def _compute_dtype(precision: str) -> tf.DType:
+    """The dtype of the outputs of layers that compute in this precision, by Keras's name."""
+    return tf.as_dtype(tf.keras.mixed_precision.Policy(precision).compute_dtype)
