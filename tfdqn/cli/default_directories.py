@@ -50,7 +50,8 @@ def default_study_folder(config_file: Path, say: Callable[[str], None]) -> Path:
 def default_job_name(config_file: Path, config: Config) -> str:
     """The name of a job that files are written for: the configuration file's.
 
-    Of a run's own file, it is the name of the run, or of what is trained beside it with another seed.
+    Of a run's own file, it is the name of the run, or of what is trained beside it with another seed; of a study's best
+    configuration, it begins with the study's name.
     """
     run = _run_of(config_file)
     if run is None:

@@ -43,17 +43,17 @@ class Evaluations:
     def resume(self, counters: Counters, last: Standing) -> None:
         """Goes on from a checkpoint's `counters`, after evaluations with the standing `last`.
 
-        An evaluation that was due then is still due; if it was made later, which the checkpoint doesn't count, it is
-        made again.
+        An evaluation that was due then is still due, unless these weights were evaluated before. If it was made later,
+        which the checkpoint doesn't count, it is made again.
         """
         self._evaluator.evaluations_without_best = counters.evaluations_without_best
-        self.next_env_steps = counters.next_evaluation_env_steps
-        if self.next_env_steps > counters.env_steps:  # anew, since the run's environment steps may have changed
-            self.next_env_steps = self._due_after(counters.env_steps)
+        due, has_best = counters.next_evaluation_env_steps, self._evaluator.best_weights is not None
         # Earlier versions let a run's last evaluation be due only after the run's end.
-        is_counted = last.env_steps < self.next_env_steps and (last.train_steps or 0) <= counters.train_steps
-        if is_counted and self._evaluator.best_weights is not None:
+        if last.env_steps < due and (last.train_steps or 0) <= counters.train_steps and has_best:
             self._evaluator.evaluated_train_steps = last.train_steps
+        is_due = due <= counters.env_steps and self.evaluated_train_steps != counters.train_steps
+        # Otherwise anew, since the run's environment steps may have changed.
+        self.next_env_steps = due if is_due else self._due_after(counters.env_steps)
 
     def is_due(self, env_steps: int) -> bool:
         """Whether an evaluation is due by the interval after `env_steps` environment steps."""
