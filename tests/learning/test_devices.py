@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import ConfigError
+from tfdqn.learning import devices
 from tfdqn.learning.devices import learning_devices, learns_on_gpus, use_threads
 
 ALONE = ("/device:CPU:0",)
@@ -23,9 +24,9 @@ def see(monkeypatch: pytest.MonkeyPatch) -> See:
     """Stands in for the devices that TensorFlow lists."""
 
     def see(*names: str) -> None:
-        devices = [tf.config.LogicalDevice(each, each.split(":")[-2]) for each in names]
+        there = [tf.config.LogicalDevice(each, each.split(":")[-2]) for each in names]
         monkeypatch.setattr(
-            tf.config, "list_logical_devices", lambda kind: [each for each in devices if each.device_type == kind]
+            tf.config, "list_logical_devices", lambda kind: [each for each in there if each.device_type == kind]
         )
 
     return see
@@ -72,20 +73,32 @@ def test_acting_on_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.Monkey
         ([], 1, {"inter_op": 1, "intra_op": 1}),
         (["learner.threads=3"], 2, {"inter_op": 2, "intra_op": 3}),
         (["network.kind=small_cnn"], 1, {"inter_op": 1, "intra_op": 1}),
-        (["network.kind=nature_cnn"], 1, {"inter_op": 2, "intra_op": 0}),
-        (["network.kind=impala"], 2, {"inter_op": 3, "intra_op": 0}),
+        (["network.kind=nature_cnn"], 1, {"inter_op": 2, "intra_op": 7}),
+        (["network.kind=nature_cnn", "learner.schedule=alternate"], 1, {"inter_op": 1, "intra_op": 0}),
+        (["network.kind=nature_cnn", "learner.strategy=mirrored"], 1, {"inter_op": 4, "intra_op": 0}),
+        (["network.kind=impala"], 2, {"inter_op": 3, "intra_op": 7}),
         (
             ["learner.strategy=mirrored", "learner.logical_devices=8", "learner.batch_size=8"],
             1,
             {"inter_op": 8, "intra_op": 1},
         ),
     ],
-    ids=["dense", "two runs", "small convolutions", "large convolutions", "two runs of large ones", "eight devices"],
+    ids=[
+        "dense",
+        "two runs",
+        "small convolutions",
+        "large ones",
+        "large ones, in turn",
+        "large ones, mirrored",
+        "two runs of large ones",
+        "eight devices",
+    ],
 )
 def test_acting_by_a_large_network_has_a_thread_besides_that_of_updates(
     settings: list[str], runs: int, expected: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = {}
+    monkeypatch.setattr(devices, "available_cores", lambda: 8)
     for kind in expected:
         monkeypatch.setattr(
             tf.config.threading, f"set_{kind}_parallelism_threads", lambda count, kind=kind: found.update({kind: count})

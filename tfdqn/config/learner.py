@@ -107,7 +107,11 @@ class Learner(Section, frozen=True, kw_only=True):
     threads: Annotated[
         int,
         MAY_CHANGE,
-        doc("CPU threads for one operation; 0: one, or all cores for large convolutions", ge=0, le=1024),
+        doc(
+            "CPU threads for one operation; 0: one, or for large convolutions all cores but the one that acts",
+            ge=0,
+            le=1024,
+        ),
     ] = 0
 
     @property

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfdqn.cluster.tf_config import WORKER
 from tfdqn.config import Config, Learner
 from tfdqn.errors import ConfigError
+from tfdqn.system.processors import available_cores
 
 
 def learning_devices(config: Config, variables: Mapping[str, str] | None = None) -> list[str]:
@@ -124,17 +125,18 @@ def _checked(config: Config, devices: list[str]) -> list[str]:
 def use_threads(config: Config, runs: int = 1) -> None:
     """Sets TensorFlow's threads: those that run operations, and `learner.threads` inside an operation.
 
-    One runs operations: those of an update depend on one another, so more would only add context switches. A large
-    network has a second, without which acting would wait behind the long operations of updates. Several devices,
-    processes or `runs` that work in parallel need a thread each. If the process has used TensorFlow before, nothing
-    changes.
+    One runs operations: those of an update depend on one another, so more would only add context switches. Where a
+    large network acts while it learns, acting has a second, without which it would wait behind the long operations of
+    updates, and a core that these leave to it. Several devices, processes or `runs` that work in parallel need a thread
+    each. If the process has used TensorFlow before, nothing changes.
     """
     learner, is_large = config.learner, config.network.fills_all_cores
-    threads = learner.threads or (0 if is_large else 1)
     is_alone = learner.strategy == "local" and learner.model_parallel == 1
-    runners = runs + is_large if is_alone else max(learner.logical_devices, 4)
+    acts_meanwhile = is_large and is_alone and learner.schedule == "overlap" and config.agent.has_replay
+    large_threads = max(1, available_cores() - 1) if acts_meanwhile else 0  # 0: all cores
+    runners = runs + acts_meanwhile if is_alone else max(learner.logical_devices, 4)
     try:
         tf.config.threading.set_inter_op_parallelism_threads(runners)
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_intra_op_parallelism_threads(learner.threads or (large_threads if is_large else 1))
     except RuntimeError:
         pass
