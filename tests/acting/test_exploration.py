@@ -5,7 +5,7 @@ import pytest
 
 from tfdqn.acting import exploration
 from tfdqn.config import Boltzmann, EpsilonGreedy
-from tfdqn.networks.legal_actions import greedy_numpy
+from tfdqn.networks.best_actions import greedy_numpy
 
 DRAWS = 20_000
 CHI_SQUARE_3_DF = 16.27  # exceeded by chance once in a thousand seeds, with three degrees of freedom

@@ -16,7 +16,7 @@ from tfdqn.config.toml import dump
 from tfdqn.errors import ClusterError, EnvironmentFailedError, RefusedProcessError, RunDirError
 from tfdqn.launch import local_job
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.system.signals import end_at_once
 from tfdqn.tuning import trial_runs
 

@@ -18,8 +18,8 @@ from tfdqn.cli.seeds import read_seeds
 from tfdqn.config.toml import load
 from tfdqn.errors import ConfigError
 from tfdqn.storage.locks import locked
+from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.storage.run_records import Outcome, RunEnd, write_end
-from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.tuning.seed_results import summarize
 
 Behind = Callable[..., Recorder]

@@ -14,7 +14,7 @@ from tfdqn.cli import main
 from tfdqn.config import Config
 from tfdqn.config.toml import flat, load
 from tfdqn.errors import FAILED_STATUS
-from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.tuning.child_runs import default_jobs
 from tfdqn.tuning.seed_results import summarize
 from tfdqn.tuning.seeds import SeedsOutcome, train_seeds

@@ -8,7 +8,7 @@ from tests.support.batches import random_weights, vector_spec
 from tests.support.method_page import equation
 from tfdqn.config import MLP, Config
 from tfdqn.networks.factory import q_network
-from tfdqn.networks.layers.noisy import LayerNorm, NoisyDense
+from tfdqn.networks.layers.dense import LayerNorm, NoisyDense
 from tfdqn.networks.noise import Noise
 
 B, F, A = 6, 5, 3
@@ -32,7 +32,7 @@ def test_equation_28_dueling_streams() -> None:
     np.testing.assert_allclose(network({"observation": tf.constant(X)})[0], expected, rtol=1e-3, atol=1e-4)
 
 
-@equation(29, "tfdqn.networks.layers.noisy.NoisyDense.call")
+@equation(29, "tfdqn.networks.layers.dense.NoisyDense.call")
 @pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
 def test_equation_29_noisy_layers(compiled: bool) -> None:
     initializers = {"kernel_initializer": tf.keras.initializers.RandomNormal(seed=1), "bias_initializer": "ones"}
@@ -53,7 +53,7 @@ def test_equation_29_noisy_layers(compiled: bool) -> None:
     assert np.abs(call(tf.constant(X), NOISE.step + 1) - expected).min() > 1e-6
 
 
-@equation(30, "tfdqn.networks.layers.noisy.LayerNorm.call")
+@equation(30, "tfdqn.networks.layers.dense.LayerNorm.call")
 def test_equation_30_layer_normalisation() -> None:
     layer = LayerNorm((), F, "float32", "norm")
     layer.build(tf.TensorShape([None, F]))

@@ -10,10 +10,10 @@ import tensorflow as tf
 from tests.support.naive_sequences import STATE_SIZE, Shape, naive_sequences
 from tests.support.random_episodes import VECTOR, random_steps
 from tfdqn.agents.loss import Sequences
-from tfdqn.replay.distributed_ratio import DistributedReplayRatio, TableCounts
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Replay
 from tfdqn.replay.items.kinds import make_item_kind
+from tfdqn.replay.reverb.shards import DistributedReplayRatio, TableCounts
 from tfdqn.types import Experience
 
 NUM_ENVS = 3

@@ -14,11 +14,11 @@ from tfdqn.agents.losses.table import LOSSES
 from tfdqn.agents.losses.td import huber_loss, value_of_action
 from tfdqn.config import Agent, Config, Network
 from tfdqn.config.fields import doc
+from tfdqn.networks.best_actions import greedy
 from tfdqn.networks.encoding import encode, encode_numpy, num_features
 from tfdqn.networks.heads.head import Head, HeadKind, NumpyHead
 from tfdqn.networks.heads.table import HEADS
 from tfdqn.networks.layers.plain import LayerFactory
-from tfdqn.networks.legal_actions import greedy
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.streams import Stream, stream, stream_numpy
 from tfdqn.networks.torsos.table import TORSOS

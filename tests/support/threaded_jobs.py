@@ -18,9 +18,9 @@ from tfdqn.coordination.membership import Membership
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.errors import UserError
 from tfdqn.networks.factory import q_network
-from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
 from tfdqn.replay.reverb.server import TABLE, pace_limiter, transitions_table
+from tfdqn.replay.reverb.shards import DistributedReplayRatio
 from tfdqn.roles.context import RoleContext
 from tfdqn.system.addresses import free_addresses, host_and_port
 from tfdqn.task_spec import TaskSpec

@@ -17,11 +17,11 @@ from tests.support.random_episodes import VECTOR
 from tests.support.replay_servers import config
 from tfdqn.config import Config
 from tfdqn.records import Counters
-from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.replay_ratio import Balance, RemoteReplayRatio, ReplayRatio
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.replay.reverb.server import TABLE
+from tfdqn.replay.reverb.shards import DistributedReplayRatio
 
 CALL, STEPS_PER_UPDATE = 5, 4.0  # of `tests.support.tiny_runs.TINY`
 LEG = 800  # transitions of a leg

@@ -14,8 +14,8 @@ from tfdqn.records import Counters
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.json_lines import append_line
 from tfdqn.storage.locks import locked
+from tfdqn.storage.run_folders import SeedsFolder, is_seeds_folder
 from tfdqn.storage.run_records import Outcome, RunEnd, write_end
-from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder
 from tfdqn.system.shell_commands import own_command
 from tfdqn.tuning.child_runs import ChildRun
 from tfdqn.tuning.observed_run import ProgressReader, file_bytes

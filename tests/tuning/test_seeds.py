@@ -14,8 +14,8 @@ from tests.support.commands import PROJECT
 from tests.support.run_files import finished_run
 from tests.support.tiny_runs import lines, tiny
 from tfdqn.errors import RunDirError
+from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.storage.run_records import why_stopped
-from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.tuning.child_runs import ChildRun
 from tfdqn.tuning.run_groups import TRAIN_GROUP
 from tfdqn.tuning.seed_results import seeds_report, summarize

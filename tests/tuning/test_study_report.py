@@ -10,7 +10,7 @@ from tests.support.run_files import finished_run
 from tests.support.studies import study_in
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import UserError
-from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.system.shell_commands import own_command
 from tfdqn.tuning.study import ClaimedTrial, Study
 from tfdqn.tuning.study_folder import Request, StudyFolder, is_study

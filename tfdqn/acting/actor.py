@@ -11,7 +11,7 @@ from tfdqn.acting.episode_statistics import EpisodeStatistics
 from tfdqn.acting.policy import Policy, forget
 from tfdqn.coordination.weights import WeightsClient
 from tfdqn.errors import NotFiniteError
-from tfdqn.networks.legal_actions import best_value_numpy
+from tfdqn.networks.best_actions import best_value_numpy
 from tfdqn.randomness import generator_state, load_generator_state
 from tfdqn.replay.interfaces import Writer
 from tfdqn.replay.rollout import Rollout

@@ -6,7 +6,7 @@ The functions are pure NumPy, apart from the generator that is passed in.
 import numpy as np
 
 from tfdqn import config
-from tfdqn.networks.legal_actions import greedy_numpy
+from tfdqn.networks.best_actions import greedy_numpy
 from tfdqn.types import LegalActions, Rng
 
 

@@ -166,7 +166,7 @@ def inspect(
     """
     from tfdqn.cli import inspect_view
     from tfdqn.launch.inspector import Inspector
-    from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder
+    from tfdqn.storage.run_folders import SeedsFolder, is_seeds_folder
     from tfdqn.tuning.study_folder import StudyFolder, is_study
 
     if is_study(target):

@@ -28,7 +28,7 @@ from tfdqn.errors import ConfigError, VideoError
 from tfdqn.exporting.formats import ModelFormat, parse_formats
 from tfdqn.storage.atomic_files import require_writable
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.system.redirection import others_print_to_stderr
+from tfdqn.system.output import others_print_to_stderr
 
 if TYPE_CHECKING:
     from rich.console import Console

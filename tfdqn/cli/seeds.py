@@ -21,7 +21,7 @@ from tfdqn.config.checks import require_together
 from tfdqn.config.schedules import cut_short
 from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError, counted, listed
 from tfdqn.records import Status
-from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.system.interval import duration
 from tfdqn.system.processors import visible_gpus
 from tfdqn.system.shell_commands import as_argument, own_command

@@ -10,7 +10,7 @@ import typer
 from tfdqn.cli.arguments import say_on_stderr
 from tfdqn.config import Config
 from tfdqn.errors import TaskError, UserError
-from tfdqn.system.redirection import others_print_to_stderr
+from tfdqn.system.output import others_print_to_stderr
 
 tasks = typer.Typer()
 

@@ -22,7 +22,7 @@ from tfdqn.cli.resuming import resumption_is_said
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError, counted, listed
 from tfdqn.storage.locks import holder_of
-from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.system.processors import visible_gpus
 from tfdqn.system.shell_commands import as_argument, own_command
 from tfdqn.system.signals import end_at_once, interruptions

@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfdqn.errors import RunDirError, TaskError, first_line
 from tfdqn.exporting.policy_inputs import ENVIRONMENT_ACTION, LEGAL_ACTIONS, NEXT_POLICY_STATE, POLICY_STATE
 from tfdqn.exporting.versions import CARD_FILE, DEFAULT_SIGNATURE, EXTRA, TASK_SPEC_FILE, publish, unfinished_version
-from tfdqn.networks.legal_actions import greedy
+from tfdqn.networks.best_actions import greedy
 from tfdqn.storage.atomic_files import is_full_disk
 from tfdqn.task_spec import ActionSpec, OwnActions, TaskSpec
 

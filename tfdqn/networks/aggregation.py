@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.networks.legal_actions import greedy, greedy_numpy
+from tfdqn.networks.best_actions import greedy, greedy_numpy
 from tfdqn.types import LegalActions
 
 Aggregation = Literal["mean", "majority", "minimum"]

@@ -5,7 +5,7 @@
 `interfaces.py` defines writers, replays and samples. `factory.py` makes the backend that `replay.backend` names:
 `in_graph.py`, a TensorFlow variable, or `reverb/`, servers in this process or in others. `items/` defines the items of
 Reverb's tables, `rows.py` the rows of a block or of the in-graph table, `codec.py` the layout of a row's bytes.
-`replay_ratio.py` and `distributed_ratio.py` balance updates against transitions. PQN, which learns from each step only
+`replay_ratio.py` and `reverb/shards.py` balance updates against transitions. PQN, which learns from each step only
 once, uses `rollout.py` instead of all this. Imports only storeys below.
 
 To add a backend, write a class that implements `Replay`; add it to `factory.py`, and its name to `config/replay.py`.

@@ -1,7 +1,7 @@
 """The replay ratio: one update is owed for every `env_steps_per_update` transitions beyond the first `min_size`.
 
 `ReplayRatio` keeps acting and learning at this ratio in one process. `RemoteReplayRatio` is the learner's side if
-replay and actors are in other processes, where the servers hold the actors back (`replay.distributed_ratio`). `Balance`
+replay and actors are in other processes, where the servers hold the actors back (`replay.reverb.shards`). `Balance`
 is what a checkpoint keeps of either, so that a run can be resumed in one process or in many.
 """
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfdqn.config import Config
-from tfdqn.networks.legal_actions import best_value_numpy
+from tfdqn.networks.best_actions import best_value_numpy
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter

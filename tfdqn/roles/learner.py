@@ -38,7 +38,7 @@ from tfdqn.storage.failures import (
 )
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.interval import IntervalTrigger
-from tfdqn.system.redirection import native_output_to
+from tfdqn.system.output import native_output_to
 from tfdqn.system.signals import Interruption
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import check_task, make_task

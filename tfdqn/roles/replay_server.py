@@ -11,7 +11,7 @@ from tfdqn.roles.context import RoleContext
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.addresses import require_free_port
-from tfdqn.system.redirection import native_output_to
+from tfdqn.system.output import native_output_to
 
 _WATCH_SECONDS = 0.25
 

@@ -20,8 +20,8 @@ from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import EvaluationLine
+from tfdqn.system.output import native_output_to
 from tfdqn.system.processors import available_cores
-from tfdqn.system.redirection import native_output_to
 from tfdqn.task_spec import TaskSpec
 from tfdqn.training.train import claimed, say_if_left, train_claimed
 

@@ -37,8 +37,8 @@ from tfdqn.storage.failures import (
     unsaved_end,
 )
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.output import native_output_to
 from tfdqn.system.processors import visible_gpus
-from tfdqn.system.redirection import native_output_to
 from tfdqn.system.signals import heard_signal, interruptions
 from tfdqn.tasks.suites.processes import require_main_has_begun
 from tfdqn.training import loops

@@ -14,7 +14,7 @@ from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.seeds_folder import SeedsFolder
+from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.system.shell_commands import as_argument, own_command
 from tfdqn.tuning.observed_run import ProgressReader, summary_of
 

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from tfdqn.config import Config
 from tfdqn.errors import counted
+from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.storage.run_records import Outcome
-from tfdqn.storage.seeds_folder import SeedsFolder
 from tfdqn.system.processors import available_cores, visible_gpus
 from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, fork_server_of_runs, slots, slots_of_this_host
 from tfdqn.tuning.observed_run import ObservedRun

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from tfdqn.records import Status
 from tfdqn.storage.locks import holder_of
-from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder
+from tfdqn.storage.run_folders import SeedsFolder, is_seeds_folder
 from tfdqn.tuning.recorded_trials import read_trial
 from tfdqn.tuning.search_space import dimensions_of
 from tfdqn.tuning.seed_results import SeedsReport, seeds_report

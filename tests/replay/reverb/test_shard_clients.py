@@ -8,11 +8,11 @@ import pytest
 from tests.support.random_episodes import VECTOR
 from tests.support.threaded_jobs import until
 from tests.support.tiny_runs import tiny
-from tfdqn.replay.distributed_ratio import TableCounts
 from tfdqn.replay.replay_ratio import RemoteReplayRatio
 from tfdqn.replay.reverb import shard_clients
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.replay.reverb.shard_clients import Shard, Shards
+from tfdqn.replay.reverb.shards import TableCounts
 
 
 class _Statistics:

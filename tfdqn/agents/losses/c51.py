@@ -11,8 +11,8 @@ import tensorflow as tf
 from tfdqn.agents.loss import Batch, LossOutput, Networks
 from tfdqn.agents.losses.td import row_of_action, value_of_action
 from tfdqn.config import C51
+from tfdqn.networks.best_actions import greedy
 from tfdqn.networks.heads.categorical import support
-from tfdqn.networks.legal_actions import greedy
 
 
 def c51(settings: C51, networks: Networks, batch: Batch) -> LossOutput:

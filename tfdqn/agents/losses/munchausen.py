@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfdqn.agents.loss import Batch, LossOutput, Networks
 from tfdqn.agents.losses.td import td_output, value_of_action
 from tfdqn.config import Munchausen, QuantileAgent
-from tfdqn.networks.legal_actions import only_legal
+from tfdqn.networks.best_actions import only_legal
 
 
 def soft_value(q: tf.Tensor, legal_actions: tf.Tensor | None, temperature: float) -> tf.Tensor:

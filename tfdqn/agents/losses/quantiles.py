@@ -8,7 +8,7 @@ from tfdqn.agents.loss import Batch, LossOutput, Networks
 from tfdqn.agents.losses.munchausen import log_policy_bonus, soft_quantiles
 from tfdqn.agents.losses.td import row_of_action, value_of_action
 from tfdqn.config import QuantileAgent
-from tfdqn.networks.legal_actions import greedy
+from tfdqn.networks.best_actions import greedy
 
 
 def quantile_regression(

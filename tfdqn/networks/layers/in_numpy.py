@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfdqn.networks.layers.noisy import EPSILON
+from tfdqn.networks.layers.dense import EPSILON
 from tfdqn.networks.layers.statistics import CLIP
 from tfdqn.networks.layers.statistics import EPSILON as STATISTICS_EPSILON
 from tfdqn.types import Rng, Weights

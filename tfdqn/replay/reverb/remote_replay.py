@@ -11,7 +11,6 @@ from reverb.errors import ReverbError
 from tfdqn.config import Config
 from tfdqn.coordination.messages import ReplayStatus
 from tfdqn.errors import CheckpointError, PeerLostError, first_line
-from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.interfaces import ItemPriorities, Sample
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.priorities import PriorityScale
@@ -19,6 +18,7 @@ from tfdqn.replay.reverb.priority_updates import PriorityUpdates
 from tfdqn.replay.reverb.sampling import make_sampler
 from tfdqn.replay.reverb.server import TABLE
 from tfdqn.replay.reverb.shard_clients import Shard, Shards
+from tfdqn.replay.reverb.shards import DistributedReplayRatio
 from tfdqn.system.concurrent_calls import run_at_once
 from tfdqn.task_spec import TaskSpec
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import reverb
 from reverb.errors import ReverbError
 
-from tfdqn.replay.distributed_ratio import TableCounts
 from tfdqn.replay.reverb.server import TABLE
+from tfdqn.replay.reverb.shards import TableCounts
 from tfdqn.system.concurrent_calls import run_at_once
 from tfdqn.system.peer_connections import ConnectionGuard
 

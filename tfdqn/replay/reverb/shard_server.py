@@ -10,9 +10,9 @@ from reverb.platform.default import checkpointers
 
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ClusterError, first_line
-from tfdqn.replay.distributed_ratio import DistributedReplayRatio
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
 from tfdqn.replay.reverb.server import TABLE, check_same_table, pace_limiter, stop, transitions_table
+from tfdqn.replay.reverb.shards import DistributedReplayRatio
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.system.addresses import LOOPBACK, host_and_port, require_free_port, with_host
 from tfdqn.system.concurrent_calls import run_at_once

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.networks.layers.noisy import LayerNorm
+from tfdqn.networks.layers.dense import LayerNorm
 
 
 def test_statistics_in_bfloat16_are_float32s() -> None:

@@ -10,7 +10,7 @@ from tests.support.tiny_runs import tiny
 from tfdqn.config import toml
 from tfdqn.errors import RunDirError
 from tfdqn.storage.locks import locked
-from tfdqn.storage.seeds_folder import SeedsFolder, is_seeds_folder
+from tfdqn.storage.run_folders import SeedsFolder, is_seeds_folder
 
 
 def test_its_seeds_are_the_runs_that_have_begun_in_order(tmp_path: Path) -> None:

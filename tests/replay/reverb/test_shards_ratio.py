@@ -6,8 +6,8 @@ import pytest
 from tests.support.random_episodes import VECTOR, stacked
 from tests.support.replay_servers import config
 from tfdqn.config import Config
-from tfdqn.replay.distributed_ratio import DistributedReplayRatio, TableCounts
 from tfdqn.replay.items.kinds import make_item_kind
+from tfdqn.replay.reverb.shards import DistributedReplayRatio, TableCounts
 from tfdqn.task_spec import TaskSpec
 
 

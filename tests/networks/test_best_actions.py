@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdqn.networks.legal_actions import best_value_numpy, greedy, greedy_numpy, only_legal, only_legal_numpy
+from tfdqn.networks.best_actions import best_value_numpy, greedy, greedy_numpy, only_legal, only_legal_numpy
 
 Q = np.array([[1, 5, 5], [9, -1, -2], [-1, -2, -3]], np.float32)
 LEGAL = np.array([[True, True, True], [False, True, True], [False, False, True]])

@@ -9,7 +9,7 @@ from typing import TextIO
 
 import pytest
 
-from tfdqn.system.redirection import native_output_to
+from tfdqn.system.output import native_output_to
 
 
 @contextmanager
