@@ -13,7 +13,7 @@ from tfdqn.acting.exploration import Explorer
 from tfdqn.acting.policy import Policy, acting_device, make_q_function, tensorflow_q_function
 from tfdqn.config import MLP, Boltzmann, Config, Ensemble, EpsilonGreedy, Exploration, Linear, NatureCNN
 from tfdqn.errors import NotFiniteError
-from tfdqn.networks.aggregation import Aggregation
+from tfdqn.networks.best_actions import Aggregation
 from tfdqn.networks.factory import numpy_q_function, q_network
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 

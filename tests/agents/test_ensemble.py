@@ -13,7 +13,7 @@ from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.agents.factory import make_agent
 from tfdqn.agents.losses import td
 from tfdqn.config import DQN, MLP, Config, DoubleDQN, Ensemble
-from tfdqn.networks.aggregation import Aggregation
+from tfdqn.networks.best_actions import Aggregation
 
 Kind = Literal["dqn", "double_dqn"]
 KINDS = {"dqn": DQN, "double_dqn": DoubleDQN}

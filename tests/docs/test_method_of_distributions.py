@@ -39,7 +39,7 @@ def test_equation_34_c51() -> None:
     np.testing.assert_allclose(found.td_error, divergence, rtol=1e-4, atol=1e-6)
 
 
-@equation(35, "tfdqn.agents.losses.quantiles.quantile_regression")
+@equation(35, "tfdqn.agents.losses.qr_dqn.quantile_regression")
 def test_equation_35_quantile_regression() -> None:
     kappa, tau = 0.7, (np.arange(N) + 0.5) / N
     best = TARGET[B:].mean(axis=2).argmax(axis=1)
@@ -70,7 +70,7 @@ def test_equation_36_the_quantile_function() -> None:
     np.testing.assert_allclose(network.head.at(tf.constant(phi), tf.constant(tau)), expected, rtol=1e-4, atol=1e-5)
 
 
-@equation(37, "tfdqn.agents.losses.quantiles.target_quantiles")
+@equation(37, "tfdqn.agents.losses.qr_dqn.target_quantiles")
 def test_equation_37_munchausens_quantiles() -> None:
     tau, alpha, floor = 0.5, 0.9, -1.0
     q = TARGET.mean(axis=2)

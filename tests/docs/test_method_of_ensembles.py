@@ -14,7 +14,7 @@ from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.agents.losses import td
 from tfdqn.config import Config, Ensemble, Linear
 from tfdqn.learning.optimizers import clipped
-from tfdqn.networks.aggregation import Aggregation, aggregate
+from tfdqn.networks.best_actions import Aggregation, aggregate
 from tfdqn.randomness import derived_seed
 
 B, A, F, K = 12, 4, 3, 3
@@ -90,7 +90,7 @@ def aggregated(q: np.ndarray, aggregation: Aggregation) -> np.ndarray:
     return votes + (winner[:, None] == np.arange(A)) / 2
 
 
-@equation(23, "tfdqn.networks.aggregation.aggregate")
+@equation(23, "tfdqn.networks.best_actions.aggregate")
 @pytest.mark.parametrize("aggregation", ["mean", "minimum", "majority"])
 def test_equation_23_the_aggregate(aggregation: Aggregation) -> None:
     found = aggregate(f32(Q), tf.constant(LEGAL), aggregation)

@@ -16,8 +16,7 @@ from tfdqn.errors import UserError
 from tfdqn.exporting import formats
 from tfdqn.exporting.formats import ModelFormat, convert, parse_formats
 from tfdqn.exporting.from_run import export_run
-from tfdqn.exporting.saved_model import export_policy
-from tfdqn.exporting.signature import signature_in
+from tfdqn.exporting.saved_model import export_policy, signature_in
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tasks.adapters.actions import action_spec
 

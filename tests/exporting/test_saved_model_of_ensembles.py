@@ -13,7 +13,7 @@ from tfdqn.acting.policy import Policy, make_q_function
 from tfdqn.config import MLP, Config, Ensemble, Linear, NatureCNN, Network
 from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.exporting.saved_model import export_policy
-from tfdqn.networks.aggregation import Aggregation, aggregate
+from tfdqn.networks.best_actions import Aggregation, aggregate
 from tfdqn.networks.factory import network_to_load, q_network
 from tfdqn.task_spec import TaskSpec
 

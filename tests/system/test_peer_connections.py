@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from tests.support.threaded_jobs import until
-from tfdqn.replay.reverb.shard_clients import Shard
+from tfdqn.replay.reverb.shards import Shard
 from tfdqn.system import peer_connections
 from tfdqn.system.addresses import host_and_port
 from tfdqn.system.peer_connections import ConnectionGuard, break_connections, guard_connections, is_reachable, is_stuck

@@ -12,10 +12,10 @@ from tfdqn.errors import NotFiniteError, TaskError, UserError
 from tfdqn.task_spec import TaskSpec, discrete
 from tfdqn.tasks import contract
 from tfdqn.tasks.adapters.learning_signal import LearningSignal
-from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.array_contract import CONVERSIONS
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.contract import Contract
+from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.observations import observation_specs
 
 FLOATS = spaces.Box(-10, 10, (4,))

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfdqn.acting.exploration import GREEDY, Explorer
 from tfdqn.config import Config, DeepNetwork
 from tfdqn.errors import NotFiniteError
-from tfdqn.networks.aggregation import Aggregation, aggregate_numpy
+from tfdqn.networks.best_actions import Aggregation, aggregate_numpy
 from tfdqn.networks.factory import QFunction, RecurrentQFunction, network_to_load, numpy_q_function
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.own_parts import own_advice

@@ -26,7 +26,7 @@ from tfdqn.coordination.heartbeat_files import heartbeat_of_command
 from tfdqn.errors import FAILED_STATUS, RESTART_STATUS, PeerLostError, ProcessFailedError, UserError
 from tfdqn.storage.atomic_files import is_full_disk
 from tfdqn.system.incomplete_tensorflow import why_no_tensorflow
-from tfdqn.system.logged_lines import logged_lines
+from tfdqn.system.output import logged_lines
 from tfdqn.system.shell_commands import own_command
 from tfdqn.system.utf8 import show_any_text
 

@@ -17,8 +17,8 @@ from tfdqn.storage.arrays import ArrayInfo
 from tfdqn.storage.best_policy import load_best
 from tfdqn.system.signals import Interruption
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.registry import make_task
 from tfdqn.types import PolicyState, Weights
 

@@ -107,7 +107,7 @@ def _run_converter(format: ModelFormat, arguments: list[str]) -> None:
 
 def _served_names(version: Path) -> tuple[list[str], list[str]]:
     """The names of the SavedModel's inputs, sorted, and of its outputs, sorted."""
-    from tfdqn.exporting.signature import signature_in
+    from tfdqn.exporting.saved_model import signature_in
 
     signature = signature_in(version)
     return sorted(signature.inputs), sorted(signature.outputs)

@@ -23,7 +23,7 @@ from tfdqn.exporting.model_card import write_model_card
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.exporting.tf_serving_files import model_name, write_serving_files, write_warm_up_requests
 from tfdqn.exporting.versions import CARD_NUMBER
-from tfdqn.networks.aggregation import aggregate
+from tfdqn.networks.best_actions import aggregate
 from tfdqn.networks.factory import network_to_load, weight_specs
 from tfdqn.records import EpisodeScores, Evaluation, Summary
 from tfdqn.storage.atomic_files import write_atomically

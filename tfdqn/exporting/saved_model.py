@@ -1,6 +1,7 @@
 """`export_policy`: writes a Q-network as a SavedModel (observation → greedy action, Q-values) in a numbered version.
 
 `action` counts from 0. If the environment's actions are anything else, `environment_action` is what its `step` takes.
+`signature_in` reads what an exported policy takes and returns off its SavedModel.
 """
 
 import contextlib
@@ -11,10 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
+from msgspec import Struct
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from tfdqn.errors import RunDirError, TaskError, first_line
 from tfdqn.exporting.policy_inputs import ENVIRONMENT_ACTION, LEGAL_ACTIONS, NEXT_POLICY_STATE, POLICY_STATE
-from tfdqn.exporting.versions import CARD_FILE, DEFAULT_SIGNATURE, EXTRA, TASK_SPEC_FILE, publish, unfinished_version
+from tfdqn.exporting.versions import (
+    CARD_FILE,
+    DEFAULT_SIGNATURE,
+    EXTRA,
+    MODEL_FILE,
+    TASK_SPEC_FILE,
+    publish,
+    unfinished_version,
+)
 from tfdqn.networks.best_actions import greedy
 from tfdqn.storage.atomic_files import is_full_disk
 from tfdqn.task_spec import ActionSpec, OwnActions, TaskSpec
@@ -151,3 +162,42 @@ def _file_errors_are_one_line(directory: Path) -> Iterator[None]:
         if is_full_disk(error):
             why = "the disk is full"
         raise RunDirError(f"{directory}: no version can be written: {why}") from error
+
+
+class Tensor(Struct, frozen=True):
+    """The type and shape of an input or an output."""
+
+    dtype: str  # a NumPy name
+    shape: tuple[int, ...]  # -1: of any length, as the first axis, the batch
+
+    @property
+    def in_words(self) -> str:
+        """Such as "float32[B, 4]"."""
+        return f"{self.dtype}[{', '.join('B' if each < 0 else str(each) for each in self.shape)}]"
+
+
+class PolicySignature(Struct, frozen=True):
+    """The inputs and outputs of a policy by name, which its files of every format have."""
+
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+
+
+def signature_in(version: Path) -> PolicySignature:
+    """The signature by which the SavedModel in a version's folder is served."""
+    served = signature_defs(version)[DEFAULT_SIGNATURE]
+    return PolicySignature(_tensors(served.inputs), _tensors(served.outputs))
+
+
+def signature_defs(version: Path) -> Mapping[str, Any]:
+    """The signatures of the SavedModel in a version's folder, by name, as its own protocol buffers (`SignatureDef`)."""
+    saved = SavedModel.FromString((version / MODEL_FILE).read_bytes())
+    (served,) = [graph for graph in saved.meta_graphs if "serve" in graph.meta_info_def.tags]
+    return dict(served.signature_def)
+
+
+def _tensors(infos: Mapping[str, Any]) -> dict[str, Tensor]:
+    return {
+        name: Tensor(tf.as_dtype(each.dtype).name, tuple(axis.size for axis in each.tensor_shape.dim))
+        for name, each in sorted(infos.items())
+    }

@@ -10,8 +10,8 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.replay.codec import SequenceCodec, TransitionCodec
 from tfdqn.replay.interfaces import Examples, Writer
+from tfdqn.replay.n_step_writer import Insert, make_n_step_writer
 from tfdqn.replay.sequence_writer import SequenceWriter
-from tfdqn.replay.td_error_writer import Insert, make_n_step_writer
 from tfdqn.task_spec import TaskSpec
 
 

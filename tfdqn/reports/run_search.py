@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tfdqn.config.nearby_runs import is_run
-from tfdqn.storage.trial_folders import is_trial
+from tfdqn.storage.run_folders import is_trial
 
 _DEPTH = 5  # how many levels below a folder are searched for runs: a study may be two below, its fresh seeds three more
 WHY_LEFT_OUT = "is a trial of a search, which chose it for its score, and its configuration has other runs"

@@ -19,8 +19,8 @@ from tfdqn.randomness import derived_seed
 from tfdqn.replay.reverb.remote_writer import GivenUpError, remote_writer
 from tfdqn.roles.context import RoleContext, check_same_task, convert_environment_failures
 from tfdqn.system.interval import IntervalTrigger, Rate
-from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.registry import make_task
 
 _POLL_SECONDS = 0.05

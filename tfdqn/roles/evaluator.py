@@ -26,8 +26,8 @@ from tfdqn.storage.json_lines import put_aside
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_standing
 from tfdqn.system.signals import Interruption
-from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.registry import make_task
 from tfdqn.tracking.factory import make_trackers
 from tfdqn.tracking.tracker import Tracker

@@ -14,7 +14,7 @@ from google.protobuf import json_format
 
 from tfdqn.errors import UserError, first_line
 from tfdqn.exporting.policy_inputs import PolicyInputs, check_finite, state_size_of
-from tfdqn.exporting.signature import signature_defs
+from tfdqn.exporting.saved_model import signature_defs
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE, EXTRA, TASK_SPEC_FILE, complete_versions
 from tfdqn.serving.inputs import Input, Reader
 from tfdqn.serving.options import LATEST, VersionPolicy

@@ -22,8 +22,7 @@ import msgspec
 
 from tfdqn.errors import RunDirError
 from tfdqn.storage.atomic_files import why_not
-from tfdqn.storage.leases import LEASE_BYTES, Lease, decoded, encoded
-from tfdqn.storage.owners import Owner, in_words, this_process
+from tfdqn.storage.owners import LEASE_BYTES, Lease, Owner, decoded_lease, encoded_lease, in_words, this_process
 
 STALE_SECONDS = 15.0
 _RENEWAL_SECONDS = 1.0
@@ -75,7 +74,7 @@ class FileLock:
         try:
             attempt = self._attempt()
             if attempt is Attempt.ACQUIRED:
-                self._left = decoded(self.file.read_bytes())
+                self._left = decoded_lease(self.file.read_bytes())
                 self.left_by = None if self._left is None else self._left.owner
                 self._hold()
         except BaseException:
@@ -92,7 +91,7 @@ class FileLock:
         with self._writing:
             if self._lease is not None:
                 with suppress(OSError):
-                    found = decoded(self.file.read_bytes())
+                    found = decoded_lease(self.file.read_bytes())
                     if found is not None and found.token == self._lease.token:
                         self._free()
             self._lease = None
@@ -105,13 +104,13 @@ class FileLock:
                 return
             # Reopened, because on a network disk opening asks the server for its content, and closing writes to it.
             with self.file.open("r+b", buffering=0) as file:
-                found = decoded(file.read(LEASE_BYTES))
+                found = decoded_lease(file.read(LEASE_BYTES))
                 if found is None or found.token != self._lease.token:  # None: another has had it, and has ended
                     self.holder = None if found is None else found.owner
                     self.is_lost, self._lease = True, None
                     return
                 self._lease = msgspec.structs.replace(self._lease, renewals=self._lease.renewals + 1)
-                os.pwrite(file.fileno(), encoded(self._lease), 0)
+                os.pwrite(file.fileno(), encoded_lease(self._lease), 0)
 
     def _attempt(self) -> Attempt:
         is_new = self._descriptor < 0
@@ -120,7 +119,7 @@ class FileLock:
             self._descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT, 0o644)
             _open.add(self)
         is_granted = not is_new or _flock(self._descriptor)
-        lease = decoded(self.file.read_bytes())
+        lease = decoded_lease(self.file.read_bytes())
         if is_granted and (lease is None or self._is_gone(lease)):
             return Attempt.ACQUIRED
         self.holder = None if lease is None else lease.owner
@@ -151,14 +150,14 @@ class FileLock:
     def _hold(self) -> None:
         self._lease = Lease(this_process(), uuid.uuid4().hex, os.fstat(self._descriptor).st_dev)
         self.holder = self._watched = None
-        os.pwrite(self._descriptor, encoded(self._lease), 0)  # before truncating: the file is never empty
+        os.pwrite(self._descriptor, encoded_lease(self._lease), 0)  # before truncating: the file is never empty
         os.ftruncate(self._descriptor, LEASE_BYTES)
         _start_renewing()
 
     def _free(self) -> None:
         """Takes this holder's lease out of the file."""
         if self.keeps_left and self._left is not None and self._left.owner.is_running() is False:
-            os.pwrite(self._descriptor, encoded(self._left), 0)
+            os.pwrite(self._descriptor, encoded_lease(self._left), 0)
         else:
             os.ftruncate(self._descriptor, 0)
 
@@ -188,7 +187,7 @@ def leaver_of(file: Path) -> Owner | None:
 
 def _owner_in(file: Path) -> Owner | None:
     with suppress(OSError):
-        lease = decoded(file.read_bytes())
+        lease = decoded_lease(file.read_bytes())
         return None if lease is None else lease.owner
     return None
 

@@ -1,4 +1,7 @@
-"""`Owner`: identifies the process that a lock or an unfinished file belongs to, across hosts and containers."""
+"""`Owner`: identifies the process that a lock or an unfinished file belongs to, across hosts and containers.
+
+`Lease`: what a lock's file says of the process that holds the lock, as text of a fixed length.
+"""
 
 import hashlib
 import os
@@ -8,8 +11,10 @@ import socket
 from functools import cache
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
+LEASE_BYTES = 512
 _SHOWN_CHARACTERS = 160
 # A command line of tfdqn, up to its first argument: not that of an editor, say, whose argument is tfdqn's folder.
 _PROGRAM = re.compile(r"(?:[^\0]*python[^\0/]*\0(?:-X\0[^\0]*\0|-[a-zA-Z]+\0)*)?(?:[^\0]*/)?tfdqn\0")
@@ -128,3 +133,28 @@ def _started(pid: int) -> int | None:
     except OSError:
         pass  # another user's, whom /proc hides
     return None
+
+
+class Lease(Struct, frozen=True):
+    """A claim to a lock, which its holder renews."""
+
+    owner: Owner
+    token: str  # of this holding of the lock
+    device: int  # the file system, as the holder's kernel numbers it
+    renewals: int = msgspec.field(default=0, name="beats")
+
+
+_leases = msgspec.json.Decoder(Lease)
+
+
+def decoded_lease(content: bytes) -> Lease | None:
+    """The lease in a file's content; None if there is none, or it is of another version."""
+    try:
+        return _leases.decode(content)
+    except msgspec.MsgspecError:
+        return None
+
+
+def encoded_lease(lease: Lease) -> bytes:
+    """The lease as `LEASE_BYTES` bytes, so that one write replaces all of the previous lease."""
+    return msgspec.json.encode(lease).ljust(LEASE_BYTES - 1) + b"\n"

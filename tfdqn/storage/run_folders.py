@@ -1,4 +1,4 @@
-"""`SeedsFolder`: a folder of runs that differ only in their seed, with their joint summary; one writer at a time."""
+"""Folders of runs: `SeedsFolder`, whose runs differ only in their seed; and where a search keeps its trials' runs."""
 
 import os
 import re
@@ -14,11 +14,13 @@ from tfdqn.storage.locks import locked
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import why_failed
 
+STUDY_FILE = "study.json"  # in a study's folder, by which that is known
+TRIALS = "trials"  # in it: the folder of the trials' runs
 _RUN = re.compile(r"seed-(0|[1-9]\d*)")
 
 
 class SeedsFolder:
-    """The paths of a folder of seeds; making one touches nothing on the disk."""
+    """The paths of a folder of seeds, with their joint summary; making one touches nothing on the disk."""
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
@@ -83,3 +85,9 @@ def is_seeds_folder(path: Path | str) -> bool:
         return False
     folder = SeedsFolder(path)
     return bool(folder.seeds() or folder.failures()) or folder.summary_file.is_file()
+
+
+def is_trial(run: Path) -> bool:
+    """Whether a run is a trial of a search, which may have been chosen among others for its score."""
+    folder = Path(os.path.abspath(run)).parent
+    return folder.name == TRIALS and (folder.parent / STUDY_FILE).is_file()

@@ -1,7 +1,11 @@
-"""Redirects what C libraries print: `native_output_to` from stderr to a file; `others_print_to_stderr` from stdout."""
+"""What this process prints: redirects what C libraries print, and shows what tfdqn logs as lines of a command.
+
+`native_output_to` leads C's stderr to a file, `others_print_to_stderr` stdout to stderr.
+"""
 
 import ctypes
 import io
+import logging
 import os
 import sys
 import threading
@@ -94,3 +98,34 @@ def _writes_to_descriptor_2(stream: TextIO) -> bool:
         return stream.fileno() == 2
     except (AttributeError, OSError, io.UnsupportedOperation):
         return False
+
+
+class _Lines(logging.Handler):
+    """Prints each record on stderr as a line that begins with its level, as other lines of the command do."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if sys.stderr is None or getattr(sys.stderr, "closed", False):
+            return
+        try:
+            print(f"{record.levelname.lower()}: {self.format(record)}", file=sys.stderr, flush=True)
+        except OSError:
+            pass  # nobody reads it any more
+        except Exception:
+            self.handleError(record)
+
+
+@contextmanager
+def logged_lines() -> Iterator[None]:
+    """Prints what the package logs in the block as lines, and keeps it from other handlers.
+
+    Libraries install handlers whenever they are imported or called, as absl does: theirs would print the names of
+    Python's modules. A program that imports tfdqn decides that by itself.
+    """
+    logger, handler = logging.getLogger("tfdqn"), _Lines(logging.WARNING)
+    before, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before

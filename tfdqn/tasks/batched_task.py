@@ -15,10 +15,9 @@ from tfdqn.tasks import state_capture
 from tfdqn.tasks.adapters.actions import to_environment
 from tfdqn.tasks.adapters.learning_signal import LearningSignal
 from tfdqn.tasks.adapters.legal_actions import batched_masks
-from tfdqn.tasks.adapters.restarts import FAILURE, TRACEBACK, Restarts
 from tfdqn.tasks.array_contract import place
 from tfdqn.tasks.contract import Contract
-from tfdqn.tasks.failures import failure_line
+from tfdqn.tasks.failures import FAILURE, TRACEBACK, Restarts, failure_line
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 from tfdqn.tasks.suites.processes import Processes
 from tfdqn.types import Observation, Step

@@ -1,22 +1,35 @@
-"""`failure_line`: describes an exception of an environment in one line, with the place in its code that raised it."""
+"""Failures of environments: `failure_line` describes one, `GuardedEnv` reports it, `Restarts` limits their number."""
 
+import contextlib
+import logging
+import multiprocessing
 import sysconfig
+import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
-from tfdqn.errors import one_line
+import gymnasium
 
+from tfdqn.errors import EnvironmentFailedError, UserError, one_line
+from tfdqn.randomness import derived_seed
+
+log = logging.getLogger(__name__)
+
+# The keys in `info` of an environment that has failed: its error by `failure_line`, and the traceback. They always
+# come from `GuardedEnv`, since `CheckedEnv` passes on none of an environment's own `info` under these names.
+FAILURE, TRACEBACK = "tfdqn.failure", "tfdqn.traceback"
 # What calls environments: no environment's code, though gymnasium has environments of its own.
 _CALLERS = ("tfdqn", "gymnasium")
 _INSTALLED = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
 def failure_line(error: BaseException) -> str:
-    """Such as "Maze.step failed at /home/me/maze.py:33: ValueError: no way"; without a place if there is none.
+    """An environment's exception in one line, with the place in its code that raised it, if there is one.
 
-    The place is the innermost line of code that is not installed, which is most often the user's; else that of the
-    environment's installed package.
+    Such as "Maze.step failed at /home/me/maze.py:33: ValueError: no way". The place is the innermost line of code that
+    is not installed, which is most often the user's; else that of the environment's installed package.
     """
     for cause in _causes(error):
         if found := _innermost(cause):
@@ -60,3 +73,105 @@ def _file(frame: FrameType) -> str:
 
 def _package(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+class Restarts:
+    """Counts the restarts of environments in all tasks of a process; it is safe to use from several threads.
+
+    Args:
+      most: how many are allowed: `task.restarts`.
+      say: shows one line to the user.
+      keep: takes a failure's traceback.
+
+    Attributes:
+      count: how many there have been.
+    """
+
+    def __init__(
+        self,
+        most: int = 0,
+        say: Callable[[str], None] = log.warning,
+        keep: Callable[[str], None] = lambda traceback: None,
+    ):
+        self.count = 0
+        self._most, self._say, self._keep = most, say, keep
+        self._lock = threading.Lock()
+
+    def use(self, failure: EnvironmentFailedError) -> None:
+        """Counts a restart and tells the user; raises `failure` if no restart is left."""
+        with self._lock:
+            if self.count >= self._most:
+                raise failure
+            self.count += 1
+            count = self.count
+        self._say(f"warning: {failure}: the environment is restarted ({count} of task.restarts = {self._most})")
+        self._keep(failure.traceback)
+
+
+class GuardedEnv(gymnasium.Wrapper):
+    """Reports the failure of an environment (any exception, or `sys.exit`) in `info` instead of raising it.
+
+    A call that fails returns the last observation, reward 0, and the failure in `info`, so that the other
+    environments of the batch go on. The next call makes the environment anew and begins an episode. A UserError, by
+    which tfdqn's own checks report an answer that gymnasium's API doesn't allow, is raised.
+
+    Args:
+      make: makes the environment, with its frames stacked.
+    """
+
+    def __init__(self, make: Callable[[], gymnasium.Env]):
+        super().__init__(make())
+        self._make = make
+        self._is_broken = False
+        self._restarts, self._seed = 0, 0
+        self._last: Any = None  # the last observation
+        # SIGINT is ignored in an environment's process, so a KeyboardInterrupt there comes from the environment.
+        in_worker = multiprocessing.parent_process() is not None
+        self._failures = (Exception, SystemExit, *((KeyboardInterrupt,) if in_worker else ()))
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        if seed is not None:
+            self._seed = seed
+        try:
+            if self._is_broken:
+                seed = self._begin_anew()
+            self._last, info = self.env.reset(seed=seed, options=options)
+        except UserError:
+            raise
+        except self._failures as error:
+            return self._after(error)
+        return self._last, info
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        if self._is_broken:
+            observation, info = self.reset()
+            return observation, 0.0, False, False, info
+        try:
+            answer = self.env.step(action)
+        except UserError:
+            raise
+        except self._failures as error:
+            observation, info = self._after(error)
+            return observation, 0.0, False, False, info
+        self._last = answer[0]
+        return answer
+
+    def close(self) -> None:
+        """Closes the environment; its errors are ignored."""
+        with contextlib.suppress(*self._failures):
+            self.env.close()
+
+    def _begin_anew(self) -> int:
+        """Makes the environment anew; returns a new seed, since it might fail again by the one that it had."""
+        self.close()
+        self.env = self._make()
+        self._is_broken = False
+        self._restarts += 1
+        return derived_seed(self._seed, "environment made anew", self._restarts)
+
+    def _after(self, error: BaseException) -> tuple[Any, dict[str, Any]]:
+        """(the last observation, the failure as `info`) after a call that has failed."""
+        self._is_broken = True
+        if self._last is None:  # the first reset has failed; the batch needs an observation, which nobody uses
+            self._last = self.observation_space.sample()
+        return self._last, {FAILURE: failure_line(error), TRACEBACK: "".join(traceback.format_exception(error))}

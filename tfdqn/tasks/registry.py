@@ -10,8 +10,8 @@ from tfdqn.config.user_modules import import_user_module
 from tfdqn.errors import EnvironmentFailedError, TaskError
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.adapters.learning_signal import LearningSignal
-from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 from tfdqn.tasks.suites.atari import AtariSuite
 from tfdqn.tasks.suites.envpool import EnvPoolSuite

@@ -10,8 +10,8 @@ from gymnasium.wrappers import FrameStackObservation, OrderEnforcing, TimeLimit
 
 from tfdqn.errors import TaskError
 from tfdqn.randomness import generator_state, load_generator_state
-from tfdqn.tasks.adapters.restarts import GuardedEnv
 from tfdqn.tasks.checked_env import CheckedEnv
+from tfdqn.tasks.failures import GuardedEnv
 
 # The attributes that, with the random generator, determine these environments' future. A subclass may have more.
 _ATTRIBUTES = {

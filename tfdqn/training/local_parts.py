@@ -28,8 +28,8 @@ from tfdqn.storage.arrays import check_arrays
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_standing
-from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.registry import make_task
 from tfdqn.training.evaluations import Evaluations
 from tfdqn.training.session import Session

@@ -14,18 +14,21 @@ from tfdqn.errors import listed
 from tfdqn.randomness import derived_seed
 from tfdqn.storage.locks import Attempt, FileLock, holder_of
 from tfdqn.system.interval import IntervalTrigger
-from tfdqn.tuning.recorded_trials import FOLDER, WHY, read_trial, values_of
 from tfdqn.tuning.search_space import SearchSpace, written_dimension
 from tfdqn.tuning.study_folder import StudyError, StudyFolder
 from tfdqn.tuning.study_storage import (
+    FOLDER,
     HEARTBEAT_SECONDS,
+    WHY,
     Pruner,
     make_pruner,
     open_database,
     open_journal,
     quiet_optuna,
+    read_trial,
     shown_url,
     suggest,
+    values_of,
 )
 from tfdqn.tuning.trial_records import Trial, total_evaluations
 

@@ -1,6 +1,6 @@
 """`StudyFolder`: the paths in a study's folder, which holds its trials' runs and, by default, its journal.
 
-No other file names these paths, but for two in `storage.trial_folders`.
+No other file names these paths, but for two in `storage.run_folders`.
 """
 
 import json
@@ -18,7 +18,7 @@ from tfdqn.storage.atomic_files import is_partial, require_writable, write_atomi
 from tfdqn.storage.locks import Attempt, FileLock, NoLocksError, exclusive, holder_of
 from tfdqn.storage.owners import Owner
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.trial_folders import STUDY_FILE, TRIALS
+from tfdqn.storage.run_folders import STUDY_FILE, TRIALS
 from tfdqn.system.shell_commands import as_argument, own_command
 
 

@@ -9,11 +9,16 @@ from msgspec import Struct
 from tfdqn.records import Status
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.run_folders import SeedsFolder, is_seeds_folder
-from tfdqn.tuning.recorded_trials import read_trial
 from tfdqn.tuning.search_space import dimensions_of
 from tfdqn.tuning.seed_results import SeedsReport, seeds_report
 from tfdqn.tuning.study_folder import Request, StudyError, StudyFolder
-from tfdqn.tuning.study_storage import open_journal, quiet_optuna, require_optuna, storage_failures_are_one_line
+from tfdqn.tuning.study_storage import (
+    open_journal,
+    quiet_optuna,
+    read_trial,
+    require_optuna,
+    storage_failures_are_one_line,
+)
 from tfdqn.tuning.trial_records import Trial, best_of, counts_by_state, ended_of
 
 if TYPE_CHECKING:  # an extra

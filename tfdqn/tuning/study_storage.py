@@ -1,8 +1,8 @@
-"""What a study asks of Optuna: its storage, a journal file or a database that many hosts share; values and pruners."""
+"""What a study asks of Optuna: its storage, a journal file or a database that many hosts share; trials and pruners."""
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from importlib.util import find_spec
@@ -13,13 +13,16 @@ from tfdqn.config import toml
 from tfdqn.errors import UserError, first_line
 from tfdqn.storage.locks import exclusive
 from tfdqn.system.shell_commands import install_extra, pip_install
-from tfdqn.tuning.search_space import Choices, NumberRange
+from tfdqn.tuning.search_space import Choices, Dimensions, NumberRange
 from tfdqn.tuning.study_folder import StudyError
+from tfdqn.tuning.trial_records import Trial, TrialState
 
 if TYPE_CHECKING:  # Optuna is an extra
     import optuna
     from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
 
+FOLDER, WHY = "folder", "why"  # a trial's attributes: the id of the folder of its run, and why it failed
 HEARTBEAT_SECONDS = 60  # between two heartbeats of a trial in a database
 _DISTRIBUTIONS = {"MySQLdb": "mysqlclient"}  # packages of drivers, by module, if the names differ
 _DEAD_AFTER_SECONDS = 300  # without a heartbeat, after which other hosts consider a trial dead
@@ -158,13 +161,6 @@ def _label(choice: Any) -> Any:
     return choice if choice is None or isinstance(choice, bool | int | float | str) else toml.written(choice)
 
 
-def value_of(dimension: NumberRange | Choices, stored: Any) -> Any:
-    """A stored value, in the form that the configuration has."""
-    if isinstance(dimension, Choices):
-        return next(each for each in dimension.values if _label(each) == stored)
-    return stored
-
-
 def make_pruner(pruner: Pruner, least: int, most: int) -> "optuna.pruners.BasePruner":
     """A pruner that never ends a trial before its first `least` evaluations, of `most`."""
     from optuna import pruners
@@ -178,3 +174,36 @@ def make_pruner(pruner: Pruner, least: int, most: int) -> "optuna.pruners.BasePr
             return pruners.HyperbandPruner(min_resource=least, max_resource=most, reduction_factor=_REDUCTION_FACTOR)
         case Pruner.none:
             return pruners.NopPruner()
+
+
+def read_trial(
+    trial: "FrozenTrial", dimensions: Dimensions, folder_id: str, has_process: Callable[[int], bool]
+) -> Trial:
+    """A trial of a study with a folder on this host.
+
+    Args:
+      trial: as Optuna has it.
+      dimensions: the study's, by key.
+      folder_id: the id of the study's folder.
+      has_process: whether a process runs the trial with this number, whose run is in the folder.
+    """
+    why = trial.user_attrs.get(WHY, "")
+    state = TrialState[trial.state.name] if trial.state.name in TrialState.__members__ else TrialState.FAILED
+    folder = trial.user_attrs.get(FOLDER)
+    if (state is TrialState.FAILED and not why) or (state is TrialState.RUNNING and folder is None):
+        state = TrialState.LOST
+    if state is TrialState.RUNNING and folder == folder_id and not has_process(trial.number):
+        state = TrialState.STOPPED
+    score = trial.value if state is TrialState.COMPLETE else None
+    return Trial(trial.number, state, values_of(trial, dimensions), score, trial.intermediate_values, why)
+
+
+def values_of(trial: "FrozenTrial", dimensions: Dimensions) -> dict[str, Any]:
+    """A trial's values, in the form that the configuration has."""
+    return {key: _value(dimensions[key], stored) for key, stored in trial.params.items()}
+
+
+def _value(dimension: NumberRange | Choices, stored: Any) -> Any:
+    if isinstance(dimension, Choices):
+        return next(each for each in dimension.values if _label(each) == stored)
+    return stored

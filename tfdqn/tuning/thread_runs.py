@@ -19,7 +19,7 @@ from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome, RunEnd, why_stopped, write_end
 from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
-from tfdqn.system.logged_lines import logged_lines
+from tfdqn.system.output import logged_lines
 from tfdqn.system.quick_start import quicken_start
 from tfdqn.system.signals import end_at_once, end_start, interruptions, stopping_line
 from tfdqn.system.utf8 import begin_in_utf8

@@ -15,7 +15,7 @@ from tfdqn.config import C51, IQN, MLP, QRDQN, Agent, Config, Ensemble, Linear, 
 from tfdqn.exporting.formats import ModelFormat, convert
 from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.exporting.saved_model import export_policy
-from tfdqn.networks.aggregation import aggregate
+from tfdqn.networks.best_actions import aggregate
 from tfdqn.networks.factory import network_to_load, numpy_q_function, weight_specs
 from tfdqn.task_spec import TaskSpec
 

@@ -174,7 +174,7 @@ def test_servers_that_are_gone_are_not_emptied() -> None:
 
 
 def test_a_server_that_is_not_there_is_named_and_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfdqn.replay.reverb.shard_clients._REPLY_SECONDS", 1)
+    monkeypatch.setattr("tfdqn.replay.reverb.shards._REPLY_SECONDS", 1)
     here, gone = free_addresses(2)
     replay = RemoteReplay(TWO, VECTOR, [here, gone])
     assert not replay.poll()

@@ -17,7 +17,7 @@ from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.tasks.adapters.learning_signal import LearningSignal, Rewards, RunningScale
-from tfdqn.tasks.adapters.restarts import Restarts
+from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.registry import make_task
 from tfdqn.types import Experience, Step
 

@@ -8,7 +8,7 @@ K midpoints; in the paper, over K more draws.
 import tensorflow as tf
 
 from tfdqn.agents.loss import Batch, LossNetwork, LossOutput, Networks
-from tfdqn.agents.losses.quantiles import quantile_output, target_quantiles
+from tfdqn.agents.losses.qr_dqn import quantile_output, target_quantiles
 from tfdqn.config import IQN
 from tfdqn.networks.heads.implicit_quantile import ImplicitQuantileHead
 from tfdqn.networks.heads.quantile import midpoints

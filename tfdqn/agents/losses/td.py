@@ -19,8 +19,7 @@ import tensorflow as tf
 
 from tfdqn.agents.loss import Batch, GreedyValue, LossOutput
 from tfdqn.config import TDAgent
-from tfdqn.networks.aggregation import Aggregation, aggregate
-from tfdqn.networks.best_actions import greedy, only_legal
+from tfdqn.networks.best_actions import Aggregation, aggregate, greedy, only_legal
 
 
 def value_of_action(q: tf.Tensor, action: tf.Tensor) -> tf.Tensor:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from tfdqn.networks.layers.initializers import Initializer
+from tfdqn.networks.layers.dense import Initializer
 
 _SQUARINGS = 8  # of WᵀW; equivalent to 2 ** 8 steps of the power method
 _TINY = 1e-12

@@ -11,7 +11,7 @@ from functools import partial
 import tensorflow as tf
 
 from tfdqn.networks.layers.conv import Conv
-from tfdqn.networks.layers.initializers import Initializer
+from tfdqn.networks.layers.dense import Initializer
 from tfdqn.networks.layers.plain import Layer, LayerFactory
 
 

@@ -10,7 +10,7 @@ from functools import partial
 
 import tensorflow as tf
 
-from tfdqn.networks.layers.initializers import Initializer
+from tfdqn.networks.layers.dense import Initializer
 
 
 class Memory(tf.keras.layers.Layer):

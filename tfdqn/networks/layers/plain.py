@@ -8,11 +8,9 @@ import tensorflow as tf
 
 from tfdqn.errors import OwnCodeError
 from tfdqn.networks.layers.conv import Conv
-from tfdqn.networks.layers.dense import LayerNorm, NoisyDense
-from tfdqn.networks.layers.initializers import Initializer, uniform
+from tfdqn.networks.layers.dense import Initializer, LayerNorm, NoisyDense, XlaDense, uniform
 from tfdqn.networks.layers.memory import MEMORIES, Memory, biases
 from tfdqn.networks.layers.statistics import RunningStatistics
-from tfdqn.networks.layers.xla_dense import XlaDense
 from tfdqn.networks.noise import Noise
 
 Layer = Callable[[tf.Tensor], tf.Tensor]

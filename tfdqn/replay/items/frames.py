@@ -17,9 +17,9 @@ from tfdqn.errors import ConfigError
 from tfdqn.replay.codec import PLACE, TransitionCodec, places
 from tfdqn.replay.devices import gather
 from tfdqn.replay.horizon import Horizon
+from tfdqn.replay.n_step_writer import make_n_step_writer
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.server import TABLE
-from tfdqn.replay.td_error_writer import make_n_step_writer
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
 if TYPE_CHECKING:

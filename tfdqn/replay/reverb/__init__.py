@@ -3,7 +3,7 @@
     an actor's `remote_writer` → `shard_server`, a process each → the learner's `remote_replay`, `sampling`
 
 An item kind (`replay.items`) writes items and decodes samples. `priority_updates` sends new priorities to the servers.
-A call to a server could block forever, so every request has a deadline (`shard_clients.py`). Imports the rest of
+A call to a server could block forever, so every request has a deadline (`shards.py`). Imports the rest of
 `replay`, and storeys below.
 
 To add a selector for sampling or removal, or a limit of the table, change `server.py`, which makes the table. Change

@@ -17,8 +17,7 @@ from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.priority_updates import PriorityUpdates
 from tfdqn.replay.reverb.sampling import make_sampler
 from tfdqn.replay.reverb.server import TABLE
-from tfdqn.replay.reverb.shard_clients import Shard, Shards
-from tfdqn.replay.reverb.shards import DistributedReplayRatio
+from tfdqn.replay.reverb.shards import DistributedReplayRatio, Shard, Shards
 from tfdqn.system.concurrent_calls import run_at_once
 from tfdqn.task_spec import TaskSpec
 

@@ -15,8 +15,7 @@ from reverb.errors import DeadlineExceededError
 from tfdqn.config import Config
 from tfdqn.replay.interfaces import Writer
 from tfdqn.replay.items.kinds import ItemKind, make_item_kind
-from tfdqn.replay.reverb.shard_clients import Shard, Shards
-from tfdqn.replay.reverb.shards import DistributedReplayRatio
+from tfdqn.replay.reverb.shards import DistributedReplayRatio, Shard, Shards
 from tfdqn.system.interval import IntervalTrigger
 from tfdqn.task_spec import TaskSpec
 

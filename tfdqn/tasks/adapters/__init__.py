@@ -1,6 +1,6 @@
 """Adapters: turn what an environment gives into what a network learns from, one file for each adaptation.
 
-In: a task's spaces, and its observations, rewards, lives, masks and failures at every step. Out: the parts of a
+In: a task's spaces, and its observations, rewards, lives and masks at every step. Out: the parts of a
 `TaskSpec`, and arrays as it says. The suites and `BatchedTask` call the adapters. An adapter imports the storeys below
 `tasks`, and of `tasks` only `contract` and `observations`.
 

@@ -13,9 +13,9 @@ from gymnasium.wrappers import FrameStackObservation, OrderEnforcing, TimeLimit
 
 from tfdqn.errors import TaskError
 from tfdqn.tasks.adapters.legal_actions import MaskSource
-from tfdqn.tasks.adapters.restarts import GuardedEnv
 from tfdqn.tasks.adapters.vector_masks import VectorMasks, gives_masks
 from tfdqn.tasks.checked_env import CheckedEnv
+from tfdqn.tasks.failures import GuardedEnv
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 from tfdqn.tasks.suites.packages import import_without_banner
 from tfdqn.tasks.suites.processes import Processes, leave_signals_to_the_run, start_fork_server

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdqn.networks.layers.xla_dense import XlaDense
+from tfdqn.networks.layers.dense import XlaDense
 
 B, INPUTS = 5, 7
 

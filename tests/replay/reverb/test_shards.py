@@ -9,10 +9,9 @@ from tests.support.random_episodes import VECTOR
 from tests.support.threaded_jobs import until
 from tests.support.tiny_runs import tiny
 from tfdqn.replay.replay_ratio import RemoteReplayRatio
-from tfdqn.replay.reverb import shard_clients
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
-from tfdqn.replay.reverb.shard_clients import Shard, Shards
-from tfdqn.replay.reverb.shards import TableCounts
+from tfdqn.replay.reverb.server import TABLE
+from tfdqn.replay.reverb.shards import Shard, Shards, TableCounts
 
 
 class _Statistics:
@@ -31,7 +30,7 @@ class SlowAtFirst:
 
     def server_info(self, timeout: int) -> dict[str, Any]:
         self.questions += 1
-        answer = {shard_clients.TABLE: _Statistics(10 * self.questions)}
+        answer = {TABLE: _Statistics(10 * self.questions)}
         if self.questions == 1:
             assert self.may_arrive.wait(60)
         return answer
@@ -59,9 +58,9 @@ def test_a_server_that_does_not_answer_the_newest_question_in_time_does_not_answ
     shards = Shards(["localhost:1", "localhost:2"])
     for each in shards.each:
         each.client.may_arrive.set()
-    monkeypatch.setattr(shard_clients, "_POLL_SECONDS", 60.0)
+    monkeypatch.setattr("tfdqn.replay.reverb.shards._POLL_SECONDS", 60.0)
     assert shards.poll()
-    monkeypatch.setattr(shard_clients, "_POLL_SECONDS", 0.1)
+    monkeypatch.setattr("tfdqn.replay.reverb.shards._POLL_SECONDS", 0.1)
     slow = shards.each[1].client
     slow.questions = 0
     slow.may_arrive.clear()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdqn.networks.aggregation import Aggregation, aggregate, aggregate_numpy
+from tfdqn.networks.best_actions import Aggregation, aggregate, aggregate_numpy
 
 AGGREGATIONS: tuple[Aggregation, ...] = ("mean", "majority", "minimum")
 # Three members, two states, three actions.

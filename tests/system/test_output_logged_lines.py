@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from tfdqn.cli import main
-from tfdqn.system.logged_lines import logged_lines
+from tfdqn.system.output import logged_lines
 
 LOG = logging.getLogger("tfdqn.exporting.hub_layout")
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.support.golden_files import golden
 from tests.support.quantile_oracle import regression
-from tfdqn.agents.losses.quantiles import quantile_regression
+from tfdqn.agents.losses.qr_dqn import quantile_regression
 from tfdqn.networks.heads.quantile import midpoints
 
 GOLDEN, BATCH = golden("quantiles"), golden("batch")

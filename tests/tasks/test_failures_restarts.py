@@ -17,8 +17,8 @@ from tfdqn.evaluation.evaluator import play_episodes
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
-from tfdqn.tasks.adapters.restarts import Restarts
 from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.registry import make_task
 from tfdqn.tasks.suites.processes import Processes
 from tfdqn.types import Experience, Step
@@ -184,7 +184,7 @@ def test_a_vector_version_of_a_tasks_own_is_made_anew_as_a_whole(monkeypatch: py
         broken.setattr(CartPoleVectorEnv, "step", fail)
         (step,) = steps(task, 1)
     assert step.is_reset.all() and ": ValueError: no gravity: the environment is" in said[0]
-    assert re.match(r"warning: CartPole-v1, step 2: \S*fail failed at \S*/test_restarts\.py:\d+: ", said[0])
+    assert re.match(r"warning: CartPole-v1, step 2: \S*fail failed at \S*/test_failures_restarts\.py:\d+: ", said[0])
     steps(task, 3)
     assert task.state() is not None
     monkeypatch.setattr(CartPoleVectorEnv, "step", fail)

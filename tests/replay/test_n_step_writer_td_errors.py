@@ -9,8 +9,8 @@ from tfdqn.config import DQN, Config, Priorities
 from tfdqn.config import Replay as ReplayConfig
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.factory import make_replay
+from tfdqn.replay.n_step_writer import TDErrorWriter
 from tfdqn.replay.reverb.in_process import ReverbReplay
-from tfdqn.replay.td_error_writer import TDErrorWriter
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Experience
 
