@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import pytest
-
 from tests.support.reported_runs import reported_run, seeds
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
@@ -13,7 +11,9 @@ from tfdqn.storage.run_directory import RunDir
 
 
 def found(path: Path) -> list[str]:
-    return [str(each.relative_to(path)) for each in find_runs(path, lambda folder, error: pytest.fail(str(error)))]
+    runs, unreadable = find_runs(path)
+    assert unreadable == {}
+    return [str(each.relative_to(path)) for each in runs]
 
 
 def test_the_fresh_seeds_of_a_study_are_found_from_two_folders_above_it(tmp_path: Path) -> None:

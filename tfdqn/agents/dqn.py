@@ -43,13 +43,10 @@ class DqnAgent(dqn_agent.DqnAgent):
     """An online and a target network, and the loss that `[agent]` names.
 
     Args:
-      config: the configuration.
-      task_spec: the task's observations and actions.
       devices: the devices over which both networks' layers are split; empty: they are not split.
       member: the index of this agent in an ensemble, which determines its initial weights.
 
-    Raises:
-      ConfigError: the network or the loss doesn't fit the task.
+    Raises ConfigError if the network or the loss doesn't fit the task.
     """
 
     members = 1  # the number of Q-functions; above 1, it is the leading axis of every weight

@@ -23,12 +23,7 @@ class EnsembleAgent(DqnAgent):
 
     Each member's initial weights have their own seed; member 0 starts like a `DqnAgent` of the same configuration.
 
-    Args:
-      config: the configuration.
-      task_spec: the task's observations and actions.
-
-    Raises:
-      ConfigError: as `DqnAgent`, or the task doesn't observe what `ensemble` partitions the data by.
+    Raises ConfigError as `DqnAgent`, and if the task doesn't observe what `ensemble` partitions the data by.
     """
 
     def __init__(self, config: Config, task_spec: TaskSpec):

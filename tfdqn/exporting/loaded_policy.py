@@ -85,9 +85,8 @@ class LoadedPolicy:
           an int for a Discrete action space, else an array [*shape] of the space's dtype; for a batch, an array
           [B, *shape].
 
-        Raises:
-          UserError: if a name, shape, dtype or value is not one that the task can give (an unknown category, a whole
-            number out of bounds, NaN, infinity), if a mask has no legal action, or if the policy has a memory.
+        Raises UserError if a name, shape, dtype or value is not one that the task can give (an unknown category, a
+        whole number out of bounds, NaN, infinity), if a mask has no legal action, or if the policy has a memory.
         """
         if self.state_size:
             raise UserError(

@@ -101,9 +101,7 @@ class SequenceCodec(RowCodec):
 
     The fields are those of `Sequences`, with `observation/<key>` for each array of an observation.
 
-    Args:
-      config: `replay` and `agent` give the number of observations and steps, `network` the size of the policy state.
-      task_spec: the task's observations and actions.
+    `config.replay` and `config.agent` give the number of observations and steps, `config.network` the state's size.
     """
 
     def __init__(self, config: Config, task_spec: TaskSpec):

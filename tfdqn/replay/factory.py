@@ -12,13 +12,10 @@ def make_replay(config: Config, task_spec: TaskSpec, workspace: Path | None = No
     """Makes the replay that `config.replay` describes, or a `Rollout` for PQN, which learns from rollouts.
 
     Args:
-      config: the configuration.
-      task_spec: the task's observations and actions.
       workspace: an existing folder for the backend's working files; None: the system's temporary folder. If it is on
         the checkpoints' file system, saving hard-links files instead of copying them.
 
-    Raises:
-      ConfigError: the backend can't store this task as configured.
+    Raises ConfigError if the backend can't store this task as configured.
     """
     if isinstance(config.agent, PQN):
         return Rollout(config, task_spec)

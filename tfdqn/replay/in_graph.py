@@ -66,7 +66,6 @@ class InGraphReplay:
         return []
 
     def writer(self, num_envs: int) -> Writer:
-        """A writer for `num_envs` environments."""
         return self._layout.writer(num_envs, self._insert)
 
     def sampler(self, num_examples: int) -> Callable[[], Sample]:
@@ -139,7 +138,6 @@ class InGraphReplay:
         return {"draws": self._draws.numpy()[None], **largest}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restores what `state` returned."""
         self._draws.assign(arrays["draws"][0])
         if self._priorities is not None:
             self._priorities.load_state(arrays)
@@ -235,7 +233,6 @@ class InGraphPriorities:
         return self._tree.leaves(rows)
 
     def restore(self, stored: np.ndarray, inserted: int) -> None:
-        """Restores what `stored` returned."""
         self._tree.load(stored)
         self._inserted.assign(inserted)
         self._summed.assign(inserted)
@@ -245,7 +242,6 @@ class InGraphPriorities:
         return self._scale.state()
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restores what `state` returned."""
         self._scale.load_state(arrays)
 
     def _sum_up(self, inserted: tf.Tensor) -> tf.Tensor:

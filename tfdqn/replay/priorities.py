@@ -33,5 +33,4 @@ class PriorityScale:
         return {"largest_priority": np.array(self.largest)}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restores what `state` returned."""
         self.raise_to(float(arrays["largest_priority"]))

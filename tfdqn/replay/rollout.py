@@ -34,9 +34,7 @@ class Rollout:
     the batches of all epochs. A sample consists of all these batches. A row of an environment that was only reset is
     not a transition: its weight is 0, and the other weights are scaled so that their mean over all rows is 1.
 
-    Args:
-      config: the configuration; `agent` must be PQN's.
-      task_spec: the task's observations and actions.
+    `config.agent` must be PQN's.
     """
 
     def __init__(self, config: Config, task_spec: TaskSpec):
@@ -149,7 +147,6 @@ class Rollout:
         return {**rows, "values": self._values.copy(), **counts}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restores what `state` returned."""
         for name, rows in self._rows.items():
             rows[:] = arrays[name]
         self._values[:] = arrays["values"]

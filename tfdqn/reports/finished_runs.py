@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,8 +76,8 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
     refused: list[_RefusedError] = []
     left_out: list[_RefusedError] = []
     for path in map(Path, paths):
-        troubles: list[_RefusedError] = []
-        found = find_runs(path, partial(_note_unreadable, troubles))
+        found, unreadable = find_runs(path)
+        troubles = [_RefusedError(folder, why) for folder, why in unreadable.items()]
         if not found and not troubles:
             why = why_no_folder(path) or f"is not a run directory, and has none in it{run_above(path)}"
             refused.append(_RefusedError(path, why))
@@ -91,10 +90,6 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
     if say is not None and left_out:
         say(f"left out: {_listed(left_out)}")
     return list(runs.values())
-
-
-def _note_unreadable(troubles: list[_RefusedError], folder: Path, error: OSError) -> None:
-    troubles.append(_RefusedError(folder, f"can't be read: {error.strerror}"))
 
 
 def _take(found: Iterable[Path], runs: dict[Path, FinishedRun]) -> Iterator[_RefusedError]:

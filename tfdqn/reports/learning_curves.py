@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Callable, Sequence
-from functools import partial
 from io import BytesIO
 from itertools import cycle
 from pathlib import Path
@@ -85,8 +84,8 @@ def _read_all(path: RunDir | Path | str, say: Callable[[str], None]) -> list[Run
     """The curves of a run, or of all runs in a folder that have some. Raises UserError if there are none."""
     if isinstance(path, RunDir):
         return [_read(path)]
-    troubles: list[UserError] = []
-    found = find_runs(Path(path), partial(_note_unreadable, troubles))
+    found, unreadable = find_runs(Path(path))
+    troubles: list[UserError] = [RunDirError(f"{folder} {why}") for folder, why in unreadable.items()]
     if found == [Path(path)] or not (found or troubles):
         return [_read(RunDir.at(path))]
     curves = []
@@ -103,10 +102,6 @@ def _read_all(path: RunDir | Path | str, say: Callable[[str], None]) -> list[Run
     if troubles:
         say(f"left out: {reasons}")
     return curves
-
-
-def _note_unreadable(troubles: list[UserError], folder: Path, error: OSError) -> None:
-    troubles.append(RunDirError(f"{folder} can't be read: {error.strerror}"))
 
 
 def _read(run: RunDir) -> RunCurves:

@@ -15,16 +15,14 @@ Run = TypeVar("Run")
 Key = TypeVar("Key")
 
 
-def find_runs(path: Path, unreadable: Callable[[Path, OSError], None]) -> list[Path]:
+def find_runs(path: Path) -> tuple[list[Path], dict[Path, str]]:
     """Returns `path` if it is a run directory, else the run directories up to five levels below it, in order.
 
-    Links are followed, but each directory is searched once, and those above `path` are not searched.
-
-    Args:
-      path: a run directory or a folder.
-      unreadable: is called with each folder that can't be read, and why.
+    Also returns the folders that can't be read, and why, in words that follow a folder's path. Links are followed, but
+    each directory is searched once, and those above `path` are not searched.
     """
     found: list[Path] = []
+    unreadable: dict[Path, str] = {}
     seen: set[Path] = set()
     level = [path]
     for levels_below in range(_DEPTH, -1, -1):  # level by level, so that no folder is first met by a longer way
@@ -39,9 +37,9 @@ def find_runs(path: Path, unreadable: Callable[[Path, OSError], None]) -> list[P
                 elif levels_below:
                     inside += sorted(each.iterdir())
             except OSError as error:
-                unreadable(each, error)
+                unreadable[each] = f"can't be read: {error.strerror}"
         level = inside
-    return sorted(found, key=_in_order)
+    return sorted(found, key=_in_order), unreadable
 
 
 def unselected(group: Sequence[Run], path_of: Callable[[Run], Path]) -> tuple[list[Run], list[Path]]:

@@ -73,8 +73,8 @@ class Batcher:
     async def __call__(self, request: PredictRequest, is_gone: Callable[[], bool] = lambda: False) -> Arrays:
         """The signature's outputs for a request. It is dropped if its client `is_gone` before its turn.
 
-        Raises:
-          RequestError: with 400 if the model refuses the inputs or its answer is not finite, 504 at the deadline.
+        Raises RequestError with 400 if the model refuses the inputs or its answer is not finite, 504 at the
+        deadline.
         """
         entry = _Entry(request, asyncio.get_running_loop().create_future(), is_gone)
         self._waiting.append(entry)

@@ -58,8 +58,7 @@ def serve(
       interrupted: whether the user has asked to stop.
       begun: called when it has said that it serves.
 
-    Raises:
-      UserError: if no version can be loaded, or one that has a label is not loaded.
+    Raises UserError if no version can be loaded, or one that has a label is not loaded.
     """
     say = _unless_unheard(say)
     versions = ModelVersions(exports, say, options.versions)

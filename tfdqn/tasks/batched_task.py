@@ -123,7 +123,6 @@ class BatchedTask:
         return self._signal.lasting_state()
 
     def load_lasting_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restores what `lasting_state` returned."""
         self._signal.load_lasting_state(arrays)
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:

@@ -16,16 +16,13 @@ from typing import Generic, TypeVar
 from tfdqn.cluster.roles import LEARNER, TRAITS
 from tfdqn.cluster.tf_config import VARIABLE, tensorflow_jobs
 from tfdqn.config import Config
-from tfdqn.config.toml import dump
-from tfdqn.errors import RunDirError
-from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome
 from tfdqn.system.fork_server import ForkServer, fork_server
 from tfdqn.system.processors import available_cores, gpu_shares, visible_gpus
 from tfdqn.system.signals import end_at_once, interruptions, stopping_line
 from tfdqn.system.subprocesses import ChildHandle, Starter, how_it_ended, last_line, start_process, status_when_ended
-from tfdqn.tuning.observed_run import ObservedRun, file_bytes
+from tfdqn.tuning.observed_run import ObservedRun
 
 TFDQN = (sys.executable, "-m", "tfdqn")
 _LOOK_SECONDS = 0.2
@@ -119,7 +116,6 @@ class ChildRun(ChildProcess, ObservedRun):
         ObservedRun.__init__(self, name, config, run)
         self.was_killed = False
         self._options = tuple(options)
-        self._log_start_bytes = 0
 
     @property
     def has_ended(self) -> bool:
@@ -127,15 +123,13 @@ class ChildRun(ChildProcess, ObservedRun):
 
     def start(self, start: Starter, command: Sequence[str], environment: Mapping[str, str | None]) -> None:
         """Starts the process; if that is impossible, the run has failed. `command` comes before `train`."""
-        self._begins()
-        self._log_start_bytes = file_bytes(self.run.child_log)
+        if not self._prepare():
+            return
         arguments = ("train", str(self.run.child_config_file), "--run-dir", str(self.run.path), *self._options)
         try:
-            write_atomically(self.run.child_config_file, dump(self.config).encode())
-            self.run.end_file.unlink(missing_ok=True)
             self._process = start((*command, *arguments), self.run.child_log, environment)
-        except (OSError, RunDirError) as error:
-            self.outcome, self.why = Outcome.FAILED, f"can't be started: {error}"
+        except OSError as error:
+            self.fail_to_start(error)
 
     def look(self) -> bool:
         """Polls the process; returns whether the run has ended since the last call."""

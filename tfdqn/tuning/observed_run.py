@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tfdqn.config import Config
-from tfdqn.errors import CheckpointError
+from tfdqn.config import Config, toml
+from tfdqn.errors import CheckpointError, RunDirError
 from tfdqn.records import Counters, Summary
+from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.completion import finished_summary, newest_checkpoint
 from tfdqn.storage.failures import keep_failure, keep_interruption
 from tfdqn.storage.run_directory import RunDir
@@ -66,6 +67,7 @@ class ObservedRun(ABC):
         self.is_saved = False
         self.why = ""
         self._metrics_before: int | None = None
+        self._log_start_bytes = 0  # the size of its process's log before that was started
         self._reader = ProgressReader(run)
         self._summary: Summary | None = None  # of a run that has finished
 
@@ -126,6 +128,21 @@ class ObservedRun(ABC):
     def _begins(self) -> None:
         """Called before the run is started: metrics that are written from now on show that it is being trained."""
         self._metrics_before = _written_ns(self.run.metrics_file)
+
+    def _prepare(self) -> bool:
+        """Writes the files that a process needs to train the run; if that is impossible, the run has failed."""
+        self._begins()
+        self._log_start_bytes = file_bytes(self.run.child_log)
+        try:
+            write_atomically(self.run.child_config_file, toml.dump(self.config).encode())
+            self.run.end_file.unlink(missing_ok=True)
+        except (OSError, RunDirError) as error:
+            self.fail_to_start(error)
+        return self.outcome is None
+
+    def fail_to_start(self, error: Exception) -> None:
+        """Marks the run as failed, because it can't be started."""
+        self.outcome, self.why = Outcome.FAILED, f"can't be started: {error}"
 
 
 def _read(run: RunDir) -> RunProgress:

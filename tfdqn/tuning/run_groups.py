@@ -7,9 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tfdqn.config.toml import dump
-from tfdqn.errors import RunDirError
-from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.run_records import Outcome, RunEnd, read_end
 from tfdqn.system.subprocesses import Starter, how_it_ended
@@ -23,7 +20,6 @@ class GroupedRun(ObservedRun):
     """One run of a group."""
 
     _group: "RunGroup | None" = None
-    _log_start_bytes = 0
 
     @property
     def has_begun(self) -> bool:
@@ -35,18 +31,8 @@ class GroupedRun(ObservedRun):
 
     def join(self, group: "RunGroup") -> None:
         """Writes the files that the group's process needs; if that is impossible, the run has failed."""
-        self._begins()
-        self._log_start_bytes = file_bytes(self.run.child_log)
-        try:
-            write_atomically(self.run.child_config_file, dump(self.config).encode())
-            self.run.end_file.unlink(missing_ok=True)
+        if self._prepare():
             self._group = group
-        except (OSError, RunDirError) as error:
-            self.fail(error)
-
-    def fail(self, error: Exception) -> None:
-        """Marks the run as failed, because it can't be started."""
-        self.outcome, self.why = Outcome.FAILED, f"can't be started: {error}"
 
     def look(self, status: int | None) -> None:
         """Sets the run's outcome if it has ended. `status` is that of its process; None if that still runs."""
@@ -99,7 +85,7 @@ class RunGroup(ChildProcess):
                 self._process = start((*command, *arguments), self._native_log, environment)
         except OSError as error:
             for each in joined:
-                each.fail(error)
+                each.fail_to_start(error)
         self._could_not_begin = self._process is None
 
     def look(self) -> bool:

@@ -111,7 +111,6 @@ class ServerStatistics:
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restores what `state` returned."""
         variables = {"online": self._online} | ({"target": self._target} if self._has_target else {})
         for prefix, variable in variables.items():
             variable.assign(self._layout.flat({name: arrays[f"{prefix}/{name}"] for name in self._layout.names}))
@@ -261,7 +260,6 @@ class ShardedVariables:
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restores what `state` returned."""
         for counter in (self._train_steps, self._applied):
             counter.assign(arrays["train_steps"])
         self._assign([shard.weights for shard in self._shards], arrays, "online")

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import IQN, Config
-from tfdqn.networks.heads.head import Head, NumpyHead
-from tfdqn.networks.heads.quantile import midpoints
+from tfdqn.networks.heads.head import NumpyHead
+from tfdqn.networks.heads.quantile import QuantileHead, midpoints
 from tfdqn.networks.layers.in_numpy import dense_numpy
 from tfdqn.networks.layers.plain import Layer, LayerFactory
 from tfdqn.networks.noise import Noise, cos_pi
@@ -19,8 +19,8 @@ from tfdqn.types import Rng, Weights
 _EMBEDDING = "embedding"  # the layer's name
 
 
-class ImplicitQuantileHead(Head):
-    """A head whose outputs are quantiles float32[…, B, A, K] at the midpoints of K equal parts; Q(s, a) is their mean.
+class ImplicitQuantileHead(QuantileHead):
+    """A `QuantileHead` whose quantiles, float32[…, B, A, K] at the midpoints of K equal parts, depend on τ's embedding.
 
     Args:
       embedding: φ, from cosines float32[N, n] to a number for each feature.
@@ -36,9 +36,6 @@ class ImplicitQuantileHead(Head):
 
     def outputs(self, features: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
         return self.at(features, tf.constant(self._midpoints), noise)
-
-    def q_values(self, outputs: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_mean(outputs, axis=-1)
 
     def at(self, features: tf.Tensor, tau: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
         """Computes the quantiles Z_τ(s, ·) float32[…, B, A, N] from features float32[…, B, F].

@@ -44,14 +44,8 @@ class EnsembleLayerFactory(LayerFactory):
     def _make_conv(
         self, name: str, filters: int, size: int, stride: int, activation: str | None, channels_in: int
     ) -> Layer:
-        settings = (
-            self.leading,
-            filters,
-            size,
-            self._initializers(channels_in * size * size),
-            self._conv_precision,
-            name,
-        )
+        initializers = self._initializers(channels_in * size * size)
+        settings = (self.leading, filters, size, initializers, self._conv_precision, name)
         return self._keep(Conv(*settings, stride=stride, activation=activation))
 
     def _initializers(self, fan_in: int) -> dict[str, Initializer]:

@@ -9,14 +9,19 @@ from tfdqn.networks.torsos.nature_cnn import nature_cnn
 from tfdqn.networks.torsos.small_cnn import small_cnn
 from tfdqn.networks.torsos.torso import Hidden, TorsoKind, check_torso_kind
 
+
+def _after_convolutions(settings: NatureCNN | SmallCNN | Impala) -> Hidden:
+    return Hidden("hidden_0", settings.dense_units, "relu")
+
+
 TORSOS: Registry[TorsoKind] = Registry(
     "TORSOS",
     Network,
     {
         MLP: TorsoKind(mlp, mlp_numpy, lambda settings: next(reversed(hidden_layers(settings)), None)),
-        NatureCNN: TorsoKind(nature_cnn, hidden=lambda settings: Hidden("hidden_0", settings.dense_units, "relu")),
-        SmallCNN: TorsoKind(small_cnn, hidden=lambda settings: Hidden("hidden_0", settings.dense_units, "relu")),
-        Impala: TorsoKind(impala, hidden=lambda settings: Hidden("hidden_0", settings.dense_units, "relu")),
+        NatureCNN: TorsoKind(nature_cnn, hidden=_after_convolutions),
+        SmallCNN: TorsoKind(small_cnn, hidden=_after_convolutions),
+        Impala: TorsoKind(impala, hidden=_after_convolutions),
         Linear: TorsoKind(linear, linear_numpy),
     },
     check_torso_kind,

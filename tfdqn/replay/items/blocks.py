@@ -84,7 +84,6 @@ class BlockItems:
         return self._packer.state() | turn
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restores what `state` returned."""
         self._packer.load_state(arrays)
         if self._num_servers > 1:
             self._inserted = int(arrays["inserted"])
@@ -160,7 +159,6 @@ class PerMemberItems(BlockItems):
         }
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restores what `state` returned."""
         for member, packer in enumerate(self._packers):
             packer.load_state({"partial_block": arrays[f"partial_block/{member}"]})
 

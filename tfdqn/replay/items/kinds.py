@@ -70,8 +70,7 @@ def register_item_kind(name: str, make: Maker) -> None:
 def make_item_kind(config: Config, task_spec: TaskSpec) -> ItemKind:
     """Makes the kind that `replay.item` names, after importing the module before its colon, if any.
 
-    Raises:
-      ConfigError: there is no such kind, or it can't store the task or be sampled as configured.
+    Raises ConfigError if there is no such kind, or it can't store the task or be sampled as configured.
     """
     if config.ensemble.in_processes:
         return PerMemberItems(config, task_spec)

@@ -66,7 +66,6 @@ class ReverbReplay:
         return [server.address_at(host) for server in self._servers]
 
     def writer(self, num_envs: int) -> Writer:
-        """A writer for `num_envs` environments."""
         return self._kind.writer([server.client for server in self._servers], num_envs)
 
     def sampler(self, num_examples: int) -> Callable[[], Sample]:
@@ -82,7 +81,6 @@ class ReverbReplay:
         return sum(server.num_items() for server in self._servers) * self._kind.transitions_per_item
 
     def update_priorities(self, priorities: ItemPriorities) -> None:
-        """Sends priorities to the servers in the background. The servers skip items that they no longer store."""
         if self._updates is None:
             self._updates = PriorityUpdates(self.addresses, self._kind.priority_scale)
         self._updates(priorities)
@@ -122,7 +120,6 @@ class ReverbReplay:
         return self._kind.state() | (self._kind.priority_scale.state() if self._priorities.are_used else {})
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restores what `state` returned."""
         self._kind.load_state(arrays)
         if self._priorities.are_used:
             self._kind.priority_scale.load_state(arrays)

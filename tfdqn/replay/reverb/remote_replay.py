@@ -112,7 +112,6 @@ class RemoteReplay:
         return make_sampler(self.addresses, self._kind, num_examples, priorities=self._priorities)
 
     def update_priorities(self, priorities: ItemPriorities) -> None:
-        """Sends priorities to the servers in the background. The servers skip items that they no longer store."""
         self._updates(priorities)
 
     @property

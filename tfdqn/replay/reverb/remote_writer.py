@@ -103,7 +103,6 @@ class RemoteWriter:
         return self._writer.state()
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restores what `state` returned."""
         self._writer.load_state(arrays)
 
     def _hold_back(self) -> None:

@@ -37,8 +37,7 @@ def make_sampler(
       device: where the next call's items are copied in the background, and then decoded; None: the caller's device.
       priorities: whether sampling is by priority; a `Sample` then has a `Draw`.
 
-    Raises:
-      ConfigError: `num_examples` isn't such a multiple.
+    Raises ConfigError if `num_examples` isn't such a multiple.
     """
     items = _item_dataset(addresses, kind, num_examples, priorities)
     if device is not None:

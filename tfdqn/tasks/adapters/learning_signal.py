@@ -48,7 +48,6 @@ class RunningScale:
         return {"returns": self._returns.copy()}
 
     def load_state(self, arrays: Arrays) -> None:
-        """Restores what `state` returned."""
         self._returns = np.array(arrays["returns"])
 
     def moments(self) -> np.ndarray:
@@ -56,7 +55,6 @@ class RunningScale:
         return np.array([self._moments.mean, self._moments.var, self._moments.count])
 
     def load_moments(self, moments: np.ndarray) -> None:
-        """Restores what `moments` returned."""
         self._moments.mean, self._moments.var, self._moments.count = moments
 
 
@@ -102,7 +100,6 @@ class Lives:
         return {LIVES: self._lives}
 
     def load_state(self, arrays: Arrays) -> None:
-        """Restores what `state` returned."""
         self._lives = np.array(arrays[LIVES])
 
     def reset(self, info: Mapping[str, Any]) -> None:
@@ -165,7 +162,6 @@ class LearningSignal:
         }
 
     def load_state(self, arrays: Arrays) -> None:
-        """Restores what `state` returned."""
         for part in (self._lives, self._scale):
             if part is not None:
                 part.load_state(arrays)
@@ -175,6 +171,5 @@ class LearningSignal:
         return {} if self._scale is None else {"moments": self._scale.moments()}
 
     def load_lasting_state(self, arrays: Arrays) -> None:
-        """Restores what `lasting_state` returned."""
         if self._scale is not None:
             self._scale.load_moments(arrays["moments"])

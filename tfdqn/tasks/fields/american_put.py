@@ -59,7 +59,6 @@ class AmericanPut(gymnasium.Env[np.ndarray, int]):
         self._spot, self._date = spot, 0
 
     def get_action_meanings(self) -> list[str]:
-        """The actions' names."""
         return ["hold", "exercise"]
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
@@ -81,7 +80,6 @@ class AmericanPut(gymnasium.Env[np.ndarray, int]):
         return {"spot": self._spot, "date": self._date}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Restores what `get_state` returned."""
         self._spot, self._date = float(state["spot"]), int(state["date"])
 
     def observed(self, date: int, spots: Any) -> np.ndarray:

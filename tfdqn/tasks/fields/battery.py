@@ -66,7 +66,6 @@ class Battery(gymnasium.Env[np.ndarray, int]):
         self._hour, self._stored = 0, 0.0
 
     def get_action_meanings(self) -> list[str]:
-        """The actions' names."""
         return ["charge", "idle", "discharge"]
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
@@ -96,7 +95,6 @@ class Battery(gymnasium.Env[np.ndarray, int]):
         return {"prices": self.prices, "hour": self._hour, "stored": self._stored}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Restores what `get_state` returned."""
         self.prices, self._hour, self._stored = state["prices"], int(state["hour"]), float(state["stored"])
 
     def _observation(self) -> np.ndarray:

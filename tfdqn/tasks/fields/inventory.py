@@ -67,7 +67,6 @@ class Inventory(gymnasium.Env[np.ndarray, int]):
         return {"stock": self._stock}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Restores what `get_state` returned."""
         self._stock = int(state["stock"])
 
     def observed(self, stocks: Any) -> np.ndarray:
