@@ -24,10 +24,11 @@ EXACT = tiny(
     "learner.xla=auto",
     "agent.n_step=3",
     "checkpoint.interval_seconds=0.05",
+    "checkpoint.max_time_share=1",
 )
 
 
-ROLLOUTS = tiny_pqn("learner.xla=auto", "checkpoint.interval_seconds=0.05")
+ROLLOUTS = tiny_pqn("learner.xla=auto", "checkpoint.interval_seconds=0.05", "checkpoint.max_time_share=1")
 BOOTSTRAPPED = msgspec.structs.replace(EXACT, ensemble=Ensemble(size=3, acting="member"))
 PLAIN = msgspec.structs.replace(EXACT, learner=msgspec.structs.replace(EXACT.learner, xla="off"))
 TWO_ACTORS = msgspec.structs.replace(PLAIN, acting=Acting(actors=2))  # whose updates are those of one
@@ -101,7 +102,7 @@ def test_an_evaluation_that_was_cut_short_is_made_again_of_the_same_weights(
 ) -> None:
     """Checkpoints are made during an evaluation too, and a run that resumes from one has that evaluation to make."""
     train(PLAIN, tmp_path / "whole")
-    often = msgspec.structs.replace(PLAIN, checkpoint=msgspec.structs.replace(PLAIN.checkpoint, interval_seconds=1e-3))
+    often = msgspec.structs.replace(PLAIN, checkpoint=msgspec.structs.replace(PLAIN.checkpoint, interval_seconds=1e-3, max_time_share=1.0))
     evaluated, under_way = Evaluator.evaluate, threading.Event()
 
     def evaluate(self: Evaluator, env_steps: int, on_step: Callable[[], None]) -> Evaluation:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.tiny_runs import tiny, tiny_pqn
+from tfdqn.system import interval
 from tfdqn.training import monitor as module
 from tfdqn.training.monitor import TrainingMonitor
 
@@ -20,7 +21,7 @@ class AlwaysDue:
     def is_due(self) -> bool:
         return True
 
-    def done(self) -> None:
+    def done(self, at_least: float = 0.0) -> None:
         pass
 
 
@@ -93,3 +94,23 @@ def test_a_run_that_resumes_fills_replay_only_if_that_was_not_restored(config: A
     monitor = TrainingMonitor(run, SimpleNamespace(), lambda progress: None, lambda: False, profile=False)
     run.replay.size = lambda: 101  # as soon as it has been filled
     assert monitor.progress().phase == phase
+
+
+def test_a_checkpoint_that_takes_long_is_followed_by_a_longer_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(seconds=100.0, monotonic=lambda: clock.seconds)
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(interval, "time", clock)
+    saved_at: list[float] = []
+
+    def save(seconds: float) -> None:
+        saved_at.append(clock.seconds)
+        clock.seconds += 6.0
+
+    run = session()
+    run.config, run.save = tiny("checkpoint.interval_seconds=30", "checkpoint.max_time_share=0.1"), save
+    tracker: Any = SimpleNamespace(scalars=lambda values, at: None)
+    monitor = TrainingMonitor(run, tracker, lambda progress: None, lambda: False, profile=False)
+    for _ in range(150):
+        clock.seconds += 1.0
+        monitor.tick(nullcontext())
+    assert saved_at == [130.0, 130.0 + 60.0, 190.0 + 60.0]  # a tenth of the time

@@ -26,7 +26,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_its_step_and_never_enters_
     run = tmp_path / "run"
     overflows = ("optimizer.kind=sgd", "optimizer.learning_rate=1e9", "agent.gradient_clip_norm=0")
     # In turn, a checkpoint follows every step; beside one another, some come before so many.
-    often = ("checkpoint.interval_seconds=0.001", "checkpoint.keep=100")
+    often = ("checkpoint.interval_seconds=0.001", "checkpoint.max_time_share=1", "checkpoint.keep=100")
     often += ("replay.min_size=900",) if schedule == "overlap" else ()
     with pytest.raises(
         NotFiniteError, match=r"(loss|gradient norm) is (nan|inf) at train step \d+: lower .*intact; .* fixed:"

@@ -28,7 +28,7 @@ def train_until(env_steps: int, config: Config, run: Path, monkeypatch: pytest.M
         save(session, seconds)
         saved.append(session.env_steps)
 
-    often = msgspec.structs.replace(config.checkpoint, interval_seconds=1e-6)
+    often = msgspec.structs.replace(config.checkpoint, interval_seconds=1e-6, max_time_share=1.0)
     with monkeypatch.context() as patch:
         patch.setattr(Session, "save", remember)
         config = msgspec.structs.replace(config, checkpoint=often)

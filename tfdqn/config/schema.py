@@ -19,6 +19,7 @@ from tfdqn.config.fields import (
     Count,
     CountOrZero,
     Positive,
+    PositiveFraction,
     Section,
     doc,
     fixed_in,
@@ -70,6 +71,9 @@ class Checkpoint(Section, frozen=True, kw_only=True):
     """Saved states from which a run can be resumed."""
 
     interval_seconds: Annotated[Positive, doc("seconds between checkpoints")] = 30.0
+    max_time_share: Annotated[
+        PositiveFraction, doc("largest share of the time spent on saving; a large replay is saved less often")
+    ] = 0.05
     keep: Annotated[int, doc("how many of the newest checkpoints to keep", ge=1, le=1000)] = 2
 
 

@@ -19,9 +19,9 @@ class IntervalTrigger:
         """Whether the interval has passed."""
         return time.monotonic() >= self._next
 
-    def done(self) -> None:
-        """Starts the next interval now, however long the work took."""
-        self._next = time.monotonic() + self._seconds
+    def done(self, at_least: float = 0.0) -> None:
+        """Starts the next interval now, however long the work took; it is no shorter than `at_least`, in seconds."""
+        self._next = time.monotonic() + max(self._seconds, at_least)
 
 
 class Rate:

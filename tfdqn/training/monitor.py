@@ -53,6 +53,7 @@ class TrainingMonitor:
         self._interrupted = interrupted
         self._profile = _Profile(str(session.run_dir.logs)) if profile else None
         self._save_due = IntervalTrigger(session.config.checkpoint.interval_seconds)
+        self._time_per_saving = 1 / session.config.checkpoint.max_time_share - 1
         self._log_due = IntervalTrigger(session.config.logging.interval_seconds)
         self._show_due = IntervalTrigger(_PROGRESS_SECONDS)
         self._acting_rate, self._learning_rate = Rate(), Rate()
@@ -88,8 +89,9 @@ class TrainingMonitor:
             self._log_due.done()
         if self._save_due.is_due() or self._session.must_be_saved:
             with paused:
+                began = time.monotonic()
                 self._session.save(self.seconds)
-            self._save_due.done()
+            self._save_due.done(at_least=(time.monotonic() - began) * self._time_per_saving)
 
     def evaluated(self, evaluation: Evaluation) -> None:
         """Records an evaluation."""
