@@ -54,10 +54,10 @@ class Stop(Section, frozen=True, kw_only=True):
 class Evaluation(Section, frozen=True, kw_only=True):
     """Greedy episodes in environments of their own; the best policy is kept."""
 
-    interval_env_steps: Annotated[Count, doc("environment steps between evaluations")] = 10_000
-    episodes: Annotated[int, doc("episodes of each evaluation", ge=1, le=100_000)] = 20
+    interval_env_steps: Annotated[Count, MAY_CHANGE, doc("environment steps between evaluations")] = 10_000
+    episodes: Annotated[int, MAY_CHANGE, doc("episodes of each evaluation", ge=1, le=100_000)] = 20
     confirm_episodes: Annotated[
-        int, doc("further episodes that must confirm a new best; 0: none", ge=0, le=100_000)
+        int, MAY_CHANGE, doc("further episodes that must confirm a new best; 0: none", ge=0, le=100_000)
     ] = 80
     max_episode_steps: Annotated[
         Count, doc("truncate evaluation episodes here, even where the task's own limit is higher")
