@@ -31,7 +31,12 @@ WAYS = {
 # In turn, so that acting comes first after a resumption; and saved after every step of it, so that what was restored
 # is saved again before any update has changed it.
 SETTINGS = (
-    *("learner.schedule=alternate", "checkpoint.interval_seconds=0.0001", "checkpoint.keep=1000", "checkpoint.max_time_share=1"),
+    *(
+        "learner.schedule=alternate",
+        "checkpoint.interval_seconds=0.0001",
+        "checkpoint.keep=1000",
+        "checkpoint.max_time_share=1",
+    ),
     *("evaluation.interval_env_steps=100_000", "evaluation.episodes=1", "evaluation.final_episodes=1"),
     *("agent.gradient_clip_norm=1.0", "agent.target_update_period_train_steps=7"),
 )

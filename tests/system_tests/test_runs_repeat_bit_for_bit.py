@@ -102,7 +102,9 @@ def test_an_evaluation_that_was_cut_short_is_made_again_of_the_same_weights(
 ) -> None:
     """Checkpoints are made during an evaluation too, and a run that resumes from one has that evaluation to make."""
     train(PLAIN, tmp_path / "whole")
-    often = msgspec.structs.replace(PLAIN, checkpoint=msgspec.structs.replace(PLAIN.checkpoint, interval_seconds=1e-3, max_time_share=1.0))
+    often = msgspec.structs.replace(
+        PLAIN, checkpoint=msgspec.structs.replace(PLAIN.checkpoint, interval_seconds=1e-3, max_time_share=1.0)
+    )
     evaluated, under_way = Evaluator.evaluate, threading.Event()
 
     def evaluate(self: Evaluator, env_steps: int, on_step: Callable[[], None]) -> Evaluation:

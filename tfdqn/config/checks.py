@@ -89,7 +89,7 @@ def without(config: Config, key: UnusedKey) -> Config:
     return structs.replace(config, **{key.section: section})
 
 
-def a_sign_has_one_size(config: Config) -> Iterator[str]:
+def check_reward_sign(config: Config) -> Iterator[str]:
     task = config.task
     if task.reward_sign and task.reward_clip:
         yield "task.reward_sign = true with <task.reward_clip>: signs are -1, 0 and 1 already"
@@ -97,7 +97,7 @@ def a_sign_has_one_size(config: Config) -> Iterator[str]:
         yield "task.reward_sign = true with <task.reward_normalization>: the sign of a reward is the same at any scale"
 
 
-def branches_are_of_td_errors(config: Config) -> Iterator[str]:
+def check_branches(config: Config) -> Iterator[str]:
     if config.task.action_form == "branches" and not config.agent.takes_branches:
         yield (
             "<task.action_form> with <agent.kind>: Q-values of several action dimensions are learned by agent.kind = "
@@ -105,34 +105,34 @@ def branches_are_of_td_errors(config: Config) -> Iterator[str]:
         )
 
 
-def a_scheduled_discount_is_below_one(config: Config) -> Iterator[str]:
+def check_discount_schedule(config: Config) -> Iterator[str]:
     if config.agent.discount_end is not None and config.agent.discount == 1:
         yield "<agent.discount> with <agent.discount_end>: no factor leads from 1 - discount = 0 to anything else"
 
 
-def learning_rate_decays(config: Config) -> Iterator[str]:
+def check_learning_rate_schedule(config: Config) -> Iterator[str]:
     optimizer = config.optimizer
     if optimizer.schedule != "constant" and optimizer.end_learning_rate > optimizer.learning_rate:
         yield "<optimizer.end_learning_rate> is more than <optimizer.learning_rate>, and <optimizer.schedule> decays"
 
 
-def exploration_decays(config: Config) -> Iterator[str]:
+def check_exploration_schedule(config: Config) -> Iterator[str]:
     if config.exploration.end > config.exploration.start:
         yield "<exploration.end> is more than <exploration.start>"
 
 
-def exponential_decay_stays_above_zero(config: Config) -> Iterator[str]:
+def check_exponential_decay(config: Config) -> Iterator[str]:
     for key in ("start", "end"):
         if config.exploration.decay == "exponential" and getattr(config.exploration, key) == 0:
             yield f'<exploration.{key}> is never reached by <exploration.decay>: use "linear"'
 
 
-def a_member_acts_where_its_environments_are(config: Config) -> Iterator[str]:
+def check_acting_members(config: Config) -> Iterator[str]:
     if config.ensemble.acting == "member" and config.acting.inference == "central":
         yield "<ensemble.acting> with <acting.inference>: actors get the Q-values of all members as one"
 
 
-def a_shared_target_is_of_one_action(config: Config) -> Iterator[str]:
+def check_ensemble_target(config: Config) -> Iterator[str]:
     if config.ensemble.target != "own" and not config.agent.has_greedy_target:
         yield (
             "<ensemble.target> with <agent.kind>: its target is not the value of one greedy action, which the members "
@@ -140,17 +140,17 @@ def a_shared_target_is_of_one_action(config: Config) -> Iterator[str]:
         )
 
 
-def atoms_are_in_order(config: Config) -> Iterator[str]:
+def check_atoms(config: Config) -> Iterator[str]:
     if isinstance(config.agent, C51) and config.agent.v_min >= config.agent.v_max:
         yield "<agent.v_min> with <agent.kind> is not below <agent.v_max>"
 
 
-def a_soft_policy_is_of_values_as_they_are(config: Config) -> Iterator[str]:
+def check_munchausen_rescaling(config: Config) -> Iterator[str]:
     if isinstance(config.agent, Munchausen) and config.agent.value_rescaling:
         yield "<agent.value_rescaling> with <agent.kind>: its log-policy would have another scale than its rewards"
 
 
-def edges_part_the_states(config: Config) -> Iterator[str]:
+def check_partition_edges(config: Config) -> Iterator[str]:
     ensemble, edges = config.ensemble, config.ensemble.partition_edges
     if ensemble.data == "partition" and len(edges) != ensemble.size - 1:
         yield f"<ensemble.partition_edges> has {len(edges)} values, but <ensemble.size> needs {ensemble.size - 1}"
@@ -158,7 +158,7 @@ def edges_part_the_states(config: Config) -> Iterator[str]:
         yield "<ensemble.partition_edges>: each must be above the one before"
 
 
-def a_heartbeat_comes_before_death(config: Config) -> Iterator[str]:
+def check_heartbeats(config: Config) -> Iterator[str]:
     if config.health.beat_seconds >= config.health.dead_after_seconds:
         yield (
             "<health.beat_seconds> is not below <health.dead_after_seconds>: every process would count as dead between "
@@ -187,17 +187,17 @@ def _problems_together(config: Config) -> Iterator[str]:
 
 
 CHECKS: tuple[Check, ...] = (
-    a_sign_has_one_size,
-    branches_are_of_td_errors,
-    a_scheduled_discount_is_below_one,
-    learning_rate_decays,
-    exploration_decays,
-    exponential_decay_stays_above_zero,
-    a_member_acts_where_its_environments_are,
-    a_shared_target_is_of_one_action,
-    atoms_are_in_order,
-    a_soft_policy_is_of_values_as_they_are,
-    edges_part_the_states,
-    a_heartbeat_comes_before_death,
+    check_reward_sign,
+    check_branches,
+    check_discount_schedule,
+    check_learning_rate_schedule,
+    check_exploration_schedule,
+    check_exponential_decay,
+    check_acting_members,
+    check_ensemble_target,
+    check_atoms,
+    check_munchausen_rescaling,
+    check_partition_edges,
+    check_heartbeats,
     *STRATEGY_CHECKS,
 )

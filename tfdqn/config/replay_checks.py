@@ -20,7 +20,7 @@ def for_each_shard(config: Config) -> str:
     return " for each of <replay.shards>" if config.replay.shards > 1 else ""
 
 
-def frames_divide_among_shards(config: Config) -> Iterator[str]:
+def check_frames_of_shards(config: Config) -> Iterator[str]:
     if config.replay.item == "frames" and config.task.num_envs % config.replay.shards:
         yield (
             "<replay.item> keeps each environment's history on one server: <task.num_envs> can't be divided evenly "
@@ -28,7 +28,7 @@ def frames_divide_among_shards(config: Config) -> Iterator[str]:
         )
 
 
-def frames_reach_every_shard(config: Config) -> Iterator[str]:
+def check_first_frames_of_shards(config: Config) -> Iterator[str]:
     # A transition is finished n steps after it began: until then a server may have nothing to sample.
     longest = "n_step_end" if (config.agent.n_step_end or 0) > config.agent.n_step else "n_step"
     enough = (getattr(config.agent, longest) - 1) * config.task.num_envs * config.acting.actors
@@ -40,13 +40,13 @@ def frames_reach_every_shard(config: Config) -> Iterator[str]:
         )
 
 
-def table_holds_a_block(config: Config) -> Iterator[str]:
+def check_block_in_table(config: Config) -> Iterator[str]:
     replay = config.replay
     if uses_blocks(config) and replay.block_size * replay.shards > replay.capacity:
         yield f"<replay.block_size>{for_each_shard(config)} is more than <replay.capacity>"
 
 
-def table_holds_a_batch(config: Config) -> Iterator[str]:
+def check_batch_in_table(config: Config) -> Iterator[str]:
     if config.replay.item == "sequence":
         if config.learner.batch_size * config.replay.sequence_period > config.replay.capacity:
             yield "<learner.batch_size> sequences of <replay.sequence_period> each are more than <replay.capacity>"
@@ -54,12 +54,12 @@ def table_holds_a_batch(config: Config) -> Iterator[str]:
         yield "<learner.batch_size> is more than <replay.capacity>"
 
 
-def blocks_divide_the_batch(config: Config) -> Iterator[str]:
+def check_blocks_of_batch(config: Config) -> Iterator[str]:
     if uses_blocks(config) and config.learner.batch_size % config.replay.block_size:
         yield "<learner.batch_size> isn't a multiple of <replay.block_size>"
 
 
-def blocks_divide_a_share(config: Config) -> Iterator[str]:
+def check_blocks_of_workers(config: Config) -> Iterator[str]:
     learner = config.learner
     sampled, processes = learner.updates_per_call * learner.batch_size, learner.processes
     if uses_blocks(config) and processes > 1 and sampled % (processes * config.replay.block_size):
@@ -69,7 +69,7 @@ def blocks_divide_a_share(config: Config) -> Iterator[str]:
         )
 
 
-def table_holds_the_minimum(config: Config) -> Iterator[str]:
+def check_min_size(config: Config) -> Iterator[str]:
     replay = config.replay
     if replay.min_size > replay.capacity:
         yield f"<replay.min_size> is more than <replay.capacity>: {_NEVER_LEARNS}"
@@ -81,7 +81,7 @@ def table_holds_the_minimum(config: Config) -> Iterator[str]:
         )
 
 
-def an_update_is_due_before_the_end(config: Config) -> Iterator[str]:
+def check_first_update(config: Config) -> Iterator[str]:
     replay, learner = config.replay, config.learner
     size = replay.block_size if uses_blocks(config) else 1
     unit = size * replay.shards
@@ -96,14 +96,14 @@ def an_update_is_due_before_the_end(config: Config) -> Iterator[str]:
         )
 
 
-def frames_are_stacks_in_reverb(config: Config) -> Iterator[str]:
+def check_frames(config: Config) -> Iterator[str]:
     if config.replay.item == "frames" and config.replay.backend != "reverb":
         yield f'<replay.item> needs replay.backend = "reverb", not "{config.replay.backend}"'
     if config.replay.item == "frames" and config.task.frame_stack == 1:
         yield "<replay.item> needs task.frame_stack above 1, not 1: it stores the frames of a stack"
 
 
-def sequences_are_of_a_memory(config: Config) -> Iterator[str]:
+def check_memory_item(config: Config) -> Iterator[str]:
     has_memory, has_sequences = config.network.state_size > 0, config.replay.item == "sequence"
     if has_sequences and not has_memory:
         yield "<replay.item> needs a network with a memory: network.memory"
@@ -111,7 +111,7 @@ def sequences_are_of_a_memory(config: Config) -> Iterator[str]:
         yield f'<network.memory> learns from replay.item = "sequence", not "{config.replay.item}"'
 
 
-def sequences_leave_no_step_out(config: Config) -> Iterator[str]:
+def check_sequence_period(config: Config) -> Iterator[str]:
     if config.replay.item == "sequence" and config.replay.sequence_period > config.replay.sequence_length:
         yield (
             "<replay.item>: <replay.sequence_period> is more than <replay.sequence_length>, and steps between two "
@@ -119,7 +119,7 @@ def sequences_leave_no_step_out(config: Config) -> Iterator[str]:
         )
 
 
-def a_memory_is_of_one_whole_network(config: Config) -> Iterator[str]:
+def check_memory_network(config: Config) -> Iterator[str]:
     if not config.network.state_size:
         return
     if config.ensemble.size > 1:
@@ -128,12 +128,12 @@ def a_memory_is_of_one_whole_network(config: Config) -> Iterator[str]:
         yield "<learner.model_parallel> with <network.memory>: a memory can't be split over devices"
 
 
-def a_memory_is_where_its_environments_are(config: Config) -> Iterator[str]:
+def check_memory_inference(config: Config) -> Iterator[str]:
     if config.network.state_size and config.acting.inference == "central":
         yield "<acting.inference> with <network.memory>: the memory's state, and so the network, is kept by the actor"
 
 
-def items_have_a_priority_each(config: Config) -> Iterator[str]:
+def check_priorities_of_blocks(config: Config) -> Iterator[str]:
     size = config.replay.block_size
     if config.priorities.are_used and uses_blocks(config) and size > 1:
         yield (
@@ -142,7 +142,7 @@ def items_have_a_priority_each(config: Config) -> Iterator[str]:
         )
 
 
-def actors_know_how_wrong_they_are(config: Config) -> Iterator[str]:
+def check_priorities_of_actors(config: Config) -> Iterator[str]:
     if config.priorities.new_items != "actor":
         return
     if config.replay.item not in ("block", "frames"):
@@ -161,32 +161,32 @@ def actors_know_how_wrong_they_are(config: Config) -> Iterator[str]:
         yield "<priorities.new_items> with <ensemble.size> and <ensemble.aggregation>: votes are no values"
 
 
-def importance_grows(config: Config) -> Iterator[str]:
+def check_importance_schedule(config: Config) -> Iterator[str]:
     if config.priorities.importance_end < config.priorities.importance_start:
-        yield "<priorities.importance_end> is less than <priorities.importance_start>: what is made up for only grows"
+        yield "<priorities.importance_end> is less than <priorities.importance_start>: the correction only grows"
 
 
-PRIORITY_CHECKS: tuple[Check, ...] = (items_have_a_priority_each, actors_know_how_wrong_they_are, importance_grows)
+PRIORITY_CHECKS: tuple[Check, ...] = (check_priorities_of_blocks, check_priorities_of_actors, check_importance_schedule)
 
 REPLAY_CHECKS: tuple[Check, ...] = (
-    table_holds_a_block,
-    table_holds_a_batch,
-    blocks_divide_the_batch,
-    blocks_divide_a_share,
-    table_holds_the_minimum,
-    an_update_is_due_before_the_end,
-    frames_are_stacks_in_reverb,
-    frames_divide_among_shards,
-    frames_reach_every_shard,
-    sequences_are_of_a_memory,
-    sequences_leave_no_step_out,
-    a_memory_is_of_one_whole_network,
-    a_memory_is_where_its_environments_are,
+    check_block_in_table,
+    check_batch_in_table,
+    check_blocks_of_batch,
+    check_blocks_of_workers,
+    check_min_size,
+    check_first_update,
+    check_frames,
+    check_frames_of_shards,
+    check_first_frames_of_shards,
+    check_memory_item,
+    check_sequence_period,
+    check_memory_network,
+    check_memory_inference,
     *PRIORITY_CHECKS,
 )
 
 
-def rollouts_are_acted_in_and_learned_from_in_turn(config: Config) -> Iterator[str]:
+def check_rollout_schedule(config: Config) -> Iterator[str]:
     if config.learner.schedule != "alternate":
         yield (
             '<agent.kind> needs learner.schedule = "alternate", not "overlap": one network acts throughout a rollout; '
@@ -194,14 +194,14 @@ def rollouts_are_acted_in_and_learned_from_in_turn(config: Config) -> Iterator[s
         )
 
 
-def a_rollout_is_one_actors(config: Config) -> Iterator[str]:
+def check_rollout_actors(config: Config) -> Iterator[str]:
     if config.acting.actors > 1:
         yield "<acting.actors> with <agent.kind>: a rollout is one actor's; task.num_envs gives it more environments"
     if config.acting.inference != "local":
         yield "<acting.inference> with <agent.kind>: it acts in the process that learns, which has the weights"
 
 
-def rollouts_are_learned_from_in_lockstep(config: Config) -> Iterator[str]:
+def check_rollout_learner(config: Config) -> Iterator[str]:
     if config.learner.strategy not in ("local", "mirrored", "multi_worker"):
         yield (
             '<agent.kind> needs learner.strategy = "local", "mirrored" or "multi_worker", not '
@@ -215,7 +215,7 @@ def rollouts_are_learned_from_in_lockstep(config: Config) -> Iterator[str]:
         yield "<ensemble.size> with <agent.kind>: its targets are the Q-values of the one network that acted"
 
 
-def a_rollout_is_whole_batches(config: Config) -> Iterator[str]:
+def check_rollout_size(config: Config) -> Iterator[str]:
     assert isinstance(config.agent, PQN)
     size = config.agent.rollout_steps * config.task.num_envs
     if size % config.learner.batch_size:
@@ -231,8 +231,8 @@ def a_rollout_is_whole_batches(config: Config) -> Iterator[str]:
 
 
 ROLLOUT_CHECKS: tuple[Check, ...] = (
-    rollouts_are_acted_in_and_learned_from_in_turn,
-    a_rollout_is_one_actors,
-    rollouts_are_learned_from_in_lockstep,
-    a_rollout_is_whole_batches,
+    check_rollout_schedule,
+    check_rollout_actors,
+    check_rollout_learner,
+    check_rollout_size,
 )

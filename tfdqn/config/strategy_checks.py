@@ -18,7 +18,7 @@ _WHOLE_NETWORKS = {
 }
 
 
-def processes_share_a_reverb_table(config: Config) -> Iterator[str]:
+def check_shared_table(config: Config) -> Iterator[str]:
     is_shared = config.learner.strategy == "parameter_server" or config.learner.processes > 1
     if config.replay.backend != "reverb" and is_shared:
         yield (
@@ -27,7 +27,7 @@ def processes_share_a_reverb_table(config: Config) -> Iterator[str]:
         )
 
 
-def only_whole_networks_meet(config: Config) -> Iterator[str]:
+def check_model_parallel_strategy(config: Config) -> Iterator[str]:
     strategy = config.learner.strategy
     if config.learner.model_parallel > 1 and strategy in _WHOLE_NETWORKS:
         yield (
@@ -36,7 +36,7 @@ def only_whole_networks_meet(config: Config) -> Iterator[str]:
         )
 
 
-def only_one_network_is_split(config: Config) -> Iterator[str]:
+def check_model_parallel_ensemble(config: Config) -> Iterator[str]:
     if config.ensemble.size > 1 and config.learner.model_parallel > 1:
         yield (
             "<ensemble.size> with <learner.model_parallel>: the layers of an ensemble are stacks of its members' "
@@ -44,7 +44,7 @@ def only_one_network_is_split(config: Config) -> Iterator[str]:
         )
 
 
-def split_features_are_not_multiplied(config: Config) -> Iterator[str]:
+def check_model_parallel_iqn(config: Config) -> Iterator[str]:
     if isinstance(config.agent, IQN) and config.learner.model_parallel > 1:
         yield (
             "<agent.kind> with <learner.model_parallel>: its embedding multiplies all features, which several devices "
@@ -52,7 +52,7 @@ def split_features_are_not_multiplied(config: Config) -> Iterator[str]:
         )
 
 
-def split_layers_are_known(config: Config) -> Iterator[str]:
+def check_model_parallel_layers(config: Config) -> Iterator[str]:
     network = config.network
     if config.learner.model_parallel == 1:
         return
@@ -64,7 +64,7 @@ def split_layers_are_known(config: Config) -> Iterator[str]:
                 yield f"network.{key} = true with <learner.model_parallel>: {layers} can't be split over devices"
 
 
-def split_layers_have_units(config: Config) -> Iterator[str]:
+def check_model_parallel_units(config: Config) -> Iterator[str]:
     """Checks an MLP or a linear network; layers of other networks check themselves when they are built."""
     network, parts = config.network, config.learner.model_parallel
     if parts == 1 or not isinstance(network, MLP | Linear):
@@ -77,12 +77,12 @@ def split_layers_have_units(config: Config) -> Iterator[str]:
         yield f"network.{name}: a layer of {min(units)} units can't be split over <learner.model_parallel> devices"
 
 
-def split_networks_are_not_compiled(config: Config) -> Iterator[str]:
+def check_model_parallel_xla(config: Config) -> Iterator[str]:
     if config.learner.model_parallel > 1 and config.learner.xla == "on":
         yield ("<learner.xla> with <learner.model_parallel>: XLA can't compile layers that several devices share")
 
 
-def processes_keep_their_cpu_whole(config: Config) -> Iterator[str]:
+def check_logical_devices_of_processes(config: Config) -> Iterator[str]:
     learner = config.learner
     if learner.logical_devices > 1 and learner.strategy in ("multi_worker", "parameter_server"):
         yield (
@@ -91,18 +91,18 @@ def processes_keep_their_cpu_whole(config: Config) -> Iterator[str]:
         )
 
 
-def devices_are_whole_networks(config: Config) -> Iterator[str]:
+def check_logical_devices_of_networks(config: Config) -> Iterator[str]:
     if config.learner.logical_devices % config.learner.model_parallel:
         yield "<learner.logical_devices> isn't a multiple of <learner.model_parallel>, the devices of one network"
 
 
-def replicas_are_several(config: Config) -> Iterator[str]:
+def check_averaging_replicas(config: Config) -> Iterator[str]:
     learner = config.learner
     if learner.strategy == "averaging" and learner.workers == learner.logical_devices == 1:
         yield "<learner.strategy> with <learner.workers> and <learner.logical_devices>: one replica is its own mean"
 
 
-def periods_divide_a_call(config: Config) -> Iterator[str]:
+def check_averaging_period(config: Config) -> Iterator[str]:
     learner = config.learner
     if learner.strategy == "averaging" and learner.updates_per_call % learner.averaging_period_train_steps:
         yield (
@@ -110,7 +110,7 @@ def periods_divide_a_call(config: Config) -> Iterator[str]:
         )
 
 
-def a_call_holds_a_read(config: Config) -> Iterator[str]:
+def check_updates_per_read(config: Config) -> Iterator[str]:
     learner = config.learner
     if learner.strategy == "parameter_server" and learner.updates_per_read > learner.updates_per_call:
         yield (
@@ -119,7 +119,7 @@ def a_call_holds_a_read(config: Config) -> Iterator[str]:
         )
 
 
-def a_read_outlives_its_own_updates(config: Config) -> Iterator[str]:
+def check_max_staleness(config: Config) -> Iterator[str]:
     bound, most = config.learner.max_staleness_train_steps, config.learner.updates_per_read - 1
     if config.learner.strategy == "parameter_server" and 0 < bound < most:
         yield (
@@ -128,7 +128,7 @@ def a_read_outlives_its_own_updates(config: Config) -> Iterator[str]:
         )
 
 
-def parts_divide_the_batch(config: Config) -> Iterator[str]:
+def check_batch_size(config: Config) -> Iterator[str]:
     learner, processes, replicas = config.learner, config.learner.processes, 1
     if learner.strategy in ("mirrored", "averaging") and learner.logical_devices:
         replicas = learner.logical_devices // learner.model_parallel
@@ -144,7 +144,7 @@ def parts_divide_the_batch(config: Config) -> Iterator[str]:
         )
 
 
-def replicas_know_how_to_sum(config: Config) -> Iterator[str]:
+def check_all_reduce(config: Config) -> Iterator[str]:
     known = {
         "mirrored": ("auto", "nccl", "hierarchical_copy", "one_device"),
         "multi_worker": ("auto", "nccl", "ring"),
@@ -158,7 +158,7 @@ def replicas_know_how_to_sum(config: Config) -> Iterator[str]:
         yield f"<learner.all_reduce> with {chosen}: must be {either(known)}"
 
 
-def members_learn_by_themselves(config: Config) -> Iterator[str]:
+def check_ensemble_processes(config: Config) -> Iterator[str]:
     if not config.ensemble.in_processes:
         return
     needed = {
@@ -176,7 +176,7 @@ def members_learn_by_themselves(config: Config) -> Iterator[str]:
         )
 
 
-def only_plain_layers_mix_precisions(config: Config) -> Iterator[str]:
+def check_precision(config: Config) -> Iterator[str]:
     is_plain = config.ensemble.size == config.learner.model_parallel == 1
     if config.learner.precision != "float32" and not is_plain:
         yield (
@@ -185,7 +185,7 @@ def only_plain_layers_mix_precisions(config: Config) -> Iterator[str]:
         )
 
 
-def devices_fetch_ahead(config: Config) -> Iterator[str]:
+def check_prefetch_to_device(config: Config) -> Iterator[str]:
     if not config.learner.prefetch_to_device:
         return
     needed = {
@@ -200,22 +200,22 @@ def devices_fetch_ahead(config: Config) -> Iterator[str]:
 
 
 STRATEGY_CHECKS: tuple[Check, ...] = (
-    processes_share_a_reverb_table,
-    only_whole_networks_meet,
-    only_one_network_is_split,
-    split_features_are_not_multiplied,
-    split_layers_are_known,
-    split_layers_have_units,
-    split_networks_are_not_compiled,
-    processes_keep_their_cpu_whole,
-    devices_are_whole_networks,
-    replicas_are_several,
-    periods_divide_a_call,
-    a_call_holds_a_read,
-    a_read_outlives_its_own_updates,
-    parts_divide_the_batch,
-    replicas_know_how_to_sum,
-    members_learn_by_themselves,
-    only_plain_layers_mix_precisions,
-    devices_fetch_ahead,
+    check_shared_table,
+    check_model_parallel_strategy,
+    check_model_parallel_ensemble,
+    check_model_parallel_iqn,
+    check_model_parallel_layers,
+    check_model_parallel_units,
+    check_model_parallel_xla,
+    check_logical_devices_of_processes,
+    check_logical_devices_of_networks,
+    check_averaging_replicas,
+    check_averaging_period,
+    check_updates_per_read,
+    check_max_staleness,
+    check_batch_size,
+    check_all_reduce,
+    check_ensemble_processes,
+    check_precision,
+    check_prefetch_to_device,
 )
