@@ -126,13 +126,13 @@ class ProcessFailedError(Exception):
 
 
 def as_path(value: object, what: str, error: type[UserError] = UserError) -> Path:
-    """A path that was given in Python, with "~" for the home directory, which else only shells know.
+    """Converts a path that was given in Python; "~" is the home directory, as in a shell.
 
-    Raises the error for what is none; `what` says of what it should be the path.
+    Raises `error` if `value` is not a path; `what` names the thing whose path is needed.
     """
     if isinstance(value, str | os.PathLike):
         return Path(os.path.expanduser(value))
-    raise error(f"the path of {what} is needed, as text or a pathlib.Path; what was given is {of_type(value)}")
+    raise error(f"the path of {what} is needed, as text or a pathlib.Path; the argument is {of_type(value)}")
 
 
 def why_no_directory(path: Path) -> str:

@@ -274,12 +274,12 @@ DUE = 'overrides must be a list of key=value strings, such as ["agent.n_step=3"]
 @pytest.mark.parametrize(
     ("overrides", "found"),
     [
-        ({"agent.n_step": 3}, "what was given is of type dict"),
-        ({}, "what was given is of type dict"),
+        ({"agent.n_step": 3}, "the argument is of type dict"),
+        ({}, "the argument is of type dict"),
         (["seed=1", 3], "3 is of type int"),
         ([None], "None is None"),
-        (3, "what was given is of type int"),
-        (None, "what was given is None"),
+        (3, "the argument is of type int"),
+        (None, "the argument is None"),
     ],
 )
 def test_overrides_are_a_list_of_strings(overrides: Any, found: str, tmp_path: Path) -> None:
@@ -295,5 +295,5 @@ def test_overrides_are_a_list_of_strings(overrides: Any, found: str, tmp_path: P
 
 @pytest.mark.parametrize(("path", "found"), [({}, "of type dict"), (None, "None"), (b"small.toml", "of type bytes")])
 def test_a_file_is_named_by_a_path(path: Any, found: str) -> None:
-    with pytest.raises(ConfigError, match=f"^the path of a TOML file is needed, .*; what was given is {found}$"):
+    with pytest.raises(ConfigError, match=f"^the path of a TOML file is needed, .*; the argument is {found}$"):
         load(path)

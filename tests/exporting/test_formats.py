@@ -109,7 +109,7 @@ def test_a_file_with_other_names_is_refused(tmp_path: Path, monkeypatch: pytest.
 def test_a_format_that_there_is_not_is_refused() -> None:
     with pytest.raises(UserError, match=r"^formats must be a list of names, such as \['tflite'\], not one string$"):
         parse_formats("tflite")
-    with pytest.raises(UserError, match=r"^formats must be a list of names, such as .*; what was given is None$"):
+    with pytest.raises(UserError, match=r"^formats must be a list of names, such as .*; the argument is None$"):
         parse_formats(None)  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r'format "keras": allowed are savedmodel, onnx, tflite'):
         parse_formats(["onnx", "keras"])

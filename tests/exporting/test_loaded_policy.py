@@ -123,7 +123,7 @@ def test_files_of_policies_that_do_not_belong_together_are_refused_in_one_line(t
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        (123, r"^the path of a policy is needed, as text or a pathlib\.Path; what was given is of type int$"),
+        (123, r"^the path of a policy is needed, as text or a pathlib\.Path; the argument is of type int$"),
         ("nowhere", "^nowhere doesn't exist; give a run directory, its exports/, or one version$"),
         (".", "^. has no exported policy; give a run directory"),
     ],

@@ -154,7 +154,7 @@ def test_while_the_others_are_awaited_ctrl_c_ends_it_at_once_as_was_said(tmp_pat
     config = json.dumps({"cluster": cluster, "task": {"type": "chief", "index": 0}})
     with tfdqn(tmp_path, "train", "tiny.toml", environment={"TF_CONFIG": config}) as process:
         process.until(lambda: f"waiting for worker 0 at {worker}" in process.out, "waiting")
-        process.until(lambda: "until all have met, Ctrl-C ends this at once" in process.out, "a word of Ctrl-C")
+        process.until(lambda: "until all processes have met, Ctrl-C ends this one at once" in process.out, "a word of Ctrl-C")
         process.send(signal.SIGINT)
         assert (process.ended() in (0, -signal.SIGINT), process.err) == (True, "")  # 0: just before they are awaited
 
@@ -166,7 +166,7 @@ def test_a_ctrl_c_before_the_others_are_awaited_ends_it_with_a_word(tmp_path: Pa
     with tfdqn(tmp_path, environment={"TF_CONFIG": config}, program=ASKED_BEFORE) as process:
         assert (process.ended(), process.err) == (-signal.SIGINT, "")
     assert process.out.splitlines()[1:] == [
-        "asked to end before all have met: nothing is learned yet, and what was saved stands"
+        "stopped before all processes had met: nothing was learned, and nothing saved is lost"
     ]
 
 

@@ -126,7 +126,7 @@ def _require_strings(overrides: object) -> None:
         raise ConfigError(f"overrides must be a list of key=value strings, such as [{overrides!r}], not one string")
     wrong = [each for each in overrides if not isinstance(each, str)] if isinstance(overrides, list | tuple) else []
     if wrong or not isinstance(overrides, list | tuple):
-        found = f"{wrong[0]!r} is {of_type(wrong[0])}" if wrong else f"what was given is {of_type(overrides)}"
+        found = f"{wrong[0]!r} is {of_type(wrong[0])}" if wrong else f"the argument is {of_type(overrides)}"
         raise ConfigError(f'overrides must be a list of key=value strings, such as ["agent.n_step=3"]; {found}')
 
 

@@ -66,8 +66,9 @@ def evaluate(
       video: also record one episode, in `RUN/videos/`.
       on_begin: is called once every check has passed, just before the first episode.
 
-    Raises RunDirError, CheckpointError, ConfigError, OwnCodeError or TaskError for what the user can mend, before any
-    episode is played if the task can't be rendered; and VideoError, which has the figures, where only the video failed.
+    Raises RunDirError, CheckpointError, ConfigError, OwnCodeError or TaskError for a mistake that the user can correct,
+    before any episode is played if the task can't be rendered; and VideoError, which has the figures, where only the
+    video failed.
     """
     require_main_has_begun()
     _require_arguments(video, on_begin)

@@ -40,7 +40,7 @@ def parse_formats(formats: Collection[str]) -> list[ModelFormat]:
     if isinstance(formats, str):
         raise UserError(f"formats must be a list of names, such as [{formats!r}], not one string")
     if not isinstance(formats, Collection):
-        raise UserError(f"formats must be a list of names, such as ['onnx']; what was given is {of_type(formats)}")
+        raise UserError(f"formats must be a list of names, such as ['onnx']; the argument is {of_type(formats)}")
     for each in formats:
         if each not in list(ModelFormat):
             raise UserError(f'format "{each}": allowed are {", ".join(ModelFormat)}')

@@ -30,7 +30,7 @@ _FLUSH_SECONDS = 3.0
 def run(context: RoleContext, membership: Membership) -> bool:
     """Acts while the job trains, and waits until it is over; False if the user has asked to stop before.
 
-    Raises UserError for what a user can mend, PeerLostError if this process must be started again.
+    Raises UserError for a mistake that the user can correct, PeerLostError if this process must be started again.
     """
     config = context.config
     membership.set_state("creating its environments")

@@ -30,7 +30,8 @@ def run_role(context: RoleContext, begun: Callable[[], None] = lambda: None) -> 
 
     Returns whether the job is over; False if the process was told to stop before.
 
-    Raises UserError for what a user can mend, PeerLostError or ProcessFailedError if it must be started again.
+    Raises UserError for a mistake that the user can correct, PeerLostError or ProcessFailedError if it must be started
+    again.
     """
     say_if_open(context)
     if context.process_id == LEARNER:

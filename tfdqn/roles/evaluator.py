@@ -40,7 +40,7 @@ _REPLY_SECONDS = 5.0
 def run(context: RoleContext, membership: Membership) -> bool:
     """Evaluates until the job is over; False if the user has asked to stop before.
 
-    Raises UserError for what a user can mend, PeerLostError if this process must be started again.
+    Raises UserError for a mistake that the user can correct, PeerLostError if this process must be started again.
     """
     config, run = context.config, RunDir(context.run_dir)
     require_writable(run.path)

@@ -63,7 +63,8 @@ def run(context: RoleContext, gives_heartbeats: Callable[[], None] = lambda: Non
 
     Returns False if the user has asked to stop before; the run is saved then, if it had begun.
 
-    Raises UserError for what a user can mend, PeerLostError if it has lost a process that it can't go on without.
+    Raises UserError for a mistake that the user can correct, PeerLostError if it has lost a process that it can't go on
+    without.
     """
     config, run_dir = context.config, RunDir(context.run_dir)
     check_task(config.task)

@@ -21,7 +21,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
 
     It begins to serve without the learner, unless it is new and does not know the task's specification yet.
 
-    Raises UserError for what a user can mend.
+    Raises UserError for a mistake that the user can correct.
     """
     address = context.topology.address(context.process_id)
     require_free_port(address)  # before a wait for the learner, which may be long

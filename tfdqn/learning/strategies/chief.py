@@ -39,7 +39,7 @@ from tfdqn.system.signals import ended_by_signals, heard_signal
 from tfdqn.task_spec import TaskSpec
 
 _POLL_SECONDS = 0.2
-_UNTIL_ALL_HAVE_MET = "until all have met, Ctrl-C ends this at once, and nothing is lost"
+_UNTIL_ALL_HAVE_MET = "until all processes have met, Ctrl-C ends this one at once, and nothing is lost"
 _SECONDS_TO_BE_SEEN_DEAD = 0.5  # a connection breaks before the system reports that the process has ended
 
 
@@ -94,7 +94,7 @@ class Chief:
     def _meet(self, cluster: Cluster, interrupted: Callable[[], bool]) -> tf.distribute.Strategy | None:
         """Waits for the other processes of the cluster. Meanwhile a signal ends this process."""
         if interrupted() and heard_signal():
-            self._say("asked to end before all have met: nothing is learned yet, and what was saved stands")
+            self._say("stopped before all processes had met: nothing was learned, and nothing saved is lost")
         with ended_by_signals():
             if self._config.learner.strategy == "parameter_server":
                 _wait_for(_peers(self._config, cluster))  # TensorFlow would wait with the GIL held
