@@ -154,7 +154,9 @@ def test_while_the_others_are_awaited_ctrl_c_ends_it_at_once_as_was_said(tmp_pat
     config = json.dumps({"cluster": cluster, "task": {"type": "chief", "index": 0}})
     with tfdqn(tmp_path, "train", "tiny.toml", environment={"TF_CONFIG": config}) as process:
         process.until(lambda: f"waiting for worker 0 at {worker}" in process.out, "waiting")
-        process.until(lambda: "until all processes have met, Ctrl-C ends this one at once" in process.out, "a word of Ctrl-C")
+        process.until(
+            lambda: "until all processes have met, Ctrl-C ends this one at once" in process.out, "a word of Ctrl-C"
+        )
         process.send(signal.SIGINT)
         assert (process.ended() in (0, -signal.SIGINT), process.err) == (True, "")  # 0: just before they are awaited
 
