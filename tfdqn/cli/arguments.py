@@ -18,7 +18,8 @@ from tfdqn.system.utf8 import link_in_utf8
 
 _removals: list[Callable[[], None]] = []  # of links that this command has made
 
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="a TOML file, such as configs/cartpole.toml")]
+CONFIG_FILE = typer.Argument(metavar="CONFIG", help="a TOML file, such as configs/cartpole.toml", show_default=False)
+ConfigFile = Annotated[Path, CONFIG_FILE]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(

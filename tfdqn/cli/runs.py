@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tfdqn.cli.arguments import (
+    CONFIG_FILE,
     ConfigFile,
     Jobs,
     Overrides,
@@ -84,11 +85,21 @@ def train(
 
 
 @runs.command("config")
-def show_config(config: ConfigFile, overrides: Overrides = None) -> None:
+def show_config(
+    config: Annotated[Path | None, CONFIG_FILE] = None,
+    overrides: Overrides = None,
+    reference: Annotated[bool, typer.Option("--reference", help="print the keys of every kind, as Markdown")] = False,
+) -> None:
     """Print the full configuration, with an explanation of each key."""
     from tfdqn.agents.registration import require_registered
+    from tfdqn.config import reference as of_all_keys
     from tfdqn.config import toml
 
+    if (config is None) != reference:
+        raise ConfigError("tfdqn config needs either CONFIG, a TOML file, or --reference")
+    if config is None:
+        typer.echo(of_all_keys.reference(), nl=False)
+        return
     resolved = load_config(config, overrides or ())
     require_registered(resolved)
     typer.echo(toml.dump(resolved), nl=False)

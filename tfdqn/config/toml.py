@@ -253,10 +253,10 @@ def _assignments(section: Struct, fields: Sequence[msgspec.structs.FieldInfo]) -
         for name, value in values.items()
     }
     column = max((len(line) for line in lines.values() if len(line) <= 40), default=0)
-    return [f"{lines[field.name]:<{column}}  # {_meaning(field)}" for field in fields]
+    return [f"{lines[field.name]:<{column}}  # {meaning(field)}" for field in fields]
 
 
-def _meaning(field: msgspec.structs.FieldInfo) -> str:
+def meaning(field: msgspec.structs.FieldInfo) -> str:
     described = inspect.type_info(field.type)
     schema = described.extra_json_schema if isinstance(described, inspect.Metadata) else None
     if not schema or "description" not in schema:
