@@ -20,7 +20,7 @@ from tfdqn.cli import main
 from tfdqn.cli.arguments import say_on_stderr
 from tfdqn.config import Config
 from tfdqn.config.headline import headline
-from tfdqn.config.toml import dump, load
+from tfdqn.config.toml import load
 from tfdqn.errors import VideoError
 from tfdqn.records import Progress
 from tfdqn.storage.locks import holder_of
@@ -168,19 +168,6 @@ def test_the_command_to_resume_can_be_pasted_whatever_the_names_are(
     assert main.main(shlex.split(again)[1:]) == 0
     first, second = ((config.seed, run.path) for (config, _, run, *_), _ in train.calls)
     assert first == second == (7, Path(name))
-
-
-def test_config_prints_the_resolved_configuration(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.main(["config", "small.toml", "optimizer.kind=sgd"]) == 0
-    assert capsys.readouterr().out == dump(load(config_file, ["optimizer.kind=sgd"]))
-
-
-def test_the_reference_of_keys_needs_no_configuration(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main.main(["config", "--reference"]) == 0
-    assert "| `stop.env_steps` | `500000` |" in capsys.readouterr().out
-    for arguments in ([], ["small.toml", "--reference"]):
-        assert main.main(["config", *arguments]) == 2
-        assert "needs either CONFIG, a TOML file, or --reference" in capsys.readouterr().err
 
 
 def test_tasks_lists_those_that_match(behind: Callable[..., Recorder], capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,7 +65,7 @@ def _table(rows: Mapping[_Row, Sequence[str]], all_kinds: Sequence[str]) -> str:
 
 def _rows(prefix: str, struct: Struct, fields: Sequence[structs.FieldInfo]) -> list[_Row]:
     """A row for each key: its name, default, values and meaning, and whether it may change."""
-    fixed, rows = keys(), []
+    fixed, rows = keys(), list[_Row]()
     for field in fields:
         key, value = prefix + field.name, getattr(struct, field.name)
         default = "–" if value is None else f"`{written(value)}`"
