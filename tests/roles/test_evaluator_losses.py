@@ -80,7 +80,7 @@ def test_evaluations_of_steps_that_a_learner_takes_again_are_put_aside_and_the_n
         at(there, 1_000)
         reported(there, 2, evaluator)
         there.service.close()
-        there.publish(0, weights(there.config, there.task_spec))
+        there.publish(5, weights(there.config, there.task_spec))
         there.begin()
         at(there, 120)
         heard(there)
@@ -119,6 +119,26 @@ def test_the_last_say_is_said_again_to_a_learner_that_was_lost_before_it_kept_it
         assert there.service.evaluated.final == final
         assert len(lines_that_are_whole(run_dir)) == 1  # the last weights were evaluated before
         assert evaluator.ends_well() and evaluator.is_over is False
+
+
+def test_the_last_weights_are_not_evaluated_again_for_a_learner_that_resumes_at_the_end(
+    there: Learner, run_dir: RunDir
+) -> None:
+    """Its checkpoint lacks the steps that actors took after it, and after which these weights were evaluated."""
+    heard(there)
+    there.publish(5, flattering(there))
+    at(there, 1_216)
+    with started(there, run_dir):
+        there.service.phase = Phase.FINISHING
+        until(lambda: there.service.evaluated.is_done, "the last say")
+        there.service.close()
+        there.begin()
+        at(there, 1_200)
+        until(lambda: there.service.evaluated.best_return == 20, "its report")
+        there.service.phase = Phase.FINISHING
+        until(lambda: there.service.evaluated.is_done, "the last say again")
+    assert [line.env_steps for line in read_evaluations(run_dir.evaluations_file)] == [1_216]
+    assert not list(run_dir.path.glob("*.superseded.*"))
 
 
 def test_the_last_weights_are_evaluated_again_if_the_best_policy_is_gone(there: Learner, run_dir: RunDir) -> None:

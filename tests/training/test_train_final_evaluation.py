@@ -14,6 +14,7 @@ from tfdqn.config import Config
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import Evaluation, Progress
+from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training.local_parts import LocalParts
 from tfdqn.training.session import Session
@@ -80,6 +81,19 @@ def test_one_that_was_made_after_the_last_checkpoint_is_made_again_and_counted_o
     assert [each["env_steps"] for each in again] == [each["env_steps"] for each in found]
     assert latest(run).counters.evaluations_without_best == counted
     assert points(run / "logs", "evaluation/return") == [each["env_steps"] for each in found]
+
+
+def test_one_of_a_job_that_was_stopped_after_it_is_not_made_again(tmp_path: Path) -> None:
+    """Such a job's last checkpoint was saved before it, has nothing of the actors, and says not when one is due."""
+    run, phases, config = tmp_path / "run", ["starting"], tiny("replay.backend=in_graph", "learner.schedule=alternate")
+    train(config, run, on_progress=lambda at: phases.append(at.phase), interrupted=lambda: "final" in phases[-1])
+    found, saved = lines(run / "evaluations.jsonl"), latest(run)
+    counters = msgspec.structs.replace(saved.counters, next_evaluation_env_steps=0, evaluations_without_best=9)
+    arrays = {"learner": saved.arrays("learner"), "actor": {}, "writer": {}, "replay": {}}
+    CheckpointManager(run / "checkpoints").save(counters, arrays, lambda folder: None)
+    assert train(config, run).status == "finished"
+    assert lines(run / "evaluations.jsonl") == found and not list(run.glob("*.superseded.*"))
+    assert latest(run).counters.evaluations_without_best == saved.counters.evaluations_without_best
 
 
 def test_a_run_that_is_extended_is_evaluated_by_its_interval_and_at_its_ends(

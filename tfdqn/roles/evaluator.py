@@ -18,13 +18,13 @@ from tfdqn.coordination.weights import RemoteWeights, WeightsClient
 from tfdqn.evaluation.evaluator import Evaluator, make_evaluation_task
 from tfdqn.exporting.from_run import BestExports
 from tfdqn.networks.factory import weight_specs
-from tfdqn.records import Evaluation
+from tfdqn.records import Counters, Evaluation
 from tfdqn.roles.context import RoleContext, check_same_task, convert_environment_failures
 from tfdqn.storage.atomic_files import require_writable
 from tfdqn.storage.failures import full_disk_is_one_line
 from tfdqn.storage.json_lines import put_aside
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import read_standing
+from tfdqn.storage.run_records import read_evaluations, read_standing
 from tfdqn.system.signals import Interruption
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.failures import Restarts
@@ -92,7 +92,7 @@ class _EvaluatorLoop:
         self._evaluator.load_best(run.best_weights, weight_specs(context.config, task.spec))
         total_env_steps = context.config.stop.env_steps
         self._evaluations = Evaluations(self._evaluator, exports, run, total_env_steps)
-        self._read_standing()
+        self._evaluator.evaluations_without_best = read_standing(run.evaluations_file).without_best
         self._may_be_ahead = True  # of the learner, which may have gone back to an earlier checkpoint, or to none
         self._seconds, self._asked_seconds = 0.0, time.monotonic()  # training time by the learner, and when it said so
         self._report, self._is_heard, self._reports_to = EvaluatorReport(), True, ""
@@ -134,17 +134,13 @@ class _EvaluatorLoop:
         if not self._membership.learner_has_begun:
             return  # its steps are not known yet
         self._may_be_ahead = False
-        env_steps = self._membership.env_steps(0)
-        if moved := put_aside({self._run.evaluations_file: env_steps}):
-            self._tracker.rewind(env_steps)
+        counters = Counters(env_steps=self._membership.env_steps(0), train_steps=self._weights.version())
+        self._evaluations.resume(counters, read_evaluations(self._run.evaluations_file))
+        kept_env_steps = self._evaluations.kept_env_steps
+        if moved := put_aside({self._run.evaluations_file: kept_env_steps}):
+            self._tracker.rewind(kept_env_steps)
             self._context.say(moved)
-            self._read_standing()
             self._set_report(None)
-
-    def _read_standing(self) -> None:
-        standing = read_standing(self._run.evaluations_file)
-        self._evaluator.evaluations_without_best = standing.without_best
-        self._evaluations.next_env_steps = self._evaluator.due_after(standing.env_steps)
 
     def _evaluate(self) -> None:
         """Evaluates the newest weights and keeps the result; a new best policy is on disk before it is reported."""

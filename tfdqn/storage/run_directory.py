@@ -60,7 +60,7 @@ class RunDir:
         self.child_log = self.process_logs / "train.log"  # of one of many runs: what its process prints
         self.child_config_file = self.process_logs / "train.toml"  # the configuration that its process is given
         self.end_file = self.process_logs / "end.json"  # how its training ended, until it is trained again
-        self.cluster_file = self.path / "cluster.json"  # where a launched job's processes are
+        self.cluster_file = self.path / "cluster.json"  # where a launched job's processes are, if one trained it last
         self.heartbeats = self.process_logs / "beats"
         self.supervisor_lock_file = self.process_logs / "lock"
         self.videos = self.path / "videos"
@@ -101,6 +101,7 @@ class RunDir:
     def claim_alone(self, config: Config) -> Iterator[None]:
         """As `claim`; also keeps supervisors of jobs out until the block ends, and is refused while one is there."""
         with self.supervise(config), self.claim(config):
+            self.cluster_file.unlink(missing_ok=True)  # of a job that has trained the run before
             yield
 
     @contextmanager

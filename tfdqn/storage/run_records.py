@@ -3,7 +3,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -163,7 +163,12 @@ def read_evaluations(file: Path) -> list[EvaluationLine]:
 
 def read_standing(file: Path) -> Standing:
     """The standing of the evaluations in an `evaluations.jsonl`."""
+    return standing_after(read_evaluations(file))
+
+
+def standing_after(lines: Iterable[EvaluationLine]) -> Standing:
+    """The standing after these evaluations."""
     standing = Standing()
-    for line in read_evaluations(file):
+    for line in lines:
         standing = Standing(line.env_steps, line.train_steps, 0 if line.is_best else standing.without_best + 1)
     return standing

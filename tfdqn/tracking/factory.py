@@ -111,20 +111,20 @@ def make_trackers(config: Config, run: RunDir, part: Part, say: Callable[[str], 
     return trackers
 
 
-def rewind(run: RunDir, env_steps: int, evaluated_env_steps: int | None) -> str:
+def rewind(run: RunDir, env_steps: int, kept_env_steps: int | None) -> str:
     """Moves aside what was logged after the checkpoint from which a run is resumed: it will be logged again.
 
     Args:
       run: the run's directory.
       env_steps: environment steps of the checkpoint; -1 if the run starts over.
-      evaluated_env_steps: environment steps of the last evaluation that this session won't repeat. None: leave the
-        evaluations to the evaluator's process, which has made them.
+      kept_env_steps: as of `Evaluations`: later evaluations are moved. None: leave the evaluations to the evaluator's
+        process, which has made them.
 
     Returns what was moved, in words.
     """
     files = {run.metrics_file: env_steps}
-    purge(run.logs, env_steps if evaluated_env_steps is None else min(env_steps, evaluated_env_steps))
-    if evaluated_env_steps is not None:
-        purge(run.logs / EVALUATOR_LOGS, evaluated_env_steps)
-        files[run.evaluations_file] = evaluated_env_steps
+    purge(run.logs, env_steps if kept_env_steps is None else min(env_steps, kept_env_steps))
+    if kept_env_steps is not None:
+        purge(run.logs / EVALUATOR_LOGS, kept_env_steps)
+        files[run.evaluations_file] = kept_env_steps
     return put_aside(files)

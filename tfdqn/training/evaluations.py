@@ -1,12 +1,13 @@
 """`Evaluations`: evaluates at intervals of environment steps; a new best is saved before it is reported."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tfdqn.evaluation.evaluator import Evaluator
 from tfdqn.exporting.from_run import BestExports
-from tfdqn.records import Counters, EpisodeScores, Evaluation, Standing
+from tfdqn.records import Counters, EpisodeScores, Evaluation
 from tfdqn.storage.best_policy import save_best
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import EvaluationLine, standing_after
 
 
 class Evaluations:
@@ -18,12 +19,16 @@ class Evaluations:
       run_dir: where the best policy is kept.
       total_env_steps: the run's environment steps. Once they are taken, no evaluation is due by the interval: the last
         updates follow, and then an evaluation of the last weights.
+
+    Attributes:
+      kept_env_steps: evaluations after so many environment steps are of weights that were lost, or are made again; -1:
+        all are, since the run starts over.
     """
 
     def __init__(self, evaluator: Evaluator, exports: BestExports, run_dir: RunDir, total_env_steps: int):
         self._evaluator, self._exports = evaluator, exports
         self._best_weights, self._total_env_steps = run_dir.best_weights, total_env_steps
-        self.next_env_steps = self._due_after(0)
+        self.next_env_steps, self.kept_env_steps = self._due_after(0), -1
 
     @property
     def best_return(self) -> float | None:
@@ -40,18 +45,22 @@ class Evaluations:
         """The train step of the weights evaluated last; None: not known, or none were evaluated yet."""
         return self._evaluator.evaluated_train_steps
 
-    def resume(self, counters: Counters, last: Standing) -> None:
-        """Goes on from a checkpoint's `counters`, after evaluations with the standing `last`.
+    def resume(self, counters: Counters, made: Sequence[EvaluationLine]) -> None:
+        """Goes on from a checkpoint's `counters`, after the evaluations `made`, some perhaps after the checkpoint.
 
-        An evaluation that was due then is still due, unless these weights were evaluated before. If it was made later,
-        which the checkpoint doesn't count, it is made again.
+        An evaluation that was due then is still due, unless these weights were evaluated before. A job's checkpoint
+        doesn't say when one was due, nor perhaps counts the last: its evaluator decides by those that were made.
         """
-        self._evaluator.evaluations_without_best = counters.evaluations_without_best
-        due, has_best = counters.next_evaluation_env_steps, self._evaluator.best_weights is not None
-        # Earlier versions let a run's last evaluation be due only after the run's end.
-        if last.env_steps < due and (last.train_steps or 0) <= counters.train_steps and has_best:
-            self._evaluator.evaluated_train_steps = last.train_steps
-        is_due = due <= counters.env_steps and self.evaluated_train_steps != counters.train_steps
+        stands = [self._stands(line, counters) for line in made]
+        last = standing_after(line for line, it_stands in zip(made, stands, strict=True) if it_stands)
+        lost = [line.env_steps for line, it_stands in zip(made, stands, strict=True) if not it_stands]
+        self.kept_env_steps = min(lost) - 1 if lost else max(counters.env_steps, last.env_steps)
+        self._evaluator.evaluated_train_steps = last.train_steps if self._has_best else None
+        is_evaluated = self.evaluated_train_steps == counters.train_steps
+        due, without_best = counters.next_evaluation_env_steps, counters.evaluations_without_best
+        self._evaluator.evaluations_without_best = without_best if due and not is_evaluated else last.without_best
+        due = due or self._due_after(last.env_steps)
+        is_due = due <= counters.env_steps and not is_evaluated
         # Otherwise anew, since the run's environment steps may have changed.
         self.next_env_steps = due if is_due else self._due_after(counters.env_steps)
 
@@ -78,6 +87,19 @@ class Evaluations:
         """Scores of the best policy on fresh episodes. Needs at least one evaluation before."""
         assert self._evaluator.best_weights is not None
         return self._evaluator.final(self._evaluator.best_weights)
+
+    @property
+    def _has_best(self) -> bool:
+        return self._evaluator.best_weights is not None
+
+    def _stands(self, line: EvaluationLine, counters: Counters) -> bool:
+        """Whether an evaluation is of weights that the checkpoint has had, and is not made again."""
+        if (line.train_steps or 0) > counters.train_steps:
+            return False
+        if not self._has_best:  # the last weights are evaluated again
+            return line.env_steps < counters.env_steps
+        # After the last checkpoint of a job, its actors may take steps from which nothing is learned.
+        return line.env_steps <= counters.env_steps or counters.env_steps >= self._total_env_steps
 
     def _due_after(self, env_steps: int) -> int:
         """When an evaluation is due after `env_steps`: by the interval, or earlier, once all steps are taken."""

@@ -27,7 +27,7 @@ from tfdqn.replay.rollout import Rollout, RolloutTurns
 from tfdqn.storage.arrays import check_arrays
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import read_standing
+from tfdqn.storage.run_records import read_evaluations
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.registry import make_task
@@ -202,7 +202,7 @@ class LocalParts:
         exports = self._closed_at_the_end(BestExports(config, self._run_dir, spec, self._say))
         evaluations = Evaluations(evaluator, exports, self._run_dir, config.stop.env_steps)
         if saved is not None:
-            evaluations.resume(saved.counters, read_standing(self._run_dir.evaluations_file))
+            evaluations.resume(saved.counters, read_evaluations(self._run_dir.evaluations_file))
         return evaluations
 
     def _make_ratio(self, counters: Counters) -> ReplayRatio | RolloutTurns:

@@ -230,15 +230,15 @@ class _Profile:
             self._done = True
 
 
-def begin_figures(session: AnySession, say: Callable[[str], None], evaluated_env_steps: int | None) -> Tracker:
+def begin_figures(session: AnySession, say: Callable[[str], None], kept_env_steps: int | None) -> Tracker:
     """Makes the trackers of a session; metrics from after the checkpoint that it resumes from are moved aside.
 
     Args:
       session: a new session.
       say: prints one line for the user: where the run is resumed, and what was moved.
-      evaluated_env_steps: as for `tracking.factory.rewind`.
+      kept_env_steps: as for `tracking.factory.rewind`.
     """
-    moved = rewind(session.run_dir, session.env_steps_before, evaluated_env_steps)
+    moved = rewind(session.run_dir, session.env_steps_before, kept_env_steps)
     for line in (session.resumed, moved):
         if line:
             say(line)

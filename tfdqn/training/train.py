@@ -214,10 +214,7 @@ def _train_to_end(
     if earlier is not None:
         session.run_dir.restore_config()
         return earlier
-    # An evaluation that was made after the checkpoint is made again: its line in evaluations.jsonl is written again.
-    is_made_again = session.evaluations.next_env_steps <= session.env_steps_before or _lacks_last_evaluation(session)
-    evaluated_env_steps = session.env_steps_before - is_made_again
-    trackers = begin_figures(session, say, evaluated_env_steps)
+    trackers = begin_figures(session, say, session.parts.evaluations.kept_env_steps)
     with closing(TrainingMonitor(session, trackers, show, interrupted, profile)) as monitor:
 
         def final_scores() -> EpisodeScores:
