@@ -1,5 +1,6 @@
 """What `tfdqn inspect` says of a run of one process, or a job, that something has ended before its time."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -11,12 +12,18 @@ from tests.launch.test_local_job import a_launch
 from tests.support.commands import PROJECT
 from tests.support.job_output import until_at_work
 from tests.support.tiny_runs import tiny
-from tfdqn.errors import RunDirError
+from tfdqn.errors import NotFiniteError, RunDirError
 from tfdqn.launch.inspector import Inspector
 from tfdqn.launch.local_job import program_for
 from tfdqn.records import Counters, Status
 from tfdqn.storage.checkpoints import CheckpointManager
-from tfdqn.storage.failures import keep_failure, keep_interruption, keep_sudden_end
+from tfdqn.storage.failures import (
+    failures_are_kept,
+    failures_say_what_is_saved,
+    keep_failure,
+    keep_interruption,
+    keep_sudden_end,
+)
 from tfdqn.storage.run_directory import RunDir
 
 STALLED = "the run has made no progress for 601 s (learning): ended, to be started again"
@@ -69,6 +76,20 @@ def test_a_failure_that_the_same_command_would_meet_again_is_to_be_corrected_fir
     assert standing(run) == (Status.FAILED, "failed: loss is nan")
 
 
+def test_a_run_whose_keys_let_it_fail_has_no_command_that_would_fail_again(run: RunDir) -> None:
+    run.metrics_file.write_text("{}")
+    with (
+        pytest.raises(NotFiniteError),
+        failures_are_kept(run),
+        failures_say_what_is_saved(run),
+        run.claim_alone(tiny()),
+    ):
+        raise NotFiniteError("loss is nan")
+    status, said = Inspector(str(run.path)).report().status, Inspector(str(run.path)).report().problem
+    assert status == Status.FAILED
+    assert re.fullmatch(r"failed: loss is nan; nothing was saved yet; the run's keys .* directory \(--run-dir\)", said)
+
+
 def test_the_log_of_a_process_that_was_killed_is_named_if_there_is_one(run: RunDir) -> None:
     said = f"not finished: {said_of_killed(kill_the_process_of(run))}"
     assert standing(run) == (Status.STOPPED, said)
@@ -92,8 +113,8 @@ def test_a_command_that_is_refused_hides_no_process_that_was_killed(run: RunDir)
 
 
 def test_that_a_jobs_learner_was_killed_is_said(run: RunDir) -> None:
-    run.cluster_file.write_bytes(program_for(tiny(), run, has_evaluator=False).topology.to_json())
     said = said_of_killed(kill_the_process_of(run))
+    run.cluster_file.write_bytes(program_for(tiny(), run, has_evaluator=False).topology.to_json())
     assert standing(run) == (Status.STOPPED, f"the job is not running here: {said}")
 
 

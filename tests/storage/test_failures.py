@@ -65,6 +65,15 @@ def test_where_other_keys_are_needed_a_failure_says_if_they_need_another_run(
         raise NotFiniteError("loss is nan")
 
 
+def test_one_of_many_runs_whose_keys_let_it_fail_is_not_told_to_begin_another(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    run.process_logs.mkdir()
+    run.child_log.touch()
+    run.metrics_file.write_text("{}")
+    with pytest.raises(NotFiniteError, match=r"^loss is nan; nothing was saved yet$"), failures_say_what_is_saved(run):
+        raise NotFiniteError("loss is nan")
+
+
 @pytest.mark.parametrize(
     ("names", "said"), [((), "nothing was saved yet"), (("000001",), "the last checkpoint is intact")]
 )

@@ -22,7 +22,7 @@ from tfdqn.storage.locks import holder_of, leaver_of
 from tfdqn.storage.owners import Owner
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import why_failed, why_stopped
+from tfdqn.storage.run_records import read_end, why_failed, why_stopped
 from tfdqn.system.addresses import host_and_port, is_address, is_loopback
 from tfdqn.system.shell_commands import own_command
 
@@ -154,7 +154,7 @@ class Inspector:
             return status, problem, report
         again = _resumption(run, report, self._topology)
         if failure := why_failed(run.end_file):
-            return Status.FAILED, f"failed: {failure}{_before_again(report)}{again}", report
+            return Status.FAILED, f"failed: {failure}{_after_failure(run, report, again)}", report
         return Status.STOPPED, f"the job is not running here: {_why_unfinished(run) or problem}{again}", report
 
     def _ask(self) -> tuple[Inspection | None, str]:
@@ -206,7 +206,7 @@ def _without_job(run: RunDir, report: RunReport) -> tuple[Status, str]:
     again = _to_go_on(run, report, "train")
     if failure := why_failed(run.end_file):
         where = f"; its log is {run.child_log}" if run.child_log.exists() else ""
-        return Status.FAILED, f"failed: {failure}{where}{_before_again(report)}{again}"
+        return Status.FAILED, f"failed: {failure}{where}{_after_failure(run, report, again)}"
     why = _why_unfinished(run)
     return Status.STOPPED, f"not finished{f': {why}' if why else ''}{again}"
 
@@ -233,9 +233,13 @@ def _to_go_on(run: RunDir, report: RunReport, verb: str, *options: str) -> str:
     return f"; to {'resume' if report.checkpoint else 'begin again'}:\n{again}"
 
 
-def _before_again(report: RunReport) -> str:
-    """What a failed run needs before it is begun again: the same command would probably meet the same error."""
-    return "" if report.checkpoint else "; correct that first"
+def _after_failure(run: RunDir, report: RunReport, again: str) -> str:
+    """How to go on with a run that has failed: by the command in `again`, or "" if the failure says what to do."""
+    if report.checkpoint:
+        return again
+    # The same command would probably meet the same error.
+    end = read_end(run.end_file)
+    return "" if end is not None and end.needs_another_run else f"; correct that first{again}"
 
 
 def _why_unanswered(address: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import msgspec
+
 from tfdqn.config import Config
 from tfdqn.errors import (
     ClusterError,
@@ -40,17 +42,19 @@ def failures_are_kept(run: RunDir) -> Iterator[None]:
             if isinstance(error, PeerLostError):  # no failure of this process, which is started again
                 keep_stop(run, message_in_one_line(error), is_saved=False)
             else:
-                keep_failure(run, message_in_one_line(error) if isinstance(error, UserError) else one_line(error))
+                why = message_in_one_line(error) if isinstance(error, UserError) else one_line(error)
+                keep_failure(run, why, needs_another_run=_needs_another_run(run, error))
         raise
 
 
-def keep_failure(run: RunDir, why: str, is_saved: bool = False) -> None:
+def keep_failure(run: RunDir, why: str, is_saved: bool = False, needs_another_run: bool = False) -> None:
     """Notes in the run's directory why its training failed, until it is trained again; not if there is no room for it.
 
-    Nothing is noted while another process trains the run, which may be why this one has failed.
+    Nothing is noted while another process trains the run, which may be why this one has failed. Arguments as of
+    `RunEnd`.
     """
     if holder_of(run.lock_file) is None:
-        _keep_end(run, Outcome.FAILED, is_saved, why)
+        _keep_end(run, RunEnd(Outcome.FAILED, is_saved, why, needs_another_run))
     else:
         with suppress(OSError):
             run.end_file.unlink(missing_ok=True)  # which the process of a `RunGroup` has written
@@ -73,7 +77,7 @@ def keep_stop(run: RunDir, why: str, *, is_saved: bool) -> None:
       why: in words, such as "it was pruned after evaluation 2".
       is_saved: whether it saved a checkpoint as it ended.
     """
-    _keep_end(run, Outcome.STOPPED, is_saved, why)
+    _keep_end(run, RunEnd(Outcome.STOPPED, is_saved, why))
 
 
 def keep_sudden_end(run: RunDir, line: str) -> None:
@@ -88,10 +92,10 @@ def keep_sudden_end(run: RunDir, line: str) -> None:
             keep_stop(run, line, is_saved=False)
 
 
-def _keep_end(run: RunDir, outcome: Outcome, is_saved: bool, why: str) -> None:
-    why = why.encode(errors="backslashreplace").decode()  # it may name a file whose name is no text
+def _keep_end(run: RunDir, end: RunEnd) -> None:
+    why = end.why.encode(errors="backslashreplace").decode()  # it may name a file whose name is no text
     with suppress(RunDirError, OSError):
-        write_end(run.end_file, RunEnd(outcome, is_saved, why))
+        write_end(run.end_file, msgspec.structs.replace(end, why=why))
 
 
 def unsaved_end(process: str, log: Path | None) -> str:
@@ -124,9 +128,14 @@ def failures_say_what_is_saved(run: RunDir) -> Iterator[None]:
         raise  # what came before is saved, and that is said
     except (ClusterError, NotFiniteError, OwnCodeError) as error:
         saved = "the last checkpoint is intact" if run.has_checkpoint else "nothing was saved yet"
-        if isinstance(error, NotFiniteError) and run.has_learned:
+        if _needs_another_run(run, error) and not run.child_log.exists():  # of one of many runs, others decide the keys
             saved += "; the run's keys are fixed: to change them, begin another, in another run directory (--run-dir)"
         raise type(error)(f"{error}; {saved}") from error
+
+
+def _needs_another_run(run: RunDir, error: Exception) -> bool:
+    """Whether the run failed by its keys, and has learned something with them, so that they can't be changed."""
+    return isinstance(error, NotFiniteError) and not isinstance(error, FaultyTaskError) and run.has_learned
 
 
 @contextmanager
