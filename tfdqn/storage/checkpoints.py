@@ -144,8 +144,9 @@ class CheckpointManager:
             unfinished.rename(self._directory / name)
             sync(self._directory)
         except (OSError, RuntimeError, CheckpointError) as error:
+            least_bytes = max(_bytes_of(arrays), *map(_bytes_in, (unfinished, *saved[-1:])))
             shutil.rmtree(unfinished, ignore_errors=True)
-            raise CheckpointError(self._failure(error)) from error
+            raise CheckpointError(self._failure(error, least_bytes)) from error
         self._prune()
         return self._directory / name
 
@@ -192,11 +193,21 @@ class CheckpointManager:
         for path in self._directory.glob(_UNFINISHED + "*"):
             shutil.rmtree(path, ignore_errors=True)
 
-    def _failure(self, error: Exception) -> str:
+    def _failure(self, error: Exception, least_bytes: int) -> str:
         saved = self._saved()
         kept = f"the last one, {saved[-1].name}, is intact" if saved else "there is no earlier one"
-        why = "the disk is full" if is_full_disk(error) else first_line(error)
+        full = f"the disk is full: it needs at least {least_bytes / 1e6:,.1f} MB"
+        why = full if is_full_disk(error) else first_line(error)
         return f"{self._directory}: the checkpoint could not be written: {why}; {kept}"
+
+
+def _bytes_of(arrays: Mapping[str, Arrays]) -> int:
+    return sum(array.nbytes for each in arrays.values() for array in each.values())
+
+
+def _bytes_in(directory: Path) -> int:
+    """The size of all files below a directory; 0 if there is none."""
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def _fingerprint(path: Path) -> _File:
