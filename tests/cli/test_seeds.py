@@ -134,10 +134,7 @@ def test_a_failure_is_an_exit_status_of_its_own(
     written = capsys.readouterr()
     assert written.err == "tfdqn: 1 of 3 seeds failed (seed 3)\n"
     again = "tfdqn train small.toml --seeds 1-3 --run-dir runs/small-seeds"
-    doubt, *_, before, last = written.out.splitlines()
-    assert (before, last) == ("To try again:", again)
-    schedule = "exploration.decay_env_steps = 250,000"  # of which each seed sees the beginning
-    assert doubt == f"warning: stop.env_steps = 20,000 ends the run after 8 % of {schedule}"
+    assert written.out.splitlines()[-2:] == ["To try again:", again]
 
 
 CLUSTER = json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}})

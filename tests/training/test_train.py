@@ -198,16 +198,16 @@ def test_tensorboard_holds_every_curve_the_configuration_and_a_profile(tmp_path)
 
 
 def test_a_finished_run_is_told_again_and_not_trained_further(tmp_path):
-    run = tmp_path / "run"
-    first, said = train(tiny(), run), list[str]()
+    run, config = tmp_path / "run", tiny("exploration.decay_env_steps=12_000")  # of which it sees the beginning
+    first, said = train(config, run), list[str]()
     before = latest(run).directory
-    again = train(tiny(), run, say=said.append)
-    assert said == [headline(tiny())]  # nothing of resuming
+    again = train(config, run, say=said.append)
+    assert said == [headline(config)]  # nothing of resuming, nor of the schedule
     assert (again.status, again.env_steps, again.final) == ("already finished", first.env_steps, first.final)
     assert latest(run).directory == before
-    shorter = train(tiny("stop.env_steps=1100"), run)
+    shorter = train(tiny("stop.env_steps=1100", "exploration.decay_env_steps=12_000"), run)
     assert shorter.status == "already finished"
-    assert RunDir(run).config() == tiny()  # what it was trained by
+    assert RunDir(run).config() == config  # what it was trained by
 
 
 def test_a_summary_that_the_run_has_outgrown_is_not_told_again(tmp_path):

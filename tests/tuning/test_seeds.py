@@ -79,6 +79,16 @@ def test_what_has_finished_stays_and_what_has_not_is_trained(tmp_path: Path) -> 
     assert view.states[-1] == ["finished", "finished", "failed"]
 
 
+def test_a_schedule_that_is_cut_short_is_doubted_unless_all_have_finished(tmp_path: Path) -> None:
+    folder, config = SeedsFolder(tmp_path / "seeds"), tiny("exploration.decay_env_steps=12_000")
+    tell(folder, 1, "begin learn finish")
+    for lines_before in (3, 0):
+        view = Recorder()
+        train_seeds(config, [1], folder, view, command=FAKE)
+        doubt = "warning: stop.env_steps = 1,200 ends the run after 10 % of exploration.decay_env_steps = 12,000"
+        assert len(view.lines) == lines_before and view.lines[:1] == [doubt][:lines_before]
+
+
 def test_a_seed_that_has_failed_is_tried_again(tmp_path: Path) -> None:
     folder = SeedsFolder(tmp_path / "seeds")
     tell(folder, 1, "begin fail")

@@ -18,7 +18,6 @@ from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
 from tfdqn.cli.terminal import make_console
 from tfdqn.config import Config
 from tfdqn.config.checks import require_together
-from tfdqn.config.schedules import cut_short
 from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError, counted, listed
 from tfdqn.records import Status
 from tfdqn.storage.run_folders import SeedsFolder
@@ -100,8 +99,6 @@ def train_each(
         require_trainable_runs(config)
         visible_gpus()  # may take seconds; later calls are answered at once
     with resumption_is_said(again, lambda: _to_go_on(folder, again)), RunsView() as view:
-        if warning := cut_short(config):
-            view.say(f"warning: {warning}")
         if together:
             outcome = train_seeds_together(config, seeds, folder, view, jobs)
         else:

@@ -23,7 +23,7 @@ from tfdqn.storage.run_records import EvaluationLine
 from tfdqn.system.output import native_output_to
 from tfdqn.system.processors import available_cores
 from tfdqn.task_spec import TaskSpec
-from tfdqn.training.train import claimed, say_if_left, train_claimed
+from tfdqn.training.train import claimed, finished_already, say_if_left, train_claimed
 
 
 @contextmanager
@@ -68,5 +68,7 @@ def train_beside(
     with claimed(config, run), Watchdog(name, config.health, say, interrupted) as watchdog:
         say(headline(config))
         say_if_left(run, say, native_log)
+        if (earlier := finished_already(config, run)) is not None:
+            return earlier
         chief = Chief(config, run, None, devices, say, interrupted)
         return train_claimed(config, run, chief, watchdog, lambda progress: None, say, False, interrupted)

@@ -25,7 +25,7 @@ from tfdqn.errors import ConfigError, EnvironmentFailedError, FaultyTaskError, R
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import EpisodeScores, Progress, Summary
-from tfdqn.storage.completion import finished_before
+from tfdqn.storage.completion import finished_before, finished_summary
 from tfdqn.storage.failures import (
     claimed_to_train,
     failures_are_kept,
@@ -151,9 +151,20 @@ def train_checked(
 
         with Watchdog("the run", config.health, tell, must_end) as watchdog:
             say_if_left(run, tell, run.native_log)
+            # Other processes of a cluster wait for this one; they are told that the run is over once all have met.
+            if cluster is None and (earlier := finished_already(config, run)) is not None:
+                return earlier
             use_threads(config)
             chief = Chief(config, run, cluster, devices, tell, must_stop, watchdog.require, gpus)
             return train_claimed(config, run, chief, watchdog, show, tell, profile, must_stop)
+
+
+def finished_already(config: Config, run: RunDir) -> Summary | None:
+    """The summary of a claimed run that has finished before, which keeps its configuration; None: it hasn't."""
+    earlier = finished_summary(run, config, has_evaluator=True)
+    if earlier is not None:
+        run.restore_config()
+    return earlier
 
 
 @contextmanager
