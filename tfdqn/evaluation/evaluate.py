@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 import msgspec
 from msgspec.structs import replace
-from threadpoolctl import threadpool_limits
 
+from tfdqn.acting.blas_threads import one_blas_thread
 from tfdqn.acting.factory import make_policy
 from tfdqn.config import Config, Task, toml
 from tfdqn.config.own_code import require_function
@@ -81,7 +81,7 @@ def evaluate(
     weights, origin = load_policy_weights(run, checkpoint, weight_specs(config, run_spec))
     policy = make_policy(config, run_spec)
     episode_seed = derived_seed(seed, "evaluate")
-    with threadpool_limits(1, "blas"), ExitStack() as recording:
+    with one_blas_thread(), ExitStack() as recording:
         with closing(make_task(task_config, num_envs=min(episodes, task_config.num_envs))) as task:
             _check_same_shape(run_spec, task.spec)
             if video is not None:

@@ -4,10 +4,9 @@ import time
 from contextlib import ExitStack, closing, suppress
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.actors import make_actor
+from tfdqn.acting.blas_threads import one_blas_thread
 from tfdqn.acting.central_inference import CentralValues
 from tfdqn.acting.policy import ActionValues
 from tfdqn.coordination.membership import Membership, seconds_between_calls
@@ -35,11 +34,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
     config = context.config
     membership.set_state("creating its environments")
     restarts = Restarts(config.task.restarts, context.say, print)
-    with (
-        convert_environment_failures(),
-        threadpool_limits(1, "blas"),
-        closing(make_task(config.task, restarts=restarts)) as task,
-    ):
+    with convert_environment_failures(), one_blas_thread(), closing(make_task(config.task, restarts=restarts)) as task:
         welcome = membership.join(context.interrupted)
         if welcome is None:
             return False

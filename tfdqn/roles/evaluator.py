@@ -8,8 +8,8 @@ import time
 from contextlib import ExitStack, closing, suppress
 
 from msgspec.structs import replace
-from threadpoolctl import threadpool_limits
 
+from tfdqn.acting.blas_threads import one_blas_thread
 from tfdqn.acting.factory import make_policy
 from tfdqn.coordination.membership import Membership
 from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection, Nothing, Phase
@@ -46,7 +46,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
     require_writable(run.path)
     membership.set_state("creating its environments")
     with ExitStack() as parts:
-        parts.enter_context(threadpool_limits(1, "blas"))
+        parts.enter_context(one_blas_thread())
         parts.enter_context(full_disk_is_one_line(run))
         parts.enter_context(convert_environment_failures())
         restarts = Restarts(config.task.restarts, context.say, print)

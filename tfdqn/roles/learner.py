@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
-from threadpoolctl import threadpool_limits
-
+from tfdqn.acting.blas_threads import one_blas_thread
 from tfdqn.acting.central_inference import Inference
 from tfdqn.acting.policy import make_q_function
 from tfdqn.cluster.roles import Role
@@ -78,7 +77,7 @@ def run(context: RoleContext, gives_heartbeats: Callable[[], None] = lambda: Non
         run_dir.claim(config),
         told_of_sudden_end(partial(keep_sudden_end, run_dir)),
         native_output_to(run_dir.native_log),
-        threadpool_limits(1, "blas"),
+        one_blas_thread(),
     ):
         is_over = _train(context, run_dir, gives_heartbeats)
         if not is_over:

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-from threadpoolctl import threadpool_limits
 
+from tfdqn.acting.blas_threads import one_blas_thread
 from tfdqn.config import Config
 from tfdqn.config.headline import headline
 from tfdqn.coordination.watchdog import Watchdog
@@ -41,7 +41,7 @@ def side_by_side(config: Config, runs: int, native_log: Path) -> Iterator[Sequen
         msgspec.json.Decoder(each)
     devices = learning_devices(config)
     use_threads(config, min(runs, available_cores()))
-    with native_output_to(native_log), threadpool_limits(1, "blas"), programs_are_shared():
+    with native_output_to(native_log), one_blas_thread(), programs_are_shared():
         yield devices
 
 

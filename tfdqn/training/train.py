@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
+from tfdqn.acting.blas_threads import one_blas_thread
 from tfdqn.cluster.checks import cluster_for, cluster_overrides, given_keys, require_chief, unused_values
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import own_share, share_gpus
@@ -141,7 +140,7 @@ def train_checked(
         errors,
         claimed(config, run),
         native_output_to(run.native_log),
-        threadpool_limits(1, "blas"),
+        one_blas_thread(),
         nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as asked,
     ):
         must_stop = errors.taken_from(lambda: bool(asked()), True)
