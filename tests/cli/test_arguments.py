@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.run_files import finished_run
 from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
 from tfdqn.config.toml import dump
@@ -20,3 +21,18 @@ def test_an_output_directory_in_the_home_directory_is_made_there(
     assert main.main(["train", "tiny.toml", "--run-dir=~/run"]) == 0
     assert (tmp_path / "home" / "run" / "summary.json").is_file()
     assert [each.name for each in here.iterdir()] == ["tiny.toml"]
+
+
+def test_every_path_may_be_in_the_home_directory_also_where_no_shell_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In quotes, or after an option and its "="."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    finished_run(home / "run", tiny(), [5.0, 8.0], 8.0)
+    assert main.main(["plot", "~/run", "-o", "~/curve.png"]) == 0
+    assert main.main(["report", "~/run", "--html=~/page.html", "--csv", "~/rows.csv"]) == 0
+    assert {"curve.png", "page.html", "rows.csv"} <= {each.name for each in home.iterdir()}
+    assert not list(Path().iterdir())

@@ -90,6 +90,14 @@ def test_a_card_that_is_no_json_keeps_no_version_from_being_exported(run: RunDir
     assert versions(place) == [1, 2, 3, 5, 6]
 
 
+def test_versions_may_go_to_the_home_directory(run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    with closing(exports(run, [], 'export.directory="~/policies"')) as made:
+        made.new_best(weights(1), evaluation(1))
+    assert versions(tmp_path / "home" / "policies") and not (tmp_path / "~").exists()
+
+
 def test_a_run_leaves_another_runs_versions_alone(run: RunDir, tmp_path: Path) -> None:
     other = RunDir(tmp_path / "other")
     place = f'export.directory="{tmp_path / "shared"}"'

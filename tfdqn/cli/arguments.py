@@ -1,7 +1,6 @@
 """Arguments that several verbs share, and the functions that resolve them."""
 
 import math
-import os
 import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
@@ -31,11 +30,9 @@ Overrides = Annotated[
 def link_if_needed(path: Path | None) -> Path | None:
     """Returns an output directory; if its name isn't UTF-8, makes a link that TensorFlow can use.
 
-    "~" is the home directory: shells leave it as it is in `--run-dir=~/x`. A command that is refused leaves neither
-    directory nor link: `unused_links_removed`.
+    A command that is refused leaves neither directory nor link: `unused_links_removed`.
     """
     if path is not None:
-        path = Path(os.path.expanduser(path))
         _removals.append(link_in_utf8(path, say_on_stderr))
     return path
 

@@ -79,8 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wait for peers that may be gone.
     """
     show_any_text()
-    arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-
+    given = sys.argv[1:] if arguments is None else arguments
+    arguments = [_with_home(each) for each in given] or ["--help"]
     if arguments[0] == "health":  # reads the heartbeats of other processes, and gives none of its own
         return _status_of(arguments)
     if arguments[0] != "run":
@@ -94,6 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _with_home(argument: str) -> str:
+    """The argument, with the home directory for a "~" that shells leave: in quotes, and in `--run-dir=~/x`."""
+    option, separator, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return f"{option}{separator}{os.path.expanduser(value)}"
 
 
 def _help_width() -> int:

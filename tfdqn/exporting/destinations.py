@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ConfigError, as_path
 from tfdqn.exporting.tf_serving_files import (
     BATCHING_CONFIG,
     BATCHING_FILE,
@@ -54,7 +54,7 @@ def make_destination(place: str, default: Path, name: str) -> Destination:
     """
     scheme, separator, _ = place.partition("://")
     if not separator:
-        return Folder(path_for_libraries(Path(place) if place else default))
+        return Folder(path_for_libraries(as_path(place, "export.directory") if place else default))
     known = sorted(each for each in tf.io.gfile.get_registered_schemes() if each)
     if scheme not in known:
         kinds = ", ".join(f"{each}://" for each in known)
