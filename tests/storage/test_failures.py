@@ -65,6 +65,16 @@ def test_where_other_keys_are_needed_a_failure_says_if_they_need_another_run(
         raise NotFiniteError("loss is nan")
 
 
+def test_the_process_that_started_a_run_leaves_what_the_runs_own_has_noted(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with pytest.raises(NotFiniteError), failures_are_kept(run), run.claim_alone(tiny()):
+        run.metrics_file.write_text("{}")
+        raise NotFiniteError("loss is nan")
+    for why, needs_another_run in (("loss is nan", True), ("it was killed", False)):
+        keep_failure(run, why)
+        assert read_end(run.end_file) == RunEnd(Outcome.FAILED, False, why, needs_another_run)
+
+
 def test_one_of_many_runs_whose_keys_let_it_fail_is_not_told_to_begin_another(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     run.process_logs.mkdir()

@@ -53,11 +53,11 @@ def keep_failure(run: RunDir, why: str, is_saved: bool = False, needs_another_ru
     Nothing is noted while another process trains the run, which may be why this one has failed. Arguments as of
     `RunEnd`.
     """
-    if holder_of(run.lock_file) is None:
-        _keep_end(run, RunEnd(Outcome.FAILED, is_saved, why, needs_another_run))
-    else:
+    if holder_of(run.lock_file) is not None:
         with suppress(OSError):
             run.end_file.unlink(missing_ok=True)  # which the process of a `RunGroup` has written
+    elif why_failed(run.end_file) != why:  # else the run's own process has noted it, which knows more
+        _keep_end(run, RunEnd(Outcome.FAILED, is_saved, why, needs_another_run))
 
 
 def keep_interruption(run: RunDir, *, is_saved: bool) -> None:
