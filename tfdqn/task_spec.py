@@ -7,14 +7,18 @@ a Tuple. `flat_name` makes the names of nested and unusual keys.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 
+from tfdqn.errors import TaskError
+
 MASK = "action_mask"  # the key of a state's mask, in `info` or in a Dict observation
+LEGAL_ACTIONS = "legal_actions"  # an export's input: the masks
+POLICY_STATE = "policy_state"  # an export's input: what a policy with a memory remembers; zeros where an episode begins
 
 
 class ArraySpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -273,6 +277,16 @@ def _what_is_learned(spec: TaskSpec) -> dict[str, Any]:
     for part in fields["observation"].values():
         del part["bounds"]
     return fields
+
+
+def check_input_names(task_id: str, observation: Iterable[str], has_masks: bool, has_memory: bool) -> None:
+    """Raises TaskError if a part of an observation has the name of the input for masks, or for a memory's state."""
+    others = {LEGAL_ACTIONS: "task.action_masks = true" * has_masks, POLICY_STATE: "network.memory" * has_memory}
+    for name in observation:
+        if by := others.get(name):
+            raise TaskError(
+                f'{task_id}: observation "{name}" has the name of an input that exports have by {by}; rename it'
+            )
 
 
 def flat_name(prefix: str, key: object) -> str:

@@ -15,7 +15,8 @@ from tests.support.actions import branches
 from tests.support.elsewhere import SAVED_MODEL, ask
 from tests.support.policies import BOX, DISCRETE, IMAGE, network_of, observations, task
 from tfdqn import config
-from tfdqn.errors import RunDirError, TaskError
+from tfdqn.errors import RunDirError
+from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.exporting.saved_model import export_policy, input_signature
 from tfdqn.task_spec import ArraySpec, TaskSpec
 
@@ -101,10 +102,13 @@ def test_a_version_is_readable_by_all_who_may_read_its_folder(tmp_path):
     assert version.stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_an_observation_named_like_the_masks_input_is_refused(tmp_path):
-    spec = task(masks=True, legal_actions=BOX)
-    with pytest.raises(TaskError, match="named legal_actions"):
-        export_policy(spec, network_of(spec), tmp_path, {})
+@pytest.mark.parametrize("name", ["legal_actions", "policy_state"])
+def test_a_part_may_have_the_name_of_an_input_that_the_policy_has_not(name, tmp_path):
+    spec = task(**{name: BOX})
+    network = network_of(spec)
+    policy = load_policy(export_policy(spec, network, tmp_path, {}))
+    seen = observations(spec, 3)
+    np.testing.assert_allclose(policy.q_values(seen), network(seen)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_the_loaded_module_lists_the_weights_by_canonical_name(tmp_path):

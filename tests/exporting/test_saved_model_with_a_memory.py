@@ -8,13 +8,12 @@ import tensorflow as tf
 
 from tests.support.policies import network_of, observations, task
 from tfdqn.config import MLP
-from tfdqn.errors import TaskError, UserError
+from tfdqn.errors import UserError
 from tfdqn.exporting.loaded_policy import LoadedPolicy, load_policy
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.exporting.tf_serving_files import warm_up_requests
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.serving.model import Model
-from tfdqn.task_spec import ArraySpec
 
 MEMORY = MLP(hidden_units=(6,), memory="lstm", memory_units=4)
 SPEC = task()
@@ -93,9 +92,3 @@ def test_a_server_takes_and_gives_it(version: Path) -> None:
     with pytest.raises(UserError, match="policy_state"):
         signature.check(inputs | {"policy_state": np.full((2, 8), np.inf, np.float32)})
     assert {name for request in warm_up_requests(SPEC, 8) for name in request.inputs} == {"observation", "policy_state"}
-
-
-def test_a_part_of_the_observation_of_its_name_is_refused(tmp_path: Path) -> None:
-    spec = task(policy_state=ArraySpec(shape=(2,), dtype="float32"))
-    with pytest.raises(TaskError, match="two served inputs would be named policy_state"):
-        export_policy(spec, network(spec), tmp_path, {})

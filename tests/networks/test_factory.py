@@ -7,7 +7,7 @@ from tests.support.mistaken_network import mistaken
 from tests.support.random_episodes import VECTOR
 from tests.support.tiny_runs import tiny
 from tfdqn.config import Config
-from tfdqn.errors import OwnCodeError
+from tfdqn.errors import OwnCodeError, TaskError
 from tfdqn.networks.factory import network_to_load, weight_specs
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
@@ -39,6 +39,18 @@ def test_they_are_those_that_the_network_has(config: Config, task_spec: TaskSpec
     assert list(told) == list(made)
     for name, weight in made.items():
         assert (told[name].shape, told[name].dtype) == (weight.shape, weight.dtype), name
+
+
+@pytest.mark.parametrize(("name", "by"), [("legal_actions", "task.action_masks"), ("policy_state", "network.memory")])
+def test_a_part_with_the_name_of_another_input_of_exports_is_refused_before_training(name: str, by: str) -> None:
+    spec = TaskSpec(
+        id="Named-v0",
+        observation={name: ArraySpec(shape=(2,), dtype="float32")},
+        actions=discrete(3),
+        action_masks=True,
+    )
+    with pytest.raises(TaskError, match=f'Named-v0: observation "{name}" has the name of an input .* by {by}'):
+        weight_specs(tiny("task.action_masks=true", 'network.memory="gru"', 'replay.item="sequence"'), spec)
 
 
 SPEC = vector_spec(5, 3)

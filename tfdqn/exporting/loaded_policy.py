@@ -16,20 +16,13 @@ import tensorflow as tf
 
 from tfdqn.config.nearby_runs import run_above, why_no_folder
 from tfdqn.errors import UserError, as_path, first_line
-from tfdqn.exporting.policy_inputs import (
-    LEGAL_ACTIONS,
-    NEXT_POLICY_STATE,
-    POLICY_STATE,
-    PolicyInputs,
-    in_dtype,
-    state_size_of,
-)
+from tfdqn.exporting.policy_inputs import NEXT_POLICY_STATE, PolicyInputs, in_dtype, state_size_of
 from tfdqn.exporting.saved_model import input_signature
 from tfdqn.exporting.versions import CARD_FILE, DEFAULT_SIGNATURE, EXTRA, TASK_SPEC_FILE, has_model, versions
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
 from tfdqn.storage.arrays import check_arrays
 from tfdqn.system.utf8 import path_for_libraries
-from tfdqn.task_spec import MASK, ArraySpec, MaskForms, OwnActions, TaskSpec, flat_name
+from tfdqn.task_spec import LEGAL_ACTIONS, MASK, POLICY_STATE, ArraySpec, MaskForms, OwnActions, TaskSpec, flat_name
 
 mend_eager_tensors()
 

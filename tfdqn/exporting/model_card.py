@@ -16,17 +16,10 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.exporting.formats import formats_in
-from tfdqn.exporting.policy_inputs import (
-    ENVIRONMENT_ACTION,
-    LEGAL_ACTIONS,
-    NEXT_POLICY_STATE,
-    POLICY_STATE,
-    PolicyInputs,
-    state_size_of,
-)
+from tfdqn.exporting.policy_inputs import ENVIRONMENT_ACTION, NEXT_POLICY_STATE, PolicyInputs, state_size_of
 from tfdqn.exporting.saved_model import PolicySignature, Tensor, signature_in
 from tfdqn.exporting.versions import MODEL_CARD_FILE
-from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec
+from tfdqn.task_spec import LEGAL_ACTIONS, POLICY_STATE, ActionSpec, ArraySpec, TaskSpec
 
 MARKDOWN_FILE = "model_card.md"
 _GIT_SECONDS = 10.0

@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 
 from tfdqn.errors import UserError
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_spec import LEGAL_ACTIONS, POLICY_STATE, ArraySpec, TaskSpec
 
-LEGAL_ACTIONS = "legal_actions"  # an input: the masks
-POLICY_STATE = "policy_state"  # an input: what a policy with a memory remembers; zeros where an episode begins
 NEXT_POLICY_STATE = "next_policy_state"  # an output: the policy state for the next step
 ENVIRONMENT_ACTION = "environment_action"  # an output: the action as the environment takes it, if `action` isn't
 Range = tuple[np.ndarray, np.ndarray]  # (lowest, highest), each [] or of the shape that the observation has

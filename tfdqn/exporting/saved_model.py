@@ -15,8 +15,8 @@ import tensorflow as tf
 from msgspec import Struct
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from tfdqn.errors import RunDirError, TaskError, first_line
-from tfdqn.exporting.policy_inputs import ENVIRONMENT_ACTION, LEGAL_ACTIONS, NEXT_POLICY_STATE, POLICY_STATE
+from tfdqn.errors import RunDirError, first_line
+from tfdqn.exporting.policy_inputs import ENVIRONMENT_ACTION, NEXT_POLICY_STATE
 from tfdqn.exporting.versions import (
     CARD_FILE,
     DEFAULT_SIGNATURE,
@@ -28,7 +28,7 @@ from tfdqn.exporting.versions import (
 )
 from tfdqn.networks.best_actions import greedy
 from tfdqn.storage.atomic_files import is_full_disk
-from tfdqn.task_spec import ActionSpec, OwnActions, TaskSpec
+from tfdqn.task_spec import LEGAL_ACTIONS, POLICY_STATE, ActionSpec, OwnActions, TaskSpec
 
 if TYPE_CHECKING:  # its import would import TF-Agents
     from tfdqn.networks.q_network import QNetwork
@@ -73,7 +73,7 @@ class GreedyPolicy(tf.Module):
         def serve(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             state = inputs[POLICY_STATE] if memory else ()
             q_values, state = network({key: inputs[key] for key in task_spec.observation}, network_state=state)
-            legal_actions = inputs.get(LEGAL_ACTIONS)
+            legal_actions = inputs[LEGAL_ACTIONS] if task_spec.action_masks else None
             if aggregate is not None:
                 q_values = aggregate(q_values, legal_actions)
             action = greedy(q_values, legal_actions)
@@ -103,8 +103,6 @@ def input_signature(task_spec: TaskSpec, state_size: int = 0) -> dict[str, tf.Te
 
     They are the observation's parts as the environment gives them, `legal_actions` bool[B, A] or [B, D, A] if the task
     has action masks, and `policy_state` float32[B, S] if `state_size` is above 0.
-
-    Raises TaskError if a part of the observation has one of these two names.
     """
     signature = {
         key: tf.TensorSpec([None, *spec.shape], spec.dtype, name=key) for key, spec in task_spec.observation.items()
@@ -114,9 +112,6 @@ def input_signature(task_spec: TaskSpec, state_size: int = 0) -> dict[str, tf.Te
         others[LEGAL_ACTIONS] = tf.TensorSpec([None, *task_spec.mask_shape], tf.bool, name=LEGAL_ACTIONS)
     if state_size:
         others[POLICY_STATE] = tf.TensorSpec([None, state_size], tf.float32, name=POLICY_STATE)
-    for name in others:
-        if name in signature:
-            raise TaskError(f"{task_spec.id}: two served inputs would be named {name}")
     return signature | others
 
 

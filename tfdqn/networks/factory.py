@@ -21,7 +21,7 @@ from tfdqn.networks.own_parts import described
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.networks.torsos.table import TORSOS
 from tfdqn.networks.torsos.torso import NumpyTorso, Torso, check_convolutions, checked_torso
-from tfdqn.task_spec import TaskSpec
+from tfdqn.task_spec import TaskSpec, check_input_names
 from tfdqn.types import Rng, Weights
 
 mend_eager_tensors()  # here, since every process that makes many eager tensors imports this
@@ -102,7 +102,7 @@ def own_network_parts(config: Config) -> str:
 def weight_specs(config: Config, task_spec: TaskSpec) -> dict[str, tf.TensorSpec]:
     """The names, types and shapes of the weights that a run acts with.
 
-    Raises ConfigError if the task does not fit the network.
+    Raises ConfigError if the task does not fit the network, and TaskError for names that an export can't have.
     """
     members = config.ensemble.size
     record = RecordingFactory((members,) if members > 1 else ())
@@ -167,6 +167,8 @@ def _network(config: Config, task_spec: TaskSpec, make_factory: Callable[[], Lay
 
 def _build(config: Config, task_spec: TaskSpec, make: LayerFactory) -> tuple[Torso, Memory | None, Head]:
     network, kind = config.network, HEADS.of(config.agent)
+    has_memory = isinstance(network, DeepNetwork) and network.state_size > 0
+    check_input_names(task_spec.id, task_spec.observation, task_spec.action_masks, has_memory)
     build_torso, memory = TORSOS.of(network).build, None
     torso = checked_torso(build_torso(network, task_spec, make), build_torso, make, isinstance(make, SplitLayerFactory))
     width = torso.width

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from tfdqn.exporting.policy_inputs import LEGAL_ACTIONS
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.serving.inputs import Input, datatype, whole_numbers_of
 from tfdqn.serving.model import Model, Signature
 from tfdqn.serving.payload import MOST_ROWS
+from tfdqn.task_spec import LEGAL_ACTIONS
 
 Schema = dict[str, Any]
 _REFUSALS = {
@@ -167,7 +167,7 @@ def _array(name: str, given: Input, model: Model, sizes: tuple[int | None, ...])
     found = _number(name, given.dtype, model)
     for axis, size in reversed(list(enumerate(sizes))):
         found = {"type": "array", "items": found} | ({} if size is None else {"minItems": size, "maxItems": size})
-        if name == LEGAL_ACTIONS and axis == len(sizes) - 1:
+        if name == LEGAL_ACTIONS and given.dtype.kind == "b" and axis == len(sizes) - 1:
             found["contains"] = {"const": True}  # else no action is legal
     return found
 

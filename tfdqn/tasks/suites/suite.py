@@ -10,7 +10,7 @@ from msgspec import structs
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
-from tfdqn.task_spec import TaskSpec
+from tfdqn.task_spec import TaskSpec, check_input_names
 from tfdqn.tasks.adapters.actions import action_spec, check_action_names
 from tfdqn.tasks.observations import observation_specs
 
@@ -92,6 +92,7 @@ def describe(
         observation = observation_specs(observation_space, task.frame_stack)
     except TaskError as error:
         raise TaskError(f"{task.id}: {error}") from None
+    check_input_names(task.id, observation, task.action_masks, has_memory=False)
     return TaskSpec(
         id=task.id,
         observation=observation,
