@@ -20,9 +20,10 @@ def problem(values: dict[str, Any], *overrides: str) -> str:
     return line
 
 
-def test_a_file_with_overrides_gives_what_both_say(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_file_with_overrides_gives_what_both_say(tmp_path: Path, encoding: str) -> None:
     file = tmp_path / "small.toml"
-    file.write_text('[task]\nid = "Acrobot-v1"\n[agent]\nn_step = 2\n')
+    file.write_text('[task]\nid = "Acrobot-v1"\n[agent]\nn_step = 2\n', encoding)
     config = load(file, ["agent.n_step=3", "task.kwargs.map_name=8x8", "network.hidden_units=[64, 32]"])
     assert config == Config(
         task=Task(id="Acrobot-v1", kwargs={"map_name": "8x8"}), agent=DQN(n_step=3), network=MLP(hidden_units=(64, 32))

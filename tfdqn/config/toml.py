@@ -75,7 +75,7 @@ def parse(
 def decoded(text: bytes, origin: str) -> dict[str, Any]:
     """Decodes TOML without checking its keys. Raises ConfigError if it isn't TOML."""
     try:
-        lines = text.decode()
+        lines = text.decode("utf-8-sig")  # without the mark with which some editors begin a file
         return tomllib.loads(f"{lines}\n")  # the parser gives no line number for an error at the very end
     except UnicodeDecodeError:
         raise ConfigError(f"{origin}: is not valid TOML: it is not UTF-8") from None
