@@ -82,7 +82,9 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def interruptions(
-    at_once: Callable[[], None], acknowledge: Callable[[], None] = lambda: None
+    at_once: Callable[[], None],
+    acknowledge: Callable[[], None] = lambda: None,
+    numbers: Collection[signal.Signals] | None = None,
 ) -> Iterator[Callable[[], bool]]:
     """Yields a function that returns whether the user has asked to stop.
 
@@ -93,8 +95,10 @@ def interruptions(
       at_once: called in the main thread by a Ctrl-C that comes half a second after the first signal, or later.
       acknowledge: called at the first signal, in a thread of its own, to print a message or to
         end the process; an OSError is ignored.
+      numbers: the signals; None: all that ask to stop.
     """
-    if threading.current_thread() is not threading.main_thread():
+    numbers = _numbers() if numbers is None else numbers
+    if not numbers or threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
     asked: list[int] = []  # not an Event: a handler may interrupt another inside its lock
@@ -107,7 +111,7 @@ def interruptions(
 
     _heard.clear()
     try:
-        with _arrivals(_numbers(), answer) as arrivals:
+        with _arrivals(numbers, answer) as arrivals:
 
             def ask(number: int, frame: FrameType | None) -> None:
                 if number == signal.SIGINT and arrivals.is_repeated:
@@ -115,7 +119,7 @@ def interruptions(
                 _heard.append(signal.Signals(number))
                 asked.append(number)
 
-            with _handled_by(ask):
+            with _handled_by(ask, numbers):
                 try:
                     yield lambda: bool(asked) or arrivals.first is not None
                 finally:
@@ -147,10 +151,15 @@ def ended_by_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread can set handlers
         return
-    with _handled_by(signal.SIG_DFL):
+    with _handled_by(signal.SIG_DFL, _numbers()):
         if _heard:
             signal.raise_signal(_heard[0])
         yield
+
+
+def unhandled_signals() -> list[signal.Signals]:
+    """The signals that ask to stop and that nobody handles: they would end the process, or raise KeyboardInterrupt."""
+    return [each for each in _numbers() if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler)]
 
 
 def _numbers() -> list[signal.Signals]:
@@ -162,9 +171,11 @@ def _numbers() -> list[signal.Signals]:
 
 
 @contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> Iterator[None]:
-    """Has the signals that ask to stop handled so while the block runs."""
-    before = {number: signal.signal(number, handler) for number in _numbers()}
+def _handled_by(
+    handler: Callable[[int, FrameType | None], None] | signal.Handlers, numbers: Collection[signal.Signals]
+) -> Iterator[None]:
+    """Has these signals handled so while the block runs."""
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:

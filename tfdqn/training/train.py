@@ -4,7 +4,7 @@ It runs in this process; a strategy that divides the updates has further process
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from tfdqn.storage.failures import (
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.output import native_output_to
 from tfdqn.system.processors import visible_gpus
-from tfdqn.system.signals import heard_signal, interruptions
+from tfdqn.system.signals import heard_signal, interruptions, unhandled_signals
 from tfdqn.tasks.suites.processes import require_main_has_begun
 from tfdqn.training import loops
 from tfdqn.training.caller_errors import CallerErrors
@@ -72,7 +72,7 @@ def train(
       on_progress: called a few times a second with the present state.
       say: shows one line ("resumed at …").
       profile: record a profiler trace of the first seconds of learning, for TensorBoard.
-      interrupted: returns whether to stop, if the caller handles signals itself. Several threads call it.
+      interrupted: returns whether to stop; several threads call it. With it, the caller's own signal handlers stay.
 
     Training also ends, and a checkpoint is saved first, if an environment breaks its contract, or fails more often than
     `task.restarts` allows; and if `on_progress`, `say` or `interrupted` raises an Exception, in any thread: `train`
@@ -136,14 +136,15 @@ def train_checked(
     devices = learning_devices(config, own_share(config, gpus))
     errors = CallerErrors()
     show, tell = errors.taken_from(show, None), errors.taken_from(tell, None)
+    numbers = unhandled_signals() if interrupted else None
     with (
         errors,
         claimed(config, run),
         native_output_to(run.native_log),
         one_blas_thread(),
-        nullcontext(interrupted) if interrupted else interruptions(_keyboard_interrupt) as asked,
+        interruptions(_keyboard_interrupt, numbers=numbers) as asked,
     ):
-        must_stop = errors.taken_from(lambda: bool(asked()), True)
+        must_stop = errors.taken_from(lambda: asked() or bool(interrupted and interrupted()), True)
 
         def must_end() -> bool:  # an error alone doesn't end the caller's process, however long it takes to stop
             return must_stop() and (errors.first is None or bool(heard_signal()))

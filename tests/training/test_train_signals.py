@@ -1,0 +1,50 @@
+"""A caller that asks training to stop for its own reasons need not handle signals, and keeps those that it handles."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from tests.support.tiny_runs import latest, tiny
+from tfdqn.records import Progress
+from tfdqn.training.train import train
+
+ENDLESS = tiny("replay.backend=in_graph", "stop.env_steps=1_000_000_000")
+
+
+def raises(number: signal.Signals) -> Callable[[Progress], None]:
+    """A function for progress that raises the signal once something was learned."""
+    sent: list[int] = []
+
+    def on_progress(progress: Progress) -> None:
+        if progress.train_steps > 0 and not sent:
+            sent.append(progress.env_steps)
+            signal.raise_signal(number)
+
+    return on_progress
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_the_caller_does_not_handle_saves(tmp_path: Path, number: signal.Signals) -> None:
+    run, before = tmp_path / "run", signal.getsignal(number)
+    summary = train(ENDLESS, run, on_progress=raises(number), interrupted=lambda: False)
+    assert summary.status == "interrupted" and "its caller" not in summary.reason
+    assert latest(run).counters.env_steps == summary.env_steps > 0
+    assert signal.getsignal(number) is before
+
+
+def test_a_signal_that_the_caller_handles_is_left_to_it(tmp_path: Path) -> None:
+    heard: list[int] = []
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
+
+    before = signal.signal(signal.SIGTERM, hear)
+    try:
+        summary = train(ENDLESS, tmp_path / "run", on_progress=raises(signal.SIGTERM), interrupted=lambda: bool(heard))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM]
+    assert (summary.status, summary.reason) == ("interrupted", "by its caller")
