@@ -19,22 +19,25 @@ from tfdqn.storage.run_records import Outcome, read_end
 from tfdqn.training.caller_errors import CallerErrors
 
 
-def test_the_first_error_is_taken_and_raised_after_the_block_and_no_function_is_called_again() -> None:
-    first, calls = StopIteration(), list[int]()
+@pytest.mark.parametrize("first", [StopIteration(), SystemExit(3)])
+def test_the_first_error_is_taken_and_raised_after_the_block_and_no_function_is_called_again(
+    first: Exception | SystemExit,
+) -> None:
+    calls = list[int]()
 
-    def fails(error: Exception) -> int:
+    def fails(error: BaseException) -> int:
         calls.append(1)
         raise error
 
-    with pytest.raises(StopIteration) as caught, CallerErrors() as errors:
+    with pytest.raises(type(first)) as caught, CallerErrors() as errors:
         assert errors.taken_from(divmod, (0, 0))(7, 2) == (3, 1)
         assert errors.first is None
         assert errors.taken_from(fails, 5)(first) == errors.taken_from(fails, 6)(ValueError()) - 1 == 5
         assert errors.taken_from(divmod, (0, 0))(7, 2) == (0, 0)
-    assert caught.value is first and calls == [1]
+    assert caught.value is first is errors.first and calls == [1]
 
 
-def test_an_error_of_training_stays_and_what_is_no_exception_is_raised_at_once() -> None:
+def test_an_error_of_training_stays_and_a_keyboard_interrupt_is_raised_at_once() -> None:
     def fails(error: BaseException) -> None:
         raise error
 

@@ -15,14 +15,15 @@ class CallerErrors:
     """Takes the errors of functions that the caller gave to training, such as one for progress, from any thread.
 
     Training is to end when there is one; after the block, that one is raised. If another error has ended the block,
-    that stays, with a note. What is no Exception, such as KeyboardInterrupt, is not taken.
+    that stays, with a note. SystemExit is taken, too: a caller that calls `sys.exit` means to stop. KeyboardInterrupt
+    is not: it may be that of a second Ctrl-C, which doesn't wait until the run is saved.
 
     Attributes:
       first: the first of them; None: there was none.
     """
 
     def __init__(self) -> None:
-        self.first: Exception | None = None
+        self.first: Exception | SystemExit | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -43,7 +44,7 @@ class CallerErrors:
             if self.first is None:
                 try:
                     return function(*args, **kwargs)
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     self.first = self.first or error
             return instead
 

@@ -75,9 +75,9 @@ def train(
       interrupted: returns whether to stop; several threads call it. With it, the caller's own signal handlers stay.
 
     Training also ends, and a checkpoint is saved first, if an environment breaks its contract, or fails more often than
-    `task.restarts` allows; and if `on_progress`, `say` or `interrupted` raises an Exception, in any thread: `train`
-    raises that very exception and calls none of the three again; it is no failure of the run. While the processes of a
-    cluster wait for one another, only a signal ends training.
+    `task.restarts` allows; and if `on_progress`, `say` or `interrupted` raises an Exception or SystemExit, in any
+    thread: `train` raises that very exception and calls none of the three again; it is no failure of the run. While the
+    processes of a cluster wait for one another, only a signal ends training.
 
     Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError, OwnCodeError) for problems
     that the user can correct.
