@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfdqn.config import Linear
 from tfdqn.config.toml import from_mapping
-from tfdqn.config.user_modules import import_user_module, own_failures_are_one_line, own_updates_are_one_line
+from tfdqn.config.user_modules import import_user_module, own_failures_as_own_code_error, own_updates_as_own_code_error
 from tfdqn.errors import ConfigError, OwnCodeError
 
 
@@ -82,7 +82,7 @@ def test_an_operation_that_fails_in_the_graph_is_named_by_where_it_was_made(fold
     import_user_module("users_loss", "", ConfigError)
     for path in (file, str(file)[1:]):  # XLA leaves out a path's beginning
         error = failed_operation(("/packages/tfdqn/agents/dqn.py", 1, "_output"), (path, 2, "loss"), (path, 4, "ends"))
-        with pytest.raises(OwnCodeError) as caught, own_failures_are_one_line():
+        with pytest.raises(OwnCodeError) as caught, own_failures_as_own_code_error():
             raise error
         assert str(caught.value) == f"ends failed at {file}:4: InvalidArgumentError: too large"
         assert "Graph execution error" in caught.value.traceback
@@ -95,7 +95,7 @@ def test_what_xla_cannot_compile_is_named_by_where_it_was_made(folder: Path) -> 
     own = sys.modules["users_python"].own
     call = tf.function(lambda x: own(x), jit_compile=True, autograph=False)
     said = rf"^own failed at {file}:3: InvalidArgumentError: .*unsupported operations .*PyFunc"
-    with pytest.raises(OwnCodeError, match=said), own_failures_are_one_line():
+    with pytest.raises(OwnCodeError, match=said), own_failures_as_own_code_error():
         call(tf.constant(2.0))
 
 
@@ -105,7 +105,7 @@ def test_an_operation_of_this_package_in_the_users_own_program_is_not_the_users(
     file.write_text(PROGRAM)
     import_user_module("users_program", "", ConfigError)
     error = failed_operation((file, 9, "<module>"), (file, 8, "main"), ("/packages/tfdqn/train.py", 1, "train"))
-    with pytest.raises(tf.errors.InvalidArgumentError), own_failures_are_one_line():
+    with pytest.raises(tf.errors.InvalidArgumentError), own_failures_as_own_code_error():
         raise error
 
 
@@ -113,12 +113,15 @@ def test_sys_exit_of_the_users_function_is_one_line(folder: Path) -> None:
     file = folder / "users_exit.py"
     file.write_text(PROGRAM)
     import_user_module("users_exit", "", ConfigError)
-    with pytest.raises(OwnCodeError, match=rf"^ends failed at {file}:\d+: SystemExit: 3$"), own_failures_are_one_line():
+    with (
+        pytest.raises(OwnCodeError, match=rf"^ends failed at {file}:\d+: SystemExit: 3$"),
+        own_failures_as_own_code_error(),
+    ):
         sys.modules["users_exit"].ends()
 
 
 def test_sys_exit_of_another_function_ends_the_program() -> None:
-    with pytest.raises(SystemExit), own_failures_are_one_line():
+    with pytest.raises(SystemExit), own_failures_as_own_code_error():
         sys.exit(3)
 
 
@@ -135,7 +138,7 @@ def in_gradient() -> tf.errors.OpError:
 
 
 def test_an_operation_of_the_gradient_that_fails_is_that_of_the_users_parts(in_gradient: tf.errors.OpError) -> None:
-    with pytest.raises(OwnCodeError) as caught, own_updates_are_one_line(OWN):
+    with pytest.raises(OwnCodeError) as caught, own_updates_as_own_code_error(OWN):
         raise in_gradient
     assert str(caught.value) == f"the gradient of {OWN} failed: InvalidArgumentError: too large"
     assert "Graph execution error" in caught.value.traceback
@@ -145,7 +148,7 @@ def test_an_operation_of_an_update_is_named_by_where_it_was_made_even_in_another
     file = folder / "users_gradient.py"
     file.write_text(PROGRAM)
     import_user_module("users_gradient", "", ConfigError)
-    with pytest.raises(OwnCodeError, match=f"^grad failed at {file}:4: Inv"), own_updates_are_one_line(OWN):
+    with pytest.raises(OwnCodeError, match=f"^grad failed at {file}:4: Inv"), own_updates_as_own_code_error(OWN):
         raise failed_operation(STEP, (file, 4, "grad"))
 
 
@@ -154,7 +157,7 @@ def test_an_update_that_cannot_be_traced_names_the_users_parts(
     error: Exception | None, in_gradient: tf.errors.OpError
 ) -> None:
     raised = error or in_gradient
-    with pytest.raises(OwnCodeError) as caught, own_updates_are_one_line(OWN, is_tracing=True):
+    with pytest.raises(OwnCodeError) as caught, own_updates_as_own_code_error(OWN, is_tracing=True):
         raise raised
     said = f"updates can't be made of {OWN}: " if error else f"the gradient of {OWN} failed: "
     assert str(caught.value).startswith(f"{said}{type(raised).__name__}: ")
@@ -162,10 +165,10 @@ def test_an_update_that_cannot_be_traced_names_the_users_parts(
 
 def test_other_errors_of_updates_are_raised_unchanged(in_gradient: tf.errors.OpError) -> None:
     lost = tf.errors.UnavailableError(None, None, in_gradient.message)
-    with pytest.raises(tf.errors.UnavailableError), own_updates_are_one_line(OWN, is_tracing=True):
+    with pytest.raises(tf.errors.UnavailableError), own_updates_as_own_code_error(OWN, is_tracing=True):
         raise lost
     for own, error in ((OWN, ValueError("x")), (OWN, failed_operation(STEP)), ("", in_gradient)):
-        with pytest.raises(type(error)), own_updates_are_one_line(own):
+        with pytest.raises(type(error)), own_updates_as_own_code_error(own):
             raise error
 
 

@@ -43,7 +43,7 @@ class End:
         topology = Topology(learner="localhost:1", replay_server=("localhost:2",), actor=1, evaluator=1)
         self.job = RoleContext(config, topology, LEARNER, folder, self.said.append, self.interrupted)
         for name, stand_in in {
-            "Chief": lambda *_: SimpleNamespace(close=self.note("chief"), losses_are_one_line=nullcontext),
+            "Chief": lambda *_: SimpleNamespace(close=self.note("chief"), lost_peers_as_cluster_error=nullcontext),
             "distributed_session": lambda *_: self.session(),
             "begin_figures": lambda *_, **__: None,
             "TrainingMonitor": lambda *_, **__: SimpleNamespace(

@@ -20,7 +20,7 @@ from tfdqn.storage.failures import (
     claimed_to_train,
     failures_are_kept,
     failures_say_what_is_saved,
-    full_disk_is_one_line,
+    full_disk_as_run_dir_error,
     keep_failure,
     keep_interruption,
     keep_stop,
@@ -93,7 +93,10 @@ def test_a_full_disk_is_one_line_that_says_whether_there_is_a_checkpoint(
     run = RunDir(tmp_path / "run")
     for name in names:
         (run.checkpoints / name).mkdir(parents=True)
-    with pytest.raises(RunDirError, match=f"run: the disk is full: make room; {said}$"), full_disk_is_one_line(run):
+    with (
+        pytest.raises(RunDirError, match=f"run: the disk is full: make room; {said}$"),
+        full_disk_as_run_dir_error(run),
+    ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

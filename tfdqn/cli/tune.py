@@ -26,7 +26,7 @@ from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.system.processors import visible_gpus
 from tfdqn.system.shell_commands import as_argument, own_command
 from tfdqn.system.signals import end_at_once, interruptions
-from tfdqn.tuning.study_storage import Pruner, require_optuna, shown_url, storage_failures_are_one_line
+from tfdqn.tuning.study_storage import Pruner, require_optuna, shown_url, storage_failures_as_study_error
 from tfdqn.tuning.trial_records import Trial, TrialState, best_of, total_evaluations
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def tune(
     def read() -> "tuple[Config, Template]":
         return _read(config, space, given, prune_after, is_new=not folder.identity_file.exists())
 
-    with storage_failures_are_one_line(folder.path):
+    with storage_failures_as_study_error(folder.path):
         _search(read, folder, Settings(storage, study_name, pruner, prune_after), request, jobs, again)
 
 

@@ -102,7 +102,7 @@ def _as_a_module(name: str, missing: str = "") -> str:
 
 
 @contextmanager
-def own_failures_are_one_line() -> Iterator[None]:
+def own_failures_as_own_code_error() -> Iterator[None]:
     """Turns an error that comes from a user's module, or its `sys.exit`, into an OwnCodeError that names its line.
 
     Other errors are raised unchanged, and so are those of a callback for progress that the caller gave to training.
@@ -122,7 +122,7 @@ def own_failures_are_one_line() -> Iterator[None]:
 
 
 @contextmanager
-def own_updates_are_one_line(own: str, is_tracing: bool = False) -> Iterator[None]:
+def own_updates_as_own_code_error(own: str, is_tracing: bool = False) -> Iterator[None]:
     """Turns an error of updates into an OwnCodeError if the user's parts are its cause, even where no line is known.
 
     TensorFlow adds a gradient's operations itself: no line of the user's module made them. Other errors, such as those

@@ -14,7 +14,7 @@ from tfdqn.acting.blas_threads import one_blas_thread
 from tfdqn.acting.factory import make_policy
 from tfdqn.config import Config, Task, toml
 from tfdqn.config.own_code import require_function
-from tfdqn.config.user_modules import own_failures_are_one_line
+from tfdqn.config.user_modules import own_failures_as_own_code_error
 from tfdqn.errors import ConfigError, TaskError, UserError, VideoError, one_line
 from tfdqn.evaluation.evaluator import limited, play_episodes, scores
 from tfdqn.evaluation.video import Format, record_episode, rendered_task
@@ -44,7 +44,7 @@ class EvaluationReport(EpisodeScores, frozen=True, kw_only=True):
         return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
 
 
-@own_failures_are_one_line()
+@own_failures_as_own_code_error()
 def evaluate(
     run_dir: Path | str,
     *,

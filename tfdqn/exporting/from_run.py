@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from tfdqn.config import Config
-from tfdqn.config.user_modules import own_failures_are_one_line
+from tfdqn.config.user_modules import own_failures_as_own_code_error
 from tfdqn.errors import first_line
 from tfdqn.exporting.destinations import Card, make_destination
 from tfdqn.exporting.formats import ModelFormat, convert, parse_formats
@@ -35,7 +35,7 @@ from tfdqn.task_spec import TaskSpec
 _RUN = "run"  # the key of a version's card with the id of the run that made it by `export.on_best`
 
 
-@own_failures_are_one_line()
+@own_failures_as_own_code_error()
 def export_run(
     run_dir: RunDir | Path | str,
     checkpoint: Literal["best", "latest"] = "best",
@@ -64,7 +64,7 @@ def export_run(
     return _export_policy(run, checkpoint, read_summary(run.summary_file), parsed_formats)
 
 
-@own_failures_are_one_line()
+@own_failures_as_own_code_error()
 def export_results(run: RunDir, summary: Summary) -> Path:
     """Exports a run's best policy (the latest, if none was evaluated) before its summary is written.
 
@@ -94,7 +94,7 @@ def _final_scores(summary: Summary | None, best_return: float) -> EpisodeScores 
     return summary.final if summary is not None and summary.best_return == best_return else None
 
 
-@own_failures_are_one_line()
+@own_failures_as_own_code_error()
 def export_weights(
     config: Config,
     task_spec: TaskSpec,

@@ -135,7 +135,7 @@ def export_policy(
 
     Raises RunDirError if the directory can't be written or the disk is full; no part of the version is left then.
     """
-    with _file_errors_are_one_line(directory), unfinished_version(directory) as unfinished:
+    with _file_errors_as_run_dir_error(directory), unfinished_version(directory) as unfinished:
         policy = GreedyPolicy(task_spec, network, aggregate)
         tf.saved_model.save(policy, str(unfinished), signatures={DEFAULT_SIGNATURE: policy.serve})
         extra = unfinished / EXTRA
@@ -148,7 +148,7 @@ def export_policy(
 
 
 @contextlib.contextmanager
-def _file_errors_are_one_line(directory: Path) -> Iterator[None]:
+def _file_errors_as_run_dir_error(directory: Path) -> Iterator[None]:
     """Turns the file errors of Python and TensorFlow into a RunDirError of one line."""
     try:
         yield

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfdqn.config.user_modules import own_updates_are_one_line
+from tfdqn.config.user_modules import own_updates_as_own_code_error
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.errors import NotFiniteError
 from tfdqn.learning.train_step import UpdateMetrics
@@ -49,7 +49,7 @@ class Learner:
         Raises NotFiniteError if a loss, a gradient or a weight is not finite, OwnCodeError if an operation of the
         user's parts fails. Such weights are never published.
         """
-        with own_updates_are_one_line(self._own):
+        with own_updates_as_own_code_error(self._own):
             updated = self._updater(most)
         return self._take(updated)
 
@@ -59,7 +59,7 @@ class Learner:
         Also sets `train_steps` to the state's. It may be larger than what was reported, if a worker was lost before it
         could report updates that it had applied.
         """
-        with own_updates_are_one_line(self._own):
+        with own_updates_as_own_code_error(self._own):
             updated = self._updater.settle()
         if updated is not None:
             self._take(updated)

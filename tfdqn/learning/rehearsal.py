@@ -12,7 +12,7 @@ from tf_agents.specs import tensor_spec
 from tfdqn.agents.losses.table import LOSSES
 from tfdqn.config import Config
 from tfdqn.config.own_code import own_among
-from tfdqn.config.user_modules import own_updates_are_one_line
+from tfdqn.config.user_modules import own_updates_as_own_code_error
 from tfdqn.errors import OwnCodeError
 from tfdqn.learning.updater import Updater
 from tfdqn.networks.factory import TRIAL_ROWS, network_to_load, numpy_q_function, numpy_recurrent_q_function
@@ -37,7 +37,7 @@ def rehearse(config: Config, task_spec: TaskSpec, updater: Updater) -> None:
     torso, head = TORSOS.of(config.network), HEADS.of(config.agent)
     if in_numpy := own_among(torso.in_numpy, head.in_numpy, head.branches and head.branches.in_numpy):
         _check_numpy(config, task_spec, in_numpy)
-    with own_updates_are_one_line(own := own_parts_of(config), is_tracing=True):
+    with own_updates_as_own_code_error(own := own_parts_of(config), is_tracing=True):
         if own:
             updater.trace()
 

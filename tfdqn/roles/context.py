@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tfdqn.cluster.roles import TENSORFLOW_OPENS, TRAITS, ProcessId
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
-from tfdqn.config.user_modules import own_failures_are_one_line
+from tfdqn.config.user_modules import own_failures_as_own_code_error
 from tfdqn.errors import EnvironmentFailedError, OwnCodeError, ProcessFailedError, TaskError, listed
 from tfdqn.system.addresses import host_and_port, is_loopback
 from tfdqn.task_spec import TaskSpec, differences
@@ -42,9 +42,9 @@ def say_if_open(context: RoleContext) -> None:
 
 @contextmanager
 def log_own_failures() -> Iterator[None]:
-    """As `own_failures_are_one_line`, and prints the traceback, which goes to the process's log."""
+    """As `own_failures_as_own_code_error`, and prints the traceback, which goes to the process's log."""
     try:
-        with own_failures_are_one_line():
+        with own_failures_as_own_code_error():
             yield
     except OwnCodeError as error:
         print(error.traceback, file=sys.stderr, end="")

@@ -12,7 +12,7 @@ from tfdqn.acting.central_inference import Inference
 from tfdqn.acting.policy import make_q_function
 from tfdqn.cluster.roles import Role
 from tfdqn.config.headline import headline
-from tfdqn.config.user_modules import own_failures_are_one_line
+from tfdqn.config.user_modules import own_failures_as_own_code_error
 from tfdqn.coordination.heartbeat_files import MEETING
 from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.messages import Inspection, Phase
@@ -30,7 +30,7 @@ from tfdqn.storage.completion import finished_before
 from tfdqn.storage.failures import (
     failures_are_kept,
     failures_say_what_is_saved,
-    full_disk_is_one_line,
+    full_disk_as_run_dir_error,
     keep_interruption,
     keep_sudden_end,
     tracebacks_are_kept,
@@ -72,8 +72,8 @@ def run(context: RoleContext, gives_heartbeats: Callable[[], None] = lambda: Non
         failures_are_kept(run_dir),
         failures_say_what_is_saved(run_dir),
         tracebacks_are_kept(run_dir),
-        own_failures_are_one_line(),
-        full_disk_is_one_line(run_dir),
+        own_failures_as_own_code_error(),
+        full_disk_as_run_dir_error(run_dir),
         run_dir.claim(config),
         told_of_sudden_end(partial(keep_sudden_end, run_dir)),
         native_output_to(run_dir.native_log),
@@ -106,14 +106,14 @@ def _learn(
     """From the rendezvous of all processes that learn to the end of the job; returns and raises as `run`."""
     config = context.config
     watchdog.state = "building"
-    with _losses_are_restarts():
+    with _lost_workers_as_peer_lost_error():
         cluster = context.topology.sub_cluster(config, context.process_id)
         devices = learning_devices(config)
         if config.learner.strategy != "parameter_server":
             _meet(context, service, watchdog)
         chief = Chief(config, run_dir, cluster, devices, context.say, context.interrupted)
         watchdog.state = "building"
-        with chief.losses_are_one_line():
+        with chief.lost_peers_as_cluster_error():
             session = distributed_session(config, run_dir, chief, service, replay, context.say, watchdog.work)
             is_over = _train_to_end(context, service, session, watchdog)
     session.close()  # still watched by the watchdog, since it waits for the processes that learn in lockstep
@@ -247,7 +247,7 @@ def _meet(context: RoleContext, service: LearnerService, watchdog: LearnerWatchd
 
 
 @contextmanager
-def _losses_are_restarts() -> Iterator[None]:
+def _lost_workers_as_peer_lost_error() -> Iterator[None]:
     """Raises PeerLostError instead of ClusterError, for the loss of a process that learns with this one."""
     try:
         yield

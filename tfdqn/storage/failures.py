@@ -139,7 +139,7 @@ def _needs_another_run(run: RunDir, error: Exception) -> bool:
 
 
 @contextmanager
-def full_disk_is_one_line(run: RunDir) -> Iterator[None]:
+def full_disk_as_run_dir_error(run: RunDir) -> Iterator[None]:
     """Turns errors of the block that the run's full disk has caused into a RunDirError."""
     try:
         yield

@@ -17,7 +17,7 @@ from tfdqn.cluster.tf_config import VARIABLE, Cluster
 from tfdqn.config import Config, toml
 from tfdqn.config.headline import headline
 from tfdqn.config.own_code import require_function
-from tfdqn.config.user_modules import own_failures_are_one_line
+from tfdqn.config.user_modules import own_failures_as_own_code_error
 from tfdqn.coordination.sudden_end import told_of_sudden_end
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import ConfigError, EnvironmentFailedError, FaultyTaskError, RunDirError, TaskError, UserError
@@ -29,7 +29,7 @@ from tfdqn.storage.failures import (
     claimed_to_train,
     failures_are_kept,
     failures_say_what_is_saved,
-    full_disk_is_one_line,
+    full_disk_as_run_dir_error,
     keep_interruption,
     keep_sudden_end,
     tracebacks_are_kept,
@@ -177,8 +177,8 @@ def claimed(config: Config, run: RunDir) -> Iterator[None]:
         failures_are_kept(run),
         failures_say_what_is_saved(run),
         tracebacks_are_kept(run),
-        own_failures_are_one_line(),
-        full_disk_is_one_line(run),
+        own_failures_as_own_code_error(),
+        full_disk_as_run_dir_error(run),
         claimed_to_train(run, config),
         told_of_sudden_end(partial(keep_sudden_end, run)),
     ):
@@ -201,7 +201,7 @@ def train_claimed(
         watchdog.state = progress.phase
         show(progress)
 
-    with closing(chief), chief.losses_are_one_line():
+    with closing(chief), chief.lost_peers_as_cluster_error():
         try:
             watchdog.state = "training"
             with closing(local_session(config, run, chief, tell, interrupted, watchdog.work)) as session:

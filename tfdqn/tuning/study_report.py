@@ -17,7 +17,7 @@ from tfdqn.tuning.study_storage import (
     quiet_optuna,
     read_trial,
     require_optuna,
-    storage_failures_are_one_line,
+    storage_failures_as_study_error,
 )
 from tfdqn.tuning.trial_records import Trial, best_of, counts_by_state, ended_of
 
@@ -101,7 +101,7 @@ class StudyReader:
             return ()
         import optuna
 
-        with storage_failures_are_one_line(self._folder.path):
+        with storage_failures_as_study_error(self._folder.path):
             self._storage = self._storage or open_journal(self._folder.journal)
             try:
                 study = optuna.load_study(study_name=self._identity.name, storage=self._storage)

@@ -99,7 +99,7 @@ def open_database(url: str) -> "BaseStorage":
 
 
 @contextmanager
-def storage_failures_are_one_line(folder: Path) -> Iterator[None]:
+def storage_failures_as_study_error(folder: Path) -> Iterator[None]:
     """Turns an error of the storage of a folder's study, in the block, into a StudyError."""
     try:
         yield

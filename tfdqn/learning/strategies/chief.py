@@ -101,7 +101,7 @@ class Chief:
             return self._make_strategy()
 
     def _make_strategy(self) -> tf.distribute.Strategy | None:
-        with self.losses_are_one_line():
+        with self.lost_peers_as_cluster_error():
             return make_strategy(self._config, self._cluster, self._devices)
 
     def make_updater(self, task_spec: TaskSpec, replay: SampledReplay) -> Updater:
@@ -142,7 +142,7 @@ class Chief:
         return sampler
 
     @contextmanager
-    def losses_are_one_line(self) -> Iterator[None]:
+    def lost_peers_as_cluster_error(self) -> Iterator[None]:
         """Turns TensorFlow's long errors about lost processes into a ClusterError of one line that names the process.
 
         Other errors are raised unchanged.
