@@ -33,6 +33,7 @@ def test_every_path_may_be_in_the_home_directory_also_where_no_shell_says_so(
     monkeypatch.chdir(tmp_path / "here")
     finished_run(home / "run", tiny(), [5.0, 8.0], 8.0)
     assert main.main(["plot", "~/run", "-o", "~/curve.png"]) == 0
+    assert main.main(["plot", "~/run", "-o~/other.png"]) == 0
     assert main.main(["report", "~/run", "--html=~/page.html", "--csv", "~/rows.csv"]) == 0
-    assert {"curve.png", "page.html", "rows.csv"} <= {each.name for each in home.iterdir()}
+    assert {"curve.png", "other.png", "page.html", "rows.csv"} <= {each.name for each in home.iterdir()}
     assert not list(Path().iterdir())

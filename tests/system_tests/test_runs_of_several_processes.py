@@ -168,7 +168,7 @@ def test_a_ctrl_c_before_the_others_are_awaited_ends_it_with_a_word(tmp_path: Pa
     with tfdqn(tmp_path, environment={"TF_CONFIG": config}, program=ASKED_BEFORE) as process:
         assert (process.ended(), process.err) == (-signal.SIGINT, "")
     assert process.out.splitlines()[1:] == [
-        "stopped before all processes had met: nothing was learned, and nothing saved is lost"
+        "stopped before all processes had met: nothing has been learned since the start"
     ]
 
 

@@ -23,19 +23,20 @@ class _Limits:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._users = 0
-        self._set: list[Any] = []  # one for each block, which may have loaded further libraries
+        self._blocks = 0
+        self._limits: list[Any] = []  # one for each block, which may have loaded further libraries
 
     def enter(self) -> None:
         with self._lock:
-            self._set.append(threadpool_limits(1, "blas"))
-            self._users += 1
+            self._limits.append(threadpool_limits(1, "blas"))
+            self._blocks += 1
 
     def leave(self) -> None:
         with self._lock:
-            self._users -= 1
-            while self._set and not self._users:
-                self._set.pop().restore_original_limits()
+            self._blocks -= 1
+            if not self._blocks:
+                while self._limits:
+                    self._limits.pop().restore_original_limits()
 
 
 _limits = _Limits()

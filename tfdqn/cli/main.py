@@ -6,6 +6,7 @@ that does the work. Nothing heavy is imported before a verb needs it: `tfdqn --h
 
 import errno
 import os
+import re
 import shutil
 import sys
 import traceback
@@ -97,9 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _with_home(argument: str) -> str:
-    """The argument, with the home directory for a "~" that shells leave: in quotes, and in `--run-dir=~/x`."""
-    option, separator, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
-    return f"{option}{separator}{os.path.expanduser(value)}"
+    """The argument, with the home directory for a "~" that shells leave: in quotes, `--run-dir=~/x` and `-o~/x`."""
+    option, value = re.fullmatch(r"(--[^=]*=|-[a-zA-Z](?=~)|)(.*)", argument, re.DOTALL).groups()  # type: ignore[union-attr]
+    return f"{option}{os.path.expanduser(value)}"
 
 
 def _help_width() -> int:

@@ -14,9 +14,10 @@ from tfdqn.config.wording import described
 _HEAD = """# Every key of a configuration
 
 This page is what `tfdqn config --reference` prints; `tfdqn config FILE` prints one configuration in full. A key that a
-file does not give has its default, or is left out if that is –. *Resume* says whether a run can be resumed with another
+file does not give has its default; – means that it has none. *Resume* says whether a run can be resumed with another
 value."""
 _COLUMNS = ("key", "default", "values", "meaning", "resume")
+_OPEN = ("network", "agent")  # sections to which your own modules can add kinds
 _Row = tuple[str, ...]  # a cell for each column
 
 
@@ -24,7 +25,7 @@ def reference() -> str:
     """Every key of every kind that the package has: its default, the values that it takes, and what it means."""
     sections = [field for field in structs.fields(Config) if kinds(field.type)]
     alone = [field for field in structs.fields(Config) if field not in sections]
-    parts = [_HEAD, _table(dict.fromkeys(_rows("", Config(), alone), ("",)), ("",))]
+    parts = [_HEAD, _table({row: () for row in _rows("", Config(), alone)})]
     for section in sections:
         by_kind = kinds(section.type)
         own = set(built_in(by_kind))
@@ -39,11 +40,12 @@ def _section(name: str, by_kind: Mapping[str, type[Struct]]) -> list[str]:
         for row in _rows(f"{name}.", struct(), structs.fields(struct)):
             rows.setdefault(row, []).append(kind)
     if "" in by_kind:
-        return [_docstring(by_kind[""]), _table(rows, tuple(by_kind))]
+        return [_docstring(by_kind[""]), _table(rows)]
     default = written(getattr(Config(), name).__struct_config__.tag)
+    or_own = ", or one of your own" if name in _OPEN else ""
     kinds_in_words = [f"- `{kind}`: {_docstring(struct)}" for kind, struct in by_kind.items()]
     return [
-        f"`{name}.kind` is one of these, or one of your own; the default is `{default}`.",
+        f"`{name}.kind` is one of these{or_own}; the default is `{default}`.",
         "\n".join(kinds_in_words),
         _table(rows, tuple(by_kind)),
     ]
@@ -53,8 +55,8 @@ def _docstring(struct: type[Struct]) -> str:
     return " ".join((struct.__doc__ or "").split())
 
 
-def _table(rows: Mapping[_Row, Sequence[str]], all_kinds: Sequence[str]) -> str:
-    """A table of rows, each with the kinds that have it, which are named where not all do."""
+def _table(rows: Mapping[_Row, Sequence[str]], all_kinds: Sequence[str] = ()) -> str:
+    """A table of rows, each with the kinds that have it, which are named where not all of `all_kinds` do."""
     lines = [_COLUMNS, ("---",) * len(_COLUMNS)]
     for (key, *others), having in rows.items():
         lacking = [kind for kind in all_kinds if kind not in having]

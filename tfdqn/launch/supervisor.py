@@ -100,8 +100,8 @@ class Supervisor:
         Args:
           interrupted: whether the user has asked to stop.
 
-        Raises ClusterError, after every process was stopped, if one can't be started, ends with a status that only the
-        user can mend, or fails too often in a row.
+        Raises ClusterError, after every process was stopped, if one can't be started, ends with a status that asks
+        for the user's correction, or fails too often in a row.
         """
         if self._server is not None:
             self._server.prepare(self._command, interrupted)

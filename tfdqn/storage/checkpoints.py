@@ -144,9 +144,9 @@ class CheckpointManager:
             unfinished.rename(self._directory / name)
             sync(self._directory)
         except (OSError, RuntimeError, CheckpointError) as error:
-            least_bytes = max(_bytes_of(arrays), *map(_bytes_in, (unfinished, *saved[-1:])))
+            failure = self._failure(error, max(_bytes_of(arrays), _bytes_in(unfinished)))
             shutil.rmtree(unfinished, ignore_errors=True)
-            raise CheckpointError(self._failure(error, least_bytes)) from error
+            raise CheckpointError(failure) from error
         self._prune()
         return self._directory / name
 
@@ -196,7 +196,7 @@ class CheckpointManager:
     def _failure(self, error: Exception, least_bytes: int) -> str:
         saved = self._saved()
         kept = f"the last one, {saved[-1].name}, is intact" if saved else "there is no earlier one"
-        full = f"the disk is full: it needs at least {least_bytes / 1e6:,.1f} MB"
+        full = f"the disk is full: the checkpoint needs at least {least_bytes / 1e6:,.1f} MB"
         why = full if is_full_disk(error) else first_line(error)
         return f"{self._directory}: the checkpoint could not be written: {why}; {kept}"
 
@@ -206,8 +206,12 @@ def _bytes_of(arrays: Mapping[str, Arrays]) -> int:
 
 
 def _bytes_in(directory: Path) -> int:
-    """The size of all files below a directory; 0 if there is none."""
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    """The size of the files below a directory, as far as they can be read; 0 if there is none."""
+    size = 0
+    with suppress(OSError):
+        for path in directory.rglob("*"):
+            size += path.stat().st_size if path.is_file() else 0
+    return size
 
 
 def _fingerprint(path: Path) -> _File:

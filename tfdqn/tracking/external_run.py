@@ -42,7 +42,7 @@ class TrackedRun(ForwardingTracker):
     again, so that the curves never go back.
 
     Args:
-      file: where the record of what was given is kept.
+      file: where the record of what has been logged is kept.
       place: where in the system the run is, such as a project. If it has changed, a new external run is begun.
       evaluations: the run's `evaluations.jsonl`, from which evaluations are read: in a job another process writes them.
 

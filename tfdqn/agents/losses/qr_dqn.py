@@ -22,7 +22,7 @@ def quantile_regression(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Computes Σ_i mean_j |τ_i − 1[δ_ij < 0]| L_κ(δ_ij), with δ_ij = y_j − θ_i, and mean_ij |δ_ij|.
 
-    The gradient of the first by θ_i is defined here, so that the
+    Dabney et al. 2018a, equation 10 and algorithm 1. The gradient of the first by θ_i is defined here, so that the
     backward pass needs no array of all pairs: −mean_j |τ_i − 1[δ_ij < 0]| L'_κ(δ_ij), where L'_κ is δ clipped to ±κ.
     No gradient flows from the second, nor to target and τ.
 

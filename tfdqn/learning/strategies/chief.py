@@ -94,7 +94,7 @@ class Chief:
     def _meet(self, cluster: Cluster, interrupted: Callable[[], bool]) -> tf.distribute.Strategy | None:
         """Waits for the other processes of the cluster. Meanwhile a signal ends this process."""
         if interrupted() and heard_signal():
-            self._say("stopped before all processes had met: nothing was learned, and nothing saved is lost")
+            self._say("stopped before all processes had met: nothing has been learned since the start")
         with ended_by_signals():
             if self._config.learner.strategy == "parameter_server":
                 _wait_for(_peers(self._config, cluster))  # TensorFlow would wait with the GIL held
