@@ -17,9 +17,9 @@ from tests.support.processes import wait_until
 from tests.support.run_files import a_summary, finish
 from tests.support.tiny_runs import tiny
 from tfdqn.config.toml import dump
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ConfigError, NotFiniteError
 from tfdqn.records import Summary
-from tfdqn.storage.failures import keep_stop
+from tfdqn.storage.failures import keep_failure, keep_stop
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome, RunEnd, read_end
 from tfdqn.tuning import thread_runs
@@ -219,6 +219,17 @@ def test_each_run_is_trained_by_its_own_configuration_and_leaves_its_end(
     assert ends[0] == ends[2] == RunEnd(Outcome.FINISHED, True, "")
     assert ends[1] == RunEnd(Outcome.FAILED, False, "the pole is broken")
     assert ends[3] == RunEnd(Outcome.STOPPED, True, "it was interrupted by SIGTERM")
+
+
+def test_what_a_run_has_noted_of_its_failure_is_not_overwritten(tmp_path: Path, acts: dict[int, Act]) -> None:
+    def fails(run: ThreadRun, asked: Callable[[], bool]) -> None:
+        keep_failure(run.run, "loss is nan", needs_another_run=True)
+        raise NotFiniteError("loss is nan")
+
+    acts[7] = fails
+    run = a_run(tmp_path, 7)
+    train_in_threads([run], 1, tmp_path / "native.log", lambda line: None, thread_runs._write_ends)
+    assert read_end(run.run.end_file) == RunEnd(Outcome.FAILED, False, "loss is nan", needs_another_run=True)
 
 
 def test_its_process_defers_the_same_imports_as_a_command() -> None:
