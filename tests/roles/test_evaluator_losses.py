@@ -94,6 +94,25 @@ def test_evaluations_of_steps_that_a_learner_takes_again_are_put_aside_and_the_n
     assert points(run_dir.logs / EVALUATOR_LOGS, "evaluation/return") == [100, 200]
 
 
+def test_what_a_learner_has_lost_is_known_by_the_weights_that_it_has_now(run_dir: RunDir) -> None:
+    """Those of its life before are held, until the next are fetched in an hour."""
+    with learner(tiny(*CHANGES, "acting.fetch_interval_seconds=3600.0")) as there:
+        heard(there)
+        there.publish(5, flattering(there))
+        at(there, 100)
+        with started(there, run_dir, there.config) as evaluator:
+            reported(there, 1, evaluator)
+            there.service.close()
+            there.publish(3, weights(there.config, there.task_spec))
+            there.begin()
+            heard(there)
+            at(there, 100)
+            report = reported(there, 1, evaluator)
+            assert report.evaluation is not None and report.evaluation.train_steps == 3
+    aside = run_dir.evaluations_file.with_name("evaluations.superseded.jsonl")
+    assert [line.train_steps for line in read_evaluations(aside)] == [5]
+
+
 def test_what_is_found_while_the_learner_is_away_is_told_to_the_next(there: Learner, run_dir: RunDir) -> None:
     heard(there)
     there.publish(5, flattering(there))

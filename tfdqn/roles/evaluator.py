@@ -133,6 +133,10 @@ class _EvaluatorLoop:
         """Moves aside the evaluations after the learner's present step: of weights that it has lost by a restart."""
         if not self._membership.learner_has_begun:
             return  # its steps are not known yet
+        try:
+            self._weights.fetch()  # those of before may be its predecessor's
+        except (UnreachableError, RefusedError):
+            return  # tried again when the learner answers
         self._may_be_ahead = False
         counters = Counters(env_steps=self._membership.env_steps(0), train_steps=self._weights.version())
         self._evaluations.resume(counters, read_evaluations(self._run.evaluations_file))
