@@ -133,6 +133,15 @@ def test_a_run_that_train_has_continued_is_no_longer_the_jobs(run: RunDir, capsy
     assert shown(capsys, str(run.path))[:2] == ["status not finished; to resume:", again]
 
 
+def test_a_job_that_train_takes_over_while_it_is_watched_is_no_longer_the_jobs(run: RunDir) -> None:
+    watching = Inspector(str(run.path))
+    assert watching.report().topology is not None
+    run.cluster_file.unlink()
+    report = watching.report()
+    assert (report.topology, report.learner) == (None, "")
+    assert report.problem.startswith("not finished; to resume:")
+
+
 def test_only_what_one_launch_here_would_resume_has_its_command(
     run: RunDir, capsys: pytest.CaptureFixture[str]
 ) -> None:

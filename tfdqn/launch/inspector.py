@@ -174,14 +174,17 @@ class Inspector:
             return None, _why_unanswered(self._caller.address)
 
     def _find_learner(self) -> None:
-        """Takes the learner's address from the run's directory, which another launch may have changed."""
-        if self._run is None or not self._run.cluster_file.exists():
+        """Takes the learner's address from the run's directory: another launch changes it, `tfdqn train` removes it."""
+        if self._run is None:
             return
-        self._topology = read_topology(self._run.cluster_file)
-        if self._caller is None or self._caller.address != self._topology.learner:
-            if self._caller is not None:
-                self._caller.close()
-            self._caller = Caller(self._topology.learner)
+        file = self._run.cluster_file
+        self._topology = read_topology(file) if file.exists() else None
+        address = None if self._topology is None else self._topology.learner
+        if self._caller is not None and self._caller.address != address:
+            self._caller.close()
+            self._caller = None
+        if self._caller is None and address is not None:
+            self._caller = Caller(address)
 
 
 def _trainer(run: RunDir) -> Owner | None:
