@@ -126,11 +126,11 @@ def test_a_run_that_was_stopped_is_not_running(run: RunDir, capsys: pytest.Captu
     assert lines[1] == own_command(["launch", str(run.config_file), *evaluator, "--run-dir", str(run.path)])
 
 
-def test_a_run_that_train_has_continued_is_no_longer_the_jobs(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_claim_that_trains_nothing_leaves_the_run_the_jobs(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
     with run.claim_alone(run.config()):
         pass
-    again = own_command(["train", str(run.config_file), "--run-dir", str(run.path)])
-    assert shown(capsys, str(run.path))[:2] == ["status not finished; to resume:", again]
+    again = own_command(["launch", str(run.config_file), "--no-evaluator", "--run-dir", str(run.path)])
+    assert shown(capsys, str(run.path))[1] == again
 
 
 def test_a_job_that_train_takes_over_while_it_is_watched_is_no_longer_the_jobs(run: RunDir) -> None:

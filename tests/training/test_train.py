@@ -201,6 +201,7 @@ def test_a_finished_run_is_told_again_and_not_trained_further(tmp_path):
     run, config = tmp_path / "run", tiny("exploration.decay_env_steps=12_000")  # of which it sees the beginning
     first, said = train(config, run), list[str]()
     before = latest(run).directory
+    RunDir(run).cluster_file.touch()
     again = train(config, run, say=said.append)
     assert said == [headline(config)]  # nothing of resuming, nor of the schedule
     assert (again.status, again.env_steps, again.final) == ("already finished", first.env_steps, first.final)
@@ -208,14 +209,17 @@ def test_a_finished_run_is_told_again_and_not_trained_further(tmp_path):
     shorter = train(tiny("stop.env_steps=1100", "exploration.decay_env_steps=12_000"), run)
     assert shorter.status == "already finished"
     assert RunDir(run).config() == config  # what it was trained by
+    assert RunDir(run).cluster_file.exists()  # a job has trained it last
 
 
 def test_a_summary_that_the_run_has_outgrown_is_not_told_again(tmp_path):
     run = tmp_path / "run"
     first = train(tiny(), run)
     longer = tiny("stop.env_steps=1600")
+    RunDir(run).cluster_file.touch()  # as of a job
     stopped = train(longer, run, interrupted=_after(lambda: _latest_env_steps(run) > 1_200))
     assert (stopped.status, stopped.reason) == ("interrupted", "by its caller")
+    assert not RunDir(run).cluster_file.exists()
     why = "it was interrupted by the program that trained it"
     assert read_end(RunDir(run).end_file) == RunEnd(Outcome.STOPPED, True, why)
     second = train(longer, run)

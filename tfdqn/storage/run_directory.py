@@ -101,7 +101,6 @@ class RunDir:
     def claim_alone(self, config: Config) -> Iterator[None]:
         """As `claim`; also keeps supervisors of jobs out until the block ends, and is refused while one is there."""
         with self.supervise(config), self.claim(config):
-            self.cluster_file.unlink(missing_ok=True)  # of a job that has trained the run before
             yield
 
     @contextmanager

@@ -225,6 +225,7 @@ def _train_to_end(
     if earlier is not None:
         session.run_dir.restore_config()
         return earlier
+    session.run_dir.cluster_file.unlink(missing_ok=True)  # of a job that has trained the run before
     trackers = begin_figures(session, say, session.parts.evaluations.kept_env_steps)
     with closing(TrainingMonitor(session, trackers, show, interrupted, profile)) as monitor:
 
