@@ -90,6 +90,14 @@ def test_a_run_whose_keys_let_it_fail_has_no_command_that_would_fail_again(run: 
     assert re.fullmatch(r"failed: loss is nan; nothing was saved yet; the run's keys .* directory \(--run-dir\)", said)
 
 
+def test_one_of_many_runs_whose_keys_let_it_fail_needs_new_runs_with_others(run: RunDir) -> None:
+    run.process_logs.mkdir()
+    run.child_log.touch()
+    keep_failure(run, "loss is nan", needs_another_run=True)
+    said = "the run's keys are fixed: to change them, begin new runs, in another folder"
+    assert standing(run) == (Status.FAILED, f"failed: loss is nan; its log is {run.child_log}; {said}")
+
+
 def test_the_log_of_a_process_that_was_killed_is_named_if_there_is_one(run: RunDir) -> None:
     said = f"not finished: {said_of_killed(kill_the_process_of(run))}"
     assert standing(run) == (Status.STOPPED, said)

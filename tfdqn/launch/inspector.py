@@ -237,12 +237,17 @@ def _to_go_on(run: RunDir, report: RunReport, verb: str, *options: str) -> str:
 
 
 def _after_failure(run: RunDir, report: RunReport, again: str) -> str:
-    """How to go on with a run that has failed: by the command in `again`, or "" if the failure says what to do."""
+    """How to go on with a run that has failed: by the command in `again`, or by new runs with other keys.
+
+    "" if the failure says that itself, as of a run that is not one of many.
+    """
     if report.checkpoint:
         return again
     # The same command would probably meet the same error.
-    end = read_end(run.end_file)
-    return "" if end is not None and end.needs_another_run else f"; correct that first{again}"
+    if (end := read_end(run.end_file)) is None or not end.needs_another_run:
+        return f"; correct that first{again}"
+    is_of_many = run.child_log.exists()
+    return "; the run's keys are fixed: to change them, begin new runs, in another folder" if is_of_many else ""
 
 
 def _why_unanswered(address: str) -> str:
