@@ -33,7 +33,7 @@ class RunEnd(msgspec.Struct, frozen=True):
     outcome: Outcome
     is_saved: bool  # whether it saved a checkpoint as it ended
     why: str  # why it failed, or what has stopped it, in one line; "": not known
-    needs_another_run: bool = False  # it failed by its keys, which are fixed: begun again, it would fail again
+    needs_another_run: bool = False  # its configuration made it fail, and can no longer change
 
 
 _ends = msgspec.json.Decoder(RunEnd)
