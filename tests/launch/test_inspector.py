@@ -133,15 +133,6 @@ def test_a_claim_that_trains_nothing_leaves_the_run_the_jobs(run: RunDir, capsys
     assert shown(capsys, str(run.path))[1] == again
 
 
-def test_a_job_that_train_takes_over_while_it_is_watched_is_no_longer_the_jobs(run: RunDir) -> None:
-    watching = Inspector(str(run.path))
-    assert watching.report().topology is not None
-    run.cluster_file.unlink()
-    report = watching.report()
-    assert (report.topology, report.learner) == (None, "")
-    assert report.problem.startswith("not finished; to resume:")
-
-
 def test_only_what_one_launch_here_would_resume_has_its_command(
     run: RunDir, capsys: pytest.CaptureFixture[str]
 ) -> None:

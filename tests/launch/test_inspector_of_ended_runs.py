@@ -126,6 +126,16 @@ def test_that_a_jobs_learner_was_killed_is_said(run: RunDir) -> None:
     assert standing(run) == (Status.STOPPED, f"the job is not running here: {said}")
 
 
+def test_a_job_that_train_takes_over_while_it_is_watched_is_no_longer_the_jobs(run: RunDir) -> None:
+    run.cluster_file.write_bytes(program_for(tiny(), run, has_evaluator=False).topology.to_json())
+    watching = Inspector(str(run.path))
+    assert watching.report().topology is not None
+    run.cluster_file.unlink()
+    report = watching.report()
+    assert (report.topology, report.learner) == (None, "")
+    assert report.problem.startswith("not finished; to begin again:")
+
+
 def test_the_signal_that_has_stopped_a_job_is_said(tmp_path: Path) -> None:
     with a_launch(tmp_path) as process:
         until_at_work(process, "learner 0")
