@@ -2,9 +2,13 @@
 
 import re
 
+from msgspec import structs
+
 from tests.support.commands import PROJECT
+from tfdqn.config import Config
+from tfdqn.config.fields import kinds
+from tfdqn.config.reader import built_in
 from tfdqn.config.reference import reference
-from tfdqn.config.schema import keys
 
 PAGE = PROJECT / "docs" / "configuration.md"
 
@@ -16,7 +20,14 @@ def test_the_page_is_what_the_command_prints() -> None:
 def test_every_key_has_a_row_and_rows_of_one_key_differ() -> None:
     rows = [line for line in reference().splitlines() if line.startswith("| `")]
     named = {re.match(r"\| `([\w.]+)`", row)[1] for row in rows}  # type: ignore[index]
-    assert named == {key for key in keys() if not key.endswith(".kind")}
+    sections = {field.name: kinds(field.type) for field in structs.fields(Config)}
+    own = {
+        f"{name}.{key}"
+        for name, by_kind in sections.items()
+        for kind in built_in(by_kind)
+        for key in by_kind[kind].__struct_fields__
+    }
+    assert named == own | {"seed"}
     assert len(set(rows)) == len(rows)
 
 

@@ -107,16 +107,19 @@ def test_changes_come_to_stay_with_a_checkpoint_and_go_with_a_start_that_saved_n
 
 
 @pytest.mark.parametrize("left", ["checkpoint", "best", "curves"])
-def test_how_it_is_evaluated_while_learning_may_not_change(tmp_path: Path, left: str) -> None:
-    """It decides which policy is kept as the best."""
+def test_what_a_return_means_while_learning_may_not_change(tmp_path: Path, left: str) -> None:
+    """It decides which policy is kept as the best. How often and on how many episodes it is measured may change."""
     run = RunDir(tmp_path / "run")
     with run.claim(Config()):
         learn_something(run, left)
     with (
-        pytest.raises(RunDirError, match=r"evaluation\.episodes"),
-        run.claim(Config(evaluation=Evaluation(episodes=3))),
+        pytest.raises(RunDirError, match=r"evaluation\.max_episode_steps"),
+        run.claim(Config(evaluation=Evaluation(max_episode_steps=3))),
     ):
         pass
+    changed = Config(evaluation=Evaluation(episodes=3, confirm_episodes=0, interval_env_steps=5))
+    with run.claim(changed):
+        assert run.config() == changed
 
 
 @pytest.mark.parametrize("config_file", [None, "neither = TOML ="], ids=["whole", "damaged"])
@@ -282,5 +285,7 @@ def test_a_run_that_was_saved_with_a_key_that_nothing_reads_goes_on_without_it(t
 
 @pytest.mark.parametrize("path", [None, 3, Config(), RunDir("run")])
 def test_a_run_s_path_of_another_type_is_refused_in_one_line(path: Any) -> None:
-    with pytest.raises(RunDirError, match=r"^the path of a run directory is needed, as text or a pathlib\.Path; what"):
+    with pytest.raises(
+        RunDirError, match=r"^the path of a run directory is needed, as text or a pathlib\.Path; the argument"
+    ):
         RunDir(path)
