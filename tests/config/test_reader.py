@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.random_configs import PLAIN, TEXT, valid_configs
 from tfdqn.config import Config
-from tfdqn.config.fields import kinds
+from tfdqn.config.fields import kinds, takes_own_kinds
 from tfdqn.config.toml import differences, dump, from_mapping, load
 from tfdqn.errors import ConfigError
 
@@ -109,3 +109,11 @@ def test_a_directory_is_told_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "config.toml").touch()
     with pytest.raises(ConfigError, match=r"a run's is its config\.toml, with --run-dir .* to go on with the run$"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["lion", "tests.config.test_reader:lion"])
+def test_a_section_that_takes_no_kinds_of_the_users_names_those_that_it_has(kind: str) -> None:
+    with pytest.raises(ConfigError, match=r'must be one of "adam", "radam", "rmsprop", "sgd"$'):
+        from_mapping({"optimizer": {"kind": kind}})
+    takers = [section.name for section in msgspec.structs.fields(Config) if takes_own_kinds(section.type)]
+    assert takers == ["network", "agent"]

@@ -6,7 +6,7 @@ only `errors`.
 
 - To add a key, add a field to its section: its type and limits, its default, `doc("what it means")`, and, where a run
   may be resumed with another value, a mark from `fields.py` such as `MAY_CHANGE`. `tfdqn config`, error messages and
-  resuming take everything from there.
+  resuming take everything from there. Then `tfdqn config --reference > docs/configuration.md`.
 - If a key has an effect only with certain values of other keys, mark it, for instance with
   `needs("agent.loss", "huber")`. `checks.py` finds keys that are set without effect, `reader.py` refuses them, and
   `tfdqn config` prints what they need.

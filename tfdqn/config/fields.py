@@ -102,10 +102,21 @@ def kinds(section_type: Any) -> dict[str, type[Struct]]:
 
     Kinds are the members of a union, or the subclasses of a struct that have a tag, wherever they are defined.
     """
+    structs = _members(section_type)
+    if len(structs) == 1:
+        structs = [each for each in _with_subclasses(structs[0]) if each.__struct_config__.tag] or structs
+    return {str(each.__struct_config__.tag or ""): each for each in structs}
+
+
+def takes_own_kinds(section_type: Any) -> bool:
+    """Whether a user's module can add a kind to a section: a subclass of the struct that the section is."""
+    return len(_members(section_type)) == 1 and "" not in kinds(section_type)
+
+
+def _members(section_type: Any) -> list[type[Struct]]:
+    """The structs of a section's type: the members of a union, or one; none if the type isn't a section's."""
     bare = get_args(section_type)[0] if get_origin(section_type) is Annotated else section_type
-    structs = [each for each in get_args(bare) or (bare,) if isinstance(each, type) and issubclass(each, Struct)]
-    tagged = [each for struct in structs for each in _with_subclasses(struct) if each.__struct_config__.tag]
-    return {str(each.__struct_config__.tag or ""): each for each in tagged or structs}
+    return [each for each in get_args(bare) or (bare,) if isinstance(each, type) and issubclass(each, Struct)]
 
 
 def _with_subclasses(struct: type[Struct]) -> list[type[Struct]]:

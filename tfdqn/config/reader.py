@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, inspect
 
 from tfdqn.config.checks import contradiction, unused_keys, without
-from tfdqn.config.fields import kinds
+from tfdqn.config.fields import kinds, takes_own_kinds
 from tfdqn.config.foreign_names import instead_of, meant_by
 from tfdqn.config.own_code import is_own
 from tfdqn.config.own_settings import mistaken_tag, without_annotation
@@ -155,12 +155,15 @@ class _Reader:
             return self.section(by_kind[""], value, path)
         default = str(field.default_factory.__struct_config__.tag)
         kind = value.get("kind", default)
-        self._import_kind(f"{path}.kind", kind)
-        by_kind = kinds(field.type)
+        is_own = takes_own_kinds(field.type) and _is_of_own_module(kind)
+        if is_own:
+            self._import_kind(f"{path}.kind", kind)
+            by_kind = kinds(field.type)
         if not isinstance(kind, str) or kind not in by_kind:
             with self._problems.kept():
-                self._fail_kind(path, kind, by_kind)
-            self._judge_without_kind(path, kind, value, by_kind)
+                self._fail_kind(path, kind, by_kind, is_own)
+            if not is_own:  # which may have any keys
+                self._judge_without_kind(path, kind, value, by_kind)
             return None
         others = self._keys_of_another_kind(path, kind, value, by_kind)
         if left_out := [key for key in others if self._is_left_out(path, key)]:
@@ -169,8 +172,8 @@ class _Reader:
         kept = {key: each for key, each in value.items() if key not in others}
         return self.section(by_kind[kind], kept, path, kind)
 
-    def _fail_kind(self, path: str, kind: Any, by_kind: dict[str, type[Struct]]) -> NoReturn:
-        if not _is_of_own_module(kind):
+    def _fail_kind(self, path: str, kind: Any, by_kind: dict[str, type[Struct]], is_own: bool) -> NoReturn:
+        if not is_own:
             self._fail_literal(f"{path}.kind", kind, built_in(by_kind))
         # Its module has been imported by now.
         if tag := mistaken_tag(kind, by_kind):
@@ -183,11 +186,8 @@ class _Reader:
     ) -> None:
         """Keeps among the problems the keys that no kind has, and those whose value is wrong in each that has them.
 
-        Not if `kind` is to be one of the user's own, which may have any keys. What is wrong with a value is said by the
-        kind that may have been meant, if that has the key.
+        What is wrong with a value is said by the kind that may have been meant, if that has the key.
         """
-        if _is_of_own_module(kind):
-            return
         kinds_of_ours = built_in(by_kind)
         likeliest_first = dict.fromkeys([*nearest(str(kind), kinds_of_ours), *kinds_of_ours])
         fields = [msgspec.structs.fields(by_kind[each]) for each in likeliest_first]
@@ -212,11 +212,10 @@ class _Reader:
         """Whether a key that the section's kind doesn't have is left out: the kind was overridden, and the key not."""
         return f"{path}.kind" in self._overridden and f"{path}.{key}" not in self._overridden
 
-    def _import_kind(self, path: str, kind: Any) -> None:
+    def _import_kind(self, path: str, kind: str) -> None:
         """Imports the user's module that defines a kind such as "my_package.my_module:name"."""
-        module = kind.rpartition(":")[0] if isinstance(kind, str) else ""
         try:
-            if module:
+            if module := kind.rpartition(":")[0]:
                 import_user_module(module, f"{path} = {shown(kind)}", ConfigError)
         except ConfigError as error:
             self.fail(path, str(error))

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct, inspect, structs
 
-from tfdqn.config.fields import kinds
+from tfdqn.config.fields import kinds, takes_own_kinds
 from tfdqn.config.reader import built_in, literals
 from tfdqn.config.schema import Config, keys
 from tfdqn.config.toml import meaning, written
@@ -17,7 +17,6 @@ This page is what `tfdqn config --reference` prints; `tfdqn config FILE` prints 
 file does not give has its default; – means that it has none. *Resume* says whether a run can be resumed with another
 value."""
 _COLUMNS = ("key", "default", "values", "meaning", "resume")
-_OPEN = ("network", "agent")  # sections to which your own modules can add kinds
 _Row = tuple[str, ...]  # a cell for each column
 
 
@@ -29,12 +28,14 @@ def reference() -> str:
     for section in sections:
         by_kind = kinds(section.type)
         own = set(built_in(by_kind))
-        parts += [f"## [{section.name}]", *_section(section.name, {k: each for k, each in by_kind.items() if k in own})]
+        or_own = ", or one of your own" * takes_own_kinds(section.type)
+        ours = {kind: struct for kind, struct in by_kind.items() if kind in own}
+        parts += [f"## [{section.name}]", *_section(section.name, ours, or_own)]
     return "\n\n".join(parts) + "\n"
 
 
-def _section(name: str, by_kind: Mapping[str, type[Struct]]) -> list[str]:
-    """The parts of a section: what it is, or its kinds, and the table of keys."""
+def _section(name: str, by_kind: Mapping[str, type[Struct]], or_own: str) -> list[str]:
+    """The parts of a section: what it is, or its kinds, and the table of keys. `or_own`: words after the kinds."""
     rows: dict[_Row, list[str]] = {}
     for kind, struct in by_kind.items():
         for row in _rows(f"{name}.", struct(), structs.fields(struct)):
@@ -42,7 +43,6 @@ def _section(name: str, by_kind: Mapping[str, type[Struct]]) -> list[str]:
     if "" in by_kind:
         return [_docstring(by_kind[""]), _table(rows)]
     default = written(getattr(Config(), name).__struct_config__.tag)
-    or_own = ", or one of your own" if name in _OPEN else ""
     kinds_in_words = [f"- `{kind}`: {_docstring(struct)}" for kind, struct in by_kind.items()]
     return [
         f"`{name}.kind` is one of these{or_own}; the default is `{default}`.",

@@ -10,16 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn import config
-from tfdqn.errors import ConfigError
 
 legacy = tf.keras.optimizers.legacy
 
 
 def make_optimizer(settings: config.Optimizer) -> tf.keras.optimizers.legacy.Optimizer:
-    """Makes the optimizer of `[optimizer]`. Its learning rate is a function of its own count of updates.
-
-    Raises ConfigError if it is not one of the package's.
-    """
+    """Makes the optimizer of `[optimizer]`. Its learning rate is a function of its own count of updates."""
     rate = learning_rate_schedule(settings)
     if isinstance(settings, config.Adam):
         return legacy.Adam(rate, settings.beta_1, settings.beta_2, settings.epsilon)
@@ -29,9 +25,7 @@ def make_optimizer(settings: config.Optimizer) -> tf.keras.optimizers.legacy.Opt
         # Keras uses its fused kernel, whose epsilon is inside the root as in the paper's code, only if there is a
         # momentum; for a momentum of 0.0 it adds epsilon outside. A callable counts as one, even if it returns 0.
         return legacy.RMSprop(rate, settings.decay, lambda: settings.momentum, settings.epsilon, settings.centered)
-    if isinstance(settings, config.SGD):
-        return legacy.SGD(rate, settings.momentum)
-    raise ConfigError(f'optimizer.kind = "{settings.__struct_config__.tag}": a module can\'t add an optimizer')
+    return legacy.SGD(rate, settings.momentum)
 
 
 def learning_rate_schedule(settings: config.Optimizer) -> float | tf.keras.optimizers.schedules.LearningRateSchedule:

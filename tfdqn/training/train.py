@@ -24,7 +24,7 @@ from tfdqn.errors import ConfigError, EnvironmentFailedError, FaultyTaskError, R
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import EpisodeScores, Progress, Summary
-from tfdqn.storage.completion import finished_before, finished_summary
+from tfdqn.storage.completion import finished_summary
 from tfdqn.storage.failures import (
     claimed_to_train,
     failures_are_kept,
@@ -221,9 +221,7 @@ def _train_to_end(
     profile: bool,
 ) -> Summary:
     """Trains the session to its end, unless the run has finished before; returns the summary."""
-    earlier = finished_before(session.run_dir, session.config, session.counters, has_evaluator=True)
-    if earlier is not None:
-        session.run_dir.restore_config()
+    if (earlier := finished_already(session.config, session.run_dir)) is not None:
         return earlier
     session.run_dir.cluster_file.unlink(missing_ok=True)  # of a job that has trained the run before
     trackers = begin_figures(session, say, session.parts.evaluations.kept_env_steps)
