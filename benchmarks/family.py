@@ -170,6 +170,7 @@ def filled(config: Config, spec: TaskSpec) -> InGraphReplay | Rollout:
         writer.write(experience)
     if isinstance(replay, Rollout):
         replay.finish(values, 0)
+    replay.flush()
     return replay
 
 

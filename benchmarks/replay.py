@@ -117,6 +117,7 @@ class Table:
         step = Step(observation, np.ones(NUM_ENVS, np.float32), nowhere, nowhere, nowhere, None)
         for _ in range(100):
             self._writer.write(Experience(observation, None, np.zeros(NUM_ENVS, np.int32), step))
+        self.replay.flush()
 
 
 if __name__ == "__main__":

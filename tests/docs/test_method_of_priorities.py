@@ -24,6 +24,7 @@ def test_the_probability_of_a_draw(tmp_path: Path) -> None:
     )
     with closing(make_replay(config, VECTOR, tmp_path)) as replay:
         replay.writer(4).write(numbered(1)[0])
+        replay.flush()
         replay.update_priorities(ItemPriorities(np.arange(4)[:, np.newaxis], errors.astype(np.float32)))
         draw = tf.function(replay.sampler(200), autograph=False)().draw
     p = (np.abs(errors) + epsilon) ** alpha

@@ -30,6 +30,12 @@ def replay(capacity: int = 64, seed: int = 1, n_step: int = 1, spec: TaskSpec = 
 
 
 def fill(table: InGraphReplay, length: int, seed: int = 0, spec: TaskSpec = VECTOR) -> list:
+    taken = write(table, length, seed, spec)
+    table.flush()
+    return taken
+
+
+def write(table: InGraphReplay, length: int, seed: int = 0, spec: TaskSpec = VECTOR) -> list:
     taken = random_steps(spec, 4, length, np.random.default_rng(seed))
     writer = table.writer(4)
     for step in taken:
@@ -101,6 +107,37 @@ def test_a_restored_table_goes_on_drawing_and_writing_as_the_saved_one(tmp_path:
     for table in (first, second):
         fill(table, 5, seed=9)
     np.testing.assert_array_equal(drawn(first, 64)(), drawn(second, 64)())
+
+
+def test_draws_see_what_waits_only_after_a_flush() -> None:
+    table = replay(capacity=1000)
+    fill(table, 3)
+    draw = drawn(table, 500)
+    before = set(map(bytes, draw().reshape(-1, 4)))
+    naive = naive_transitions(write(table, 3, seed=1), 1, 0.5)
+    assert table.size() == len(before) + len(naive)
+    assert set(map(bytes, draw().reshape(-1, 4))) == before
+    table.flush()
+    written = {row["observation/observation"].tobytes() for row in naive}
+    assert set(map(bytes, draw().reshape(-1, 4))) == before | written
+
+
+@pytest.mark.parametrize(("num_envs", "capacity"), [(1, 600), (7, 600), (300, 600), (700, 600), (700, 100)])
+def test_what_waits_becomes_rows_in_order_however_many_are_written_at_once(
+    num_envs: int, capacity: int, tmp_path: Path
+) -> None:
+    table = replay(capacity=capacity)
+    taken = random_steps(VECTOR, num_envs, -(-1500 // num_envs), np.random.default_rng(3))
+    writer = table.writer(num_envs)
+    written = sum(writer.write(step) for step in taken)
+    table.save(tmp_path)  # with those that still wait
+    naive = [row["observation/observation"].tobytes() for row in naive_transitions(taken, 1, 0.5)]
+    with np.load(tmp_path / "replay.npz") as content:
+        rows, inserted = content["rows"], int(content["inserted"])
+    assert inserted == written == len(naive) and table.size() == len(rows) == capacity
+    oldest_first = np.roll(rows, -(inserted % capacity), axis=0)
+    stored = table._layout.decode(tf.constant(oldest_first)).time_step.observation["observation"].numpy()
+    assert [row.tobytes() for row in stored] == naive[-capacity:]
 
 
 def test_only_the_filled_part_is_saved(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from tfdqn.replay.in_graph import InGraphPriorities
 from tfdqn.replay.interfaces import ItemPriorities
 
 ALPHA, EPSILON = 0.7, 0.25
+UNKNOWN = np.full(4, np.nan, np.float32)
 
 
 class Rows:
@@ -44,11 +45,13 @@ def test_rows_are_drawn_by_what_was_last_known_of_them(capacity: int, seed: int)
     for round_ in range(12):
         for _ in range(rng.integers(1, 4)):
             count = int(rng.integers(1, capacity + 1))
-            errors = some_errors(count, rng) if rng.random() < 0.6 else None
+            errors = some_errors(count, rng)
+            if rng.random() < 0.4:
+                errors[:] = np.nan
             positions = np.arange(inserted, inserted + count) % capacity
             inserted += count
             table.inserted(positions, inserted, errors)
-            rows.priorities += [rows.largest] * count if errors is None else rows.of(errors)
+            rows.priorities += rows.of(errors)
         if round_ % 2:
             # Of all rows that are stored, the oldest included, and of some just written over; of some twice.
             keys = rng.permutation(np.arange(max(0, inserted - capacity - 4), inserted))
@@ -72,7 +75,7 @@ def test_every_row_that_is_new_at_a_draw_is_drawn() -> None:
     table = InGraphPriorities(config, 100, threading.Lock())
     draw = tf.function(lambda fractions: table.draw(lambda: fractions), autograph=False)
     for stored in range(1, 100):
-        table.inserted(np.array([stored - 1]), stored, None)
+        table.inserted(np.array([stored - 1]), stored, UNKNOWN[:1])
         positions, drawn = draw(tf.constant([1 - 1e-6], tf.float64))
         assert positions.numpy() == [stored - 1]
         np.testing.assert_allclose(drawn.probability, 1 / stored, rtol=1e-6)
@@ -85,7 +88,7 @@ def test_a_row_that_an_update_names_several_times_is_written_once_with_the_last(
     written: list[tuple[np.ndarray, np.ndarray]] = []
     config = Config(priorities=Priorities(exponent=1.0, epsilon=EPSILON), learner=Learner(xla="off"))
     table = InGraphPriorities(config, 4, threading.Lock())
-    table.inserted(np.array([2, 3, 0, 1]), 6, None)
+    table.inserted(np.array([2, 3, 0, 1]), 6, UNKNOWN[:4])
     monkeypatch.setattr(table._tree, "write", lambda leaves, values: written.append((leaves, values)))
     # Of six rows the first two have been written over by the last two.
     keys = np.array([[2], [5], [0], [2], [3], [5], [1]])

@@ -59,6 +59,7 @@ def fill(replay: Replay, length: int = STORED // 4, first: int = 0) -> None:
     writer = replay.writer(4)
     for step in numbered(length, first):
         writer.write(step)
+    replay.flush()
     if hasattr(replay, "_kind"):
         replay._kind.flush()
 

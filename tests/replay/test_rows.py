@@ -28,7 +28,9 @@ def steps(length: int, seed: int = 0) -> tuple[list[Experience], np.ndarray]:
 
 def write(replay: Replay, taken: list[Experience], states: np.ndarray) -> int:
     writer = replay.writer(NUM_ENVS)
-    return sum(writer.write(step._replace(policy_state=(state,))) for step, state in zip(taken, states, strict=True))
+    count = sum(writer.write(step._replace(policy_state=(state,))) for step, state in zip(taken, states, strict=True))
+    replay.flush()
+    return count
 
 
 @pytest.mark.parametrize("replay", [{"backend": "in_graph"}, {}, {"shards": 2}], ids=str)

@@ -28,6 +28,7 @@ def main(count: int, *overrides: str) -> None:
         writer = replay.writer(num_envs=4)
         for time, step in enumerate(numbered(100)):
             writer.write(step._replace(env_steps=time))
+        replay.flush()
 
         def sampler(num_examples: int, device: str | None = None) -> Callable[[], Sample]:
             if not replay.addresses:

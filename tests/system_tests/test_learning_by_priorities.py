@@ -46,6 +46,7 @@ def fill(replay: Replay) -> None:
     one_hot, never = np.eye(STATES, dtype=np.float32), np.zeros(len(states), bool)
     step = Step({"observation": one_hot[after]}, reward, terminated, never, never, None)
     replay.writer(len(states)).write(Experience({"observation": one_hot[states]}, None, actions, step))
+    replay.flush()
 
 
 def updates_until_right(settings: Config, most: int) -> int:

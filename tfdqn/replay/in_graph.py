@@ -24,10 +24,13 @@ from tfdqn.storage.arrays import save_arrays
 from tfdqn.task_spec import TaskSpec
 
 CONTENT_FILE = "replay.npz"
+_MOST_WAITING_ROWS, _MOST_WAITING_BYTES = 256, 2**20
 
 
 class InGraphReplay:
     """A ring buffer of rows, uint8[capacity, row_bytes], sampled uniformly or by priority.
+
+    New rows wait in an array until `flush`, since a call of TensorFlow for each step would cost more than the step.
 
     A draw is a pure function of the run's seed, the number of draws before it and the stored rows: without concurrency,
     two runs with the same seed see the same samples.
@@ -45,7 +48,11 @@ class InGraphReplay:
         self._rows = self._empty_rows()
         self._stored = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._draws = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._inserted = 0  # rows ever; gives the position in the ring
+        self._inserted = 0  # rows ever, without those that wait; gives the position in the ring
+        most = min(_MOST_WAITING_ROWS, self._capacity, max(1, _MOST_WAITING_BYTES // self._layout.row_bytes))
+        self._waiting = np.zeros((most, self._layout.row_bytes), np.uint8)
+        self._waiting_errors = np.zeros(most, np.float32)
+        self._num_waiting = 0
         self._lock = threading.Lock()  # several actors may write
         uses_priorities = config.priorities.are_used
         self._priorities = InGraphPriorities(config, self._capacity, self._lock) if uses_priorities else None
@@ -96,11 +103,12 @@ class InGraphReplay:
         return self._filled() * self._layout.transitions_per_row
 
     def _filled(self) -> int:
-        """The number of rows stored now."""
-        return min(self._inserted, self._capacity)
+        """The number of rows stored now, with those that wait."""
+        return min(self._inserted + self._num_waiting, self._capacity)
 
     def save(self, directory: Path) -> None:
         """Writes `replay.npz` with the filled part of the ring, its position and priorities. Raises CheckpointError."""
+        self.flush()
         filled = self._filled()
         content = {"rows": self._rows.numpy()[:filled], "inserted": np.array(self._inserted)}
         if self._priorities is not None:
@@ -145,23 +153,44 @@ class InGraphReplay:
     def close(self) -> None:
         """Does nothing: everything is in TensorFlow."""
 
+    def flush(self) -> None:
+        with self._lock:
+            self._store_waiting()
+
     def _insert(self, rows: np.ndarray, errors: np.ndarray | None = None) -> None:
-        """Writes rows uint8[N, row_bytes] over the oldest ones; their TD errors, if known, set their priorities.
+        """Takes rows uint8[N, row_bytes] and, if they are known, their TD errors float32[N]."""
+        for start in range(0, len(rows), len(self._waiting)):  # as a rule, once
+            part = slice(start, start + len(self._waiting))
+            with self._lock:
+                self._keep(rows[part], np.nan if errors is None else errors[part])
+
+    def _keep(self, rows: np.ndarray, errors: np.ndarray | float) -> None:
+        """Lets rows wait, no more of them than there is room for. The caller must hold the lock."""
+        if self._num_waiting + len(rows) > len(self._waiting):
+            self._store_waiting()
+        end = self._num_waiting + len(rows)
+        self._waiting[self._num_waiting : end] = rows
+        if self._priorities is not None:
+            self._waiting_errors[self._num_waiting : end] = errors
+        self._num_waiting = end
+
+    def _store_waiting(self) -> None:
+        """Writes the rows that wait over the oldest ones. The caller must hold the lock.
 
         Uses a raw op, which takes any N without retracing and has none of the overhead of a `tf.function` call.
         """
-        kept = rows[-self._capacity :]
-        with self._lock:
-            positions = (self._inserted + len(rows) - len(kept) + np.arange(len(kept))) % self._capacity
-            tf.raw_ops.ResourceScatterUpdate(resource=self._rows.handle, indices=positions, updates=kept)
-            was_full = self._inserted >= self._capacity
-            self._inserted += len(rows)
-            if not was_full:
-                self._stored.assign(np.int64(self._filled()))  # TensorFlow would cache each Python number forever
-            if self._priorities is not None:
-                self._priorities.inserted(
-                    positions, self._inserted, None if errors is None else errors[-self._capacity :]
-                )
+        count, self._num_waiting = self._num_waiting, 0
+        if not count:
+            return
+        positions = (self._inserted + np.arange(count)) % self._capacity
+        rows = self._waiting[:count].copy()  # the array is filled again, perhaps before TensorFlow is done with it
+        tf.raw_ops.ResourceScatterUpdate(resource=self._rows.handle, indices=positions, updates=rows)
+        was_full = self._inserted >= self._capacity
+        self._inserted += count
+        if not was_full:
+            self._stored.assign(np.int64(self._filled()))  # TensorFlow would cache each Python number forever
+        if self._priorities is not None:
+            self._priorities.inserted(positions, self._inserted, self._waiting_errors[:count])
 
 
 class InGraphPriorities:
@@ -184,16 +213,15 @@ class InGraphPriorities:
         self._inserted = tf.Variable(0, dtype=tf.int64, trainable=False)  # rows ever inserted
         self._summed = tf.Variable(0, dtype=tf.int64, trainable=False)  # how many of these the tree's sums include
 
-    def inserted(self, positions: np.ndarray, inserted: int, errors: np.ndarray | None) -> None:
+    def inserted(self, positions: np.ndarray, inserted: int, errors: np.ndarray) -> None:
         """Sets the priorities of new rows. The caller must hold the lock.
 
         Args:
           positions: int64[N], distinct.
           inserted: the number of rows ever inserted, these included.
-          errors: float32[N] as for `PriorityScale`; None: unknown, so that the largest priority is used.
+          errors: float32[N] as for `PriorityScale`.
         """
-        priorities = np.full(len(positions), self._scale.largest) if errors is None else self._scale(errors)
-        self._tree.write(positions, priorities**self._exponent)
+        self._tree.write(positions, self._scale(errors) ** self._exponent)
         self._inserted.assign(np.int64(inserted))
 
     def draw(self, fractions: Callable[[], tf.Tensor]) -> tuple[tf.Tensor, Draw]:

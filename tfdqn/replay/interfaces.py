@@ -82,6 +82,12 @@ class SampledReplay(Protocol):
     def sampler(self, num_examples: int) -> Callable[[], Sample]:
         """Returns a function to call inside a `tf.function` that draws `num_examples` transitions or sequences."""
 
+    def flush(self) -> None:
+        """Lets samplers see all that this process's writers have written; to be called before each call that samples.
+
+        Does nothing where they see it anyway, or where whole blocks are written.
+        """
+
     def size(self) -> int:
         """The number of transitions known to be stored. Sampling may block until there are `min_size`."""
 

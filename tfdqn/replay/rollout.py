@@ -137,6 +137,9 @@ class Rollout:
 
         return sample
 
+    def flush(self) -> None:
+        """Does nothing: it is sampled only once it is whole."""
+
     def update_priorities(self, priorities: ItemPriorities) -> None:
         """Does nothing: every transition is learned from equally often."""
 

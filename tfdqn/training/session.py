@@ -212,6 +212,7 @@ class Session(Generic[P]):
             time.sleep(timeout_seconds)
         elif are_owed:
             self._first_call_began = self._first_call_began or time.monotonic()
+            self.replay.flush()
             self.ratio.learned(self.learner.run(self.ratio.updates_owed()))
         self.record_progress("updates")
 

@@ -76,6 +76,9 @@ class ReverbReplay:
         self._sampled = True
         return make_sampler(self.addresses, self._kind, num_examples, priorities=self._priorities)
 
+    def flush(self) -> None:
+        """Does nothing: what is written goes to the servers at once, in whole items."""
+
     def size(self) -> int:
         """The number of transitions stored now, in whole items."""
         return sum(server.num_items() for server in self._servers) * self._kind.transitions_per_item

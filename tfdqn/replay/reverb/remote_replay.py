@@ -98,6 +98,9 @@ class RemoteReplay:
             for address, shard in zip(self.addresses, self._shards.each, strict=True)
         )
 
+    def flush(self) -> None:
+        """Does nothing: other processes write."""
+
     def size(self) -> int:
         """The number of transitions stored, in whole items, as of the last `poll`."""
         return sum(each.stored for each in self._shards.counted()) * self._kind.transitions_per_item
