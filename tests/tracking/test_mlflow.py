@@ -75,6 +75,13 @@ def test_files_read_back_hold_the_numbers_that_were_written(tmp_path: Path, run:
     assert (artifacts / "configuration.md").read_text() == "seed = 1"
 
 
+def test_a_folder_in_the_home_directory_is_found(tmp_path: Path, run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = Tracking(mlflow=True, mlflow_tracking_uri="~/mlruns", mlflow_experiment="poles")
+    TrackerProcess("mlflow", config, run, lambda line: None).close()
+    assert len(runs_in(tmp_path / "mlruns")) == 1
+
+
 def test_a_server_that_is_not_there_is_one_line(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     config = Tracking(mlflow=True, mlflow_tracking_uri="http://127.0.0.1:9")

@@ -8,7 +8,7 @@ import pytest
 from tests.support.fake_wandb import FakeWandB
 from tfdqn.config import Tracking
 from tfdqn.errors import ConfigError
-from tfdqn.tracking.systems import SYSTEMS, require_systems, wanted_systems
+from tfdqn.tracking.systems import SYSTEMS, mlflow_tracking_uri, require_systems, wanted_systems
 
 ONLINE, OFFLINE = Tracking(wandb=True), Tracking(wandb=True, wandb_mode="offline")
 
@@ -48,3 +48,13 @@ def test_a_package_that_does_not_work_is_not_taken_for_a_login_that_is_missing(
     FakeWandB(tmp_path, monkeypatch).will(fail="raise when imported")
     with pytest.raises(ConfigError, match=r"^tracking\.wandb = true: wandb can't be used: ImportError: no pl"):
         require_systems(ONLINE)
+
+
+def test_a_folder_of_mlflow_may_be_in_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    at_home = Tracking(mlflow=True, mlflow_tracking_uri="~/mlruns")
+    assert mlflow_tracking_uri(at_home) == str(tmp_path / "mlruns")
+    assert SYSTEMS["mlflow"].place(at_home) == f"{tmp_path}/mlruns tfdqn"
+    assert mlflow_tracking_uri(Tracking(mlflow=True)) is None
+    for other in ("http://127.0.0.1:5000", "databricks", "mlruns", ""):
+        assert mlflow_tracking_uri(Tracking(mlflow=True, mlflow_tracking_uri=other)) == other

@@ -10,6 +10,7 @@ from tfdqn.config import Tracking
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.external_run import ExternalRun, TrackedRun
+from tfdqn.tracking.systems import mlflow_tracking_uri
 from tfdqn.tracking.tracker import Point, final_scores
 
 # MLflow's own limits.
@@ -32,8 +33,8 @@ class MLflow(ExternalRun):
         from mlflow.entities import Metric, Param
 
         self._metric, self._param = Metric, Param
-        if config.mlflow_tracking_uri is not None:
-            mlflow.set_tracking_uri(config.mlflow_tracking_uri)
+        if (uri := mlflow_tracking_uri(config)) is not None:
+            mlflow.set_tracking_uri(uri)
         self._client = mlflow.MlflowClient()
         id = tracked.id
         if tracked.is_new:

@@ -36,6 +36,12 @@ def _require_wandb_login(config: Tracking) -> None:
             raise ConfigError(f"tracking.wandb = true: wandb can't be used: {last}")
 
 
+def mlflow_tracking_uri(config: Tracking) -> str | None:
+    """The server's URL, or a folder, in which "~" is the home directory; None: as MLflow's own variable says."""
+    uri = config.mlflow_tracking_uri
+    return None if uri is None else os.path.expanduser(uri)
+
+
 class System(NamedTuple):
     """A tracking system. Its key in `[tracking]`, its package and its extra all have its name."""
 
@@ -53,7 +59,7 @@ SYSTEMS = {
     "mlflow": System(
         "tfdqn.tracking.mlflow:MLflow",
         lambda config: (
-            f"{config.mlflow_tracking_uri or os.environ.get('MLFLOW_TRACKING_URI') or os.getcwd()} "
+            f"{mlflow_tracking_uri(config) or os.environ.get('MLFLOW_TRACKING_URI') or os.getcwd()} "
             + config.mlflow_experiment
         ),
         lambda config: None,
