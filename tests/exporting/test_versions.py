@@ -32,7 +32,6 @@ def test_only_folders_with_the_number_as_it_is_written_are_versions(tmp_path: Pa
     assert versions(tmp_path) == [0, 3]
     assert next_version(tmp_path) == 9  # what is there is in the way of a version, too
     with unfinished_version(tmp_path) as unfinished:
-        unfinished.mkdir()
         assert publish(unfinished) == tmp_path / "9"
 
 
@@ -44,7 +43,6 @@ def test_what_a_killed_export_leaves_has_no_final_name_and_goes_with_the_next(tm
             os.kill(os.getpid(), {int(signal.SIGKILL)})
         versions.sync_tree = stop
         with versions.unfinished_version(pathlib.Path({str(tmp_path)!r})) as unfinished:
-            unfinished.mkdir()
             (unfinished / "saved_model.pb").touch()
             versions.publish(unfinished)
     """
@@ -59,7 +57,6 @@ def test_what_a_killed_export_leaves_has_no_final_name_and_goes_with_the_next(tm
 
 def test_an_export_that_is_under_way_is_left_alone(tmp_path):
     with unfinished_version(tmp_path) as unfinished:
-        unfinished.mkdir()
         export_policy(task(), network_of(task()), tmp_path, {})
         assert unfinished.exists()
     assert [entry.name for entry in tmp_path.iterdir()] == ["1"]

@@ -103,9 +103,10 @@ def require_free(directory: Path) -> None:
 
 @contextmanager
 def unfinished_version(directory: Path) -> Iterator[Path]:
-    """A path in `directory` at which to write a version; what was not published when the block ends is removed.
+    """A new folder in `directory` for a version's files; if it was not published when the block ends, it is removed.
 
-    `directory` is made if there is none, and what killed processes left in it is removed first.
+    `directory` is made if there is none, and what killed processes left in it is removed first. Raises OSError if
+    nothing can be written there.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for left in directory.glob(f"{_UNFINISHED}*"):
@@ -114,6 +115,7 @@ def unfinished_version(directory: Path) -> Iterator[Path]:
                 shutil.rmtree(left, ignore_errors=True)
     unfinished = _unfinished_name(directory)
     try:
+        unfinished.mkdir()
         yield unfinished
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
