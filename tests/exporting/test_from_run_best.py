@@ -111,6 +111,26 @@ def test_a_run_leaves_another_runs_versions_alone(run: RunDir, tmp_path: Path) -
     assert len(cards) == 2 and len({card["run"] for card in cards.values()}) == 2
 
 
+def test_a_version_that_another_run_removes_just_now_is_left_out(
+    run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, said = tmp_path / "policies", []
+    other = place / "5" / "assets.extra" / "export.json"
+    other.parent.mkdir(parents=True)
+    other.write_text("{}")
+    read_bytes = Path.read_bytes
+
+    def removed_first(self: Path) -> bytes:
+        if self == other:
+            shutil.rmtree(place / "5")
+        return read_bytes(self)
+
+    monkeypatch.setattr(Path, "read_bytes", removed_first)
+    with closing(exports(run, said, f'export.directory="{place}"')) as made:
+        made.new_best(weights(1), evaluation(1))
+    assert versions(place) == [1, 2] and [line for line in said if "warning" in line] == []
+
+
 def test_a_file_that_has_the_next_number_is_skipped_and_old_versions_still_go(run: RunDir) -> None:
     shutil.rmtree(run.best)
     run.exports.mkdir(exist_ok=True)

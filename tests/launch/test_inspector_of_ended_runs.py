@@ -142,3 +142,19 @@ def test_the_signal_that_has_stopped_a_job_is_said(tmp_path: Path) -> None:
         process.send(signal.SIGTERM)
         assert process.ended() == 0
     assert standing(tmp_path / "run") == (Status.STOPPED, "the job is not running here: it was interrupted by SIGTERM")
+
+
+def test_a_cluster_file_that_is_removed_when_it_is_looked_for_is_none(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.cluster_file.write_bytes(program_for(tiny(), run, has_evaluator=False).topology.to_json())
+    read_bytes = Path.read_bytes
+
+    def removed_first(self: Path) -> bytes:
+        if self == run.cluster_file:  # `tfdqn train` begins at this moment
+            self.unlink()
+        return read_bytes(self)
+
+    monkeypatch.setattr(Path, "read_bytes", removed_first)
+    report = Inspector(str(run.path)).report()
+    assert (report.topology, report.learner) == (None, "")

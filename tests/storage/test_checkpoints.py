@@ -191,6 +191,23 @@ def test_a_checkpoint_that_a_later_save_has_removed_is_as_old_as_it_was(tmp_path
     assert not first.directory.exists() and first.age_seconds >= 0
 
 
+def test_a_save_that_removes_what_is_just_read_leaves_another_to_read(tmp_path: Path) -> None:
+    class Read(CheckpointManager):
+        """Another process saves two more between its first look and its reading."""
+
+        def _saved(self) -> list[Path]:
+            found = super()._saved()
+            while left:
+                save(CheckpointManager(tmp_path, keep=1), left.pop(0))
+            return found
+
+    left = [2, 3]
+    save(CheckpointManager(tmp_path, keep=1), 1)
+    said: list[str] = []
+    assert holds(Read(tmp_path).latest(said.append), 3)
+    assert said == []
+
+
 @pytest.mark.parametrize(
     ("seconds", "age"),
     [

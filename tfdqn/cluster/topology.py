@@ -114,12 +114,22 @@ def make_topology(counts: Mapping[Role, int], address: Callable[[ProcessId], str
     return Topology(**fields)
 
 
+def topology_at(file: Path) -> Topology | None:
+    """As `read_topology`; None if there is no such file, which may be removed at any time."""
+    try:
+        return read_topology(file)
+    except ConfigError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
+
+
 def read_topology(file: Path) -> Topology:
     """Reads a cluster file. Raises ConfigError."""
     try:
         jobs = loads_once(file.read_bytes())
     except OSError as error:
-        raise ConfigError(f"{file} can't be read: {error.strerror}") from None
+        raise ConfigError(f"{file} can't be read: {error.strerror}") from error
     except JsonError as error:
         raise ConfigError(f"{file}: {error}") from None
     return topology_of_jobs(jobs, str(file))

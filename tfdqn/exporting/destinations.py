@@ -76,8 +76,11 @@ class Folder:
     def cards(self) -> dict[int, Card]:
         found = {}
         for version in versions(self._path):
-            card = self._path / str(version) / EXTRA / CARD_FILE
-            found[version] = _parse_card(card.read_bytes()) if card.is_file() else {}
+            try:
+                content = (self._path / str(version) / EXTRA / CARD_FILE).read_bytes()
+            except OSError:  # there is none, or another run that exports here has just removed its version
+                content = b""
+            found[version] = _parse_card(content)
         return found
 
     def remove(self, version: int) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from tfdqn.cluster.roles import LEARNER
-from tfdqn.cluster.topology import Topology, read_topology
+from tfdqn.cluster.topology import Topology, topology_at
 from tfdqn.config import Health
 from tfdqn.coordination.heartbeat_files import STARTING, HeartbeatRecord
 from tfdqn.coordination.messages import Inspection, Nothing, Phase
@@ -177,8 +177,7 @@ class Inspector:
         """Takes the learner's address from the run's directory: another launch changes it, `tfdqn train` removes it."""
         if self._run is None:
             return
-        file = self._run.cluster_file
-        self._topology = read_topology(file) if file.exists() else None
+        self._topology = topology_at(self._run.cluster_file)
         address = None if self._topology is None else self._topology.learner
         if self._caller is not None and self._caller.address != address:
             self._caller.close()

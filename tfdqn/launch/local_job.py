@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tfdqn.cluster.placement import Machines, Pools, place, pool_warnings, topology_on_machines
 from tfdqn.cluster.program import Program, local_topology, make_program
 from tfdqn.cluster.roles import LEARNER, TRAITS
-from tfdqn.cluster.topology import Topology, read_topology
+from tfdqn.cluster.topology import Topology, topology_at
 from tfdqn.config import Config
 from tfdqn.config.schedules import cut_short
 from tfdqn.config.toml import differences, dump
@@ -189,10 +189,8 @@ def _signals_stop() -> Iterator[Callable[[Supervisor], bool]]:
 
 def _kept(run: RunDir) -> Topology | None:
     """The topology of an earlier launch, whose addresses are used again; None if there is none that can be read."""
-    if not run.cluster_file.exists():
-        return None
     try:
-        return read_topology(run.cluster_file)
+        return topology_at(run.cluster_file)
     except ConfigError:
         return None
 

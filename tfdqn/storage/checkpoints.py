@@ -159,16 +159,19 @@ class CheckpointManager:
         CheckpointError if there are checkpoints and all of them are damaged.
         """
         saved = self._saved()
-        for path in reversed(saved):
-            try:
-                return Checkpoint(path, names)
-            except CheckpointError as error:
-                on_damage(str(error))
-        if saved:
-            raise CheckpointError(
-                f"{self._directory}: every checkpoint is damaged; restore one from a backup, "
-                "or train into another run directory (--run-dir)"
-            )
+        while saved:
+            for path in reversed(saved):
+                try:
+                    return Checkpoint(path, names)
+                except CheckpointError as error:
+                    if path.exists():  # else the process that trains the run has removed it, and has saved another
+                        on_damage(str(error))
+            before, saved = saved, self._saved()
+            if saved == before:
+                raise CheckpointError(
+                    f"{self._directory}: every checkpoint is damaged; restore one from a backup, "
+                    "or train into another run directory (--run-dir)"
+                )
         return None
 
     def _saved(self) -> list[Path]:
