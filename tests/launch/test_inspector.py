@@ -29,6 +29,7 @@ from tfdqn.launch.local_job import program_for
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.locks import locked
+from tfdqn.storage.owners import Lease, Owner, encoded_lease
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import write_summary
 from tfdqn.system.addresses import free_addresses
@@ -62,6 +63,8 @@ def lives(run: RunDir) -> Iterator[Inspection]:
         address="10.0.0.3:2222", stored=900, capacity=1_000, inserted=4_000, sampled=16_000, seconds_since_answer=0.2
     )
     inspection = msgspec.structs.replace(an_inspection(actor), replay=(replay,))
+    lease = Lease(Owner(inspection.pid, 1, "its kernel", 1, inspection.host), token="its own", device=1)
+    run.lock_file.write_bytes(encoded_lease(lease))
     server = Server(learner(run), {"inspect": Method(Nothing, lambda _: inspection)})
     yield inspection
     server.close()

@@ -163,15 +163,19 @@ class Inspector:
         self._find_learner()
         if self._caller is None:
             return None, ""  # no job was launched in this directory
+        # A learner that answers has the run's lock. Once its job has ended, another run's may have its address.
+        learner = None if self._run is None else holder_of(self._run.lock_file)
+        inspection, problem = None, ""
         try:
             inspection = self._caller("inspect", Nothing(), Inspection, _REPLY_SECONDS)
-            self._has_answered = True
-            return inspection, ""
         except RefusedError as error:  # it is starting
-            self._has_answered = self._is_refused = True
-            return None, str(error)
+            problem = str(error)
         except UnreachableError:
             return None, _why_unanswered(self._caller.address)
+        if self._run is not None and not _may_be_from(learner, inspection):
+            return None, f"another run has the address {self._caller.address}"
+        self._has_answered, self._is_refused = True, inspection is None
+        return inspection, problem
 
     def _find_learner(self) -> None:
         """Takes the learner's address from the run's directory: another launch changes it, `tfdqn train` removes it."""
@@ -193,6 +197,11 @@ def _trainer(run: RunDir) -> Owner | None:
     """
     holder = holder_of(run.lock_file)
     return holder if holder == holder_of(run.supervisor_lock_file) else None
+
+
+def _may_be_from(process: Owner | None, answer: Inspection | None) -> bool:
+    """Whether a learner's answer may be that of this process; None: a refusal, which doesn't say whose it is."""
+    return process is not None and (answer is None or (answer.pid, answer.host) == (process.pid, process.host))
 
 
 def _is_alive(heartbeat: HeartbeatRecord, health: Health) -> bool:
