@@ -1,5 +1,6 @@
 """Files that outlive a crash of the machine: whole or not there, and on the disk before they are named."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from tfdqn.errors import RunDirError
 from tfdqn.storage.arrays import save_arrays
-from tfdqn.storage.atomic_files import replacing, sync_tree, write_atomically
+from tfdqn.storage.atomic_files import is_full_disk, replacing, sync_tree, write_atomically
 from tfdqn.storage.owners import this_process
 
 
@@ -82,6 +83,13 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(
     with pytest.raises(RunDirError, match=r"best\.json couldn't be written: No space left on device"):
         write_atomically(file, b"new")
     assert contents(tmp_path) == {"best.json": b"old"}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_or_share_is_known_by_its_number_and_in_the_words_of_c(number: int) -> None:
+    assert is_full_disk(OSError(number, ""))
+    assert is_full_disk(RuntimeError(f"RESOURCE_EXHAUSTED: chunks.tfrecord; {os.strerror(number)}"))
+    assert not is_full_disk(OSError(errno.EIO, os.strerror(errno.EIO)))
 
 
 @pytest.mark.parametrize(

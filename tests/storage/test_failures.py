@@ -110,6 +110,14 @@ def test_the_traceback_of_the_users_code_is_in_the_runs_log(tmp_path: Path) -> N
         raise EnvironmentFailedError("its process has ended")
 
 
+def test_a_traceback_that_can_t_be_kept_hides_no_error(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    run.native_log.mkdir()
+    said = r"^the task raised ValueError; its traceback can't be kept: Is a directory$"
+    with pytest.raises(EnvironmentFailedError, match=said), tracebacks_are_kept(run):
+        raise EnvironmentFailedError("the task raised ValueError", traceback="Traceback: line 7")
+
+
 def refused(run: RunDir, error: UserError, *files: str) -> list[str]:
     """What is there after a run was refused, in which `files` had been written by then."""
     with pytest.raises(type(error)), claimed_to_train(run, tiny()):

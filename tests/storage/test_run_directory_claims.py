@@ -1,5 +1,6 @@
 """Who may write in a run directory: one process at a time, and nobody where something else lies."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tfdqn.config import Config
+from tfdqn.config import Config, Stop
 from tfdqn.errors import RunDirError
 from tfdqn.storage.run_directory import RunDir
 
@@ -132,6 +133,24 @@ def test_a_claim_ends_with_an_error_inside_it(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), run.claim(Config()):
         raise ZeroDivisionError
     with run.claim(Config()):
+        pass
+
+
+def no_space(descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_without_room_for_the_previous_configuration_hides_no_error_and_keeps_no_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, now = RunDir(tmp_path / "run"), Config(stop=Stop(env_steps=600_000))
+    with run.claim(Config()):
+        run.metrics_file.write_text("{}\n")
+    with pytest.raises(ZeroDivisionError), run.claim_alone(now):
+        monkeypatch.setattr(os, "fsync", no_space)
+        raise ZeroDivisionError
+    monkeypatch.undo()
+    with run.claim_alone(now):
         pass
 
 

@@ -232,6 +232,20 @@ def test_what_a_run_has_noted_of_its_failure_is_not_overwritten(tmp_path: Path, 
     assert read_end(run.run.end_file) == RunEnd(Outcome.FAILED, False, "loss is nan", needs_another_run=True)
 
 
+def test_an_end_that_can_t_be_written_leaves_the_other_runs_alone(tmp_path: Path, acts: dict[int, Act]) -> None:
+    def names_no_text(run: ThreadRun, asked: Callable[[], bool]) -> None:
+        raise ConfigError("no file /data/\udcff")
+
+    def has_no_room(run: ThreadRun, asked: Callable[[], bool]) -> None:
+        run.run.end_file.mkdir()
+
+    acts[5], acts[6] = names_no_text, has_no_room
+    runs = [a_run(tmp_path, seed) for seed in (5, 6, 7)]
+    assert train_in_threads(runs, 1, tmp_path / "native.log", lambda line: None, thread_runs._write_ends)
+    ends = [read_end(each.run.end_file) for each in runs]
+    assert ends == [RunEnd(Outcome.FAILED, False, r"no file /data/\udcff"), None, RunEnd(Outcome.FINISHED, True, "")]
+
+
 def test_its_process_defers_the_same_imports_as_a_command() -> None:
     code = """if True:
         import runpy

@@ -14,6 +14,7 @@ from tfdqn.errors import RunDirError
 from tfdqn.storage.owners import Owner, owner_of_mark, this_process
 
 _MAX_NAME_BYTES = 100  # of a file's name that begin its partial file's, which mustn't become too long
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # EDQUOT: none of the user's share
 _OWNED = re.compile(r"(.+)-[0-9a-f]+\.partial")
 
 
@@ -72,7 +73,7 @@ def why_not(directory: Path, error: OSError) -> str:
 def is_full_disk(error: BaseException) -> bool:
     """Whether an error, Python's or a C++ library's, says that there is no room left."""
     number = error.errno if isinstance(error, OSError) else None
-    return number in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
+    return number in _NO_ROOM or any(os.strerror(each) in str(error) for each in _NO_ROOM)
 
 
 def is_by_full_disk(error: BaseException | None) -> bool:

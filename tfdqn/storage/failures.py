@@ -56,8 +56,8 @@ def keep_failure(run: RunDir, why: str, is_saved: bool = False, needs_another_ru
     if holder_of(run.lock_file) is not None:
         with suppress(OSError):
             run.end_file.unlink(missing_ok=True)  # which the process of a `RunGroup` has written
-    elif why_failed(run.end_file) != why:  # else the run's own process has noted it, which knows more
-        _keep_end(run, RunEnd(Outcome.FAILED, is_saved, why, needs_another_run))
+    else:
+        keep_end(run, RunEnd(Outcome.FAILED, is_saved, why, needs_another_run))
 
 
 def keep_interruption(run: RunDir, *, is_saved: bool) -> None:
@@ -77,7 +77,7 @@ def keep_stop(run: RunDir, why: str, *, is_saved: bool) -> None:
       why: in words, such as "it was pruned after evaluation 2".
       is_saved: whether it saved a checkpoint as it ended.
     """
-    _keep_end(run, RunEnd(Outcome.STOPPED, is_saved, why))
+    keep_end(run, RunEnd(Outcome.STOPPED, is_saved, why))
 
 
 def keep_sudden_end(run: RunDir, line: str) -> None:
@@ -92,8 +92,14 @@ def keep_sudden_end(run: RunDir, line: str) -> None:
             keep_stop(run, line, is_saved=False)
 
 
-def _keep_end(run: RunDir, end: RunEnd) -> None:
+def keep_end(run: RunDir, end: RunEnd) -> None:
+    """Notes in the run's directory how its training has ended, until it is trained again, if there is room for it.
+
+    A failure that is noted in the same words stays: the run's own process has noted it, which knows more.
+    """
     why = end.why.encode(errors="backslashreplace").decode()  # it may name a file whose name is no text
+    if end.outcome is Outcome.FAILED and why_failed(run.end_file) == why:
+        return
     with suppress(RunDirError, OSError):
         write_end(run.end_file, msgspec.structs.replace(end, why=why))
 
@@ -115,7 +121,10 @@ def tracebacks_are_kept(run: RunDir) -> Iterator[None]:
     except UserCodeError as error:
         if not error.traceback:
             raise
-        run.keep_traceback(error.traceback)
+        try:
+            run.keep_traceback(error.traceback)
+        except OSError as why:  # a full disk, say
+            raise type(error)(f"{error}; its traceback can't be kept: {why.strerror}", error.traceback) from error
         raise type(error)(f"{error}; its traceback is in {run.native_log}") from error
 
 

@@ -272,8 +272,8 @@ class RunDir:
         self._config = text, config
 
     def _restore_unless_saved(self, before: set[str]) -> None:
-        """Puts the previous configuration back if there is no checkpoint but those of `before`."""
-        with suppress(OSError):
+        """Puts the previous configuration back if there is no checkpoint but those of `before`, and room for it."""
+        with suppress(OSError, RunDirError):
             if self._checkpoint_names() <= before:
                 self.restore_config()
 

@@ -16,8 +16,9 @@ from typing import TextIO
 from tfdqn.config import Config, toml
 from tfdqn.errors import UserError, message_in_one_line, one_line
 from tfdqn.records import Summary
+from tfdqn.storage.failures import keep_end
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import Outcome, RunEnd, why_failed, why_stopped, write_end
+from tfdqn.storage.run_records import Outcome, RunEnd, why_stopped
 from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
 from tfdqn.system.output import logged_lines
 from tfdqn.system.quick_start import quicken_start
@@ -169,10 +170,8 @@ def main(most: int, native_log: Path, paths: Sequence[Path]) -> None:
 def _write_ends(ended: Sequence[ThreadRun]) -> None:
     for each in ended:
         assert each.outcome is not None
-        if each.why and each.why == why_failed(each.run.end_file):
-            continue  # `train` has noted it, and knows more
         why = each.why or why_stopped(each.run.end_file)  # which `train` has noted
-        write_end(each.run.end_file, RunEnd(each.outcome, each.is_saved, why))
+        keep_end(each.run, RunEnd(each.outcome, each.is_saved, why))
 
 
 if __name__ == "__main__":
