@@ -171,6 +171,30 @@ def test_a_video_that_fails_takes_no_figures_with_it(tmp_path: Path) -> None:
     assert not list(found.videos.iterdir())
 
 
+def test_a_video_that_is_recorded_at_the_same_time_is_another(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def recorded() -> Path:
+        return Path(str(evaluate(run.path, episodes=1, video="gif").video))
+
+    play, others = video.play_episodes, list[Path]()
+
+    def play_beside_another(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(video, "play_episodes", play)
+        others.append(recorded())
+        return play(*arguments, **options)
+
+    monkeypatch.setattr(video, "play_episodes", play_beside_another)
+    assert (recorded().name, others[0].name) == ("1.gif", "2.gif")
+    assert sorted(each.name for each in run.videos.iterdir()) == ["1.gif", "2.gif"]
+
+
+def test_a_number_that_another_process_has_taken_meanwhile_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "1.gif").touch()
+    monkeypatch.setattr(Path, "iterdir", lambda folder: iter(()))  # as before that was there
+    assert video._next_paths(tmp_path, "gif")[0].name == "2.gif"
+
+
 def test_nobody_writes_on_a_video_that_has_failed(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), video.written_video(tmp_path / "1.mp4") as writer:
         writer.append_data(np.zeros((160, 160, 3), np.uint8))
@@ -212,7 +236,7 @@ def test_a_video_on_a_full_disk_is_one_line_and_the_figures_are_there(
         with pytest.raises(VideoError) as caught:
             evaluate(run.path, episodes=2, video=suffix)
         assert [each.name for each in disk.iterdir()] == ["filler"]
-    assert str(caught.value) == f"{run.videos / f'1.{suffix}'} couldn't be written: is the disk full?"
+    assert str(caught.value) == f"{run.videos}: the video couldn't be written: is the disk full?"
     assert caught.value.report == msgspec.structs.replace(whole, video=None)
     assert "No space" not in capfd.readouterr().err
 

@@ -1,7 +1,7 @@
 """Records a video of one greedy episode, as an MP4 or a GIF."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -52,18 +52,30 @@ def record_episode(
     Raises TaskError if the task can't be rendered to the end, RunDirError if the video can't be written, and any error
     of the video's encoder.
     """
-    number = 1 + max((int(p.stem) for p in folder.iterdir() if p.stem.isdecimal()), default=0)
-    path = folder / f"{number}.{suffix}"
-    unfinished = folder / f"{number}.part.{suffix}"
     try:
-        with written_video(unfinished) as video:
-            play_episodes(task, policy, weights, 1, seed, on_frame=_Camera(task, video, suffix).take)
-        unfinished.rename(path)
+        path, unfinished = _next_paths(folder, suffix)
+        try:
+            with written_video(unfinished) as video:
+                play_episodes(task, policy, weights, 1, seed, on_frame=_Camera(task, video, suffix).take)
+            unfinished.rename(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
     except OSError as error:
-        raise RunDirError(f"{path} couldn't be written: is the disk full?") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+        raise RunDirError(f"{folder}: the video couldn't be written: is the disk full?") from error
     return path
+
+
+def _next_paths(folder: Path, suffix: Format) -> tuple[Path, Path]:
+    """The path of the next video, and that of its unfinished file, which is made: so no other process takes both."""
+    number = max((int(p.stem) for p in folder.iterdir() if p.stem.isdecimal()), default=0)
+    while True:
+        number += 1
+        path, unfinished = folder / f"{number}.{suffix}", folder / f"{number}.part.{suffix}"
+        with suppress(FileExistsError):  # another process is recording it, or was killed meanwhile
+            unfinished.touch(exist_ok=False)
+            if not path.exists():
+                return path, unfinished
+            unfinished.unlink()
 
 
 def _picture(task: BatchedTask) -> np.ndarray:
