@@ -172,7 +172,7 @@ def test_a_process_that_can_t_give_heartbeats_says_so_once_and_gives_them_when_i
 
 def test_training_is_well_from_its_beginning(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = write_config(tmp_path)
-    with tfdqn(tmp_path, "train", config, environment={VARIABLE: str(folder)}) as process:
+    with tfdqn(tmp_path, "train", config, environment={VARIABLE: str(folder)}, is_forked=False) as process:
         process.until(lambda: main.main(["health"]) == 0, "heartbeat")
         assert f"train: running (process {process.pid})" in capsys.readouterr().out
 

@@ -2,15 +2,13 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.support.commands import PROJECT
+from tests.support.commands import PROJECT, ran
 from tfdqn.cli.main import main
 
 PAGE = (PROJECT / "docs" / "your_algorithm.md").read_text(encoding="utf-8")
@@ -71,10 +69,8 @@ def folder(tmp_path: Path) -> Path:
 
 def trained(folder: Path, config: str, *overrides: str) -> dict[str, Any]:
     """The summary of a run in `folder`."""
-    command = [sys.executable, "-m", "tfdqn", "train", config, *overrides, "--run-dir", "run"]
-    path = {"PYTHONPATH": str(PROJECT), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=path, timeout=250)
-    assert done.returncode == 0, done.stderr
+    done = ran(folder, "train", config, *overrides, "--run-dir", "run", environment={"HOME": str(folder)})
+    assert done.ended() == 0, done.err
     return json.loads((folder / "run" / "summary.json").read_text())
 
 

@@ -3,8 +3,6 @@
 import contextlib
 import json
 import re
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.commands import PROJECT
+from tests.support.commands import PROJECT, ran
 from tfdqn import load_policy
 
 PAGE = (PROJECT / "docs" / "your_task.md").read_text(encoding="utf-8")
@@ -56,17 +54,9 @@ def run(folder: Path, line: str) -> str:
     """What a line of the page's commands prints; it must succeed, and say nothing on stderr."""
     program, *arguments = line.split()
     assert program == "tfdqn"
-    environment = {"PYTHONPATH": str(PROJECT), "PATH": "/usr/bin:/bin", "HOME": str(folder)}
-    done = subprocess.run(
-        [sys.executable, "-m", "tfdqn", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=400,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    done = ran(folder, *arguments, environment={"HOME": str(folder)})
+    assert (done.ended(), done.err) == (0, "")
+    return done.out
 
 
 def test_an_environment_is_less_than_thirty_lines_of_code() -> None:

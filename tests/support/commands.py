@@ -15,10 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.forked_commands import MARK, ForkedCommand, forked_command
 from tests.support.tiny_runs import tiny
 from tfdqn.config.toml import dump
 from tfdqn.records import Counters
 from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
+from tfdqn.system.processors import visible_gpus
 
 PROJECT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 240.0  # with other work on every core
@@ -29,9 +31,9 @@ IN_GRAPH = ("replay.backend=in_graph", "learner.schedule=alternate")
 ENDLESS = "stop.env_steps=100000000"
 OFTEN = "checkpoint.interval_seconds=0.2"
 _AGAIN = r"To (?:resume|begin again):\n(.*)"
-_MARK = "TFDQN_TEST_PROCESS"
 # msgspec crashes where two threads make a decoder of one type at the same time.
 _MSGSPEC = threading.Lock()
+Process = subprocess.Popen[bytes] | ForkedCommand
 
 
 class Tfdqn:
@@ -43,6 +45,8 @@ class Tfdqn:
       environment: variables to set, or with None to unset.
       program: in Python, what is run.
       below: a command that runs it.
+      is_forked: it begins with everything imported, which is not for tests of a start; by default where neither a
+        program nor a command below is given.
     """
 
     def __init__(
@@ -52,11 +56,21 @@ class Tfdqn:
         environment: Mapping[str, str | None] | None = None,
         program: str = PROGRAM,
         below: Sequence[str] = (),
+        is_forked: bool | None = None,
     ):
         self.mark = uuid.uuid4().hex
-        given = {"PYTHONPATH": str(PROJECT), _MARK: self.mark, "TF_CPP_MIN_LOG_LEVEL": None}
+        given = {"PYTHONPATH": str(PROJECT), MARK: self.mark, "TF_CPP_MIN_LOG_LEVEL": None}
         variables: dict[str, str | None] = {**os.environ, **given, **(environment or {})}
         self._out, self._err = folder / f"{self.mark}.out", folder / f"{self.mark}.err"
+        if is_forked is None:
+            is_forked = program == PROGRAM and not below
+        if is_forked and not visible_gpus():
+            self._out.touch()
+            changed = {**given, "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})}
+            command = [program, *arguments]
+            self._process: Process = forked_command(folder, self._out, self._err, command, changed)
+            self.pid = self._process.pid
+            return
         command = [*below, sys.executable, "-c", program]
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
@@ -127,7 +141,7 @@ class Tfdqn:
                     environment = (entry / "environ").read_bytes()  # empty for a zombie
                 except OSError:
                     continue  # has ended meanwhile
-                if f"{_MARK}={self.mark}".encode() in environment.split(b"\0"):
+                if f"{MARK}={self.mark}".encode() in environment.split(b"\0"):
                     found.append(int(entry.name))
         return found
 
@@ -139,13 +153,21 @@ def tfdqn(
     environment: Mapping[str, str | None] | None = None,
     program: str = PROGRAM,
     below: Sequence[str] = (),
+    is_forked: bool | None = None,
 ) -> Iterator[Tfdqn]:
     """A process that has ended when the block has."""
-    process = Tfdqn(folder, *arguments, environment=environment, program=program, below=below)
+    process = Tfdqn(folder, *arguments, environment=environment, program=program, below=below, is_forked=is_forked)
     try:
         yield process
     finally:
         process.kill()
+
+
+def ran(folder: Path, *arguments: str, environment: Mapping[str, str | None] | None = None) -> Tfdqn:
+    """One that has ended."""
+    with tfdqn(folder, *arguments, environment=environment) as process:
+        process.ended()
+    return process
 
 
 def write_config(folder: Path, *overrides: str) -> str:

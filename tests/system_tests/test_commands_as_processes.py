@@ -78,7 +78,7 @@ def test_a_second_ctrl_c_ends_it_at_once_and_leaves_the_last_checkpoint(tmp_path
 def test_a_signal_while_it_starts_ends_it_as_one_later_does(tmp_path: Path) -> None:
     def case(folder: Path, number: signal.Signals) -> None:
         config = write_config(folder, ENDLESS)
-        with tfdqn(folder, "train", config, "--run-dir", "run") as process:
+        with tfdqn(folder, "train", config, "--run-dir", "run", is_forked=False) as process:
             process.until(lambda: "libtensorflow" in Path(f"/proc/{process.pid}/maps").read_text(), "import")
             process.send(number)
             assert process.ended() == 0
@@ -199,7 +199,7 @@ def test_no_environment_process_outlives_the_run(tmp_path: Path) -> None:
 
 def test_a_whole_run_and_a_video_show_nothing_but_what_tfdqn_says(tmp_path: Path) -> None:
     config = write_config(tmp_path, "logging.tensorboard=true")
-    with tfdqn(tmp_path, "train", config, "--run-dir", "run") as process:
+    with tfdqn(tmp_path, "train", config, "--run-dir", "run", is_forked=False) as process:
         assert process.ended() == 0
     assert process.err == ""
     ours = (
@@ -228,7 +228,9 @@ def test_a_whole_run_and_a_video_show_nothing_but_what_tfdqn_says(tmp_path: Path
     assert [line for line in process.out.splitlines() if not line.startswith(ours)] == []
     assert "reverb" in (tmp_path / "run" / "native.log").read_text()
     without_screen = {"DISPLAY": None, "SDL_VIDEODRIVER": None, "SDL_AUDIODRIVER": None}
-    with tfdqn(tmp_path, "evaluate", "run", "--video", "--json", environment=without_screen) as process:
+    with tfdqn(
+        tmp_path, "evaluate", "run", "--video", "--json", environment=without_screen, is_forked=False
+    ) as process:
         assert process.ended() == 0
     assert process.err == ""
     assert Path(tmp_path, json.loads(process.out)["video"]).stat().st_size > 1_000
@@ -290,6 +292,6 @@ def test_an_error_of_ours_still_shows(tmp_path: Path) -> None:
         "gymnasium.register('Broken-v0', CartPoleEnv, max_episode_steps=100)\n"
     )
     config = write_config(tmp_path, "task.id=broken_task:Broken-v0")
-    with tfdqn(tmp_path, "train", config, "--run-dir", "run") as process:
+    with tfdqn(tmp_path, "train", config, "--run-dir", "run", is_forked=False) as process:
         assert process.ended() == 1
     assert "RuntimeError: a mistake of ours" in process.err

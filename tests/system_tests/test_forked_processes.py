@@ -1,6 +1,7 @@
 """What the fork servers of `launch` and of many runs import can be forked: TensorFlow has begun nothing, and works."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import PROJECT
+from tests.support.commands import PROJECT, tfdqn
 from tests.support.processes import wait_until
 from tests.support.tiny_runs import tiny
 from tfdqn.launch import local_job
@@ -63,3 +64,16 @@ def test_a_fork_computes(
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["tensorflow"] and found["threads"] == 1 and found["total"] == 50.0**3
     assert set(modules) <= set(found["modules"])
+
+
+def test_a_command_of_these_tests_in_a_fork_is_as_one_that_was_started(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "given.toml")  # which it waits for
+    ended = []
+    for is_forked in (True, False):
+        with tfdqn(tmp_path, "config", "given.toml", environment={"COLUMNS": "80"}, is_forked=is_forked) as process:
+            process.until(lambda process=process: process.pid in process.relatives(), "mark")
+            parent = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[1]
+            (tmp_path / "given.toml").write_text("no = 1\n")
+            ended.append((process.ended(), process.out, process.err, int(parent) == os.getpid(), process.relatives()))
+    assert ended[0] == ended[1]
+    assert ended[0][0] == 2 and ended[0][2].startswith("tfdqn: ")

@@ -165,7 +165,7 @@ def test_a_ctrl_c_before_the_others_are_awaited_ends_it_with_a_word(tmp_path: Pa
     write_config(tmp_path, "learner.strategy=multi_worker")
     cluster = {"chief": ["127.0.0.1:1"], "worker": ["127.0.0.1:2"]}
     config = json.dumps({"cluster": cluster, "task": {"type": "chief", "index": 0}})
-    with tfdqn(tmp_path, environment={"TF_CONFIG": config}, program=ASKED_BEFORE) as process:
+    with tfdqn(tmp_path, environment={"TF_CONFIG": config}, program=ASKED_BEFORE, is_forked=True) as process:
         assert (process.ended(), process.err) == (-signal.SIGINT, "")
     assert process.out.splitlines()[1:] == [
         "stopped before all processes had met: nothing has been learned since the start"

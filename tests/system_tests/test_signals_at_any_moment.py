@@ -34,7 +34,7 @@ def started(folder: Path, kind: str) -> Iterator[Tfdqn]:
     overrides = ["learner.strategy=multi_worker"] if kind in ("chief", "follower") else [*REVERB]
     config = write_config(folder, *overrides, ENDLESS, OFTEN)
     verb = "launch" if kind == "launch" else "train"
-    with tfdqn(folder, verb, config, "--run-dir", "run", environment=environment(kind)) as process:
+    with tfdqn(folder, verb, config, "--run-dir", "run", environment=environment(kind), is_forked=False) as process:
         yield process
 
 
