@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.tiny_runs import tiny
+from tfdqn.config import Stop
 from tfdqn.evaluation.evaluator import Evaluator
 from tfdqn.records import Counters
 from tfdqn.storage.run_directory import RunDir
@@ -15,14 +16,22 @@ from tfdqn.training.evaluations import Evaluations
 NONE: Any = None
 
 
-def resumed(total: int, counters: tuple[int, int, int], made: list[EvaluationLine], path: Path, best: Any) -> tuple:
+def resumed(
+    total: int,
+    counters: tuple[int, int, int],
+    made: list[EvaluationLine],
+    path: Path,
+    best: Any,
+    best_return: float = 20.0,
+) -> tuple:
     """When the next is due, which weights count as evaluated, since when there is no best, and what is kept.
 
-    The interval is 300 environment steps, and the checkpoint counts 7 evaluations since the best.
+    The interval is 300 environment steps, the checkpoint counts 7 evaluations since the best, and a return of 90 ends
+    the run.
     """
     evaluator = Evaluator(NONE, NONE, NONE, tiny("evaluation.interval_env_steps=300"))
-    evaluator.best_weights = best
-    evaluations = Evaluations(evaluator, NONE, RunDir(path), total)
+    evaluator.best_weights, evaluator.best_return = best, best_return
+    evaluations = Evaluations(evaluator, NONE, RunDir(path), Stop(env_steps=total, return_at_least=90.0))
     env_steps, train_steps, due = counters
     counts = {"next_evaluation_env_steps": due, "evaluations_without_best": 7}
     evaluations.resume(Counters(env_steps=env_steps, train_steps=train_steps, **counts), made)
@@ -84,3 +93,12 @@ def test_it_goes_on_where_the_checkpoint_was_made(
 def test_without_a_best_policy_the_last_weights_are_evaluated_again(tmp_path: Path) -> None:
     last = made((1_000, 250))
     assert resumed(1_000, (1_000, 250, 1_200), last, tmp_path, best=None) == (1_200, None, 7, 999)
+
+
+def test_all_stand_where_a_return_ends_the_run_though_they_are_later_than_the_checkpoint(tmp_path: Path) -> None:
+    job = made((900, 225), (960, 230))  # of the last weights, after the steps that actors took meanwhile
+    assert resumed(2_000, (950, 230, 0), job, tmp_path, best={}, best_return=90.0)[1:] == (230, 2, 960)
+    assert resumed(2_000, (950, 230, 0), job, tmp_path, best={}, best_return=89.0)[-1] == 959
+    last = made((900, 225), (1_200, 300))
+    assert resumed(2_000, (950, 230, 1_200), last, tmp_path, best={}, best_return=90.0)[-1] == 1_200
+    assert resumed(2_000, (950, 230, 1_200), last, tmp_path, best={}, best_return=89.0)[-1] == 1_199

@@ -90,8 +90,7 @@ class _EvaluatorLoop:
         policy = make_policy(context.config, task.spec)
         self._evaluator = Evaluator(task, policy, WeightsClient(weights), context.config, self._is_over)
         self._evaluator.load_best(run.best_weights, weight_specs(context.config, task.spec))
-        total_env_steps = context.config.stop.env_steps
-        self._evaluations = Evaluations(self._evaluator, exports, run, total_env_steps)
+        self._evaluations = Evaluations(self._evaluator, exports, run, context.config.stop)
         self._evaluator.evaluations_without_best = read_standing(run.evaluations_file).without_best
         self._may_be_ahead = True  # of the learner, which may have gone back to an earlier checkpoint, or to none
         self._seconds, self._asked_seconds = 0.0, time.monotonic()  # training time by the learner, and when it said so

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
+from tfdqn.config import Stop
 from tfdqn.evaluation.evaluator import Evaluator
 from tfdqn.exporting.from_run import BestExports
 from tfdqn.records import Counters, EpisodeScores, Evaluation
 from tfdqn.storage.best_policy import save_best
+from tfdqn.storage.completion import reason_to_stop
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import EvaluationLine, standing_after
 
@@ -17,7 +19,7 @@ class Evaluations:
       evaluator: with the state of earlier sessions.
       exports: exports every new best.
       run_dir: where the best policy is kept.
-      total_env_steps: the run's environment steps. Once they are taken, no evaluation is due by the interval: the last
+      stop: when the run ends. Once all environment steps are taken, no evaluation is due by the interval: the last
         updates follow, and then an evaluation of the last weights.
 
     Attributes:
@@ -25,9 +27,9 @@ class Evaluations:
         all are, since the run starts over.
     """
 
-    def __init__(self, evaluator: Evaluator, exports: BestExports, run_dir: RunDir, total_env_steps: int):
+    def __init__(self, evaluator: Evaluator, exports: BestExports, run_dir: RunDir, stop: Stop):
         self._evaluator, self._exports = evaluator, exports
-        self._best_weights, self._total_env_steps = run_dir.best_weights, total_env_steps
+        self._best_weights, self._stop, self._total_env_steps = run_dir.best_weights, stop, stop.env_steps
         self.next_env_steps, self.kept_env_steps = self._due_after(0), -1
 
     @property
@@ -49,9 +51,11 @@ class Evaluations:
         """Goes on from a checkpoint's `counters`, after the evaluations `made`, some perhaps after the checkpoint.
 
         An evaluation that was due then is still due, unless these weights were evaluated before. A job's checkpoint
-        doesn't say when one was due, nor perhaps counts the last: its evaluator decides by those that were made.
+        doesn't say when one was due, nor perhaps counts the last: its evaluator decides by those that were made. All of
+        them stand if the best return ends the run, since no steps are taken again.
         """
-        stands = [self._stands(line, counters) for line in made]
+        is_over = self._is_over()
+        stands = [is_over or self._stands(line, counters) for line in made]
         last = standing_after(line for line, it_stands in zip(made, stands, strict=True) if it_stands)
         lost = [line.env_steps for line, it_stands in zip(made, stands, strict=True) if not it_stands]
         self.kept_env_steps = min(lost) - 1 if lost else max(counters.env_steps, last.env_steps)
@@ -100,6 +104,11 @@ class Evaluations:
             return line.env_steps < counters.env_steps
         # After the last checkpoint of a job, its actors may take steps from which nothing is learned.
         return line.env_steps <= counters.env_steps or counters.env_steps >= self._total_env_steps
+
+    def _is_over(self) -> bool:
+        """Whether the best return ends the run, whatever weights come after it."""
+        best = self.best_return
+        return bool(reason_to_stop(self._stop, best_return=best, evaluations_without_best=0, is_done=False))
 
     def _due_after(self, env_steps: int) -> int:
         """When an evaluation is due after `env_steps`: by the interval, or earlier, once all steps are taken."""

@@ -200,7 +200,7 @@ class LocalParts:
         )
         evaluator.load_best(self._run_dir.best_weights, self._weight_specs)
         exports = self._closed_at_the_end(BestExports(config, self._run_dir, spec, self._say))
-        evaluations = Evaluations(evaluator, exports, self._run_dir, config.stop.env_steps)
+        evaluations = Evaluations(evaluator, exports, self._run_dir, config.stop)
         if saved is not None:
             evaluations.resume(saved.counters, read_evaluations(self._run_dir.evaluations_file))
         return evaluations
