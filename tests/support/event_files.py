@@ -15,3 +15,7 @@ def made_earlier(directory: Path) -> None:
 
 def points(directory: Path, tag: str) -> list[int]:
     return [event.step for event in EventAccumulator(str(directory)).Reload().Tensors(tag)]
+
+
+def tags(directory: Path) -> set[str]:
+    return set(EventAccumulator(str(directory)).Reload().Tags()["tensors"])

@@ -225,7 +225,8 @@ def test_a_killed_runs_curves_never_go_back_and_its_best_stands(tmp_path: Path) 
 
     with pytest.raises(Killed):
         train(config, run, interrupted=kill)
-    made_earlier(run / "logs")
+    for folder in ("logs", "logs/evaluator"):
+        made_earlier(run / folder)
     lost = lines(run / "evaluations.jsonl")[len(stand) :]
     assert lost
     best = json.loads((run / "best" / "evaluation.json").read_text())["scores"]["mean_return"]
@@ -239,6 +240,6 @@ def test_a_killed_runs_curves_never_go_back_and_its_best_stands(tmp_path: Path) 
     assert len(set(evaluated)) == len(evaluated)
     assert lines(run / "evaluations.superseded.jsonl") == lost
     assert summary.best_return is not None and summary.best_return >= best
-    for tag in ("evaluation/return", "learning/loss"):
-        steps = points(run / "logs", tag)
+    for folder, tag in (("logs/evaluator", "evaluation/return"), ("logs", "learning/loss")):
+        steps = points(run / folder, tag)
         assert (np.diff(steps) >= 0).all(), (tag, steps)

@@ -13,9 +13,10 @@ from tensorboard.plugins.hparams.api_pb2 import STATUS_RUNNING, STATUS_SUCCESS, 
 from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.list_session_groups import Handler
 
-from tests.support.event_files import made_earlier, points
+from tests.support.event_files import made_earlier, points, tags
 from tests.support.run_files import a_summary, scores
-from tfdqn.tracking.tensorboard import TensorBoard, purge
+from tfdqn.records import Evaluation
+from tfdqn.tracking.tensorboard import EvaluationsBoard, TensorBoard, purge
 from tfdqn.tracking.tracker import Point
 
 
@@ -80,14 +81,36 @@ def test_tensorboard_forgets_what_is_written_again(tmp_path: Path) -> None:
     assert points(tmp_path, "loss") == [100, 200, 250, 350]
 
 
+def an_evaluation(env_steps: int) -> Evaluation:
+    return Evaluation(env_steps=env_steps, train_steps=0, scores=scores(1.0), is_best=False)
+
+
 def test_a_board_that_goes_back_forgets_what_it_has_written_itself(tmp_path: Path) -> None:
-    board = TensorBoard(tmp_path)
-    for step in (100, 200, 300):
-        board.scalars({"loss": step / 7}, at(step))
+    board = EvaluationsBoard(tmp_path / "evaluator")
     board.rewind(200)
-    board.scalars({"loss": 1.0}, at(250))
+    assert list(tmp_path.iterdir()) == []
+    for step in (100, 200, 300):
+        board.evaluation(an_evaluation(step), 1.0)
+    board.rewind(200)
+    board.evaluation(an_evaluation(250), 1.0)
     board.close()
-    assert points(tmp_path, "loss") == [100, 200, 250]
+    assert points(tmp_path / "evaluator", "evaluation/return") == [100, 200, 250]
+
+
+def test_what_a_restart_discards_of_curves_leaves_the_evaluations_alone(tmp_path: Path) -> None:
+    curves, evaluations = TensorBoard(tmp_path), EvaluationsBoard(tmp_path / "evaluator")
+    for step in (100, 200, 300):
+        for board in (curves, evaluations):
+            board.scalars({"loss": step / 7}, at(step))
+            board.evaluation(an_evaluation(step), 1.0)
+    for board in (curves, evaluations):
+        board.close()
+    made_earlier(tmp_path)
+    purge(tmp_path, 200)
+    assert points(tmp_path, "loss") == [100, 200]
+    assert points(tmp_path / "evaluator", "evaluation/return") == [100, 200, 300]
+    assert tags(tmp_path / "evaluator") == {"evaluation/return", "evaluation/length"}
+    assert tags(tmp_path) == {"loss"}
 
 
 def test_what_is_begun_in_the_second_of_a_purge_is_not_forgotten(tmp_path: Path) -> None:

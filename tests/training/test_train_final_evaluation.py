@@ -60,7 +60,7 @@ def test_one_that_is_stopped_is_finished_by_the_next_start(tmp_path: Path) -> No
     assert card["final_evaluation"] == msgspec.to_builtins(finished.final)
     assert lines(run / "evaluations.jsonl") == found
     assert latest(run).counters.evaluations_without_best == counted
-    assert points(run / "logs", "evaluation/return") == [each["env_steps"] for each in found]
+    assert points(run / "logs" / "evaluator", "evaluation/return") == [each["env_steps"] for each in found]
 
 
 def test_one_that_was_made_after_the_last_checkpoint_is_made_again_and_counted_once(
@@ -80,7 +80,7 @@ def test_one_that_was_made_after_the_last_checkpoint_is_made_again_and_counted_o
     again = lines(run / "evaluations.jsonl")
     assert [each["env_steps"] for each in again] == [each["env_steps"] for each in found]
     assert latest(run).counters.evaluations_without_best == counted
-    assert points(run / "logs", "evaluation/return") == [each["env_steps"] for each in found]
+    assert points(run / "logs" / "evaluator", "evaluation/return") == [each["env_steps"] for each in found]
 
 
 def test_one_of_a_job_that_was_stopped_after_it_is_not_made_again(tmp_path: Path) -> None:

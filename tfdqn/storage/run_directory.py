@@ -25,7 +25,7 @@ from tfdqn.system.utf8 import path_for_libraries
 if TYPE_CHECKING:  # imports NumPy, which a command that prints its help doesn't need
     from tfdqn.task_spec import TaskSpec
 
-EVALUATOR_LOGS = "evaluator"  # below a run's logs: TensorBoard follows one file in each folder
+EVALUATOR_LOGS = "evaluator"  # below a run's logs, for the evaluations: TensorBoard follows one file in each folder
 
 
 class RunDir:

@@ -12,7 +12,7 @@ from tfdqn.storage.json_lines import append_line, put_aside
 from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir
 from tfdqn.storage.run_records import append_evaluation
 from tfdqn.tracking.systems import wanted_systems
-from tfdqn.tracking.tensorboard import TensorBoard, purge
+from tfdqn.tracking.tensorboard import EvaluationsBoard, TensorBoard, purge
 from tfdqn.tracking.tracker import BackgroundTracker, ForwardingTracker, Point, Tracker
 from tfdqn.tracking.tracker_process import TrackerProcess
 
@@ -95,8 +95,9 @@ def make_trackers(config: Config, run: RunDir, part: Part, say: Callable[[str], 
       say: prints one line for the user, such as a warning about a tracker that was dropped.
     """
     own: list[Tracker] = [JsonLines(run)]
-    if config.logging.tensorboard:  # a directory for each process: TensorBoard follows one file in each
-        own.append(TensorBoard(run.logs if part == "learner" else run.logs / EVALUATOR_LOGS))
+    if config.logging.tensorboard:
+        own.append(EvaluationsBoard(run.logs / EVALUATOR_LOGS))
+        own += [TensorBoard(run.logs)] if part == "learner" else []
     background = [BackgroundTracker(name, partial(make, config, run, part), say) for name, make in TRACKERS.items()]
     if part == "evaluator":
         return Trackers(own, background)
@@ -123,7 +124,7 @@ def rewind(run: RunDir, env_steps: int, kept_env_steps: int | None) -> str:
     Returns what was moved, in words.
     """
     files = {run.metrics_file: env_steps}
-    purge(run.logs, env_steps if kept_env_steps is None else min(env_steps, kept_env_steps))
+    purge(run.logs, env_steps)
     if kept_env_steps is not None:
         purge(run.logs / EVALUATOR_LOGS, kept_env_steps)
         files[run.evaluations_file] = kept_env_steps

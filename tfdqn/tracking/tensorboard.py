@@ -1,4 +1,7 @@
-"""`TensorBoard`: writes curves, configuration and hyperparameters as TensorBoard's event files."""
+"""`TensorBoard`: writes curves, configuration and hyperparameters as TensorBoard's event files.
+
+`EvaluationsBoard` writes the evaluations.
+"""
 
 import io
 import time
@@ -11,20 +14,19 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from tfdqn.records import Summary
+from tfdqn.records import Evaluation, Summary
 from tfdqn.storage.atomic_files import write_atomically
-from tfdqn.tracking.tracker import Point, Tracker, final_scores
+from tfdqn.tracking.tracker import Point, Tracker, final_scores, points_of
 
 
 class TensorBoard(Tracker):
-    """A tracker that writes event files to a directory.
+    """A tracker that writes event files to a directory, but for evaluations.
 
     TensorFlow caches every Python number that is passed to an eager call, as a tensor that is never freed: 15 kB for
     each point of a run's curves. NumPy's numbers are not cached, so they are passed instead.
     """
 
     def __init__(self, directory: Path):
-        self._directory = directory
         self._writer = tf.summary.create_file_writer(str(directory))
 
     def scalars(self, values: Mapping[str, float], at: Point) -> None:
@@ -32,6 +34,9 @@ class TensorBoard(Tracker):
             for name, value in values.items():
                 tf.summary.scalar(name, np.float32(value))
         self._writer.flush()
+
+    def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
+        """Does nothing: `EvaluationsBoard` writes it."""
 
     def histogram(self, name: str, values: np.ndarray, at: Point) -> None:
         with self._writer.as_default(step=np.int64(at.env_steps)):
@@ -48,13 +53,33 @@ class TensorBoard(Tracker):
     def summary(self, summary: Summary, at: Point) -> None:
         self.scalars(final_scores(summary), at)
 
-    def rewind(self, env_steps: int) -> None:
-        self._writer.close()
-        purge(self._directory, env_steps)
-        self._writer = tf.summary.create_file_writer(str(self._directory))
-
     def close(self) -> None:
         self._writer.close()
+
+
+class EvaluationsBoard(Tracker):
+    """A tracker that writes evaluations as event files to a directory of their own, made with the first.
+
+    A resumed run may keep evaluations from after its checkpoint, but not its curves, and `purge` discards all that is
+    in a directory.
+    """
+
+    def __init__(self, directory: Path):
+        self._directory = directory
+        self._board: TensorBoard | None = None
+
+    def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
+        self._board = self._board or TensorBoard(self._directory)
+        self._board.scalars(*points_of(evaluation, seconds))
+
+    def rewind(self, env_steps: int) -> None:
+        self.close()
+        self._board = None
+        purge(self._directory, env_steps)
+
+    def close(self) -> None:
+        if self._board is not None:
+            self._board.close()
 
 
 def purge(directory: Path, env_steps: int) -> None:

@@ -41,9 +41,7 @@ class Tracker:
 
     def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
         """Logs an evaluation, made after `seconds` of training. By default, its return and length as scalars."""
-        scores = evaluation.scores
-        values = {"evaluation/return": scores.mean_return, "evaluation/length": scores.mean_length}
-        self.scalars(values, Point(evaluation.env_steps, evaluation.train_steps, seconds))
+        self.scalars(*points_of(evaluation, seconds))
 
     def histogram(self, name: str, values: np.ndarray, at: Point) -> None:
         """Logs the distribution of values, float[N]."""
@@ -65,6 +63,13 @@ class Tracker:
 
     def close(self) -> None:
         """Writes everything that is buffered, and ends the tracker."""
+
+
+def points_of(evaluation: Evaluation, seconds: float) -> tuple[dict[str, float], Point]:
+    """The points of an evaluation's curves by "group/name", and where they are."""
+    scores = evaluation.scores
+    values = {"evaluation/return": scores.mean_return, "evaluation/length": scores.mean_length}
+    return values, Point(evaluation.env_steps, evaluation.train_steps, seconds)
 
 
 class ForwardingTracker(Tracker):
