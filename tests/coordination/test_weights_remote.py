@@ -43,24 +43,25 @@ def test_arrays_come_out_as_they_went_in() -> None:
 
 def test_only_weights_that_are_others_are_sent() -> None:
     board = WeightsBoard()
-    encoded = EncodedWeights(board)
-    assert through_a_message(encoded.newer_than(WeightsRequest(-1))) == WeightsReply(-1)
-    assert through_a_message(encoded.newer_than(WeightsRequest(7))) == WeightsReply(-1)
+    encoded = EncodedWeights(board, "one")
+    assert through_a_message(encoded.other_than(WeightsRequest(-1))) == WeightsReply(-1)
+    assert through_a_message(encoded.other_than(WeightsRequest(7))) == WeightsReply(-1)
     board.put(VersionedWeights(5, ARRAYS))
-    assert through_a_message(encoded.newer_than(WeightsRequest(5))) == WeightsReply(5)
-    for held in (-1, 4, 6):  # a learner that has started again may be behind
-        found = through_a_message(encoded.newer_than(WeightsRequest(held)))
-        assert (found.version, len(found.arrays)) == (5, 3)
+    assert through_a_message(encoded.other_than(WeightsRequest(5, "one"))) == WeightsReply(5)
+    # A learner that has started again may be behind, or have come to the same version.
+    for held, life in ((-1, ""), (4, "one"), (6, "another"), (5, "another")):
+        found = through_a_message(encoded.other_than(WeightsRequest(held, life)))
+        assert (found.version, found.life, len(found.arrays)) == (5, "one", 3)
 
 
 def test_the_message_is_made_once_for_each_version() -> None:
     board = WeightsBoard()
-    encoded = EncodedWeights(board)
+    encoded = EncodedWeights(board, "one")
     board.put(VersionedWeights(5, ARRAYS))
-    first = encoded.newer_than(WeightsRequest(-1))
-    assert encoded.newer_than(WeightsRequest(4)) is first
+    first = encoded.other_than(WeightsRequest(-1))
+    assert encoded.other_than(WeightsRequest(4)) is first
     board.put(VersionedWeights(6, ARRAYS))
-    assert through_a_message(encoded.newer_than(WeightsRequest(5))).version == 6
+    assert through_a_message(encoded.other_than(WeightsRequest(5))).version == 6
 
 
 class Far:
@@ -68,13 +69,13 @@ class Far:
 
     def __init__(self) -> None:
         self.board, self.is_away = WeightsBoard(), False
-        self._encoded = EncodedWeights(self.board)
+        self._encoded = EncodedWeights(self.board, "one")
 
     def __call__(self, method: str, request: WeightsRequest, reply: Any, timeout_seconds: float) -> WeightsReply:
         assert method == "weights"
         if self.is_away:
             raise UnreachableError("away")
-        return through_a_message(self._encoded.newer_than(request))
+        return through_a_message(self._encoded.other_than(request))
 
 
 def test_weights_arrive_by_themselves_and_stay_while_the_learner_is_away() -> None:
@@ -90,7 +91,7 @@ def test_weights_arrive_by_themselves_and_stay_while_the_learner_is_away() -> No
         client.refresh()
         np.testing.assert_array_equal(client.weights["a/kernel"], ARRAYS["a/kernel"])
         far.board = WeightsBoard()
-        far._encoded = EncodedWeights(far.board)
+        far._encoded = EncodedWeights(far.board, "two")
         far.board.put(
             VersionedWeights(20, {name: array + 1 for name, array in ARRAYS.items()})
         )  # another life, from an earlier checkpoint
@@ -99,6 +100,26 @@ def test_weights_arrive_by_themselves_and_stay_while_the_learner_is_away() -> No
         until(lambda: weights.version() == 20, "earlier weights")
         client.refresh()
         assert (client.version, client.weights.keys()) == (20, ARRAYS.keys())
+
+
+def test_the_weights_of_the_learners_next_life_are_taken_though_their_version_is_the_same() -> None:
+    far = Far()
+    far.board.put(VersionedWeights(50, ARRAYS))
+    with closing(RemoteWeights(far, 60, ARRAYS)) as weights:
+        weights.fetch()
+        client = WeightsClient(weights)
+        client.refresh()
+        lost = client.weights["c"]
+        far.board = WeightsBoard()
+        far.board.put(VersionedWeights(50, {name: array + 1 for name, array in ARRAYS.items()}))
+        far._encoded = EncodedWeights(far.board, "two")
+        weights.fetch()
+        client.refresh()
+        assert (client.version, client.weights["c"]) == (50, lost + 1)
+        held = client.weights
+        weights.fetch()  # of the same life: nothing comes
+        client.refresh()
+        assert client.weights is held
 
 
 def test_fetching_now_says_where_the_learner_is_away() -> None:
@@ -128,5 +149,5 @@ def test_another_networks_weights_are_never_taken_and_end_who_waits_for_them() -
         until(refuses, "refusal")
         with pytest.raises(CheckpointError, match=line):
             weights.version()
-        with pytest.raises(LookupError):
+        with pytest.raises(CheckpointError, match=line):
             weights.get()

@@ -62,7 +62,7 @@ class LearnerService:
             {
                 "hello": Method(Hello, self._hello),
                 "beat": Method(Heartbeat, self._take_heartbeat),
-                "weights": Method(WeightsRequest, EncodedWeights(board).newer_than),
+                "weights": Method(WeightsRequest, EncodedWeights(board, self.life).other_than),
                 "evaluated": Method(EvaluatorReport, self._take_evaluated),
                 "inspect": Method(Nothing, lambda _: self.inspection()),
                 "q_values": Method(QValuesRequest, lambda observed: self.q_values(observed)),

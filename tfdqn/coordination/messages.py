@@ -94,9 +94,10 @@ class Welcome(Struct, frozen=True, kw_only=True):
 
 
 class WeightsRequest(Struct, frozen=True):
-    """Asks for weights that are newer than a version."""
+    """Asks for weights that are others than those held."""
 
-    held: int  # -1: none are held
+    held: int  # their version; -1: none are held
+    life: str = ""  # of the learner that has made them; empty: none are held
 
 
 class NamedArray(Struct, frozen=True, array_like=True):
@@ -113,6 +114,7 @@ class WeightsReply(Struct, frozen=True):
 
     version: int  # -1: none were published yet
     arrays: tuple[NamedArray, ...] = ()
+    life: str = ""  # of the learner: another may count to the same version
 
 
 class QValuesRequest(Struct, frozen=True):

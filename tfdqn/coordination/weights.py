@@ -1,7 +1,9 @@
 """Weights from the learner to the actors, with versions, so that nothing is fetched twice.
 
-A version is the train step that made the weights. The learner publishes on a `WeightsBoard`. A `WeightsClient` reads it
-in the same process, or reads `RemoteWeights`, which fetch from another process one message that is encoded once.
+A version is the train step that made the weights. A learner that resumes an earlier checkpoint counts to the same
+versions again, so other processes tell weights apart by its life, too. The learner publishes on a `WeightsBoard`. A
+`WeightsClient` reads it in the same process, or reads `RemoteWeights`, which fetch from another process one message
+that is encoded once.
 """
 
 import threading
@@ -33,10 +35,10 @@ class WeightsSource(Protocol):
     """A source of the newest weights."""
 
     def version(self) -> int:
-        """The present version; -1 before the first. Cheap, because clients poll it."""
+        """The present version; -1 before the first."""
 
     def get(self) -> VersionedWeights:
-        """The present weights. Raises LookupError before the first."""
+        """The present weights. Raises LookupError before the first. Cheap, because clients call it at every step."""
 
 
 class WeightsBoard:
@@ -59,16 +61,15 @@ class WeightsBoard:
 
 
 class WeightsClient:
-    """An actor's or evaluator's copy of the weights, refreshed when the version has moved."""
+    """An actor's or evaluator's copy of the weights."""
 
     def __init__(self, source: WeightsSource):
         self._source = source
         self._held: VersionedWeights | None = None
 
     def refresh(self) -> None:
-        """Fetches the weights if the version has moved."""
-        if self._held is None or self._source.version() != self._held.version:
-            self._held = self._source.get()
+        """Takes the source's present weights. Raises as its `get`."""
+        self._held = self._source.get()
 
     @property
     def version(self) -> int:
@@ -90,7 +91,7 @@ class RemoteWeights:
     """The weights of a learner in another process, as of the last answer.
 
     A thread asks at an interval, so that neither `version` nor `get` waits for the network. While the learner is gone,
-    its last weights are kept; the weights of its next life are taken even if their version is lower.
+    its last weights are kept; the weights of its next life are taken even if their version is lower, or the same.
 
     Args:
       call: asks the learner, as `Membership.call`.
@@ -102,31 +103,37 @@ class RemoteWeights:
         self._call, self._interval_seconds, self._wanted = call, interval_seconds, wanted
         self._refused: CheckpointError | None = None
         self._board = WeightsBoard()
+        self._life = ""  # of the learner whose weights are on the board
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._fetch_until_closed, name="weights", daemon=True)
         self._thread.start()
 
     def version(self) -> int:
         """The version last fetched; -1 before the first. Raises CheckpointError if another network's came since."""
-        if self._refused is not None:
-            raise self._refused
+        self._require_own()
         return self._board.version()
 
     def get(self) -> VersionedWeights:
-        """The weights last fetched. Raises LookupError before the first."""
+        """The weights last fetched. Raises LookupError before the first, and CheckpointError as `version`."""
+        self._require_own()
         return self._board.get()
 
     def fetch(self) -> None:
         """Fetches now. Raises UnreachableError, RefusedError, and CheckpointError for another network's weights."""
-        found = self._call("weights", WeightsRequest(self.version()), WeightsReply, _REPLY_SECONDS)
+        found = self._call("weights", WeightsRequest(self.version(), self._life), WeightsReply, _REPLY_SECONDS)
         if found.arrays:
             arrays = arrays_of(found)
             check_arrays(arrays, self._wanted, "the learner's weights")
             self._board.put(VersionedWeights(found.version, arrays))
+            self._life = found.life  # last: a request in between asks for what it has, rather than not for what is new
 
     def close(self) -> None:
         """Stops asking."""
         self._closed.set()
+
+    def _require_own(self) -> None:
+        if self._refused is not None:
+            raise self._refused
 
     def _fetch_until_closed(self) -> None:
         while not self._closed.is_set():
@@ -140,17 +147,17 @@ class RemoteWeights:
 
 
 class EncodedWeights:
-    """A board's weights as a message, which is made once for all that ask."""
+    """A board's weights as a message, which is made once for all that ask. `life` is the learner's."""
 
-    def __init__(self, board: WeightsBoard):
-        self._board = board
+    def __init__(self, board: WeightsBoard, life: str):
+        self._board, self._life = board, life
         self._lock = threading.Lock()
         self._made = b""
         self._of: VersionedWeights | None = None
 
-    def newer_than(self, request: WeightsRequest) -> WeightsReply | bytes:
+    def other_than(self, request: WeightsRequest) -> WeightsReply | bytes:
         """The newest weights, without arrays where they are those that the asker holds, or there are none yet."""
-        if self._board.version() == request.held:
+        if (self._board.version(), self._life) == (request.held, request.life):
             return WeightsReply(request.held)
         try:
             kept = self._board.get()
@@ -158,7 +165,8 @@ class EncodedWeights:
             return WeightsReply(-1)
         with self._lock:
             if self._of is not kept:
-                self._made = msgspec.msgpack.encode(WeightsReply(kept.version, named_arrays(kept.weights)))
+                reply = WeightsReply(kept.version, named_arrays(kept.weights), self._life)
+                self._made = msgspec.msgpack.encode(reply)
                 self._of = kept
             return self._made
 
