@@ -49,6 +49,14 @@ def encode_image(image: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
     return tf.reshape(pixels, [-1, *pixels.shape[1:3], np.prod(pixels.shape[3:])])
 
 
+def encode_image_numpy(image: np.ndarray, spec: ArraySpec) -> np.ndarray:
+    """`encode_image` on NumPy arrays."""
+    pixels = _scaled_numpy(image, spec)
+    if spec.frame_stack > 1:
+        pixels = np.moveaxis(pixels, 1, -1)
+    return pixels.reshape(*pixels.shape[:3], -1)
+
+
 def is_image(spec: ArraySpec) -> bool:
     """Whether an array is an image, [H, W] or [H, W, C], of numbers rather than categories; frames may be stacked."""
     return not spec.categories and spec.has_image_shape
@@ -88,10 +96,12 @@ def _scaled(array: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
 def _flat_numpy(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
     if spec.categories:
         return _one_hot(array, spec).reshape(len(array), -1)
+    return _scaled_numpy(array, spec).reshape(len(array), -1)
+
+
+def _scaled_numpy(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
     array = array.astype(np.float32, copy=False)
-    if _is_scaled(spec):
-        array = array * _scale(spec)
-    return array.reshape(len(array), -1)
+    return array * _scale(spec) if _is_scaled(spec) else array
 
 
 def _one_hot(array: np.ndarray, spec: ArraySpec) -> np.ndarray:

@@ -7,9 +7,16 @@ import pytest
 import tensorflow as tf
 
 from tests.support.batches import observations, random_weights
-from tfdqn.config import Config, SmallCNN
+from tfdqn.config import Config, Ensemble, SmallCNN
 from tfdqn.errors import ConfigError
-from tfdqn.networks.factory import ensemble_network, q_network, split_network, weight_specs
+from tfdqn.networks.factory import (
+    ensemble_network,
+    network_to_load,
+    numpy_q_function,
+    q_network,
+    split_network,
+    weight_specs,
+)
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
@@ -61,6 +68,25 @@ def test_its_features_are_those_of_the_paper(spec: TaskSpec, settings: SmallCNN)
     if settings is SETTINGS:
         hidden = np.maximum(expected @ weights["hidden_0/kernel"] + weights["hidden_0/bias"], 0)
         np.testing.assert_allclose(q_values, hidden @ weights["q/kernel"] + weights["q/bias"], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize(
+    "settings", [SETTINGS, NORMALISED, SmallCNN(dense_units=4, dueling=True)], ids=["plain", "normalised", "dueling"]
+)
+@pytest.mark.parametrize("spec", [BOARD, FRAMES, board(6, 5)], ids=["board", "frames", "no channels"])
+def test_numpy_gives_the_networks_q(spec: TaskSpec, settings: SmallCNN, members: int) -> None:
+    config = Config(network=settings, ensemble=Ensemble(size=members))
+    network = network_to_load(config, spec)
+    weights = made(network)
+    by_numpy = numpy_q_function(config, spec)
+    assert by_numpy is not None
+    for count in (1, 9):
+        seen = observations(spec, count, np.random.default_rng(2))
+        expected, _ = network({"board": tf.constant(seen["board"])})
+        found = by_numpy(weights, seen)
+        assert found.dtype == np.float32 and np.std(found) > 0.1
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_its_layers_are_the_papers() -> None:

@@ -1,11 +1,12 @@
-"""Dense layers, and one step of a memory, on NumPy arrays, for acting, by the weights of the layers in TensorFlow.
+"""Dense layers, convolutions, and one step of a memory, on NumPy arrays, for acting, by the weights in TensorFlow.
 
-Their names tell whether a dense layer is noisy or normalised.
+Their names tell whether a layer is noisy or normalised.
 """
 
 from collections.abc import Callable
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from tfdqn.networks.layers.dense import EPSILON
 from tfdqn.networks.layers.statistics import CLIP
@@ -35,10 +36,29 @@ def dense_numpy(
         bias = bias + weights[f"{name}/bias_sigma"] * out
     x = x @ kernel
     x += bias[..., np.newaxis, :]
-    if f"{name}_norm/scale" in weights:
-        x = _normal(x) * weights[f"{name}_norm/scale"][..., np.newaxis, :]
-        x += weights[f"{name}_norm/offset"][..., np.newaxis, :]
-    return _ACTIVATIONS[activation](x)
+    return _ACTIVATIONS[activation](_normalized(weights, name, x))
+
+
+def conv_numpy(weights: Weights, name: str, images: np.ndarray) -> np.ndarray:
+    """Computes a convolution with a stride of 1, without padding, and ReLU.
+
+    Args:
+      weights: by name.
+      name: the layer's.
+      images: float32[B, H, W, C].
+
+    Returns float32[B, h, w, F], where h = H - size + 1; for an ensemble [K, B, h, w, F].
+    """
+    kernel, bias = weights[f"{name}/kernel"], weights[f"{name}/bias"]
+    *members, size, _, channels, filters = kernel.shape
+    batch, height, width, _ = images.shape
+    rows = images.reshape(batch, height, width * channels)
+    # NumPy's types know of one axis only.
+    windows = sliding_window_view(rows, (size, size * channels), axis=(1, 2))  # type: ignore[call-overload]
+    x = windows[:, :, ::channels].reshape(-1, size * size * channels) @ kernel.reshape(*members, -1, filters)
+    x += bias[..., np.newaxis, :]
+    x = _ACTIVATIONS["relu"](_normalized(weights, name, x))
+    return x.reshape(*members, batch, height - size + 1, width - size + 1, filters)
 
 
 def normalize_numpy(weights: Weights, name: str, x: np.ndarray) -> np.ndarray:
@@ -83,6 +103,14 @@ def _noise(rng: Rng, shape: tuple[int, ...]) -> np.ndarray:
     return np.sign(normal) * np.sqrt(np.abs(normal))
 
 
-def _normal(x: np.ndarray) -> np.ndarray:
-    centred = x - x.mean(axis=-1, keepdims=True)
-    return centred / np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + np.float32(EPSILON))
+def _normalized(weights: Weights, name: str, x: np.ndarray) -> np.ndarray:
+    """Layer normalisation of x float32[…, N, F], if the layer has its weights; else x itself."""
+    if f"{name}_norm/scale" not in weights:
+        return x
+    units = x.shape[-1]
+    mean = np.full((units, 1), 1 / units, np.float32)  # as a matrix product it takes a third of the time of `np.mean`
+    centred = x - x @ mean
+    centred /= np.sqrt(np.square(centred) @ mean + np.float32(EPSILON))
+    centred *= weights[f"{name}_norm/scale"][..., np.newaxis, :]
+    centred += weights[f"{name}_norm/offset"][..., np.newaxis, :]
+    return centred
