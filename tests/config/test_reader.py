@@ -117,3 +117,8 @@ def test_a_section_that_takes_no_kinds_of_the_users_names_those_that_it_has(kind
         from_mapping({"optimizer": {"kind": kind}})
     takers = [section.name for section in msgspec.structs.fields(Config) if takes_own_kinds(section.type)]
     assert takers == ["network", "agent"]
+
+
+def test_a_kind_without_a_module_before_its_colon_is_none_of_the_users() -> None:
+    with pytest.raises(ConfigError, match=r'network\.kind = ":x": must be one of "mlp", [^:]*"linear"$'):
+        from_mapping({"network": {"kind": ":x"}})

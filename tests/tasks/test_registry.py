@@ -41,6 +41,7 @@ def test_a_users_module_in_the_current_directory_is_found(tmp_path, monkeypatch)
         resolve_spec, Task(id=f"{module}:Mien-v0")
     )
     assert error_of(resolve_spec, Task(id=f"{module}:Xyzzy-v0")).endswith(f"; {module} registers no Xyzzy-v0")
+    assert error_of(resolve_spec, Task(id=f"{module}:")).endswith(f"; its name is missing, as in {module}:Name-v0")
 
 
 @pytest.mark.parametrize("kind", BROKEN_MODULES)

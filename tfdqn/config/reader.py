@@ -215,8 +215,7 @@ class _Reader:
     def _import_kind(self, path: str, kind: str) -> None:
         """Imports the user's module that defines a kind such as "my_package.my_module:name"."""
         try:
-            if module := kind.rpartition(":")[0]:
-                import_user_module(module, f"{path} = {shown(kind)}", ConfigError)
+            import_user_module(kind.rpartition(":")[0], f"{path} = {shown(kind)}", ConfigError)
         except ConfigError as error:
             self.fail(path, str(error))
 
@@ -288,7 +287,7 @@ class _Reader:
 
 def _is_of_own_module(kind: Any) -> bool:
     """Whether a kind is written like one of the user's own, such as "my_package.my_module:name"."""
-    return isinstance(kind, str) and ":" in kind
+    return isinstance(kind, str) and kind.rpartition(":")[0] != ""
 
 
 def _has(values: Mapping[str, Any], path: str) -> bool:

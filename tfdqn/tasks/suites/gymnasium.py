@@ -179,7 +179,7 @@ def _nearest(task_id: str) -> str:
     if found:
         return "; ".join(found)
     if module:
-        return f"{module} registers no {name}"
+        return f"{module} registers no {name}" if name else f"its name is missing, as in {module}:Name-v0"
     listed = f"`{own_command(['tasks'])}` lists those that are installed"
     return f"{listed}; those of your own need their module, as in my_envs:Name-v0"
 
