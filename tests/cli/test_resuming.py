@@ -15,6 +15,7 @@ from tfdqn.cli import main
 from tfdqn.config.toml import dump
 from tfdqn.errors import ClusterError, EnvironmentFailedError, RefusedProcessError, RunDirError
 from tfdqn.launch import local_job
+from tfdqn.storage.failures import keep_failure
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.system.signals import end_at_once
@@ -137,6 +138,13 @@ def test_what_is_to_be_corrected_in_a_process_comes_before_the_command(
 ) -> None:
     assert train("launch", RefusedProcessError("learner 0: the loss is NaN"), True) == 2
     assert capsys.readouterr().out.splitlines()[-2:] == ["Correct that first. To resume:", COMMANDS["launch"]]
+
+
+def test_a_job_that_would_fail_again_is_not_begun_again(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    keep_failure(RunDir("here"), "the loss is NaN", needs_another_run=True)
+    assert train("launch", RefusedProcessError("learner 0: the loss is NaN"), False) == 2
+    written = capsys.readouterr()
+    assert (written.out, written.err) == ("", "tfdqn: learner 0: the loss is NaN\n")
 
 
 @pytest.mark.parametrize("command", ["train", "launch"])

@@ -1,6 +1,7 @@
 """`tfdqn train --seeds`: what reaches the function behind it, what it prints, and one line for what can't be."""
 
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,9 +15,7 @@ from tests.cli.conftest import Recorder
 from tests.support.run_files import finished_run
 from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
-from tfdqn.cli.seeds import read_seeds
 from tfdqn.config.toml import load
-from tfdqn.errors import ConfigError
 from tfdqn.storage.locks import locked
 from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.storage.run_records import Outcome, RunEnd, write_end
@@ -224,6 +223,25 @@ def test_inspect_says_why_a_seed_has_failed_and_where_its_log_is(
     assert capsys.readouterr().out.split(maxsplit=1)[1].startswith(f"failed: {why}; to resume:\n")
 
 
+def test_seeds_that_would_fail_again_have_no_command_but_a_word_on_new_runs(
+    behind: Behind, folder: SeedsFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, advice = folder.run(3), "runs' keys are fixed: to change them, begin new runs, in another folder (--run-dir)"
+    run.summary_file.unlink()
+    shutil.rmtree(run.checkpoints)
+    write_end(run.end_file, RunEnd(Outcome.FAILED, False, "loss is nan", needs_another_run=True))
+    behind("training.prerequisites", "require_trainable_runs")
+    behind("tuning.seeds", "train_seeds", outcome(folder, failed=["seed 3"]))
+    assert main.main(["train", "small.toml", "--seeds", "1-3"]) == 70
+    assert capsys.readouterr().out.splitlines()[-1] == f"The {advice}"
+    assert main.main(["inspect", str(folder.path)]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[-1] == f"status 2 of 3 finished; the {advice}"
+    folder.run(2).summary_file.unlink()  # which the command goes on with
+    assert main.main(["inspect", str(folder.path)]) == 0
+    assert "; to try again:\n" in capsys.readouterr().out
+
+
 def test_inspect_says_why_seeds_have_failed_of_which_none_had_begun(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -251,43 +269,3 @@ def test_a_folder_of_seeds_is_plotted_into_itself(folder: SeedsFolder, capsys: p
     assert main.main(["plot", str(folder.path)]) == 0
     assert capsys.readouterr().out == f"{folder.learning_curve}\n"
     assert folder.learning_curve.exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "seeds"),
-    [
-        ("1", [1]),
-        ("0", [0]),
-        ("1-3", [1, 2, 3]),
-        ("7-7", [7]),
-        ("8,1-2, 5", [8, 1, 2, 5]),
-        ("1-1000", [*range(1, 1001)]),
-    ],
-)
-def test_seeds_and_ranges_are_taken_in_their_order(text: str, seeds: list[int]) -> None:
-    assert read_seeds(text) == seeds
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("5-1", "--seeds 5-1: the first seed of a range must not be larger than the last, as in 1-5"),
-        ("a", "--seeds a: 'a' is neither a seed nor a range; give them like 1-5 or 1,2,8"),
-        ("", "--seeds : '' is neither a seed nor a range"),
-        ("1,,2", "'' is neither a seed nor a range"),
-        ("-1", "'-1' is neither a seed nor a range"),
-        ("1.5", "'1.5' is neither a seed nor a range"),
-        ("1-2-3", "'1-2-3' is neither a seed nor a range"),
-        ("²", "'²' is neither a seed nor a range"),
-        ("1-3,2", "--seeds 1-3,2: 2 is given twice"),
-        ("0-3,0", "--seeds 0-3,0: 0 is given twice"),
-        ("1-1001", "--seeds 1-1001: more than 1,000 seeds"),
-        ("1-9999999999", "more than 1,000 seeds"),
-        (",".join(map(str, range(1_001))), "...: more than 1,000 seeds"),
-    ],
-)
-def test_what_is_no_list_of_seeds_is_one_line(text: str, said: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        read_seeds(text)
-    assert said in str(caught.value)
-    assert len(str(caught.value)) < 200 and "\n" not in str(caught.value)

@@ -26,6 +26,7 @@ from tfdqn.storage.failures import (
     keep_stop,
     keep_sudden_end,
     tracebacks_are_kept,
+    would_fail_again,
 )
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome, RunEnd, read_end, why_failed, why_stopped
@@ -70,9 +71,17 @@ def test_the_process_that_started_a_run_leaves_what_the_runs_own_has_noted(tmp_p
     with pytest.raises(NotFiniteError), failures_are_kept(run), run.claim_alone(tiny()):
         run.metrics_file.write_text("{}")
         raise NotFiniteError("loss is nan")
-    for why, needs_another_run in (("loss is nan", True), ("it was killed", False)):
+    for why, needs_another_run in (
+        ("loss is nan", True),
+        ("learner 0: loss is nan", True),  # as a job's supervisor says it
+        ("it was killed", False),
+    ):
         keep_failure(run, why)
         assert read_end(run.end_file) == RunEnd(Outcome.FAILED, False, why, needs_another_run)
+        assert would_fail_again(run) == needs_another_run
+    keep_failure(run, "loss is nan", needs_another_run=True)
+    (run.checkpoints / "000001").mkdir(parents=True)
+    assert not would_fail_again(run)
 
 
 def test_one_of_many_runs_whose_keys_let_it_fail_is_not_told_to_begin_another(tmp_path: Path) -> None:

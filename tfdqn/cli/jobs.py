@@ -90,13 +90,14 @@ def launch(
         from tfdqn.cli import terminal
         from tfdqn.cli.live_table import JobView
         from tfdqn.launch.local_job import launch as run_job
+        from tfdqn.storage.failures import would_fail_again
         from tfdqn.tasks.registry import require_learnable
         from tfdqn.tracking.systems import require_systems
 
         require_learnable(resolved.task)
         require_registered(resolved)
         require_systems(resolved.tracking)
-    said = resumption_is_said(again, lambda: to_go_on(run, again))
+    said = resumption_is_said(again, lambda: "" if would_fail_again(run) else to_go_on(run, again))
     with said, JobView(resolved.stop.env_steps, run.process_logs if prefix else None) as view:
         outcome = run_job(resolved, run, view, has_evaluator=evaluator)
     if outcome.summary is not None:

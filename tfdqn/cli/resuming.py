@@ -38,13 +38,14 @@ def resumption_is_said(again: str, how: Callable[[], str]) -> Iterator[None]:
     Args:
       again: the command that resumes what the block does, or begins it again: what a second Ctrl-C says, for which
         nothing may be read.
-      how: returns what else is said, by what has been saved until then.
+      how: returns what else is said, by what has been saved until then; "": nothing.
     """
     with last_words(f"To go on:\n{again}"):
         try:
             yield
         except RefusedProcessError as error:
-            error.add_note(f"Correct that first. {how()}")
+            if said := how():
+                error.add_note(f"Correct that first. {said}")
             raise
         except (FaultyTaskError, ClusterError, UserCodeError) as error:
             error.add_note(how())

@@ -29,6 +29,7 @@ from tfdqn.tuning.seed_results import SeedsReport, SeedsSummary, SeedStatistics
 
 _MOST_SEEDS = 1_000
 _SEED_OR_RANGE = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?", re.ASCII)
+_CHANGED = "the runs' keys are fixed: to change them, begin new runs, in another folder (--run-dir)"
 _FIGURES = ("final evaluation", "best evaluation", "steps", "updates", "time")
 
 
@@ -112,7 +113,7 @@ def train_each(
     if outcome.failed:
         count = f"{len(outcome.failed)} of {len(seeds)} seeds"
         say_on_stderr(f"tfdqn: {count} failed ({listed(outcome.failed)})")
-        view.say(f"To try again:\n{again}")
+        view.say(_CHANGED[:1].upper() + _CHANGED[1:] if outcome.summary.needs_new_runs else f"To try again:\n{again}")
         raise typer.Exit(FAILED_STATUS)
     return outcome.is_over
 
@@ -167,6 +168,8 @@ def standing(folder: SeedsFolder, report: SeedsReport) -> str:
         return f"in training by {report.trainer}" if report.trainer else "in training"
     finished = sum(each.status == "finished" for each in report.seeds)
     said = "finished" if report.status is Status.FINISHED else f"{finished} of {len(report.seeds)} finished"
+    if report.needs_new_runs:
+        return f"{said}; {_CHANGED}"
     how = "try again" if report.status is Status.FAILED else "resume" if _has_checkpoint(folder) else "begin again"
     return f"{said}; to {how}:\n{report.resume}" if report.resume else said
 

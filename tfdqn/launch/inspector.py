@@ -17,12 +17,12 @@ from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.errors import ClusterError, RunDirError
 from tfdqn.launch.run_report import RunReport, is_held, run_report, why_over
 from tfdqn.records import Status
-from tfdqn.storage.failures import unsaved_end
+from tfdqn.storage.failures import unsaved_end, would_fail_again
 from tfdqn.storage.locks import holder_of, leaver_of
 from tfdqn.storage.owners import Owner
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import read_end, why_failed, why_stopped
+from tfdqn.storage.run_records import why_failed, why_stopped
 from tfdqn.system.addresses import host_and_port, is_address, is_loopback
 from tfdqn.system.shell_commands import own_command
 
@@ -252,7 +252,7 @@ def _after_failure(run: RunDir, report: RunReport, again: str) -> str:
     if report.checkpoint:
         return again
     # The same command would probably meet the same error.
-    if (end := read_end(run.end_file)) is None or not end.needs_another_run:
+    if not would_fail_again(run):
         return f"; correct that first{again}"
     is_of_many = run.child_log.exists()
     return "; the run's keys are fixed: to change them, begin new runs, in another folder" if is_of_many else ""

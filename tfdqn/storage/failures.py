@@ -95,13 +95,21 @@ def keep_sudden_end(run: RunDir, line: str) -> None:
 def keep_end(run: RunDir, end: RunEnd) -> None:
     """Notes in the run's directory how its training has ended, until it is trained again, if there is room for it.
 
-    A failure that is noted in the same words stays: the run's own process has noted it, which knows more.
+    Of a failure that the run's own process has noted, which knows more, only the words change: a job's supervisor puts
+    the name of the process before them.
     """
     why = end.why.encode(errors="backslashreplace").decode()  # it may name a file whose name is no text
-    if end.outcome is Outcome.FAILED and why_failed(run.end_file) == why:
-        return
+    noted = read_end(run.end_file)
+    if noted is not None and noted.outcome is end.outcome is Outcome.FAILED and noted.why and noted.why in why:
+        end = noted
     with suppress(RunDirError, OSError):
         write_end(run.end_file, msgspec.structs.replace(end, why=why))
+
+
+def would_fail_again(run: RunDir) -> bool:
+    """Whether the run has failed by its keys with nothing saved, and can no longer be begun again with others."""
+    end = read_end(run.end_file)
+    return end is not None and end.needs_another_run and not run.has_checkpoint
 
 
 def unsaved_end(process: str, log: Path | None) -> str:

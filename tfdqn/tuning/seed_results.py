@@ -11,6 +11,7 @@ from msgspec import Struct
 from tfdqn.records import Status
 from tfdqn.reports.statistics import interquartile_mean, percentile_bootstrap_interval
 from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.failures import would_fail_again
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
@@ -32,6 +33,7 @@ class SeedResult(Struct, frozen=True, kw_only=True):
     env_steps: int
     train_steps: int
     seconds: float  # of training
+    needs_another_run: bool = False  # its configuration made it fail with nothing saved, and can no longer change
 
 
 class SeedStatistics(Struct, frozen=True, kw_only=True):
@@ -52,13 +54,19 @@ class SeedsSummary(Struct, frozen=True, kw_only=True):
     best: SeedStatistics | None  # of their best evaluations
     options: tuple[str, ...] = ()  # of the command that trains them: how many at a time, and how
 
+    @property
+    def needs_new_runs(self) -> bool:
+        """Whether a seed has failed, and every seed that has not finished needs another run."""
+        unfinished = [each for each in self.seeds if each.status != "finished"]
+        return bool(unfinished) and all(each.needs_another_run for each in unfinished)
+
 
 class SeedsReport(SeedsSummary, frozen=True, kw_only=True):
     """How a folder of seeds stands; `tfdqn inspect --json` prints it."""
 
     status: Status
     trainer: str  # the process that trains them; "": none is known
-    resume: str  # the command that trains the seeds that have not finished; "": none is to be given
+    resume: str  # the command that trains the seeds that have not finished; "": none is to be given, or of any use
 
 
 class _SeedNumber(Struct, frozen=True):
@@ -142,7 +150,12 @@ def _read_request(folder: SeedsFolder) -> _Request:
 
 
 def _command(folder: SeedsFolder, summary: SeedsSummary) -> str:
-    """The command that trains the seeds that have not finished; "" if no configuration of theirs is there yet."""
+    """The command that trains the seeds that have not finished.
+
+    "" if no configuration of theirs is there yet, or if the command would fail again.
+    """
+    if summary.needs_new_runs:
+        return ""
     unfinished = [each.seed for each in summary.seeds if each.status != "finished"]
     seeds = [*unfinished, *(each.seed for each in summary.seeds if each.seed not in unfinished)]
     runs = [folder.run(seed) for seed in seeds]
@@ -184,6 +197,7 @@ def _result(seed: int, run: RunDir, failure: str, kept_failure: str) -> SeedResu
         env_steps=summary.env_steps if summary else progress.env_steps,
         train_steps=summary.train_steps if summary else progress.train_steps,
         seconds=summary.seconds if summary else progress.seconds,
+        needs_another_run=why != "" and would_fail_again(run),
     )
 
 
