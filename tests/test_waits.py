@@ -19,6 +19,7 @@ LIMIT_AFTER = {
     "sigwait": 1,
     "sigwaitinfo": 1,
     "select": 3,
+    "flock": 2,
 }
 LIMITS = {"timeout", "timeout_seconds", "timeout_ms"}
 BOARDS = {"_board", "board", "_source", "_weights"}  # that `get` weights, and wait for nobody
@@ -30,6 +31,8 @@ def has_limit(call: ast.Call, name: str) -> bool:
     is_of_a_board = isinstance(call.func.value, ast.Attribute) and call.func.value.attr in BOARDS
     if name == "get" and is_of_a_board:
         return True
+    if name == "flock":
+        return "LOCK_NB" in ast.unparse(call)
     return len(call.args) > LIMIT_AFTER[name] or any(each.arg in LIMITS for each in call.keywords)
 
 
@@ -68,6 +71,8 @@ def test_every_wait_has_a_limit_or_a_reason(file: Path) -> None:
         ("queue.get()", [1]),
         ("known.get(name)", []),
         ("self._board.get()", []),
+        ("fcntl.flock(file, fcntl.LOCK_EX)", [1]),
+        ("fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)", []),
     ],
 )
 def test_it_finds_what_may_wait_for_ever(source: str, lines: list[int]) -> None:

@@ -226,7 +226,7 @@ def test_inspect_says_why_a_seed_has_failed_and_where_its_log_is(
 def test_seeds_that_would_fail_again_have_no_command_but_a_word_on_new_runs(
     behind: Behind, folder: SeedsFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, advice = folder.run(3), "runs' keys are fixed: to change them, begin new runs, in another folder (--run-dir)"
+    run, advice = folder.run(3), "runs' keys are fixed: to change them, begin new runs, in another folder"
     run.summary_file.unlink()
     shutil.rmtree(run.checkpoints)
     write_end(run.end_file, RunEnd(Outcome.FAILED, False, "loss is nan", needs_another_run=True))

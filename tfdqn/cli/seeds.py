@@ -29,7 +29,7 @@ from tfdqn.tuning.seed_results import SeedsReport, SeedsSummary, SeedStatistics
 
 _MOST_SEEDS = 1_000
 _SEED_OR_RANGE = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?", re.ASCII)
-_CHANGED = "the runs' keys are fixed: to change them, begin new runs, in another folder (--run-dir)"
+_CHANGED = "the runs' keys are fixed: to change them, begin new runs, in another folder"
 _FIGURES = ("final evaluation", "best evaluation", "steps", "updates", "time")
 
 

@@ -212,7 +212,7 @@ def exclusive(file: Path) -> Iterator[None]:
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # no limit: each holder needs it for a moment only
         except OSError as error:
             raise NoLocksError(error.strerror) from None
         yield
