@@ -1,6 +1,6 @@
 """Environment and acting: environment steps/s of a task alone, and with the policy and the n-step writer.
 
-python -m benchmarks.acting [--task CartPole-v1] [--num-envs 32]
+python -m benchmarks.acting [--task CartPole-v1] [--network mlp|small_cnn] [--num-envs 32]
 """
 
 import argparse
@@ -10,26 +10,29 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
-from benchmarks.measure import rates_in_turn, report, use_one_thread
+from benchmarks.measure import new_weights, rates_in_turn, report, use_one_thread
 from tfdqn.acting.actor import Actor
-from tfdqn.acting.policy import Policy, tensorflow_q_function
-from tfdqn.config import Config, Task
-from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
-from tfdqn.networks.factory import QFunction, numpy_q_function, q_network
-from tfdqn.randomness import stream
+from tfdqn.acting.actors import make_actor
+from tfdqn.acting.policy import tensorflow_q_function
+from tfdqn.config import MLP, Config, Network, SmallCNN, Task
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
+from tfdqn.networks.factory import QFunction, numpy_q_function
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.tasks.registry import make_task
 
+NETWORKS: dict[str, Network] = {"mlp": MLP(), "small_cnn": SmallCNN()}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", default="CartPole-v1")
+    parser.add_argument("--network", choices=NETWORKS, default="mlp")
     parser.add_argument("--num-envs", type=int, default=32)
     options = parser.parse_args()
     use_one_thread()
-    config = Config(task=Task(id=options.task, num_envs=options.num_envs))
+    config = Config(task=Task(id=options.task, num_envs=options.num_envs), network=NETWORKS[options.network])
 
     alone = make_task(config.task)
     alone.reset(0)
@@ -49,7 +52,7 @@ def main() -> None:
         rates = rates_in_turn(works)
     report(
         "acting",
-        {"task": options.task, "num_envs": options.num_envs},
+        {"task": options.task, "network": options.network, "num_envs": options.num_envs},
         {f"{name}, env steps/s": rate.per_second for name, rate in rates.items()},
     )
 
@@ -57,18 +60,16 @@ def main() -> None:
 def _actor(config: Config, q_function: QFunction) -> Actor:
     task = make_task(config.task)
     board = WeightsBoard()
-    network = q_network(config, task.spec, seed=0)
-    network.create_variables()
-    weights = {name: weight.numpy() for name, weight in network.named_weights().items()}
-    board.put(VersionedWeights(0, weights))
+    board.put(VersionedWeights(0, new_weights(config, task.spec)))
     codec = TransitionCodec(task.spec)
     writer = NStepWriter(codec, task.num_envs, Horizon.of(config.agent), insert=lambda rows: None)
-    policy = Policy(
-        lambda weights, observation, legal_actions, rng: q_function(weights, observation, rng),
-        config.exploration,
-        task.num_envs,
+    actor = make_actor(
+        config,
+        task,
+        writer,
+        board,
+        action_values=lambda weights, observation, legal_actions, rng: q_function(weights, observation, rng),
     )
-    actor = Actor(task, policy, WeightsClient(board), writer, stream(0, "exploration"))
     actor.reset(0)
     return actor
 

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +38,7 @@ from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.items.blocks import BlockItems
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.reverb.sampling import make_sampler
@@ -183,6 +185,7 @@ def _filled(case: Case) -> Iterator[ReverbReplay]:
     replay, codec = ReverbReplay(case.config(), case.spec), TransitionCodec(case.spec)
     writer = replay._kind.writer([server.client for server in replay._servers], 1)
     del writer  # it has made the table's own, which take rows
+    assert isinstance(replay._kind, BlockItems)
     replay._kind._pack(codec.to_bytes(_rows(codec)))
     replay._kind.flush()
     try:
@@ -194,8 +197,8 @@ def _filled(case: Case) -> Iterator[ReverbReplay]:
 def _from_replay(config: Config, case: Case, replay: ReverbReplay, devices: Sequence[str]) -> Call:
     strategy = make_strategy(config, None, devices)
 
-    def sampler(num_examples: int, device: str | None = None) -> Callable[[], Sample]:
-        return make_sampler(replay.addresses, make_item_kind(config, case.spec), num_examples, device)
+    def sampler(num_transitions: int, device: str | None = None) -> Callable[[], Sample]:
+        return make_sampler(replay.addresses, make_item_kind(config, case.spec), num_transitions, device)
 
     return make_updater(config, case.spec, strategy, None, devices, sampler)
 
@@ -208,11 +211,12 @@ def _peer(case: Case, name: str, python: str, precision: str) -> Iterator[Callab
     process = subprocess.Popen(
         [python, str(program), name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", env=environment
     )
-    assert process.stdin is not None and process.stdout is not None
+    questions, answers = process.stdin, process.stdout
+    assert questions is not None and answers is not None
 
     def ask(**question: Any) -> float:
-        print(json.dumps(question), file=process.stdin, flush=True)
-        (answer,) = json.loads(process.stdout.readline()).values()
+        print(json.dumps(question), file=questions, flush=True)
+        (answer,) = json.loads(answers.readline()).values()
         return answer
 
     settings = {"batch_size": case.batch_size, "updates_per_call": case.updates_per_call, "actions": ACTIONS}
@@ -220,23 +224,22 @@ def _peer(case: Case, name: str, python: str, precision: str) -> Iterator[Callab
         _FIRST_CALL[f"{name}, {precision}"] = ask(network=case.name, precision=precision, **settings)
         yield lambda seconds: ask(seconds=seconds)
     finally:
-        process.stdin.close()
+        questions.close()
         process.wait(60)
 
 
 def measure_inference(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Observations/s and ms of one call, where the learner has the network on its CPU and on its GPU."""
-    case, rows = Case("nature_cnn", NatureCNN(), 32, 1), {}
+    case, rows = Case("nature_cnn", NatureCNN(), 32, 1), dict[str, dict[str, float]]()
     sizes = (16, 64) if options.small else (16, 64, 256, 1024, 4096)
     rng, weights = np.random.default_rng(0), new_weights(case.config(), case.spec)
     for size in sizes:
         observation = {"observation": rng.integers(256, size=(size, 4, 84, 84), dtype=np.uint8)}
         row = rows[f"{size} observations"] = {}
-        for device in ("cpu", "gpu"):
-            q_function = tensorflow_q_function(replace(case.config(), acting=Acting(device=device)), case.spec)
-            done = rate(
-                lambda q=q_function, x=observation: q(weights, x), size, seconds=options.seconds, rounds=options.rounds
-            )
+        for device, acting in (("cpu", Acting(device="cpu")), ("gpu", Acting(device="gpu"))):
+            q_function = tensorflow_q_function(replace(case.config(), acting=acting), case.spec)
+            call = partial(q_function, weights, observation)
+            done = rate(call, size, seconds=options.seconds, rounds=options.rounds)
             row |= {f"{device}: observations/s": done.per_second, f"{device}: ms": 1e3 * size / done.per_second}
     return rows
 

@@ -76,9 +76,12 @@ def measured(workers: int, slow: int, delay: float, seconds: float) -> dict[str,
         updates = AsynchronousUpdater(config, SPEC, strategy, lambda: delayed(delay, slow), workers)
         for _ in range(3):
             updates(1_000_000)
-        began, staleness = time.perf_counter(), []
+        staleness: list[np.ndarray] = []
+        began = time.perf_counter()
         while time.perf_counter() - began < seconds:
-            staleness.append(updates(1_000_000).staleness)
+            found = updates(1_000_000).staleness
+            assert found is not None
+            staleness.append(found)
         elapsed = time.perf_counter() - began
         updates.settle()
         updates.close()

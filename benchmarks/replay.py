@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 import numpy as np
 import tensorflow as tf
+from tf_agents.trajectories.trajectory import Transition
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import print_table, rates_in_turn, report, use_one_thread
@@ -102,6 +103,7 @@ class Table:
         @tf.function(autograph=False)
         def sample() -> tuple[tf.Tensor, Draw | None]:
             drawn = sampler()
+            assert isinstance(drawn.transition, Transition)
             # The sum keeps TensorFlow from leaving out the decoding.
             return tf.reduce_sum(tf.cast(drawn.transition.action_step.action, tf.int32)), drawn.draw
 

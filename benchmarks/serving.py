@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -82,9 +82,10 @@ def _own_call(call: Callable[[Arrays], Arrays], rows: int) -> dict[str, float]:
 
 def _port(server: "subprocess.Popen[str]") -> int:
     """Where the server says that it listens."""
-    assert server.stdout is not None
+    output = server.stdout
+    assert output is not None
     lines: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=lambda: lines.put(server.stdout.readline()), daemon=True).start()
+    threading.Thread(target=lambda: lines.put(output.readline()), daemon=True).start()
     found = re.search(r"127\.0\.0\.1:(\d+)", lines.get(timeout=_PATIENCE_SECONDS))
     if found is None:
         raise SystemExit("the server did not start")
@@ -93,7 +94,7 @@ def _port(server: "subprocess.Popen[str]") -> int:
 
 def _load(
     server: "subprocess.Popen[str]", port: int, clients: int, rows: int, seconds: float, per_second: float | None = None
-) -> Mapping[str, float]:
+) -> dict[str, float]:
     """Runs clients in a process of their own, and adds what the server used meanwhile."""
     command = [sys.executable, "-m", "benchmarks.serving_clients", str(port), _PATH, str(clients), str(seconds)]
     command += [] if per_second is None else ["--rate", str(per_second)]

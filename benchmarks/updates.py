@@ -9,16 +9,20 @@ compiled as it was: with XLA or without. Plain TensorFlow always computes in flo
 """
 
 import argparse
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
+from tf_agents.trajectories.trajectory import Transition
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import Rate, rates_in_turn, report, use_one_thread
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import DQN, MLP, Config, DoubleDQN, Learner, NatureCNN, SmallCNN
+from tfdqn.learning.strategies.factory import Sampler
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
+from tfdqn.learning.updater import Updater
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.interfaces import Sample
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
@@ -44,7 +48,7 @@ def main() -> None:
     batch_size = options.batch_size or (128 if options.network == "mlp" else 32)
     updates = options.updates_per_call or (4 if options.network == "nature_cnn" else 50)
     use_one_thread()
-    ways = {
+    ways: dict[str, tuple[Callable[[], object], float]] = {
         "plain TensorFlow": (_plain(options, batch_size, updates, "off"), updates),
         "TF-Agents, one call per update": (_tf_agents(options, batch_size), 1),
         "tfdqn, one update per call": (_tfdqn(options, batch_size, 1, "off"), 1),
@@ -92,7 +96,7 @@ def _task_spec(options: argparse.Namespace) -> TaskSpec:
     return TaskSpec(id="benchmark", observation={"observation": array}, actions=discrete(num_actions))
 
 
-def _sampler(options: argparse.Namespace, num_transitions: int):
+def _sampler(options: argparse.Namespace, num_transitions: int) -> Sampler:
     """A table of random transitions in the graph, drawn from uniformly."""
     spec = _task_spec(options)
     codec = TransitionCodec(spec)
@@ -113,13 +117,13 @@ def _sampler(options: argparse.Namespace, num_transitions: int):
     return sample
 
 
-def _tfdqn(options: argparse.Namespace, batch_size: int, updates: int, xla: str):
+def _tfdqn(options: argparse.Namespace, batch_size: int, updates: int, xla: str) -> Updater:
     config = _config(options, batch_size, updates, xla)
     train_step = TrainStep(DqnAgent(config, _task_spec(options)), config)
     return SynchronousUpdater(train_step, [_sampler(options, updates * batch_size)], config)
 
 
-def _tf_agents(options: argparse.Namespace, batch_size: int):
+def _tf_agents(options: argparse.Namespace, batch_size: int) -> Callable[[], object]:
     """TF-Agents' own agent and train function, as its tutorials call it."""
     from tf_agents.agents.dqn import dqn_agent
     from tf_agents.utils import common
@@ -138,19 +142,21 @@ def _tf_agents(options: argparse.Namespace, batch_size: int):
     )
     agent.initialize()
     train = common.function(agent.train)
-    sample = tf.function(lambda: _sampler_once().transition, autograph=False)
-    _sampler_once = _sampler(options, batch_size)
+    draw = _sampler(options, batch_size)
+    sample = tf.function(lambda: draw().transition, autograph=False)
     return lambda: train(sample())
 
 
-def _plain(options: argparse.Namespace, batch_size: int, updates: int, xla: str):
+def _plain(options: argparse.Namespace, batch_size: int, updates: int, xla: str) -> Callable[[], object]:
     """The same updates written down with nothing but TensorFlow and Keras."""
     spec, sample = _task_spec(options), _sampler(options, updates * batch_size)
     online, target = _keras_network(options, spec), _keras_network(options, spec)
     optimizer = tf.keras.optimizers.legacy.Adam(2.5e-4)
     steps = tf.Variable(0, dtype=tf.int64)
 
-    def update(observation, action, reward, discount, next_observation) -> None:
+    def update(
+        observation: tf.Tensor, action: tf.Tensor, reward: tf.Tensor, discount: tf.Tensor, next_observation: tf.Tensor
+    ) -> None:
         next_q = target(next_observation)
         if options.kind == "double_dqn":
             best = tf.argmax(online(next_observation), axis=1)
@@ -168,7 +174,9 @@ def _plain(options: argparse.Namespace, batch_size: int, updates: int, xla: str)
 
     @tf.function(jit_compile=xla == "on")
     def many() -> None:
-        time_step, action_step, next_time_step = sample().transition
+        transition = sample().transition
+        assert isinstance(transition, Transition)
+        time_step, action_step, next_time_step = transition
         fields = [
             tf.reshape(x, [updates, batch_size, *x.shape[1:]])
             for x in (

@@ -137,7 +137,8 @@ def measured(options: argparse.Namespace, way: str, count: str, batch: str) -> f
         if updates is None:
             return 0.0  # a follower, whose chief has said stop
         stack.callback(updates.close)
-        return rate(lambda: updates(1_000_000), UPDATES_PER_CALL, seconds=options.seconds, rounds=3).per_second
+        done = rate(lambda: updates(1_000_000), UPDATES_PER_CALL, seconds=options.seconds, rounds=3)
+    return done.per_second
 
 
 def started(config: Config) -> closing[LocalWorkers]:
