@@ -1,6 +1,7 @@
-"""What holds for every test, however and wherever the tests were started: signals do what they do in a terminal, and
-Hypothesis measures no time."""
+"""What holds for every test, however and wherever the tests were started: signals do what they do in a terminal,
+Hypothesis measures no time, and temporary folders are in memory."""
 
+import os
 import signal
 
 import pytest
@@ -14,6 +15,12 @@ for each in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(each) is signal.SIG_IGN:
         signal.signal(each, signal.default_int_handler if each is signal.SIGINT else signal.SIG_DFL)
 
+# On a disk the tests wait for longer than they compute: what they save is flushed to it (`fsync`) and soon removed.
+_MEMORY, _NEEDED_BYTES = "/dev/shm", 2 * 2**30
+if os.access(_MEMORY, os.W_OK):
+    _found = os.statvfs(_MEMORY)
+    if _found.f_bavail * _found.f_frsize >= _NEEDED_BYTES and not _found.f_flag & os.ST_NOEXEC:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _MEMORY)
 
 FIRST = ("system_tests", "docs", "cli", "exporting", "training", "tuning", "launch")  # the long files
 
