@@ -1,13 +1,12 @@
 """docs/tracking.md: its commands as they stand there, with short runs, and W&B's package played by another."""
 
+import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import PROJECT
+from tests.support.commands import PROJECT, ran
 from tests.support.fake_wandb import FakeWandB
 from tests.support.tiny_runs import lines, tiny
 from tfdqn.config import Config, toml
@@ -60,10 +59,8 @@ def test_a_run_is_tracked_offline_and_shared(tmp_path: Path, monkeypatch: pytest
     _, train, _, _, export = commands()
     for program, *arguments in ([*train, *SHORT], export):
         assert program == "tfdqn"
-        done = subprocess.run(
-            [sys.executable, "-m", "tfdqn", *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=400
-        )
-        assert (done.returncode, done.stderr) == (0, "")
+        done = ran(tmp_path, *arguments, environment={"PYTHONPATH": f"{os.environ['PYTHONPATH']}:{PROJECT}"})
+        assert (done.ended(), done.err) == (0, "")
     [begun] = wandb.said("init")
     assert (begun["mode"], begun["name"]) == ("offline", "offline")
     assert len(wandb.said("finish")) == 1

@@ -96,7 +96,7 @@ def _main() -> None:
         file = os.open(name, os.O_WRONLY | os.O_APPEND)
         os.dup2(file, number)
         os.close(file)
-    sys.argv, sys.path[0] = ["-c", *sys.argv[5:]], ""
+    sys.argv, sys.path[:1] = ["-c", *sys.argv[5:]], ["", *os.environ["PYTHONPATH"].split(os.pathsep)]
     exec(program, {"__name__": "__main__"})
 
 
