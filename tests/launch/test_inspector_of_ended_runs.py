@@ -29,9 +29,9 @@ from tfdqn.storage.run_directory import RunDir
 STALLED = "the run has made no progress for 601 s (learning): ended, to be started again"
 KILLED = """
 import os, signal, sys
-from tests.support.tiny_runs import tiny
 from tfdqn.storage.run_directory import RunDir
-with RunDir(sys.argv[1]).claim_alone(tiny()):
+run = RunDir(sys.argv[1])
+with run.claim_alone(run.config()):
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
