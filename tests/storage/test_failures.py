@@ -12,6 +12,7 @@ from tfdqn.errors import (
     EnvironmentFailedError,
     NotFiniteError,
     PeerLostError,
+    RefusedProcessError,
     RunDirError,
     TaskError,
     UserError,
@@ -22,6 +23,7 @@ from tfdqn.storage.failures import (
     failures_say_what_is_saved,
     full_disk_as_run_dir_error,
     keep_failure,
+    keep_failure_of_child,
     keep_interruption,
     keep_stop,
     keep_sudden_end,
@@ -71,17 +73,27 @@ def test_the_process_that_started_a_run_leaves_what_the_runs_own_has_noted(tmp_p
     with pytest.raises(NotFiniteError), failures_are_kept(run), run.claim_alone(tiny()):
         run.metrics_file.write_text("{}")
         raise NotFiniteError("loss is nan")
-    for why, needs_another_run in (
-        ("loss is nan", True),
-        ("learner 0: loss is nan", True),  # as a job's supervisor says it
-        ("it was killed", False),
-    ):
-        keep_failure(run, why)
-        assert read_end(run.end_file) == RunEnd(Outcome.FAILED, False, why, needs_another_run)
-        assert would_fail_again(run) == needs_another_run
+    for why in ("loss is nan", "loss is nan; its log says more", "it was killed"):
+        keep_failure_of_child(run, why)
+        assert read_end(run.end_file) == RunEnd(Outcome.FAILED, False, "loss is nan", needs_another_run=True)
+        assert would_fail_again(run)
+    for noted in (lambda: run.end_file.unlink(), lambda: keep_stop(run, "it was asked to end", is_saved=True)):
+        noted()
+        keep_failure_of_child(run, "it was killed")
+        assert read_end(run.end_file) == RunEnd(Outcome.FAILED, False, "it was killed")
+        assert not would_fail_again(run)
     keep_failure(run, "loss is nan", needs_another_run=True)
     (run.checkpoints / "000001").mkdir(parents=True)
     assert not would_fail_again(run)
+
+
+def test_a_job_whose_learner_failed_by_its_keys_needs_another_run_too(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    for needs_another_run in (True, False):
+        with pytest.raises(RefusedProcessError), failures_are_kept(run), run.supervise(tiny()):
+            keep_failure(run, "loss is nan", needs_another_run=needs_another_run)  # by the learner
+            raise RefusedProcessError("learner 0: loss is nan")
+        assert read_end(run.end_file) == RunEnd(Outcome.FAILED, False, "learner 0: loss is nan", needs_another_run)
 
 
 def test_one_of_many_runs_whose_keys_let_it_fail_is_not_told_to_begin_another(tmp_path: Path) -> None:

@@ -224,12 +224,24 @@ def test_each_run_is_trained_by_its_own_configuration_and_leaves_its_end(
 def test_what_a_run_has_noted_of_its_failure_is_not_overwritten(tmp_path: Path, acts: dict[int, Act]) -> None:
     def fails(run: ThreadRun, asked: Callable[[], bool]) -> None:
         keep_failure(run.run, "loss is nan", needs_another_run=True)
-        raise NotFiniteError("loss is nan")
+        raise NotFiniteError("loss is nan; its traceback is in native.log")
 
     acts[7] = fails
     run = a_run(tmp_path, 7)
     train_in_threads([run], 1, tmp_path / "native.log", lambda line: None, thread_runs._write_ends)
     assert read_end(run.run.end_file) == RunEnd(Outcome.FAILED, False, "loss is nan", needs_another_run=True)
+
+
+def test_what_an_earlier_training_has_noted_is_not_taken_for_this_ones(tmp_path: Path, acts: dict[int, Act]) -> None:
+    def is_refused(run: ThreadRun, asked: Callable[[], bool]) -> None:
+        raise ConfigError("a key is wrong")
+
+    acts[7] = is_refused
+    run = a_run(tmp_path, 7)
+    run.run.end_file.parent.mkdir(parents=True, exist_ok=True)
+    keep_failure(run.run, "loss is nan", needs_another_run=True)
+    train_in_threads([run], 1, tmp_path / "native.log", lambda line: None, thread_runs._write_ends)
+    assert read_end(run.run.end_file) == RunEnd(Outcome.FAILED, False, "a key is wrong")
 
 
 def test_an_end_that_can_t_be_written_leaves_the_other_runs_alone(tmp_path: Path, acts: dict[int, Act]) -> None:

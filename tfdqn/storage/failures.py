@@ -15,6 +15,7 @@ from tfdqn.errors import (
     NotFiniteError,
     OwnCodeError,
     PeerLostError,
+    RefusedProcessError,
     RunDirError,
     UserCodeError,
     UserError,
@@ -60,6 +61,16 @@ def keep_failure(run: RunDir, why: str, is_saved: bool = False, needs_another_ru
         keep_end(run, RunEnd(Outcome.FAILED, is_saved, why, needs_another_run))
 
 
+def keep_failure_of_child(run: RunDir, why: str, is_saved: bool = False) -> None:
+    """As `keep_failure`, for a run whose own process, or thread, this one has started.
+
+    What was noted before that start must be removed by then: a failure that is noted now was noted by the run's own
+    process, which knows more, and stays.
+    """
+    if holder_of(run.lock_file) is not None or not why_failed(run.end_file):
+        keep_failure(run, why, is_saved)
+
+
 def keep_interruption(run: RunDir, *, is_saved: bool) -> None:
     """As `keep_stop`, for a run that a signal to this process has stopped, or a function of training's caller.
 
@@ -93,15 +104,8 @@ def keep_sudden_end(run: RunDir, line: str) -> None:
 
 
 def keep_end(run: RunDir, end: RunEnd) -> None:
-    """Notes in the run's directory how its training has ended, until it is trained again, if there is room for it.
-
-    Of a failure that the run's own process has noted, which knows more, only the words change: a job's supervisor puts
-    the name of the process before them.
-    """
+    """Notes in the run's directory how its training has ended, until it is trained again, if there is room for it."""
     why = end.why.encode(errors="backslashreplace").decode()  # it may name a file whose name is no text
-    noted = read_end(run.end_file)
-    if noted is not None and noted.outcome is end.outcome is Outcome.FAILED and noted.why and noted.why in why:
-        end = noted
     with suppress(RunDirError, OSError):
         write_end(run.end_file, msgspec.structs.replace(end, why=why))
 
@@ -151,7 +155,13 @@ def failures_say_what_is_saved(run: RunDir) -> Iterator[None]:
 
 
 def _needs_another_run(run: RunDir, error: Exception) -> bool:
-    """Whether the run failed by its keys, and has learned something with them, so that they can't be changed."""
+    """Whether the run failed by its keys, and has learned something with them, so that they can't be changed.
+
+    Of a job, the learner has noted that before the job failed by it.
+    """
+    if isinstance(error, RefusedProcessError):
+        noted = read_end(run.end_file)
+        return noted is not None and noted.needs_another_run
     return isinstance(error, NotFiniteError) and not isinstance(error, FaultyTaskError) and run.has_learned
 
 

@@ -10,7 +10,7 @@ from tfdqn.errors import CheckpointError, RunDirError
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.completion import finished_summary, newest_checkpoint
-from tfdqn.storage.failures import keep_failure, keep_interruption
+from tfdqn.storage.failures import keep_failure_of_child, keep_interruption
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import EvaluationLine, Outcome, ProgressLine, read_evaluations, read_progress
 
@@ -117,8 +117,8 @@ class ObservedRun(ABC):
         return True
 
     def keep_failure(self) -> None:
-        """Notes in the run's directory why it failed, as `storage.failures.keep_failure`."""
-        keep_failure(self.run, self.why, self.is_saved)
+        """Notes in the run's directory why it failed, as `storage.failures.keep_failure_of_child`."""
+        keep_failure_of_child(self.run, self.why, self.is_saved)
 
     def keep_interruption(self) -> None:
         """Notes in the run's directory which signal has stopped it: its process was only sent SIGTERM for it."""

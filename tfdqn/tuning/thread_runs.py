@@ -16,7 +16,7 @@ from typing import TextIO
 from tfdqn.config import Config, toml
 from tfdqn.errors import UserError, message_in_one_line, one_line
 from tfdqn.records import Summary
-from tfdqn.storage.failures import keep_end
+from tfdqn.storage.failures import keep_end, keep_failure_of_child
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome, RunEnd, why_stopped
 from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
@@ -68,6 +68,7 @@ class ThreadRun(ObservedRun):
     def _train(self, train: Train) -> None:
         try:
             self.run.process_logs.mkdir(parents=True, exist_ok=True)
+            self.run.end_file.unlink(missing_ok=True)
             with self.run.child_log.open("a", encoding="utf-8", errors="replace") as log:
                 self._train_and_log(train, log)
         except OSError as error:
@@ -170,8 +171,10 @@ def main(most: int, native_log: Path, paths: Sequence[Path]) -> None:
 def _write_ends(ended: Sequence[ThreadRun]) -> None:
     for each in ended:
         assert each.outcome is not None
-        why = each.why or why_stopped(each.run.end_file)  # which `train` has noted
-        keep_end(each.run, RunEnd(each.outcome, each.is_saved, why))
+        if each.outcome is Outcome.FAILED:
+            keep_failure_of_child(each.run, each.why)
+        else:
+            keep_end(each.run, RunEnd(each.outcome, each.is_saved, why_stopped(each.run.end_file)))
 
 
 if __name__ == "__main__":
