@@ -148,3 +148,23 @@ def test_a_return_that_the_last_evaluation_reaches_is_why_it_ended(tmp_path: Pat
     summary = train(tiny(*keys), tmp_path / "run")
     assert len(lines(tmp_path / "run" / "evaluations.jsonl")) == 1
     assert summary.reason.startswith("an evaluation reached a mean return of ")
+
+
+def test_the_chief_of_a_cluster_says_that_the_run_has_finished_before_it_waits_for_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, said = tmp_path / "run", list[str]()
+    keys = ("learner.batch_size=16", "stop.env_steps=300")
+    train(tiny(*keys), run)
+    jobs = {"worker": ["a:1", "b:1"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": {"type": "worker", "index": 0}}))
+
+    def waits(*_: object) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr("tfdqn.training.train.Chief", waits)
+    with pytest.raises(InterruptedError):
+        train(tiny(*keys, "learner.strategy=multi_worker"), run, say=said.append)
+    reason = "the budget of 300 environment steps was reached"
+    told = "the cluster's other processes are told so once all have met"
+    assert said[-1] == f"{run} has finished already: {reason}; {told}"

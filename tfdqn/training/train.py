@@ -151,9 +151,11 @@ def train_checked(
 
         with Watchdog("the run", config.health, tell, must_end) as watchdog:
             say_if_left(run, tell, run.native_log)
-            # Other processes of a cluster wait for this one; they are told that the run is over once all have met.
-            if cluster is None and (earlier := finished_already(config, run)) is not None:
-                return earlier
+            if (earlier := finished_already(config, run)) is not None:
+                if cluster is None:
+                    return earlier
+                waiting = "the cluster's other processes are told so once all have met"
+                tell(f"{run.path} has finished already: {earlier.reason}; {waiting}")
             use_threads(config)
             chief = Chief(config, run, cluster, devices, tell, must_stop, watchdog.require, gpus)
             return train_claimed(config, run, chief, watchdog, show, tell, profile, must_stop)
