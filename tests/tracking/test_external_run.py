@@ -93,6 +93,21 @@ def test_evaluations_are_told_from_their_file_once_each_whichever_process_writes
     assert told_again.points == [(300, values(4.0))]
 
 
+def test_an_evaluation_that_is_made_again_after_a_kill_keeps_its_first_value(tmp_path: Path) -> None:
+    file = tmp_path / "evaluations.jsonl"
+    tracked, told = session(tmp_path)
+    for env_steps in (100, 200):
+        append_evaluation(file, evaluation(env_steps, env_steps // 10, 1.0), 1.0)
+    tracked.close()
+    file.unlink()  # it was put aside, and the run goes on from 150
+    again, told_again = session(tmp_path)
+    for env_steps in (100, 200, 300):
+        append_evaluation(file, evaluation(env_steps, env_steps // 10, 2.0), 1.0)
+    again.close()
+    steps = [(env_steps, values["evaluation/return"]) for env_steps, values in told.points + told_again.points]
+    assert steps == [(100, 1.0), (200, 1.0), (300, 2.0)]
+
+
 def test_an_evaluation_that_an_older_version_has_written_is_told_as_far_as_it_is_known(tmp_path: Path) -> None:
     (tmp_path / "evaluations.jsonl").write_text('{"mean_return": 5.0}\n{"env_steps": 100, "mean_return": 7.0}\n')
     tracked, told = session(tmp_path)
