@@ -1,6 +1,6 @@
 """A whole CartPole run on the setting that peers publish: environment steps/s, and seconds until it is solved.
 
-    python -m benchmarks.whole_run [--seeds 1 2 3 4 5] [--backend reverb|in_graph] [KEY=VALUE ...]
+    python -m benchmarks.whole_run [KEY=VALUE ...] [--seeds 1 2 3 4 5] [--backend reverb|in_graph]
 
 The setting is configs/cartpole.toml (CleanRL's, but for its 64 environments) for all its 500,000 steps. "Solved" is
 the first evaluation of at least 475, the mean of 100 greedy episodes. Seconds count from the first environment step;

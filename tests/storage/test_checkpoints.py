@@ -142,6 +142,18 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["000006"]
 
 
+def test_a_damaged_checkpoint_takes_no_intact_ones_place(tmp_path: Path) -> None:
+    for value in (1, 2):
+        last = save(CheckpointManager(tmp_path), value)
+    flip_a_byte("learner.npz")(last)
+    resumed = CheckpointManager(tmp_path, keep=2)
+    assert holds(resumed.latest(), 1)
+    save(resumed, 3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000001", "000002", "000003"]
+    save(resumed, 4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000002", "000003", "000004"]
+
+
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 def test_a_damaged_checkpoint_is_passed_over_aloud(tmp_path: Path, damage: Damage) -> None:
     saved = CheckpointManager(tmp_path)

@@ -107,12 +107,13 @@ class CheckpointManager:
 
     Args:
       directory: holds one directory per checkpoint.
-      keep: how many of the newest are kept.
+      keep: how many of the newest are kept, besides any that was found damaged.
     """
 
     def __init__(self, directory: Path, keep: int = 2):
         self._directory = directory
         self._keep = keep
+        self._damaged: set[Path] = set()
 
     def save(self, counters: Counters, arrays: Mapping[str, Arrays], save_replay: Callable[[Path], None]) -> Path:
         """Writes a new checkpoint, then removes the oldest beyond `keep`.
@@ -165,6 +166,7 @@ class CheckpointManager:
                     return Checkpoint(path, names)
                 except CheckpointError as error:
                     if path.exists():  # else the process that trains the run has removed it, and has saved another
+                        self._damaged.add(path)
                         on_damage(str(error))
             before, saved = saved, self._saved()
             if saved == before:
@@ -186,7 +188,8 @@ class CheckpointManager:
 
         One that can't be removed stays until the next time, since the save itself has succeeded.
         """
-        for path in self._saved()[: -self._keep]:
+        intact = [path for path in self._saved() if path not in self._damaged]
+        for path in intact[: -self._keep]:
             doomed = path.with_name(f"{_UNFINISHED}{path.name}-old")
             with suppress(OSError):
                 path.rename(doomed)
