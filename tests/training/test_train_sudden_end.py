@@ -1,12 +1,10 @@
 """What a run's watchdog leaves of a process that it ends, for `tfdqn inspect`."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import PROJECT
+from tests.support.commands import tfdqn
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
 from tfdqn.launch.inspector import Inspector
 from tfdqn.storage.run_directory import RunDir
@@ -49,9 +47,8 @@ with (
 )
 def test_why_the_watchdog_has_ended_the_process_is_kept(tmp_path: Path, how: str, status: int, why: str) -> None:
     run = RunDir(tmp_path / "run")
-    command = [sys.executable, "-c", PROGRAM, str(run.path), how]
-    done = subprocess.run(command, cwd=PROJECT, timeout=240, check=False)
-    assert done.returncode == status
+    with tfdqn(tmp_path, str(run.path), how, program=PROGRAM, is_forked=True) as process:
+        assert process.ended() == status, process.err
     assert read_end(run.end_file) == RunEnd(Outcome.STOPPED, False, why)
     report = Inspector(str(run.path)).report()
     assert (report.status, report.problem.partition("; to ")[0]) == ("stopped", f"not finished: {why}")
