@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support.random_episodes import VECTOR
 from tfdqn.config import Config, Learner, Priorities
-from tfdqn.replay.in_graph import InGraphPriorities
+from tfdqn.replay.in_graph import InGraphPriorities, InGraphReplay
 from tfdqn.replay.interfaces import ItemPriorities
 
 ALPHA, EPSILON = 0.7, 0.25
@@ -96,3 +97,10 @@ def test_a_row_that_an_update_names_several_times_is_written_once_with_the_last(
     ((leaves, values),) = written
     assert dict(zip(leaves.tolist(), values.tolist(), strict=True)) == {2: 3.25, 3: 4.25, 1: 5.25}
     assert len(leaves) == 3
+
+
+def test_the_state_of_a_checkpoint_counts_the_errors_of_rows_that_wait_until_its_rows_are_saved() -> None:
+    priorities = Priorities(exponent=ALPHA, epsilon=EPSILON)
+    table = InGraphReplay(Config(priorities=priorities, learner=Learner(xla="off")), VECTOR)
+    table._insert(np.zeros((2, table._layout.row_bytes), np.uint8), np.array([7.0, np.nan], np.float32))
+    assert table.state()["largest_priority"] == 7.0 + EPSILON

@@ -113,8 +113,8 @@ def weight_specs(config: Config, task_spec: TaskSpec) -> dict[str, tf.TensorSpec
 def numpy_q_function(config: Config, task_spec: TaskSpec) -> QFunction | None:
     """Makes a NumPy function that computes Q; None for networks for which that isn't faster than a `tf.function`.
 
-    It is faster for small dense networks, as `python -m benchmarks.acting` shows. It uses no TensorFlow thread, and so
-    never waits for a learner.
+    It is faster for small networks, dense or convolutional, as `python -m benchmarks.acting` shows. It uses no
+    TensorFlow thread, and so never waits for a learner.
     """
     make_torso, head = TORSOS.of(config.network).in_numpy, _numpy_head(config, task_spec)
     if make_torso is None or head is None:

@@ -141,7 +141,8 @@ class InGraphReplay:
             self._priorities.restore(priorities, inserted)
 
     def state(self) -> dict[str, np.ndarray]:
-        """The number of draws so far, and the largest priority."""
+        """The number of draws so far, and the largest priority, with those of the rows that wait."""
+        self.flush()
         largest = {} if self._priorities is None else self._priorities.state()
         return {"draws": self._draws.numpy()[None], **largest}
 
