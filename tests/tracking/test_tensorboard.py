@@ -128,3 +128,18 @@ def test_what_is_begun_in_the_second_of_a_purge_is_not_forgotten(tmp_path: Path)
     second.scalars({"loss": 1.0}, at(250))
     second.close()
     assert points(tmp_path, "loss") == [100, 200, 250]
+
+
+def test_a_directory_can_be_purged_any_number_of_times_before_something_is_written_to_it(tmp_path: Path) -> None:
+    board = TensorBoard(tmp_path)
+    for step in (100, 200, 300):
+        board.scalars({"loss": step / 7}, at(step))
+    board.close()
+    made_earlier(tmp_path)
+    for _ in range(40):  # a run that is killed before its next evaluation, again and again
+        purge(tmp_path, 200)
+    assert points(tmp_path, "loss") == [100, 200]
+    board = TensorBoard(tmp_path)
+    board.scalars({"loss": 0.0}, at(250))
+    board.close()
+    assert points(tmp_path, "loss") == [100, 200, 250]

@@ -4,6 +4,7 @@
 """
 
 import io
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from tfdqn.records import Evaluation, Summary
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.tracking.tracker import Point, Tracker, final_scores, points_of
+
+_RESTART = re.compile(r"(\.restart(\.\d+)?)+$")  # earlier versions wrote no number
 
 
 class TensorBoard(Tracker):
@@ -96,4 +99,6 @@ def purge(directory: Path, env_steps: int) -> None:
     # TensorBoard ignores the first restart in a run, so write two.
     for event in (Event(wall_time=restarted.wall_time, file_version="brain.Event:2"), restarted, restarted):
         records.write(event.SerializeToString())
-    write_atomically(newest.with_name(f"{newest.name}.restart"), content.getvalue())
+    # After the newest in the order of names, which mustn't grow with each restart before which nothing is written.
+    name = _RESTART.sub("", newest.name)
+    write_atomically(newest.with_name(f"{name}.restart.{time.time_ns()}"), content.getvalue())
