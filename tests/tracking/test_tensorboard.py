@@ -63,6 +63,7 @@ def test_its_hparams_view_compares_runs_by_their_keys_and_final_scores(tmp_path:
     assert {seed: values["final/return"] for seed, values in shown.items()} == {1: 480.0, 2: 500.0}
     assert {seed: values["final/best_return"] for seed, values in shown.items()} == {1: 480.5, 2: 500.5}
     assert all(group.hparams["agent.kind"].string_value == "dqn" for group in groups)
+    assert [session.status for group in groups for session in group.sessions] == 2 * [STATUS_SUCCESS]
 
 
 def test_tensorboard_forgets_what_is_written_again(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_what_a_restart_discards_of_curves_leaves_the_evaluations_alone(tmp_path
     purge(tmp_path, 200)
     assert points(tmp_path, "loss") == [100, 200]
     assert points(tmp_path / "evaluator", "evaluation/return") == [100, 200, 300]
-    assert tags(tmp_path / "evaluator") == {"evaluation/return", "evaluation/length"}
+    assert tags(tmp_path / "evaluator") == {"evaluation/return", "evaluation/std_return", "evaluation/length"}
     assert tags(tmp_path) == {"loss"}
 
 

@@ -189,6 +189,7 @@ def test_tensorboard_holds_every_curve_the_configuration_and_a_profile(tmp_path)
         "replay/samples_per_insert",
         "evaluation/return",
         "evaluation/length",
+        "evaluation/std_return",
     }
     assert promised <= curves.keys()
     assert "[task]" in curves["configuration"][0].item().decode()

@@ -13,6 +13,8 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.hparams import summary as hparams_summary
+from tensorboard.plugins.hparams.api_pb2 import STATUS_SUCCESS
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from tfdqn.records import Evaluation, Summary
@@ -55,6 +57,9 @@ class TensorBoard(Tracker):
 
     def summary(self, summary: Summary, at: Point) -> None:
         self.scalars(final_scores(summary), at)
+        with self._writer.as_default(step=0):
+            finished = hparams_summary.session_end_pb(STATUS_SUCCESS)  # HParams shows "unknown" without it
+            tf.summary.experimental.write_raw_pb(finished.SerializeToString())
 
     def close(self) -> None:
         self._writer.close()

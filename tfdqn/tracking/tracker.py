@@ -40,7 +40,7 @@ class Tracker:
         """Logs points of curves, by "group/name"."""
 
     def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
-        """Logs an evaluation, made after `seconds` of training. By default, its return and length as scalars."""
+        """Logs an evaluation, made after `seconds` of training. By default, its points as scalars."""
         self.scalars(*points_of(evaluation, seconds))
 
     def histogram(self, name: str, values: np.ndarray, at: Point) -> None:
@@ -68,8 +68,9 @@ class Tracker:
 def points_of(evaluation: Evaluation, seconds: float) -> tuple[dict[str, float], Point]:
     """The points of an evaluation's curves by "group/name", and where they are."""
     scores = evaluation.scores
-    values = {"evaluation/return": scores.mean_return, "evaluation/length": scores.mean_length}
-    return values, Point(evaluation.env_steps, evaluation.train_steps, seconds)
+    values = {"return": scores.mean_return, "std_return": scores.std_return, "length": scores.mean_length}
+    named = {f"evaluation/{name}": value for name, value in values.items()}
+    return named, Point(evaluation.env_steps, evaluation.train_steps, seconds)
 
 
 class ForwardingTracker(Tracker):
