@@ -140,11 +140,15 @@ def test_what_is_to_be_corrected_in_a_process_comes_before_the_command(
     assert capsys.readouterr().out.splitlines()[-2:] == ["Correct that first. To resume:", COMMANDS["launch"]]
 
 
-def test_a_job_that_would_fail_again_is_not_begun_again(train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("kind", [RefusedProcessError, ClusterError, RunDirError])
+def test_a_job_that_would_fail_again_is_not_begun_again(
+    train: Train, kind: type[Exception], capsys: pytest.CaptureFixture[str]
+) -> None:
     keep_failure(RunDir("here"), "the loss is NaN", needs_another_run=True)
-    assert train("launch", RefusedProcessError("learner 0: the loss is NaN"), False) == 2
+    error = full_disk("here") if kind is RunDirError else kind("learner 0: the loss is NaN")
+    assert train("launch", error, False) == 2
     written = capsys.readouterr()
-    assert (written.out, written.err) == ("", "tfdqn: learner 0: the loss is NaN\n")
+    assert (written.out, written.err) == ("", f"tfdqn: {error}\n")
 
 
 @pytest.mark.parametrize("command", ["train", "launch"])

@@ -40,17 +40,21 @@ def resumption_is_said(again: str, how: Callable[[], str]) -> Iterator[None]:
         nothing may be read.
       how: returns what else is said, by what has been saved until then; "": nothing.
     """
+
+    def note(error: Exception, first: str = "") -> None:
+        if said := how():
+            error.add_note(first + said)
+
     with last_words(f"To go on:\n{again}"):
         try:
             yield
         except RefusedProcessError as error:
-            if said := how():
-                error.add_note(f"Correct that first. {said}")
+            note(error, "Correct that first. ")
             raise
         except (FaultyTaskError, ClusterError, UserCodeError) as error:
-            error.add_note(how())
+            note(error)
             raise
         except (RunDirError, OSError) as error:
             if is_by_full_disk(error):
-                error.add_note(how())
+                note(error)
             raise
