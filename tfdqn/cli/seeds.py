@@ -113,7 +113,7 @@ def train_each(
     if outcome.failed:
         count = f"{len(outcome.failed)} of {len(seeds)} seeds"
         say_on_stderr(f"tfdqn: {count} failed ({listed(outcome.failed)})")
-        view.say(_CHANGED[:1].upper() + _CHANGED[1:] if outcome.summary.needs_new_runs else f"To try again:\n{again}")
+        view.say(_CHANGED.capitalize() if outcome.summary.needs_new_runs else f"To try again:\n{again}")
         raise typer.Exit(FAILED_STATUS)
     return outcome.is_over
 
