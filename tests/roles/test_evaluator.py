@@ -36,7 +36,6 @@ from tfdqn.tracking.tracker import Tracker
 
 
 def test_it_evaluates_when_steps_are_due_and_reports_what_it_keeps(there: Learner, run_dir: RunDir) -> None:
-    heard(there)
     with started(there, run_dir) as evaluator:
         at(there, 99)
         until(lambda: states(there) == ["ready for the next evaluation"], "waiting")
@@ -65,29 +64,26 @@ def test_it_evaluates_when_steps_are_due_and_reports_what_it_keeps(there: Learne
 
 def test_each_new_best_is_exported_where_that_is_asked_for(run_dir: RunDir) -> None:
     config = tiny(*CHANGES, "export.on_best=true", "export.keep=1", "stop.env_steps=1_000_000")
-    with learner(config) as there:
-        heard(there)
-        with started(there, run_dir, config) as evaluator:
-            for evaluations in (1, 2):  # of the same weights
-                at(there, 110 * evaluations)
-                reported(there, evaluations, evaluator)
-            until(lambda: versions(run_dir.exports) == [1], "the first version")
-            there.publish(5, flattering(there))
-            due = itertools.count(330, 100)
+    with learner(config) as there, started(there, run_dir, config) as evaluator:
+        for evaluations in (1, 2):  # of the same weights
+            at(there, 110 * evaluations)
+            reported(there, evaluations, evaluator)
+        until(lambda: versions(run_dir.exports) == [1], "the first version")
+        there.publish(5, flattering(there))
+        due = itertools.count(330, 100)
 
-            def is_better() -> bool:
-                at(there, next(due))
-                return there.service.evaluated.best_return == 20
+        def is_better() -> bool:
+            at(there, next(due))
+            return there.service.reports[-1].best_return == 20
 
-            until(is_better, "better weights")
-            until(lambda: versions(run_dir.exports) == [2], "the second version")
+        until(is_better, "better weights")
+        until(lambda: versions(run_dir.exports) == [2], "the second version")
     policy = load_policy(run_dir.exports)
     assert policy.card["evaluation"]["mean_return"] == 20
     np.testing.assert_array_equal(policy(np.array([[0, 0, 1, 0], [0, 0, -1, 0]], np.float32)), [1, 0])
 
 
 def test_the_time_of_training_is_the_learners(there: Learner, run_dir: RunDir) -> None:
-    heard(there)
     there.service.inspection = lambda: Inspection(
         phase="training",
         state="learning",
@@ -116,7 +112,6 @@ def test_a_tracker_from_outside_the_package_is_told_of_every_evaluation(
             told.append((evaluation.scores.mean_return, evaluation.env_steps))
 
     monkeypatch.setitem(TRACKERS, "listening", lambda *_: Listening())
-    heard(there)
     at(there, 100)
     with started(there, run_dir) as evaluator:
         reported(there, 1, evaluator)
@@ -128,14 +123,13 @@ def test_a_tracker_from_outside_the_package_is_told_of_every_evaluation(
 def test_its_last_say_is_of_the_newest_weights_and_of_the_best_on_fresh_episodes(
     there: Learner, run_dir: RunDir
 ) -> None:
-    heard(there)
     at(there, 100)
     with started(there, run_dir) as evaluator:
         reported(there, 1, evaluator)
         there.publish(9, flattering(there))
         there.service.phase = Phase.FINISHING
-        until(lambda: there.service.evaluated.is_done, "the last say")
-        last = there.service.evaluated
+        until(lambda: there.service.reports[-1].is_done, "the last say")
+        last = there.service.reports[-1]
         assert last.evaluation is not None and last.final is not None
         assert (last.evaluation.train_steps, last.evaluation.is_best) == (9, True)
         assert (last.final.episodes, last.final.mean_return) == (4, 20)

@@ -19,7 +19,6 @@ from tfdqn.storage.run_records import read_evaluations
 
 
 def test_another_evaluator_goes_on_where_the_first_one_was_lost(there: Learner, run_dir: RunDir) -> None:
-    heard(there)
     there.publish(5, flattering(there))
     at(there, 100)
     with started(there, run_dir) as evaluator:
@@ -28,12 +27,12 @@ def test_another_evaluator_goes_on_where_the_first_one_was_lost(there: Learner, 
         at(there, 200)
         assert reported(there, 2, evaluator).evaluations_without_best == 1
     run_dir.evaluations_file.open("a").write('{"env_steps": 250, "is_')  # half a line
-    heard(there).clear()
+    del there.service.reports[1:]
     at(there, 250)
     with started(there, run_dir) as again:
         until(lambda: states(there) == ["ready for the next evaluation"], "waiting")
-        until(lambda: there.service.evaluated.best_return == 20, "what it found on disk")
-        assert (heard(there), there.service.evaluated.evaluations_without_best) == ([], 1)
+        until(lambda: there.service.reports[-1].best_return == 20, "what it found on disk")
+        assert (heard(there), there.service.reports[-1].evaluations_without_best) == ([], 1)
         at(there, 300)
         report = reported(there, 1, again)
         assert report.evaluation is not None
@@ -48,7 +47,6 @@ def lines_that_are_whole(run_dir: RunDir) -> list[str]:
 def test_a_learner_that_starts_again_is_told_the_best_and_its_versions_are_new_ones(
     there: Learner, run_dir: RunDir
 ) -> None:
-    heard(there)
     there.publish(5, flattering(there))
     at(there, 100)
     with started(there, run_dir) as evaluator:
@@ -57,8 +55,7 @@ def test_a_learner_that_starts_again_is_told_the_best_and_its_versions_are_new_o
         there.publish(5, weights(there.config, there.task_spec))  # the same number, other weights
         there.begin()
         at(there, 90)
-        heard(there)
-        until(lambda: there.service.evaluated.best_return == 20, "the best of before")
+        until(lambda: there.service.reports[-1].best_return == 20, "the best of before")
         at(there, 200)
         report = reported(there, 1, evaluator)
         assert report.evaluation is not None
@@ -73,7 +70,6 @@ def test_evaluations_of_steps_that_a_learner_takes_again_are_put_aside_and_the_n
         learner(tiny(*CHANGES, "logging.tensorboard=true")) as there,
         started(there, run_dir, there.config) as evaluator,
     ):
-        heard(there)
         there.publish(5, flattering(there))
         at(there, 100)
         reported(there, 1, evaluator)
@@ -83,7 +79,6 @@ def test_evaluations_of_steps_that_a_learner_takes_again_are_put_aside_and_the_n
         there.publish(5, weights(there.config, there.task_spec))
         there.begin()
         at(there, 120)
-        heard(there)
         aside = run_dir.evaluations_file.with_name("evaluations.superseded.jsonl")
         until(aside.exists, "put aside")
         assert [line.env_steps for line in read_evaluations(aside)] == [1_000]
@@ -97,7 +92,6 @@ def test_evaluations_of_steps_that_a_learner_takes_again_are_put_aside_and_the_n
 def test_what_a_learner_has_lost_is_known_by_the_weights_that_it_has_now(run_dir: RunDir) -> None:
     """Those of its life before are held, until the next are fetched in an hour."""
     with learner(tiny(*CHANGES, "acting.fetch_interval_seconds=3600.0")) as there:
-        heard(there)
         there.publish(5, flattering(there))
         at(there, 100)
         with started(there, run_dir, there.config) as evaluator:
@@ -105,7 +99,6 @@ def test_what_a_learner_has_lost_is_known_by_the_weights_that_it_has_now(run_dir
             there.service.close()
             there.publish(3, weights(there.config, there.task_spec))
             there.begin()
-            heard(there)
             at(there, 100)
             report = reported(there, 1, evaluator)
             assert report.evaluation is not None and report.evaluation.train_steps == 3
@@ -114,7 +107,6 @@ def test_what_a_learner_has_lost_is_known_by_the_weights_that_it_has_now(run_dir
 
 
 def test_what_is_found_while_the_learner_is_away_is_told_to_the_next(there: Learner, run_dir: RunDir) -> None:
-    heard(there)
     there.publish(5, flattering(there))
     with started(there, run_dir) as evaluator:
         until(lambda: states(there) == ["ready for the next evaluation"], "waiting")
@@ -122,7 +114,7 @@ def test_what_is_found_while_the_learner_is_away_is_told_to_the_next(there: Lear
         reported(there, 1, evaluator)
         there.service.close()
         there.begin()
-        until(lambda: there.service.evaluated.best_return == 20, "the report")
+        until(lambda: there.service.reports[-1].best_return == 20, "the report")
 
 
 def test_the_last_say_is_said_again_to_a_learner_that_was_lost_before_it_kept_it(
@@ -130,12 +122,12 @@ def test_the_last_say_is_said_again_to_a_learner_that_was_lost_before_it_kept_it
 ) -> None:
     with started(there, run_dir) as evaluator:
         there.service.phase = Phase.FINISHING
-        until(lambda: there.service.evaluated.is_done, "the last say")
-        final = there.service.evaluated.final
+        until(lambda: there.service.reports[-1].is_done, "the last say")
+        final = there.service.reports[-1].final
         there.service.close()
         there.begin().phase = Phase.FINISHING
-        until(lambda: there.service.evaluated.is_done, "the last say again")
-        assert there.service.evaluated.final == final
+        until(lambda: there.service.reports[-1].is_done, "the last say again")
+        assert there.service.reports[-1].final == final
         assert len(lines_that_are_whole(run_dir)) == 1  # the last weights were evaluated before
         assert evaluator.ends_well() and evaluator.is_over is False
 
@@ -144,18 +136,17 @@ def test_the_last_weights_are_not_evaluated_again_for_a_learner_that_resumes_at_
     there: Learner, run_dir: RunDir
 ) -> None:
     """Its checkpoint lacks the steps that actors took after it, and after which these weights were evaluated."""
-    heard(there)
     there.publish(5, flattering(there))
     at(there, 1_216)
     with started(there, run_dir):
         there.service.phase = Phase.FINISHING
-        until(lambda: there.service.evaluated.is_done, "the last say")
+        until(lambda: there.service.reports[-1].is_done, "the last say")
         there.service.close()
         there.begin()
         at(there, 1_200)
-        until(lambda: there.service.evaluated.best_return == 20, "its report")
+        until(lambda: there.service.reports[-1].best_return == 20, "its report")
         there.service.phase = Phase.FINISHING
-        until(lambda: there.service.evaluated.is_done, "the last say again")
+        until(lambda: there.service.reports[-1].is_done, "the last say again")
     assert [line.env_steps for line in read_evaluations(run_dir.evaluations_file)] == [1_216]
     assert not list(run_dir.path.glob("*.superseded.*"))
 
@@ -164,7 +155,7 @@ def test_the_last_weights_are_evaluated_again_if_the_best_policy_is_gone(there: 
     there.service.phase = Phase.FINISHING
     for count in (1, 2):
         with started(there, run_dir) as evaluator:
-            until(lambda: there.service.evaluated.is_done or evaluator.error, "the last say")
+            until(lambda: there.service.reports[-1].is_done or evaluator.error, "the last say")
             assert len(lines_that_are_whole(run_dir)) == count
             there.service.close()
             assert evaluator.ends_well()

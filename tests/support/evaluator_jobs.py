@@ -43,17 +43,12 @@ def reported(there: Learner, evaluations: int, evaluator: Role) -> EvaluatorRepo
     """The newest report, when so many evaluations have been heard of since the learner's life began."""
     until(lambda: len(heard(there)) >= evaluations or evaluator.error, f"{evaluations} evaluations")
     assert evaluator.error is None, evaluator.error
-    return there.service.evaluated
+    return there.service.reports[-1]
 
 
 def heard(there: Learner) -> list[EvaluatorReport]:
-    """Notes every report with an evaluation from the first call on."""
-    if not hasattr(there.service, "heard"):
-        there.service.heard = []  # type: ignore[attr-defined]
-        there.service.on_evaluated = lambda report: (
-            there.service.heard.append(report) if report.evaluation else None  # type: ignore[attr-defined]
-        )
-    return there.service.heard  # type: ignore[attr-defined]
+    """Every report with an evaluation since the learner's life began."""
+    return [report for report in there.service.reports if report.evaluation]
 
 
 def first_of(there: Learner, train_steps: int, env_steps: Iterator[int], evaluator: Role) -> EvaluatorReport:

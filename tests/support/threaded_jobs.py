@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import reverb
@@ -15,6 +16,7 @@ from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.membership import Membership
+from tfdqn.coordination.messages import EvaluatorReport, Nothing
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.errors import UserError
 from tfdqn.networks.factory import q_network
@@ -52,6 +54,18 @@ def weights(config: Config, task_spec: TaskSpec, seed: int = 0) -> dict[str, np.
     return {name: weight.numpy() for name, weight in network.named_weights().items()}
 
 
+class _Service(LearnerService):
+    """One that keeps what the evaluator reports, after an empty report."""
+
+    def __init__(self, *arguments: Any):
+        self.reports = [EvaluatorReport()]
+        super().__init__(*arguments)
+
+    def _take_evaluated(self, evaluated: EvaluatorReport) -> Nothing:
+        self.reports.append(evaluated)
+        return super()._take_evaluated(evaluated)
+
+
 class Learner:
     """A `LearnerService` at an address, with weights to give out, which may end and be followed by another life.
 
@@ -67,10 +81,10 @@ class Learner:
         self.publish(0, weights(config, self.task_spec) if given is None else given)
         self.begin()
 
-    def begin(self) -> LearnerService:
+    def begin(self) -> _Service:
         """Another life."""
         topology = Topology(learner=self.address, worker=_ELSEWHERE, parameter_server=_ELSEWHERE, actor=8, evaluator=1)
-        self.service = LearnerService(topology, self.config, self.task_spec, self.board)
+        self.service = _Service(topology, self.config, self.task_spec, self.board)
         return self.service
 
     def publish(self, version: int, given: Mapping[str, np.ndarray]) -> None:

@@ -31,5 +31,5 @@ class Problems:
         """Raises ConfigError, or ConfigErrors, with all that was found."""
         if len(self._lines) > 1:
             raise ConfigErrors(self._lines)
-        for line in self._lines:
-            raise ConfigError(line)
+        if self._lines:
+            raise ConfigError(self._lines[0])

@@ -47,7 +47,6 @@ class LearnerService:
         self.phase: Phase = Phase.TRAINING
         self.may_meet = False
         self.roster = Roster(self.life, config.health.dead_after_seconds)
-        self.evaluated = EvaluatorReport()  # the evaluator's newest report
         self.inspection: Callable[[], Inspection] = _not_yet
         self.on_evaluated: Callable[[EvaluatorReport], None] = lambda evaluated: None
         self.largest_priority: Callable[[], float] = lambda: 1.0
@@ -125,7 +124,6 @@ class LearnerService:
         )
 
     def _take_evaluated(self, evaluated: EvaluatorReport) -> Nothing:
-        self.evaluated = evaluated
         self.on_evaluated(evaluated)
         return Nothing()
 

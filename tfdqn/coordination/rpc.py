@@ -59,7 +59,9 @@ class Server:
             ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
             ("grpc.max_send_message_length", -1),
         ]
-        self._server = grpc.server(self._pool, handlers=[_Handler(methods)], options=options)
+        answers = {name: grpc.unary_unary_rpc_method_handler(_answering(method)) for name, method in methods.items()}
+        handler = grpc.method_handlers_generic_handler(_SERVICE, answers)
+        self._server = grpc.server(self._pool, handlers=[handler], options=options)
         try:
             if not self._server.add_insecure_port(_bound(address)):
                 raise RuntimeError
@@ -121,15 +123,6 @@ def _bound(address: str) -> str:
     """The address to bind: loopback, or every interface, because a host need not be able to bind its name."""
     host, port = host_and_port(address)
     return address if is_loopback(host) else f"[::]:{port}"
-
-
-class _Handler(grpc.GenericRpcHandler):
-    def __init__(self, methods: Mapping[str, Method]):
-        self._methods = {f"/{_SERVICE}/{name}": method for name, method in methods.items()}
-
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
-        method = self._methods.get(details.method)
-        return None if method is None else grpc.unary_unary_rpc_method_handler(_answering(method))
 
 
 def _answering(method: Method) -> Callable[[bytes, grpc.ServicerContext], bytes]:

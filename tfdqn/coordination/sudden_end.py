@@ -27,27 +27,23 @@ def told_of_sudden_end(tell: Callable[[str], None]) -> Iterator[None]:
 
 def end_now(line: str, status: int = RESTART_STATUS) -> NoReturn:
     """Prints a line and ends the process at once, whatever its other threads are doing."""
-    try:
-        _say_and_tell(line, shows_threads=False)
-    finally:
-        os._exit(status)
+    _end(line, status, lambda: None)
 
 
 def end_stuck(line: str) -> NoReturn:
     """As `end_now`, to be started again; also prints where each thread is."""
-    try:
-        _say_and_tell(line, shows_threads=True)
-    finally:
-        os._exit(RESTART_STATUS)
+    _end(line, RESTART_STATUS, faulthandler.dump_traceback)
 
 
-def _say_and_tell(line: str, *, shows_threads: bool) -> None:
+def _end(line: str, status: int, show_more: Callable[[], None]) -> NoReturn:
     try:
         print(f"tfdqn: {line}", file=sys.stderr, flush=True)
-        if shows_threads:
-            faulthandler.dump_traceback()
+        show_more()
     finally:  # also if nobody reads that any more
-        _tell_all(line)
+        try:
+            _tell_all(line)
+        finally:
+            os._exit(status)
 
 
 def _tell_all(line: str) -> None:

@@ -178,7 +178,7 @@ def named_arrays(weights: Mapping[str, np.ndarray]) -> tuple[NamedArray, ...]:
 
 def named_array(name: str, array: np.ndarray) -> NamedArray:
     """One array in the form of a message."""
-    return NamedArray(name, array.dtype.str, array.shape, np.ascontiguousarray(array).tobytes())
+    return NamedArray(name, array.dtype.str, array.shape, array.tobytes())
 
 
 def array_of(message: NamedArray) -> np.ndarray:

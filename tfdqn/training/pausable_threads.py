@@ -109,6 +109,5 @@ def running(threads: Sequence[PausableThread]) -> Iterator[None]:
 
 def raise_first_error(threads: Sequence[PausableThread]) -> None:
     """Raises, in the caller's thread, the error that ended a thread; a failure is preferred to an Interruption."""
-    errors = [thread.error for thread in threads if thread.error is not None]
-    for error in sorted(errors, key=lambda error: isinstance(error, Interruption)):
-        raise error
+    if errors := [thread.error for thread in threads if thread.error is not None]:
+        raise min(errors, key=lambda error: isinstance(error, Interruption))
