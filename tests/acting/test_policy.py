@@ -143,7 +143,7 @@ CENTRAL = "acting.inference=central"
 
 
 def test_without_a_gpu_all_act_on_the_cpu() -> None:
-    for overrides in ((), ("acting.device=gpu",), (CENTRAL,)):
+    for overrides in ((), ("network.kind=impala", "acting.device=gpu"), (CENTRAL,)):
         assert acting_device(tiny(*overrides)) == "/CPU:0"
 
 

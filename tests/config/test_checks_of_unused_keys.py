@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.config.test_checks import refusal
-from tfdqn.config import DQN, Config, Ensemble, Learner
+from tfdqn.config import DQN, Agent, Config, Ensemble, Learner, Task
 from tfdqn.config.fields import Needs, kinds, needs_of
 from tfdqn.config.toml import checked, differences, dump, from_mapping, load, parse
 from tfdqn.errors import ConfigError
@@ -23,6 +23,7 @@ USED = "priorities.exponent above 0, not 0.0"
 DECAY = 'optimizer.schedule = "linear" or "exponential", not "constant"'
 IN_WANDB, IN_MLFLOW = ("tracking.wandb=true",), ("tracking.mlflow=true",)
 WANDB, MLFLOW = "tracking.wandb = true, not false", "tracking.mlflow = true, not false"
+BY_TENSORFLOW = 'network.kind = "nature_cnn" or "impala", not "mlp"'
 SEQUENCE = 'replay.item = "sequence", not "block"'
 
 # A key's value, overrides with which it is read, and what it lacks without them.
@@ -51,6 +52,8 @@ CASES: list[tuple[str, tuple[str, ...], str]] = [
     ("optimizer.end_learning_rate=1e-6", ("optimizer.schedule=linear",), DECAY),
     ("optimizer.decay_train_steps=9", ("optimizer.schedule=exponential",), DECAY),
     ("acting.most_envs_per_inference=9", ("acting.inference=central",), 'acting.inference = "central", not "local"'),
+    ("acting.device=gpu", ("network.kind=impala",), BY_TENSORFLOW),
+    ("acting.device=gpu", ("agent.kind=tests.config.test_checks_of_unused_keys:own",), BY_TENSORFLOW),
     ("replay.sequence_length=50", SEQUENCES, SEQUENCE),
     ("replay.burn_in=0", SEQUENCES, SEQUENCE),
     ("replay.sequence_period=30", SEQUENCES, SEQUENCE),
@@ -110,6 +113,10 @@ OF_MUNCHAUSEN = ("agent.log_policy_scale", "agent.temperature", "agent.log_polic
 KINDS |= dict.fromkeys(OF_MUNCHAUSEN, "agent.kind=qr_dqn")
 
 
+class OwnAgent(Agent, frozen=True, kw_only=True, tag_field="kind", tag="tests.config.test_checks_of_unused_keys:own"):
+    """One whose head may be computed by TensorFlow alone."""
+
+
 def marks() -> dict[str, list[Needs]]:
     found: dict[str, list[Needs]] = {}
     for section in msgspec.structs.fields(Config):
@@ -144,7 +151,7 @@ def test_every_key_that_needs_others_has_its_case() -> None:
 def test_what_a_key_needs_is_a_key() -> None:
     known = marks()
     for needs in known.values():
-        assert all(key == "agent.kind" or key in known for each in needs for key in each.keys)
+        assert all(key in {"agent.kind", "network.kind", *known} for each in needs for key in each.keys)
 
 
 @pytest.mark.parametrize(
@@ -224,3 +231,22 @@ def test_a_configuration_made_in_python_is_refused_too() -> None:
 def test_the_printed_configuration_says_what_a_key_needs() -> None:
     (line,) = (each for each in dump(Config()).splitlines() if each.startswith("huber_delta"))
     assert line.endswith('beyond which the Huber loss is linear (needs agent.loss = "huber")')
+
+
+WINDOWS = (
+    'task.kwargs.render_mode = "human": training opens no windows, and `tfdqn evaluate RUN --video` records an episode'
+)
+
+
+def test_windows_of_environments_are_refused_with_what_there_is_instead() -> None:
+    assert refusal("task.kwargs.render_mode=human") == f"override: {WINDOWS}"
+    with pytest.raises(ConfigError, match=r"^configuration: task\.kwargs\.render_mode = "):
+        checked(Config(task=Task(kwargs={"render_mode": "human", "size": 3})))
+    from_mapping({"task": {"kwargs": {"render_mode": "rgb_array"}}})  # a task may observe what it renders
+
+
+def test_a_run_that_was_begun_with_windows_goes_on_without_them() -> None:
+    saved, unused = Config(task=Task(kwargs={"size": 3, "render_mode": "human"})), dict[str, str]()
+    read = parse(dump(saved).encode(), unused=unused)
+    assert read == Config(task=Task(kwargs={"size": 3}))
+    assert unused == {"task.kwargs": f"configuration: {WINDOWS}"}

@@ -64,7 +64,7 @@ def test_factors_are_rounded_where_gradients_are_computed_if_the_configuration_s
 def test_acting_on_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     with pytest.raises(ConfigError, match=r'acting.device = "gpu" needs a GPU, and this process sees none'):
-        learning_devices(tiny("acting.device=gpu"))
+        learning_devices(tiny("network.kind=impala", "acting.device=gpu"))
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,16 @@ from tfdqn.reports.configurations import agent_of, compared, differing_keys, gro
 
 def test_the_seed_and_what_is_kept_and_shown_of_a_run_are_no_differences_and_everything_else_is() -> None:
     shown = "tracking.name=third", "tracking.wandb=true", "logging.tensorboard=true", "checkpoint.interval_seconds=7"
-    settings = [("seed=1",), ("seed=2",), ("seed=1", "acting.device=cpu"), ("seed=3", *shown, "export.on_best=true")]
+    settings = [
+        ("seed=1",),
+        ("seed=2",),
+        ("seed=1", "acting.fetch_interval_seconds=1"),
+        ("seed=3", *shown, "export.on_best=true"),
+    ]
     configurations = [tiny(*each) for each in settings]
     groups = grouped((compared(each), each.seed) for each in configurations)
     assert [seeds for _, seeds in groups] == [[1, 2, 3], [1]]
-    assert differing_keys([configuration for configuration, _ in groups]) == ["acting.device"]
+    assert differing_keys([configuration for configuration, _ in groups]) == ["acting.fetch_interval_seconds"]
 
 
 def test_a_key_that_only_some_kinds_have_is_a_difference() -> None:

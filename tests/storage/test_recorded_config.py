@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.run_files import finished_run, name_own_kinds
 from tests.support.tiny_runs import tiny
+from tfdqn.config import toml
 from tfdqn.config.schema import values_of
 from tfdqn.errors import ConfigError, RunDirError
 from tfdqn.storage.recorded_config import recorded
@@ -65,3 +66,18 @@ def test_a_damaged_file_is_one_line(run: RunDir, old: str, new: str, said: str) 
 def test_where_there_is_no_run_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(RunDirError, match="is not a run directory"):
         recorded(RunDir(tmp_path))
+
+
+@pytest.mark.parametrize("left", [b"", b"\n# seed\n", b"[task]\n"], ids=["empty", "a comment", "a table"])
+def test_a_run_s_configuration_without_any_key_was_cut_off_and_is_not_taken_for_the_defaults(
+    run: RunDir, left: bytes
+) -> None:
+    run.config_file.write_bytes(left)
+    for read in (
+        lambda: recorded(run),
+        run.config,
+        lambda: toml.load(run.config_file),
+        lambda: run.refuse_early(tiny()),
+    ):
+        with pytest.raises(ConfigError, match=f"^{run.config_file}: is empty, and a run has every key in it: restore"):
+            read()

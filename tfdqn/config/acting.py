@@ -1,8 +1,20 @@
 """The sections `acting` and `exploration`: how experience is gathered; one struct per kind of exploration."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from tfdqn.config.fields import Count, Fraction, NonNegative, Positive, Section, doc, needs, needs_above
+from tfdqn.config.fields import Count, Fraction, Needs, NonNegative, Positive, Section, doc, needs, needs_above
+from tfdqn.config.wording import either
+
+_NOT_IN_NUMPY = ("nature_cnn", "impala")  # kinds of network by which TensorFlow acts faster
+
+
+def _acts_by_tensorflow(config: Any) -> bool:
+    """Whether Q-values for acting may be computed by TensorFlow; parts from modules of the user's own may need it."""
+    kinds = (config.network.kind, config.agent.kind)
+    return config.network.kind in _NOT_IN_NUMPY or any(":" in each for each in kinds)
+
+
+_BY_TENSORFLOW = Needs(("network.kind",), _acts_by_tensorflow, f"network.kind = {either(_NOT_IN_NUMPY)}")
 
 
 class Acting(Section, frozen=True, kw_only=True):
@@ -20,9 +32,10 @@ class Acting(Section, frozen=True, kw_only=True):
     ] = "local"
     device: Annotated[
         Literal["auto", "cpu", "gpu"],
+        _BY_TENSORFLOW,
         doc(
-            "where the learner's process computes Q-values for acting and evaluation, if by TensorFlow; auto: the last "
-            "GPU for central inference, else the CPU"
+            "where the learner's process computes Q-values for acting and evaluation; auto: the last GPU for central "
+            "inference, else the CPU"
         ),
     ] = "auto"
     most_envs_per_inference: Annotated[

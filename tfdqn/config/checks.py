@@ -19,6 +19,7 @@ from tfdqn.config.fields import Needs, kinds, needs_of
 from tfdqn.config.replay_checks import REPLAY_CHECKS, ROLLOUT_CHECKS
 from tfdqn.config.schema import Check, Config
 from tfdqn.config.strategy_checks import STRATEGY_CHECKS
+from tfdqn.config.task import Task
 from tfdqn.config.wording import shown, with_values
 from tfdqn.errors import ConfigError
 
@@ -42,7 +43,10 @@ def require_together(config: Config) -> None:
 
 @dataclass(frozen=True)
 class UnusedKey:
-    """A key that is set and not read: its default, what it would need to be read, and the problem in one line."""
+    """A key that is set and not read: its default, what it would need to be read, and the problem in one line.
+
+    The default of `task.kwargs` is without the one argument that isn't read.
+    """
 
     section: str
     key: str
@@ -57,6 +61,7 @@ class UnusedKey:
 
 def unused_keys(config: Config) -> Iterator[UnusedKey]:
     """Yields each unused key whose value differs from its default, once."""
+    yield from _windows(config.task)
     for section in structs.fields(Config):
         if not kinds(section.type):
             continue
@@ -70,6 +75,17 @@ def unused_keys(config: Config) -> Iterator[UnusedKey]:
                 yield UnusedKey(
                     section.name, key.name, default, needs, with_values(config, _line_of_unused(config, path, needs))
                 )
+
+
+def _windows(task: Task) -> Iterator[UnusedKey]:
+    """Yields what asks for a window of each environment."""
+    if task.kwargs.get("render_mode") == "human":
+        others = {key: value for key, value in task.kwargs.items() if key != "render_mode"}
+        line = (
+            'task.kwargs.render_mode = "human": training opens no windows, and `tfdqn evaluate RUN --video` records an '
+            "episode"
+        )
+        yield UnusedKey("task", "kwargs", others, Needs((), lambda config: False, "windows"), line)
 
 
 def lacking_needs(config: Config, section: str, key: str) -> Iterator[Needs]:

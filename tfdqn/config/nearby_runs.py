@@ -22,6 +22,11 @@ def is_run(path: Path) -> bool:
     return (path / CONFIG_FILE).is_file() and any((path / each).exists() for each in others)
 
 
+def is_of_run(config_file: Path) -> bool:
+    """Whether a configuration file is that of the run in whose directory it is."""
+    return config_file.name == CONFIG_FILE and is_run(config_file.parent)
+
+
 def runs_below(path: Path) -> str:
     """The runs in a folder of seeds or of a search, in words; empty if there are none."""
     runs = sorted(each for folder in ("*", "*/*") for each in path.glob(folder) if is_run(each))

@@ -13,11 +13,12 @@ from msgspec import Struct, inspect
 from tomlkit.items import Item
 
 from tfdqn.config.fields import kinds, needs_of
-from tfdqn.config.nearby_runs import own_config_file
+from tfdqn.config.nearby_runs import is_of_run, own_config_file
 from tfdqn.config.network import may_convolve
 from tfdqn.config.problems import Problems
 from tfdqn.config.reader import built_in, literals, read
 from tfdqn.config.schema import Config, keys, values_of
+from tfdqn.config.toml_errors import trouble
 from tfdqn.config.user_modules import import_replaced_kinds
 from tfdqn.config.values import override_value
 from tfdqn.config.wording import shown
@@ -53,16 +54,23 @@ def load(
     return from_mapping(decoded(content(path), str(path)), overrides, str(path), say, unused, options=options)
 
 
-def content(path: Path | str) -> bytes:
-    """The bytes of a configuration file. Raises ConfigError if it can't be read."""
+def content(path: Path | str, is_complete: bool = False) -> bytes:
+    """The bytes of a configuration file. Raises ConfigError if it can't be read.
+
+    A file that tfdqn has written, as into a run's directory, `is_complete`: without any key, it has been cut off.
+    """
     try:
-        return as_path(path, "a TOML file", ConfigError).read_bytes()
+        path = as_path(path, "a TOML file", ConfigError)
+        text = path.read_bytes()
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
     except IsADirectoryError:
         raise ConfigError(f"{path}: is a directory, not a configuration file{own_config_file(Path(path))}") from None
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
+    if not re.search(rb"(?m)^\s*[^\s#[]", text) and (is_complete or is_of_run(path)):
+        raise ConfigError(f"{path}: is empty, and a run has every key in it: restore it from a backup")
+    return text
 
 
 def parse(
@@ -80,16 +88,7 @@ def decoded(text: bytes, origin: str) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise ConfigError(f"{origin}: is not valid TOML: it is not UTF-8") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{origin}: {_trouble(error, lines)}") from None
-
-
-def _trouble(error: Exception, text: str) -> str:
-    """A parser's error in words, with the line of `text` that it points to, if it does."""
-    at = re.search(r"\(at line (\d+), column \d+\)$", str(error))
-    line = f": {shown(text.split(chr(10))[int(at[1]) - 1].strip())}" if at else ""
-    if at and re.match(r"Cannot (overwrite a value|declare .* twice)", str(error)):
-        return f"line {at[1]} gives a key or a table for the second time{line}"
-    return f"is not valid TOML: {error}{line}"
+        raise ConfigError(f"{origin}: {trouble(error, lines)}") from None
 
 
 def from_mapping(

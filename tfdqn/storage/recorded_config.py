@@ -35,7 +35,7 @@ def recorded(run: RunDir) -> RecordedConfig:
     Raises RunDirError if there is no run in the directory, ConfigError if the file is damaged.
     """
     origin = str(run.config_file)
-    written = toml.decoded(toml.content(run.begun().config_file), origin)
+    written = toml.decoded(toml.content(run.begun().config_file, is_complete=True), origin)
     own = {
         name: _shared_defaults(by_kind) | _values(written[name])
         for name, by_kind in _kinds_of_sections().items()

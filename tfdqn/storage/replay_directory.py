@@ -94,7 +94,8 @@ class ShardDir:
         """A line for each key in which its configuration, if it has one, is another whose transitions can't be used."""
         if not self.config_file.exists():
             return []
-        return toml.differences(toml.load(self.config_file, unused={}), config, "replay")
+        text = toml.content(self.config_file, is_complete=True)
+        return toml.differences(toml.parse(text, origin=str(self.config_file), unused={}), config, "replay")
 
 
 def _lacking(checkpoint: Path) -> list[str]:

@@ -142,7 +142,7 @@ class RunDir:
 
     def config(self) -> Config:
         """The configuration that the run was last started with. Raises ConfigError if its file is damaged."""
-        text = toml.content(self.begun().config_file)
+        text = toml.content(self.begun().config_file, is_complete=True)
         if self._config is None or self._config[0] != text:
             self._config = text, toml.parse(text, origin=str(self.config_file), unused={})
         return self._config[1]

@@ -5,9 +5,14 @@ import pytest
 import tensorflow as tf
 
 from tests.support.batches import observations, random_weights, vector_spec
-from tfdqn.config import MLP, Config, Ensemble, Linear, Network
+from tfdqn.config import MLP, Agent, Config, Ensemble, Linear, Network
+from tfdqn.config.checks import lacking_needs
+from tfdqn.config.fields import kinds
+from tfdqn.config.own_code import is_own
 from tfdqn.errors import ConfigError
 from tfdqn.networks.factory import network_to_load, numpy_q_function
+from tfdqn.networks.heads.table import HEADS
+from tfdqn.networks.torsos.table import TORSOS
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 NETWORKS: list[Network] = [
@@ -77,3 +82,11 @@ def test_a_task_without_numbers_is_refused_in_one_line() -> None:
     for make in (network_to_load, numpy_q_function):
         with pytest.raises(ConfigError, match=start):
             make(config, spec)
+
+
+def test_acting_has_a_choice_of_device_with_the_networks_that_numpy_does_not_compute() -> None:
+    found = {kind: Config(network=each()) for kind, each in kinds(Network).items() if not is_own(each)}
+    computed_by_numpy = {kind for kind, each in found.items() if TORSOS.of(each.network).in_numpy is not None}
+    assert {kind for kind, each in found.items() if any(lacking_needs(each, "acting", "device"))} == computed_by_numpy
+    heads = [HEADS.of(each()) for each in kinds(Agent).values() if not is_own(each)]
+    assert None not in [each.in_numpy for each in heads]

@@ -177,7 +177,7 @@ def check_convolutions(settings: Network, make: LayerFactory, own: str) -> None:
     suited = {kind: each for kind, each in kinds(Network).items() if issubclass(each, ConvolutionalNetwork)}
     choice = either([kind for kind, each in suited.items() if not is_own(each)])
     raise OwnCodeError(
-        f'{what}, for which network.kind = "{type(settings).__struct_config__.tag}" is not made: choose {choice}, or '
+        f'{what}, for which network.kind = "{settings.kind}" is not made: choose {choice}, or '
         f"a network of your own whose settings are derived from {base}"
     )
 
