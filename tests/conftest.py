@@ -1,11 +1,18 @@
 """What holds for every test, however and wherever the tests were started: signals do what they do in a terminal,
-Hypothesis measures no time, and temporary folders are in memory."""
+Hypothesis measures no time, temporary folders are in memory, and imports are as quick as those of a command."""
 
+import gc
 import os
 import signal
 
 import pytest
 from hypothesis import settings
+
+from tfdqn.system.quick_start import quicken_start
+
+quicken_start()
+_THRESHOLDS = gc.get_threshold()
+gc.set_threshold(50_000, *_THRESHOLDS[1:])  # until the tests are imported: there is little garbage
 
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
@@ -28,3 +35,9 @@ FIRST = ("system_tests", "docs", "cli", "exporting", "training", "tuning", "laun
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files come first: one that begins last would be waited for by all other processes."""
     items.sort(key=lambda item: not set(FIRST) & set(item.path.parts))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: a search for garbage leaves it alone."""
+    gc.freeze()
+    gc.set_threshold(*_THRESHOLDS)
