@@ -1,12 +1,26 @@
 """Groups of runs: by whatever their configurations differ in but the seed, and labels that tell them apart."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import UserError
-from tfdqn.reports.configurations import agent_of, compared, differing_keys, grouped, labels, require_one_task
+from tfdqn.reports.configurations import (
+    Configuration,
+    agent_of,
+    compared,
+    differing_keys,
+    grouped,
+    labels,
+    require_one_task,
+)
+
+
+class Run(NamedTuple):
+    configuration: Configuration
+    path: Path
 
 
 def test_the_seed_and_what_is_kept_and_shown_of_a_run_are_no_differences_and_everything_else_is() -> None:
@@ -18,9 +32,9 @@ def test_the_seed_and_what_is_kept_and_shown_of_a_run_are_no_differences_and_eve
         ("seed=3", *shown, "export.on_best=true"),
     ]
     configurations = [tiny(*each) for each in settings]
-    groups = grouped((compared(each), each.seed) for each in configurations)
-    assert [seeds for _, seeds in groups] == [[1, 2, 3], [1]]
-    assert differing_keys([configuration for configuration, _ in groups]) == ["acting.fetch_interval_seconds"]
+    groups = grouped(Run(compared(each), Path(str(number))) for number, each in enumerate(configurations))
+    assert [[str(run.path) for run in runs] for runs in groups] == [["0", "1", "3"], ["2"]]
+    assert differing_keys([runs[0].configuration for runs in groups]) == ["acting.fetch_interval_seconds"]
 
 
 def test_a_key_that_only_some_kinds_have_is_a_difference() -> None:
@@ -76,7 +90,7 @@ def test_keys_of_the_task_and_the_algorithm_are_named_before_budgets_and_evaluat
 
 def test_runs_of_different_tasks_are_refused_with_one_of_each() -> None:
     runs = [
-        (compared(tiny(f"task.id={task}")), Path(name)) for name, task in (("a", "CartPole-v1"), ("b", "Acrobot-v1"))
+        Run(compared(tiny(f"task.id={task}")), Path(name)) for name, task in (("a", "CartPole-v1"), ("b", "Acrobot-v1"))
     ]
     with pytest.raises(
         UserError, match=r"different tasks.*give runs of only one of these: CartPole-v1 \(a\); Acrobot-v1 \(b\)"

@@ -9,6 +9,7 @@ power analysis of Colas et al. 2018, "How many random seeds?" (arXiv:1806.08295)
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,11 +56,11 @@ def compare_runs(ours: Sequence[Path | str], theirs: Sequence[Path | str]) -> Co
     different tasks.
     """
     sides = {"A": read_runs(ours), "B": read_runs(theirs)}
-    require_one_task((run.configuration, run.path) for runs in sides.values() for run in runs)
+    require_one_task(chain(*sides.values()))
     for name, runs in sides.items():
         if keys := differing_keys([run.configuration for run in runs]):
             raise UserError(f"{name} holds runs of different configurations: they differ in {', '.join(keys)}")
-        if trials := unselected(runs, lambda run: run.path)[1]:
+        if trials := unselected(runs)[1]:
             raise UserError(f"{trials[0]} {WHY_LEFT_OUT} on the side of {name}: leave it out")
         if len(runs) < 2:
             raise UserError(f"{name} is a single run: a comparison needs at least two seeds on each side, better five")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tfdqn.config import Config, toml
 from tfdqn.errors import UserError, listed
@@ -13,7 +13,18 @@ _ORDER = {section: rank for rank, section in enumerate(Config.__struct_fields__)
 _CHANGE_NO_RESULT = ("tracking.", "checkpoint.", "logging.", "health.", "export.")
 
 Configuration = Mapping[str, Any]  # the values of the keys by which runs are compared, by path such as "task.id"
-Run = TypeVar("Run")
+
+
+class ComparedRun(Protocol):
+    """A run that is compared with others."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def configuration(self) -> Configuration: ...
+
+
+Run = TypeVar("Run", bound=ComparedRun)
 
 
 def compared(config: Config | Mapping[str, Any]) -> Configuration:
@@ -28,22 +39,17 @@ def compared(config: Config | Mapping[str, Any]) -> Configuration:
     }
 
 
-def grouped(runs: Iterable[tuple[Configuration, Run]]) -> list[tuple[Configuration, list[Run]]]:
+def grouped(runs: Iterable[Run]) -> list[list[Run]]:
     """The runs of each configuration, in the order in which it is first seen."""
-    groups: dict[str, tuple[Configuration, list[Run]]] = {}
-    for configuration, run in runs:
-        name = json.dumps(configuration, sort_keys=True)
-        groups.setdefault(name, (configuration, []))[1].append(run)
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(json.dumps(run.configuration, sort_keys=True), []).append(run)
     return list(groups.values())
 
 
-def require_one_task(runs: Iterable[tuple[Configuration, Path]]) -> str:
-    """The id of the runs' task. Raises UserError if there are several tasks, whose returns can't be compared.
-
-    Args:
-      runs: each run's configuration and directory.
-    """
-    tasks = {str(configuration["task.id"]): path for configuration, path in runs}
+def require_one_task(runs: Iterable[ComparedRun]) -> str:
+    """The id of the runs' task. Raises UserError if there are several tasks, whose returns can't be compared."""
+    tasks = {str(run.configuration["task.id"]): run.path for run in runs}
     if len(tasks) > 1:
         which = listed([f"{task} ({path})" for task, path in tasks.items()])
         raise UserError(

@@ -23,8 +23,12 @@ class Group(NamedTuple):
 
     number: int  # from 1, for the group with the highest interquartile mean
     label: str  # the algorithm, and the keys in which the group differs from others of that algorithm
-    configuration: Configuration
     runs: list[FinishedRun]
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration of all of its runs."""
+        return self.runs[0].configuration
 
     @property
     def name(self) -> str:
@@ -91,12 +95,11 @@ def read_report(
     Raises RunDirError as `read_runs`, UserError if the runs are of different tasks.
     """
     runs = read_runs(paths, say)
-    task = require_one_task((run.configuration, run.path) for run in runs)
-    alike = grouped((run.configuration, run) for run in runs)
-    found = without_trials(alike, lambda run: run.path, say or (lambda line: None))
-    configurations = [configuration for configuration, _ in found]
+    task = require_one_task(runs)
+    found = without_trials(grouped(runs), say or (lambda line: None))
+    configurations = [alike[0].configuration for alike in found]
     names = [agent_of(each) for each in configurations]
-    groups = [Group(0, label, *each) for label, each in zip(labels(configurations, names), found, strict=True)]
+    groups = [Group(0, label, alike) for label, alike in zip(labels(configurations, names), found, strict=True)]
     groups.sort(key=lambda group: -interquartile_mean(group.scores))
     if threshold is None:
         thresholds = {each.get("stop.return_at_least") for each in configurations}

@@ -62,13 +62,13 @@ def plot(
         kind = "a directory" if path.is_dir() else "not a PNG's name"
         raise UserError(f"{path} is {kind}: give a file such as learning_curves.png")
     drawn = {run.path.resolve(): run for path in run_dirs for run in _read_all(path, say)}.values()
-    require_one_task((run.configuration, run.path) for run in drawn)
-    groups = without_trials(grouped((run.configuration, run) for run in drawn), lambda run: run.path, say)
-    configurations = [configuration for configuration, _ in groups]
+    require_one_task(drawn)
+    groups = without_trials(grouped(drawn), say)
+    configurations = [runs[0].configuration for runs in groups]
     names = [f"{each['task.id']} {agent_of(each)}" for each in configurations]
     figure = import_matplotlib().figure.Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
     axes = figure.add_subplot()
-    for colour, label, (_, runs) in zip(cycle(COLOURS), labels(configurations, names), groups, strict=False):
+    for colour, label, runs in zip(cycle(COLOURS), labels(configurations, names), groups, strict=False):
         _draw(axes, label, runs, colour)
     label_curves(axes)
     axes.spines[["top", "right"]].set_visible(False)

@@ -4,15 +4,13 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from tfdqn.config.nearby_runs import is_run
+from tfdqn.reports.configurations import Run
 from tfdqn.storage.run_folders import is_trial
 
 _DEPTH = 5  # how many levels below a folder are searched for runs: a study may be two below, its fresh seeds three more
 WHY_LEFT_OUT = "is a trial of a search, which chose it for its score, and its configuration has other runs"
-Run = TypeVar("Run")
-Key = TypeVar("Key")
 
 
 def find_runs(path: Path) -> tuple[list[Path], dict[Path, str]]:
@@ -42,26 +40,24 @@ def find_runs(path: Path) -> tuple[list[Path], dict[Path, str]]:
     return sorted(found, key=_in_order), unreadable
 
 
-def unselected(group: Sequence[Run], path_of: Callable[[Run], Path]) -> tuple[list[Run], list[Path]]:
+def unselected(group: Sequence[Run]) -> tuple[list[Run], list[Path]]:
     """The runs of one configuration that count, and the paths of the others.
 
     A search's best trial is partly the best by luck: its score would bias that of the fresh seeds with which its
     configuration was trained. So trials count only where there are no other runs.
     """
-    trials = [path_of(run) for run in group if is_trial(path_of(run))]
+    trials = [run.path for run in group if is_trial(run.path)]
     if len(trials) == len(group):
         return list(group), []
-    return [run for run in group if path_of(run) not in trials], trials
+    return [run for run in group if run.path not in trials], trials
 
 
-def without_trials(
-    groups: Iterable[tuple[Key, Sequence[Run]]], path_of: Callable[[Run], Path], say: Callable[[str], None]
-) -> list[tuple[Key, list[Run]]]:
+def without_trials(groups: Iterable[Sequence[Run]], say: Callable[[str], None]) -> list[list[Run]]:
     """The groups' runs that count (`unselected`); a line says which are left out."""
     found = []
-    for key, group in groups:
-        counting, trials = unselected(group, path_of)
-        found.append((key, counting))
+    for group in groups:
+        counting, trials = unselected(group)
+        found.append(counting)
         for trial in trials:
             say(f"left out: {trial} {WHY_LEFT_OUT}")
     return found

@@ -40,7 +40,7 @@ _ends = msgspec.json.Decoder(RunEnd)
 
 
 class EvaluationLine(msgspec.Struct, frozen=True):
-    """An evaluation as it is read back; None: not known, or not finite."""
+    """An evaluation in `evaluations.jsonl`, in the order of its keys; read back, None: not known, or not finite."""
 
     env_steps: int
     train_steps: int | None = None
@@ -138,19 +138,17 @@ def _why(file: Path, outcome: Outcome) -> str:
 def append_evaluation(file: Path, evaluation: Evaluation, seconds: float) -> None:
     """Appends an evaluation that was made after `seconds` of training."""
     scores = evaluation.scores
-    append_line(
-        file,
-        {
-            "env_steps": evaluation.env_steps,
-            "train_steps": evaluation.train_steps,
-            "seconds": round(seconds, 3),
-            "mean_return": scores.mean_return,
-            "std_return": scores.std_return,
-            "mean_length": scores.mean_length,
-            "episodes": scores.episodes,
-            "is_best": evaluation.is_best,
-        },
+    line = EvaluationLine(
+        env_steps=evaluation.env_steps,
+        train_steps=evaluation.train_steps,
+        seconds=round(seconds, 3),
+        mean_return=scores.mean_return,
+        std_return=scores.std_return,
+        mean_length=scores.mean_length,
+        episodes=scores.episodes,
+        is_best=evaluation.is_best,
     )
+    append_line(file, msgspec.structs.asdict(line))
 
 
 def read_evaluations(file: Path) -> list[EvaluationLine]:

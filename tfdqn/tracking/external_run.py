@@ -10,7 +10,7 @@ import msgspec
 from tfdqn.records import Evaluation
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_records import read_evaluations
-from tfdqn.tracking.tracker import ForwardingTracker, Point, Tracker
+from tfdqn.tracking.tracker import ForwardingTracker, Point, Tracker, curves_of
 
 
 class ExternalRun(Tracker):
@@ -96,9 +96,7 @@ class TrackedRun(ForwardingTracker):
             number = (line.env_steps, line.train_steps or 0)
             if number > self._record.evaluated:
                 self._record.evaluated = number
-                found = {"return": line.mean_return, "std_return": line.std_return, "length": line.mean_length}
-                values = {f"evaluation/{name}": value for name, value in found.items() if value is not None}
-                self._call("scalars", values, Point(*number, line.seconds or 0.0))
+                self._call("scalars", curves_of(line), Point(*number, line.seconds or 0.0))
 
     def _call(self, method: str, *arguments: Any) -> None:
         """Records a call, then makes it: a kill in between loses a point, but none is given twice."""

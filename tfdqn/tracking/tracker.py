@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfdqn.errors import of_type, one_line
-from tfdqn.records import Evaluation, Summary
+from tfdqn.records import EpisodeScores, Evaluation, Summary
+from tfdqn.storage.run_records import EvaluationLine
 
 _MAX_QUEUED_CALLS = 1_000  # with one point of the curves per second, a quarter of an hour
 _START_SECONDS = 10.0  # how long the video of a finished run waits for the tracker to start
@@ -67,10 +68,13 @@ class Tracker:
 
 def points_of(evaluation: Evaluation, seconds: float) -> tuple[dict[str, float], Point]:
     """The points of an evaluation's curves by "group/name", and where they are."""
-    scores = evaluation.scores
+    return curves_of(evaluation.scores), Point(evaluation.env_steps, evaluation.train_steps, seconds)
+
+
+def curves_of(scores: EpisodeScores | EvaluationLine) -> dict[str, float]:
+    """An evaluation's points by "group/name"; without what is not known."""
     values = {"return": scores.mean_return, "std_return": scores.std_return, "length": scores.mean_length}
-    named = {f"evaluation/{name}": value for name, value in values.items()}
-    return named, Point(evaluation.env_steps, evaluation.train_steps, seconds)
+    return {f"evaluation/{name}": value for name, value in values.items() if value is not None}
 
 
 class ForwardingTracker(Tracker):

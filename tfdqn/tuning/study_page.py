@@ -9,7 +9,7 @@ import numpy as np
 from tfdqn.config import toml
 from tfdqn.reports.group_table import precision
 from tfdqn.reports.html import document, table
-from tfdqn.reports.pictures import Picture, svg
+from tfdqn.reports.pictures import COLOURS, Picture, svg
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.tuning.search_space import Choices, Dimensions, NumberRange
 from tfdqn.tuning.study import Study
@@ -18,8 +18,7 @@ from tfdqn.tuning.trial_records import Trial, TrialState, best_of, counts_by_sta
 if TYPE_CHECKING:  # slow to import
     from matplotlib.axes import Axes
 
-# Okabe and Ito's palette, as in learning curves.
-_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#888888"
+_BLUE, _ORANGE, *_, _GREY = COLOURS
 _COLOURS = "cool"  # Matplotlib's, from light blue to pink: each is seen on light and dark pages alike
 _STYLE = """
 .table { overflow-x: auto } .table td { white-space: nowrap }
