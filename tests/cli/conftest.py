@@ -51,9 +51,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run in `runs/x` that has each kind of policy; what they are nobody reads."""
     monkeypatch.chdir(tmp_path)
     found = RunDir("runs/x")
-    for file in (found.config_file, found.best_weights, found.checkpoints / "1"):
+    for file in (found.config_file, found.best_weights, found.checkpoints / "000001"):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
+    found.config_file.write_text("seed = 1\n")
     return found.path
 
 

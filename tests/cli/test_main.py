@@ -260,7 +260,7 @@ MISTAKES: list[tuple[list[str], str]] = [
 
 def test_a_mistake_is_said_before_anything_heavy_is_imported(run: Path) -> None:
     Path("begun").mkdir()
-    Path("begun/config.toml").touch()
+    Path("begun/config.toml").write_text("seed = 1\n")
     Path("some.toml").write_text("seed = 3")
     Path("space.toml").write_text('"learner.batch_size" = { choices = [32, "many"] }')
     heavy = ("tensorflow", "tf_agents", "reverb", "gymnasium", "matplotlib", "optuna", "sqlalchemy")

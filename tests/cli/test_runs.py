@@ -101,7 +101,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_exits_0(
     line: str,
 ) -> None:
     def train(config: Config, cluster: None, run: RunDir, *_: object) -> types.SimpleNamespace:
-        (run.checkpoints / "1" if has_checkpoint else run.path).mkdir(parents=True)
+        (run.checkpoints / "000001" if has_checkpoint else run.path).mkdir(parents=True)
         return summary("interrupted")
 
     behind("training.train", "train_checked", train)
@@ -125,7 +125,7 @@ def test_a_signal_while_it_starts_ends_it_at_once_and_gives_the_run_up(
 
     def starts(config: Config, cluster: None, run: RunDir, *args: object) -> types.SimpleNamespace:
         with run.claim(config):
-            (run.checkpoints / "1").mkdir(parents=True) if has_checkpoint else None
+            (run.checkpoints / "000001").mkdir(parents=True) if has_checkpoint else None
             signal.raise_signal(number)
             until(lambda: ended, "the end, although this call goes on")
             assert holder_of(run.lock_file) is None

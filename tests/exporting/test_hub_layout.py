@@ -134,7 +134,7 @@ def test_what_is_there_already_is_left_alone(run: RunDir, tmp_path: Path) -> Non
     (tmp_path / "mine" / "notes").write_text("mine")
     with pytest.raises(UserError, match=r"mine: already exists and is not an empty folder; give a new or"):
         write_hub_layout(run, version, "best", tmp_path / "mine")
-    with pytest.raises(UserError, match=r"notes can't be created or written: .*notes is not a directory$"):
+    with pytest.raises(UserError, match=r"notes/policy can't be created or written: .*notes is not a directory$"):
         write_hub_layout(run, version, "best", tmp_path / "mine" / "notes" / "policy")
     assert [each.name for each in (tmp_path / "mine").iterdir()] == ["notes"]
     (tmp_path / "empty").mkdir()

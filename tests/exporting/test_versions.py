@@ -1,5 +1,6 @@
 """Versions are whole or not there, count up, and what a killed export left goes with the next."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -8,10 +9,12 @@ import textwrap
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from tests.support.policies import network_of, task
+from tfdqn.errors import UserError
 from tfdqn.exporting.saved_model import export_policy
-from tfdqn.exporting.versions import next_version, publish, unfinished_version, versions
+from tfdqn.exporting.versions import next_version, publish, require_free, unfinished_version, versions
 from tfdqn.storage.owners import this_process
 
 
@@ -75,3 +78,15 @@ def test_what_another_host_may_still_write_is_left_alone_until_it_is_old(tmp_pat
     (lefts[1] / "variables" / "shard").touch()  # one that is still written
     export_policy(task(), network_of(task()), tmp_path, {})
     assert [left.exists() for left in lefts] == [False, True]
+
+
+def test_a_folder_that_can_not_be_made_is_named_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    require_free(Path("h"))
+
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("tfdqn.storage.atomic_files.TemporaryFile", fail)
+    with pytest.raises(UserError, match=r"^h can't be created or written: Permission denied$"):
+        require_free(Path("h"))

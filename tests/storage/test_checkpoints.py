@@ -1,8 +1,10 @@
 """Checkpoints: what was saved comes back; what is damaged is passed over aloud; what is not ours stays."""
 
 import errno
+import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,7 +202,8 @@ def test_a_checkpoint_that_a_later_save_has_removed_is_as_old_as_it_was(tmp_path
     saved = CheckpointManager(tmp_path, keep=1)
     first = Checkpoint(save(saved, 1))
     save(saved, 2)
-    assert not first.directory.exists() and first.age_seconds >= 0
+    age = first.age_seconds
+    assert not first.directory.exists() and age is not None and age >= 0
 
 
 def test_a_save_that_removes_what_is_just_read_leaves_another_to_read(tmp_path: Path) -> None:
@@ -236,9 +239,30 @@ def test_a_save_that_removes_what_is_just_read_leaves_another_to_read(tmp_path: 
 def test_a_checkpoint_says_where_it_resumes_and_how_old_that_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, age: str
 ) -> None:
+    written = 1_700_000_000.0
+    monkeypatch.setattr("time.time", lambda: written)
     saved = Checkpoint(save(CheckpointManager(tmp_path), 1_234))
-    monkeypatch.setattr("time.time", lambda: saved.directory.stat().st_mtime + seconds)
+    monkeypatch.setattr("time.time", lambda: written + seconds)
     assert saved.where_it_resumes() == (
         f"resumed at {saved.counters.env_steps:,} environment steps and {saved.counters.train_steps:,} updates "
         f"(checkpoint {age})"
     )
+
+
+def test_a_copy_is_as_old_as_what_was_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
+    made = save(CheckpointManager(tmp_path), 1)
+    os.utime(made, (1_800_000_000.0, 1_800_000_000.0))  # as `cp -r` does
+    monkeypatch.setattr("time.time", lambda: 1_700_000_060.0)
+    assert Checkpoint(made).where_it_resumes().endswith("(checkpoint 60 s old)")
+
+
+def test_of_a_checkpoint_that_does_not_say_when_it_was_written_no_age_is_said(tmp_path: Path) -> None:
+    made = save(CheckpointManager(tmp_path), 1_234)
+    written = json.loads((made / "manifest.json").read_text())
+    old = {"counters": written["counters"], "files": written["files"], "crc32": 0}
+    old["crc32"] = zlib.crc32(json.dumps(old, separators=(",", ":")).encode())
+    (made / "manifest.json").write_text(json.dumps(old))
+    found = Checkpoint(made)
+    assert found.age_seconds is None
+    assert found.where_it_resumes() == "resumed at 1,234 environment steps and 2,468 updates"

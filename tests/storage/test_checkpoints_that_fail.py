@@ -15,6 +15,7 @@ from tfdqn.errors import CheckpointError
 from tfdqn.records import Counters
 from tfdqn.storage.arrays import save_arrays
 from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
+from tfdqn.storage.run_directory import RunDir
 
 
 def test_what_a_killed_process_left_half_written_is_ignored_and_removed(tmp_path: Path) -> None:
@@ -133,3 +134,17 @@ def test_a_disk_that_is_really_full_leaves_the_earlier_checkpoint(tiny_disk: Pat
     assert holds(saved.latest(), 1)
     save(saved, 2)  # room again
     assert holds(saved.latest(), 2)
+
+
+def test_a_folder_that_can_not_be_listed_is_said_and_is_not_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    saved, run = CheckpointManager(tmp_path / "checkpoints"), RunDir(tmp_path)
+    save(saved, 1)
+    monkeypatch.setattr(Path, "iterdir", fail)
+    for look in (lambda: save(saved, 2), saved.latest, lambda: run.has_checkpoint, lambda: run.has_learned):
+        with pytest.raises(CheckpointError, match=f"^{tmp_path}/checkpoints: can't be listed: Permission denied$"):
+            look()

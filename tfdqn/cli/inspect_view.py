@@ -128,7 +128,8 @@ def _of_run(report: Report) -> Iterable[tuple[str, str]]:
         return
     saved = run.checkpoint
     counts = f"{saved.env_steps:,} environment steps, {saved.train_steps:,} updates"
-    yield "checkpoint", f"{saved.path}: {counts}, {ago(saved.seconds_ago)}"
+    age = "" if saved.seconds_ago is None else f", {ago(saved.seconds_ago)}"
+    yield "checkpoint", f"{saved.path}: {counts}{age}"
 
 
 def _processes(report: Report, inspection: Inspection) -> RenderableType:

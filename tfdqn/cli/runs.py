@@ -27,7 +27,6 @@ from tfdqn.cli.phase_line import PhaseLine
 from tfdqn.cli.training import train_one
 from tfdqn.errors import ConfigError, VideoError
 from tfdqn.exporting.formats import ModelFormat, parse_formats
-from tfdqn.storage.atomic_files import require_writable
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.output import others_print_to_stderr
 
@@ -233,7 +232,6 @@ def export(
         require_return(directory, checkpoint.value, min_return)
     if hub_layout is not None:
         require_free(hub_layout)
-        require_writable(hub_layout.parent)
     with PhaseLine("exporting"):
         from tfdqn.exporting.from_run import export_run  # late, as in `evaluate`
 

@@ -20,7 +20,6 @@ from tfdqn.evaluation.evaluate import evaluate
 from tfdqn.exporting.formats import ModelFormat, formats_in
 from tfdqn.exporting.model_card import MARKDOWN_FILE
 from tfdqn.exporting.versions import MODEL_CARD_FILE, require_free
-from tfdqn.storage.atomic_files import require_writable
 from tfdqn.storage.run_directory import RunDir
 
 README_FILE = "README.md"
@@ -64,10 +63,9 @@ def write_hub_layout(run: RunDir, version: Path, checkpoint: Literal["best", "la
       checkpoint: which policy that version is of.
       directory: the folder to write, new or empty.
 
-    Raises UserError if `directory` is something else.
+    Raises UserError if `directory` is something else, or can't be made.
     """
     require_free(directory)
-    require_writable(directory.parent)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as unfinished:
         folder = Path(unfinished) / directory.name
         converted = [file for each, file in formats_in(version).items() if each is not ModelFormat.savedmodel]

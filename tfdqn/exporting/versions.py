@@ -18,7 +18,7 @@ from typing import Any
 
 from tfdqn.config.nearby_runs import CONFIG_FILE, run_above, surrounding_run, why_no_folder
 from tfdqn.errors import UserError
-from tfdqn.storage.atomic_files import sync, sync_tree
+from tfdqn.storage.atomic_files import require_writable, sync, sync_tree
 from tfdqn.storage.owners import owner_of_mark, this_process
 from tfdqn.system.shell_commands import own_command
 from tfdqn.system.utf8 import path_for_libraries
@@ -96,9 +96,10 @@ def network_section(version: Path) -> Any:
 
 
 def require_free(directory: Path) -> None:
-    """Raises UserError if `directory` exists and is not an empty folder."""
+    """Raises UserError if `directory` exists and is not an empty folder, or can't be made. Makes its parent."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UserError(f"{directory}: already exists and is not an empty folder; give a new or an empty one")
+    require_writable(directory.parent, directory)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ class CheckpointReport(Struct, frozen=True, kw_only=True):
     """The checkpoint from which the run would be resumed."""
 
     path: str
-    seconds_ago: float
+    seconds_ago: float | None  # None: an earlier version of tfdqn wrote it, without the time
     env_steps: int
     train_steps: int
     episodes: int

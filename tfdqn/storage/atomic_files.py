@@ -52,14 +52,17 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise RunDirError(f"{path} couldn't be written: {why_not(path.parent, error)}") from None
 
 
-def require_writable(directory: Path) -> None:
-    """Makes the directory if need be. Raises RunDirError if this process can't write to it."""
+def require_writable(directory: Path, to_make: Path | None = None) -> None:
+    """Makes the directory if need be. Raises RunDirError if this process can't write to it.
+
+    `to_make` is what is to be made in it, which the error names instead: in a relative path the directory may be ".".
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=directory):
             pass
     except OSError as error:
-        raise RunDirError(f"{directory} can't be created or written: {why_not(directory, error)}") from None
+        raise RunDirError(f"{to_make or directory} can't be created or written: {why_not(directory, error)}") from None
 
 
 def why_not(directory: Path, error: OSError) -> str:

@@ -5,21 +5,21 @@ renamed: it is either whole or not there. The manifest lists every file with its
 its own checksum. The format does not depend on the strategy that trained the weights: it has plain arrays by name.
 """
 
-import re
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from tfdqn.errors import CheckpointError, first_line
 from tfdqn.records import Counters
 from tfdqn.storage.arrays import SavedArrays, load_arrays, save_arrays
 from tfdqn.storage.atomic_files import is_full_disk, sync, sync_tree
+from tfdqn.storage.checkpoint_names import checkpoint_name, checkpoints_in
 from tfdqn.types import Arrays
 
 BEGINS_ANEW = "no checkpoint yet: starting from the beginning"  # the message if a resumed run has none
@@ -37,6 +37,7 @@ class _File(Struct, frozen=True):
 class _Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     counters: Counters
     files: dict[str, _File]
+    unix_seconds: int | UnsetType = UNSET  # when it was written; UNSET: an earlier version of tfdqn did not say it
     crc32: int = 0  # of this manifest with 0 in this field
 
     def signed(self) -> "_Manifest":
@@ -59,7 +60,6 @@ class Checkpoint:
     def __init__(self, directory: Path, names: Collection[str] | None = None):
         self.directory = directory
         try:
-            self._written_seconds = directory.stat().st_mtime  # now: a later save may remove it
             manifest = _manifests.decode((directory / _MANIFEST).read_bytes())
             if manifest != manifest.signed():
                 raise CheckpointError(f"{directory}: {_MANIFEST} is damaged")
@@ -70,6 +70,7 @@ class Checkpoint:
         except (OSError, ValueError, msgspec.MsgspecError) as error:  # ValueError: not UTF-8, or not a path
             raise CheckpointError(f"{directory}: unreadable ({error})") from error
         self.counters = manifest.counters
+        self._unix_seconds = manifest.unix_seconds
 
     def arrays(self, name: str) -> SavedArrays:
         """The arrays that were saved under this name. Raises CheckpointError if there were none."""
@@ -80,21 +81,27 @@ class Checkpoint:
             raise CheckpointError(f"{path}: there is no such file") from None
 
     @property
-    def age_seconds(self) -> float:
-        """Seconds since it was written; negative if a clock was set back, or the disk's clock is ahead of this one."""
-        age = time.time() - self._written_seconds
+    def age_seconds(self) -> float | None:
+        """Seconds since it was written, also of a copy; None if an earlier version of tfdqn wrote it, without the time.
+
+        Negative if a clock was set back, or the clock of the host that wrote it is ahead of this one.
+        """
+        if self._unix_seconds is UNSET:
+            return None
+        age = time.time() - self._unix_seconds
         return age if age < -1 else max(age, 0.0)
 
     def where_it_resumes(self) -> str:
         """How far the run had come, and how old the checkpoint is, in words."""
-        counters, seconds = self.counters, abs(self.age_seconds)
+        counters, age_seconds = self.counters, self.age_seconds
+        place = f"resumed at {counters.env_steps:,} environment steps and {counters.train_steps:,} updates"
+        if age_seconds is None:
+            return place
+        seconds = abs(age_seconds)
         size, unit = next((size, unit) for size, unit in _UNITS if seconds >= 2 * size or size == 1)
         age = f"{seconds / size:,.0f} {unit}"
-        age = f"{age} old" if self.age_seconds >= 0 else f"dated {age} in the future"
-        return (
-            f"resumed at {counters.env_steps:,} environment steps and {counters.train_steps:,} updates "
-            f"(checkpoint {age})"
-        )
+        age = f"{age} old" if age_seconds >= 0 else f"dated {age} in the future"
+        return f"{place} (checkpoint {age})"
 
     @property
     def replay(self) -> Path:
@@ -126,7 +133,7 @@ class CheckpointManager:
         Raises CheckpointError if it can't be written (a full disk, say); earlier ones stay as they are.
         """
         saved = self._saved()
-        name = f"{int(saved[-1].name if saved else 0) + 1:06d}"
+        name = checkpoint_name(int(saved[-1].name if saved else 0) + 1)
         unfinished = self._directory / (_UNFINISHED + name)
         try:
             self._remove_unfinished()
@@ -139,13 +146,13 @@ class CheckpointManager:
                 for path in sorted(unfinished.rglob("*"))
                 if path.is_file()
             }
-            manifest = msgspec.json.encode(_Manifest(counters=counters, files=files).signed())
-            (unfinished / _MANIFEST).write_bytes(msgspec.json.format(manifest, indent=1))
+            manifest = _Manifest(counters=counters, files=files, unix_seconds=int(time.time())).signed()
+            (unfinished / _MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
             sync_tree(unfinished)
             unfinished.rename(self._directory / name)
             sync(self._directory)
         except (OSError, RuntimeError, CheckpointError) as error:
-            failure = self._failure(error, max(_bytes_of(arrays), _bytes_in(unfinished)))
+            failure = self._failure(error, saved, max(_bytes_of(arrays), _bytes_in(unfinished)))
             shutil.rmtree(unfinished, ignore_errors=True)
             raise CheckpointError(failure) from error
         self._prune()
@@ -177,18 +184,16 @@ class CheckpointManager:
         return None
 
     def _saved(self) -> list[Path]:
-        """The checkpoints' directories, oldest first; anything else in the folder is not ours."""
-        if not self._directory.is_dir():
-            return []
-        ours = [path for path in self._directory.iterdir() if re.fullmatch("[0-9]{6,}", path.name)]
-        return sorted(ours, key=lambda path: int(path.name))
+        return checkpoints_in(self._directory)
 
     def _prune(self) -> None:
         """Removes the oldest checkpoints. They are renamed first, so that none is ever incomplete under its own name.
 
         One that can't be removed stays until the next time, since the save itself has succeeded.
         """
-        intact = [path for path in self._saved() if path not in self._damaged]
+        intact: list[Path] = []
+        with suppress(CheckpointError):
+            intact = [path for path in self._saved() if path not in self._damaged]
         for path in intact[: -self._keep]:
             doomed = path.with_name(f"{_UNFINISHED}{path.name}-old")
             with suppress(OSError):
@@ -199,8 +204,7 @@ class CheckpointManager:
         for path in self._directory.glob(_UNFINISHED + "*"):
             shutil.rmtree(path, ignore_errors=True)
 
-    def _failure(self, error: Exception, least_bytes: int) -> str:
-        saved = self._saved()
+    def _failure(self, error: Exception, saved: Sequence[Path], least_bytes: int) -> str:
         kept = f"the last one, {saved[-1].name}, is intact" if saved else "there is no earlier one"
         full = f"the disk is full: the checkpoint needs at least {least_bytes / 1e6:,.1f} MB"
         why = full if is_full_disk(error) else first_line(error)

@@ -17,6 +17,7 @@ from tfdqn.config import Config, nearby_runs, toml
 from tfdqn.config.problems import Problems
 from tfdqn.errors import RunDirError, as_path, listed, why_no_directory
 from tfdqn.storage.atomic_files import is_partial, write_atomically
+from tfdqn.storage.checkpoint_names import checkpoints_in
 from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
 from tfdqn.storage.machine_directory import MachineDir
 from tfdqn.storage.owners import Owner
@@ -186,7 +187,7 @@ class RunDir:
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether there is a checkpoint to resume from."""
+        """Whether there is a checkpoint to resume from. Raises CheckpointError if they can't be listed."""
         return bool(self._checkpoint_names())
 
     @property
@@ -278,9 +279,7 @@ class RunDir:
                 self.restore_config()
 
     def _checkpoint_names(self) -> set[str]:
-        if not self.checkpoints.is_dir():
-            return set()
-        return {each.name for each in self.checkpoints.iterdir() if each.name.isdecimal()}
+        return {each.name for each in checkpoints_in(self.checkpoints)}
 
     def _holds(self, text: bytes) -> bool:
         return self.config_file.exists() and self.config_file.read_bytes() == text
