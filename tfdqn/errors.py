@@ -4,7 +4,7 @@ The exit status is 2 if only the user can correct the mistake, and another if th
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +161,17 @@ def listed(each: Sequence[str]) -> str:
 def counted(count: int, what: str) -> str:
     """A number of things: "1 seed", "2,000 seeds"."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def in_ranges(numbers: Iterable[int], dash: str) -> list[str]:
+    """Ascending numbers, those that follow one another as a range: 1, 2, 3, 8 → "1-3", "8"."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][1] == number - 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return [str(first) if first == last else f"{first}{dash}{last}" for first, last in parts]
 
 
 def nearest_are(names: Sequence[str]) -> str:

@@ -21,9 +21,10 @@ from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.coordination.messages import Inspection, ProcessStatus
 from tfdqn.launch.inspector import Report
-from tfdqn.launch.supervised_process import TFDQN, SupervisedProcess
+from tfdqn.launch.supervised_process import SupervisedProcess
 from tfdqn.records import Counters
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.subprocesses import TFDQN, last_line
 
 PATIENCE_SECONDS = 240.0  # on two cores that many processes start at once
 _LOOK_SECONDS = 0.1
@@ -171,7 +172,7 @@ class FarJob(LearningJob):
             assert getattr(seen[-1], name) >= getattr(saved, name), name
 
     def last_lines(self) -> str:
-        return "; ".join(f"{process_id}: {each.last_line()}" for process_id, each in self._all.items())
+        return "; ".join(f"{process_id}: {last_line(each.log, 0)}" for process_id, each in self._all.items())
 
     def _env_steps(self, process_id: ProcessId) -> int:
         status = self.status(process_id)
@@ -192,7 +193,7 @@ class FarJob(LearningJob):
                     assert each.status is not None
                     self._statuses[process_id].append(each.status)
                     if each.status == 2 or each.is_given_up:
-                        self._failure = f"{process_id} has ended for good: {each.last_line()}"
+                        self._failure = f"{process_id} has ended for good: {last_line(each.log, 0)}"
                     each.plan_restart()
                 elif each.is_silent:
                     each.kill()

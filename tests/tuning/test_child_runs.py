@@ -16,7 +16,8 @@ from tests.support.run_files import finish, finished_run
 from tests.support.tiny_runs import lines, tiny
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome
-from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns
+from tfdqn.system.subprocesses import TFDQN
+from tfdqn.tuning.child_runs import ChildRun, ChildRuns
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_run.py"))
 PATIENCE_SECONDS = 240.0

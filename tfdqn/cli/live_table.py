@@ -14,6 +14,7 @@ from tfdqn.cli.tables import WholeTable
 from tfdqn.cli.terminal import progress_figures
 from tfdqn.cluster.roles import LEARNER, Role
 from tfdqn.coordination.messages import Inspection
+from tfdqn.errors import in_ranges
 from tfdqn.launch.supervisor import JobStatus, Row
 from tfdqn.records import Progress
 
@@ -91,7 +92,7 @@ class JobView(LiveView):
                 said.add(kind)
                 new[row.process_id.role, row.state].append(row.process_id.index)
         for (role, state), indices in new.items():
-            self.say(f"{_name(role, len(indices))} {_ranges(indices)}: {state}")
+            self.say(f"{_name(role, len(indices))} {', '.join(in_ranges(sorted(indices), '–'))}: {state}")
         if figures is not None:
             self.say_totals(f"{figures.phase}: {progress_figures(figures)}")
 
@@ -165,14 +166,3 @@ class _LogTail:
 
 def _name(role: Role, count: int) -> str:
     return role.replace("_", " ") + ("s" if count > 1 else "")
-
-
-def _ranges(indices: Iterable[int]) -> str:
-    """0, 1, 2, 5 → "0–2, 5"."""
-    parts: list[list[int]] = []
-    for index in sorted(indices):
-        if parts and parts[-1][1] == index - 1:
-            parts[-1][1] = index
-        else:
-            parts.append([index, index])
-    return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in parts)

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from tfdqn.cli.tables import WholeTable, print_whole
 from tfdqn.cli.terminal import make_console, require_reader
-from tfdqn.errors import listed
+from tfdqn.errors import counted, listed
 from tfdqn.reports.comparison import Comparison
 from tfdqn.reports.group_table import group_table, precision, span
 from tfdqn.reports.groups import Report
@@ -65,8 +65,8 @@ def _advice(found: Comparison) -> str:
     if found.runs_to_settle is None:
         return "; if there is a difference, a thousand runs of each would not settle it"
     of_a, of_b = (max(found.runs_to_settle - runs, 0) for runs in found.runs)
-    seeds = "seed" if of_a == 1 else "seeds"
-    return f"; if the difference is as estimated, about {of_a} more {seeds} of A and {of_b} of B would settle it"
+    more = f"{counted(of_a, 'more seed')} of A and {of_b} of B"
+    return f"; if the difference is as estimated, about {more} would settle it"
 
 
 def _improvement_interval(found: Comparison) -> str:

@@ -8,11 +8,12 @@ from tfdqn.errors import ClusterError, FaultyTaskError, RefusedProcessError, Run
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.atomic_files import is_by_full_disk
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.system.signals import last_words
 
 
-def to_go_on(run: RunDir, again: str) -> str:
-    """The command `again`, and whether it resumes the run or begins it again."""
+def to_go_on(run: RunDir | SeedsFolder, again: str) -> str:
+    """The command `again`, and whether it resumes the run, or the seeds, or begins again."""
     return f"To {'resume' if run.has_checkpoint else 'begin again'}:\n{again}"
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from tfdqn.cli.arguments import command_to_resume, load_config, say_on_stderr
 from tfdqn.cli.default_directories import default_seeds_folder
 from tfdqn.cli.phase_line import starting
-from tfdqn.cli.resuming import resumption_is_said
+from tfdqn.cli.resuming import resumption_is_said, to_go_on
 from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
 from tfdqn.cli.terminal import make_console
 from tfdqn.config import Config
@@ -99,7 +99,7 @@ def train_each(
 
         require_trainable_runs(config)
         visible_gpus()  # may take seconds; later calls are answered at once
-    with resumption_is_said(again, lambda: _to_go_on(folder, again)), RunsView() as view:
+    with resumption_is_said(again, lambda: to_go_on(folder, again)), RunsView() as view:
         if together:
             outcome = train_seeds_together(config, seeds, folder, view, jobs)
         else:
@@ -109,7 +109,7 @@ def train_each(
         paths = [*_curve(folder), ("summary", str(folder.summary_file))]
         print_whole(make_console(), rendered(folder, outcome.summary, paths))
     if not outcome.is_over:
-        view.say(f"{_how_it_was_left(folder, outcome.unsaved)} {_to_go_on(folder, again)}")
+        view.say(f"{_how_it_was_left(folder, outcome.unsaved)} {to_go_on(folder, again)}")
     if outcome.failed:
         count = f"{len(outcome.failed)} of {len(seeds)} seeds"
         say_on_stderr(f"tfdqn: {count} failed ({listed(outcome.failed)})")
@@ -120,17 +120,9 @@ def train_each(
 
 def _how_it_was_left(folder: SeedsFolder, unsaved: Sequence[str]) -> str:
     """What was saved of seeds that were stopped, in words."""
-    if _has_checkpoint(folder):
+    if folder.has_checkpoint:
         return f"Saved, but for {', '.join(unsaved)}." if unsaved else "Saved."
     return "Nothing was saved yet." if unsaved else "Stopped while starting: nothing was lost."
-
-
-def _to_go_on(folder: SeedsFolder, again: str) -> str:
-    return f"To {'resume' if _has_checkpoint(folder) else 'begin again'}:\n{again}"
-
-
-def _has_checkpoint(folder: SeedsFolder) -> bool:
-    return any(folder.run(seed).has_checkpoint for seed in folder.seeds())
 
 
 def rendered(folder: SeedsFolder, summary: SeedsSummary, paths: Iterable[tuple[str, str]] = ()) -> RenderableType:
@@ -170,7 +162,7 @@ def standing(folder: SeedsFolder, report: SeedsReport) -> str:
     said = "finished" if report.status is Status.FINISHED else f"{finished} of {len(report.seeds)} finished"
     if report.needs_new_runs:
         return f"{said}; {_CHANGED}"
-    how = "try again" if report.status is Status.FAILED else "resume" if _has_checkpoint(folder) else "begin again"
+    how = "try again" if report.status is Status.FAILED else "resume" if folder.has_checkpoint else "begin again"
     return f"{said}; to {how}:\n{report.resume}" if report.resume else said
 
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 from contextlib import suppress
 from datetime import datetime
@@ -19,9 +18,8 @@ from tfdqn.coordination.heartbeat_files import (
     silence_limit_seconds,
 )
 from tfdqn.errors import ClusterError
-from tfdqn.system.subprocesses import ChildHandle, Starter, last_line, status_when_ended
+from tfdqn.system.subprocesses import ChildHandle, Starter, status_when_ended
 
-TFDQN = (sys.executable, "-m", "tfdqn")
 WAITING = "waiting for"  # how a state begins, in heartbeats, in which no work has begun yet, but for `STARTING`
 _MOST_SECONDS_BETWEEN_LOOKS = 1.0  # more is not counted as silence, since the supervisor itself was stopped then
 _STEADY_SECONDS = 60.0  # after which a process that ends has not failed at its start
@@ -46,6 +44,7 @@ class SupervisedProcess:
       process: as given.
       process_id: of the process, such as `actor 3`.
       log: the file with its output, over all restarts.
+      log_start_bytes: the size of that at its last start.
       restarts: how many times it was started again; -1: it was never started.
       heartbeat: the newest since its last start; None: there is none yet.
       silent_seconds: how long ago that, or else the start, was.
@@ -59,7 +58,7 @@ class SupervisedProcess:
         self, process: Process, command: tuple[str, ...], logs: Path, heartbeats: Path, health: Health, start: Starter
     ):
         self.process, self.process_id = process, process.id
-        self.log = logs / f"{process.id.file_stem}.log"
+        self.log, self.log_start_bytes = logs / f"{process.id.file_stem}.log", 0
         self.restarts = -1
         self.heartbeat: HeartbeatRecord | None = None
         self.silent_seconds = 0.0
@@ -74,7 +73,6 @@ class SupervisedProcess:
         self._child: ChildHandle | None = None
         self._has_worked = False
         self._looked_seconds = 0.0
-        self._log_start_bytes = 0
 
     @property
     def pid(self) -> int | None:
@@ -125,7 +123,7 @@ class SupervisedProcess:
     def _start(self) -> None:
         with self.log.open("a", encoding="utf-8") as log:
             log.write(f"== {self.process_id} starts: {datetime.now():%Y-%m-%d %H:%M:%S}\n")
-            self._log_start_bytes = log.tell()
+            self.log_start_bytes = log.tell()
         self._heartbeat_file.unlink(missing_ok=True)
         environment = {**self.process.environment, VARIABLE: str(self._heartbeats)}
         self._child = self._start_process((*self._command, *self.process.arguments), self.log, environment)
@@ -178,7 +176,3 @@ class SupervisedProcess:
     def stay_ended(self) -> None:
         """Cancels a planned restart."""
         self._start_due_seconds = None
-
-    def last_line(self, beginning: str = "") -> str:
-        """The last line since its last start that begins with `beginning`; "" if there is none."""
-        return last_line(self.log, self._log_start_bytes, beginning)

@@ -18,16 +18,15 @@ from tfdqn.config import Health
 from tfdqn.coordination.messages import Inspection, Phase
 from tfdqn.errors import ClusterError, RefusedProcessError, UserError
 from tfdqn.launch.inspector import LearnerPoller
-from tfdqn.launch.supervised_process import TFDQN, SupervisedProcess
+from tfdqn.launch.supervised_process import SupervisedProcess
 from tfdqn.system.fork_server import ForkServer
 from tfdqn.system.signals import stopping_line
-from tfdqn.system.subprocesses import how_it_ended, start_process
+from tfdqn.system.subprocesses import TFDQN, how_it_ended, logged_end, own_line, start_process
 
 _LOOK_SECONDS = 0.2
 _KILLED_SECONDS = 10.0  # the longest wait for the operating system to end what was killed
 _LEAVING_SECONDS = 15.0  # that the other processes have to end by themselves after the learner
 _MISSED_AFTER_SECONDS = 3.0  # of training after a process has ended well, before it is started again
-_SHOWN_CHARACTERS = 300  # the most of a process's last line that is shown
 
 
 class Row(NamedTuple):
@@ -180,12 +179,11 @@ class Supervisor:
         assert status is not None
         if status == 0:
             return
-        own_line = each.last_line("tfdqn: ").removeprefix("tfdqn: ")
         if status in NEVER_AFTER:
-            raise RefusedProcessError(f"{each.process_id}: {own_line or f'{how_it_ended(status)}; see {each.log}'}")
+            why = own_line(each.log, each.log_start_bytes) or f"{how_it_ended(status)}; see {each.log}"
+            raise RefusedProcessError(f"{each.process_id}: {why}")
         each.plan_restart()
-        last_line = (own_line or each.last_line())[:_SHOWN_CHARACTERS] if status > 0 else ""
-        how = how_it_ended(status) + (f" ({last_line})" if last_line else "")
+        how = logged_end(status, each.log, each.log_start_bytes)
         if each.is_given_up:
             raise ClusterError(
                 f"{each.process_id} {how}, {each.failures} times in a row within a minute of its start: given up; "

@@ -36,6 +36,11 @@ class SeedsFolder:
         """The seeds whose runs have begun, in order."""
         return [seed for seed in self._numbers() if self.run(seed).config_file.is_file()]
 
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether a seed's run has a checkpoint."""
+        return any(self.run(seed).has_checkpoint for seed in self.seeds())
+
     def failures(self) -> dict[int, str]:
         """Why seeds have failed that no process has trained since, by seed; also before their runs had begun."""
         found = {seed: why_failed(self.run(seed).end_file) for seed in self._numbers()}

@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Protocol
 
 _PR_SET_PDEATHSIG = 1
 _LAST_LINE_BYTES = 20_000
+_SHOWN_CHARACTERS = 300  # the most of a process's last line that is shown
+_OWN = "tfdqn: "  # how the line begins in which a process of tfdqn says what has ended it
+TFDQN = (sys.executable, "-m", "tfdqn")  # the beginning of a command line
 
 
 class ChildHandle(Protocol):
@@ -70,6 +74,20 @@ def how_it_ended(status: int) -> str:
         return f"has ended with status {status}"
     known = {number.value: f" ({number.name})" for number in signal.Signals}
     return f"was killed by signal {-status}{known.get(-status, '')}"
+
+
+def logged_end(status: int, log: Path, since_bytes: int) -> str:
+    """As `how_it_ended`; if it wasn't killed, with the last line in its log after the first `since_bytes`.
+
+    It is the last line of tfdqn's own if there is one.
+    """
+    said = (own_line(log, since_bytes) or last_line(log, since_bytes))[:_SHOWN_CHARACTERS] if status > 0 else ""
+    return how_it_ended(status) + (f" ({said})" if said else "")
+
+
+def own_line(log: Path, since_bytes: int) -> str:
+    """What a process of tfdqn says in its log, after the first `since_bytes`, has ended it; "" if it says nothing."""
+    return last_line(log, since_bytes, _OWN).removeprefix(_OWN)
 
 
 def last_line(log: Path, since_bytes: int, beginning: str = "") -> str:

@@ -6,10 +6,9 @@ The progress of a run is read from its directory; the output of its process goes
 
 import os
 import signal
-import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Generic, TypeVar
 
@@ -21,12 +20,10 @@ from tfdqn.storage.run_records import Outcome
 from tfdqn.system.fork_server import ForkServer, fork_server
 from tfdqn.system.processors import available_cores, gpu_shares, visible_gpus
 from tfdqn.system.signals import end_at_once, interruptions, stopping_line
-from tfdqn.system.subprocesses import ChildHandle, Starter, how_it_ended, last_line, start_process, status_when_ended
+from tfdqn.system.subprocesses import ChildHandle, Starter, logged_end, own_line, start_process, status_when_ended
 from tfdqn.tuning.observed_run import ObservedRun
 
-TFDQN = (sys.executable, "-m", "tfdqn")
 _LOOK_SECONDS = 0.2
-_MAX_SHOWN_CHARACTERS = 300
 # TensorFlow's variable for the number of threads of one operation; `learner.threads` overrides it.
 _THREADS = "TF_NUM_INTRAOP_THREADS"
 _GRACE_SECONDS = TRAITS[LEARNER.role].grace_seconds  # to save and end after SIGTERM, before it is killed
@@ -93,13 +90,6 @@ class ChildProcess(ABC):
         return status_when_ended(self._process)
 
 
-class _Over:
-    """The type of the sentinel for the end of the runs."""
-
-
-_OVER = _Over()
-
-
 class ChildRun(ChildProcess, ObservedRun):
     """A run that is trained by a child process.
 
@@ -149,11 +139,8 @@ class ChildRun(ChildProcess, ObservedRun):
             self.outcome, self.why, self.was_killed = Outcome.FAILED, self._failure(status), status < 0
 
     def _failure(self, status: int) -> str:
-        own_line = last_line(self.run.child_log, self._log_start_bytes, "tfdqn: ").removeprefix("tfdqn: ")
-        if status > 0 and own_line:
-            return own_line
-        said = last_line(self.run.child_log, self._log_start_bytes)[:_MAX_SHOWN_CHARACTERS] if status > 0 else ""
-        return how_it_ended(status) + (f" ({said})" if said else "")
+        log = self.run.child_log, self._log_start_bytes
+        return (own_line(*log) if status > 0 else "") or logged_end(status, *log)
 
 
 class ChildRuns(Generic[Child]):
@@ -170,7 +157,7 @@ class ChildRuns(Generic[Child]):
         self,
         environments: Sequence[Mapping[str, str | None]],
         say: Callable[[str], None],
-        command: Sequence[str] = TFDQN,
+        command: Sequence[str],
         server: ForkServer | None = None,
     ):
         self._free = list(environments)
@@ -196,9 +183,7 @@ class ChildRuns(Generic[Child]):
                     self._server.prepare(self._command, interrupted)
                 while not interrupted():
                     look(self._newly_ended())
-                    while self._free and not isinstance(each := next(left, _OVER), _Over) and each is not None:
-                        self._start(each)
-                    if not self._running and each is _OVER:
+                    if self._start_from(left) and not self._running:
                         return True
                     time.sleep(_LOOK_SECONDS)
             except BaseException:
@@ -213,9 +198,18 @@ class ChildRuns(Generic[Child]):
         for each in self._running:
             each.kill()
 
-    def _start(self, run: Child) -> None:
-        self._running[run] = environment = self._free.pop(0)
-        run.start(self._server.start if self._server else start_process, self._command, environment)
+    def _start_from(self, left: Iterator[Child | None]) -> bool:
+        """Starts processes as long as there is room; returns whether it has found that none is left to start."""
+        while self._free:
+            try:
+                run = next(left)
+            except StopIteration:
+                return True
+            if run is None:
+                return False
+            self._running[run] = environment = self._free.pop(0)
+            run.start(self._server.start if self._server else start_process, self._command, environment)
+        return False
 
     def _newly_ended(self) -> list[Child]:
         ended = [each for each in self._running if each.look() or each.has_ended]

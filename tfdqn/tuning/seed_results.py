@@ -1,13 +1,13 @@
 """`summarize`: the results of each seed in a folder, and statistics over all; for `seeds.json` and `tfdqn inspect`."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
 from types import MappingProxyType
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 
+from tfdqn.errors import in_ranges
 from tfdqn.records import Status
 from tfdqn.reports.statistics import interquartile_mean, percentile_bootstrap_interval
 from tfdqn.storage.atomic_files import write_atomically
@@ -124,7 +124,7 @@ def seeds_report(folder: SeedsFolder) -> SeedsReport:
     else:
         status = Status.FAILED if "failed" in statuses else Status.STOPPED
     return SeedsReport(
-        **{name: getattr(summary, name) for name in SeedsSummary.__struct_fields__},
+        **msgspec.structs.asdict(summary),
         status=status,
         trainer="" if trainer is None else str(trainer),
         resume=_command(folder, summary) if status in (Status.STOPPED, Status.FAILED) else "",
@@ -163,19 +163,10 @@ def _command(folder: SeedsFolder, summary: SeedsSummary) -> str:
     config = next((file for file in files if file.is_file()), None)
     if config is None:
         return ""
-    written = written_seeds([each.seed for each in summary.seeds])
+    written = ",".join(in_ranges([each.seed for each in summary.seeds], "-"))  # as `--seeds` takes them
     run_dir = str(runs[0].path.parent)
     arguments = ("train", as_argument(config), "--seeds", written, *summary.options, "--run-dir", run_dir)
     return own_command(arguments)
-
-
-def written_seeds(seeds: Sequence[int]) -> str:
-    """Seeds in ascending order, as `--seeds` takes them: "1-5,8"."""
-    parts: list[str] = []
-    for _, run in groupby(enumerate(seeds), lambda pair: pair[1] - pair[0]):
-        each = [seed for _, seed in run]
-        parts.append(str(each[0]) if len(each) == 1 else f"{each[0]}-{each[-1]}")
-    return ",".join(parts)
 
 
 def _result(seed: int, run: RunDir, failure: str, kept_failure: str) -> SeedResult:

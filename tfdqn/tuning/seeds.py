@@ -15,7 +15,8 @@ from tfdqn.errors import counted
 from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.storage.run_records import Outcome
 from tfdqn.system.processors import available_cores, visible_gpus
-from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, fork_server_of_runs, slots, slots_of_this_host
+from tfdqn.system.subprocesses import TFDQN
+from tfdqn.tuning.child_runs import ChildRun, ChildRuns, fork_server_of_runs, slots, slots_of_this_host
 from tfdqn.tuning.observed_run import ObservedRun
 from tfdqn.tuning.run_groups import TRAIN_GROUP, GroupedRun, RunGroup
 from tfdqn.tuning.seed_results import SeedsSummary, summarize, write_summary

@@ -11,7 +11,8 @@ from tfdqn.storage.failures import keep_stop
 from tfdqn.storage.run_records import Outcome
 from tfdqn.system.interval import IntervalTrigger
 from tfdqn.system.processors import available_cores
-from tfdqn.tuning.child_runs import TFDQN, ChildRun, ChildRuns, fork_server_of_runs, slots_of_this_host
+from tfdqn.system.subprocesses import TFDQN
+from tfdqn.tuning.child_runs import ChildRun, ChildRuns, fork_server_of_runs, slots_of_this_host
 from tfdqn.tuning.search_space import SearchSpace
 from tfdqn.tuning.study import ClaimedTrial, Study
 from tfdqn.tuning.study_folder import StudyError
