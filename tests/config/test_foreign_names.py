@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tfdqn.config import Config
-from tfdqn.config.foreign_names import _NAMES_INSTEAD, foreign_names, meant_by, other_units
+from tfdqn.config.foreign_names import _NAMES_INSTEAD, _UNITS, _other_unit, foreign_names, meant_by
 from tfdqn.config.schema import keys
 from tfdqn.config.toml import from_mapping
 from tfdqn.errors import ConfigError
@@ -29,8 +29,8 @@ def test_a_name_that_no_key_stands_for_is_not_among_those_that_stand_for_one() -
 
 def test_a_unit_is_said_only_of_a_name_that_stands_for_one_key_and_counts_something_else() -> None:
     keys_of = foreign_names()
-    for name, words in other_units().items():
-        unit, _, other = words.removeprefix("in ").partition(", not ")
+    for name in _UNITS:
+        unit, _, other = _other_unit(name).removeprefix(", in ").partition(", not ")
         assert len(keys_of[name]) == 1, name
         assert unit != other, name
 

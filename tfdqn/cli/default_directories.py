@@ -85,7 +85,7 @@ def _run_of(config_file: Path) -> _Run | None:
     path = Path(os.path.abspath(config_file.parent))
     if config_file.name != CONFIG_FILE or not (path / TASK_FILE).is_file():
         return None
-    seed = toml.decoded(toml.content(config_file), str(config_file)).get("seed", Config().seed)
+    seed = toml.values_in(config_file).get("seed", Config().seed)
     if path.name == f"seed-{seed}":
         folder, name = path.parent.parent, path.parent.name.removesuffix("-seeds")
     else:

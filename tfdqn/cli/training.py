@@ -30,7 +30,7 @@ def train_one(config: Path, overrides: Sequence[str], run_dir: Path | None, prof
         refuse_contradiction(VARIABLE, key, value, overrides)
     toml.require_once(overrides)
     unused: dict[str, str] = {}
-    file = toml.decoded(toml.content(config), str(config))
+    file = toml.values_in(config)
     given, by_cluster = [*overrides, *cluster_overrides(named)], dict.fromkeys(cluster_keys(named), VARIABLE)
     resolved = toml.from_mapping(file, given, str(config), say_on_stderr, unused, options=by_cluster)
     cluster = cluster_for(resolved, named)

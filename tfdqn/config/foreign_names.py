@@ -119,16 +119,6 @@ def foreign_names() -> dict[str, list[str]]:
     return found
 
 
-def other_units() -> dict[str, str]:
-    """For each name that counts something else than its key does, words such as "in updates, not environment steps"."""
-    keys_of = foreign_names()
-    return {name: f"in {_unit_of(keys_of[name][0])}, not {unit}" for name, unit in _UNITS.items()}
-
-
-def _unit_of(key: str) -> str:
-    return next(unit for end, unit in _UNITS_OF_KEYS.items() if key.endswith(end))
-
-
 def instead_of(name: str, allowed: Collection[str]) -> str:
     """What there is in place of what a name of another library sets, in words; "" if keys stand for it, or nothing.
 
@@ -170,8 +160,12 @@ def _respelt(name: str, allowed: Collection[str]) -> str:
 
 
 def _other_unit(name: str) -> str:
-    unit = other_units().get(name)
-    return f", {unit}" if unit else ""
+    """Of a name that counts something else than its key, words such as ", in updates, not environment steps"."""
+    if name not in _UNITS:
+        return ""
+    (key,) = foreign_names()[name]
+    own_unit = next(unit for end, unit in _UNITS_OF_KEYS.items() if key.endswith(end))
+    return f", in {own_unit}, not {_UNITS[name]}"
 
 
 def _keys_for(name: str, section: str) -> list[str]:

@@ -72,6 +72,12 @@ def literals(key_type: Any) -> tuple[str, ...]:
     return get_args(allowed) if get_origin(allowed) is Literal else ()
 
 
+def bare_type(key_type: Any) -> tuple[Any, Mapping[str, Any]]:
+    """A key's type, as msgspec describes it, without marks; and what these hold in `Meta.extra`."""
+    found = inspect.type_info(key_type)
+    return (found.type, found.extra or {}) if isinstance(found, inspect.Metadata) else (found, {})
+
+
 class _Reader:
     def __init__(
         self, origin: str, overridden: Mapping[str, str], say: Callable[[str], None], problems: Problems | None = None
@@ -248,10 +254,7 @@ class _Reader:
         )
 
     def _leaf(self, leaf_type: Any, value: Any, path: str) -> Any:
-        allowed: Any = inspect.type_info(leaf_type)
-        extra: dict[str, Any] = {}
-        if isinstance(allowed, inspect.Metadata):
-            allowed, extra = allowed.type, allowed.extra or {}
+        allowed, extra = bare_type(leaf_type)
         if problem := unwritable(value, path):
             self.fail(path, problem)
         if value is None:

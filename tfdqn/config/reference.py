@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct, inspect, structs
+from msgspec import Struct, structs
 
 from tfdqn.config.fields import kinds, takes_own_kinds
-from tfdqn.config.reader import built_in, literals
+from tfdqn.config.reader import bare_type, built_in, literals
 from tfdqn.config.schema import Config, keys
 from tfdqn.config.toml import meaning, written
 from tfdqn.config.wording import described
@@ -77,10 +77,7 @@ def _rows(prefix: str, struct: Struct, fields: Sequence[structs.FieldInfo]) -> l
 
 def _values(key_type: Any) -> str:
     """The values that a key takes, in words."""
-    allowed: Any = inspect.type_info(key_type)
-    extra: Mapping[str, Any] = {}
-    if isinstance(allowed, inspect.Metadata):
-        allowed, extra = allowed.type, allowed.extra or {}
+    allowed, extra = bare_type(key_type)
     if names := literals(key_type) or extra.get("names"):
         return ", ".join(f"`{each}`" for each in names) + (", or your own" if "names" in extra else "")
     return described(allowed)

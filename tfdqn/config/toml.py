@@ -51,7 +51,15 @@ def load(
     Raises ConfigError if the file can't be read or isn't TOML, for unknown keys and bad values, in one line for each,
     and if keys contradict each other.
     """
-    return from_mapping(decoded(content(path), str(path)), overrides, str(path), say, unused, options=options)
+    return from_mapping(values_in(path), overrides, str(path), say, unused, options=options)
+
+
+def values_in(path: Path | str, is_complete: bool = False) -> dict[str, Any]:
+    """The values in a TOML file, unchecked. Raises ConfigError if it can't be read, or isn't TOML.
+
+    `is_complete` as of `content`.
+    """
+    return decoded(content(path, is_complete), str(path))
 
 
 def content(path: Path | str, is_complete: bool = False) -> bytes:

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from tfdqn.cluster.roles import ProcessId
 from tfdqn.errors import ClusterError
+from tfdqn.storage.atomic_files import read_decoded
 from tfdqn.storage.owners import owner_of_mark, this_kernel, this_process
 
 VARIABLE = "TFDQN_BEATS"
@@ -66,6 +67,9 @@ class HeartbeatRecord(Struct, frozen=True, kw_only=True):
         if self.clock and self.clock == _this_clock():
             age = time.monotonic() - self.monotonic_seconds
         return age if age < -_MAX_AHEAD_SECONDS else max(age, 0.0)
+
+
+_records = msgspec.json.Decoder(HeartbeatRecord)
 
 
 def heartbeat_file(process_id: ProcessId, folder: Path | None = None) -> Path:
@@ -123,10 +127,7 @@ class HeartbeatFile:
 
 def read_heartbeat(file: Path) -> HeartbeatRecord | None:
     """The last heartbeat of a process; None if there is none that can be read."""
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=HeartbeatRecord)
-    except (OSError, msgspec.MsgspecError):
-        return None
+    return read_decoded(file, _records.decode)
 
 
 @contextmanager

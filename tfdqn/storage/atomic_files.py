@@ -4,17 +4,20 @@ import errno
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
+
+import msgspec
 
 from tfdqn.errors import RunDirError
 from tfdqn.storage.owners import Owner, owner_of_mark, this_process
 
 _MAX_NAME_BYTES = 100  # of a file's name that begin its partial file's, which mustn't become too long
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # EDQUOT: none of the user's share
+Decoded = TypeVar("Decoded")
 _OWNED = re.compile(r"(.+)-[0-9a-f]+\.partial")
 
 
@@ -50,6 +53,14 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
     except OSError as error:
         raise RunDirError(f"{path} couldn't be written: {why_not(path.parent, error)}") from None
+
+
+def read_decoded(path: Path, decode: Callable[[bytes], Decoded]) -> Decoded | None:
+    """A file's content, decoded by msgspec; None if there is none that can be read and decoded."""
+    try:
+        return decode(path.read_bytes())
+    except (OSError, msgspec.MsgspecError):
+        return None
 
 
 def require_writable(directory: Path, to_make: Path | None = None) -> None:

@@ -34,8 +34,7 @@ def recorded(run: RunDir) -> RecordedConfig:
 
     Raises RunDirError if there is no run in the directory, ConfigError if the file is damaged.
     """
-    origin = str(run.config_file)
-    written = toml.decoded(toml.content(run.begun().config_file, is_complete=True), origin)
+    written = toml.values_in(run.begun().config_file, is_complete=True)
     own = {
         name: _shared_defaults(by_kind) | _values(written[name])
         for name, by_kind in _kinds_of_sections().items()
@@ -44,7 +43,7 @@ def recorded(run: RunDir) -> RecordedConfig:
     if not own:
         config = run.config()
         return RecordedConfig(config, values_of(config))
-    config = read_alone({name: each for name, each in written.items() if name not in own}, origin)
+    config = read_alone({name: each for name, each in written.items() if name not in own}, str(run.config_file))
     return RecordedConfig(config, values_of(config) | own)
 
 

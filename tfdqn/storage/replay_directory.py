@@ -5,11 +5,9 @@ import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import msgspec
-
 from tfdqn.config import Config, toml
 from tfdqn.errors import ConfigError, RunDirError, listed
-from tfdqn.storage.atomic_files import why_not, write_atomically
+from tfdqn.storage.atomic_files import read_decoded, why_not, write_atomically
 from tfdqn.storage.locks import FileLock, locked
 from tfdqn.task_spec import TaskSpec
 
@@ -71,10 +69,7 @@ class ShardDir:
 
     def task_spec(self) -> TaskSpec | None:
         """The specification that `write_task_spec` wrote; None if there is none that can be read."""
-        try:
-            return TaskSpec.from_json(self.task_file.read_bytes())
-        except (OSError, msgspec.MsgspecError):
-            return None
+        return read_decoded(self.task_file, TaskSpec.from_json)
 
     def write_task_spec(self, task_spec: TaskSpec) -> None:
         """Writes the specification, for the next start. Raises RunDirError."""

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from tfdqn.records import Evaluation, Standing, Summary
-from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.atomic_files import read_decoded, write_atomically
 from tfdqn.storage.json_lines import append_line, read_last_line, read_lines
 
 # Made once, at import: msgspec crashes if two threads make a decoder of the same type at the same time.
@@ -79,9 +79,8 @@ def write_summary(file: Path, summary: Summary) -> None:
 
 def read_summary(file: Path) -> Summary | None:
     """The run's summary, with paths as they are now; None if it has not finished, or another version wrote it."""
-    try:
-        summary = _summaries.decode(file.read_bytes())
-    except (OSError, msgspec.MsgspecError):
+    summary = read_decoded(file, _summaries.decode)
+    if summary is None:
         return None
     paths = {name: str(file.parent / path) for name, path in summary.paths.items()}
     return msgspec.structs.replace(summary, paths=paths)
@@ -114,10 +113,7 @@ def write_end(file: Path, end: RunEnd) -> None:
 
 def read_end(file: Path) -> RunEnd | None:
     """How the run ended; None if nothing is noted that can be read."""
-    try:
-        return _ends.decode(file.read_bytes())
-    except (OSError, msgspec.MsgspecError):
-        return None
+    return read_decoded(file, _ends.decode)
 
 
 def why_failed(file: Path) -> str:

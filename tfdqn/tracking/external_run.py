@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from tfdqn.records import Evaluation
-from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.atomic_files import read_decoded, write_atomically
 from tfdqn.storage.run_records import read_evaluations
 from tfdqn.tracking.tracker import ForwardingTracker, Point, Tracker, curves_of
 
@@ -35,6 +35,9 @@ class _Record(msgspec.Struct):
     calls: int = 0  # number of calls
 
 
+_records = msgspec.json.Decoder(_Record)
+
+
 class TrackedRun(ForwardingTracker):
     """Gives an `ExternalRun` what it doesn't have yet.
 
@@ -53,7 +56,7 @@ class TrackedRun(ForwardingTracker):
     def __init__(self, file: Path, place: str, evaluations: Path):
         self._file, self._evaluations = file, evaluations
         self._evaluations_bytes = 0
-        earlier = self._read()
+        earlier = read_decoded(file, _records.decode)
         self.is_new = earlier is None or earlier.place != place
         self._record = _Record(secrets.token_hex(4), place) if earlier is None or self.is_new else earlier
         self._point_before = self._record.point  # the newest of earlier sessions
@@ -103,12 +106,6 @@ class TrackedRun(ForwardingTracker):
         self._record.calls += 1
         self._write()
         getattr(self._run, method)(*arguments)
-
-    def _read(self) -> _Record | None:
-        try:
-            return msgspec.json.decode(self._file.read_bytes(), type=_Record)
-        except (OSError, msgspec.MsgspecError):
-            return None
 
     def _write(self) -> None:
         write_atomically(self._file, msgspec.json.encode(self._record))

@@ -107,7 +107,7 @@ def load_space(path: Path | str, config: Config, overridden: Collection[str] = (
     exist or can't be searched, or if its range or choices aren't within the key's own bounds.
     """
     reader = _SpaceReader(str(path), config)
-    dimensions = reader.read(toml.decoded(toml.content(path), str(path)))
+    dimensions = reader.read(toml.values_in(path))
     for key in dimensions:
         for other in overridden:
             if key == other or other.startswith(f"{key}."):
@@ -135,7 +135,7 @@ def written_dimension(plain: Mapping[str, Any]) -> str:
 def is_space(path: Path | str) -> bool:
     """Whether the file at `path` looks like a space: a table of ranges and choices alone."""
     try:
-        values = toml.decoded(toml.content(path), str(path))
+        values = toml.values_in(path)
     except ConfigError:
         return False
     ranges = [each for _, each in _with_whole_keys(values)]

@@ -10,7 +10,7 @@ from msgspec import Struct
 from tfdqn.errors import in_ranges
 from tfdqn.records import Status
 from tfdqn.reports.statistics import interquartile_mean, percentile_bootstrap_interval
-from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.atomic_files import read_decoded, write_atomically
 from tfdqn.storage.failures import would_fail_again
 from tfdqn.storage.locks import holder_of
 from tfdqn.storage.recorded_config import recorded
@@ -143,10 +143,7 @@ def write_summary(folder: SeedsFolder, summary: SeedsSummary) -> None:
 
 def _read_request(folder: SeedsFolder) -> _Request:
     """What the folder's summary says that was asked for; nothing if there is none that can be read."""
-    try:
-        return _requests.decode(folder.summary_file.read_bytes())
-    except (OSError, msgspec.MsgspecError):
-        return _Request()
+    return read_decoded(folder.summary_file, _requests.decode) or _Request()
 
 
 def _command(folder: SeedsFolder, summary: SeedsSummary) -> str:
