@@ -223,17 +223,17 @@ def test_a_study_is_worked_on_until_its_fresh_seeds_have_ended(
     search, train = search_module.search, seeds_module.train_seeds
 
     def searched_while_worked_on(*arguments: Any) -> bool:
-        reports.append(folder.is_worked_on())
+        reports.append(bool(folder.workers()))
         return search(*arguments)
 
     def trained_while_worked_on(*arguments: Any) -> seeds_module.SeedsOutcome:
-        reports.append(folder.is_worked_on())
+        reports.append(bool(folder.workers()))
         return train(*arguments)
 
     monkeypatch.setattr(search_module, "search", searched_while_worked_on)
     monkeypatch.setattr(seeds_module, "train_seeds", trained_while_worked_on)
     assert tune("small.toml space.toml --trials 1 --fresh-seeds 1") == 0
-    assert [*reports, folder.is_worked_on()] == [True, True, False]
+    assert [*reports, bool(folder.workers())] == [True, True, False]
 
 
 def test_inspect_says_where_to_look_if_it_cannot_read_the_study(

@@ -111,7 +111,7 @@ def test_each_kind_of_death_has_its_words(clock: Clock) -> None:
     clock.now += 8
     roster.add(heartbeat(2, role=Role.WORKER, joined=""))
     roster.add(heartbeat(3, role=Role.WORKER))
-    assert roster.lost(workers) == [
+    assert list(roster.lost(workers).values()) == [
         "worker 0 has not joined",
         "worker 1 has been silent for 8 s",
         "worker 2 has started again",

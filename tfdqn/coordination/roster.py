@@ -77,11 +77,8 @@ class Roster:
         with self._lock:
             self._held = {process_id: self._newest[process_id][0].life for process_id in process_ids}
 
-    def lost(self, process_ids: Iterable[ProcessId]) -> list[str]:
-        """Which of these processes count as dead, and why, in words."""
-        return list(self._lost(process_ids).values())
-
-    def _lost(self, process_ids: Iterable[ProcessId]) -> dict[ProcessId, str]:
+    def lost(self, process_ids: Iterable[ProcessId]) -> dict[ProcessId, str]:
+        """Which of these processes count as dead, and why, in words that name them."""
         found = {status.heartbeat.process_id: status for status in self.status()}
         reasons = {}
         for process_id in process_ids:
@@ -115,7 +112,7 @@ class Roster:
         Raises PeerLostError when its patience ends.
         """
         began, said = time.monotonic(), ""
-        while missing := self._lost(process_ids):
+        while missing := self.lost(process_ids):
             if interrupted():
                 return False
             if time.monotonic() - began > patience_seconds:

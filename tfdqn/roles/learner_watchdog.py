@@ -76,7 +76,7 @@ class LearnerWatchdog(Watchdog):
             self._write_heartbeat()
             self._next_heartbeat.done()
         if self._is_learning and (lost := self._service.roster.lost(self._watched)):
-            self._end_for(lost)
+            self._end_for("; ".join(lost.values()))
         unheard = self._service.roster.unheard(self._guards)
         for worker in unheard:
             self._guards[worker].check()
@@ -87,11 +87,10 @@ class LearnerWatchdog(Watchdog):
         """Whether it can make no progress by no fault of its own: a replay server, or every worker, is missing."""
         return super()._is_excused() or 0 < len(self._guards) == self._unheard
 
-    def _end_for(self, lost: list[str]) -> None:
+    def _end_for(self, lost: str) -> None:
         if self._context.interrupted():
-            line = f"{'; '.join(lost)}: the learner ends without saving"
-            end_now(line, self._context.stopped_status)
-        end_now(f"{'; '.join(lost)}: the learner starts again from the last checkpoint")
+            end_now(f"{lost}: the learner ends without saving", self._context.stopped_status)
+        end_now(f"{lost}: the learner starts again from the last checkpoint")
 
     def _write_heartbeat(self) -> None:
         self._heartbeat.write(self.doing, self.updates_per_second)

@@ -15,7 +15,7 @@ _LAST_LINES_BYTES = 20_000
 
 def append_line(file: Path, record: Mapping[str, object]) -> None:
     """Appends a record as a line, even after a partial line of a killed writer. Non-finite numbers become null."""
-    finite = {name: value if _is_json(value) else None for name, value in record.items()}
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
     line = json.dumps(finite, allow_nan=False) + "\n"
     with file.open("a", encoding="utf-8") as lines:
         lines.write("\n" + line if _ends_torn(file) else line)
@@ -56,10 +56,6 @@ def put_aside(files: Mapping[Path, int]) -> str:
         return ""
     which = ", ".join(f"{count:,} of {file.name} to {_aside(file).name}" for file, count in moved.items())
     return f"lines of the steps that are taken again were put aside: {which}"
-
-
-def _is_json(value: object) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _ends_torn(file: Path) -> bool:

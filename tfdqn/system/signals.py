@@ -241,9 +241,5 @@ def _arrivals(numbers: Collection[int], answer: Callable[[], None]) -> Iterator[
         listening.join(_ANSWER_SECONDS)  # what it has yet to take is of this block, not of the next
 
 
-def _leave_parents_pipe() -> None:
-    """Detaches a forked child from its parent's wake-up pipe, so that its signals aren't taken for its parent's."""
-    signal.set_wakeup_fd(-1)
-
-
-os.register_at_fork(after_in_child=_leave_parents_pipe)
+# A forked child leaves its parent's wake-up pipe, so that its signals aren't taken for its parent's.
+os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))

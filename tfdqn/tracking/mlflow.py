@@ -81,12 +81,12 @@ class MLflow(ExternalRun):
         """The id of the experiment, which is created if need be; another run may create it at the same moment."""
         import mlflow
 
-        for _ in range(2):
-            if found := self._client.get_experiment_by_name(name):
-                return found.experiment_id
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
             try:
                 return self._client.create_experiment(name)
             except mlflow.MlflowException:
-                if self._client.get_experiment_by_name(name) is None:
+                found = self._client.get_experiment_by_name(name)
+                if found is None:
                     raise
-        raise AssertionError
+        return found.experiment_id

@@ -148,10 +148,6 @@ class StudyFolder:
         finally:
             lock.release()
 
-    def is_worked_on(self) -> bool:
-        """Whether a process is in `worked_on`."""
-        return bool(self.workers())
-
     def workers(self) -> list[Owner]:
         """The processes that are in `worked_on`."""
         return [owner for each in sorted(self._locks.glob("work-*")) if (owner := holder_of(each)) is not None]

@@ -94,7 +94,7 @@ class StudyReader:
 
     def is_over(self) -> bool:
         """Whether no process works on the study."""
-        return not self._folder.is_worked_on()
+        return not self._folder.workers()
 
     def _trials(self) -> Sequence[Trial]:
         if not self._folder.journal.exists():
