@@ -64,6 +64,17 @@ def test_the_systems_own_id_is_kept_where_it_gives_one(tmp_path: Path) -> None:
     assert session(tmp_path)[0].id == "given by a server"
 
 
+def test_a_resumed_run_is_told_where_the_system_has_kept_it(tmp_path: Path) -> None:
+    first = TrackedRun(tmp_path / "system.json", "a", tmp_path / "evaluations.jsonl")
+    assert first.store == ""
+    kept = Told(first.id)
+    kept.store = "/somewhere/mlruns"
+    first.begin(kept)
+    again = TrackedRun(tmp_path / "system.json", "a", tmp_path / "evaluations.jsonl")
+    assert again.store == "/somewhere/mlruns"
+    assert TrackedRun(tmp_path / "system.json", "b", tmp_path / "evaluations.jsonl").store == ""
+
+
 def test_another_project_has_a_run_of_its_own(tmp_path: Path) -> None:
     tracked, _ = session(tmp_path)
     tracked.scalars({"loss": 1.0}, at(300))

@@ -82,6 +82,23 @@ def test_a_folder_in_the_home_directory_is_found(tmp_path: Path, run: RunDir, mo
     assert len(runs_in(tmp_path / "mlruns")) == 1
 
 
+@pytest.mark.parametrize("uri", ["store", None])
+def test_a_run_that_is_resumed_from_another_folder_goes_on_in_the_same_store(
+    uri: str | None, tmp_path: Path, run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Tracking(mlflow=True, mlflow_tracking_uri=uri, mlflow_experiment="poles")
+    (tmp_path / "elsewhere").mkdir()
+    for folder, env_steps in ((tmp_path, 100), (tmp_path / "elsewhere", 200)):
+        monkeypatch.chdir(folder)
+        process = TrackerProcess("mlflow", config, run, lambda line: None)
+        process.scalars({"learning/loss": 0.5}, Point(env_steps, 10, 1.5))
+        process.close()
+    store = tmp_path / (uri or "mlruns")
+    [found] = runs_in(store)
+    assert [step for step, _ in curve(store, found.info.run_id, "learning/loss")] == [100, 200]
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_a_server_that_is_not_there_is_one_line(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     config = Tracking(mlflow=True, mlflow_tracking_uri="http://127.0.0.1:9")

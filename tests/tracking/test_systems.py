@@ -56,5 +56,24 @@ def test_a_folder_of_mlflow_may_be_in_the_home_directory(tmp_path: Path, monkeyp
     assert mlflow_tracking_uri(at_home) == str(tmp_path / "mlruns")
     assert SYSTEMS["mlflow"].place(at_home) == f"{tmp_path}/mlruns tfdqn"
     assert mlflow_tracking_uri(Tracking(mlflow=True)) is None
-    for other in ("http://127.0.0.1:5000", "databricks", "mlruns", ""):
+    for other in ("http://127.0.0.1:5000", "databricks", "databricks://profile", "file:///srv/mlruns", ""):
         assert mlflow_tracking_uri(Tracking(mlflow=True, mlflow_tracking_uri=other)) == other
+
+
+def test_a_folder_of_mlflow_stays_where_it_is_when_a_run_is_resumed_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    here, there = tmp_path / "here", tmp_path / "there"
+    for each in (here / "mlruns", there):
+        each.mkdir(parents=True)
+    for config in (Tracking(mlflow=True, mlflow_tracking_uri="mlruns"), Tracking(mlflow=True)):
+        places = set()
+        for folder in (here, there):
+            monkeypatch.chdir(folder)
+            places.add(SYSTEMS["mlflow"].place(config))
+        assert len(places) == 1
+        for store in (str(here / "mlruns"), (here / "mlruns").as_uri(), "http://127.0.0.1:5000"):
+            assert mlflow_tracking_uri(config, store) == store
+    moved = Tracking(mlflow=True, mlflow_tracking_uri="mlruns")  # the run, with the folder
+    assert mlflow_tracking_uri(moved, str(tmp_path / "before" / "mlruns")) == str(there / "mlruns")

@@ -1,6 +1,7 @@
 """Event files say what TensorBoard shows, and forget what a resumed run writes again."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -9,7 +10,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
 from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
-from tensorboard.plugins.hparams.api_pb2 import STATUS_RUNNING, STATUS_SUCCESS, STATUS_UNKNOWN, ListSessionGroupsRequest
+from tensorboard.plugins.hparams.api_pb2 import (
+    STATUS_RUNNING,
+    STATUS_SUCCESS,
+    STATUS_UNKNOWN,
+    ListSessionGroupsRequest,
+    SessionGroup,
+)
 from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.list_session_groups import Handler
 
@@ -41,6 +48,23 @@ def test_tensorboard_reads_scalars_text_and_hyperparameters(tmp_path: Path) -> N
     assert "_hparams_/session_start_info" in events.summary_metadata
 
 
+def session_groups(directory: Path) -> Sequence[SessionGroup]:
+    """What HParams shows of the runs in a directory."""
+    runs = EventMultiplexer()
+    runs.AddRunsFromDirectory(str(directory))
+    runs.Reload()
+    view = Context(TBContext(data_provider=MultiplexerDataProvider(runs, str(directory)), logdir=str(directory)))
+    request = ListSessionGroupsRequest(
+        start_index=0, slice_size=10, allowed_statuses=[STATUS_UNKNOWN, STATUS_SUCCESS, STATUS_RUNNING]
+    )
+    found: Sequence[SessionGroup] = Handler(RequestContext(), view, "", request).run().session_groups
+    return found
+
+
+def statuses(directory: Path) -> list[int]:
+    return [session.status for group in session_groups(directory) for session in group.sessions]
+
+
 def test_its_hparams_view_compares_runs_by_their_keys_and_final_scores(tmp_path: Path) -> None:
     for seed, score in ((1, 480.0), (2, 500.0)):
         board = TensorBoard(tmp_path / f"seed-{seed}" / "logs")
@@ -48,14 +72,7 @@ def test_its_hparams_view_compares_runs_by_their_keys_and_final_scores(tmp_path:
         board.scalars({"learning/loss": 0.5}, at(100))
         board.summary(a_summary(best_return=score + 0.5, final=scores(score)), at(200))
         board.close()
-    runs = EventMultiplexer()
-    runs.AddRunsFromDirectory(str(tmp_path))
-    runs.Reload()
-    view = Context(TBContext(data_provider=MultiplexerDataProvider(runs, str(tmp_path)), logdir=str(tmp_path)))
-    request = ListSessionGroupsRequest(
-        start_index=0, slice_size=10, allowed_statuses=[STATUS_UNKNOWN, STATUS_SUCCESS, STATUS_RUNNING]
-    )
-    groups = Handler(RequestContext(), view, "", request).run().session_groups
+    groups = session_groups(tmp_path)
     shown = {
         group.hparams["seed"].number_value: {value.name.tag: value.value for value in group.metric_values}
         for group in groups
@@ -63,7 +80,21 @@ def test_its_hparams_view_compares_runs_by_their_keys_and_final_scores(tmp_path:
     assert {seed: values["final/return"] for seed, values in shown.items()} == {1: 480.0, 2: 500.0}
     assert {seed: values["final/best_return"] for seed, values in shown.items()} == {1: 480.5, 2: 500.5}
     assert all(group.hparams["agent.kind"].string_value == "dqn" for group in groups)
-    assert [session.status for group in groups for session in group.sessions] == 2 * [STATUS_SUCCESS]
+    assert statuses(tmp_path) == 2 * [STATUS_SUCCESS]
+
+
+def test_a_finished_run_that_is_trained_further_is_no_success_until_it_has_finished_again(tmp_path: Path) -> None:
+    for reached in (100, 200, 300):
+        purge(tmp_path, reached - 100)
+        board = TensorBoard(tmp_path)
+        board.hyperparameters({"seed": 1})
+        board.scalars({"learning/loss": 0.5}, at(reached))
+        assert statuses(tmp_path) == [STATUS_UNKNOWN]
+        board.summary(a_summary(best_return=5.0, final=None), at(reached))
+        board.close()
+        assert statuses(tmp_path) == [STATUS_SUCCESS]
+    assert points(tmp_path, "learning/loss") == [100, 200, 300]
+    assert points(tmp_path, "final/best_return") == [100, 200, 300]
 
 
 def test_tensorboard_forgets_what_is_written_again(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.support.processes import is_running, wait_until
 from tests.support.run_files import finish, finished_run
 from tests.support.tiny_runs import lines, tiny
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import Outcome
+from tfdqn.storage.run_records import Outcome, RunEnd, why_failed, write_end
 from tfdqn.system.subprocesses import TFDQN
 from tfdqn.tuning.child_runs import ChildRun, ChildRuns
 
@@ -205,9 +205,12 @@ def test_what_fails_here_lets_all_save_first(tmp_path: Path) -> None:
 def test_one_that_cant_be_started_has_failed(tmp_path: Path) -> None:
     bad, good = a_run(tmp_path, 1), a_run(tmp_path, 2)
     bad.run.child_config_file.mkdir()  # stands in the way
+    write_end(bad.run.end_file, RunEnd(Outcome.FAILED, False, "the pole is broken"))  # the last time
     assert run_all([bad, good])[0]
     assert (bad.outcome, good.outcome) == (Outcome.FAILED, Outcome.FINISHED)
     assert bad.why.startswith("can't be started: ")
+    bad.keep_failure()
+    assert why_failed(bad.run.end_file) == bad.why
 
 
 def test_a_finished_run_is_told_by_its_summary_until_its_configuration_asks_for_more(tmp_path: Path) -> None:

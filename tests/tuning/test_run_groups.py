@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.commands import PROJECT
 from tests.support.processes import is_running
+from tests.support.run_files import finish
 from tests.support.tiny_runs import lines, tiny
 from tfdqn.config import toml
 from tfdqn.storage.run_directory import RunDir
@@ -103,6 +104,21 @@ def test_a_run_has_ended_once_its_process_has_released_it(tmp_path: Path) -> Non
         assert run.outcome is None
     run.look(None)
     assert (run.outcome, run.is_saved, run.why) == (Outcome.STOPPED, True, "it was interrupted")
+
+
+@pytest.mark.parametrize("status", [0, -9])
+def test_a_run_whose_end_could_not_be_noted_has_finished_if_its_results_are_whole(tmp_path: Path, status: int) -> None:
+    whole, not_whole = a_run(tmp_path, 1, "finish"), a_run(tmp_path, 2, "finish")
+    group = RunGroup([whole, not_whole], 2, tmp_path / "native.log")
+    for each in (whole, not_whole):
+        each.join(group)
+        each.run.config_file.write_bytes(each.run.child_config_file.read_bytes())
+    finish(whole.run.path, 9.5)
+    for each in (whole, not_whole):
+        each.look(status)
+    assert (whole.outcome, whole.is_saved, whole.why) == (Outcome.FINISHED, True, "")
+    assert whole.progress().env_steps == 1_200
+    assert not_whole.outcome is Outcome.FAILED
 
 
 def test_an_end_of_an_earlier_time_is_forgotten(tmp_path: Path) -> None:

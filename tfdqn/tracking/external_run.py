@@ -19,10 +19,12 @@ class ExternalRun(Tracker):
     Attributes:
       id: the system's id for it, by which it is resumed.
       where: where the user finds it, in words, such as a URL.
+      store: where the system keeps it, if the same configuration may mean another place the next time; else "".
     """
 
     id: str
     where: str
+    store: str = ""
 
 
 class _Record(msgspec.Struct):
@@ -30,6 +32,7 @@ class _Record(msgspec.Struct):
 
     id: str
     place: str
+    store: str = ""
     point: tuple[int, int] = (-1, -1)  # (env steps, train steps) of the newest point of the curves
     evaluated: tuple[int, int] = (-1, -1)  # (env steps, train steps) of the newest evaluation
     calls: int = 0  # number of calls
@@ -68,13 +71,18 @@ class TrackedRun(ForwardingTracker):
         return self._record.id
 
     @property
+    def store(self) -> str:
+        """The `store` of the external run, which it must go on in; "" if it is new, or has none."""
+        return self._record.store
+
+    @property
     def calls(self) -> int:
         """The number of calls of the external run's methods so far, all sessions together."""
         return self._record.calls
 
     def begin(self, run: ExternalRun) -> None:
         """Attaches the external run, which from now on receives what it doesn't have yet."""
-        self._run, self._record.id = run, run.id
+        self._run, self._record.id, self._record.store = run, run.id, run.store
         self._write()
 
     def tell(self, method: str, *arguments: Any) -> None:

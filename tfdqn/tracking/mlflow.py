@@ -10,7 +10,7 @@ from tfdqn.config import Tracking
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.external_run import ExternalRun, TrackedRun
-from tfdqn.tracking.systems import mlflow_tracking_uri
+from tfdqn.tracking.systems import absolute, mlflow_tracking_uri
 from tfdqn.tracking.tracker import Point, final_scores
 
 # MLflow's own limits.
@@ -33,8 +33,9 @@ class MLflow(ExternalRun):
         from mlflow.entities import Metric, Param
 
         self._metric, self._param = Metric, Param
-        if (uri := mlflow_tracking_uri(config)) is not None:
+        if (uri := mlflow_tracking_uri(config, tracked.store)) is not None:
             mlflow.set_tracking_uri(uri)
+        self.store = absolute(mlflow.get_tracking_uri())
         self._client = mlflow.MlflowClient()
         id = tracked.id
         if tracked.is_new:

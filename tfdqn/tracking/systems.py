@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from tfdqn.config import Tracking
 from tfdqn.errors import ConfigError
@@ -18,6 +19,7 @@ from tfdqn.system.shell_commands import install_extra
 
 NOT_LOGGED_IN_STATUS = 3  # exit status of `python -m tfdqn.tracking.wandb`
 _LOGIN_SECONDS = 60.0
+_NO_FOLDERS = ("", "databricks", "databricks-uc", "uc")  # tracking URIs that MLflow gives a meaning
 
 
 def _require_wandb_login(config: Tracking) -> None:
@@ -36,17 +38,45 @@ def _require_wandb_login(config: Tracking) -> None:
             raise ConfigError(f"tracking.wandb = true: wandb can't be used: {last}")
 
 
-def mlflow_tracking_uri(config: Tracking) -> str | None:
-    """The server's URL, or a folder, in which "~" is the home directory; None: as MLflow's own variable says."""
-    uri = config.mlflow_tracking_uri
-    return None if uri is None else os.path.expanduser(uri)
+def mlflow_tracking_uri(config: Tracking, store: str = "") -> str | None:
+    """The server's URL, or a folder's absolute path, in which "~" is the home directory.
+
+    None: as MLflow's own variable says, else its default.
+
+    Args:
+      config: the section `tracking`.
+      store: where the run is kept so far, to which a relative path refers from whatever directory the run is resumed;
+        "": nowhere. A folder that isn't there any more may have been moved, with the run.
+    """
+    if store and (not (folder := _folder_of(store)) or os.path.isdir(folder)):
+        return store
+    return None if config.mlflow_tracking_uri is None else absolute(config.mlflow_tracking_uri)
+
+
+def _mlflow_place(config: Tracking) -> str:
+    uri = (
+        os.environ.get("MLFLOW_TRACKING_URI", "") if config.mlflow_tracking_uri is None else config.mlflow_tracking_uri
+    )
+    return f"{os.path.expanduser(uri)} {config.mlflow_experiment}"
+
+
+def absolute(uri: str) -> str:
+    """A tracking URI of MLflow's; if it is a path, the absolute one, in which "~" is the home directory."""
+    return os.path.abspath(folder) if "://" not in uri and (folder := _folder_of(uri)) else uri
+
+
+def _folder_of(uri: str) -> str:
+    """The folder that a tracking URI of MLflow's names; "" if it names something else."""
+    if uri.startswith("file:"):
+        return unquote(urlsplit(uri).path)
+    return "" if ":" in uri or uri in _NO_FOLDERS else os.path.expanduser(uri)
 
 
 class System(NamedTuple):
     """A tracking system. Its key in `[tracking]`, its package and its extra all have its name."""
 
     tracker: str  # its `ExternalRun`, as module:class
-    place: Callable[[Tracking], str]  # where the run is kept there, such as entity and project
+    place: Callable[[Tracking], str]  # where the run is to be kept there, in the user's words, such as a project
     require: Callable[[Tracking], None]  # raises ConfigError if the system can't be used, for want of a login say
 
 
@@ -56,14 +86,7 @@ SYSTEMS = {
         lambda config: f"{config.wandb_entity or ''}/{config.wandb_project}",
         _require_wandb_login,
     ),
-    "mlflow": System(
-        "tfdqn.tracking.mlflow:MLflow",
-        lambda config: (
-            f"{mlflow_tracking_uri(config) or os.environ.get('MLFLOW_TRACKING_URI') or os.getcwd()} "
-            + config.mlflow_experiment
-        ),
-        lambda config: None,
-    ),
+    "mlflow": System("tfdqn.tracking.mlflow:MLflow", _mlflow_place, lambda config: None),
 }
 
 

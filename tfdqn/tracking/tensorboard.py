@@ -21,6 +21,8 @@ from tfdqn.records import Evaluation, Summary
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.tracking.tracker import Point, Tracker, final_scores, points_of
 
+_EVENT_FILES = "events.out.tfevents.*"
+_END = ".end"  # ends the name of the file that says that a run has finished
 _RESTART = re.compile(r"(\.restart(\.\d+)?)+$")  # earlier versions wrote no number
 
 
@@ -32,6 +34,7 @@ class TensorBoard(Tracker):
     """
 
     def __init__(self, directory: Path):
+        self._directory = directory
         self._writer = tf.summary.create_file_writer(str(directory))
 
     def scalars(self, values: Mapping[str, float], at: Point) -> None:
@@ -48,6 +51,8 @@ class TensorBoard(Tracker):
             tf.summary.histogram(name, values)
 
     def hyperparameters(self, values: Mapping[str, bool | int | float | str]) -> None:
+        for end in self._directory.glob(f"{_EVENT_FILES}{_END}"):  # of the run before it was trained further
+            end.unlink(missing_ok=True)
         with self._writer.as_default():
             hparams.hparams(dict(values))
 
@@ -56,10 +61,15 @@ class TensorBoard(Tracker):
             tf.summary.text(name, markdown)
 
     def summary(self, summary: Summary, at: Point) -> None:
+        """Writes the final scores, and to a file of its own that the run has finished.
+
+        HParams takes the first status of a run that it reads, and shows "unknown" if there is none.
+        """
         self.scalars(final_scores(summary), at)
-        with self._writer.as_default(step=0):
-            finished = hparams_summary.session_end_pb(STATUS_SUCCESS)  # HParams shows "unknown" without it
-            tf.summary.experimental.write_raw_pb(finished.SerializeToString())
+        end = tf.summary.create_file_writer(str(self._directory), filename_suffix=_END)
+        with end.as_default(step=0):
+            tf.summary.experimental.write_raw_pb(hparams_summary.session_end_pb(STATUS_SUCCESS).SerializeToString())
+        end.close()
 
     def close(self) -> None:
         self._writer.close()
@@ -92,7 +102,7 @@ class EvaluationsBoard(Tracker):
 
 def purge(directory: Path, env_steps: int) -> None:
     """Makes TensorBoard discard the events after `env_steps` in a directory's files, if there are any."""
-    newest = max(directory.glob("events.out.tfevents.*"), default=None)
+    newest = max(directory.glob(_EVENT_FILES), default=None)
     if newest is None:
         return
     # TensorBoard reads files in the order of their names, which begin with the time in seconds. A file begun in the

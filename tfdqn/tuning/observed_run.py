@@ -134,8 +134,8 @@ class ObservedRun(ABC):
         self._begins()
         self._log_start_bytes = file_bytes(self.run.child_log)
         try:
+            self.run.end_file.unlink(missing_ok=True)  # first: else it would say why the run has failed now
             write_atomically(self.run.child_config_file, toml.dump(self.config).encode())
-            self.run.end_file.unlink(missing_ok=True)
         except (OSError, RunDirError) as error:
             self.fail_to_start(error)
         return self.outcome is None

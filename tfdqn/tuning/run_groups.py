@@ -43,6 +43,8 @@ class GroupedRun(ObservedRun):
             self._take(end)
         elif status is None or (self.is_asked_to_end and not self.has_begun):
             return
+        elif (summary := self.summary()) is not None:  # there was no room to note the end
+            self.outcome, self.is_saved, self._summary = Outcome.FINISHED, True, summary
         elif self.is_asked_to_end and status in (0, *UNSAVED):
             self.outcome, self.is_saved = Outcome.STOPPED, status == 0
         else:
