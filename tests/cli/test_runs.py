@@ -52,7 +52,7 @@ def test_train_gets_the_resolved_configuration_and_a_directory_of_its_own(
 ) -> None:
     train = behind("training.train", "train_checked", summary("finished"))
     assert main.main(["train", "small.toml", "seed=3", "agent.n_step=2"]) == 0
-    (((config, _, run, _, _, profile, _), _),) = train.calls
+    (((config, _, run, _, _, profile, *_), _),) = train.calls
     assert config == load(config_file, ["seed=3", "agent.n_step=2"])
     assert run.path == Path("runs/small-seed3")
     assert profile is False
@@ -86,7 +86,7 @@ def test_overrides_may_stand_before_and_after_options(
 ) -> None:
     train = behind("training.train", "train_checked", summary("finished"))
     assert main.main(["train", *arguments]) == 0
-    (((config, _, run, _, _, profile, _), _),) = train.calls
+    (((config, _, run, _, _, profile, *_), _),) = train.calls
     assert (config.seed, run.path, profile) == (3, Path("here"), True)
 
 
@@ -144,7 +144,7 @@ def test_a_signal_when_training_has_begun_is_acknowledged(
     behind: Callable[..., Recorder], config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def learns(config: Config, cluster: None, run: RunDir, show: Callable[[Progress], None], *args: object) -> object:
-        *_, interrupted = args
+        *_, interrupted, _ = args
         assert callable(interrupted)
         show(a_progress())
         signal.raise_signal(signal.SIGTERM)

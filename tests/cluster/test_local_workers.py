@@ -1,14 +1,18 @@
-"""The processes that `train` starts on this host have GPUs of their own."""
+"""The processes that `train` starts on this host have GPUs of their own, and without GPUs are forked."""
 
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.support.tiny_runs import tiny
-from tfdqn.cluster.local_workers import LocalWorkers, Shares, own_share, share_gpus
+from tfdqn.cluster import local_workers
+from tfdqn.cluster.local_workers import LocalWorkers, Shares, fork_server_of_workers, own_share, share_gpus
+from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError, ConfigError
 from tfdqn.learning.strategies.chief import Chief
@@ -75,7 +79,7 @@ def test_train_deals_them_out_and_sees_its_own_while_devices_are_listed(
 
     class Started(Chief):
         def __init__(self, *arguments: object):
-            given.append(arguments[-1])  # type: ignore[arg-type]
+            given.append(arguments[-2])  # type: ignore[arg-type]
             raise ClusterError("enough")
 
     def listed(kind: str | None = None) -> list[str]:
@@ -91,3 +95,27 @@ def test_train_deals_them_out_and_sees_its_own_while_devices_are_listed(
     assert given == [{("worker", 0): on("a"), ("worker", 1): on("b")}]
     assert seen[0] == "a" and set(seen[1:]) <= {None}
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def servers(config: Config, cluster: Cluster | None = None) -> tuple[bool | None, bool | None]:
+    """Whether it imports at once, for a process that imports meanwhile and for one that has; None: there is none."""
+    found = []
+    for begins in (True, False):
+        with fork_server_of_workers(config, cluster, begins=begins) as server:
+            found.append(None if server is None else server._process is not None)
+    return found[0], found[1]
+
+
+def test_they_are_forked_where_that_is_quicker(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert all(map(find_spec, local_workers._MODULES))
+    monkeypatch.setattr(local_workers, "_MODULES", ("json",))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert servers(ASYNCHRONOUS) == (True, False)
+    assert servers(LOCKSTEP) == (True, None)  # a single one: a server would import in its place
+    assert servers(tiny("learner.strategy=mirrored")) == (None, None)
+    elsewhere = Cluster(jobs={"worker": ("127.0.0.1:1", "127.0.0.1:2")}, job="worker", index=0)
+    assert servers(LOCKSTEP, elsewhere) == (None, None)
+    with ThreadPoolExecutor(1) as pool:  # they would die with this thread
+        assert pool.submit(servers, ASYNCHRONOUS).result() == (None, None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert servers(ASYNCHRONOUS) == (None, None)

@@ -15,6 +15,7 @@ import pytest
 from tests.support.commands import Tfdqn, counters, tfdqn, write_config
 from tests.support.tiny_runs import lines
 from tfdqn.system.addresses import free_addresses
+from tfdqn.system.processors import visible_gpus
 
 # Ctrl-C has come before any other process is waited for.
 ASKED_BEFORE = """
@@ -52,18 +53,10 @@ def ends_with_all_its_relatives(process: Tfdqn) -> int:
     return status
 
 
-def task_of(pid: int) -> tuple[str, int] | None:
-    """(job, index) of a process, by its `TF_CONFIG`."""
-    for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-        name, _, value = entry.decode().partition("=")
-        if name == "TF_CONFIG":
-            task = json.loads(value)["task"]
-            return task["type"], task["index"]
-    return None
-
-
 def process_id(process: Tfdqn, task: tuple[str, int]) -> int:
-    (found,) = (pid for pid in process.relatives() if task_of(pid) == task)
+    """Of the one whose output goes to this task's log."""
+    name = "{}-{}.log".format(*task)
+    (found,) = (pid for pid in process.relatives() if os.readlink(f"/proc/{pid}/fd/1").endswith(f"/{name}"))
     return found
 
 
@@ -87,7 +80,10 @@ def test_a_process_that_is_killed_ends_the_run_in_one_line(
     write_config(tmp_path, *divided(strategy), LONG, *workers)
     with tfdqn(tmp_path, "train", "tiny.toml", "--run-dir", "run") as process:
         process.until(learning(tmp_path), "learning")
-        os.kill(process_id(process, victim), signal.SIGKILL)
+        pid = process_id(process, victim)
+        # A fork's is that of its server, which has no TF_CONFIG.
+        assert (b"TF_CONFIG=" in Path(f"/proc/{pid}/environ").read_bytes()) == bool(visible_gpus())
+        os.kill(pid, signal.SIGKILL)
         assert ends_with_all_its_relatives(process) == 2
         assert process.err.splitlines()[-1].startswith(f"tfdqn: {name} was killed by signal 9")
         assert process.resumption() == ["train", "tiny.toml", "--run-dir", "run"]

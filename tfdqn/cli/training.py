@@ -64,6 +64,7 @@ def train_one(config: Path, overrides: Sequence[str], run_dir: Path | None, prof
 def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, profile: bool) -> Summary:
     """Trains behind a progress bar and prints the summary. `again` is the command to resume."""
     from tfdqn.cli import terminal
+    from tfdqn.cluster.local_workers import fork_server_of_workers
 
     progress = terminal.TrainingProgress()
 
@@ -84,17 +85,18 @@ def _trained(config: Config, cluster: Cluster | None, run: RunDir, again: str, p
 
         require_trainable(config)
         progress.say(headline(config))
-        # Imported late: this is most of the start-up time, and by now something is shown and signals are handled.
-        from tfdqn.training.train import train_checked
+        with fork_server_of_workers(config, cluster, begins=True) as server:
+            # Imported late: this is most of the start-up time, and by now something is shown and signals are handled.
+            from tfdqn.training.train import train_checked
 
-        try:
-            summary = train_checked(config, cluster, run, progress.show, progress.say, profile, interrupted)
-        except FaultyTaskError:
-            raise  # the task is to be corrected, not a key
-        except NotFiniteError as error:
-            if run.has_checkpoint:  # without one, the same command would meet the same error
-                error.add_note(to_go_on(run, again))
-            raise
+            try:
+                summary = train_checked(config, cluster, run, progress.show, progress.say, profile, interrupted, server)
+            except FaultyTaskError:
+                raise  # the task is to be corrected, not a key
+            except NotFiniteError as error:
+                if run.has_checkpoint:  # without one, the same command would meet the same error
+                    error.add_note(to_go_on(run, again))
+                raise
     with suppress(OSError):  # the terminal may have been closed
         terminal.print_summary(summary)
     return summary

@@ -3,10 +3,13 @@
 All run the same command, each with its own `TF_CONFIG`, just as they would on other hosts.
 """
 
-import subprocess
+import os
+import signal
+import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -14,10 +17,14 @@ from tfdqn.cluster.tf_config import CHIEF, VARIABLE, WORKER, Cluster, tensorflow
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError
 from tfdqn.system.addresses import free_addresses
+from tfdqn.system.fork_server import ForkServer, fork_server
 from tfdqn.system.processors import NONE_VISIBLE, deal
-from tfdqn.system.subprocesses import how_it_ended, start_process
+from tfdqn.system.subprocesses import ChildHandle, Starter, how_it_ended, start_process
 
+TRAIN = (sys.executable, "-m", "tfdqn", "train")
+_MODULES = ("tfdqn.cli.training", "tfdqn.roles.entry", "tfdqn.roles.lockstep_worker", "tfdqn.roles.parameter_server")
 _GRACE_SECONDS = 5.0
+_LOOK_SECONDS = 0.01
 Shares = Mapping[tuple[str, int], Mapping[str, str]]  # (job, index) → environment variables that select its GPUs
 
 
@@ -40,6 +47,24 @@ def own_share(config: Config, shares: Shares) -> Mapping[str, str]:
     return shares.get((CHIEF if CHIEF in tensorflow_jobs(config) else WORKER, 0), {})
 
 
+@contextmanager
+def fork_server_of_workers(config: Config, cluster: Cluster | None, *, begins: bool) -> Iterator[ForkServer | None]:
+    """A server that forks the processes of `LocalWorkers`; None where it would not shorten their start.
+
+    Args:
+      config: the configuration, which says how many there are.
+      cluster: the result of `cluster_for`, where they are on other hosts.
+      begins: whether it imports from now on, while this process does; otherwise it is of use to several only.
+    """
+    others = 0 if cluster is not None else max(sum(tensorflow_jobs(config).values()) - 1, 0)
+    if threading.current_thread() is not threading.main_thread():
+        others = 0
+    with fork_server(_MODULES, others + begins) as server:
+        if server is not None and begins:
+            server.begin(TRAIN)
+        yield server
+
+
 class LocalWorkers:
     """The processes of all tasks other than the chief's, which is this process.
 
@@ -48,14 +73,22 @@ class LocalWorkers:
       command: the command that every process runs.
       logs: the folder for their output, one file each.
       gpus: the result of `share_gpus`.
+      start: starts a process, as `start_process`.
     """
 
-    def __init__(self, counts: Mapping[str, int], command: Sequence[str], logs: Path, gpus: Shares | None = None):
-        self._gpus = gpus or {}
+    def __init__(
+        self,
+        counts: Mapping[str, int],
+        command: Sequence[str],
+        logs: Path,
+        gpus: Shares | None = None,
+        start: Starter = start_process,
+    ):
+        self._gpus, self._start_process = gpus or {}, start
         addresses = iter(free_addresses(sum(counts.values())))
         jobs = {job: tuple(islice(addresses, count)) for job, count in counts.items()}
         self.cluster = Cluster(jobs=jobs, job=CHIEF if CHIEF in jobs else WORKER, index=0)
-        self._processes: dict[str, tuple[subprocess.Popen, Path]] = {}
+        self._processes: dict[str, tuple[ChildHandle, Path]] = {}
         logs.mkdir(parents=True, exist_ok=True)
         try:
             for job, count in counts.items():
@@ -81,19 +114,17 @@ class LocalWorkers:
     def close(self) -> None:
         """Ends all processes: sends SIGTERM, and kills those that don't end within seconds."""
         processes = [process for process, _ in self._processes.values()]
-        for process in processes:
-            process.terminate()
-        deadline = time.monotonic() + _GRACE_SECONDS
-        for process in processes:
-            try:
-                process.wait(max(deadline - time.monotonic(), 0.0))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                with suppress(subprocess.TimeoutExpired):  # the kernel can't end it while its disk hangs
-                    process.wait(_GRACE_SECONDS)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for process in processes:
+                if process.poll() is None:
+                    with suppress(ProcessLookupError):  # it has just ended
+                        os.kill(process.pid, number)
+            deadline = time.monotonic() + _GRACE_SECONDS  # also when killed: not while its disk hangs
+            while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
+                time.sleep(_LOOK_SECONDS)
 
     def _start(self, task: Cluster, command: Sequence[str], logs: Path) -> None:
         log = logs / f"{task.job}-{task.index}.log"
         own = self._gpus.get((task.job, task.index), {})
-        process = start_process(command, log, {VARIABLE: task.tf_config(), **own})
+        process = self._start_process(command, log, {VARIABLE: task.tf_config(), **own})
         self._processes[task.name] = (process, log)

@@ -1,8 +1,8 @@
 """`ForkServer`: a process that has imported TensorFlow and forks others, which therefore start at once.
 
-Importing TensorFlow, TF-Agents and Reverb takes seconds of a core's time in each process; a fork of one that has
-imported them takes a few hundredths of a second, and shares their memory. The server itself only imports: TensorFlow
-starts its threads and devices when it is first used, which is in the forks.
+Importing TensorFlow, TF-Agents and Reverb takes a core for seconds in each process; a fork of one that has imported
+them takes hundredths of a second, and shares their memory. The server itself only imports: TensorFlow starts its
+threads and devices when it is first used, in the forks.
 
 Run as a module with a list of modules to import, this is the server. Each line of its stdin is then a process to fork:
 a JSON list of its arguments after `python -m`, its log, its parent's pid and its environment. The answer on stdout is
@@ -18,6 +18,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -53,21 +54,23 @@ def fork_server(modules: Sequence[str], processes: int) -> AbstractContextManage
 
 
 class ForkedProcess:
-    """A child of this process that a `ForkServer` has forked; a `ChildHandle`."""
+    """A child of this process that a `ForkServer` has forked; a `ChildHandle`, for any thread."""
 
     def __init__(self, pid: int):
         self.pid = pid
         self.returncode: int | None = None
+        self._polling = threading.Lock()
 
     def poll(self) -> int | None:
         """Its exit status, or minus the signal that ended it; None if it still runs."""
-        if self.returncode is None:
-            try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:  # SIGCHLD is ignored here; 0, as `Popen` has it
-                pid, status = self.pid, 0
-            if pid:
-                self.returncode = os.waitstatus_to_exitcode(status)
+        with self._polling:
+            if self.returncode is None:
+                try:
+                    pid, status = os.waitpid(self.pid, os.WNOHANG)
+                except ChildProcessError:  # SIGCHLD is ignored here; 0, as `Popen` has it
+                    pid, status = self.pid, 0
+                if pid:
+                    self.returncode = os.waitstatus_to_exitcode(status)
         return self.returncode
 
 
@@ -76,10 +79,8 @@ class ForkServer:
 
     A fork is a child of this process, not of the server: it outlives the server, but not this process. For this, this
     process adopts orphans while it waits for a fork, and only then. Where there is no server, because it could not
-    start or has died, processes are started without it. The server itself is started by `prepare`, and ends with the
-    block.
-
-    For the main thread, since processes die with the thread that has started them.
+    start or has ended, processes are started without it. `begin` or `prepare` starts it; it ends with the block. All
+    this is for the main thread, since processes die with the thread that has started them.
 
     Args:
       modules: their names. Threads that their import starts are not in the forks. (OpenBLAS, which NumPy and SciPy
@@ -98,11 +99,15 @@ class ForkServer:
         """Ends the server; its forks run on."""
         self._end()
 
-    def prepare(self, command: Sequence[str], interrupted: Callable[[], bool]) -> None:
-        """Starts the server, if it is to fork this command; waits until it is ready, can't be, or is interrupted."""
+    def begin(self, command: Sequence[str]) -> None:
+        """Starts the server, if it is to fork this command, and lets it import meanwhile."""
         if not self._has_begun and _is_module(command):
             self._has_begun = True
             self._begin()
+
+    def prepare(self, command: Sequence[str], interrupted: Callable[[], bool]) -> None:
+        """As `begin`; then waits until the server is ready, can't be, or this is interrupted."""
+        self.begin(command)
         deadline = time.monotonic() + _IMPORT_SECONDS
         while self._process is not None and not self._is_ready and not interrupted():
             answer = self._answer(_LOOK_SECONDS)

@@ -12,7 +12,7 @@ from typing import Any
 from tfdqn.acting.blas_threads import one_blas_thread
 from tfdqn.cluster.checks import cluster_for, cluster_overrides, given_keys, require_chief, unused_values
 from tfdqn.cluster.environment import cluster_of_environment
-from tfdqn.cluster.local_workers import own_share, share_gpus
+from tfdqn.cluster.local_workers import fork_server_of_workers, own_share, share_gpus
 from tfdqn.cluster.tf_config import VARIABLE, Cluster
 from tfdqn.config import Config, toml
 from tfdqn.config.headline import headline
@@ -36,6 +36,7 @@ from tfdqn.storage.failures import (
     unsaved_end,
 )
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.fork_server import ForkServer
 from tfdqn.system.output import native_output_to
 from tfdqn.system.processors import visible_gpus
 from tfdqn.system.signals import heard_signal, interruptions, unhandled_signals
@@ -90,15 +91,15 @@ def train(
         )
     run = RunDir.at(run_dir)
     show, tell = on_progress or (lambda progress: None), say or (lambda line: None)
-    named = cluster_of_environment()
-    unused: dict[str, str] = {}
+    named, unused = cluster_of_environment(), dict[str, str]()
     given, config = config, toml.checked(config, cluster_overrides(named), unused, VARIABLE)
     cluster = cluster_for(config, named)
     for line in [] if cluster is None else unused_values(_without_defaults(given), cluster):
         tell(f"warning: {line}")
     run.refuse_unused(given_keys(unused, named), tell)
     tell(headline(config))
-    return train_checked(config, cluster, run, show, tell, profile, interrupted)
+    with fork_server_of_workers(config, cluster, begins=False) as server:
+        return train_checked(config, cluster, run, show, tell, profile, interrupted, server)
 
 
 def _require_arguments(config: Any, on_progress: Any, say: Any, interrupted: Any) -> None:
@@ -128,8 +129,12 @@ def train_checked(
     tell: Callable[[str], None],
     profile: bool,
     interrupted: Callable[[], bool] | None,
+    server: ForkServer | None,
 ) -> Summary:
-    """Trains as `train` does, with a configuration that is checked, said, and has the keys that its cluster decides."""
+    """Trains as `train` does, with a configuration that is checked, said, and has the keys that its cluster decides.
+
+    `server` is the result of `fork_server_of_workers`.
+    """
     require_chief(cluster)
     require_trainable(config)
     gpus = {} if cluster else share_gpus(config, visible_gpus(), tell)
@@ -157,7 +162,7 @@ def train_checked(
                 waiting = "the cluster's other processes are told so once all have met"
                 tell(f"{run.path} has finished already: {earlier.reason}; {waiting}")
             use_threads(config)
-            chief = Chief(config, run, cluster, devices, tell, must_stop, watchdog.require, gpus)
+            chief = Chief(config, run, cluster, devices, tell, must_stop, watchdog.require, gpus, server)
             return train_claimed(config, run, chief, watchdog, show, tell, profile, must_stop)
 
 

@@ -1,6 +1,5 @@
 """`Chief`: sets up, in the chief, the devices and processes among which a run's updates are divided."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ import tensorflow as tf
 # A coordinator's errors are not part of the public API.
 from tensorflow.python.distribute.coordinator.cluster_coordinator import ClosureAbortedError, ClosureInputError
 
-from tfdqn.cluster.local_workers import LocalWorkers, Shares
+from tfdqn.cluster.local_workers import TRAIN, LocalWorkers, Shares
 from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, WORKER, Cluster, tensorflow_jobs
 from tfdqn.cluster.tf_errors import in_one_line
 from tfdqn.config import Config
@@ -35,6 +34,7 @@ from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
 from tfdqn.replay.rollout import Rollout
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.fork_server import ForkServer
 from tfdqn.system.signals import ended_by_signals, heard_signal
 from tfdqn.task_spec import TaskSpec
 
@@ -58,6 +58,7 @@ class Chief:
       interrupted: whether the user has asked to stop.
       awaits: is called, before a wait, with the processes that are waited for, and what ends the wait.
       gpus: the shares of the processes that are started.
+      server: forks these, and ends; None: each is started by itself.
     """
 
     def __init__(
@@ -70,12 +71,13 @@ class Chief:
         interrupted: Callable[[], bool] = lambda: False,
         awaits: Callable[[Peers, str], None] = lambda peers, answer: None,
         gpus: Shares | None = None,
+        server: ForkServer | None = None,
     ):
         self._config, self._devices, self._say = config, devices, say
         self._processes, self._cluster = None, cluster
         if cluster is not None:
             say(f"waiting for {_others(cluster)}; {_UNTIL_ALL_HAVE_MET}")
-        elif (started := _start_processes(config, run_dir, gpus)) is not None:
+        elif (started := _start_processes(config, run_dir, gpus, server, interrupted)) is not None:
             self._processes, self._cluster = started, started.cluster
             say(f"started {', '.join(started.pids)} (logs: {run_dir.process_logs}); {_UNTIL_ALL_HAVE_MET}")
         if self._cluster is None:
@@ -177,11 +179,18 @@ class Chief:
         return self._cluster is not None and (follow or self._config.ensemble.in_processes)
 
 
-def _start_processes(config: Config, run_dir: RunDir, gpus: Shares | None) -> LocalWorkers | None:
+def _start_processes(
+    config: Config, run_dir: RunDir, gpus: Shares | None, server: ForkServer | None, interrupted: Callable[[], bool]
+) -> LocalWorkers | None:
     """Starts the processes that the strategy needs besides this one; None if it needs none."""
-    command = [sys.executable, "-m", "tfdqn", "train", str(Path(run_dir.config_file).resolve())]
-    jobs = tensorflow_jobs(config)
-    return LocalWorkers(jobs, command, run_dir.process_logs, gpus) if jobs else None
+    command = [*TRAIN, str(Path(run_dir.config_file).resolve())]
+    if not (jobs := tensorflow_jobs(config)):
+        return None
+    if server is None:
+        return LocalWorkers(jobs, command, run_dir.process_logs, gpus)
+    with server:
+        server.prepare(command, interrupted)
+        return LocalWorkers(jobs, command, run_dir.process_logs, gpus, server.start)
 
 
 def _peers(config: Config, cluster: Cluster) -> list[tuple[Peers, str]]:
