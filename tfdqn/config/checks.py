@@ -2,8 +2,8 @@
 
 A check takes a configuration whose keys are each valid on their own, and yields each problem as one line that names
 keys and values: `<stop.env_steps>` stands for "stop.env_steps = 500000". It refuses what can't work or can't be meant,
-never what is merely unwise. To add a check, write a function here, in `replay_checks.py` or in `strategy_checks.py`,
-and add it to that file's tuple.
+never what is merely unwise. To add a check, write a function whose name begins with "check_", here, in
+`replay_checks.py` or in `strategy_checks.py`: they apply in the order in which they are written.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from msgspec import NODEFAULT, structs
 from tfdqn.config.agent import C51, Munchausen
 from tfdqn.config.fields import Needs, kinds, needs_of
 from tfdqn.config.replay_checks import REPLAY_CHECKS, ROLLOUT_CHECKS
-from tfdqn.config.schema import Check, Config
+from tfdqn.config.schema import Check, Config, checks_among
 from tfdqn.config.strategy_checks import STRATEGY_CHECKS
 from tfdqn.config.task import Task
 from tfdqn.config.wording import shown, with_values
@@ -202,18 +202,4 @@ def _problems_together(config: Config) -> Iterator[str]:
         yield "<task.vectorization> has a process for each environment: give another"
 
 
-CHECKS: tuple[Check, ...] = (
-    check_reward_sign,
-    check_branches,
-    check_discount_schedule,
-    check_learning_rate_schedule,
-    check_exploration_schedule,
-    check_exponential_decay,
-    check_acting_members,
-    check_ensemble_target,
-    check_atoms,
-    check_munchausen_rescaling,
-    check_partition_edges,
-    check_heartbeats,
-    *STRATEGY_CHECKS,
-)
+CHECKS = (*checks_among(globals()), *STRATEGY_CHECKS)

@@ -6,7 +6,7 @@ Each is like those of `checks.py`.
 from collections.abc import Iterator
 
 from tfdqn.config.agent import PQN, Munchausen, TDAgent
-from tfdqn.config.schema import Check, Config
+from tfdqn.config.schema import Config, checks_among
 
 _NEVER_LEARNS = "learning would never start"
 
@@ -18,26 +18,6 @@ def uses_blocks(config: Config) -> bool:
 
 def for_each_shard(config: Config) -> str:
     return " for each of <replay.shards>" if config.replay.shards > 1 else ""
-
-
-def check_frames_of_shards(config: Config) -> Iterator[str]:
-    if config.replay.item == "frames" and config.task.num_envs % config.replay.shards:
-        yield (
-            "<replay.item> keeps each environment's history on one server: <task.num_envs> can't be divided evenly "
-            "by <replay.shards>"
-        )
-
-
-def check_first_frames_of_shards(config: Config) -> Iterator[str]:
-    # A transition is finished n steps after it began: until then a server may have nothing to sample.
-    longest = "n_step_end" if (config.agent.n_step_end or 0) > config.agent.n_step else "n_step"
-    enough = (getattr(config.agent, longest) - 1) * config.task.num_envs * config.acting.actors
-    replay = config.replay
-    if replay.item == "frames" and replay.shards > 1 and replay.min_size < enough:
-        yield (
-            f"<replay.min_size> is less than {enough}: with <replay.item>, <replay.shards>, <agent.{longest}>, "
-            "<task.num_envs> and <acting.actors> a server may have nothing to sample when learning starts"
-        )
 
 
 def check_block_in_table(config: Config) -> Iterator[str]:
@@ -103,6 +83,26 @@ def check_frames(config: Config) -> Iterator[str]:
         yield "<replay.item> needs task.frame_stack above 1, not 1: it stores the frames of a stack"
 
 
+def check_frames_of_shards(config: Config) -> Iterator[str]:
+    if config.replay.item == "frames" and config.task.num_envs % config.replay.shards:
+        yield (
+            "<replay.item> keeps each environment's history on one server: <task.num_envs> can't be divided evenly "
+            "by <replay.shards>"
+        )
+
+
+def check_first_frames_of_shards(config: Config) -> Iterator[str]:
+    # A transition is finished n steps after it began: until then a server may have nothing to sample.
+    longest = "n_step_end" if (config.agent.n_step_end or 0) > config.agent.n_step else "n_step"
+    enough = (getattr(config.agent, longest) - 1) * config.task.num_envs * config.acting.actors
+    replay = config.replay
+    if replay.item == "frames" and replay.shards > 1 and replay.min_size < enough:
+        yield (
+            f"<replay.min_size> is less than {enough}: with <replay.item>, <replay.shards>, <agent.{longest}>, "
+            "<task.num_envs> and <acting.actors> a server may have nothing to sample when learning starts"
+        )
+
+
 def check_memory_item(config: Config) -> Iterator[str]:
     has_memory, has_sequences = config.network.state_size > 0, config.replay.item == "sequence"
     if has_sequences and not has_memory:
@@ -166,26 +166,6 @@ def check_importance_schedule(config: Config) -> Iterator[str]:
         yield "<priorities.importance_end> is less than <priorities.importance_start>: the correction only grows"
 
 
-PRIORITY_CHECKS: tuple[Check, ...] = (check_priorities_of_blocks, check_priorities_of_actors, check_importance_schedule)
-
-REPLAY_CHECKS: tuple[Check, ...] = (
-    check_block_in_table,
-    check_batch_in_table,
-    check_blocks_of_batch,
-    check_blocks_of_workers,
-    check_min_size,
-    check_first_update,
-    check_frames,
-    check_frames_of_shards,
-    check_first_frames_of_shards,
-    check_memory_item,
-    check_sequence_period,
-    check_memory_network,
-    check_memory_inference,
-    *PRIORITY_CHECKS,
-)
-
-
 def check_rollout_schedule(config: Config) -> Iterator[str]:
     if config.learner.schedule != "alternate":
         yield (
@@ -230,9 +210,5 @@ def check_rollout_size(config: Config) -> Iterator[str]:
         )
 
 
-ROLLOUT_CHECKS: tuple[Check, ...] = (
-    check_rollout_schedule,
-    check_rollout_actors,
-    check_rollout_learner,
-    check_rollout_size,
-)
+ROLLOUT_CHECKS = checks_among(globals(), "check_rollout_")
+REPLAY_CHECKS = tuple(each for each in checks_among(globals()) if each not in ROLLOUT_CHECKS)

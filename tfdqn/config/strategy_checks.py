@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tfdqn.config.agent import IQN
 from tfdqn.config.network import MLP, DeepNetwork, Impala, Linear
-from tfdqn.config.schema import Check, Config
+from tfdqn.config.schema import Config, checks_among
 from tfdqn.config.wording import either
 
 # Strategies that can't train a network that is split over devices, and why.
@@ -199,23 +199,4 @@ def check_prefetch_to_device(config: Config) -> Iterator[str]:
             yield f"learner.prefetch_to_device = true needs {key} = {either(allowed)}, not {given}"
 
 
-STRATEGY_CHECKS: tuple[Check, ...] = (
-    check_shared_table,
-    check_model_parallel_strategy,
-    check_model_parallel_ensemble,
-    check_model_parallel_iqn,
-    check_model_parallel_layers,
-    check_model_parallel_units,
-    check_model_parallel_xla,
-    check_logical_devices_of_processes,
-    check_logical_devices_of_networks,
-    check_averaging_replicas,
-    check_averaging_period,
-    check_updates_per_read,
-    check_max_staleness,
-    check_batch_size,
-    check_all_reduce,
-    check_ensemble_processes,
-    check_precision,
-    check_prefetch_to_device,
-)
+STRATEGY_CHECKS = checks_among(globals())
