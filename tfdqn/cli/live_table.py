@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from tfdqn.cli.live_view import LiveView, with_totals
 from tfdqn.cli.tables import WholeTable
 from tfdqn.cli.terminal import progress_figures
-from tfdqn.cluster.roles import LEARNER, Role
+from tfdqn.cluster.roles import LEARNER, Role, counted
 from tfdqn.coordination.messages import Inspection
 from tfdqn.errors import in_ranges
 from tfdqn.launch.supervisor import JobStatus, Row
@@ -92,7 +92,8 @@ class JobView(LiveView):
                 said.add(kind)
                 new[row.process_id.role, row.state].append(row.process_id.index)
         for (role, state), indices in new.items():
-            self.say(f"{_name(role, len(indices))} {', '.join(in_ranges(sorted(indices), '–'))}: {state}")
+            name = f"{role.replace('_', ' ')}{'s' if len(indices) > 1 else ''}"
+            self.say(f"{name} {', '.join(in_ranges(sorted(indices), '–'))}: {state}")
         if figures is not None:
             self.say_totals(f"{figures.phase}: {progress_figures(figures)}")
 
@@ -142,7 +143,7 @@ def _cells_of_many(rows: list[Row]) -> list[str]:
         restarts=sum(row.restarts for row in rows),
         log=rows[0].log,
     )
-    return [f"{len(rows)} {_name(rows[0].process_id.role, len(rows))}", *_cells(whole)[1:]]
+    return [counted(len(rows), rows[0].process_id.role), *_cells(whole)[1:]]
 
 
 class _LogTail:
@@ -162,7 +163,3 @@ class _LogTail:
                 for line in whole.decode(errors="replace").splitlines():
                     if line.strip() and not _LIBRARY_LOG.match(line):
                         yield f"{row.process_id} | {line.removeprefix(f'{row.process_id}: ')}"
-
-
-def _name(role: Role, count: int) -> str:
-    return role.replace("_", " ") + ("s" if count > 1 else "")

@@ -6,6 +6,7 @@ The job says which roles each pool runs. From these, every machine computes the 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import count
 
 from msgspec import Struct
 
@@ -138,15 +139,13 @@ def topology_on_machines(
         if not serving:
             continue
         host, first = host_and_port(machines.addresses[machine.pool][machine.index])
-        port = first
+        ports = count(first)
         for process_id in serving:
-            found[process_id] = with_host(port, host)
+            found[process_id] = with_host(next(ports), host)
             if process_id == LEARNER:
-                port += 1
-                chief = with_host(port, host)
-            port += 1
-        if port - 1 > _LAST_PORT:
-            raise ConfigError(f"{machines.origin}: {machine} has no {port - first} ports from {first} on")
+                chief = with_host(next(ports), host)
+        if (after := next(ports)) - 1 > _LAST_PORT:
+            raise ConfigError(f"{machines.origin}: {machine} has no {after - first} ports from {first} on")
     counts = Counter(process_id.role for process_ids in placed.values() for process_id in process_ids)
     topology = make_topology(counts, found.__getitem__, chief)
     check_addresses(topology.named_addresses(), machines.origin)

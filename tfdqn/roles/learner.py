@@ -106,7 +106,7 @@ def _learn(
     """From the rendezvous of all processes that learn to the end of the job; returns and raises as `run`."""
     config = context.config
     watchdog.state = "building"
-    with _lost_workers_as_peer_lost_error():
+    try:
         cluster = context.topology.sub_cluster(config, context.process_id)
         devices = learning_devices(config)
         if config.learner.strategy != "parameter_server":
@@ -116,6 +116,8 @@ def _learn(
         with chief.lost_peers_as_cluster_error():
             session = distributed_session(config, run_dir, chief, service, replay, context.say, watchdog.work)
             is_over = _train_to_end(context, service, session, watchdog)
+    except ClusterError as error:  # it has lost a process that learns with this one
+        raise PeerLostError(str(error)) from error
     session.close()  # still watched by the watchdog, since it waits for the processes that learn in lockstep
     if is_over:
         watchdog.release_peers()
@@ -244,15 +246,6 @@ def _meet(context: RoleContext, service: LearnerService, watchdog: LearnerWatchd
         time.sleep(_POLL_SECONDS)
     if workers:
         watchdog.enter_rendezvous()
-
-
-@contextmanager
-def _lost_workers_as_peer_lost_error() -> Iterator[None]:
-    """Raises PeerLostError instead of ClusterError, for the loss of a process that learns with this one."""
-    try:
-        yield
-    except ClusterError as error:
-        raise PeerLostError(str(error)) from error
 
 
 def _inspection(

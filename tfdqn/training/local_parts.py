@@ -2,10 +2,9 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -33,8 +32,6 @@ from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.registry import make_task
 from tfdqn.training.evaluations import Evaluations
 from tfdqn.training.session import Session
-
-Closeable = TypeVar("Closeable", BatchedTask, BestExports, Replay)
 
 
 def local_session(
@@ -144,16 +141,12 @@ class LocalParts:
     def close(self) -> None:
         self._open.close()
 
-    def _closed_at_the_end(self, part: Closeable) -> Closeable:
-        self._open.callback(part.close)
-        return part
-
     def _make_tasks(self) -> list[BatchedTask]:
         """Makes a task for every actor, all with the run's specification."""
         settings = self._config.task
         self._restarts = Restarts(settings.restarts, self._say, self._run_dir.keep_traceback)
         tasks = [
-            self._closed_at_the_end(make_task(settings, restarts=self._restarts))
+            self._open.enter_context(closing(make_task(settings, restarts=self._restarts)))
             for _ in range(self._config.acting.actors)
         ]
         spec = self._run_dir.write_task_spec(tasks[0].spec)
@@ -168,7 +161,7 @@ class LocalParts:
         scratch = self._run_dir.scratch
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
-        replay = self._closed_at_the_end(make_replay(self._config, self.task_spec, scratch))
+        replay = self._open.enter_context(closing(make_replay(self._config, self.task_spec, scratch)))
         # If replay servers had the run's transitions, there is nothing to restore.
         self._is_replay_empty = saved is not None and not any(saved.replay.iterdir())
         if saved is not None and not self._is_replay_empty:
@@ -192,14 +185,14 @@ class LocalParts:
         its_task = make_evaluation_task(config, spec, task.is_own_vector_version, self._say, self._restarts)
         self._evaluation_given_up = False
         evaluator = Evaluator(
-            self._closed_at_the_end(its_task),
+            self._open.enter_context(closing(its_task)),
             make_policy(config, spec),
             WeightsClient(self.board),
             config,
             lambda: self._interrupted() or self._evaluation_given_up,
         )
         evaluator.load_best(self._run_dir.best_weights, self._weight_specs)
-        exports = self._closed_at_the_end(BestExports(config, self._run_dir, spec, self._say))
+        exports = self._open.enter_context(closing(BestExports(config, self._run_dir, spec, self._say)))
         evaluations = Evaluations(evaluator, exports, self._run_dir, config.stop)
         if saved is not None:
             evaluations.resume(saved.counters, read_evaluations(self._run_dir.evaluations_file))
