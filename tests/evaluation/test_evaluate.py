@@ -2,6 +2,8 @@
 takes no figures with it.
 """
 
+import errno
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +11,7 @@ import imageio
 import msgspec
 import numpy as np
 import pytest
+from msgspec import structs
 
 from tests.support.actions import branches
 from tests.support.disks import fill, small_disk
@@ -21,6 +24,7 @@ from tfdqn.evaluation.evaluator import scores
 from tfdqn.networks.factory import q_network
 from tfdqn.records import Evaluation
 from tfdqn.storage.best_policy import save_best
+from tfdqn.storage.owners import this_process
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.tasks.registry import resolve_spec
@@ -183,7 +187,7 @@ def test_a_video_that_is_recorded_at_the_same_time_is_another(run: RunDir, monke
         return play(*arguments, **options)
 
     monkeypatch.setattr(video, "play_episodes", play_beside_another)
-    assert (recorded().name, others[0].name) == ("1.gif", "2.gif")
+    assert (recorded().name, others[0].name) == ("2.gif", "1.gif")
     assert sorted(each.name for each in run.videos.iterdir()) == ["1.gif", "2.gif"]
 
 
@@ -192,7 +196,39 @@ def test_a_number_that_another_process_has_taken_meanwhile_is_left_to_it(
 ) -> None:
     (tmp_path / "1.gif").touch()
     monkeypatch.setattr(Path, "iterdir", lambda folder: iter(()))  # as before that was there
-    assert video._next_paths(tmp_path, "gif")[0].name == "2.gif"
+    (mine := tmp_path / ".mine.gif").write_text("mine")
+    assert video._published(mine) == tmp_path / "2.gif"
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", fail)  # as where there are no hard links
+    assert video._published(mine) == tmp_path / "3.gif"
+    assert [(tmp_path / f"{number}.gif").read_text() for number in (1, 2, 3)] == ["", "mine", "mine"]
+
+
+def test_what_a_killed_recording_has_left_is_removed_and_that_of_another_process_is_not(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(video, "_published", die)
+        patch.setattr(Path, "unlink", lambda *_, **__: None)
+        with pytest.raises(Killed):
+            evaluate(run.path, episodes=1, video="gif")
+    (left,) = run.videos.iterdir()
+    ended = structs.replace(this_process(), started=1)
+    left.rename(run.videos / left.name.replace(this_process().mark, ended.mark))
+    for owner in (this_process(), structs.replace(ended, kernel="another")):
+        (run.videos / left.name.replace(this_process().mark, owner.mark)).touch()
+    evaluate(run.path, episodes=1, video="gif")
+    kept = {left.name, left.name.replace(this_process().mark, structs.replace(ended, kernel="another").mark)}
+    assert {each.name for each in run.videos.iterdir()} == {"1.gif", *kept}
 
 
 def test_nobody_writes_on_a_video_that_has_failed(tmp_path: Path) -> None:

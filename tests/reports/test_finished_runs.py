@@ -32,14 +32,14 @@ def test_folders_are_searched_seeds_come_in_order_and_a_run_counts_once(tmp_path
 
 def test_what_is_read_of_a_run(tmp_path: Path) -> None:
     path = reported_run(tmp_path / "run", score=42.0, returns=(5.0, 30.0, 20.0), seconds=6.0)
-    for name in ("1.mp4", "2.gif", "readme.txt"):
+    for name in ("2.gif", "10.mp4", "1.mp4", ".1-2-3-4-5.part.mp4", "readme.txt"):
         (path / "videos").mkdir(exist_ok=True)
         (path / "videos" / name).write_bytes(b"video")
     (run,) = read_runs([path])
     assert (run.score, run.env_steps_per_second) == (42.0, 50.0)
     np.testing.assert_array_equal(run.evaluation.values, [5, 30, 20])
     assert (run.steps_to(5.0), run.steps_to(25.0), run.steps_to(30.1)) == (100, 200, math.inf)
-    assert {video.name for video in run.videos} == {"1.mp4", "2.gif"}
+    assert [video.name for video in run.videos] == ["10.mp4", "2.gif", "1.mp4"]  # the newest first
 
 
 def test_a_run_that_stands_as_it_has_finished_is_taken_also_by_its_checkpoint(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tfdqn.acting.policy import Policy
 from tfdqn.config import Health
 from tfdqn.coordination import stall_detector
 from tfdqn.coordination.messages import Phase
+from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir
 from tfdqn.storage.run_records import read_evaluations
 
@@ -115,6 +116,29 @@ def test_what_is_found_while_the_learner_is_away_is_told_to_the_next(there: Lear
         there.service.close()
         there.begin()
         until(lambda: there.service.reports[-1].best_return == 20, "the report")
+
+
+def test_while_a_learner_that_starts_again_has_no_weights_yet_nothing_is_said_to_be_evaluated(
+    there: Learner, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    playing, released, call = threading.Event(), threading.Event(), Policy.__call__
+
+    def waits(self: Policy, *arguments: Any) -> Any:
+        playing.set()
+        released.wait()  # no limit: `until` has one
+        return call(self, *arguments)
+
+    monkeypatch.setattr(Policy, "__call__", waits)
+    at(there, 100)
+    with started(there, run_dir) as evaluator:
+        until(lambda: playing.is_set() or evaluator.error, "an evaluation")
+        there.service.close()
+        there.board = WeightsBoard()
+        there.begin()
+        released.set()
+        until(lambda: states(there) == ["waiting for the learner's weights"], "waiting", seconds=30)
+        there.publish(1, weights(there.config, there.task_spec))
+        until(lambda: states(there) != ["waiting for the learner's weights"], "going on", seconds=30)
 
 
 def test_the_last_say_is_said_again_to_a_learner_that_was_lost_before_it_kept_it(

@@ -1,7 +1,9 @@
 """Records a video of one greedy episode, as an MP4 or a GIF."""
 
+import os
+import secrets
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -13,12 +15,14 @@ from tfdqn.acting.policy import Policy
 from tfdqn.config import Task
 from tfdqn.errors import RunDirError, TaskError
 from tfdqn.evaluation.evaluator import play_episodes
+from tfdqn.storage.owners import owner_of_mark, this_process
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
 from tfdqn.types import Weights
 
 Format = Literal["mp4", "gif"]
 
+_UNFINISHED = ".part."
 _FRAMES_PER_SECOND = 50
 _GIF_EVERY = 4  # frames
 _MIN_SIDE, _GIF_SIDE = 160, 320  # pixels: smaller pictures are enlarged; larger ones are halved in a GIF
@@ -53,29 +57,42 @@ def record_episode(
     of the video's encoder.
     """
     try:
-        path, unfinished = _next_paths(folder, suffix)
+        _remove_abandoned(folder)
+        unfinished = folder / f".{this_process().mark}-{secrets.token_hex(4)}{_UNFINISHED}{suffix}"
         try:
             with written_video(unfinished) as video:
                 play_episodes(task, policy, weights, 1, seed, on_frame=_Camera(task, video, suffix).take)
-            unfinished.rename(path)
+            return _published(unfinished)
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise RunDirError(f"{folder}: the video couldn't be written: is the disk full?") from error
-    return path
 
 
-def _next_paths(folder: Path, suffix: Format) -> tuple[Path, Path]:
-    """The path of the next video, and that of its unfinished file, which is made: so no other process takes both."""
-    number = max((int(p.stem) for p in folder.iterdir() if p.stem.isdecimal()), default=0)
+def _published(unfinished: Path) -> Path:
+    """Gives a video the next free number, which no other process can have; returns its path."""
+    folder = unfinished.parent
+    number = max((int(each.stem) for each in folder.iterdir() if each.stem.isdecimal()), default=0)
     while True:
         number += 1
-        path, unfinished = folder / f"{number}.{suffix}", folder / f"{number}.part.{suffix}"
-        with suppress(FileExistsError):  # another process is recording it, or was killed meanwhile
-            unfinished.touch(exist_ok=False)
-            if not path.exists():
-                return path, unfinished
-            unfinished.unlink()
+        path = folder / f"{number}{unfinished.suffix}"
+        try:
+            os.link(unfinished, path)
+        except FileExistsError:
+            continue  # another process took the number first
+        except OSError:  # a file system without hard links
+            if path.exists():
+                continue
+            unfinished.rename(path)
+        return path
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Removes the unfinished videos of processes of this host that have ended."""
+    for left in folder.glob(f".*{_UNFINISHED}*"):
+        owner = owner_of_mark(left.name[1:].partition(_UNFINISHED)[0].rpartition("-")[0])
+        if owner is not None and owner.is_running() is False:
+            left.unlink(missing_ok=True)
 
 
 def _picture(task: BatchedTask) -> np.ndarray:

@@ -164,5 +164,7 @@ def _summary(run: RunDir, config: Config) -> Summary:
 
 
 def _videos(folder: Path) -> list[Path]:
-    videos = [each for each in folder.iterdir() if each.suffix in _VIDEO_SUFFIXES] if folder.is_dir() else []
-    return sorted(videos, key=lambda each: each.stat().st_mtime, reverse=True)
+    """The videos, the newest first: they are numbered; one that is being recorded isn't yet."""
+    files = folder.iterdir() if folder.is_dir() else ()
+    videos = [each for each in files if each.suffix in _VIDEO_SUFFIXES and each.stem.isdecimal()]
+    return sorted(videos, key=lambda each: int(each.stem), reverse=True)

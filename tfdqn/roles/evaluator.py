@@ -34,6 +34,7 @@ from tfdqn.tracking.tracker import Tracker
 from tfdqn.training.evaluations import Evaluations
 
 _POLL_SECONDS = 0.05
+_WAITING = "waiting for the learner's weights"
 _REPLY_SECONDS = 5.0
 
 
@@ -130,12 +131,10 @@ class _EvaluatorLoop:
 
     def _go_back_with_learner(self) -> None:
         """Moves aside the evaluations after the learner's present step: of weights that it has lost by a restart."""
-        if not self._membership.learner_has_begun:
-            return  # its steps are not known yet
-        try:
-            self._weights.fetch()  # those of before may be its predecessor's
-        except (UnreachableError, RefusedError):
-            return  # tried again when the learner answers
+        self._membership.set_state(_WAITING)
+        # Until it has begun, its steps are not known; the weights of before may be its predecessor's.
+        if not self._membership.learner_has_begun or not self._has_fetched():
+            return
         self._may_be_ahead = False
         counters = Counters(env_steps=self._membership.env_steps(0), train_steps=self._weights.version())
         self._evaluations.resume(counters, read_evaluations(self._run.evaluations_file))
@@ -144,6 +143,14 @@ class _EvaluatorLoop:
             self._tracker.rewind(kept_env_steps)
             self._context.say(moved)
             self._set_report(None)
+
+    def _has_fetched(self) -> bool:
+        """Fetches the learner's present weights; returns whether it gave any: if not, it is to be asked again."""
+        try:
+            self._weights.fetch()
+        except (UnreachableError, RefusedError):
+            return False
+        return True
 
     def _evaluate(self) -> None:
         """Evaluates the newest weights and keeps the result; a new best policy is on disk before it is reported."""
@@ -157,10 +164,9 @@ class _EvaluatorLoop:
 
     def _finish(self) -> None:
         """Makes the last evaluation of training, and evaluates the best policy on fresh episodes."""
-        try:
-            self._weights.fetch()
-        except (UnreachableError, RefusedError):
-            return  # tried again when the learner answers
+        self._membership.set_state(_WAITING)
+        if not self._has_fetched():
+            return
         evaluated = read_standing(self._run.evaluations_file).train_steps
         if evaluated != self._weights.version() or self._evaluator.best_weights is None:
             self._evaluate()
