@@ -24,8 +24,7 @@ def ladder_exponents(num_envs: int, alpha: float) -> np.ndarray:
 
     Horgan et al. 2018, section 4.1.
     """
-    positions = np.linspace(0, 1, num_envs) if num_envs > 1 else np.zeros(1)
-    return 1 + alpha * positions
+    return 1 + alpha * np.linspace(0, 1, num_envs)
 
 
 def epsilon_greedy(q_values: np.ndarray, legal_actions: LegalActions, epsilons: np.ndarray, rng: Rng) -> np.ndarray:

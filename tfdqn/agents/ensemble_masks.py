@@ -5,6 +5,7 @@ without this being stored. `bootstrap`, `by_hash` and `by_edges` return float32[
 example, else 0.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from tf_agents.trajectories import trajectory
 
 from tfdqn.config import Config, Ensemble
 from tfdqn.errors import ConfigError
+from tfdqn.networks.encoding import size_of
 from tfdqn.networks.noise import mix, scattered, uniform
 from tfdqn.networks.torsos.torso import Observation
 from tfdqn.randomness import derived_seed
@@ -98,7 +100,7 @@ def by_edges(array: tf.Tensor, index: int, edges: Sequence[float]) -> tf.Tensor:
 
     `index` counts the elements of a row as if it were flat. The K - 1 edges ascend, and are compared in float32.
     """
-    elements = int(np.prod(array.shape[1:], dtype=np.int64))
+    elements = math.prod(array.shape[1:])
     element = tf.cast(tf.reshape(array, [-1, elements])[:, index], tf.float32)
     edges_passed = tf.cast(element[:, tf.newaxis] >= tf.constant(edges, tf.float32), tf.int32)
     return tf.one_hot(tf.reduce_sum(edges_passed, axis=1), len(edges) + 1, axis=0)
@@ -131,7 +133,7 @@ def _partition_key(ensemble: Ensemble, task_spec: TaskSpec) -> str:
             if not key
             else f'ensemble.partition_key = "{key}": not observed by {task_spec.id}; {names} is allowed'
         )
-    size = int(np.prod(arrays[key].shape, dtype=np.int64))
+    size = size_of(arrays[key])
     if index >= size:
         raise ConfigError(
             f"ensemble.partition_index = {index}: must be below {size}, the number of elements of "
@@ -142,7 +144,7 @@ def _partition_key(ensemble: Ensemble, task_spec: TaskSpec) -> str:
 
 def _words(array: tf.Tensor) -> tf.Tensor:
     """Converts an array [B, …] to uint32[B, N]: floats as the bits of float32, integers modulo 2³², bytes by fours."""
-    size = int(np.prod(array.shape[1:], dtype=np.int64))
+    size = math.prod(array.shape[1:])
     rows = tf.reshape(array, [-1, size])
     if array.dtype.is_floating:
         numbers = tf.cast(rows, tf.float32)

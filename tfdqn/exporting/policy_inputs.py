@@ -94,7 +94,7 @@ def in_dtype(
         place = _first(np.isinf(exact.astype(dtype)) & np.isfinite(exact))
     whole = (place[0] + first, *place[1:]) if place else ()
     if shape is not None and whole[0] < math.prod(shape):
-        whole = _in_row_major_order(whole[0], shape)
+        whole = tuple(map(int, np.unravel_index(whole[0], shape)))
     most = float(np.finfo(dtype).max)
     raise UserError(f"{_named(key, whole)}: {exact[place]:.8g} does not fit {dtype}, which reaches ±{most:.8g}")
 
@@ -147,15 +147,6 @@ def _check_legal(legal: np.ndarray, actions: np.ndarray) -> None:
 def _first(bad: np.ndarray) -> tuple[int, ...]:
     """The index of the first true element."""
     return tuple(int(each) for each in np.argwhere(bad)[0])
-
-
-def _in_row_major_order(index: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The place of the element with this index, whatever the length of the first axis."""
-    place: list[int] = []
-    for size in reversed(shape[1:]):
-        index, last = divmod(index, size)
-        place.insert(0, last)
-    return (index, *place) if shape else ()
 
 
 def _named(key: str, place: tuple[int, ...]) -> str:

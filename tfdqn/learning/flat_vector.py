@@ -1,5 +1,6 @@
 """`FlatLayout`: converts many named arrays to one vector and back, so that one call reads them over a network."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,7 +16,7 @@ class FlatLayout:
 
     def __init__(self, like: Mapping[str, tf.Variable]):
         self._shapes = {name: tuple(each.shape) for name, each in like.items()}
-        self._sizes = [int(np.prod(shape, dtype=np.int64)) for shape in self._shapes.values()]
+        self._sizes = [math.prod(shape) for shape in self._shapes.values()]
         self.names = tuple(self._shapes)
         self.size = sum(self._sizes)
 

@@ -5,6 +5,7 @@ become one-hot vectors (all zero if out of range), bytes and images are divided 
 else is cast. The two versions agree to float32 rounding, which a test checks.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -46,7 +47,7 @@ def encode_image(image: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
         pixels = tf.transpose(pixels, frames_last)
     if pixels.shape.rank == 3:
         return pixels[..., tf.newaxis]
-    return tf.reshape(pixels, [-1, *pixels.shape[1:3], np.prod(pixels.shape[3:])])
+    return tf.reshape(pixels, [-1, *pixels.shape[1:3], math.prod(pixels.shape[3:])])
 
 
 def encode_image_numpy(image: np.ndarray, spec: ArraySpec) -> np.ndarray:
@@ -64,7 +65,7 @@ def is_image(spec: ArraySpec) -> bool:
 
 def size_of(spec: ArraySpec) -> int:
     """The number of elements of an array."""
-    return int(np.prod(spec.shape, dtype=int))
+    return math.prod(spec.shape)
 
 
 def num_features(task_spec: TaskSpec) -> int:
@@ -85,7 +86,7 @@ def _flat(array: tf.Tensor, spec: ArraySpec) -> tf.Tensor:
         array = tf.one_hot(tf.cast(array, tf.int32) - spec.start, spec.categories)
     else:
         array = _scaled(array, spec)
-    return tf.reshape(array, [-1, np.prod(array.shape[1:], dtype=int)])
+    return tf.reshape(array, [-1, math.prod(array.shape[1:])])
 
 
 def _scaled(array: tf.Tensor, spec: ArraySpec) -> tf.Tensor:

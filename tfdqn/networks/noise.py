@@ -33,7 +33,7 @@ class Noise(NamedTuple):
 
         TensorFlow's stateless random numbers are different under XLA.
         """
-        words = mix(tf.bitwise.bitwise_xor(scattered(np.arange(np.prod(shape, dtype=int)), self.key), self._number()))
+        words = mix(tf.bitwise.bitwise_xor(scattered(np.arange(math.prod(shape)), self.key), self._number()))
         radius = tf.sqrt(-2.0 * tf.math.log(1.0 - uniform(words)))
         turns = uniform(mix(tf.bitwise.invert(words)))
         return tf.reshape(radius * cos_pi(2.0 * turns), shape)

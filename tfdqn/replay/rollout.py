@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ class Rollout:
         self._settings, self._seed = config.agent, config.seed
         self._updates, self._batch_size = config.updates_per_call, config.learner.batch_size
         shape = (config.agent.rollout_steps, config.task.num_envs)
-        self.capacity = self.min_size = int(np.prod(shape))
+        self.capacity = self.min_size = math.prod(shape)
         self.addresses: list[str] = []  # only this process has it
         self._codec = TransitionCodec(task_spec)
         self._rows = {name: np.zeros((*shape, *own), dtype) for name, dtype, own in _fields(task_spec)}

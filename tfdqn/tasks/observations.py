@@ -1,5 +1,6 @@
 """gymnasium's observation spaces → the arrays of a `TaskSpec`, by flat names."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
@@ -73,9 +74,7 @@ def undeclared_keys(space: Space[Any], observation: Any, name: str = "") -> list
 
 def observation_bytes(space: Space[Any]) -> int:
     """The size of one observation in the space's own dtypes, which may be wider than those of the `TaskSpec`."""
-    return sum(
-        int(np.prod(leaf.shape or (), dtype=int)) * np.dtype(leaf.dtype).itemsize for _, _, leaf in leaves(space)
-    )
+    return sum(math.prod(leaf.shape or ()) * np.dtype(leaf.dtype).itemsize for _, _, leaf in leaves(space))
 
 
 def show(space: Space[Any]) -> str:

@@ -3,6 +3,7 @@
 The user's own torsos are checked when they are registered, when they are made, and when their features are traced.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -126,7 +127,7 @@ def image_of(task_spec: TaskSpec, kind: str, least: int) -> tuple[str, int, int,
             f'network.kind = "{kind}": images of {task_spec.id} are too small ({frame[0]} x {frame[1]}, as height and '
             f"width come before channels); at least {least} x {least} pixels are needed"
         )
-    channels = spec.frame_stack * int(np.prod(frame[2:], dtype=int))
+    channels = spec.frame_stack * math.prod(frame[2:])
     return key, frame[0], frame[1], channels
 
 

@@ -1,5 +1,6 @@
 """`Finding`: one line of the check's table; and those that a task's specification and its plays give."""
 
+import math
 from collections import Counter
 from typing import Literal
 
@@ -76,7 +77,7 @@ def transition_bytes(spec: TaskSpec) -> int:
         state.append(("bool", spec.mask_shape))
     numbers = [("int32", spec.mask_shape[:-1]), ("float32", ()), ("float32", ())]
     widths = [np.dtype(name).itemsize for name, _ in (*state, *numbers)]
-    total = sum(np.dtype(name).itemsize * int(np.prod(shape, dtype=int)) for name, shape in (*state, *state, *numbers))
+    total = sum(np.dtype(name).itemsize * math.prod(shape) for name, shape in (*state, *state, *numbers))
     return -(-total // max(widths)) * max(widths)  # rows are aligned
 
 

@@ -8,6 +8,7 @@ import contextlib
 import multiprocessing
 import os
 import queue
+import shutil
 import signal
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing import forkserver
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +101,7 @@ class Processes(AsyncVectorEnv):
 
     def ended(self) -> list[str]:
         """The processes that have ended, and how, in words: the reason for a broken pipe."""
-        deadline = time.monotonic() + _ENDS_SECONDS  # a process's pipe breaks a moment before it has ended
-        while not any(process.exitcode is not None for process in self.processes):
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.01)
+        wait([process.sentinel for process in self.processes], _ENDS_SECONDS)  # a pipe breaks before its process ends
         return [
             f"environment {index}'s process {how_it_ended(process.exitcode)}"
             for index, process in enumerate(self.processes)
@@ -229,7 +227,6 @@ def _has_room(folder: Path, needed_bytes: int) -> bool:
 
 def _free(folder: Path) -> int:
     try:
-        found = os.statvfs(folder)
+        return shutil.disk_usage(folder).free
     except OSError:
         return 0
-    return found.f_bavail * found.f_frsize
