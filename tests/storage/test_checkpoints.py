@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from tests.support.checkpoints import holds, save
 from tfdqn.errors import CheckpointError
-from tfdqn.storage.arrays import with_prefix
+from tfdqn.storage.arrays import add_prefix, with_prefix
 from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
 
 Damage = Callable[[Path], None]
@@ -80,6 +80,7 @@ def test_arrays_that_were_not_saved_are_a_checkpoint_error_in_one_line(tmp_path:
 def test_arrays_below_a_name_lose_it() -> None:
     found = with_prefix("a", {"a/b": np.ones(1), "a/b/c": np.zeros(1), "ab/c": np.zeros(1), "a": np.zeros(1)})
     assert found.keys() == {"b", "b/c"}
+    assert add_prefix("a", found).keys() == {"a/b", "a/b/c"}
 
 
 def test_where_one_name_is_read_only_its_file_must_be_whole(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tfdqn.networks.best_actions import best_value_numpy
 from tfdqn.randomness import generator_state, load_generator_state
 from tfdqn.replay.interfaces import Writer
 from tfdqn.replay.rollout import Rollout
-from tfdqn.storage.arrays import with_prefix
+from tfdqn.storage.arrays import add_prefix, with_prefix
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.types import Experience, PolicyState, Rng
 
@@ -96,11 +96,11 @@ class Actor:
     def state(self) -> dict[str, np.ndarray]:
         """The counters, statistics and generator; and the running episodes, if the task's state can be saved."""
         state = {"rng": generator_state(self._rng), "env_steps": np.array(self.env_steps)}
-        state |= {f"statistics/{name}": array for name, array in self.statistics.state().items()}
-        state |= {f"signal/{name}": array for name, array in self._task.lasting_state().items()}
+        state |= add_prefix("statistics", self.statistics.state())
+        state |= add_prefix("signal", self._task.lasting_state())
         task_state = self._task.state()
         if task_state is not None:
-            state |= {f"task/{name}": array for name, array in task_state.items()}
+            state |= add_prefix("task", task_state)
             state |= {f"policy_state/{i}": array for i, array in enumerate(self._policy_state)}
         return state
 

@@ -14,7 +14,7 @@ from tfdqn.coordination.weights import WeightsClient, WeightsSource
 from tfdqn.randomness import derived_seed, stream
 from tfdqn.replay.interfaces import Writer
 from tfdqn.replay.rollout import Rollout
-from tfdqn.storage.arrays import with_prefix
+from tfdqn.storage.arrays import add_prefix, with_prefix
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.types import Arrays
 
@@ -181,7 +181,7 @@ def saved_actors(arrays: Arrays) -> int:
 def _below_indices(states: Sequence[Arrays]) -> dict[str, np.ndarray]:
     if len(states) == 1:
         return dict(states[0])
-    return {f"{i}/{name}": array for i, state in enumerate(states) for name, array in state.items()}
+    return {name: array for i, state in enumerate(states) for name, array in add_prefix(str(i), state).items()}
 
 
 def _by_index(arrays: Arrays, count: int | None = None) -> list[Arrays]:

@@ -19,6 +19,7 @@ from tfdqn.learning.optimizers import clipped, create_slots, make_optimizer, nam
 from tfdqn.networks.noise import Noise
 from tfdqn.randomness import derived_seed
 from tfdqn.replay.interfaces import Sample
+from tfdqn.storage.arrays import add_prefix
 
 
 class UpdateMetrics(NamedTuple):
@@ -182,14 +183,12 @@ class TrainStep:
 
     def named_variables(self) -> dict[str, tf.Variable]:
         """All variables that an update reads and writes, by canonical name."""
-        weights = self.agent.network.named_weights()
-        target = self.agent.target_weights
         slots = named_slots(self.optimizer, self.agent.network.learned_weights())
         return {
             "train_steps": self.train_steps,
-            **{f"online/{name}": weight for name, weight in weights.items()},
-            **{f"target/{name}": weight for name, weight in target.items()},
-            **{f"optimizer/{name}": slot for name, slot in slots.items()},
+            **add_prefix("online", self.agent.network.named_weights()),
+            **add_prefix("target", self.agent.target_weights),
+            **add_prefix("optimizer", slots),
         }
 
     def state(self) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from tfdqn.storage.atomic_files import replacing
 from tfdqn.types import Arrays
 
 _ABSENT = "absent"
+_T = TypeVar("_T")
 
 
 class SavedArrays(dict[str, np.ndarray]):
@@ -78,6 +79,11 @@ def with_prefix(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
     start = prefix + "/"
     found = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
     return SavedArrays(found, arrays.file) if isinstance(arrays, SavedArrays) else found
+
+
+def add_prefix(prefix: str, values: Mapping[str, _T]) -> dict[str, _T]:
+    """The inverse of `with_prefix`: "name" becomes "prefix/name"."""
+    return {f"{prefix}/{name}": value for name, value in values.items()}
 
 
 def _words(arrays: Mapping[str, ArrayInfo], name: str, any_length: tuple[str, ...]) -> str:

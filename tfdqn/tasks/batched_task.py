@@ -10,6 +10,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from tfdqn.errors import EnvironmentFailedError, TaskError, UserError
 from tfdqn.randomness import derived_seed, seeds_of_environments
+from tfdqn.storage.arrays import add_prefix, with_prefix
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks import state_capture
 from tfdqn.tasks.adapters.actions import to_environment
@@ -112,8 +113,7 @@ class BatchedTask:
         """The state of all environments after a reset, arrays by name; None: the task's state can't be saved."""
         if self._is_broken or not state_capture.gives_state(self._envs):
             return None
-        state = {f"envs/{name}": value for name, value in state_capture.read(self._envs).items()}
-        state |= {f"observation/{name}": value for name, value in self.observation.items()}
+        state = add_prefix("envs", state_capture.read(self._envs)) | add_prefix("observation", self.observation)
         if self.legal_actions is not None:
             state["legal_actions"] = self.legal_actions
         return {**state, **self._signal.state(), "done": self._done}
@@ -147,8 +147,8 @@ class BatchedTask:
         if self.legal_actions is not None:
             self.legal_actions = np.array(arrays["legal_actions"])
         self._signal.load_state(arrays)
-        envs = {name.removeprefix("envs/"): value for name, value in arrays.items() if name.startswith("envs/")}
-        state_capture.write(self._envs, envs, lambda index: next(iter(self.observation.values()))[index])
+        (frames, *_) = self.observation.values()
+        state_capture.write(self._envs, with_prefix("envs", arrays), frames)
 
     def render(self) -> np.ndarray | None:
         """A picture of environment 0, uint8[height, width, 3]; None if the task was made without a render mode.

@@ -1,6 +1,6 @@
 """Reads and writes the exact state of environments, as arrays, so that a resumed run repeats bit for bit."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -10,6 +10,7 @@ from gymnasium.wrappers import FrameStackObservation, OrderEnforcing, TimeLimit
 
 from tfdqn.errors import TaskError
 from tfdqn.randomness import generator_state, load_generator_state
+from tfdqn.storage.arrays import add_prefix, with_prefix
 from tfdqn.tasks.checked_env import CheckedEnv
 from tfdqn.tasks.failures import GuardedEnv
 
@@ -45,34 +46,30 @@ def read(envs: VectorEnv) -> State:
         return _read_core(envs)
     state: State = {"autoreset": envs._autoreset_envs.copy()}
     for index, env in enumerate(envs.envs):
-        state |= {f"{index}/{name}": value for name, value in _read_single(env).items()}
+        state |= add_prefix(str(index), _read_single(env))
     return state
 
 
-def write(envs: VectorEnv, state: Mapping[str, np.ndarray], frames: Callable[[int], np.ndarray]) -> None:
+def write(envs: VectorEnv, state: Mapping[str, np.ndarray], frames: np.ndarray) -> None:
     """Restores what `read` returned.
 
     Args:
       envs: environments that have been reset.
       state: what `read` returned.
-      frames: gives the stacked frames of environment i, [frame_stack, …].
+      frames: the observations [E, …], which the stacks of frames are restored from.
     """
     if not isinstance(envs, SyncVectorEnv):
         _write_core(envs, state)
         return
     envs._autoreset_envs = np.array(state["autoreset"])
-    by_env: dict[str, State] = {}
-    for name, value in state.items():
-        index_text, _, part = name.partition("/")
-        by_env.setdefault(index_text, {})[part] = value
     for index, env in enumerate(envs.envs):
-        own = by_env[str(index)]
+        own = with_prefix(str(index), state)
         _write_core(env.unwrapped, own)
         for wrapper in _wrappers(env):
             if isinstance(wrapper, TimeLimit):
                 wrapper._elapsed_steps = int(own["elapsed_steps"])  # type: ignore[assignment]
             elif isinstance(wrapper, FrameStackObservation):
-                wrapper.obs_queue.extend(frames(index))
+                wrapper.obs_queue.extend(frames[index])
 
 
 def _single_gives_state(env: gymnasium.Env) -> bool:
@@ -105,7 +102,7 @@ def _read_core(env: Any) -> State:
 
 
 def _write_core(env: Any, state: Mapping[str, np.ndarray]) -> None:
-    values = {name.removeprefix("state/"): _value(array) for name, array in state.items() if name.startswith("state/")}
+    values = {name: _value(array) for name, array in with_prefix("state", state).items()}
     if _has_methods(env):
         env.set_state(values)
     else:

@@ -17,6 +17,7 @@ from tfdqn.learning.optimizers import create_slots, make_optimizer
 from tfdqn.learning.train_step import moved_target
 from tfdqn.networks.layers.statistics import Moments, merged
 from tfdqn.networks.q_network import QNetwork
+from tfdqn.storage.arrays import add_prefix
 
 
 class Read(NamedTuple):
@@ -106,9 +107,7 @@ class ServerStatistics:
     def state(self) -> dict[str, np.ndarray]:
         """Both networks' statistics, by their names in a checkpoint; the target's only if the loss uses it."""
         target = self._layout.named(self._target.numpy()) if self._has_target else {}
-        return {f"online/{name}": array for name, array in self.weights().items()} | {
-            f"target/{name}": array for name, array in target.items()
-        }
+        return add_prefix("online", self.weights()) | add_prefix("target", target)
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         variables = {"online": self._online} | ({"target": self._target} if self._has_target else {})
@@ -122,7 +121,7 @@ class ServerStatistics:
             old, batch = (
                 Moments(*(named[f"{layer}/{name}"] for name in Moments._fields)) for named in (old_named, new_named)
             )
-            parts |= {f"{layer}/{name}": value for name, value in merged(old, batch)._asdict().items()}
+            parts |= add_prefix(layer, merged(old, batch)._asdict())
         return flat_tensor([parts[name] for name in self._layout.names])
 
 
@@ -244,17 +243,15 @@ class ShardedVariables:
     def state(self) -> dict[str, np.ndarray]:
         """The state as of `TrainStep.state`. No update may be under way."""
         first = self._shards[0]
-        slots = {
-            f"optimizer/{slot}/{name}": array
-            for slot in sorted(first.slots)
-            for name, array in self._named([shard.slots[slot] for shard in self._shards]).items()
-        }
+        slots: dict[str, np.ndarray] = {}
+        for slot in sorted(first.slots):
+            slots |= add_prefix(f"optimizer/{slot}", self._named([shard.slots[slot] for shard in self._shards]))
         targets = self._named([shard.target_weights for shard in self._shards]) if self._has_target else {}
         return {
             "train_steps": self._train_steps.numpy(),
             **({} if self.statistics is None else self.statistics.state()),
-            **{f"online/{name}": array for name, array in self.weights().items()},
-            **{f"target/{name}": array for name, array in targets.items()},
+            **add_prefix("online", self.weights()),
+            **add_prefix("target", targets),
             "optimizer/iterations": first.optimizer.iterations.numpy(),
             **slots,
         }
