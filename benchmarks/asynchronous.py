@@ -102,7 +102,9 @@ def plain(strategy: tf.distribute.ParameterServerStrategy, replay: ReverbReplay,
         )
         agent.initialize()
     per_worker = coordinator.create_per_worker_dataset(
-        lambda: sample_dataset(replay.addresses, make_item_kind(config, SPEC), config.learner.batch_size)
+        lambda: sample_dataset(
+            replay.addresses, make_item_kind(config, SPEC), config.learner.batch_size, config.priorities
+        )
     )
     samples = iter(per_worker)
 
@@ -131,7 +133,7 @@ def ours(
         config,
         SPEC,
         strategy,
-        lambda: sample_dataset(replay.addresses, make_item_kind(config, SPEC), size),
+        lambda: sample_dataset(replay.addresses, make_item_kind(config, SPEC), size, config.priorities),
         len(cluster.addresses("worker")),
     )
     return lambda: len(updates(1_000_000).metrics.loss)

@@ -198,7 +198,9 @@ def _from_replay(config: Config, case: Case, replay: ReverbReplay, devices: Sequ
     strategy = make_strategy(config, None, devices)
 
     def sampler(num_transitions: int, device: str | None = None) -> Callable[[], Sample]:
-        return make_sampler(replay.addresses, make_item_kind(config, case.spec), num_transitions, device)
+        return make_sampler(
+            replay.addresses, make_item_kind(config, case.spec), num_transitions, config.priorities, device
+        )
 
     return make_updater(config, case.spec, strategy, None, devices, sampler)
 

@@ -173,7 +173,7 @@ def _learn(pipe: Connection, config: Config, address: str) -> None:
 
 def _serve_replay(pipe: Connection, config: Config, address: str) -> None:
     kind = make_item_kind(config, resolve_spec(config.task))
-    table = transitions_table(kind.signature, table_sizes(config, kind).max_items, MinSize(1))
+    table = transitions_table(kind.signature, table_sizes(config, kind).max_items, MinSize(1), config.priorities)
     server = reverb.Server([table], port=host_and_port(address)[1])
     client = reverb.Client(address)
     pipe.send("ready")

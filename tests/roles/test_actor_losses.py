@@ -164,7 +164,7 @@ def take_samples(job: Job, calls: int) -> None:
     config = job.learner.config
     size = 5 * config.learner.batch_size
     kind = make_item_kind(config, job.learner.task_spec)
-    sample = make_sampler([job.client.server_address], kind, size)
+    sample = make_sampler([job.client.server_address], kind, size, config.priorities)
     for _ in range(calls):
         sample()
 

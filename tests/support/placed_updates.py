@@ -34,7 +34,9 @@ def main(count: int, *overrides: str) -> None:
             if not replay.addresses:
                 return replay.sampler(num_examples)
             with tf.device("CPU:0"):  # where datasets are in any case
-                return make_sampler(replay.addresses, make_item_kind(config, VECTOR), num_examples, device)
+                return make_sampler(
+                    replay.addresses, make_item_kind(config, VECTOR), num_examples, config.priorities, device
+                )
 
         strategy = make_strategy(config, None, gpus)
         updater = make_updater(config, VECTOR, strategy, None, gpus, sampler)

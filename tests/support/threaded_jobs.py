@@ -170,7 +170,9 @@ def replay_server(config: Config, task_spec: TaskSpec, address: str) -> Iterator
     kind = make_item_kind(config, task_spec)
     limits = DistributedReplayRatio(config, kind).limits()
     assert limits is not None
-    table = transitions_table(kind.signature, table_sizes(config, kind).max_items, pace_limiter(*limits))
+    table = transitions_table(
+        kind.signature, table_sizes(config, kind).max_items, pace_limiter(*limits), config.priorities
+    )
     server = reverb.Server([table], port=host_and_port(address)[1])
     client = reverb.Client(address)
     try:

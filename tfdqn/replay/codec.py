@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import msgspec
 import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories import policy_step, trajectory
@@ -16,15 +17,11 @@ from tfdqn.agents.loss import Sequences
 from tfdqn.config import Config
 from tfdqn.replay.horizon import Horizon
 from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.types import Experience
 
 Field = tuple[str, np.dtype, tuple[int, ...]]  # name, dtype and shape
-# The fields that replace an observation in a row when observations are stored separately: its time and environment.
-PLACE = {"time": ArraySpec(shape=(), dtype="int64"), "env": ArraySpec(shape=(), dtype="int32")}
-
-
-def places(time: int, num_envs: int) -> dict[str, np.ndarray]:
-    """Returns the fields of `PLACE` for every environment's observation at this time, int64[E] each."""
-    return {"time": np.full(num_envs, time), "env": np.arange(num_envs)}
+# The fields of an observation that is stored elsewhere: its time and environment.
+_PLACE = {"time": ArraySpec(shape=(), dtype="int64"), "env": ArraySpec(shape=(), dtype="int32")}
 
 
 class RowCodec:
@@ -94,6 +91,18 @@ class TransitionCodec(RowCodec):
     ) -> dict[str, tf.Tensor] | tuple[dict[str, tf.Tensor], tf.Tensor]:
         observation = {key: fields[f"{prefix}observation/{key}"] for key in self._observation_keys}
         return (observation, fields[f"{prefix}legal_actions"]) if self._action_masks else observation
+
+
+def place_codec(task_spec: TaskSpec) -> TransitionCodec:
+    """The layout of transitions of `with_places`, whose observations are stored elsewhere."""
+    return TransitionCodec(msgspec.structs.replace(task_spec, observation=_PLACE))
+
+
+def with_places(experience: Experience, time: int) -> Experience:
+    """Replaces the observations before and after a step by their places: `time` or time + 1, and the environment."""
+    env = np.arange(len(experience.step.reward))
+    here, there = ({"time": np.full(len(env), each), "env": env} for each in (time, time + 1))
+    return experience._replace(observation=here, step=experience.step._replace(observation=there))
 
 
 class SequenceCodec(RowCodec):

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.randomness import derived_seed
-from tfdqn.replay.interfaces import Draw, ItemPriorities, Sample, Writer
+from tfdqn.replay.interfaces import Draw, ItemPriorities, Sample, Sampler, Writer
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.rows import make_rows
 from tfdqn.replay.sum_tree import SumTree
@@ -75,8 +75,8 @@ class InGraphReplay:
     def writer(self, num_envs: int) -> Writer:
         return self._layout.writer(num_envs, self._insert)
 
-    def sampler(self, num_examples: int) -> Callable[[], Sample]:
-        """Returns a function to call inside a `tf.function` that draws a sample; the table must not be empty."""
+    def sampler(self, num_examples: int) -> Sampler:
+        """Returns a function that draws a sample; the table must not be empty."""
 
         def sample() -> Sample:
             seed = tf.stack([tf.constant(self._seed, tf.int64), self._draws.assign_add(1)])

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories import trajectory
 
 from tfdqn.agents.loss import Sequences
-
-if TYPE_CHECKING:
-    from tfdqn.types import Experience
-
+from tfdqn.types import Experience
 
 Examples: TypeAlias = trajectory.Transition | Sequences  # a batch to learn from, with one leading axis
 
@@ -50,6 +47,9 @@ class Sample(NamedTuple):
         return tf.nest.map_structure(lambda x: None if x is None else function(x), self)
 
 
+Sampler: TypeAlias = Callable[[], Sample]  # draws a sample; to be called inside a `tf.function`
+
+
 class Writer(Protocol):
     """Writes the steps of one batch of environments to replay."""
 
@@ -79,8 +79,8 @@ class SampledReplay(Protocol):
     def addresses_at(self, host: str) -> list[str]:
         """The servers' addresses for processes that reach this host by the name `host`; empty if none can sample."""
 
-    def sampler(self, num_examples: int) -> Callable[[], Sample]:
-        """Returns a function to call inside a `tf.function` that draws `num_examples` transitions or sequences."""
+    def sampler(self, num_examples: int) -> Sampler:
+        """Returns a function that draws `num_examples` transitions or sequences."""
 
     def flush(self) -> None:
         """Lets samplers see all that this process's writers have written; to be called before each call that samples.

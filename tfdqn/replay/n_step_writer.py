@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +14,7 @@ from tfdqn.errors import NotFiniteError
 from tfdqn.networks.best_actions import best_value_numpy
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
-
-if TYPE_CHECKING:
-    from tfdqn.types import Experience, Step
+from tfdqn.types import Experience, Step
 
 Insert = Callable[..., None]  # (rows uint8[N, row_bytes]), or (rows, TD errors float32[N]); it must copy them
 

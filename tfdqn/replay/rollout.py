@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -18,13 +17,10 @@ from tfdqn.config import PQN, Config
 from tfdqn.randomness import stream
 from tfdqn.records import Counters
 from tfdqn.replay.codec import Field, TransitionCodec, observed_fields
-from tfdqn.replay.interfaces import ItemPriorities, Sample
+from tfdqn.replay.interfaces import ItemPriorities, Sample, Sampler
 from tfdqn.replay.replay_ratio import Balance
 from tfdqn.task_spec import TaskSpec
-from tfdqn.types import Arrays
-
-if TYPE_CHECKING:
-    from tfdqn.types import Experience
+from tfdqn.types import Arrays, Experience
 
 
 class Rollout:
@@ -118,8 +114,8 @@ class Rollout:
         """Forgets all steps; the next step begins a new rollout."""
         self._length = 0
 
-    def sampler(self, num_transitions: int, part: int = 0) -> Callable[[], Sample]:
-        """Returns a function to call inside a `tf.function` that gives all batches in order, or a part of each.
+    def sampler(self, num_transitions: int, part: int = 0) -> Sampler:
+        """Returns a function that gives all batches in order, or a part of each.
 
         Args:
           num_transitions: the total over all batches, of this part alone if they are divided.

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
 from tfdqn.config import Config
-from tfdqn.replay.codec import PLACE, SequenceCodec, TransitionCodec, places
+from tfdqn.replay.codec import SequenceCodec, place_codec, with_places
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
-from tfdqn.storage.arrays import with_prefix
+from tfdqn.storage.arrays import add_prefix, with_prefix
 from tfdqn.task_spec import TaskSpec
-
-if TYPE_CHECKING:
-    from tfdqn.types import Experience
+from tfdqn.types import Experience
 
 # A sequence's field → the field of its steps' transitions that it is copied from.
 _FIELDS = {
@@ -53,7 +49,7 @@ class SequenceWriter:
         self._burn_in, self._length, self._period = replay.burn_in, replay.sequence_length, replay.sequence_period
         horizon = Horizon.of(config.agent)
         self._slots = replay.burn_in + replay.sequence_length + horizon.longest
-        self._step_codec = TransitionCodec(msgspec.structs.replace(task_spec, observation=PLACE))
+        self._step_codec = place_codec(task_spec)
         self._windows = NStepWriter(self._step_codec, num_envs, horizon, self._keep_finished)
         # Ring buffers of the most recent times; time counts the calls of `write`.
         self._observations = {
@@ -76,8 +72,7 @@ class SequenceWriter:
         for key, ring in self._observations.items():
             ring[here], ring[there] = experience.observation[key], step.observation[key]
         self._states[here] = policy_state[0] if policy_state else 0
-        before, after = (places(time, len(self._begun)) for time in (self._time, self._time + 1))
-        self._windows.write(experience._replace(observation=before, step=step._replace(observation=after)))
+        self._windows.write(with_places(experience, self._time))
         self._time += 1
         is_over = step.terminated | step.truncated | step.is_reset
         written = self._write_sequences(is_over & ~step.is_reset)
@@ -89,7 +84,7 @@ class SequenceWriter:
         """The running episodes, as far back as their next sequences need them."""
         return {
             **{f"observation/{key}": ring.copy() for key, ring in self._observations.items()},
-            **{f"windows/{name}": array for name, array in self._windows.state().items()},
+            **add_prefix("windows", self._windows.state()),
             "states": self._states.copy(),
             "steps": self._step_codec.to_bytes(self._steps.reshape(-1)).copy(),
             "counts": np.stack([self._begun, self._finished, self._covered]),

@@ -13,8 +13,9 @@ from tfdqn.config import Config
 from tfdqn.config.toml import deviations, parse
 from tfdqn.errors import ClusterError, ConfigError, listed
 from tfdqn.learning.devices import learning_devices
-from tfdqn.learning.strategies.factory import Sampler, make_strategy, make_updater
+from tfdqn.learning.strategies.factory import make_strategy, make_updater
 from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, follow
+from tfdqn.replay.interfaces import Sampler
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.priority_updates import PriorityUpdates
@@ -55,7 +56,7 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
     def sampler(num_transitions: int, device: str | None = None) -> Sampler:
         if rollout is not None:
             return rollout.sampler(num_transitions, cluster.rank)
-        return make_sampler(addresses, kind, num_transitions, device, config.priorities)
+        return make_sampler(addresses, kind, num_transitions, config.priorities, device)
 
     updater = make_updater(config, handshake.task_spec, strategy, cluster, devices, sampler)
     # Each process updates the priorities of what it has sampled; the largest one, for new items, is the chief's alone.

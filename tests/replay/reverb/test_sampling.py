@@ -11,7 +11,7 @@ import tensorflow as tf
 from tests.support.commands import PATIENCE_SECONDS, PROJECT
 from tests.support.random_episodes import VECTOR
 from tests.support.replay_contents import DISCOUNT, MakeReplay, numbered, write
-from tfdqn.config import DQN, Config, Replay
+from tfdqn.config import DQN, Config, Priorities, Replay
 from tfdqn.errors import ConfigError
 from tfdqn.replay.items.kinds import ItemKind, make_item_kind
 from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
@@ -22,12 +22,13 @@ import numpy as np, tensorflow as tf
 from tests.replay.reverb.test_sampling import kind
 from tests.support.replay_contents import drawn
 from tests.support.random_episodes import VECTOR
+from tfdqn.config import Priorities
 from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
 
 addresses = sys.argv[1:]
-sample = tf.function(make_sampler(addresses, kind(), 16), autograph=False)
+sample = tf.function(make_sampler(addresses, kind(), 16, Priorities()), autograph=False)
 calls = [drawn(sample()) for _ in range(2)]
-calls += [drawn(each) for each in sample_dataset(addresses, kind(), 16).take(2)]
+calls += [drawn(each) for each in sample_dataset(addresses, kind(), 16, Priorities()).take(2)]
 print(json.dumps(np.stack(calls).tolist()))
 """
 
@@ -60,7 +61,7 @@ def test_another_process_samples_by_the_addresses_alone(make: MakeReplay) -> Non
 def test_a_dataset_of_samples_has_static_shapes_and_can_be_made_in_a_graph(make: MakeReplay) -> None:
     replay = make(shards=2)
     write(replay, numbered(40))
-    samples = sample_dataset(replay.addresses, kind(), 16)
+    samples = sample_dataset(replay.addresses, kind(), 16, Priorities())
     transition = samples.element_spec.transition
     assert transition.time_step.observation["observation"].shape == (16, 4)
     assert transition.action_step.action.shape == (16,)
@@ -69,7 +70,7 @@ def test_a_dataset_of_samples_has_static_shapes_and_can_be_made_in_a_graph(make:
 
     @tf.function
     def made_inside() -> tf.Tensor:
-        return next(iter(sample_dataset(replay.addresses, kind(), 16))).transition.action_step.action
+        return next(iter(sample_dataset(replay.addresses, kind(), 16, Priorities()))).transition.action_step.action
 
     assert made_inside().shape == (16,)
 
@@ -77,4 +78,4 @@ def test_a_dataset_of_samples_has_static_shapes_and_can_be_made_in_a_graph(make:
 def test_a_sample_that_blocks_do_not_divide_is_refused_elsewhere_too() -> None:
     for make_source in (make_sampler, sample_dataset):
         with pytest.raises(ConfigError, match=r"block_size 5 doesn't divide a batch of 16"):
-            make_source(["localhost:1"], kind(5), 16)
+            make_source(["localhost:1"], kind(5), 16, Priorities())

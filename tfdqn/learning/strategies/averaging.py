@@ -19,7 +19,7 @@ from tfdqn.learning.many_updates import HOST, combined_rows, divided, each_at, s
 from tfdqn.learning.strategies.synchronous import keys_of, least_of_processes, num_processes, uses_xla
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater, UpdateResult
-from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.interfaces import Sample, Sampler
 
 Named = dict[str, tf.Variable]
 
@@ -30,8 +30,7 @@ class AveragingUpdater(Updater):
     Args:
       make_train_step: makes a replica's train step; called once on each device.
       devices: those of this process's replicas.
-      sampler: called in the graph; gives a sample with leading axis K × B, B being this process's share of the
-        global batch.
+      sampler: gives a sample with leading axis K × B, B being this process's share of the global batch.
       config: `learner` gives H, K, the global batch and XLA.
       strategy: a MultiWorkerMirroredStrategy averages over its processes too; None: there is only this process.
     """
@@ -40,7 +39,7 @@ class AveragingUpdater(Updater):
         self,
         make_train_step: Callable[[], TrainStep],
         devices: Sequence[str],
-        sampler: Callable[[], Sample],
+        sampler: Sampler,
         config: Config,
         strategy: tf.distribute.Strategy | None = None,
     ):

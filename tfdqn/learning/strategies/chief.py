@@ -18,18 +18,11 @@ from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.coordination.peers import Peers
 from tfdqn.errors import ClusterError
-from tfdqn.learning.strategies.factory import (
-    Sampler,
-    SamplerFactory,
-    abort_collectives,
-    dismiss,
-    make_strategy,
-    make_updater,
-)
+from tfdqn.learning.strategies.factory import SamplerFactory, abort_collectives, dismiss, make_strategy, make_updater
 from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, LockstepUpdater
 from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
 from tfdqn.learning.updater import Updater
-from tfdqn.replay.interfaces import SampledReplay
+from tfdqn.replay.interfaces import SampledReplay, Sampler
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
 from tfdqn.replay.rollout import Rollout
@@ -139,7 +132,7 @@ class Chief:
             if device is None and not is_member:
                 return replay.sampler(num_transitions)
             kind = make_item_kind(self._config, task_spec)
-            return make_sampler(own, kind, num_transitions, device, self._config.priorities)
+            return make_sampler(own, kind, num_transitions, self._config.priorities, device)
 
         return sampler
 

@@ -22,17 +22,15 @@ from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater, num_processes
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater
-from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.interfaces import Sampler
 from tfdqn.task_spec import TaskSpec
-
-Sampler = Callable[[], Sample]
 
 
 class SamplerFactory(Protocol):
     """Makes samplers of this process's replay."""
 
     def __call__(self, num_transitions: int, device: str | None = None) -> Sampler:
-        """Returns a function to call in the graph; with a device, each sample is copied there ahead of its call."""
+        """Returns a sampler; with a device, each sample is copied there ahead of its call."""
 
 
 def make_strategy(config: Config, cluster: Cluster | None, devices: Sequence[str]) -> tf.distribute.Strategy | None:

@@ -16,7 +16,7 @@ from tfdqn.learning.many_updates import combined_rows, split_batches, update_in_
 from tfdqn.learning.strategies.synchronous import keys_of
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater, UpdateResult
-from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.interfaces import Sample, Sampler
 
 
 class ModelParallelUpdater(Updater):
@@ -25,7 +25,7 @@ class ModelParallelUpdater(Updater):
     Args:
       make_train_step: makes the train step of a row, whose layers are split over the given devices.
       rows: the mesh: D rows of M devices each. With one row there is only model parallelism.
-      sampler: called in the graph; gives a sample with leading axis K × batch.
+      sampler: gives a sample with leading axis K × batch.
       config: `learner` gives K and the batch.
     """
 
@@ -33,7 +33,7 @@ class ModelParallelUpdater(Updater):
         self,
         make_train_step: Callable[[Sequence[str]], TrainStep],
         rows: Sequence[Sequence[str]],
-        sampler: Callable[[], Sample],
+        sampler: Sampler,
         config: Config,
     ):
         self._rows = rows

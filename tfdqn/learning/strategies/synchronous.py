@@ -5,7 +5,7 @@ whole loop, which on a CPU is faster for dense networks and slower for convoluti
 only each replica's gradient, since the strategy exchanges them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from tfdqn.learning.shared_programs import shared_programs
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.devices import on
-from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.interfaces import Sample, Sampler
 
 
 class SynchronousUpdater(Updater):
@@ -28,7 +28,7 @@ class SynchronousUpdater(Updater):
 
     Args:
       train_step: the update; made in the scope of `strategy`.
-      samplers: called in the graph. Either one sampler, whose samples have a leading axis K × B, where B is this
+      samplers: either one sampler, whose samples have a leading axis K × B, where B is this
         process's share of the global batch; or one for each replica, which gives its part on its device.
       config: `learner` gives K, the global batch and XLA.
       strategy: MirroredStrategy and MultiWorkerMirroredStrategy divide each batch among their replicas; None:
@@ -38,7 +38,7 @@ class SynchronousUpdater(Updater):
     def __init__(
         self,
         train_step: TrainStep,
-        samplers: Sequence[Callable[[], Sample]],
+        samplers: Sequence[Sampler],
         config: Config,
         strategy: tf.distribute.Strategy | None = None,
     ):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import reverb
 import tensorflow as tf
@@ -14,16 +13,14 @@ from tf_agents.trajectories import trajectory
 
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError
-from tfdqn.replay.codec import PLACE, TransitionCodec, places
+from tfdqn.replay.codec import TransitionCodec, place_codec, with_places
 from tfdqn.replay.devices import gather
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import make_n_step_writer
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.server import TABLE
 from tfdqn.task_spec import ArraySpec, TaskSpec
-
-if TYPE_CHECKING:
-    from tfdqn.types import Experience
+from tfdqn.types import Experience
 
 _FRAMES, _ROW = "frames", "row"
 _MAX_CHUNK_FRAMES = 4  # frames that are compressed together, and stay in memory while an item refers to any of them
@@ -52,7 +49,7 @@ class FrameItems:
         self._stack = spec.frame_stack
         self.priority_scale = PriorityScale(config.priorities)
         self._codec = TransitionCodec(task_spec)
-        self._row_codec = TransitionCodec(msgspec.structs.replace(task_spec, observation=PLACE))
+        self._row_codec = place_codec(task_spec)
         self.signature = {
             _FRAMES: tf.TensorSpec((self._stack + self._horizon.longest, *spec.shape[1:]), spec.dtype),
             _ROW: tf.TensorSpec((self._row_codec.row_bytes,), tf.uint8),
@@ -156,8 +153,7 @@ class FrameWriter:
     def write(self, experience: Experience) -> int:
         """Takes one step of all environments; returns how many transitions it added to replay."""
         step = experience.step
-        here, there = (places(time, len(self._writers)) for time in (self._time, self._time + 1))
-        finished = self._windows.write(experience._replace(observation=here, step=step._replace(observation=there)))
+        finished = self._windows.write(with_places(experience, self._time))
         self._time += 1
         before, after = experience.observation[self._key], step.observation[self._key]
         is_over = step.terminated | step.truncated

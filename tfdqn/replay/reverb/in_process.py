@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import reverb
 
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ConfigError
-from tfdqn.replay.interfaces import ItemPriorities, Sample, Writer
+from tfdqn.replay.interfaces import ItemPriorities, Sampler, Writer
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
 from tfdqn.replay.reverb.priority_updates import PriorityUpdates
 from tfdqn.replay.reverb.sampling import make_sampler
@@ -68,13 +68,13 @@ class ReverbReplay:
     def writer(self, num_envs: int) -> Writer:
         return self._kind.writer([server.client for server in self._servers], num_envs)
 
-    def sampler(self, num_examples: int) -> Callable[[], Sample]:
-        """Returns a function to call inside a `tf.function` that draws a sample, once there are `min_size` transitions.
+    def sampler(self, num_examples: int) -> Sampler:
+        """Returns a function that draws a sample, once there are `min_size` transitions.
 
         Raises ConfigError if `num_examples` isn't a multiple of the number of examples in an item.
         """
         self._sampled = True
-        return make_sampler(self.addresses, self._kind, num_examples, priorities=self._priorities)
+        return make_sampler(self.addresses, self._kind, num_examples, self._priorities)
 
     def flush(self) -> None:
         """Does nothing: what is written goes to the servers at once, in whole items."""

@@ -11,12 +11,12 @@ from reverb.errors import ReverbError
 from tfdqn.config import Config
 from tfdqn.coordination.messages import ReplayStatus
 from tfdqn.errors import CheckpointError, PeerLostError, first_line
-from tfdqn.replay.interfaces import ItemPriorities, Sample
+from tfdqn.replay.interfaces import ItemPriorities, Sampler
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.priority_updates import PriorityUpdates
 from tfdqn.replay.reverb.sampling import make_sampler
-from tfdqn.replay.reverb.server import TABLE
+from tfdqn.replay.reverb.server import TABLE, write_checkpoint
 from tfdqn.replay.reverb.shards import DistributedReplayRatio, Shard, Shards
 from tfdqn.system.concurrent_calls import run_at_once
 from tfdqn.task_spec import TaskSpec
@@ -105,14 +105,14 @@ class RemoteReplay:
         """The number of transitions stored, in whole items, as of the last `poll`."""
         return sum(each.stored for each in self._shards.counted()) * self._kind.transitions_per_item
 
-    def sampler(self, num_examples: int) -> Callable[[], Sample]:
-        """Returns a function to call inside a `tf.function` that draws a sample.
+    def sampler(self, num_examples: int) -> Sampler:
+        """Returns a function that draws a sample.
 
         It blocks while a server is empty or gone.
 
         Raises ConfigError if `num_examples` isn't a multiple of the number of examples in an item.
         """
-        return make_sampler(self.addresses, self._kind, num_examples, priorities=self._priorities)
+        return make_sampler(self.addresses, self._kind, num_examples, self._priorities)
 
     def update_priorities(self, priorities: ItemPriorities) -> None:
         self._updates(priorities)
@@ -176,8 +176,5 @@ def _checkpoint(shard: Shard) -> str:
     """Makes a server write a checkpoint; returns why it could not, or an empty string."""
     if not shard.ask():
         return "does not answer"
-    try:
-        shard.client.checkpoint()
-    except (RuntimeError, IndexError) as error:  # Reverb raises IndexError if the disk is full
-        return f"can't write its checkpoint: {first_line(error)}"
-    return ""
+    problem = write_checkpoint(shard.client)
+    return problem and f"can't write its checkpoint: {problem}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import reverb
@@ -18,9 +18,7 @@ from tfdqn.replay.items.kinds import ItemKind, make_item_kind
 from tfdqn.replay.reverb.shards import DistributedReplayRatio, Shard, Shards
 from tfdqn.system.interval import IntervalTrigger
 from tfdqn.task_spec import TaskSpec
-
-if TYPE_CHECKING:
-    from tfdqn.types import Experience
+from tfdqn.types import Experience
 
 # Called while a writer waits, at least every few seconds, with the reason; returns False to stop waiting.
 KeepWaiting = Callable[[str], bool]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import reverb
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfdqn.config import Priorities
 from tfdqn.replay.devices import on
-from tfdqn.replay.interfaces import Draw, Sample
+from tfdqn.replay.interfaces import Draw, Sample, Sampler
 from tfdqn.replay.items.kinds import ItemKind, items_in
 from tfdqn.replay.reverb.server import TABLE
 
@@ -18,24 +18,19 @@ from tfdqn.replay.reverb.server import TABLE
 # in flight were slower.
 _WORKERS = 1
 _MAX_IN_FLIGHT = 256
-_UNIFORM = Priorities()
 
 
 def make_sampler(
-    addresses: Sequence[str],
-    kind: ItemKind,
-    num_examples: int,
-    device: str | None = None,
-    priorities: Priorities = _UNIFORM,
-) -> Callable[[], Sample]:
-    """Returns a function to call inside a `tf.function` that draws `num_examples`, evenly from all servers.
+    addresses: Sequence[str], kind: ItemKind, num_examples: int, priorities: Priorities, device: str | None = None
+) -> Sampler:
+    """Returns a function that draws `num_examples`, evenly from all servers.
 
     Args:
       addresses: the servers' addresses, "host:port" each.
       kind: the kind of the tables' items.
       num_examples: a multiple of the number of examples in an item.
-      device: where the next call's items are copied in the background, and then decoded; None: the caller's device.
       priorities: whether sampling is by priority; a `Sample` then has a `Draw`.
+      device: where the next call's items are copied in the background, and then decoded; None: the caller's device.
 
     Raises ConfigError if `num_examples` isn't such a multiple.
     """
@@ -53,7 +48,7 @@ def make_sampler(
 
 
 def sample_dataset(
-    addresses: Sequence[str], kind: ItemKind, num_examples: int, priorities: Priorities = _UNIFORM
+    addresses: Sequence[str], kind: ItemKind, num_examples: int, priorities: Priorities
 ) -> tf.data.Dataset:
     """Makes a dataset of samples of `num_examples`, decoded in the background; arguments as of `make_sampler`.
 

@@ -22,7 +22,6 @@ from tfdqn.system.addresses import LOOPBACK, with_host
 from tfdqn.system.concurrent_calls import run_at_once
 
 TABLE = "transitions"
-_UNIFORM = Priorities()
 _NEVER_HOLDS_SAMPLERS = -1e15
 CONTENT_FOLDER = "reverb"
 _SIZES_FILE = "sizes.json"  # to check completeness: Reverb restores an empty table if a checkpoint lacks a file
@@ -131,7 +130,7 @@ def transitions_table(
     signature: dict[str, tf.TensorSpec],
     max_items: int,
     limiter: reverb.rate_limiters.RateLimiter,
-    priorities: Priorities = _UNIFORM,
+    priorities: Priorities,
 ) -> reverb.Table:
     """Makes a table of `max_items` items, sampled uniformly or by priority, from which the oldest are removed first.
 
@@ -176,6 +175,15 @@ def check_same_table(stored: reverb.TableInfo, wanted: reverb.TableInfo, origin:
     ]
     if differences:
         raise ConfigError(f"{origin} was made with another replay, in items: {'; '.join(differences)}")
+
+
+def write_checkpoint(client: reverb.Client) -> str:
+    """Makes a server write its checkpoint; returns why it could not, or an empty string."""
+    try:
+        client.checkpoint()
+    except (RuntimeError, IndexError) as error:  # Reverb raises IndexError if the disk is full
+        return first_line(error)
+    return ""
 
 
 def stop(server: reverb.Server) -> None:

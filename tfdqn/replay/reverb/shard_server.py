@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 
 import reverb
 from reverb.errors import DeadlineExceededError
@@ -11,7 +12,7 @@ from reverb.platform.default import checkpointers
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ClusterError, first_line
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
-from tfdqn.replay.reverb.server import TABLE, check_same_table, pace_limiter, stop, transitions_table
+from tfdqn.replay.reverb.server import TABLE, check_same_table, pace_limiter, stop, transitions_table, write_checkpoint
 from tfdqn.replay.reverb.shards import DistributedReplayRatio
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.system.addresses import LOOPBACK, host_and_port, require_free_port, with_host
@@ -73,19 +74,10 @@ class ShardServer:
 
     def checkpoint(self) -> None:
         """Writes a checkpoint, which replaces the previous one. Raises CheckpointError."""
-
-        def write() -> str:
-            try:
-                self._client.checkpoint()
-            except (RuntimeError, IndexError) as error:  # Reverb raises IndexError if the disk is full
-                return f"can't be written: {first_line(error)}"
-            return ""
-
-        (problem,) = run_at_once([write], _CHECKPOINT_SECONDS)
+        (problem,) = run_at_once([partial(write_checkpoint, self._client)], _CHECKPOINT_SECONDS)
         if problem != "":
-            raise CheckpointError(
-                f"the checkpoint in {self._folder.checkpoints} {problem or 'has not been written in time'}"
-            )
+            why = "has not been written in time" if problem is None else f"can't be written: {problem}"
+            raise CheckpointError(f"the checkpoint in {self._folder.checkpoints} {why}")
 
     def close(self) -> None:
         """Stops serving, within seconds."""
