@@ -3,8 +3,6 @@
 A row of `TransitionCodec` is one finished transition, one of `SequenceCodec` a sequence of an episode's steps.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 import msgspec

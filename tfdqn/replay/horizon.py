@@ -1,7 +1,5 @@
 """`Horizon`: the number n of rewards in a transition, and the discount γ; each constant or scheduled."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from tfdqn.config import Agent
@@ -21,7 +19,7 @@ class Horizon(NamedTuple):
     env_steps: int = 1
 
     @classmethod
-    def of(cls, settings: Agent) -> Horizon:
+    def of(cls, settings: Agent) -> "Horizon":
         """The horizon that `[agent]` configures."""
         steps = settings.horizon_env_steps
         return cls(settings.n_step, settings.discount, settings.n_step_end, settings.discount_end, steps)

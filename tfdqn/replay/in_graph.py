@@ -3,8 +3,6 @@
 `InGraphPriorities` keeps the priorities of its rows, and draws rows by them.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """The interfaces of replay: `Sample`, and the protocols of writers and of the tables that store transitions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeAlias
@@ -42,7 +40,7 @@ class Sample(NamedTuple):
         """N, which must be known when the graph is traced."""
         return int(tf.nest.flatten(self.transition)[0].shape[0])
 
-    def map(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Sample:
+    def map(self, function: Callable[[tf.Tensor], tf.Tensor]) -> "Sample":
         """Applies `function` to every tensor; fields that are None stay None."""
         return tf.nest.map_structure(lambda x: None if x is None else function(x), self)
 

@@ -3,8 +3,6 @@
 `TDErrorWriter` also computes each transition's TD error, from the actor's Q-values.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import numpy as np

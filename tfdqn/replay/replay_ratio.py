@@ -5,8 +5,6 @@ replay and actors are in other processes, where the servers hold the actors back
 is what a checkpoint keeps of either, so that a run can be resumed in one process or in many.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +15,7 @@ from msgspec import UNSET
 from tfdqn.config import Config, Learner
 from tfdqn.records import Counters
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # imports Reverb, which only this side of the ratio needs
     from tfdqn.replay.reverb.remote_replay import RemoteReplay
 
 
@@ -29,7 +27,7 @@ class Balance(NamedTuple):
     train_steps: int  # the number of updates made
 
     @classmethod
-    def saved(cls, counters: Counters, min_size: int, stored: int, settings: Learner) -> Balance:
+    def saved(cls, counters: Counters, min_size: int, stored: int, settings: Learner) -> "Balance":
         """The balance in a checkpoint's counters, for a run whose replay now stores `stored` transitions.
 
         Older versions did not keep `exempt_transitions`. After a change between one process and many their counters
@@ -45,7 +43,7 @@ class Balance(NamedTuple):
     @classmethod
     def resumed(
         cls, counters: Counters, min_size: int, stored: int, is_replay_empty: bool, settings: Learner
-    ) -> Balance:
+    ) -> "Balance":
         """The balance of a run that is resumed in one process, whose replay was restored or is empty.
 
         Arguments as of `saved`, and whether the replay is empty because another process had the run's transitions.
@@ -54,7 +52,7 @@ class Balance(NamedTuple):
         return balance.with_empty_replay(min_size, settings) if is_replay_empty else balance
 
     @classmethod
-    def owing(cls, updates: float, transitions: int, train_steps: int, min_size: int, settings: Learner) -> Balance:
+    def owing(cls, updates: float, transitions: int, train_steps: int, min_size: int, settings: Learner) -> "Balance":
         """Makes a balance that owes `updates` updates, by choosing `exempt`."""
         earned = settings.env_steps_per_update * (train_steps + updates)
         return cls(transitions, round(transitions - min_size - earned), train_steps)
@@ -64,7 +62,7 @@ class Balance(NamedTuple):
         counted = self.transitions - self.exempt - min_size
         return counted / settings.env_steps_per_update - self.train_steps
 
-    def with_empty_replay(self, min_size: int, settings: Learner) -> Balance:
+    def with_empty_replay(self, min_size: int, settings: Learner) -> "Balance":
         """The balance for an empty replay, whose first `min_size` transitions owe no updates.
 
         Updates that are owed already are made after that, at most one call's: a call must not be due before.
@@ -195,7 +193,7 @@ class RemoteReplayRatio:
       env_steps: returns the environment steps that the actors have reported.
     """
 
-    def __init__(self, replay: RemoteReplay, saved: Balance | None, config: Config, env_steps: Callable[[], int]):
+    def __init__(self, replay: "RemoteReplay", saved: Balance | None, config: Config, env_steps: Callable[[], int]):
         self._replay, self._settings = replay, config.learner
         self._env_steps, self._most_env_steps = env_steps, config.stop.env_steps
         self._counted_env_steps = env_steps()  # whose transitions the servers' last answers include

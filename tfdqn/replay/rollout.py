@@ -3,8 +3,6 @@
 `RolloutTurns` alternates between acting in a rollout and learning from it; it is used instead of a replay ratio.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -154,7 +152,7 @@ class Rollout:
         if self.is_whole:
             self.finish(self._values[-1], self._train_steps)
 
-    def writer(self, num_envs: int) -> Rollout:
+    def writer(self, num_envs: int) -> "Rollout":
         """Returns this rollout, which is its own writer."""
         return self
 

@@ -1,7 +1,5 @@
 """`Rows`: how an example, a transition or a sequence, is written as a row of bytes, and decoded from it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """`SequenceWriter`: makes overlapping sequences, as rows of bytes, from the steps of a batch of environments."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import numpy as np

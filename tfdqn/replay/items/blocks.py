@@ -1,7 +1,5 @@
 """`BlockItems`: items of M transitions, or of one sequence; `PerMemberItems`: the same for each ensemble member."""
 
-from __future__ import annotations
-
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -88,7 +86,7 @@ class BlockItems:
         if self._num_servers > 1:
             self._inserted = int(arrays["inserted"])
 
-    def _block_writer(self, client: reverb.Client) -> structured_writer.StructuredWriter | _PrioritisedWriter:
+    def _block_writer(self, client: reverb.Client) -> "structured_writer.StructuredWriter | _PrioritisedWriter":
         if self._has_priorities:
             return _PrioritisedWriter(client, self.priority_scale)
         return client.structured_writer([_one_item_a_step()])

@@ -1,7 +1,5 @@
 """`FrameItems`: items that are slices of an environment's history of frames, so that each frame is stored once."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -58,7 +56,7 @@ class FrameItems:
         self._until_sampled = config.replay.min_size  # how many more transitions, of all writers, sampling waits for
         self._counting = threading.Lock()
 
-    def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> FrameWriter:
+    def writer(self, clients: Sequence[reverb.Client], num_envs: int) -> "FrameWriter":
         """A writer for `num_envs` environments, which are divided evenly among the servers."""
         trajectory_writers = [self._trajectory_writer(clients[env % len(clients)]) for env in range(num_envs)]
         writer = FrameWriter(

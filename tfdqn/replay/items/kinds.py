@@ -1,7 +1,5 @@
 """`ItemKind`: the protocol of kinds of items, and the kinds that `replay.item` may name."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -98,13 +96,11 @@ def _check_made(kind: Any, source: str) -> None:
         raise OwnCodeError(f"{source} returned {source_of(kind)}, which lacks {', '.join(lacking)} of an ItemKind")
 
 
-def num_servers(config: Config) -> int:
-    """The number of servers: `replay.shards`, or one for each ensemble member if these learn in processes."""
-    return config.ensemble.size if config.ensemble.in_processes else config.replay.shards
-
-
 class TableSizes(NamedTuple):
-    """The number of servers, and the capacity and minimum size of each one's table, in items."""
+    """The number of servers, and the capacity and minimum size of each one's table, in items.
+
+    There are `replay.shards` servers, or one for each ensemble member if these learn in processes.
+    """
 
     servers: int
     max_items: int
@@ -116,7 +112,8 @@ def table_sizes(config: Config, kind: ItemKind) -> TableSizes:
 
     Raises ConfigError if a server would have no room for a single item.
     """
-    servers, size = num_servers(config), kind.transitions_per_item
+    servers = config.ensemble.size if config.ensemble.in_processes else config.replay.shards
+    size = kind.transitions_per_item
     max_items = config.replay.capacity // (servers * size)
     if not max_items:
         least = f"one block of {size}" + (f" for each of {servers} shards" if servers > 1 else "")

@@ -1,7 +1,5 @@
 """`ReverbReplay`: replay on one or more Reverb servers in this process."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`PriorityUpdates`: sends new priorities to the replay servers in the background."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections import deque

@@ -1,7 +1,5 @@
 """`RemoteReplay`: the learner's side of replay in other processes; actors write to it by `remote_writer`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 

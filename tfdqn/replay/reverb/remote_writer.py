@@ -1,7 +1,5 @@
 """`RemoteWriter`: writes transitions to replay servers in other processes; its caller decides how long it waits."""
 
-from __future__ import annotations
-
 import ctypes
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +36,7 @@ def remote_writer(
     num_envs: int,
     actor_index: int,
     keep_waiting: KeepWaiting,
-) -> RemoteWriter:
+) -> "RemoteWriter":
     """Waits until all servers answer; returns a writer for `num_envs` environments of one actor's process.
 
     Each actor starts with a different server, so that all of them fill equally. Raises GivenUpError if `keep_waiting`

@@ -1,7 +1,5 @@
 """Samples from Reverb tables, given only the servers' addresses: `make_sampler` and `sample_dataset`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`transitions_table`: makes the Reverb table of transitions. `ReplayServer`: serves one from this process."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil
@@ -15,6 +13,7 @@ import tensorflow as tf
 from reverb import selectors
 from reverb.errors import ReverbError
 from reverb.platform.default import checkpointers
+from reverb.reverb_types import TableInfo
 
 from tfdqn.config import Priorities
 from tfdqn.errors import CheckpointError, ClusterError, ConfigError, first_line
@@ -41,7 +40,7 @@ class ReplayServer:
     directory of the caller, which copies nothing on the same file system.
     """
 
-    def __init__(self, make_table: Callable[[], reverb.Table], workspace: Path | None = None):
+    def __init__(self, make_table: Callable[[], reverb.Table], workspace: Path | None):
         """`workspace` is an existing folder for Reverb's working files; None: the system's temporary folder."""
         self._make_table = make_table
         self._num_items = 0  # in the server's last answer
@@ -96,7 +95,7 @@ class ReplayServer:
         stop(self._server)
         self._folder.cleanup()
 
-    def _info(self) -> reverb.TableInfo:
+    def _info(self) -> TableInfo:
         # Not from `reverb.Table.info`: a server that restores a checkpoint replaces the table.
         return self.client.server_info(timeout=_REPLY_SECONDS)[TABLE]
 
@@ -155,7 +154,7 @@ def pace_limiter(samples_per_insert: float, most_ahead: float) -> reverb.rate_li
     return reverb.rate_limiters.SampleToInsertRatio(samples_per_insert, 1, (_NEVER_HOLDS_SAMPLERS, most_ahead))
 
 
-def check_same_table(stored: reverb.TableInfo, wanted: reverb.TableInfo, origin: object) -> None:
+def check_same_table(stored: TableInfo, wanted: TableInfo, origin: object) -> None:
     """Raises ConfigError, which lists the differences, if a restored table isn't configured as `wanted`.
 
     Reverb configures the table as it was when the checkpoint was written.
@@ -214,11 +213,11 @@ def _link(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _exponent(info: reverb.TableInfo) -> float:
+def _exponent(info: TableInfo) -> float:
     """The exponent of a table's priorities; 0 if it is sampled uniformly."""
     return info.sampler_options.prioritized.priority_exponent
 
 
-def _layout(info: reverb.TableInfo) -> str:
+def _layout(info: TableInfo) -> str:
     columns = (info.signature or {}).items()
     return ", ".join(f"{name} {spec.dtype.name}{list(spec.shape)}" for name, spec in sorted(columns))

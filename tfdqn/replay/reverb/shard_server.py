@@ -1,13 +1,12 @@
 """`ShardServer`: serves one replay server's table at a fixed address, and restores it when the process restarts."""
 
-from __future__ import annotations
-
 import contextlib
 from functools import partial
 
 import reverb
 from reverb.errors import DeadlineExceededError
 from reverb.platform.default import checkpointers
+from reverb.reverb_types import TableInfo
 
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ClusterError, first_line
@@ -91,5 +90,5 @@ class ShardServer:
         limiter = reverb.rate_limiters.MinSize(1) if self._limits is None else pace_limiter(*self._limits)
         return transitions_table(self._kind.signature, self._max_items, limiter, self._priorities)
 
-    def _info(self) -> reverb.TableInfo:
+    def _info(self) -> TableInfo:
         return self._client.server_info(timeout=_REPLY_SECONDS)[TABLE]

@@ -4,8 +4,6 @@ The servers count inserted and sampled items, and keep these counts in their che
 of the learner, the actors and the servers. Samples that a learner has fetched ahead count as sampled.
 """
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Sequence
