@@ -192,7 +192,11 @@ def message_in_one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
+def shortened(text: str, most: int) -> str:
+    """The text, or its beginning and "..." if it has more than `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def one_line(error: BaseException) -> str:
     """Describes an error as "ValueError: its message", on one line of at most 300 characters."""
-    text = f"{type(error).__name__}: {message_in_one_line(error)}".removesuffix(": ")
-    return text if len(text) <= 300 else f"{text[:297]}..."
+    return shortened(f"{type(error).__name__}: {message_in_one_line(error)}".removesuffix(": "), 300)

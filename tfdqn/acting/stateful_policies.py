@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfdqn.acting.exploration import GREEDY, Explorer
+from tfdqn.acting.exploration import Explorer
 from tfdqn.acting.policy import Policy, aggregated, not_finite_where_any_is_not
 from tfdqn.config import Ensemble
 from tfdqn.networks.factory import QFunction, RecurrentQFunction
@@ -18,7 +18,7 @@ class RecurrentPolicy(Policy):
       explorer: as for `Policy`.
     """
 
-    def __init__(self, q_function: RecurrentQFunction, state_size: int, explorer: Explorer = GREEDY):
+    def __init__(self, q_function: RecurrentQFunction, state_size: int, explorer: Explorer):
         super().__init__(self._initial_q_values, explorer)
         self._q_function, self._state_size = q_function, state_size
 

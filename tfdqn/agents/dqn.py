@@ -160,12 +160,20 @@ class DqnAgent(dqn_agent.DqnAgent):
         best = tf.reduce_max(q, axis=-1)
         return tf.reduce_mean(best, axis=-1) if self._has_branches else best
 
+    @property
+    def _both_networks(self) -> dict[str, QNetwork]:
+        return {"online": self.network, "target": self.target_network}
+
     def _networks(self, noise: Noise | None) -> Networks:
-        return Networks(
-            LossNetwork(self._q_network, None if noise is None else noise.split("online")),
-            LossNetwork(self._target_q_network, None if noise is None else noise.split("target")),
-            self._greedy_value,
+        online, target = (
+            self._loss_network(network, name, None if noise is None else noise.split(name))
+            for name, network in self._both_networks.items()
         )
+        return Networks(online, target, self._greedy_value)
+
+    def _loss_network(self, network: QNetwork, name: str, noise: Noise | None) -> LossNetwork:
+        """One of `_both_networks`, by its name, as losses call it."""
+        return LossNetwork(network, noise)
 
     def _batch(self, experience: trajectory.Transition) -> Batch:
         before, after = experience.time_step, experience.next_time_step

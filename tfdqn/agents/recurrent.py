@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_agents.agents import tf_agent
 
 from tfdqn.agents.dqn import DqnAgent, LossExtra
-from tfdqn.agents.loss import Batch, LossNetwork, Networks, Sequences
+from tfdqn.agents.loss import Batch, LossNetwork, Sequences
 from tfdqn.config import Config
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.q_network import QNetwork
@@ -19,7 +19,6 @@ from tfdqn.networks.torsos.torso import Observation
 from tfdqn.task_spec import TaskSpec
 
 _ETA = 0.9  # weight of the largest TD error in a sequence's priority: Kapturowski et al. 2019, section 2.3
-_ONLINE, _TARGET = "online", "target"
 
 
 class UnrolledNetwork(LossNetwork):
@@ -89,17 +88,12 @@ class RecurrentAgent(DqnAgent):
         is_step = tf.cast(experience.steps > 0, tf.float32)
         return steps, _flat(is_step if counts is None else is_step * counts[:, tf.newaxis])
 
-    def _networks(self, noise: Noise | None) -> Networks:
-        return Networks(
-            UnrolledNetwork(self.network, _ONLINE, None if noise is None else noise.split("online")),
-            UnrolledNetwork(self.target_network, _TARGET, None if noise is None else noise.split("target")),
-            self._greedy_value,
-        )
+    def _loss_network(self, network: QNetwork, name: str, noise: Noise | None) -> LossNetwork:
+        return UnrolledNetwork(network, name, noise)
 
     def _batch(self, experience: Sequences) -> Batch:
         """Makes one batch of the steps of all sequences, with leading axis B · m."""
-        networks = {_ONLINE: self.network, _TARGET: self.target_network}
-        ends = {name: self._unrolled(network, experience) for name, network in networks.items()}
+        ends = {name: self._unrolled(network, experience) for name, network in self._both_networks.items()}
         return Batch(
             {name: before for name, (before, _) in ends.items()},
             _legal(experience.legal_tm1, experience.steps),

@@ -18,7 +18,7 @@ from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
 from tfdqn.cli.terminal import make_console
 from tfdqn.config import Config
 from tfdqn.config.checks import require_together
-from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError, counted, listed
+from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError, counted, listed, shortened
 from tfdqn.records import Status
 from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.system.interval import duration
@@ -205,5 +205,4 @@ def read_seeds(text: str) -> list[int]:
 
 
 def _refused(text: str, why: str) -> ConfigError:
-    shown = text if len(text) <= 50 else f"{text[:47]}..."
-    return ConfigError(f"--seeds {shown}: {why}")
+    return ConfigError(f"--seeds {shortened(text, 50)}: {why}")

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from tfdqn.config.wording import shown
-from tfdqn.errors import ConfigError, OwnCodeError, UserError, message_in_one_line, one_line
+from tfdqn.errors import ConfigError, OwnCodeError, UserError, message_in_one_line, one_line, shortened
 
 # A line of the stacks in TensorFlow's messages, and the first words of the lines there that say nothing of the reason.
 _STACK_LINE = re.compile(r'File "(.+?)", line (\d+), in (\S+)')
@@ -189,8 +189,7 @@ def _own_file(path: str, files: Sequence[str]) -> str:
 def _reason(error: BaseException) -> str:
     """What TensorFlow says of an operation that has failed, without the stacks of where it was made."""
     said = (line.strip() for line in str(error).splitlines())
-    kept = " ".join(line for line in said if line and not line.startswith(_NO_REASON))
-    return kept if len(kept) <= 300 else f"{kept[:297]}..."
+    return shortened(" ".join(line for line in said if line and not line.startswith(_NO_REASON)), 300)
 
 
 def _own_frame(error: BaseException) -> tuple[FrameType, int] | None:

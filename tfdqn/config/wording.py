@@ -9,6 +9,8 @@ from typing import Any
 
 from msgspec import inspect
 
+from tfdqn.errors import shortened
+
 # The largest count that is exact in a double. A message mentions this bound only for a value above it.
 LARGEST_COUNT = 2**53
 _NEARLY_EQUAL = 0.92  # a ratio of difflib; that of a name of six letters with one added is above it
@@ -24,7 +26,7 @@ def shown(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, str):
         text = '"' + repr(value)[1:-1].replace('"', '\\"') + '"'
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shortened(text, 60)
 
 
 def in_one_line(text: str) -> str:

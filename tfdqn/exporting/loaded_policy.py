@@ -132,12 +132,13 @@ class LoadedPolicy:
     def _run(self, observation: Any, legal_actions: Any, state: np.ndarray | None) -> dict[str, np.ndarray]:
         """The SavedModel's outputs by name, with a batch axis if the observation has one; every input is checked."""
         inputs, is_batch = _batched(self._arrays(observation), self.task_spec)
+        rows = len(next(iter(inputs.values())))
         if self.task_spec.action_masks:
-            inputs[LEGAL_ACTIONS] = self._legal(legal_actions, inputs, is_batch)
+            inputs[LEGAL_ACTIONS] = self._legal(legal_actions, rows, is_batch)
         elif legal_actions is not None:
             raise UserError(f"{self.task_spec.id} has no action masks: legal_actions is not taken")
         if self.state_size:
-            inputs[POLICY_STATE] = self._state(state, len(next(iter(inputs.values()))), is_batch)
+            inputs[POLICY_STATE] = self._state(state, rows, is_batch)
         elif state is not None:
             raise UserError("this policy has no memory: state is not taken")
         self._inputs.check(inputs if is_batch else {key: array[0] for key, array in inputs.items()})
@@ -154,9 +155,8 @@ class LoadedPolicy:
             )
         return {key: _checked(key, given[key], spec) for key, spec in expected.items()}
 
-    def _legal(self, legal_actions: Any, inputs: dict[str, np.ndarray], is_batch: bool) -> np.ndarray:
+    def _legal(self, legal_actions: Any, rows: int, is_batch: bool) -> np.ndarray:
         """The masks as the SavedModel takes them, bool[B, A] or [B, D, A]; None given: every action is legal."""
-        rows = len(next(iter(inputs.values())))
         if legal_actions is None:
             return self._inputs.example(rows)[LEGAL_ACTIONS]
         try:

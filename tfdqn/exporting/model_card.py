@@ -16,14 +16,20 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.exporting.formats import formats_in
-from tfdqn.exporting.policy_inputs import ENVIRONMENT_ACTION, NEXT_POLICY_STATE, PolicyInputs, state_size_of
+from tfdqn.exporting.policy_inputs import (
+    ENVIRONMENT_ACTION,
+    NEXT_POLICY_STATE,
+    PolicyInputs,
+    short_request,
+    state_size_of,
+    unnamed,
+)
 from tfdqn.exporting.saved_model import PolicySignature, Tensor, signature_in
 from tfdqn.exporting.versions import MODEL_CARD_FILE
 from tfdqn.task_spec import LEGAL_ACTIONS, POLICY_STATE, ActionSpec, ArraySpec, TaskSpec
 
 MARKDOWN_FILE = "model_card.md"
 _GIT_SECONDS = 10.0
-_SHOWN_NUMBERS = 64  # of the inputs of a request of one row, up to which its JSON is shown
 _VOTES = "for each action, how many members prefer it among the legal ones, and half a vote more for the winner"
 _MOST_RANGES = 64  # of an array's elements, that a cell of the page has
 
@@ -214,21 +220,15 @@ def example_request(inputs: PolicyInputs) -> str:
 
     It is the body's JSON, or, where that would be long, Python that makes it.
     """
-    row = {name: array[0] for name, array in inputs.example(1).items()}
+    rows = inputs.example(1)
     heading = "## A request\n\nThe body of a request of one row, to `POST /v1/models/NAME:predict` of `tfdqn serve` or "
     heading += "TensorFlow Serving"
-    if sum(array.size for array in row.values()) <= _SHOWN_NUMBERS:
-        body = json.dumps({"instances": [_unnamed({name: array.tolist() for name, array in row.items()})]})
+    if body := short_request(rows):
         return f"{heading}:\n\n```json\n{body}\n```"
-    made = {name: _made(array) for name, array in row.items()}
+    made = {name: _made(array[0]) for name, array in rows.items()}
     named = "{" + ", ".join(f"{json.dumps(name)}: {each}" for name, each in made.items()) + "}"
-    code = f'body = json.dumps({{"instances": [{named if len(made) > 1 else _unnamed(made)}]}})'
+    code = f'body = json.dumps({{"instances": [{named if len(made) > 1 else unnamed(made)}]}})'
     return f"{heading}, made by Python:\n\n```python\nimport json\n\nimport numpy as np\n\n{code}\n```"
-
-
-def _unnamed(row: Mapping[str, Any]) -> Any:
-    """A row of the given inputs; that of a single input needs no name."""
-    return row if len(row) > 1 else next(iter(row.values()))
 
 
 def _made(array: np.ndarray) -> str:

@@ -1,5 +1,6 @@
 """`PolicyInputs`: checks the inputs of a policy against its task, for `LoadedPolicy` and for HTTP requests alike."""
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from tfdqn.task_spec import LEGAL_ACTIONS, POLICY_STATE, ArraySpec, TaskSpec
 
 NEXT_POLICY_STATE = "next_policy_state"  # an output: the policy state for the next step
 ENVIRONMENT_ACTION = "environment_action"  # an output: the action as the environment takes it, if `action` isn't
+_MOST_NUMBERS = 64  # of a request that is shown as an example
 Range = tuple[np.ndarray, np.ndarray]  # (lowest, highest), each [] or of the shape that the observation has
 
 
@@ -62,6 +64,18 @@ class PolicyInputs:
         if self._actions is not None:
             found[LEGAL_ACTIONS] = np.broadcast_to(self._actions, (rows, *self._actions.shape))
         return found
+
+
+def short_request(inputs: Mapping[str, np.ndarray]) -> str:
+    """The JSON of a prediction request with the first row of all inputs; "" if it has more than 64 numbers."""
+    if sum(array[0].size for array in inputs.values()) > _MOST_NUMBERS:
+        return ""
+    return json.dumps({"instances": [unnamed({name: array[0].tolist() for name, array in inputs.items()})]})
+
+
+def unnamed(row: Mapping[str, Any]) -> Any:
+    """A row of inputs as a request has it: that of a single input needs no name."""
+    return row if len(row) > 1 else next(iter(row.values()))
 
 
 def state_size_of(inputs: Mapping[str, Any], task_spec: TaskSpec) -> int:

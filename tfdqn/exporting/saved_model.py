@@ -63,7 +63,7 @@ class GreedyPolicy(tf.Module):
         action, how many members prefer it among the legal ones, and half a vote more for the winner).
     """
 
-    def __init__(self, task_spec: TaskSpec, network: "QNetwork", aggregate: Aggregate | None = None):
+    def __init__(self, task_spec: TaskSpec, network: "QNetwork", aggregate: Aggregate | None):
         super().__init__(name="greedy_policy")
         self.weights = network.named_weights()
         memory = network.state_spec

@@ -116,10 +116,9 @@ def numpy_q_function(config: Config, task_spec: TaskSpec) -> QFunction | None:
     It is faster for small networks, dense or convolutional, as `python -m benchmarks.acting` shows. It uses no
     TensorFlow thread, and so never waits for a learner.
     """
-    make_torso, head = TORSOS.of(config.network).in_numpy, _numpy_head(config, task_spec)
-    if make_torso is None or head is None:
+    if (parts := _numpy_parts(config, task_spec)) is None:
         return None
-    torso = _made_in_numpy(make_torso(config.network, task_spec), make_torso, "weights", "observation")
+    torso, head = parts
 
     def q_function(weights: Weights, observation: dict[str, np.ndarray], rng: Rng | None = None) -> np.ndarray:
         return head(weights, torso(weights, observation), rng)
@@ -129,11 +128,9 @@ def numpy_q_function(config: Config, task_spec: TaskSpec) -> QFunction | None:
 
 def numpy_recurrent_q_function(config: Config, task_spec: TaskSpec) -> RecurrentQFunction | None:
     """As `numpy_q_function`, but for a network with a memory."""
-    make_torso, head = TORSOS.of(config.network).in_numpy, _numpy_head(config, task_spec)
-    if make_torso is None or head is None or not isinstance(config.network, DeepNetwork):
+    if (parts := _numpy_parts(config, task_spec)) is None or not isinstance(config.network, DeepNetwork):
         return None
-    torso = _made_in_numpy(make_torso(config.network, task_spec), make_torso, "weights", "observation")
-    memory = MEMORIES_NUMPY[config.network.memory]
+    (torso, head), memory = parts, MEMORIES_NUMPY[config.network.memory]
 
     def q_function(
         weights: Weights, observation: dict[str, np.ndarray], state: np.ndarray, rng: Rng | None = None
@@ -142,6 +139,14 @@ def numpy_recurrent_q_function(config: Config, task_spec: TaskSpec) -> Recurrent
         return head(weights, features, rng), state
 
     return q_function
+
+
+def _numpy_parts(config: Config, task_spec: TaskSpec) -> tuple[NumpyTorso, NumpyHead] | None:
+    """The torso and the head; None if one of them has no NumPy version."""
+    make_torso, head = TORSOS.of(config.network).in_numpy, _numpy_head(config, task_spec)
+    if make_torso is None or head is None:
+        return None
+    return _made_in_numpy(make_torso(config.network, task_spec), make_torso, "weights", "observation"), head
 
 
 def _numpy_head(config: Config, task_spec: TaskSpec) -> NumpyHead | None:
@@ -167,8 +172,7 @@ def _network(config: Config, task_spec: TaskSpec, make_factory: Callable[[], Lay
 
 def _build(config: Config, task_spec: TaskSpec, make: LayerFactory) -> tuple[Torso, Memory | None, Head]:
     network, kind = config.network, HEADS.of(config.agent)
-    has_memory = isinstance(network, DeepNetwork) and network.state_size > 0
-    check_input_names(task_spec.id, task_spec.observation, task_spec.action_masks, has_memory)
+    check_input_names(task_spec.id, task_spec.observation, task_spec.action_masks, network.state_size > 0)
     build_torso, memory = TORSOS.of(network).build, None
     torso = checked_torso(build_torso(network, task_spec, make), build_torso, make, isinstance(make, SplitLayerFactory))
     width = torso.width

@@ -41,7 +41,7 @@ class QNetwork(network.Network):
         task_spec: TaskSpec,
         build: Callable[[LayerFactory], tuple[Torso, Memory | None, Head]],
         make_factory: Callable[[], LayerFactory],
-        name: str = "QNetwork",
+        name: str,
     ):
         factory = make_factory()
         torso, memory, head = build(factory)

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import json
 import shlex
 import socket
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from tfdqn.errors import UserError
+from tfdqn.exporting.policy_inputs import short_request
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.serving.access import Access
 from tfdqn.serving.app import make_app
@@ -33,7 +33,6 @@ from tfdqn.system.addresses import is_loopback, wildcard_family, with_host
 _REFRESH_SECONDS = 1.0
 _FINISH_SECONDS = 10
 _BACKLOG = 128  # connections that wait to be accepted; each needs a file descriptor before it can be refused
-_SHOWN_NUMBERS = 64  # of an example request
 
 
 def serve(
@@ -194,7 +193,4 @@ def _http_server(app: ASGIApp, access: Access) -> uvicorn.Server:
 def _example(model: Model) -> str:
     """An example of a request, if it is short."""
     rows = model.example(DEFAULT_SIGNATURE) if DEFAULT_SIGNATURE in model.signatures else None
-    if rows is None or sum(array.size for array in rows.values()) > _SHOWN_NUMBERS:
-        return ""
-    row = {name: array[0].tolist() for name, array in rows.items()}
-    return json.dumps({"instances": [row if len(row) > 1 else next(iter(row.values()))]})
+    return "" if rows is None else short_request(rows)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium import Space, spaces
 
-from tfdqn.errors import FaultyTaskError, NotFiniteTaskError
+from tfdqn.errors import FaultyTaskError, NotFiniteTaskError, shortened
 from tfdqn.tasks.observations import show
 
 log = logging.getLogger(__name__)
@@ -187,8 +187,7 @@ def shown(value: Any) -> str:
         return f"a {type(value).__name__} of {len(value)}"
     if isinstance(value, np.ndarray) and value.size > 8:
         return f"{value.dtype} of shape {value.shape}"
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return shortened(" ".join(repr(value).split()), 60)
 
 
 def _limits(dtype: np.dtype) -> tuple[int, int]:

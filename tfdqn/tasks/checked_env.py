@@ -37,7 +37,7 @@ class CheckedEnv(gymnasium.Wrapper):
     for what gymnasium's API or the spaces don't allow.
     """
 
-    def __init__(self, env: gymnasium.Env, task_id: str, index: int, masks: MaskSource | None, lives: bool = False):
+    def __init__(self, env: gymnasium.Env, task_id: str, index: int, masks: MaskSource | None, lives: bool):
         super().__init__(env)
         self._task_id, self._index = task_id, index
         if masks is not None:

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium import Space, spaces
 from msgspec import structs
 
-from tfdqn.errors import TaskError
+from tfdqn.errors import TaskError, shortened
 from tfdqn.task_spec import ArraySpec, flat_name
 
 ALLOWED_OBSERVATIONS = "allowed are Box, Discrete, MultiDiscrete, MultiBinary, and Dict or Tuple of them"
@@ -79,8 +79,7 @@ def observation_bytes(space: Space[Any]) -> int:
 
 def show(space: Space[Any]) -> str:
     """The space on one line of at most 120 characters, for errors."""
-    text = " ".join(str(space).split())
-    return text if len(text) <= 120 else f"{text[:117]}..."
+    return shortened(" ".join(str(space).split()), 120)
 
 
 def _array_spec(name: str, space: Space[Any]) -> ArraySpec:

@@ -158,7 +158,7 @@ class RecordingFactory(LayerFactory):
       leading: the leading axes of every weight: (K,) for an ensemble; () for one network.
     """
 
-    def __init__(self, leading: tuple[int, ...] = ()):
+    def __init__(self, leading: tuple[int, ...]):
         super().__init__(seed=0)
         self.leading = leading
         self.specs: dict[str, tf.TensorSpec] = {}  # by the names of `named_weights`

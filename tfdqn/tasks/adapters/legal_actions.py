@@ -52,7 +52,7 @@ def find_masks(task: Task, env: gymnasium.Env) -> str | None:
     place, space = task.action_mask_source, env.observation_space
     if place == "auto":
         return _found(task.id, env)
-    if place == "observation" and not _has_mask(space):
+    if place == "observation" and not has_mask(space):
         raise TaskError(f'task.action_mask_source = "{place}": {task.id} observes no Dict with the key "{MASK}"')
     name = place.partition(":")[2]
     if name and not takes_no_arguments(env, name):
@@ -219,7 +219,7 @@ def _found(task_id: str, env: gymnasium.Env) -> str:
     """The first place that has masks. If none has, "info": its missing mask is reported at the first reset."""
     places = [
         *(["info"] if _has_mask_in_info(env) else []),
-        *(["observation"] if _has_mask(env.observation_space) else []),
+        *(["observation"] if has_mask(env.observation_space) else []),
         *(f"method:{name}" for name in METHODS if takes_no_arguments(env, name)),
     ]
     if len(places) > 1 and (task_id, places[0]) not in _reported:
@@ -238,7 +238,8 @@ def _has_mask_in_info(env: gymnasium.Env) -> bool:
         return False
 
 
-def _has_mask(space: Space[Any]) -> bool:
+def has_mask(space: Space[Any]) -> bool:
+    """Whether an observation has a mask beside what is observed."""
     return isinstance(space, spaces.Dict) and MASK in space.spaces
 
 

@@ -3,12 +3,11 @@
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 
 from tfdqn.task_spec import MASK
-from tfdqn.tasks.adapters.legal_actions import MaskReader, MaskSource, without_masks
+from tfdqn.tasks.adapters.legal_actions import MaskReader, MaskSource, has_mask, without_masks
 from tfdqn.tasks.array_contract import Breach
 from tfdqn.tasks.contract import STEP, unpacked
 
@@ -54,8 +53,7 @@ class VectorMasks(VectorWrapper):
 def gives_masks(env: VectorEnv, source: MaskSource) -> bool:
     """Whether a task's own vectorised version gives masks where a single environment does; it may be reset."""
     if source.place == "observation":
-        space = env.single_observation_space
-        return isinstance(space, spaces.Dict) and MASK in space.spaces
+        return has_mask(env.single_observation_space)
     if source.place == "info":
         return MASK in env.reset(seed=0)[1]
     return callable(getattr(env, source.place.partition(":")[2], None))

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import gymnasium
-from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 
 from tfdqn.config import Task
 from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError, first_line, nearest_are
 from tfdqn.system.shell_commands import install_extra, own_command
-from tfdqn.task_spec import MASK, TaskSpec
-from tfdqn.tasks.adapters.legal_actions import MaskSource, mask_source, without_masks
+from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.adapters.legal_actions import MaskSource, has_mask, mask_source, without_masks
 from tfdqn.tasks.adapters.vector_masks import VectorMasks
 from tfdqn.tasks.suites import envpool_envs, packages
 from tfdqn.tasks.suites.envpool_envs import Pool, PoolSpec, require_rendering
@@ -111,8 +110,7 @@ def _description(task: Task, pool_spec: PoolSpec) -> tuple[TaskSpec, MaskSource 
     """(the task's `TaskSpec`, where its masks are)."""
     place = task.action_mask_source if task.action_masks else None
     if place == "auto":
-        is_observed = isinstance(pool_spec.frame, spaces.Dict) and MASK in pool_spec.frame.spaces
-        place = "observation" if is_observed else "info"
+        place = "observation" if has_mask(pool_spec.frame) else "info"
     if place is not None and place.startswith("method:"):
         raise TaskError(f'{task.id}: task.action_mask_source = "{place}", but EnvPool\'s environments have no methods')
     space = without_masks(pool_spec.frame, place)
