@@ -17,6 +17,7 @@ from pathlib import Path
 from tfdqn.errors import UserError, of_type
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE, MODEL_FILE
 from tfdqn.system.shell_commands import install_extra
+from tfdqn.system.subprocesses import last_error, run_captured
 
 _ONNX_OPSET = "17"
 _PATIENCE_SECONDS = 900.0
@@ -89,20 +90,12 @@ def _arguments(version: Path, file: Path, format: ModelFormat) -> list[str]:
 def _run_converter(format: ModelFormat, arguments: list[str]) -> None:
     """Runs a converter in a subprocess, since it prints warnings of its own and would claim a GPU's whole memory."""
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", *arguments],  # -P: a user's file here called onnx.py must not be imported
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_PATIENCE_SECONDS,
-            env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
-        )
+        command = [sys.executable, "-P", *arguments]  # -P: a user's file here called onnx.py must not be imported
+        done = run_captured(command, _PATIENCE_SECONDS, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
     except subprocess.TimeoutExpired:
         raise UserError(f"{format}: the conversion took longer than {_PATIENCE_SECONDS:.0f} s") from None
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-        raise UserError(f"{format}: this policy can't be converted ({last})")
+        raise UserError(f"{format}: this policy can't be converted ({last_error(done)})")
 
 
 def _served_names(version: Path) -> tuple[list[str], list[str]]:

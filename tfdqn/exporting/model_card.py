@@ -26,6 +26,7 @@ from tfdqn.exporting.policy_inputs import (
 )
 from tfdqn.exporting.saved_model import PolicySignature, Tensor, signature_in
 from tfdqn.exporting.versions import MODEL_CARD_FILE
+from tfdqn.system.subprocesses import run_captured
 from tfdqn.task_spec import LEGAL_ACTIONS, POLICY_STATE, ActionSpec, ArraySpec, TaskSpec
 
 MARKDOWN_FILE = "model_card.md"
@@ -82,15 +83,7 @@ def git_revision(source: Path) -> str | None:
         return named
 
     def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(source), *arguments],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_GIT_SECONDS,
-            check=True,
-        ).stdout.strip()
+        return run_captured(["git", "-C", str(source), *arguments], _GIT_SECONDS, check=True).stdout.strip()
 
     try:
         # Fails where the package is installed in a virtual environment that lies in some other repository.

@@ -4,9 +4,6 @@ import asyncio
 import ssl
 from typing import Any
 
-from uvicorn.config import Config
-from uvicorn.server import ServerState
-
 from tfdqn.serving.access import FileContent
 from tfdqn.serving.connections import Connection
 
@@ -20,16 +17,8 @@ class TlsConnection(Connection):
     favour of others, during the handshake too; and a new certificate is used as soon as it has been read.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-        *,
-        tls: FileContent[ssl.SSLContext],
-    ):
-        super().__init__(config, server_state, app_state, _loop)
+    def __init__(self, *, tls: FileContent[ssl.SSLContext], **of_connection: Any):
+        super().__init__(**of_connection)
         self._tls = tls
         self._is_encrypted = False
         self._early = bytearray()

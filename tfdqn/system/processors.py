@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tfdqn.errors import ConfigError, counted
+from tfdqn.system.subprocesses import run_captured
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 NONE_VISIBLE = {VISIBLE: ""}
@@ -56,14 +57,7 @@ def visible_gpus(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]
 def _of_driver(program: str) -> tuple[str, ...]:
     """The GPUs that the driver's `program` lists, which may take seconds; none if it fails."""
     try:
-        done = subprocess.run(
-            (program, "--list-gpus"),
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_LIST_SECONDS,
-        )
+        done = run_captured([program, "--list-gpus"], _LIST_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return ()
     return _listed(done.stdout)

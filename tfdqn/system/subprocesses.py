@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 _PR_SET_PDEATHSIG = 1
 _LAST_LINE_BYTES = 20_000
@@ -66,6 +66,18 @@ def status_when_ended(process: ChildHandle) -> int | None:
             os.killpg(process.pid, signal.SIGKILL)
         process.poll()
     return process.returncode
+
+
+def run_captured(command: Sequence[str], timeout_seconds: float, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """As `subprocess.run`, and captures what the command prints, as text; what isn't UTF-8 in it is replaced."""
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", timeout=timeout_seconds, **settings
+    )
+
+
+def last_error(done: subprocess.CompletedProcess[str]) -> str:
+    """The last line of the errors that a command has printed, or its status if there are none."""
+    return (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
 
 
 def how_it_ended(status: int) -> str:

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from tfdqn.config import Tracking
 from tfdqn.errors import ConfigError
 from tfdqn.system.shell_commands import install_extra
+from tfdqn.system.subprocesses import last_error, run_captured
 
 NOT_LOGGED_IN_STATUS = 3  # exit status of `python -m tfdqn.tracking.wandb`
 _LOGIN_SECONDS = 60.0
@@ -27,15 +28,14 @@ def _require_wandb_login(config: Tracking) -> None:
         return
     command = [sys.executable, "-P", "-m", "tfdqn.tracking.wandb", config.wandb_mode]
     with suppress(subprocess.TimeoutExpired):  # the tracker itself will report the problem
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=_LOGIN_SECONDS)
+        done = run_captured(command, _LOGIN_SECONDS)
         if done.returncode == NOT_LOGGED_IN_STATUS:
             raise ConfigError(
                 "tracking.wandb = true: not logged in to Weights & Biases: run `wandb login`, set WANDB_API_KEY, or "
                 'give tracking.wandb_mode = "offline"'
             )
         if done.returncode:
-            last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-            raise ConfigError(f"tracking.wandb = true: wandb can't be used: {last}")
+            raise ConfigError(f"tracking.wandb = true: wandb can't be used: {last_error(done)}")
 
 
 def mlflow_tracking_uri(config: Tracking, store: str = "") -> str | None:
