@@ -107,12 +107,11 @@ def input_signature(task_spec: TaskSpec, state_size: int = 0) -> dict[str, tf.Te
     signature = {
         key: tf.TensorSpec([None, *spec.shape], spec.dtype, name=key) for key, spec in task_spec.observation.items()
     }
-    others = {}
     if task_spec.action_masks:
-        others[LEGAL_ACTIONS] = tf.TensorSpec([None, *task_spec.mask_shape], tf.bool, name=LEGAL_ACTIONS)
+        signature[LEGAL_ACTIONS] = tf.TensorSpec([None, *task_spec.mask_shape], tf.bool, name=LEGAL_ACTIONS)
     if state_size:
-        others[POLICY_STATE] = tf.TensorSpec([None, state_size], tf.float32, name=POLICY_STATE)
-    return signature | others
+        signature[POLICY_STATE] = tf.TensorSpec([None, state_size], tf.float32, name=POLICY_STATE)
+    return signature
 
 
 def export_policy(

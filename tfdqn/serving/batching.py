@@ -44,9 +44,13 @@ class _Piece(NamedTuple):
     stop: int
 
     @property
+    def rows(self) -> int:
+        return self.stop - self.start
+
+    @property
     def inputs(self) -> Arrays:
         entry = self.entry
-        if self.stop - self.start == entry.rows:
+        if self.rows == entry.rows:
             return entry.inputs
         return {name: array[self.start : self.stop] for name, array in entry.inputs.items()}
 
@@ -99,7 +103,7 @@ class Batcher:
             if not self._in_call:
                 self._some.clear()
                 continue
-            self.batch_rows.observe(sum(piece.stop - piece.start for piece in self._in_call))
+            self.batch_rows.observe(sum(piece.rows for piece in self._in_call))
             answers = await loop.run_in_executor(self._executor, _answer, self._in_call)
             for piece, found in zip(self._in_call, answers, strict=True):
                 _deliver(piece, found)
@@ -174,9 +178,9 @@ def _answer(pieces: list[_Piece]) -> list[Arrays | RequestError]:
         return [RequestError(first_line(error))]
     if len(pieces) == 1:
         return [outputs]
-    ends = np.cumsum([piece.stop - piece.start for piece in pieces])
+    ends = np.cumsum([piece.rows for piece in pieces])
     return [
-        {name: array[end - (piece.stop - piece.start) : end] for name, array in outputs.items()}
+        {name: array[end - piece.rows : end] for name, array in outputs.items()}
         for piece, end in zip(pieces, ends, strict=True)
     ]
 

@@ -136,6 +136,7 @@ class LearningSignal:
         self._lives = Lives(task.id) if task.end_on_life_loss else None
         self._rewards = Rewards(task) if has_rewards else None
         self._scale = None if self._rewards is None else self._rewards.scale
+        self._of_episodes = [part for part in (self._lives, self._scale) if part is not None]  # with a state of them
 
     def reset(self, info: Mapping[str, Any]) -> None:
         """Begins an episode in every environment. Raises TaskError as `Lives.reset`."""
@@ -154,17 +155,11 @@ class LearningSignal:
 
     def state(self) -> dict[str, np.ndarray]:
         """The state of the episodes under way: lives left, and returns so far."""
-        return {
-            name: array
-            for part in (self._lives, self._scale)
-            if part is not None
-            for name, array in part.state().items()
-        }
+        return {name: array for part in self._of_episodes for name, array in part.state().items()}
 
     def load_state(self, arrays: Arrays) -> None:
-        for part in (self._lives, self._scale):
-            if part is not None:
-                part.load_state(arrays)
+        for part in self._of_episodes:
+            part.load_state(arrays)
 
     def lasting_state(self) -> dict[str, np.ndarray]:
         """The state that outlasts episodes: the moments of returns, by which rewards are scaled."""
