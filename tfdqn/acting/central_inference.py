@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,7 @@ class _Question:
         self.observation, self.legal_actions = observation, legal_actions
         self.rows = len(next(iter(observation.values())))
         self.asked_seconds = time.monotonic()
-        self.answer: QValues | Exception | None = None
-        self.is_answered = threading.Event()
+        self.answer: Future[QValues] = Future()
 
 
 class Inference:
@@ -71,10 +71,10 @@ class Inference:
                 raise RefusedError("the learner is ending")
             self._waiting.append(question)
             self._changed.notify()
-        question.is_answered.wait(_MAX_QUESTION_SECONDS)
-        if isinstance(question.answer, QValues):
-            return question.answer
-        raise RefusedError(f"no Q-values: {question.answer or 'the call under way takes long'}")
+        try:
+            return question.answer.result(_MAX_QUESTION_SECONDS)
+        except Exception as error:  # of the call, or a TimeoutError without words
+            raise RefusedError(f"no Q-values: {str(error) or 'the call under way takes long'}") from None
 
     def close(self) -> None:
         """Answers the waiting questions, and refuses further ones."""
@@ -111,12 +111,13 @@ class Inference:
             if not batch:
                 continue
             try:
-                answers: list[QValues | Exception] = [*self._answers(batch)]
+                answers = self._answers(batch)
             except Exception as error:  # is reported to each actor
-                answers = [error] * len(batch)
+                for question in batch:
+                    question.answer.set_exception(error)
+                continue
             for question, answer in zip(batch, answers, strict=True):
-                question.answer = answer
-                question.is_answered.set()
+                question.answer.set_result(answer)
 
     def _take(self) -> list[_Question]:
         """Removes and returns the oldest questions that fit into one call, at least one; drops late ones before."""
@@ -131,9 +132,7 @@ class Inference:
     def _drop_late(self) -> None:
         """Drops questions whose actors no longer wait for the answer, since they have asked again."""
         while self._waiting and time.monotonic() - self._waiting[0].asked_seconds > _REPLY_SECONDS:
-            late = self._waiting.popleft()
-            late.answer = TimeoutError("it comes too late")
-            late.is_answered.set()
+            self._waiting.popleft().answer.set_exception(TimeoutError("it comes too late"))
 
     def _answers(self, batch: list[_Question]) -> list[QValues]:
         kept = self._weights.get()
