@@ -5,7 +5,6 @@ All run the same command, each with its own `TF_CONFIG`, just as they would on o
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,9 +18,9 @@ from tfdqn.errors import ClusterError
 from tfdqn.system.addresses import free_addresses
 from tfdqn.system.fork_server import ForkServer, fork_server
 from tfdqn.system.processors import NONE_VISIBLE, deal
-from tfdqn.system.subprocesses import ChildHandle, Starter, how_it_ended, start_process
+from tfdqn.system.subprocesses import TFDQN, ChildHandle, Starter, how_it_ended, start_process
 
-TRAIN = (sys.executable, "-m", "tfdqn", "train")
+TRAIN = (*TFDQN, "train")
 _MODULES = ("tfdqn.cli.training", "tfdqn.roles.entry", "tfdqn.roles.lockstep_worker", "tfdqn.roles.parameter_server")
 _GRACE_SECONDS = 5.0
 _LOOK_SECONDS = 0.01

@@ -12,7 +12,6 @@ from tfdqn.acting.central_inference import Inference
 from tfdqn.acting.policy import make_q_function
 from tfdqn.cluster.roles import Role
 from tfdqn.config.headline import headline
-from tfdqn.config.user_modules import own_failures_as_own_code_error
 from tfdqn.coordination.heartbeat_files import MEETING
 from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.messages import Inspection, Phase
@@ -27,14 +26,7 @@ from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles.context import RoleContext
 from tfdqn.roles.learner_watchdog import LearnerWatchdog
 from tfdqn.storage.completion import finished_before
-from tfdqn.storage.failures import (
-    failures_are_kept,
-    failures_say_what_is_saved,
-    full_disk_as_run_dir_error,
-    keep_interruption,
-    keep_sudden_end,
-    tracebacks_are_kept,
-)
+from tfdqn.storage.failures import failures_are_reported, keep_interruption, keep_sudden_end
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.interval import IntervalTrigger
 from tfdqn.system.output import native_output_to
@@ -69,11 +61,7 @@ def run(context: RoleContext, gives_heartbeats: Callable[[], None] = lambda: Non
     check_task(config.task)
     require_systems(config.tracking)
     with (
-        failures_are_kept(run_dir),
-        failures_say_what_is_saved(run_dir),
-        tracebacks_are_kept(run_dir),
-        own_failures_as_own_code_error(),
-        full_disk_as_run_dir_error(run_dir),
+        failures_are_reported(run_dir),
         run_dir.claim(config),
         told_of_sudden_end(partial(keep_sudden_end, run_dir)),
         native_output_to(run_dir.native_log),

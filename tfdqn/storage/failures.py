@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from tfdqn.config import Config
+from tfdqn.config.user_modules import own_failures_as_own_code_error
 from tfdqn.errors import (
     ClusterError,
     FaultyTaskError,
@@ -27,6 +28,19 @@ from tfdqn.storage.locks import holder_of
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome, RunEnd, read_end, why_failed, write_end
 from tfdqn.system.signals import heard_signal
+
+
+@contextmanager
+def failures_are_reported(run: RunDir) -> Iterator[None]:
+    """An error that ends the run's training becomes one line that says what is saved, and is kept in its directory."""
+    with (
+        failures_are_kept(run),
+        failures_say_what_is_saved(run),
+        tracebacks_are_kept(run),
+        own_failures_as_own_code_error(),
+        full_disk_as_run_dir_error(run),
+    ):
+        yield
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from tfdqn.cluster.tf_config import VARIABLE, Cluster
 from tfdqn.config import Config, toml
 from tfdqn.config.headline import headline
 from tfdqn.config.own_code import require_function
-from tfdqn.config.user_modules import own_failures_as_own_code_error
 from tfdqn.coordination.sudden_end import told_of_sudden_end
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import ConfigError, EnvironmentFailedError, FaultyTaskError, RunDirError, TaskError, UserError
@@ -27,12 +26,9 @@ from tfdqn.records import EpisodeScores, Progress, Summary
 from tfdqn.storage.completion import finished_summary
 from tfdqn.storage.failures import (
     claimed_to_train,
-    failures_are_kept,
-    failures_say_what_is_saved,
-    full_disk_as_run_dir_error,
+    failures_are_reported,
     keep_interruption,
     keep_sudden_end,
-    tracebacks_are_kept,
     unsaved_end,
 )
 from tfdqn.storage.run_directory import RunDir
@@ -176,19 +172,9 @@ def finished_already(config: Config, run: RunDir) -> Summary | None:
 
 @contextmanager
 def claimed(config: Config, run: RunDir) -> Iterator[None]:
-    """Claims the run until the block ends. An error that ends its training becomes one line that says what is saved.
-
-    It is kept in the run's directory.
-    """
-    with (
-        failures_are_kept(run),
-        failures_say_what_is_saved(run),
-        tracebacks_are_kept(run),
-        own_failures_as_own_code_error(),
-        full_disk_as_run_dir_error(run),
-        claimed_to_train(run, config),
-        told_of_sudden_end(partial(keep_sudden_end, run)),
-    ):
+    """Claims the run until the block ends, and reports what ends its training."""
+    told = told_of_sudden_end(partial(keep_sudden_end, run))
+    with failures_are_reported(run), claimed_to_train(run, config), told:
         yield
 
 
