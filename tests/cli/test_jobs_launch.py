@@ -53,6 +53,33 @@ def test_a_finished_job_says_how_it_is_trained_further(
     ]
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (("network.kind=nature_cnn",), 'network.kind = "nature_cnn": needs one image [height, width] or '),
+        (
+            ("network.normalize_observations=true", "task.id=FrozenLake-v1"),
+            "network.normalize_observations = true: FrozenLake-v1 observes no numbers of unknown scale",
+        ),
+    ],
+)
+def test_a_network_that_the_task_does_not_fit_is_refused_before_anything_is_started(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    overrides: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(local_job, "launch", pytest.fail)
+    monkeypatch.setattr("tfdqn.tuning.seeds.train_seeds", pytest.fail)
+    config = write_config(tmp_path)
+    for command in (["launch", config, "--run-dir", "run"], ["train", config, "--seeds", "1-2", "--run-dir", "run"]):
+        assert main.main([*command, *overrides]) == 2
+        assert said in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_option_may_repeat_what_its_key_says(config_file: Path) -> None:
     overrides = ["acting.actors=1_0", "learner.strategy=parameter_server"]
     resolved, _ = load_job(config_file, overrides, 10, None, None, 1)

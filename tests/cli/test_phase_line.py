@@ -63,14 +63,13 @@ def test_what_is_printed_for_programs_stays_in_stdout(
 STARTS_FOR_LONG = """
 import sys, time
 from pathlib import Path
-from tfdqn.tasks import registry
 from tfdqn.training import prerequisites
 
 def wait(*_):
     Path("begun").touch()
     time.sleep(60)
 
-registry.require_learnable = prerequisites.require_trainable_runs = wait
+prerequisites.require_fitting_task = prerequisites.require_trainable_runs = wait
 from tfdqn.cli.main import main
 sys.exit(main())
 """

@@ -91,10 +91,10 @@ def launch(
         from tfdqn.cli.live_table import JobView
         from tfdqn.launch.local_job import launch as run_job
         from tfdqn.storage.failures import would_fail_again
-        from tfdqn.tasks.registry import require_learnable
         from tfdqn.tracking.systems import require_systems
+        from tfdqn.training.prerequisites import require_fitting_task
 
-        require_learnable(resolved.task)
+        require_fitting_task(resolved)
         require_registered(resolved)
         require_systems(resolved.tracking)
     said = resumption_is_said(again, lambda: "" if would_fail_again(run) else to_go_on(run, again))

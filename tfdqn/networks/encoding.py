@@ -58,11 +58,6 @@ def encode_image_numpy(image: np.ndarray, spec: ArraySpec) -> np.ndarray:
     return pixels.reshape(*pixels.shape[:3], -1)
 
 
-def is_image(spec: ArraySpec) -> bool:
-    """Whether an array is an image, [H, W] or [H, W, C], of numbers rather than categories; frames may be stacked."""
-    return not spec.categories and spec.has_image_shape
-
-
 def size_of(spec: ArraySpec) -> int:
     """The number of elements of an array."""
     return math.prod(spec.shape)

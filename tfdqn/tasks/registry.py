@@ -43,14 +43,16 @@ def check_task(config: Task) -> None:
     suite_of(config).check(config)
 
 
-def require_learnable(config: Task) -> None:
+def require_learnable(config: Task) -> TaskSpec | None:
     """As `check_task`, and raises `TaskError` if DQN can't learn what one environment, made and closed, is like.
 
-    One that raises is left to the processes that are to train: what they keep has its traceback.
+    Returns its specification; None if the environment has raised. That is left to the processes that are to train: what
+    they keep has its traceback.
     """
     check_task(config)
     with suppress(EnvironmentFailedError):
-        resolve_spec(config)
+        return resolve_spec(config)
+    return None
 
 
 def make_task(

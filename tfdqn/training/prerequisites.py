@@ -3,6 +3,7 @@
 from tfdqn.agents.registration import require_registered
 from tfdqn.config import Config, Impala, NatureCNN, SmallCNN
 from tfdqn.errors import ConfigError
+from tfdqn.networks.task_fit import require_fit
 from tfdqn.replay.horizon import Horizon
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.checking.images import of_channels
@@ -29,7 +30,13 @@ def require_trainable(config: Config) -> None:
 def require_trainable_runs(config: Config) -> None:
     """As `require_trainable`, for runs in processes of their own: each would find what is wrong with the task."""
     require_trainable(config)
-    require_learnable(config.task)
+    require_fitting_task(config)
+
+
+def require_fitting_task(config: Config) -> None:
+    """Raises TaskError if the task can't be learned, ConfigError if the network can't take what it observes."""
+    if (task_spec := require_learnable(config.task)) is not None:
+        require_fit(config.network, task_spec)
 
 
 def image_warning(config: Config, task_spec: TaskSpec) -> str:

@@ -9,7 +9,8 @@ import tensorflow as tf
 from tfdqn.config import Impala
 from tfdqn.networks import encoding
 from tfdqn.networks.layers.plain import Layer, LayerFactory
-from tfdqn.networks.torsos.torso import Hidden, Observation, Torso, image_of, normalization
+from tfdqn.networks.task_fit import IMPALA_PIXELS, image_of
+from tfdqn.networks.torsos.torso import Hidden, Observation, Torso, normalization
 from tfdqn.task_spec import TaskSpec
 
 
@@ -19,7 +20,7 @@ def impala(settings: Impala, task_spec: TaskSpec, make: LayerFactory) -> Torso:
     Each section is a convolution, a max-pooling 3×3/2 and two residual blocks, of two convolutions each; every
     convolution is 3×3. `width` multiplies the channels, `spectral_norm` applies to the blocks.
     """
-    key, height, width, channels = image_of(task_spec, "impala", least=1)
+    key, height, width, channels = image_of(task_spec, "impala", least=IMPALA_PIXELS)
     sections = []
     for i, filters in enumerate((16, 32, 32)):
         sections.append(_section(settings, make, f"section_{i}", channels, filters * settings.width))

@@ -8,7 +8,8 @@ import tensorflow as tf
 from tfdqn.config import Linear
 from tfdqn.networks import encoding
 from tfdqn.networks.layers.plain import LayerFactory
-from tfdqn.networks.torsos.torso import NumpyTorso, Observation, Torso, normalized_keys, normalizers, normalizers_numpy
+from tfdqn.networks.task_fit import normalized_keys
+from tfdqn.networks.torsos.torso import NumpyTorso, Observation, Torso, normalizers, normalizers_numpy
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Weights
 

@@ -7,16 +7,8 @@ from tfdqn.config import MLP
 from tfdqn.networks import encoding
 from tfdqn.networks.layers.in_numpy import dense_numpy
 from tfdqn.networks.layers.plain import LayerFactory
-from tfdqn.networks.torsos.torso import (
-    Hidden,
-    NumpyTorso,
-    Observation,
-    Torso,
-    dense,
-    normalized_keys,
-    normalizers,
-    normalizers_numpy,
-)
+from tfdqn.networks.task_fit import normalized_keys
+from tfdqn.networks.torsos.torso import Hidden, NumpyTorso, Observation, Torso, dense, normalizers, normalizers_numpy
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Weights
 

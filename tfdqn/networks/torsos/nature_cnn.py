@@ -6,11 +6,12 @@ import tensorflow as tf
 from tfdqn.config import NatureCNN
 from tfdqn.networks import encoding
 from tfdqn.networks.layers.plain import LayerFactory
-from tfdqn.networks.torsos.torso import Observation, Torso, conv, image_of
+from tfdqn.networks.task_fit import NATURE_CNN_PIXELS, image_of
+from tfdqn.networks.torsos.torso import Observation, Torso, conv
 from tfdqn.task_spec import TaskSpec
 
 # The receptive field and the stride of the three convolutions together, in pixels.
-_FIELD, _STRIDE = 36, 8
+_FIELD, _STRIDE = NATURE_CNN_PIXELS, 8
 
 
 def nature_cnn(settings: NatureCNN, task_spec: TaskSpec, make: LayerFactory) -> Torso:
@@ -18,7 +19,7 @@ def nature_cnn(settings: NatureCNN, task_spec: TaskSpec, make: LayerFactory) -> 
 
     An image whose sides these don't cover exactly is padded with zeros, so that every pixel affects Q; 84 × 84 isn't.
     """
-    key, height, width, channels = image_of(task_spec, "nature_cnn", least=_FIELD)
+    key, height, width, channels = image_of(task_spec, "nature_cnn", least=NATURE_CNN_PIXELS)
     margins = [(0, 0), _margin(height), _margin(width), (0, 0)]
     height, width = height + sum(margins[1]), width + sum(margins[2])
     convolutions = []

@@ -3,7 +3,6 @@
 The user's own torsos are checked when they are registered, when they are made, and when their features are traced.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,11 +14,12 @@ from tfdqn.config import MLP, ConvolutionalNetwork, DeepNetwork, Linear, Network
 from tfdqn.config.fields import kinds
 from tfdqn.config.own_code import is_own, require_function, require_instance, source_of
 from tfdqn.config.wording import either
-from tfdqn.errors import ConfigError, OwnCodeError
+from tfdqn.errors import OwnCodeError
 from tfdqn.networks import encoding
 from tfdqn.networks.layers.in_numpy import normalize_numpy
 from tfdqn.networks.layers.plain import Layer, LayerFactory
 from tfdqn.networks.own_parts import fits, misfit, require_made
+from tfdqn.networks.task_fit import normalized_keys
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Weights
 
@@ -64,19 +64,6 @@ def normalizers(make: LayerFactory, settings: MLP | Linear, task_spec: TaskSpec)
     return {key: make.running_statistics(key, encoding.size_of(task_spec.observation[key])) for key in keys}
 
 
-def normalized_keys(settings: MLP | Linear, task_spec: TaskSpec) -> list[str]:
-    """The keys of the arrays that the settings normalise. Raises ConfigError if they should, but there are none."""
-    if not settings.normalize_observations:
-        return []
-    keys = [key for key, spec in task_spec.observation.items() if spec.is_of_unknown_scale]
-    if not keys:
-        raise ConfigError(
-            f"network.normalize_observations = true: {task_spec.id} observes no numbers of unknown scale; categories, "
-            "bytes, bits and images with known bounds are scaled already"
-        )
-    return keys
-
-
 def normalizers_numpy(weights: Weights, keys: Sequence[str]) -> dict[str, Callable[[np.ndarray], np.ndarray]] | None:
     """`normalizers` on NumPy arrays; None if nothing is normalised."""
     return None if not keys else {key: partial(normalize_numpy, weights, f"{key}_statistics") for key in keys}
@@ -105,30 +92,6 @@ def normalization(make: LayerFactory, layer: Hidden) -> Layer:
     """Makes layer normalisation of a layer's units, followed by its activation."""
     norm, activate = make.layer_norm(f"{layer.name}_norm", layer.units), tf.keras.activations.get(layer.activation)
     return lambda inputs: activate(norm(inputs))
-
-
-def image_of(task_spec: TaskSpec, kind: str, least: int) -> tuple[str, int, int, int]:
-    """The key, height, width and channels of the task's only image; stacked frames count as channels.
-
-    Raises ConfigError if it observes anything else, or the image has fewer than `least` pixels on a side.
-    """
-    if len(task_spec.observation) != 1 or not encoding.is_image(next(iter(task_spec.observation.values()))):
-        seen = {key: spec.shape for key, spec in task_spec.observation.items()}
-        has_image = any(map(encoding.is_image, task_spec.observation.values()))
-        own = ", and for an image and numbers docs/your_algorithm.md has a network" if has_image else ""
-        raise ConfigError(
-            f'network.kind = "{kind}": needs one image [height, width] or [height, width, channels]; '
-            f"{task_spec.id} observes {seen}, which network.kind=mlp takes{own}"
-        )
-    ((key, spec),) = task_spec.observation.items()
-    frame = spec.frame_shape
-    if min(frame[:2]) < least:
-        raise ConfigError(
-            f'network.kind = "{kind}": images of {task_spec.id} are too small ({frame[0]} x {frame[1]}, as height and '
-            f"width come before channels); at least {least} x {least} pixels are needed"
-        )
-    channels = spec.frame_stack * math.prod(frame[2:])
-    return key, frame[0], frame[1], channels
 
 
 def check_torso_kind(kind: Any, where: str) -> None:
