@@ -24,7 +24,7 @@ from tfdqn.launch.inspector import Report
 from tfdqn.launch.supervised_process import SupervisedProcess
 from tfdqn.records import Counters
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.system.subprocesses import TFDQN, last_line
+from tfdqn.system.subprocesses import TFDQN, last_line, start_process
 
 PATIENCE_SECONDS = 240.0  # on two cores that many processes start at once
 _LOOK_SECONDS = 0.1
@@ -181,7 +181,7 @@ class FarJob(LearningJob):
     def _supervised(self, process: Process) -> SupervisedProcess:
         command = (*self.network.command(self.hosts[process.id]), *TFDQN)
         logs, heartbeats = self._folder / "logs", self._folder / "heartbeats"
-        return SupervisedProcess(process, command, logs, heartbeats, self._config.health)
+        return SupervisedProcess(process, command, logs, heartbeats, self._config.health, start_process)
 
     def _look_after_all(self) -> None:
         """As a platform: in a thread, with which the processes die."""
