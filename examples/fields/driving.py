@@ -38,7 +38,7 @@ class Episode(NamedTuple):
 def make(task: Task, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
     """highway-env's environment of a task, EnvPool's included, whose arguments are highway-env's configuration."""
     kwargs = {"config": dict(task.kwargs)} if task.suite == "envpool" else task.kwargs
-    limit = {"max_episode_steps": task.max_episode_steps} if task.max_episode_steps else {}
+    limit: dict[str, Any] = {"max_episode_steps": task.max_episode_steps} if task.max_episode_steps else {}
     return gymnasium.make(f"highway_env:{task.id}", render_mode=render_mode, **kwargs, **limit)
 
 

@@ -47,7 +47,7 @@ def scale(env: gymnasium.Env[Any, Any], quantity: str, factor: float) -> None:
 def make(task: Task) -> gymnasium.Env[Any, Any]:
     """gymnasium's environment, or Gymnasium-Robotics'."""
     package = package_of(task.id)
-    limit = {"max_episode_steps": task.max_episode_steps} if task.max_episode_steps else {}
+    limit: dict[str, Any] = {"max_episode_steps": task.max_episode_steps} if task.max_episode_steps else {}
     return gymnasium.make(f"{package.module}:{task.id}" if package else task.id, **task.kwargs, **limit)
 
 

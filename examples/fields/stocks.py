@@ -129,7 +129,7 @@ def main() -> None:
         name: {**trained, "first_day": first, "last_day": last}
         for name, (first, last) in (("validation", options.validation), ("held out", options.held_out))
     }
-    policies = {str(run): tfdqn.load_policy(run) for run in options.runs}
+    policies: dict[str, Choice] = {str(run): tfdqn.load_policy(run) for run in options.runs}
     found = compare(policies, {"training": trained, **periods})
     print(json.dumps(found, indent=2))
     if options.picture:

@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 200
 def serve() -> None:
     for line in sys.stdin:
         with TemporaryFile() as output:
-            first, *others = [_fork(*process, output) for process in json.loads(line)]
+            first, *others = [_fork(variables, arguments, output) for variables, arguments in json.loads(line)]
             _, status = os.waitpid(first, 0)
             for pid in others:
                 os.kill(pid, signal.SIGKILL)

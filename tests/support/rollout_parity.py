@@ -35,7 +35,7 @@ def make_updater(config: Config, rollout: Rollout, *where: object, part: int = 0
     def sampler(num_transitions: int, device: str | None = None) -> factory.Sampler:
         return rollout.sampler(num_transitions, part)
 
-    return factory.make_updater(config, SPEC, *where, sampler)  # type: ignore[arg-type]
+    return factory.make_updater(config, SPEC, *where, sampler)  # type: ignore[arg-type, call-arg]
 
 
 def run(updater: Updater, rollout: Rollout) -> dict[str, np.ndarray]:

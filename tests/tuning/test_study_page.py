@@ -104,7 +104,7 @@ def test_a_single_trial_can_be_drawn() -> None:
 
 def test_alike_scores_have_one_label_and_ticks_as_they_are() -> None:
     alike = [trial(number, 499.9999999 + 1e-8 * number, 1e-3, 3, (4,)) for number in range(3)]
-    for draw in (draw_history, lambda *given: draw_slice(*given[:1], "agent.n_step", NumberRange(1, 9), given[-1])):
+    for draw in (draw_history, lambda trials, axes: draw_slice(trials, "agent.n_step", NumberRange(1, 9), axes)):
         axes = drawn_by(draw, alike)
         axes.figure.canvas.draw()
         assert axes.yaxis.get_offset_text().get_text() == ""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import tensorflow as tf
+from tf_agents.trajectories.trajectory import Transition
 
 from tests.support.batches import random_transitions, random_weights, vector_spec
 from tfdqn.agents.dqn import DqnAgent
@@ -97,6 +98,7 @@ def learner(step: TrainStep, sample: Sample, config: Config) -> tuple[Learner, W
 
 def with_nan_at(sample: Sample, index: int) -> Sample:
     transition = sample.transition
+    assert isinstance(transition, Transition)
     reward = transition.next_time_step.reward.numpy()
     reward[index] = np.nan
     next_time_step = transition.next_time_step._replace(reward=tf.constant(reward))

@@ -26,8 +26,8 @@ DISCOUNT = 0.9
 
 def step_of(reward, terminated=None, truncated=None, is_reset=None) -> Step:
     nothing = np.zeros(len(reward), bool)
-    flags = [nothing if each is None else np.array(each) for each in (terminated, truncated, is_reset)]
-    return Step({}, np.array(reward, np.float32), *flags, None)
+    ended, cut, reset = (nothing if each is None else np.array(each) for each in (terminated, truncated, is_reset))
+    return Step({}, np.array(reward, np.float32), ended, cut, reset, None)
 
 
 def played(task, steps):
