@@ -29,9 +29,9 @@ train: $(VENV)/.installed
 	@$(BIN)/tfdqn train $(CONFIG) $(ARGS)
 
 # By three processes, also on two cores, since many tests wait for processes of their own. Each has all tests of a file,
-# in the order of tests/conftest.py (ARGS=-n0: by one, for --pdb).
+# in the order of tests/conftest.py (ARGS=-n0: by one, for --pdb). What one has compiled is there for the others.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m "not long and not container and not tasks and not browser and not tracking and not gpu" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "not long and not container and not tasks and not browser and not tracking and not gpu" -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m long $(ARGS)

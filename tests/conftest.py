@@ -4,6 +4,7 @@ Hypothesis measures no time, temporary folders are in memory, and imports are as
 import gc
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -29,12 +30,24 @@ if os.access(_MEMORY, os.W_OK):
     if _found.f_bavail * _found.f_frsize >= _NEEDED_BYTES and not _found.f_flag & os.ST_NOEXEC:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _MEMORY)
 
+_TESTS = Path(__file__).parent
 FIRST = ("system_tests", "docs", "cli", "exporting", "training", "tuning", "launch")  # the long files
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In a process of several, begins to collect at another folder than the others: each file is compiled by one."""
+    worker = getattr(config, "workerinput", None)
+    if worker is None or [Path(each).resolve() for each in config.args] != [_TESTS]:
+        return
+    folders = sorted(each for each in _TESTS.iterdir() if each.is_dir() and any(each.rglob("test_*.py")))
+    begins = len(folders) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+    files = sorted(_TESTS.glob("test_*.py"))
+    config.args = list(map(str, [*folders[begins:], *files, *folders[:begins]]))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files come first: one that begins last would be waited for by all other processes."""
-    items.sort(key=lambda item: not set(FIRST) & set(item.path.parts))
+    items.sort(key=lambda item: (not set(FIRST) & set(item.path.parts), item.path))
 
 
 def pytest_collection_finish() -> None:
