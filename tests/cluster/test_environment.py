@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tfdqn.cluster.environment import cluster_of_environment, topology_of_environment
 from tfdqn.cluster.roles import ProcessId, Role
@@ -35,7 +36,7 @@ def test_a_cluster_is_read_and_written_again() -> None:
     assert cluster.addresses("worker") == ("b:2", "c:3")
     assert cluster.addresses("evaluator") == ()
     assert cluster_of_environment({"TF_CONFIG": cluster.tf_config()}) == cluster
-    assert cluster.seen_from("ps", 0).name == "parameter server 0"
+    assert replace(cluster, job="ps", index=0).name == "parameter server 0"
 
 
 def test_jobs_that_do_not_learn_are_left_out() -> None:

@@ -36,7 +36,7 @@ def show(
 ) -> None:
     """Prints a report once, or, if `is_watched`, every second until interrupted or nothing will change any more.
 
-    Where the reports aren't shown in place, one that says nothing new, but for how old something is, is left out.
+    Unless each replaces the last on a terminal, a report that differs from the last only in ages is left out.
 
     Raises typer.Exit if nobody reads the output any more (`| head`).
 

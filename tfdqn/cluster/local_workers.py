@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from tfdqn.cluster.tf_config import CHIEF, VARIABLE, WORKER, Cluster, tensorflow_jobs
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError
@@ -93,7 +95,7 @@ class LocalWorkers:
             for job, count in counts.items():
                 for index in range(count):
                     if (job, index) != (self.cluster.job, self.cluster.index):
-                        self._start(self.cluster.seen_from(job, index), command, logs)
+                        self._start(replace(self.cluster, job=job, index=index), command, logs)
         except BaseException:
             self.close()
             raise

@@ -111,7 +111,7 @@ def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology
         if name in before and host_and_port(before[name])[0] == LOOPBACK and is_free(before[name])
     }
     new = iter(free_addresses(len(names) - len(still), avoid=set(still.values())))
-    every = {name: still[name] if name in still else next(new) for name in names}
+    every = {name: still.get(name) or next(new) for name in names}
     return make_topology(counts, lambda process_id: every[str(process_id)], every.get(THE_CHIEF, ""))
 
 

@@ -62,10 +62,6 @@ class Cluster(Struct, frozen=True, kw_only=True):
     def addresses(self, job: str) -> tuple[str, ...]:
         return self.jobs.get(job, ())
 
-    def seen_from(self, job: str, index: int) -> "Cluster":
-        """The same cluster as another of its processes sees it."""
-        return Cluster(jobs=self.jobs, job=job, index=index, names=self.names)
-
     def tf_config(self) -> str:
         """The value of `TF_CONFIG` for this cluster and process."""
         return json.dumps({"cluster": self.jobs, "task": {"type": self.job, "index": self.index}})

@@ -178,8 +178,11 @@ class Membership:
         return time.monotonic() - self._heard_seconds
 
     def env_steps(self, own: int, alike: int = 1) -> int:
-        """Taken in the whole job, as far as can be told: as last heard, and since then as many by each of `alike`
-        processes as this one has taken, of its `own` in all.
+        """An estimate of the environment steps that the whole job has taken.
+
+        Args:
+          own: all steps that this process has taken.
+          alike: how many processes are assumed to have taken as many as this one since the learner's last answer.
         """
         known, own_among_them = self._known
         return known + alike * (own - own_among_them)

@@ -94,7 +94,7 @@ class Welcome(Struct, frozen=True, kw_only=True):
 
 
 class WeightsRequest(Struct, frozen=True):
-    """Asks for weights that are others than those held."""
+    """Asks for the newest weights, unless these are held already."""
 
     held: int  # their version; -1: none are held
     life: str = ""  # of the learner that has made them; empty: none are held

@@ -105,8 +105,7 @@ class RemoteWeights:
         self._board = WeightsBoard()
         self._life = ""  # of the learner whose weights are on the board
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._fetch_until_closed, name="weights", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._fetch_until_closed, name="weights", daemon=True).start()
 
     def version(self) -> int:
         """The version last fetched; -1 before the first. Raises CheckpointError if another network's came since."""
@@ -125,7 +124,7 @@ class RemoteWeights:
             arrays = arrays_of(found)
             check_arrays(arrays, self._wanted, "the learner's weights")
             self._board.put(VersionedWeights(found.version, arrays))
-            self._life = found.life  # last: a request in between asks for what it has, rather than not for what is new
+            self._life = found.life  # last: a request in between may repeat weights, but misses none
 
     def close(self) -> None:
         """Stops asking."""
@@ -156,7 +155,7 @@ class EncodedWeights:
         self._of: VersionedWeights | None = None
 
     def other_than(self, request: WeightsRequest) -> WeightsReply | bytes:
-        """The newest weights, without arrays where they are those that the asker holds, or there are none yet."""
+        """The newest weights; no arrays if the asker holds these already, or if there are none yet."""
         if (self._board.version(), self._life) == (request.held, request.life):
             return WeightsReply(request.held)
         try:

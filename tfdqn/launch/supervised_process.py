@@ -44,10 +44,10 @@ class SupervisedProcess:
       process: as given.
       process_id: of the process, such as `actor 3`.
       log: the file with its output, over all restarts.
-      log_start_bytes: the size of that at its last start.
+      log_start_bytes: the size of the log when the process was last started.
       restarts: how many times it was started again; -1: it was never started.
       heartbeat: the newest since its last start; None: there is none yet.
-      silent_seconds: how long ago that, or else the start, was.
+      silent_seconds: how long ago its newest heartbeat was, or its start if there is none.
       status: its exit status, negative for a signal; None: it is running or was never started.
       started_seconds: the time, by `time.monotonic`, of its last start.
       ended_seconds: the time, by `time.monotonic`, at which it was seen to have ended.

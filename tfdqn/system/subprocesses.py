@@ -98,7 +98,7 @@ def logged_end(status: int, log: Path, since_bytes: int) -> str:
 
 
 def own_line(log: Path, since_bytes: int) -> str:
-    """What a process of tfdqn says in its log, after the first `since_bytes`, has ended it; "" if it says nothing."""
+    """The last line in which tfdqn itself says what has ended a process, without "tfdqn: "; "" if there is none."""
     return last_line(log, since_bytes, _OWN).removeprefix(_OWN)
 
 

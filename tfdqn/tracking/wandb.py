@@ -39,14 +39,13 @@ class WandB(ExternalRun):
         import wandb
 
         self._wandb: Any = wandb
-        self._name = config.name or run.path.resolve().name
         self._run = wandb.init(
             id=tracked.id,
             resume="allow",
             project=config.wandb_project,
             entity=config.wandb_entity,
             group=config.wandb_group,
-            name=self._name,
+            name=config.name or run.path.resolve().name,
             tags=list(config.tags),
             mode=None if config.wandb_mode == "auto" else config.wandb_mode,
             dir=str(run.path),

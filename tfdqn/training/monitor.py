@@ -239,7 +239,6 @@ def begin_figures(session: AnySession, say: Callable[[str], None], kept_env_step
       kept_env_steps: as for `tracking.factory.rewind`.
     """
     moved = rewind(session.run_dir, session.env_steps_before, kept_env_steps)
-    for line in (session.resumed, moved):
-        if line:
-            say(line)
+    for line in filter(None, (session.resumed, moved)):
+        say(line)
     return make_trackers(session.config, session.run_dir, "learner", say)

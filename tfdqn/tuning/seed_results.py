@@ -111,7 +111,8 @@ def summarize(
 
 def seeds_report(folder: SeedsFolder) -> SeedsReport:
     """How a folder of seeds stands now, with the seeds that were last asked for."""
-    request = _read_request(folder)
+    # Nothing was asked for where no summary can be read.
+    request = read_decoded(folder.summary_file, _requests.decode) or _Request()
     summary = summarize(folder, wanted=[each.seed for each in request.seeds], options=request.options)
     in_training = [each.seed for each in summary.seeds if each.status == "in training"]
     locks = [folder.lock_file, *(folder.run(seed).lock_file for seed in in_training)]
@@ -139,11 +140,6 @@ def is_over(folder: SeedsFolder) -> bool:
 def write_summary(folder: SeedsFolder, summary: SeedsSummary) -> None:
     """Writes `seeds.json`. Raises RunDirError if that fails."""
     write_atomically(folder.summary_file, msgspec.json.format(msgspec.json.encode(summary), indent=2))
-
-
-def _read_request(folder: SeedsFolder) -> _Request:
-    """What the folder's summary says that was asked for; nothing if there is none that can be read."""
-    return read_decoded(folder.summary_file, _requests.decode) or _Request()
 
 
 def _command(folder: SeedsFolder, summary: SeedsSummary) -> str:
