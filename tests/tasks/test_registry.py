@@ -37,7 +37,7 @@ def test_a_users_module_in_the_current_directory_is_found(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert resolve_spec(Task(id=f"{module}:Mine-v0")).num_actions == (2,)
-    assert 'unknown task "users_own_envs:Mien-v0"; the nearest are users_own_envs:Mine-v0' in error_of(
+    assert 'unknown task "users_own_envs:Mien-v0"; the nearest is users_own_envs:Mine-v0' in error_of(
         resolve_spec, Task(id=f"{module}:Mien-v0")
     )
     assert error_of(resolve_spec, Task(id=f"{module}:Xyzzy-v0")).endswith(f"; {module} registers no Xyzzy-v0")
