@@ -8,7 +8,6 @@ from gymnasium import spaces
 
 from tfdqn.config import Task
 from tfdqn.errors import NotFiniteError, TaskError
-from tfdqn.tasks import array_contract, contract
 from tfdqn.tasks.registry import make_task
 
 FLOATS = spaces.Box(-10, 10, (4,))
@@ -172,7 +171,7 @@ def test_what_environments_tell_beside_is_nobodys_trouble():
 
 
 def test_floats_beyond_their_bounds_are_warned_of_once(caplog, monkeypatch):
-    monkeypatch.setattr(array_contract, "_warned", set())
+    monkeypatch.setattr("tfdqn.tasks.warnings._given", set())
     for _ in range(2):
         step = stepped(odd(FLOATS, FOUR, spoil=observes(np.array([0, 0, 0, 10.5], np.float32)), at=0))
         assert (step.observation["observation"][:, 3] == 10.5).all()
@@ -182,7 +181,7 @@ def test_floats_beyond_their_bounds_are_warned_of_once(caplog, monkeypatch):
 
 
 def test_floats_beyond_their_bounds_by_rounding_are_no_news(caplog, monkeypatch):
-    monkeypatch.setattr(array_contract, "_warned", set())
+    monkeypatch.setattr("tfdqn.tasks.warnings._given", set())
     stepped(odd(FLOATS, FOUR, spoil=observes(np.nextafter(np.full(4, 10, np.float32), np.float32(11)))))
     assert not caplog.records
 
@@ -224,7 +223,7 @@ def test_a_breach_in_a_process_of_its_own_is_the_same_line_and_prints_nothing(ca
     ("at", "place"), [(0, "reset"), (1, "step 1"), (5, "step 5"), (16, "step 16"), (17, "step 17")]
 )
 def test_the_warning_names_the_first_step_beyond_the_bounds(at, place, caplog, monkeypatch):
-    monkeypatch.setattr(array_contract, "_warned", set())
+    monkeypatch.setattr("tfdqn.tasks.warnings._given", set())
     wide = np.full(50_000 if at == 17 else 4, 0.25, np.float32)  # of large arrays, few steps are looked at
     if at == 0:
         stepped(odd(FLOATS, FOUR * 44), steps=20)
@@ -236,7 +235,7 @@ def test_the_warning_names_the_first_step_beyond_the_bounds(at, place, caplog, m
 
 @pytest.mark.parametrize("vectorization", ["sync", "async"])
 def test_keys_that_a_space_does_not_declare_are_warned_of_once(vectorization, caplog, monkeypatch):
-    monkeypatch.setattr(contract, "_warned", set())
+    monkeypatch.setattr("tfdqn.tasks.warnings._given", set())
     space = spaces.Dict({"a": FLOATS, "b": spaces.Tuple([spaces.Dict({"c": FLOATS})])})
     given = {"a": FOUR, "b": ({"c": FOUR, "speed": 3},), "time": 1.0}
     for _ in range(2):
@@ -253,7 +252,7 @@ def test_keys_that_a_space_does_not_declare_are_warned_of_once(vectorization, ca
 
 @pytest.mark.parametrize("vectorization", ["sync", "async"])
 def test_a_mask_that_is_not_used_is_warned_of_once(vectorization, caplog, monkeypatch):
-    monkeypatch.setattr(contract, "_warned_of_masks", set())
+    monkeypatch.setattr("tfdqn.tasks.warnings._given", set())
     settings = {"id": "tests.support.toy_environments:Masked-v0", "num_envs": 2, "vectorization": vectorization}
     for is_used in (True, False, False):
         task = make_task(Task(**settings, action_masks=is_used, kwargs={"places": "info"}))

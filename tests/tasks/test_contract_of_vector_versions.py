@@ -10,7 +10,6 @@ from gymnasium.vector.utils import batch_space
 from tfdqn.config import Task
 from tfdqn.errors import NotFiniteError, TaskError, UserError
 from tfdqn.task_spec import TaskSpec, discrete
-from tfdqn.tasks import contract
 from tfdqn.tasks.adapters.learning_signal import LearningSignal
 from tfdqn.tasks.array_contract import CONVERSIONS
 from tfdqn.tasks.batched_task import BatchedTask
@@ -96,7 +95,7 @@ def test_a_vector_versions_first_answer_is_one_of_gymnasiums_form(answer, says, 
 
 
 def test_keys_that_its_space_does_not_declare_are_warned_of_but_for_a_mask(caplog, monkeypatch):
-    monkeypatch.setattr(contract, "_warned", set())
+    monkeypatch.setattr("tfdqn.tasks.warnings._given", set())
     space, given = spaces.Dict({"a": FLOATS}), {"a": [FOUR, FOUR], "action_mask": np.ones((2, 2), np.int8)}
     spec = TaskSpec(id="Own-v0", observation=observation_specs(space), actions=discrete(2), action_masks=True)
     Contract(space, spec, 2).reset((given, {}))
@@ -107,7 +106,7 @@ def test_keys_that_its_space_does_not_declare_are_warned_of_but_for_a_mask(caplo
 
 
 def test_masks_that_are_not_used_are_warned_of_once(caplog, monkeypatch):
-    monkeypatch.setattr(contract, "_warned_of_masks", set())
+    monkeypatch.setattr("tfdqn.tasks.warnings._given", set())
     spec = TaskSpec(id="Own-v0", observation=observation_specs(FLOATS), actions=discrete(2), action_masks=True)
     given = ([FOUR, FOUR], {"action_mask": np.ones((2, 2), np.int8)})
     Contract(FLOATS, spec, 2).reset(given)

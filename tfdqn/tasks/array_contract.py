@@ -10,15 +10,13 @@ from gymnasium import Space, spaces
 
 from tfdqn.errors import FaultyTaskError, NotFiniteTaskError, shortened
 from tfdqn.tasks.observations import show
-
-log = logging.getLogger(__name__)
+from tfdqn.tasks.warnings import warn_once
 
 _ROUNDING = 1e-6  # the part of a bound by which floats may exceed it without a warning
 _LARGEST_SQUARE = {np.dtype(each): float(np.finfo(each).max) ** 2 for each in ("float16", "float32")}
 _STEPS_BETWEEN_BOUND_CHECKS = 16  # of floats, which lead to no more than a warning
 _MOST_UNCHECKED_BYTES = 2**20  # of an array's steps that are kept for such a check; others are left out
 CONVERSIONS = "tfdqn.tasks.conversions"  # the logger of arrays of another dtype, for debugging
-_warned: set[tuple[str, str]] = set()  # (task, array) that this process has warned of, however often a task is made
 
 
 class Breach(Exception):
@@ -124,13 +122,10 @@ class ArrayContract:
         if not self._is_outside(np.stack([array for _, array in unchecked])):
             return
         self._may_warn = False
-        if (task_id, self.what) in _warned:
-            return
-        _warned.add((task_id, self.what))
         step, array = next((step, array) for step, array in unchecked if self._is_outside(array))
         index = _first((array < self._low) | (array > self._high))
         how = f"is {array[index]:g}, beyond the bounds of its space {show(self._space)}; it is used as it is"
-        log.warning("%s", Breach(self.what, how, index).error(task_id, step))
+        warn_once(str(Breach(self.what, how, index).error(task_id, step)), task_id, self.what)
 
 
 def place(task_id: str, step: int, environment: int | None = None) -> str:

@@ -4,7 +4,6 @@
 checked here, on the whole batch, as is everything that a task's own vectorised version gives.
 """
 
-import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,16 +13,12 @@ from gymnasium import Space, spaces
 from tfdqn.task_spec import MASK, TaskSpec
 from tfdqn.tasks.array_contract import ArrayContract, Breach, called, cast, shown
 from tfdqn.tasks.observations import leaves, undeclared_keys
+from tfdqn.tasks.warnings import warn_once
 from tfdqn.types import Observation
-
-log = logging.getLogger(__name__)
 
 # The keys in `info` by which `CheckedEnv` names keys of its observation that are dropped, and tells of unused masks.
 UNDECLARED = "tfdqn.undeclared"
 UNUSED_MASK = "tfdqn.unused_mask"
-# Tasks of whose undeclared keys, or unused masks, this process has warned, however often they are made.
-_warned: set[str] = set()
-_warned_of_masks: set[str] = set()
 
 
 class _Part(NamedTuple):
@@ -101,16 +96,14 @@ class Contract:
         if self._has_masks and MASK in here:  # a vectorised version's mask, which `VectorMasks` has read
             here.remove(MASK)
         keys = next((each for each in info.get(UNDECLARED, ()) if each), ", ".join(here))
-        if keys and self._task_id not in _warned:
-            _warned.add(self._task_id)
-            log.warning("%s: the observation has %s, which its space doesn't declare: left out", self._task_id, keys)
+        if keys:
+            line = f"{self._task_id}: the observation has {keys}, which its space doesn't declare: left out"
+            warn_once(line, self._task_id, UNDECLARED)
 
     def _warn_of_masks(self, info: Mapping[str, Any]) -> None:
         """Warns once of masks that are given and not used."""
-        is_unused = UNUSED_MASK in info or (MASK in info and not self._has_masks)
-        if is_unused and self._task_id not in _warned_of_masks:
-            _warned_of_masks.add(self._task_id)
-            log.warning('%s gives info["%s"], which task.action_masks = true would make use of', self._task_id, MASK)
+        if UNUSED_MASK in info or (MASK in info and not self._has_masks):
+            warn_once(f'{self._task_id} gives info["{MASK}"], which task.action_masks = true would make use of')
 
     def _observation(self, raw: Any, step: int) -> Observation:
         flat = {}

@@ -11,7 +11,6 @@ from tests.support.toy_environments import Masked
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
 from tfdqn.task_spec import discrete
-from tfdqn.tasks.adapters import legal_actions
 from tfdqn.tasks.adapters.legal_actions import MaskSource, find_masks, legal_of, mask_source, without_masks
 from tfdqn.tasks.array_contract import Breach
 
@@ -70,7 +69,7 @@ def test_numbers_that_are_of_no_form_are_refused(numbers, form, says):
     ],
 )
 def test_masks_are_found_by_themselves_and_the_log_says_which_were_chosen(places, place, form, caplog, monkeypatch):
-    monkeypatch.setattr(legal_actions, "_reported", set())
+    monkeypatch.setattr("tfdqn.tasks.warnings._given", set())
     with caplog.at_level(logging.WARNING):
         assert found(Masked(places=places)) == MaskSource(place, discrete(3), form)
         found(Masked(places=places))

@@ -292,7 +292,7 @@ def test_another_dtype_is_noted_at_whatever_step_it_comes(registered: Any) -> No
 
 
 def test_keys_that_a_dict_does_not_declare_are_noted(registered: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfdqn.tasks.contract._warned", set())
+    monkeypatch.setattr("tfdqn.tasks.warnings._given", set())
     space = spaces.Dict({"a": spaces.Box(-2, 2, (2,))})
     found = found_of(registered(Odd, space=space, observation={"a": TWO, "time": 3}), 5, max_episode_steps=3)
     assert found.can_train and "the observation has time, which its space" in line(found, "warning")

@@ -15,7 +15,6 @@ from tfdqn.config import Task
 from tfdqn.system.shell_commands import install_extra, pip_install
 from tfdqn.tasks.registry import check_task, installed_tasks, make_task, resolve_spec
 from tfdqn.tasks.suites import envpool_envs, packages
-from tfdqn.tasks.suites import gymnasium as gymnasium_suite
 from tfdqn.tasks.suites.suite import TaskEntry
 
 
@@ -139,8 +138,8 @@ def test_a_value_of_another_kind_is_named_where_the_constructor_fails(task_id, k
     assert error_of(make_task, Task(id=task_id, kwargs=kwargs)) == f"{task_id} could not be made: {line}"
 
 
-def test_a_value_of_another_kind_is_warned_of_where_the_constructor_takes_it(caplog):
-    gymnasium_suite._warn_once.cache_clear()
+def test_a_value_of_another_kind_is_warned_of_where_the_constructor_takes_it(caplog, monkeypatch):
+    monkeypatch.setattr("tfdqn.tasks.warnings._given", set())
     for _ in range(2):
         make_task(Task(id="MountainCar-v0", num_envs=1, kwargs={"goal_velocity": "fast"})).close()
     assert [record.getMessage() for record in caplog.records] == [
@@ -239,8 +238,8 @@ def test_a_creator_whose_environment_takes_no_render_mode_says_that_it_can_not_d
     )
 
 
-def test_an_old_version_is_one_helpful_line_and_nothing_of_gymnasiums(recwarn, capfd, caplog):
-    gymnasium_suite._warn_once.cache_clear()
+def test_an_old_version_is_one_helpful_line_and_nothing_of_gymnasiums(recwarn, capfd, caplog, monkeypatch):
+    monkeypatch.setattr("tfdqn.tasks.warnings._given", set())
     for num_envs in (1, 2):  # to act in, and to evaluate in
         old = make_task(Task(id="CartPole-v0", num_envs=num_envs))
         old.reset(seed=0)

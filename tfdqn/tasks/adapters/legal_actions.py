@@ -1,7 +1,6 @@
 """Legal actions: finds a task's masks, reads them in any of their forms, and makes a batch of them."""
 
 import inspect
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -14,12 +13,10 @@ from tfdqn.config import Task
 from tfdqn.errors import TaskError
 from tfdqn.task_spec import MASK, ActionSpec, MaskForms
 from tfdqn.tasks.array_contract import Breach, shown
-
-log = logging.getLogger(__name__)
+from tfdqn.tasks.warnings import warn_once
 
 METHODS = ("action_masks", "action_mask")  # the methods that "auto" looks for
 ILLEGAL_LOGIT = -100.0  # a logit of at most this is illegal: its exp vanishes in float32 beside that of a legal one
-_reported: set[tuple[str, str]] = set()  # (task, source) that this process has logged, however often a task is made
 
 Read = Callable[[Any, Mapping[str, Any]], Any]  # (observation, info) → the mask as the environment has it, or None
 
@@ -222,10 +219,11 @@ def _found(task_id: str, env: gymnasium.Env) -> str:
         *(["observation"] if has_mask(env.observation_space) else []),
         *(f"method:{name}" for name in METHODS if takes_no_arguments(env, name)),
     ]
-    if len(places) > 1 and (task_id, places[0]) not in _reported:
-        _reported.add((task_id, places[0]))
-        line = '%s: task.action_mask_source = "auto" found masks by "%s"; %s could be named as well'
-        log.warning(line, task_id, places[0], ", ".join(places[1:]))
+    if len(places) > 1:
+        others = ", ".join(places[1:])
+        warn_once(
+            f'{task_id}: task.action_mask_source = "auto" found masks by "{places[0]}"; {others} could be named as well'
+        )
     return places[0] if places else "info"
 
 

@@ -31,6 +31,7 @@ from tfdqn.tasks.suites.keyword_arguments import (
 )
 from tfdqn.tasks.suites.processes import require_room
 from tfdqn.tasks.suites.suite import Suite, TaskEntry, describe, nearest_ids, needed_keys
+from tfdqn.tasks.warnings import warn_once
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class GymnasiumSuite(Suite):
         _warn_if_out_of_date(recipe.env_spec.id)
         description = _describe_env(task, recipe)
         if unlike := unlike_defaults(recipe.kwargs, _defaults(recipe)):
-            _warn_once(f"{task.id}: {unlike}")
+            warn_once(f"{task.id}: {unlike}")
         if task.vectorization == "async":
             require_room(task.id, recipe.frame_stack * description.frame_bytes, task.num_envs)
         return description.spec, functools.partial(_make_vector, task, recipe._replace(masks=description.masks))
@@ -141,12 +142,6 @@ def find_env_spec(task_id: str) -> EnvSpec:
     return found
 
 
-@functools.cache
-def _warn_once(line: str) -> None:
-    """Logs a warning once in a process, however often the task is made."""
-    log.warning("%s", line)
-
-
 def _warn_if_out_of_date(registered_id: str) -> None:
     if packages.has_variants(registered_id):
         return
@@ -154,7 +149,7 @@ def _warn_if_out_of_date(registered_id: str) -> None:
     latest = find_highest_version(namespace, name)
     if version is not None and latest is not None and latest > version:
         newer = get_env_id(namespace, name, latest)
-        _warn_once(f"{registered_id} is out of date; its maintainers recommend {newer}")
+        warn_once(f"{registered_id} is out of date; its maintainers recommend {newer}")
 
 
 def _registered(name: str) -> EnvSpec | None:
