@@ -206,15 +206,13 @@ class DqnAgent(dqn_agent.DqnAgent):
             super()._check_action_spec(action_spec)
 
     def _check_network_output(self, net: networks.Network, label: str) -> None:
-        if not self._has_branches:
+        if not self._has_branches and self.members == 1:  # the base class knows no other axes than [B, A]
             super()._check_network_output(net, label)
 
     def _setup_policy(
         self, time_step_spec: ts.TimeStep, action_spec: tensor_spec.BoundedTensorSpec, *others: Any
     ) -> tuple[tf_policy.TFPolicy, tf_policy.TFPolicy]:
-        """Makes TF-Agents' policies, which nothing uses: random ones if the base class's can't have these axes."""
-        if not self._has_branches and self.members == 1:
-            return super()._setup_policy(time_step_spec, action_spec, *others)
+        """Makes random policies: nothing uses TF-Agents' own, which know neither branches nor members."""
         policy = random_tf_policy.RandomTFPolicy(time_step_spec, action_spec)
         return policy, policy
 

@@ -4,7 +4,6 @@ from functools import partial
 
 import tensorflow as tf
 from tf_agents.agents import tf_agent
-from tf_agents.networks import network as networks
 from tf_agents.trajectories import trajectory
 
 from tfdqn.agents.dqn import DqnAgent, LossExtra
@@ -72,6 +71,3 @@ class EnsembleAgent(DqnAgent):
     def _make_network(self, config: Config, task_spec: TaskSpec) -> QNetwork:
         seeds = [derived_seed(config.seed, "initial weights", k) for k in range(self.members)]
         return ensemble_network(config, task_spec, seeds=seeds)
-
-    def _check_network_output(self, net: networks.Network, label: str) -> None:
-        """Checks nothing: the base class would take the members' axis for the batch's."""
