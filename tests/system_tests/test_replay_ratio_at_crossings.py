@@ -59,7 +59,9 @@ class Run:
         """A leg in one process."""
         is_empty = not self._stored
         self.filled += is_empty
-        balance = Balance.resumed(self.counters, self.min_size, self._stored, is_empty, self._learner)
+        balance = Balance.saved(self.counters, self.min_size, self._stored, self._learner)
+        if is_empty:
+            balance = balance.with_empty_replay(self.min_size, self._learner)
         settings = self._learner
         ratio = ReplayRatio(self.min_size, settings.env_steps_per_update, settings.updates_per_call, balance=balance)
         end = balance.transitions + LEG

@@ -41,17 +41,6 @@ class Balance(NamedTuple):
         return cls.owing(plausible, counters.transitions, counters.train_steps, min_size, settings)
 
     @classmethod
-    def resumed(
-        cls, counters: Counters, min_size: int, stored: int, is_replay_empty: bool, settings: Learner
-    ) -> "Balance":
-        """The balance of a run that is resumed in one process, whose replay was restored or is empty.
-
-        Arguments as of `saved`, and whether the replay is empty because another process had the run's transitions.
-        """
-        balance = cls.saved(counters, min_size, stored, settings)
-        return balance.with_empty_replay(min_size, settings) if is_replay_empty else balance
-
-    @classmethod
     def owing(cls, updates: float, transitions: int, train_steps: int, min_size: int, settings: Learner) -> "Balance":
         """Makes a balance that owes `updates` updates, by choosing `exempt`."""
         earned = settings.env_steps_per_update * (train_steps + updates)

@@ -23,7 +23,7 @@ from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Replay
 from tfdqn.replay.replay_ratio import Balance, ReplayRatio
 from tfdqn.replay.rollout import Rollout, RolloutTurns
-from tfdqn.storage.arrays import check_arrays
+from tfdqn.storage.arrays import add_prefix, check_arrays
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_evaluations
@@ -203,7 +203,9 @@ class LocalParts:
         if isinstance(self.replay, Rollout):
             return RolloutTurns(self.replay, self._config.updates_per_call, self._config.stop.env_steps, counters)
         settings, min_size = self._config.learner, self.replay.min_size
-        balance = Balance.resumed(counters, min_size, self.replay.size(), self._is_replay_empty, settings)
+        balance = Balance.saved(counters, min_size, self.replay.size(), settings)
+        if self._is_replay_empty:
+            balance = balance.with_empty_replay(min_size, settings)
         return ReplayRatio(
             min_size,
             settings.env_steps_per_update,
@@ -218,8 +220,7 @@ class LocalParts:
         arrays = saved.arrays("learner")
         for part in ("online", "target") if self._config.agent.has_target_network else ("online",):
             found = {name: array for name, array in arrays.items() if name.startswith(f"{part}/")}
-            wanted = {f"{part}/{name}": spec for name, spec in self._weight_specs.items()}
-            check_arrays(found, wanted, arrays.file)
+            check_arrays(found, add_prefix(part, self._weight_specs), arrays.file)
 
     def _check(self, saved: Checkpoint) -> None:
         """Raises CheckpointError if the arrays are of another run."""
