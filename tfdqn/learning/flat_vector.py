@@ -12,31 +12,29 @@ class FlatLayout:
 
     Args:
       like: variables or arrays by name.
+
+    Attributes:
+      shapes: by name, in the vector's order.
     """
 
     def __init__(self, like: Mapping[str, tf.Variable]):
-        self._shapes = {name: tuple(each.shape) for name, each in like.items()}
-        self._sizes = [math.prod(shape) for shape in self._shapes.values()]
-        self.names = tuple(self._shapes)
+        self.shapes = {name: tuple(each.shape) for name, each in like.items()}
+        self._sizes = [math.prod(shape) for shape in self.shapes.values()]
         self.size = sum(self._sizes)
-
-    def shape_of(self, name: str) -> tuple[int, ...]:
-        """The shape of one array."""
-        return self._shapes[name]
 
     def flat(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
         """Concatenates arrays, by name, into float32[size]."""
-        return np.concatenate([np.ravel(arrays[name]) for name in self._shapes])
+        return np.concatenate([np.ravel(arrays[name]) for name in self.shapes])
 
     def named(self, flat: np.ndarray) -> dict[str, np.ndarray]:
         """Splits float32[size] into arrays, by name."""
         parts = np.split(flat, np.cumsum(self._sizes)[:-1])
-        return {name: part.reshape(shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
+        return {name: part.reshape(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
     def named_tensors(self, flat: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `named`, but in the graph."""
         parts = tf.split(flat, self._sizes)
-        return {name: tf.reshape(part, shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
+        return {name: tf.reshape(part, shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
 
 def flat_tensor(tensors: list[tf.Tensor]) -> tf.Tensor:

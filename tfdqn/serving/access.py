@@ -48,11 +48,6 @@ def read_keys(file: Path) -> ApiKeys:
     return ApiKeys(frozenset(hashlib.sha256(key).digest() for key in keys.values()))
 
 
-def is_read_by_all(file: Path) -> bool:
-    """Whether every user of this host may read the file."""
-    return bool(file.stat().st_mode & stat.S_IROTH)
-
-
 def read_tls(certificates: Path, key: Path) -> ssl.SSLContext:
     """Reads a certificate, its intermediate certificates and its key, as PEM. Raises UserError."""
     for option, file in (("--tls-cert", certificates), ("--tls-key", key)):
@@ -151,7 +146,7 @@ def read_access(keys: Path | None, certificates: Path | None, key: Path | None, 
         given, absent = ("--tls-cert", "--tls-key") if key is None else ("--tls-key", "--tls-cert")
         raise UserError(f"{given} needs {absent}: give both or neither")
     api_keys = None if keys is None else FileContent(read_keys, keys)
-    if keys is not None and is_read_by_all(keys):
+    if keys is not None and keys.stat().st_mode & stat.S_IROTH:
         say(f"--api-key-file {keys}: every user of this host can read it; `chmod o-r` mends that.")
     tls = None if certificates is None else FileContent(read_tls, certificates, key)  # type: ignore[arg-type]
     return Access(api_keys, tls)

@@ -17,7 +17,7 @@ from tfdqn.learning.optimizers import create_slots, make_optimizer
 from tfdqn.learning.train_step import moved_target
 from tfdqn.networks.layers.statistics import Moments, merged
 from tfdqn.networks.q_network import QNetwork
-from tfdqn.storage.arrays import add_prefix
+from tfdqn.storage.arrays import add_prefix, with_prefix
 
 
 class Read(NamedTuple):
@@ -73,11 +73,11 @@ class ServerStatistics:
     def flat(self, moments: Mapping[str, Moments]) -> tf.Tensor:
         """Concatenates a batch's moments, given for each array of the observation, into float32[S]."""
         named = {
-            f"{layer}/{name}": tf.broadcast_to(value, self._layout.shape_of(f"{layer}/{name}"))
+            f"{layer}/{name}": tf.broadcast_to(value, self._layout.shapes[f"{layer}/{name}"])
             for key, layer in self._layers.items()
             for name, value in moments[key]._asdict().items()
         }
-        return flat_tensor([named[name] for name in self._layout.names])
+        return flat_tensor([named[name] for name in self._layout.shapes])
 
     def add(self, moments: tf.Tensor, first: tf.Tensor, accepted: tf.Tensor) -> tf.Tensor:
         """In a worker's graph: merges the first `accepted` of the moments float32[N, S] of consecutive updates.
@@ -112,7 +112,7 @@ class ServerStatistics:
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         variables = {"online": self._online} | ({"target": self._target} if self._has_target else {})
         for prefix, variable in variables.items():
-            variable.assign(self._layout.flat({name: arrays[f"{prefix}/{name}"] for name in self._layout.names}))
+            variable.assign(self._layout.flat(with_prefix(prefix, arrays)))
 
     def _merged(self, flat: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
         old_named, new_named = self.named_tensors(flat), self.named_tensors(new)
@@ -122,7 +122,7 @@ class ServerStatistics:
                 Moments(*(named[f"{layer}/{name}"] for name in Moments._fields)) for named in (old_named, new_named)
             )
             parts |= add_prefix(layer, merged(old, batch)._asdict())
-        return flat_tensor([parts[name] for name in self._layout.names])
+        return flat_tensor([parts[name] for name in self._layout.shapes])
 
 
 class _Shard:
@@ -273,7 +273,7 @@ class ShardedVariables:
         return self._layout.named(np.concatenate([shard.numpy() for shard in shards]))
 
     def _assign(self, shards: list[tf.Variable], arrays: Mapping[str, np.ndarray], prefix: str) -> None:
-        flat = self._layout.flat({name: arrays[f"{prefix}/{name}"] for name in self._layout.names})
+        flat = self._layout.flat(with_prefix(prefix, arrays))
         first = 0
         for shard in shards:
             size = int(shard.shape[0])

@@ -35,11 +35,6 @@ class Recipe(NamedTuple):
     lives: bool = False  # whether `info["lives"]` is passed on
 
 
-def make_guarded(recipe: Recipe, index: int) -> gymnasium.Env:
-    """As `make_single`, in a `GuardedEnv`, which reports later failures instead of raising them."""
-    return GuardedEnv(functools.partial(make_single, recipe, index))
-
-
 def make_single(recipe: Recipe, index: int = 0) -> gymnasium.Env:
     """Makes environment `index` of a batch, its answers checked, its frames stacked. Raises what its package raises."""
     if multiprocessing.parent_process() is not None:
@@ -86,7 +81,7 @@ def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
         if vectorization == "own":
             raise TaskError(f'{reason}; set task.vectorization to "sync" or "async"')
     makers: list[Callable[[], gymnasium.Env]] = [
-        functools.partial(make_guarded, recipe, index) for index in range(num_envs)
+        functools.partial(GuardedEnv, functools.partial(make_single, recipe, index)) for index in range(num_envs)
     ]
     # copy=False: `BatchedTask` copies every observation anyway.
     if vectorization == "async":
