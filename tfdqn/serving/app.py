@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.convertors import Convertor, register_url_convertor
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -116,16 +116,10 @@ class _Endpoint:
         await response(scope, receive, send)
 
 
-class _Plain(Convertor[str]):
+class _Plain(StringConvertor):
     """A part of a path without a colon, so that `GET …:predict` is not taken for the state of a model "…:predict"."""
 
     regex = "[^/:]+"
-
-    def convert(self, value: str) -> str:
-        return value
-
-    def to_string(self, value: str) -> str:
-        return value
 
 
 register_url_convertor("plain", _Plain())
