@@ -1,6 +1,7 @@
 """The processes that `train` starts on this host have GPUs of their own, and without GPUs are forked."""
 
 import os
+import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import PROJECT
+from tests.support.processes import wait_until
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster import local_workers
 from tfdqn.cluster.local_workers import LocalWorkers, Shares, fork_server_of_workers, own_share, share_gpus
@@ -16,6 +19,7 @@ from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError, ConfigError
 from tfdqn.learning.strategies.chief import Chief
+from tfdqn.system.fork_server import ForkedProcess, ForkServer
 from tfdqn.training import train as training
 from tfdqn.training.train import train
 
@@ -23,6 +27,13 @@ ASYNCHRONOUS = tiny("learner.strategy=parameter_server", "learner.workers=2")
 LOCKSTEP = tiny("learner.strategy=multi_worker", "learner.workers=2")
 SHOW_GPUS = "import os; print(os.environ.get('CUDA_VISIBLE_DEVICES'), flush=True)"
 NONE = {"CUDA_VISIBLE_DEVICES": ""}
+STAYS = """
+import os, signal, time
+if '"type": "ps"' in os.environ["TF_CONFIG"]:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("begun", flush=True)
+time.sleep(600)
+"""
 SECONDS = 60
 
 
@@ -69,6 +80,29 @@ def test_a_process_sees_its_own(tmp_path: Path) -> None:
         time.sleep(0.05)
     workers.close()
     assert {name: log.read_text() for name, log in logs.items()} == {"worker-0": "a\n", "worker-1": "b\n", "ps-0": "\n"}
+
+
+@pytest.mark.parametrize("is_forked", [False, True], ids=["started", "forked"])
+def test_their_end_kills_one_that_does_not_end_when_asked(
+    is_forked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stays.py").write_text(STAYS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    monkeypatch.setattr(local_workers, "_GRACE_SECONDS", 0.5)
+    command = (sys.executable, "-m", "stays")
+    with ForkServer(["json"]) as server:
+        if is_forked:
+            server.prepare(command, lambda: False)
+        workers = LocalWorkers({"chief": 1, "worker": 1, "ps": 1}, command, tmp_path, start=server.start)
+    processes = [process for process, _ in workers._processes.values()]
+    assert all(isinstance(process, ForkedProcess) == is_forked for process in processes)
+    wait_until(lambda: all((tmp_path / name).read_text() == "begun\n" for name in ("worker-0.log", "ps-0.log")))
+    workers.check()
+    workers.close()
+    assert [process.returncode for process in processes] == [-signal.SIGTERM, -signal.SIGKILL]
+    with pytest.raises(ClusterError, match=r"^worker 0 was killed by signal 15.*; see .*/worker-0\.log$"):
+        workers.check()
 
 
 def test_train_deals_them_out_and_sees_its_own_while_devices_are_listed(
