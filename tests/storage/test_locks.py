@@ -136,6 +136,13 @@ def test_a_container_of_this_host_that_was_killed_locks_nobody_out(file: Path) -
     acquired(file).release()
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"7", b'{"token": "\xff"}'])
+def test_a_lease_that_can_t_be_read_is_nobodys(file: Path, content: bytes) -> None:
+    acquired(file).release()
+    file.write_bytes(content)
+    acquired(file).release()
+
+
 @pytest.mark.parametrize("where", [{"kernel": "another", "host": "far"}, {"namespace": 1, "host": "container"}])
 @pytest.mark.usefixtures("grants_every_lock")
 def test_a_holder_elsewhere_is_known_by_its_renewals(

@@ -251,7 +251,7 @@ def test_a_run_whose_images_were_not_scaled_goes_on_so(tmp_path: Path) -> None:
                 run.write_task_spec(other)
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b'{"id": 3}', b"\xff"])
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"id": 3}', b"\xff", b'{"id": "\xff"}'])
 def test_a_damaged_task_file_is_named(tmp_path: Path, damage: bytes) -> None:
     run = RunDir(tmp_path / "run")
     with run.claim(Config()):

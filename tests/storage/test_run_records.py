@@ -45,12 +45,13 @@ def test_a_run_that_was_moved_says_where_its_files_are_now(tmp_path: Path) -> No
         ('{"seconds": 1e999}', "has a number that is not finite: seconds"),
         ('{"seconds": 1.0}', "is damaged, or another version of tfdqn has written it"),
         ('{"seconds": ', "is damaged, or another version of tfdqn has written it"),
+        ('{"reason": "\xff"}', "is damaged, or another version of tfdqn has written it"),
         ("", "is damaged, or another version of tfdqn has written it"),
     ],
 )
 def test_what_is_wrong_with_a_summary_that_can_t_be_read(tmp_path: Path, text: str, trouble: str) -> None:
     file = tmp_path / "summary.json"
-    file.write_text(text)
+    file.write_text(text, encoding="latin-1")
     assert read_summary(file) is None
     assert trouble_with_summary(file) == trouble
 
@@ -62,10 +63,12 @@ def evaluation(env_steps: int, mean_return: float, is_best: bool) -> Evaluation:
     return Evaluation(env_steps=env_steps, train_steps=env_steps // 4, scores=scores, is_best=is_best)
 
 
-@pytest.mark.parametrize("text", ['{"outcome": "lost", "is_saved": true, "why": ""}', '{"outcome": "fini', "7"])
+@pytest.mark.parametrize(
+    "text", ['{"outcome": "lost", "is_saved": true, "why": ""}', '{"outcome": "fini', '{"why": "\xff"}', "7"]
+)
 def test_an_end_that_no_run_has_is_none(tmp_path: Path, text: str) -> None:
     file = tmp_path / "end.json"
-    file.write_text(text)
+    file.write_text(text, encoding="latin-1")
     assert read_end(file) is None and why_failed(file) == why_stopped(file) == ""
     write_end(file, end := RunEnd(Outcome.STOPPED, True, "interrupted by Ctrl-C"))
     assert read_end(file) == end and (why_failed(file), why_stopped(file)) == ("", "interrupted by Ctrl-C")

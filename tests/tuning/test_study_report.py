@@ -148,8 +148,9 @@ def test_a_study_that_has_only_its_identity_has_no_trials(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("file", ["study.json", "study.journal"])
-def test_a_damaged_study_is_one_line(tmp_path: Path, file: str) -> None:
+@pytest.mark.parametrize("damage", [b"{no JSON\n" * 2, b'{"id": "\xff"}\n' * 2])
+def test_a_damaged_study_is_one_line(tmp_path: Path, file: str, damage: bytes) -> None:
     study_in(tmp_path)
-    (tmp_path / file).write_text("{no JSON\n" * 2)
+    (tmp_path / file).write_bytes(damage)
     with pytest.raises(UserError, match=rf"{file} is damaged: [^\n]*$"):
         StudyReader(StudyFolder(tmp_path)).report()

@@ -59,7 +59,7 @@ def read_decoded(path: Path, decode: Callable[[bytes], Decoded]) -> Decoded | No
     """A file's content, decoded by msgspec; None if there is none that can be read and decoded."""
     try:
         return decode(path.read_bytes())
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError):
         return None
 
 

@@ -151,7 +151,7 @@ def decoded_lease(content: bytes) -> Lease | None:
     """The lease in a file's content; None if there is none, or it is of another version."""
     try:
         return _leases.decode(content)
-    except msgspec.MsgspecError:
+    except (UnicodeDecodeError, msgspec.MsgspecError):
         return None
 
 

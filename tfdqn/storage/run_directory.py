@@ -163,7 +163,7 @@ class RunDir:
             return TaskSpec.from_json(self.task_file.read_bytes())
         except FileNotFoundError:
             raise RunDirError(f"{self.path} has no {self.task_file.name}: the run never began") from None
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
             raise RunDirError(_one_line(f"{self.task_file} is damaged: {error}")) from None
 
     def write_task_spec(self, spec: "TaskSpec") -> "TaskSpec":

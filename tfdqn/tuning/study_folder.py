@@ -156,7 +156,7 @@ class StudyFolder:
         """The identity of the folder's study. Raises RunDirError if its file is damaged."""
         try:
             return msgspec.json.decode(self.identity_file.read_bytes(), type=Identity)
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
             raise RunDirError(f"{self.identity_file} is damaged: {error}") from None
 
     @property

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tests.support.commands import PATIENCE_SECONDS
 from tests.support.random_episodes import VECTOR, multiset, random_steps, stacked
 from tests.support.replay_contents import MakeReplay, drawn, n_step_rows, numbered, stored, write
-from tfdqn.errors import ConfigError
+from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.reverb.server import ReplayServer
 from tfdqn.system.addresses import host_and_port
@@ -212,3 +212,13 @@ def test_who_reaches_this_host_by_a_name_is_told_of_every_server_there(
     ports = [host_and_port(address)[1] for address in replay.addresses]
     assert len(set(ports)) == 2
     assert replay.addresses_at(host) == [f"{written}:{port}" for port in ports]
+
+
+def test_a_checkpoint_whose_list_of_files_is_no_text_is_damaged(make: MakeReplay, tmp_path: Path) -> None:
+    replay = make(shards=2)
+    write(replay, numbered(4))
+    replay.save(tmp_path)
+    listed = sorted(tmp_path.rglob("sizes.json"))
+    listed[-1].write_bytes(listed[-1].read_bytes().replace(b"DONE", b"\xff"))
+    with pytest.raises(CheckpointError, match=r"is missing or incomplete: .*can't decode byte 0xff"):
+        make(shards=2).restore(tmp_path)

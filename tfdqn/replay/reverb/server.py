@@ -193,7 +193,7 @@ def stop(server: reverb.Server) -> None:
 def _check_complete(folder: Path) -> None:
     try:
         sizes = msgspec.json.decode((folder / _SIZES_FILE).read_bytes(), type=dict[str, int])
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
         raise CheckpointError(f"{folder} is missing or incomplete: {first_line(error)}") from error
     present = _sizes(folder)
     damaged = [name for name, size in sizes.items() if present.get(name) != size]
