@@ -144,6 +144,18 @@ def test_what_nobody_waits_for_any_longer_is_not_computed(
     assert inference(asked(observations(4))).version == 7  # and it goes on
 
 
+def test_a_call_that_takes_long_is_no_answer_and_the_next_question_has_one(
+    inference: Inference, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as soon:
+        soon.setattr(central_inference, "_MAX_QUESTION_SECONDS", 0.01)
+        with pytest.raises(RefusedError, match=r"^no Q-values: the call under way takes long$"):
+            inference(asked(observations(1)))
+    held.may_compute.set()
+    assert inference(asked(observations(2))).version == 7
+    assert held.rows == [1, 2]
+
+
 def until_waiting(inference: Inference, count: int) -> None:
     for _ in range(10_000):  # not by a clock: that is the test's
         if len(inference._waiting) >= count:
@@ -224,16 +236,19 @@ def test_masks_come_with_their_rows(board: WeightsBoard) -> None:
     np.testing.assert_array_equal(seen[0], [[True, False], [False, True]])
 
 
-def test_a_call_that_fails_is_told_to_those_who_asked_and_to_nobody_else(board: WeightsBoard) -> None:
+@pytest.mark.parametrize(("error", "told"), [(MemoryError("too much"), "too much"), (MemoryError(), "MemoryError")])
+def test_a_call_that_fails_is_told_to_those_who_asked_and_to_nobody_else(
+    board: WeightsBoard, error: Exception, told: str
+) -> None:
     fails = iter([True, False])
 
     def sometimes(given: Any, observation: Any, legal: Any, rng: Any) -> np.ndarray:
         if next(fails):
-            raise MemoryError("too much")
+            raise error
         return np.zeros((len(observation["observation"]), 2), np.float32)
 
     with closing(Inference(sometimes, SPEC, board, 10, RNG)) as inference:
-        with pytest.raises(RefusedError, match="too much"):
+        with pytest.raises(RefusedError, match=rf"^no Q-values: {told}$"):
             inference(asked(observations(1)))
         assert inference(asked(observations(1))).version == 7
 

@@ -16,6 +16,7 @@ from tfdqn.acting.policy import ActionValues
 from tfdqn.coordination.messages import QValues, QValuesRequest
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
 from tfdqn.coordination.weights import VersionedWeights, WeightsSource, array_of, named_array, named_arrays
+from tfdqn.errors import first_line
 from tfdqn.replay.reverb.remote_writer import GivenUpError, KeepWaiting
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import LegalActions, Observation, Rng
@@ -73,8 +74,10 @@ class Inference:
             self._changed.notify()
         try:
             return question.answer.result(_MAX_QUESTION_SECONDS)
-        except Exception as error:  # of the call, or a TimeoutError without words
+        except TimeoutError as error:
             raise RefusedError(f"no Q-values: {str(error) or 'the call under way takes long'}") from None
+        except Exception as error:  # of the call
+            raise RefusedError(f"no Q-values: {first_line(error)}") from None
 
     def close(self) -> None:
         """Answers the waiting questions, and refuses further ones."""
