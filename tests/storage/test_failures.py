@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.tiny_runs import tiny
+from tfdqn.config import Config
 from tfdqn.errors import (
     ClusterError,
     EnvironmentFailedError,
@@ -19,9 +20,9 @@ from tfdqn.errors import (
 )
 from tfdqn.storage.failures import (
     claimed_to_train,
+    disk_errors_as_run_dir_error,
     failures_are_kept,
     failures_say_what_is_saved,
-    full_disk_as_run_dir_error,
     keep_failure,
     keep_failure_of_child,
     keep_interruption,
@@ -116,9 +117,22 @@ def test_a_full_disk_is_one_line_that_says_whether_there_is_a_checkpoint(
         (run.checkpoints / name).mkdir(parents=True)
     with (
         pytest.raises(RunDirError, match=f"run: the disk is full: make room; {said}$"),
-        full_disk_as_run_dir_error(run),
+        disk_errors_as_run_dir_error(run),
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_directory_that_is_moved_while_it_is_used_is_one_line(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with run.claim(Config()):
+        run.check_claim()
+        run.path.rename(tmp_path / "elsewhere")
+        with pytest.raises(RunDirError, match=r"run is gone: it was moved or removed while this process used it$"):
+            run.check_claim()
+        with pytest.raises(RunDirError, match="run is gone"), disk_errors_as_run_dir_error(run):
+            run.metrics_file.open("a")
+        with pytest.raises(FileNotFoundError, match="another"), disk_errors_as_run_dir_error(RunDir(tmp_path / "new")):
+            (tmp_path / "no" / "another").open("a")
 
 
 def test_the_traceback_of_the_users_code_is_in_the_runs_log(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tfdqn.system.signals import Interruption
 from tfdqn.training import pausable_threads
 from tfdqn.training.pausable_threads import Gate, PausableThread, StillBusyError, running
 
@@ -91,6 +92,27 @@ def test_threads_are_stopped_when_the_block_fails() -> None:
     with pytest.raises(KeyError), running([thread]):
         raise KeyError("the caller's own")
     assert not thread.is_alive()
+
+
+def test_the_error_of_the_block_is_not_taken_for_the_interruption_that_it_causes() -> None:
+    asked = threading.Event()
+
+    def work() -> None:
+        if asked.wait(0.001):
+            raise Interruption
+
+    thread = PausableThread("evaluator", work)
+    with pytest.raises(OSError, match="disk"), running([thread]):
+        try:
+            raise OSError("the disk is full")
+        finally:
+            asked.set()
+            wait_until(lambda: thread.error is not None)
+    asked.clear()
+    thread = PausableThread("actor", work)
+    with pytest.raises(Interruption), running([thread]):
+        asked.set()
+        wait_until(lambda: thread.error is not None)
 
 
 def test_the_unit_under_way_is_finished() -> None:

@@ -21,7 +21,7 @@ from tfdqn.networks.factory import weight_specs
 from tfdqn.records import Counters, Evaluation
 from tfdqn.roles.context import RoleContext, check_same_task, convert_environment_failures
 from tfdqn.storage.atomic_files import require_writable
-from tfdqn.storage.failures import full_disk_as_run_dir_error
+from tfdqn.storage.failures import disk_errors_as_run_dir_error
 from tfdqn.storage.json_lines import put_aside
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_evaluations, read_standing
@@ -48,7 +48,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
     membership.set_state("creating its environments")
     with ExitStack() as parts:
         parts.enter_context(one_blas_thread())
-        parts.enter_context(full_disk_as_run_dir_error(run))
+        parts.enter_context(disk_errors_as_run_dir_error(run))
         parts.enter_context(convert_environment_failures())
         restarts = Restarts(config.task.restarts, context.say, print)
         with closing(make_task(config.task, num_envs=1)) as one:

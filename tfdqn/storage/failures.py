@@ -38,7 +38,7 @@ def failures_are_reported(run: RunDir) -> Iterator[None]:
         failures_say_what_is_saved(run),
         tracebacks_are_kept(run),
         own_failures_as_own_code_error(),
-        full_disk_as_run_dir_error(run),
+        disk_errors_as_run_dir_error(run),
     ):
         yield
 
@@ -180,13 +180,15 @@ def _needs_another_run(run: RunDir, error: Exception) -> bool:
 
 
 @contextmanager
-def full_disk_as_run_dir_error(run: RunDir) -> Iterator[None]:
-    """Turns errors of the block that the run's full disk has caused into a RunDirError."""
+def disk_errors_as_run_dir_error(run: RunDir) -> Iterator[None]:
+    """Turns errors of the block into a RunDirError if the run's disk is full, or its directory gone."""
     try:
         yield
     except UserError:
         raise  # says so itself
     except Exception as error:
+        if isinstance(error, FileNotFoundError) and run.was_claimed:
+            run.check_exists()
         if not is_full_disk(error):
             raise
         saved = "the last checkpoint is intact" if run.has_checkpoint else "nothing was saved yet"

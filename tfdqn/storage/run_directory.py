@@ -15,7 +15,7 @@ import msgspec
 
 from tfdqn.config import Config, nearby_runs, toml
 from tfdqn.config.problems import Problems
-from tfdqn.errors import RunDirError, as_path, listed, why_no_directory
+from tfdqn.errors import RunDirError, as_path, listed, message_in_one_line, why_no_directory
 from tfdqn.storage.atomic_files import is_partial, write_atomically
 from tfdqn.storage.checkpoint_names import checkpoints_in
 from tfdqn.storage.locks import STALE_SECONDS, FileLock, locked
@@ -130,13 +130,19 @@ class RunDir:
             lock.renew()
         self.check_claim()
 
+    def check_exists(self) -> None:
+        """Raises RunDirError if the directory of this run, which has begun, was moved or removed since."""
+        with suppress(OSError):  # a disk that doesn't answer may do so again
+            if not self.config_file.exists():
+                raise RunDirError(f"{self.path} is gone: it was moved or removed while this process used it")
+
     def check_claim(self) -> None:
-        """Raises RunDirError if another process has taken the directory, which is noticed within about a second."""
+        """As `check_exists`, and if another process has taken the directory, which is noticed within about a second."""
+        self.check_exists()
         for lock in self._locks:
             if lock.is_lost:
-                taker = lock.holder or "another process"
                 raise RunDirError(
-                    f"{self.path} was taken over by {taker}, which did not hear from this process for "
+                    f"{self.path} was taken over by {lock.holder or 'another process'}, which did not hear from this process for "
                     f"{STALE_SECONDS:.0f} s, or took it at the same moment: this process ends, so that only one writes "
                     "there"
                 )
@@ -164,7 +170,7 @@ class RunDir:
         except FileNotFoundError:
             raise RunDirError(f"{self.path} has no {self.task_file.name}: the run never began") from None
         except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
-            raise RunDirError(_one_line(f"{self.task_file} is damaged: {error}")) from None
+            raise RunDirError(f"{self.task_file} is damaged: {message_in_one_line(error)}") from None
 
     def write_task_spec(self, spec: "TaskSpec") -> "TaskSpec":
         """Keeps `spec`, and returns the specification that the run was begun with, which its networks see.
@@ -177,7 +183,7 @@ class RunDir:
         from tfdqn.task_spec import differences
 
         if changed := differences(begun_with := self.task_spec(), spec):
-            raise RunDirError(_one_line(f"{self.task_file}: the task has changed: {listed(changed)}"))
+            raise RunDirError(f"{self.task_file}: the task has changed: {' '.join(listed(changed).split())}")
         return begun_with
 
     def keep_traceback(self, traceback: str) -> None:
@@ -292,7 +298,3 @@ class RunDir:
                 f"{self.path} belongs to another configuration: {listed(forbidden)}; choose another run "
                 "directory (--run-dir), or give the run's own values to resume it"
             )
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -75,7 +75,7 @@ class TrainingMonitor:
     def tick(self, paused: AbstractContextManager[None]) -> None:
         """Does whatever is due; checkpoints are written in the block `paused`.
 
-        Raises RunDirError if another process has taken the run over.
+        Raises RunDirError if another process has taken the run over, or its directory is gone.
         """
         self._session.check()
         if self._profile is not None:
@@ -85,6 +85,7 @@ class TrainingMonitor:
             self.show()
             self._show_due.done()
         if self._log_due.is_due():
+            self._session.run_dir.check_claim()
             self._log()
             self._log_due.done()
         if self._save_due.is_due() or self._session.must_be_saved:

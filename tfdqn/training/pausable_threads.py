@@ -90,18 +90,20 @@ class PausableThread(threading.Thread):
 def running(threads: Sequence[PausableThread]) -> Iterator[None]:
     """Runs the threads while the block runs, then stops them, even if the block raises.
 
-    Raises the error that ended a thread, or StillBusyError if one does not end because its unit of work hangs.
+    Raises the error that ended a thread, or StillBusyError if one does not end because its unit of work hangs. An
+    Interruption by which a thread ended does not replace another error of the block, which may be its cause.
     """
     for thread in threads:
         thread.start()
     try:
         yield
-    finally:
-        for thread in threads:
-            thread.request_stop()
-        for thread in threads:
-            thread.join(_JOIN_SECONDS)
-        raise_first_error(threads)
+    except BaseException as error:
+        _stop(threads)
+        if (failure := _most_telling([*_errors_of(threads), error])) is error:
+            raise
+        raise failure from error
+    _stop(threads)
+    raise_first_error(threads)
     stuck = [thread.name for thread in threads if thread.is_alive()]
     if stuck:
         raise StillBusyError(f"{', '.join(stuck)}: still at work {_JOIN_SECONDS:g} s after being told to stop")
@@ -109,5 +111,21 @@ def running(threads: Sequence[PausableThread]) -> Iterator[None]:
 
 def raise_first_error(threads: Sequence[PausableThread]) -> None:
     """Raises, in the caller's thread, the error that ended a thread; a failure is preferred to an Interruption."""
-    if errors := [thread.error for thread in threads if thread.error is not None]:
-        raise min(errors, key=lambda error: isinstance(error, Interruption))
+    if errors := _errors_of(threads):
+        raise _most_telling(errors)
+
+
+def _errors_of(threads: Sequence[PausableThread]) -> list[BaseException]:
+    return [thread.error for thread in threads if thread.error is not None]
+
+
+def _most_telling(errors: Sequence[BaseException]) -> BaseException:
+    """The first that is no Interruption, or else the first."""
+    return min(errors, key=lambda error: isinstance(error, Interruption))
+
+
+def _stop(threads: Sequence[PausableThread]) -> None:
+    for thread in threads:
+        thread.request_stop()
+    for thread in threads:
+        thread.join(_JOIN_SECONDS)
