@@ -76,6 +76,15 @@ def test_who_has_not_come_yet_has_not_ended() -> None:
     assert ended == []
 
 
+def test_who_is_known_to_have_ended_is_told_though_it_never_answered() -> None:
+    ended: list[str] = []
+    addresses = {"worker 1": free_address(), "worker 2": free_address()}
+    found = Peers(addresses, on_end=ended.append, known_ended=lambda: ["worker 2"])
+    assert not found.poll() and not found.poll()
+    assert ended == ["worker 2"] * 2
+    assert found.silent()[1].endswith(" has ended")
+
+
 def test_of_silence_nothing_is_said_while_a_process_may_be_starting(at: str, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
 

@@ -105,6 +105,10 @@ class LocalWorkers:
         """The operating system's ids of the processes, by name ("worker 1")."""
         return {name: process.pid for name, (process, _) in self._processes.items()}
 
+    def ended(self) -> list[str]:
+        """The names of the processes that have ended."""
+        return [name for name, (process, _) in self._processes.items() if process.poll() is not None]
+
     def check(self) -> None:
         """Raises ClusterError if a process has ended."""
         for name, (process, log) in self._processes.items():

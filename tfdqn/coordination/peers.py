@@ -5,7 +5,7 @@ A process that is stopped or cut off keeps its connections; one that has ended r
 
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from tfdqn.config import Health
@@ -68,21 +68,31 @@ class Peers:
     Args:
       addresses: "host:port" by the process's name.
       may_end: whether processes may end, as long as one is left.
-      on_end: told the name of a process that answered before and has ended; each time that this is found.
+      on_end: told the name of a process that has ended, each time that this is found. Of one that has never answered
+        this can't be found, unless `known_ended` has it.
+      known_ended: the names of processes that are known to have ended.
     """
 
     def __init__(
-        self, addresses: Mapping[str, str], *, may_end: bool = False, on_end: Callable[[str], None] = lambda _: None
+        self,
+        addresses: Mapping[str, str],
+        *,
+        may_end: bool = False,
+        on_end: Callable[[str], None] = lambda _: None,
+        known_ended: Callable[[], Collection[str]] = tuple,
     ):
         self._each = [_Peer(name, address) for name, address in addresses.items()]
-        self._may_end, self._on_end = may_end, on_end
+        self._may_end, self._on_end, self._known_ended = may_end, on_end, known_ended
 
     def poll(self) -> bool:
         """Asks all at once; False if a needed one does not answer within seconds."""
         returned = run_at_once([peer.ask for peer in self._each], _POLL_SECONDS)
+        known_ended = self._known_ended()
         for peer, has_returned in zip(self._each, returned, strict=True):
             if not has_returned:
                 peer.answers = False
+            if peer.name in known_ended:
+                peer.answers, peer.has_ended = False, True
             if peer.has_ended:
                 self._on_end(peer.name)
         return not self._missed()

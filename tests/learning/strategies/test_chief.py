@@ -1,17 +1,26 @@
 """The processes that a chief starts are its own to end, also if it fails before it can be closed."""
 
+import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
+from tensorflow.python.eager import context
 
+from tests.support.threaded_jobs import until
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.local_workers import LocalWorkers
-from tfdqn.errors import ConfigError
-from tfdqn.learning.strategies import chief
+from tfdqn.coordination.peers import Peers
+from tfdqn.errors import ClusterError, ConfigError
+from tfdqn.learning.strategies import chief, factory
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.fork_server import ForkedProcess, ForkServer
+
+SECONDS = 10.0
 
 
 def test_processes_are_ended_if_they_never_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,3 +58,60 @@ def test_a_server_forks_them_and_is_not_needed_any_more(tmp_path: Path, monkeypa
     started.check()
     started.close()
     assert [each.returncode for each in processes] == [-signal.SIGTERM] * 2
+
+
+@pytest.mark.parametrize("name", ["worker 0", "parameter server 0"])
+def test_a_process_that_ends_before_it_answers_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    started = LocalWorkers({"chief": 1, "worker": 1, "ps": 1}, ["sleep", "600"], tmp_path / "logs")
+    monkeypatch.setattr(chief, "_start_processes", lambda *_: started)
+    monkeypatch.setattr(chief.Peers, "poll", until_given_up(SECONDS))
+    os.kill(started.pids[name], signal.SIGKILL)
+    config = tiny("learner.strategy=parameter_server", "learner.workers=1")
+    with pytest.raises(ClusterError, match=rf"^{name} was killed by signal 9 \(SIGKILL\); see .*-0\.log$"):
+        chief.Chief(config, RunDir(tmp_path), None, ["CPU:0"], print)
+    assert all(process.poll() is not None for process, _ in started._processes.values())
+
+
+def test_a_lockstep_wait_for_a_process_that_ended_before_it_answered_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = LocalWorkers({"worker": 2}, ["sleep", "600"], tmp_path / "logs")
+    monkeypatch.setattr(chief, "_start_processes", lambda *_: started)
+    monkeypatch.setattr(chief, "abort_collectives", lambda *lost: aborted.append(lost))
+    aborted: list[tuple[str, int]] = []
+    awaited: list[Peers] = []
+
+    def meets_nobody(*_: object) -> None:
+        (peers,) = awaited
+        assert not peers.poll() and not aborted
+        os.kill(started.pids["worker 1"], signal.SIGKILL)
+        until(lambda: not peers.poll() and aborted == [("worker", 1)], "the end of the wait")
+        raise tf.errors.UnavailableError(None, None, "aborted")
+
+    monkeypatch.setattr(chief, "make_strategy", meets_nobody)
+    config = tiny("learner.strategy=multi_worker", "learner.workers=2")
+    with pytest.raises(ClusterError, match=r"^worker 1 was killed by signal 9 \(SIGKILL\); see .*worker-1\.log$"):
+        chief.Chief(
+            config, RunDir(tmp_path), None, ["CPU:0"], print, awaits=lambda peers, answer: awaited.append(peers)
+        )
+
+
+def test_collectives_are_not_aborted_before_the_strategy_begins_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which it must be the first to use."""
+    unused = context.Context()
+    monkeypatch.setattr(context, "context", lambda: unused)
+    factory.abort_collectives("worker", 1)
+    assert not unused._initialized
+
+
+def until_given_up(seconds: float) -> Callable[[Peers], bool]:
+    """A poll that nobody answers; after this time it fails the test."""
+    deadline = time.monotonic() + seconds
+
+    def poll(_: Peers) -> bool:
+        assert time.monotonic() < deadline, "it still waits"
+        return False
+
+    return poll

@@ -53,7 +53,7 @@ def make_updater(*_: Any, make_dataset: Callable[[int], None], **__: Any) -> Non
 def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
     made = Told()
     monkeypatch.setattr(chief, "make_strategy", lambda *_: None)
-    monkeypatch.setattr(chief, "_wait_for", lambda _: None)  # nobody is at these addresses
+    monkeypatch.setattr(chief, "_wait_for", lambda *_: None)  # nobody is at these addresses
     monkeypatch.setattr(chief, "make_updater", make_updater)
     monkeypatch.setattr(chief, "Broadcast", made.broadcast)
     monkeypatch.setattr(chief, "sample_dataset", made.dataset)

@@ -78,7 +78,7 @@ class Chief:
             return
         tf.get_logger().setLevel("CRITICAL")  # it would report a lost process in fifty lines; we do in one
         try:
-            for peers, answer in _peers(config, self._cluster):
+            for peers, answer in _peers(config, self._cluster, self._ended):
                 awaits(peers, answer)
             self._strategy = self._meet(self._cluster, interrupted)
         except BaseException:
@@ -92,7 +92,8 @@ class Chief:
             self._say("stopped before all processes had met: nothing has been learned since the start")
         with ended_by_signals():
             if self._config.learner.strategy == "parameter_server":
-                _wait_for(_peers(self._config, cluster))  # TensorFlow would wait with the GIL held
+                # TensorFlow would wait with the GIL held.
+                _wait_for(_peers(self._config, cluster, self._ended), self.check)
             return self._make_strategy()
 
     def _make_strategy(self) -> tf.distribute.Strategy | None:
@@ -158,6 +159,10 @@ class Chief:
         if self._processes is not None:
             self._processes.check()
 
+    def _ended(self) -> list[str]:
+        """The names of the processes that it has started and that have ended."""
+        return [] if self._processes is None else self._processes.ended()
+
     def close(self) -> None:
         """Ends the processes that were started for the run, or tells those of `TF_CONFIG` that it has finished."""
         if self._processes is not None:
@@ -186,7 +191,7 @@ def _start_processes(
         return LocalWorkers(jobs, command, run_dir.process_logs, gpus, server.start)
 
 
-def _peers(config: Config, cluster: Cluster) -> list[tuple[Peers, str]]:
+def _peers(config: Config, cluster: Cluster, ended: Callable[[], list[str]]) -> list[tuple[Peers, str]]:
     """The processes that the chief needs, with what it waits for: all parameter servers and workers, or all workers."""
 
     def addresses(*jobs: str) -> dict[str, str]:
@@ -200,14 +205,19 @@ def _peers(config: Config, cluster: Cluster) -> list[tuple[Peers, str]]:
             (Peers(addresses(PARAMETER_SERVER)), "all parameter servers answer"),
             (Peers(addresses(WORKER), may_end=True), "all workers answer"),
         ]
-    return [(Peers(addresses(CHIEF, WORKER), on_end=abort), "all workers answer")]
+    return [(Peers(addresses(CHIEF, WORKER), on_end=abort, known_ended=ended), "all workers answer")]
 
 
-def _wait_for(others: list[tuple[Peers, str]]) -> None:
-    """Waits until all processes answer. It has no timeout, since signals and the watchdog can end the process."""
+def _wait_for(others: list[tuple[Peers, str]], check: Callable[[], None]) -> None:
+    """Waits until all processes answer. It has no timeout, since signals and the watchdog can end the process.
+
+    `check` is called after each question; an error that it raises ends the wait.
+    """
     for peers, _ in others:
         while not peers.poll():
+            check()
             time.sleep(_POLL_SECONDS)
+        check()
 
 
 def _others(cluster: Cluster) -> str:

@@ -96,7 +96,12 @@ def multi_worker(cluster: Cluster, all_reduce: str = "auto") -> tf.distribute.Mu
 
 
 def abort_collectives(job: str, index: int) -> None:
-    """Makes every present and future wait for the others fail with an UnavailableError, which names the lost one."""
+    """Makes every present and future wait for the others fail with an UnavailableError, which names the lost one.
+
+    It does nothing before `multi_worker` has begun to use TensorFlow, which nobody else may do first: call it again.
+    """
+    if not context.context()._initialized:
+        return
     lost = f"Task /job:{job}/task:{index} nobody is at its address any more"
     context.context().abort_collective_ops(tf.errors.UNAVAILABLE, lost)
 
