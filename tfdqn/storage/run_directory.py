@@ -142,9 +142,9 @@ class RunDir:
         for lock in self._locks:
             if lock.is_lost:
                 raise RunDirError(
-                    f"{self.path} was taken over by {lock.holder or 'another process'}, which did not hear from this process for "
-                    f"{STALE_SECONDS:.0f} s, or took it at the same moment: this process ends, so that only one writes "
-                    "there"
+                    f"{self.path} was taken over by {lock.holder or 'another process'}, which did not hear from this "
+                    f"process for {STALE_SECONDS:.0f} s, or took it at the same moment: this process ends, so that "
+                    "only one writes there"
                 )
 
     def config(self) -> Config:
