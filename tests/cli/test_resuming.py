@@ -29,6 +29,9 @@ COMMANDS = {
 }
 Train = Callable[[str, Any, bool], int]
 
+# In `training.prerequisites`: what looks at the task before the work begins.
+_CHECKS = {"train": "require_trainable", "launch": "require_fitting_task"}
+
 
 @pytest.fixture
 def train(behind: Callable[..., Recorder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
@@ -49,7 +52,7 @@ def train(behind: Callable[..., Recorder], tmp_path: Path, monkeypatch: pytest.M
             end()
 
         behind("training.train", "train_checked", work)
-        behind("training.prerequisites", "require_trainable" if command == "train" else "require_trainable_runs")
+        behind("training.prerequisites", _CHECKS.get(command, "require_trainable_runs"))
         behind("tuning.seeds", "train_seeds", work)
         monkeypatch.setattr(local_job, "launch", work)
         monkeypatch.setattr(trial_runs, "search", work)
