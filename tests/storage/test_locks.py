@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tfdqn.config import Config
 from tfdqn.errors import ClusterError, RunDirError
 from tfdqn.storage import locks
 from tfdqn.storage.locks import Attempt, FileLock, NoLocksError
-from tfdqn.storage.owners import owner_of_mark, this_process
+from tfdqn.storage.owners import Lease, encoded_lease, owner_of_mark, this_process
 from tfdqn.storage.run_directory import RunDir
 
 KILLED = """
@@ -182,6 +183,25 @@ def test_a_holder_shows_that_it_lives(file: Path) -> None:
     lock.release()
     lock.renew()
     assert file.read_bytes() == b""
+
+
+def test_a_renewal_while_the_lock_is_taken_does_not_take_it_for_lost(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = FileLock(file)
+    renewing = threading.Thread(target=lock.renew)
+
+    def encoded(lease: Lease) -> bytes:
+        if renewing.ident is None:  # the first time
+            renewing.start()
+            renewing.join(0.2)
+        return encoded_lease(lease)
+
+    monkeypatch.setattr(locks, "encoded_lease", encoded)
+    assert lock.try_acquire() is Attempt.ACQUIRED
+    renewing.join(10)
+    assert not lock.is_lost
+    lock.release()
 
 
 def test_who_was_silent_for_too_long_saves_nothing_more_and_gives_nothing_away(tmp_path: Path) -> None:

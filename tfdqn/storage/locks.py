@@ -63,7 +63,7 @@ class FileLock:
         self.keeps_left = False
         self.before_release: Callable[[], None] = lambda: None
         self._descriptor = -1
-        self._writing = threading.Lock()  # so that no renewal comes after the release
+        self._writing = threading.Lock()  # so that no renewal comes before the lease is written, or after the release
         self._lease: Lease | None = None
         self._left: Lease | None = None  # that of `left_by`
         self._watched: Lease | None = None
@@ -148,10 +148,11 @@ class FileLock:
         return Attempt.ACQUIRED if now - self._watched_since_seconds > STALE_SECONDS else Attempt.UNCLEAR
 
     def _hold(self) -> None:
-        self._lease = Lease(this_process(), uuid.uuid4().hex, os.fstat(self._descriptor).st_dev)
-        self.holder = self._watched = None
-        os.pwrite(self._descriptor, encoded_lease(self._lease), 0)  # before truncating: the file is never empty
-        os.ftruncate(self._descriptor, LEASE_BYTES)
+        with self._writing:  # so that no renewal comes before the lease is in the file
+            self._lease = Lease(this_process(), uuid.uuid4().hex, os.fstat(self._descriptor).st_dev)
+            self.holder = self._watched = None
+            os.pwrite(self._descriptor, encoded_lease(self._lease), 0)  # before truncating: the file is never empty
+            os.ftruncate(self._descriptor, LEASE_BYTES)
         _start_renewing()
 
     def _free(self) -> None:
