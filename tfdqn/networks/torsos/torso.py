@@ -19,7 +19,7 @@ from tfdqn.networks import encoding
 from tfdqn.networks.layers.in_numpy import normalize_numpy
 from tfdqn.networks.layers.plain import Layer, LayerFactory
 from tfdqn.networks.own_parts import fits, misfit, require_made
-from tfdqn.networks.task_fit import image_of as image_of  # here, too, for torsos of your own
+from tfdqn.networks.task_fit import image_of as image_of  # for torsos of your own
 from tfdqn.networks.task_fit import normalized_keys
 from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Weights
