@@ -12,6 +12,7 @@
 #   NETWORK=NAME  a network for the container (as for `docker run`), if the run is to reach one: it has none
 #   SHM_SIZE=4g   shared memory, in which the GPUs' processes and environments hand data over; 1g
 set -euo pipefail
+unset CDPATH # by which cd would go elsewhere, and print where
 
 fail() { echo "docker.sh: $1" >&2; exit 2; }
 has() { command -v "$1" >/dev/null 2>&1; }

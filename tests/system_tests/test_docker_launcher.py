@@ -112,6 +112,21 @@ def test_an_image_that_is_named_is_not_built(tmp_path: Path) -> None:
     assert verb == "run" and "registry/tfdqn:1" in rest
 
 
+def test_paths_are_those_of_where_it_is_called_also_with_spaces_and_a_cdpath(tmp_path: Path) -> None:
+    host = Host(tmp_path, docker=DOCKER)
+    (tmp_path / "my configs").mkdir()
+    (tmp_path / "my configs" / "my run.toml").write_bytes(CONFIG.read_bytes())
+    for name in ("my runs", "my configs"):
+        (tmp_path / "elsewhere" / name).mkdir(parents=True)
+    there = {"RUNS": "my runs", "CDPATH": str(tmp_path / "elsewhere")}
+    done = host.launch("my configs/my run.toml", GPUS="none", IMAGE="mine", **there)
+    assert (done.returncode, done.stderr) == (0, "")
+    (run,) = host.asked()
+    assert f"{tmp_path / 'my runs'}:/workspace/runs" in run
+    assert f"{tmp_path / 'my configs' / 'my run.toml'}:/workspace/configs/my run.toml:ro" in run
+    assert run[-2:] == ["train", "configs/my run.toml"]
+
+
 def test_the_status_is_that_of_the_container(tmp_path: Path) -> None:
     host = Host(tmp_path, docker=DOCKER + '[ "$1" = build ] || exit 75\n')
     assert host.launch(str(CONFIG), GPUS="none").returncode == 75
