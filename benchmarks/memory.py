@@ -29,6 +29,7 @@ _PART = 0.03  # of the samples, over which medians are taken
 _SAMPLE_SECONDS = 0.25
 _MEBIBYTE_KB = 1024
 _ROOTS = {"train": "train", "launch": "supervisor"}  # what a command's own process is
+_ROLES = {"ps": "parameter_server"}  # what TensorFlow calls otherwise
 
 
 class Sample(NamedTuple):
@@ -141,17 +142,12 @@ def _family(root: Iterable[int]) -> list[int]:
 
 
 def _name(process: int) -> str | None:
-    """Its role and index in the job; None of one that has none."""
-    arguments = Path(f"/proc/{process}/cmdline").read_text(encoding="utf-8").split("\0")
-    if "run" in arguments and "--task" in arguments:
-        role, index = arguments[arguments.index("run") + 1], arguments[arguments.index("--task") + 1]
-        return f"{role} {index}"
-    environment = Path(f"/proc/{process}/environ").read_text(encoding="utf-8").split("\0")
-    cluster = next((each for each in environment if each.startswith("TF_CONFIG=")), None)
-    if cluster is None:
+    """Its role and index in the job, by which its log is named; None of one that has no log of its own."""
+    log = Path(os.readlink(f"/proc/{process}/fd/1"))
+    if log.suffix != ".log" or os.getsid(process) != process:  # what it starts has the same log
         return None
-    task = json.loads(cluster.partition("=")[2])["task"]
-    return {"ps": "parameter_server"}.get(task["type"], task["type"]) + f" {task['index']}"
+    role, _, index = log.stem.rpartition("-")
+    return f"{_ROLES.get(role, role)} {index}"
 
 
 def _env_steps(metrics: Path) -> int:

@@ -5,10 +5,29 @@ from pathlib import Path
 import pytest
 
 from benchmarks.memory import growth, sampled
-from tests.support.commands import IN_GRAPH
+from tests.support.commands import IN_GRAPH, write_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 ROLES = {"supervisor", "learner", "actor", "evaluator", "replay_server", "worker", "parameter_server"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "overrides", "expected"),
+    [
+        ("launch", (), {"supervisor", "learner 0", "actor 0", "evaluator 0", "replay_server 0"}),
+        pytest.param(
+            "train",
+            ("learner.strategy=parameter_server",),
+            {"train", "worker 0", "worker 1", "parameter_server 0"},
+            marks=pytest.mark.long,
+        ),
+    ],
+)
+def test_every_process_of_a_run_is_sampled(
+    tmp_path: Path, verb: str, overrides: tuple[str, ...], expected: set[str]
+) -> None:
+    samples = sampled(verb, tmp_path / write_config(tmp_path, *overrides), 1_200, [], tmp_path)
+    assert set(samples) == expected
 
 
 @pytest.mark.long
