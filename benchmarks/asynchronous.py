@@ -21,7 +21,7 @@ from tf_agents.agents.dqn import dqn_agent
 from tf_agents.utils import common
 
 from benchmarks.measure import report
-from benchmarks.ways import SPEC
+from benchmarks.random_transitions import CARTPOLE, filled_replay
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import LocalWorkers
@@ -29,7 +29,6 @@ from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import MLP, Config, Learner, Replay
 from tfdqn.learning.strategies.factory import parameter_server
 from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
-from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.reverb.sampling import sample_dataset
@@ -51,7 +50,7 @@ def main() -> None:
     command = [sys.executable, "-m", "benchmarks.asynchronous"]
     tasks = {"chief": 1, "worker": options.workers, "ps": 1}
     with closing(LocalWorkers(tasks, command, Path(mkdtemp("asynchronous")))) as processes:
-        replay = filled_replay()
+        replay = filled_replay(_config(1), CARTPOLE)
         strategy = parameter_server(processes.cluster)
         before = _per_second(plain(strategy, replay, options.workers), options.seconds)
         results: dict[str, dict[str, float]] = {"before": {"updates/s": before, "times before": 1.0}}
@@ -71,24 +70,10 @@ def _config(per_read: int) -> Config:
     )
 
 
-def filled_replay() -> ReverbReplay:
-    """A Reverb server full of random transitions."""
-    config = _config(1)
-    replay = ReverbReplay(config, SPEC)
-    replay.writer(1)
-    codec = TransitionCodec(SPEC)
-    rows = codec.empty(config.replay.capacity)
-    rows["observation/observation"] = rows["next_observation/observation"] = 0.1
-    rows["reward"], rows["discount"] = 1.0, 0.99
-    replay._kind._pack(codec.to_bytes(rows))  # type: ignore[attr-defined]
-    replay._kind.flush()
-    return replay
-
-
 def plain(strategy: tf.distribute.ParameterServerStrategy, replay: ReverbReplay, workers: int) -> Callable[[], int]:
     """TF-Agents' train, one update a closure."""
     config = _config(1)
-    ours = DqnAgent(config, SPEC)
+    ours = DqnAgent(config, CARTPOLE)
     coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
     with strategy.scope():
         agent = dqn_agent.DdqnAgent(
@@ -103,7 +88,7 @@ def plain(strategy: tf.distribute.ParameterServerStrategy, replay: ReverbReplay,
         agent.initialize()
     per_worker = coordinator.create_per_worker_dataset(
         lambda: sample_dataset(
-            replay.addresses, make_item_kind(config, SPEC), config.learner.batch_size, config.priorities
+            replay.addresses, make_item_kind(config, CARTPOLE), config.learner.batch_size, config.priorities
         )
     )
     samples = iter(per_worker)
@@ -131,9 +116,9 @@ def ours(
     size = per_read * config.learner.batch_size
     updates = AsynchronousUpdater(
         config,
-        SPEC,
+        CARTPOLE,
         strategy,
-        lambda: sample_dataset(replay.addresses, make_item_kind(config, SPEC), size, config.priorities),
+        lambda: sample_dataset(replay.addresses, make_item_kind(config, CARTPOLE), size, config.priorities),
         len(cluster.addresses("worker")),
     )
     return lambda: len(updates(1_000_000).metrics.loss)

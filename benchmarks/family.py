@@ -13,7 +13,7 @@ four dimensions of as many actions as the others have in all, dueling and by Dou
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ import numpy as np
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import rates_in_turn, report, use_one_thread
+from benchmarks.random_transitions import random_steps
 from tfdqn.agents.factory import make_agent
 from tfdqn.config import (
     C51,
@@ -45,7 +46,6 @@ from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.in_graph import InGraphReplay
 from tfdqn.replay.rollout import Rollout
 from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec, discrete
-from tfdqn.types import Experience, Step
 
 BATCH, UPDATES, ENVS, TABLE = 32, 50, 50, 10_000
 SEQUENCE, ROLLOUT = 20, UPDATES * BATCH // ENVS  # steps
@@ -164,7 +164,7 @@ def filled(config: Config, spec: TaskSpec) -> InGraphReplay | Rollout:
     kind: type[InGraphReplay | Rollout] = Rollout if isinstance(config.agent, PQN) else InGraphReplay
     replay = kind(config, spec)
     writer, values = replay.writer(ENVS), np.ones(ENVS, np.float32)
-    for experience in random_steps(spec, replay.capacity // ENVS):
+    for experience in random_steps(spec, ENVS, replay.capacity // ENVS):
         if isinstance(replay, Rollout):
             replay.add_values(values)
         writer.write(experience)
@@ -172,23 +172,6 @@ def filled(config: Config, spec: TaskSpec) -> InGraphReplay | Rollout:
         replay.finish(values, 0)
     replay.flush()
     return replay
-
-
-def random_steps(spec: TaskSpec, count: int) -> Iterator[Experience]:
-    """Of ENVS environments, whose episodes don't end."""
-    rng, (array,) = np.random.default_rng(0), spec.observation.values()
-
-    def observation() -> dict[str, np.ndarray]:
-        numbers = rng.normal(size=(ENVS, *array.shape))
-        return {"observation": numbers > 1 if array.dtype == "bool" else numbers.astype(array.dtype)}
-
-    now, running = observation(), np.zeros(ENVS, bool)
-    for _ in range(count):
-        after = observation()
-        reward = rng.normal(size=ENVS).astype(np.float32)
-        step = Step(after, reward, running, running, running, None)
-        yield Experience(now, None, rng.integers(6, size=(ENVS, *spec.action_shape)).astype(np.int32), step)
-        now = after
 
 
 if __name__ == "__main__":

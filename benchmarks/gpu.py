@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from msgspec.structs import replace
 
 import tfdqn
 from benchmarks.measure import machine, new_weights, print_table, rate
+from benchmarks.random_transitions import filled_replay, table_sampler
 from tfdqn.acting.policy import tensorflow_q_function
 from tfdqn.agents.factory import make_agent
 from tfdqn.config import MLP, Acting, Config, Impala, Learner, NatureCNN, Network, Replay
@@ -36,9 +37,7 @@ from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.strategies.factory import make_strategy, make_updater
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
-from tfdqn.replay.codec import TransitionCodec
-from tfdqn.replay.interfaces import Sample
-from tfdqn.replay.items.blocks import BlockItems
+from tfdqn.replay.interfaces import Sampler
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.reverb.sampling import make_sampler
@@ -139,7 +138,7 @@ def _ways(case: Case, peers: Sequence[str]) -> Iterator[dict[str, Callable[[floa
             for xla in ("on", "off"):
                 config = case.config(xla=xla, precision=precision)
                 ways[f"{precision}, XLA {xla}"] = _timed(case, f"{precision}, XLA {xla}", _in_graph(case, config))
-        replay = stack.enter_context(_filled(case))
+        replay = stack.enter_context(closing(filled_replay(case.config(), case.spec)))
         for ahead in (False, True):
             name = f"Reverb{', copied ahead' if ahead else ''}"
             ways[name] = _timed(case, name, _from_replay(case.config(prefetch_to_device=ahead), case, replay, devices))
@@ -161,43 +160,14 @@ def _timed(case: Case, name: str, call: Call) -> Callable[[float], float]:
 
 def _in_graph(case: Case, config: Config) -> Call:
     """Updates on batches drawn from a table that is on the device."""
-    codec = TransitionCodec(case.spec)
-    table = tf.Variable(codec.to_bytes(_rows(codec)), trainable=False)
-    count = case.updates_per_call * case.batch_size
-
-    def sample() -> Sample:
-        return Sample(codec.decode(table.sparse_read(tf.random.uniform([count], 0, TABLE_SIZE, tf.int64))), None)
-
-    return SynchronousUpdater(TrainStep(make_agent(config, case.spec), config), [sample], config)
-
-
-def _rows(codec: TransitionCodec) -> np.ndarray:
-    rng, rows = np.random.default_rng(0), codec.empty(TABLE_SIZE)
-    for name in ("observation/observation", "next_observation/observation"):
-        shape, is_picture = rows[name].shape, rows[name].dtype == np.uint8
-        rows[name] = rng.integers(256, size=shape) if is_picture else rng.normal(size=shape)
-    rows["action"], rows["reward"], rows["discount"] = rng.integers(ACTIONS, size=TABLE_SIZE), 1.0, 0.99
-    return rows
-
-
-@contextmanager
-def _filled(case: Case) -> Iterator[ReverbReplay]:
-    replay, codec = ReverbReplay(case.config(), case.spec), TransitionCodec(case.spec)
-    writer = replay._kind.writer([server.client for server in replay._servers], 1)
-    del writer  # it has made the table's own, which take rows
-    assert isinstance(replay._kind, BlockItems)
-    replay._kind._pack(codec.to_bytes(_rows(codec)))
-    replay._kind.flush()
-    try:
-        yield replay
-    finally:
-        replay.close()
+    sampler = table_sampler(case.spec, TABLE_SIZE, case.updates_per_call * case.batch_size)
+    return SynchronousUpdater(TrainStep(make_agent(config, case.spec), config), [sampler], config)
 
 
 def _from_replay(config: Config, case: Case, replay: ReverbReplay, devices: Sequence[str]) -> Call:
     strategy = make_strategy(config, None, devices)
 
-    def sampler(num_transitions: int, device: str | None = None) -> Callable[[], Sample]:
+    def sampler(num_transitions: int, device: str | None = None) -> Sampler:
         return make_sampler(
             replay.addresses, make_item_kind(config, case.spec), num_transitions, config.priorities, device
         )

@@ -12,7 +12,8 @@ import sys
 import tensorflow as tf
 
 from benchmarks.measure import rate, report
-from benchmarks.ways import SPEC, sampler
+from benchmarks.random_transitions import CARTPOLE
+from benchmarks.ways import sampler
 from tfdqn.agents.factory import make_agent
 from tfdqn.config import MLP, Config, Learner
 from tfdqn.learning.devices import learning_devices
@@ -70,7 +71,7 @@ def measured(options: argparse.Namespace, rows: int, columns: int) -> dict[str, 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     devices = learning_devices(config)
     updates = ModelParallelUpdater(
-        lambda row: TrainStep(make_agent(config, SPEC, row), config),
+        lambda row: TrainStep(make_agent(config, CARTPOLE, row), config),
         [devices[i : i + columns] for i in range(0, len(devices), columns)],
         sampler(UPDATES_PER_CALL * options.batch_size),
         config,
@@ -89,7 +90,7 @@ def measured(options: argparse.Namespace, rows: int, columns: int) -> dict[str, 
 
 def activation_bytes(options: argparse.Namespace, rows: int, columns: int) -> float:
     """Between the devices of one row: observations out, sums of the pair of layers back, the sums' gradient out."""
-    (observation,) = SPEC.observation["observation"].shape
+    (observation,) = CARTPOLE.observation["observation"].shape
     share = options.batch_size / rows
     return FLOAT_BYTES * share * (columns - 1) * (PASSES * (observation + options.width) + options.width)
 

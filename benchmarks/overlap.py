@@ -19,7 +19,7 @@ import tensorflow as tf
 from tensorflow.python.data.experimental.ops import testing
 
 from benchmarks.measure import report
-from benchmarks.ways import SPEC, transitions
+from benchmarks.random_transitions import CARTPOLE, random_sample
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.config import MLP, Config, Learner
@@ -73,7 +73,7 @@ def measured(workers: int, slow: int, delay: float, seconds: float) -> dict[str,
         LocalWorkers({"chief": 1, "worker": workers, "ps": 1}, command, Path(mkdtemp("overlap")))
     ) as processes:
         strategy = parameter_server(processes.cluster)
-        updates = AsynchronousUpdater(config, SPEC, strategy, lambda: delayed(delay, slow), workers)
+        updates = AsynchronousUpdater(config, CARTPOLE, strategy, lambda: delayed(delay, slow), workers)
         for _ in range(3):
             updates(1_000_000)
         staleness: list[np.ndarray] = []
@@ -106,7 +106,7 @@ def delayed(delay: float, slow: int) -> tf.data.Dataset:
         sleeps = tf.data.Dataset.range(SLOWNESS).apply(testing.sleep(microseconds))
         return sleeps.batch(naps).take(1).map(lambda _: sample)
 
-    batches = tf.data.Dataset.from_tensors(transitions(BATCH)).repeat()
+    batches = tf.data.Dataset.from_tensors(random_sample(CARTPOLE, BATCH)).repeat()
     return batches.flat_map(after_naps)
 
 

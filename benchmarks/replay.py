@@ -16,16 +16,13 @@ from tf_agents.trajectories.trajectory import Transition
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import print_table, rates_in_turn, report, use_one_thread
+from benchmarks.random_transitions import CARTPOLE
 from tfdqn.config import DQN, Config, Learner, Priorities
 from tfdqn.config import Replay as ReplayConfig
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Draw, ItemPriorities
-from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.types import Experience, Step
 
-CARTPOLE = TaskSpec(
-    id="CartPole-v1", observation={"observation": ArraySpec(shape=(4,), dtype="float32")}, actions=discrete(2)
-)
 NUM_ENVS = 32
 
 

@@ -23,17 +23,14 @@ import numpy as np
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import print_table, rate, report
+from benchmarks.random_transitions import CARTPOLE
 from tfdqn.config import MLP, Config
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.networks.factory import q_network
 from tfdqn.serving.model import Model
-from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.types import Arrays
 
-_SPEC = TaskSpec(
-    id="CartPole-v1", observation={"observation": ArraySpec(shape=(4,), dtype="float32")}, actions=discrete(2)
-)
 _OBSERVATION = [0.0, 0.1, 0.02, -0.1]
 _PATH = "/v1/models/cartpole:predict"
 _CLIENTS_AT_A_RATE = 32
@@ -50,9 +47,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         exports = Path(folder) / "cartpole"
-        network = q_network(Config(network=MLP(hidden_units=(128, 128))), _SPEC, seed=0)
+        network = q_network(Config(network=MLP(hidden_units=(128, 128))), CARTPOLE, seed=0)
         network.create_variables()
-        call = Model(export_policy(_SPEC, network, exports, {}), 1).signatures[DEFAULT_SIGNATURE].call
+        call = Model(export_policy(CARTPOLE, network, exports, {}), 1).signatures[DEFAULT_SIGNATURE].call
         results = {f"the policy's own call, {rows} rows": _own_call(call, rows) for rows in options.rows}
         command = [sys.executable, "-m", "tfdqn", "serve", str(exports), "--port", "0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as server:

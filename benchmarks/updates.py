@@ -11,20 +11,17 @@ compiled as it was: with XLA or without. Plain TensorFlow always computes in flo
 import argparse
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories.trajectory import Transition
 
 import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import Rate, rates_in_turn, report, use_one_thread
+from benchmarks.random_transitions import table_sampler
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import DQN, MLP, Config, DoubleDQN, Learner, NatureCNN, SmallCNN
-from tfdqn.learning.strategies.factory import Sampler
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater
-from tfdqn.replay.codec import TransitionCodec
-from tfdqn.replay.interfaces import Sample
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 TABLE_SIZE = 2_000
@@ -96,31 +93,11 @@ def _task_spec(options: argparse.Namespace) -> TaskSpec:
     return TaskSpec(id="benchmark", observation={"observation": array}, actions=discrete(num_actions))
 
 
-def _sampler(options: argparse.Namespace, num_transitions: int) -> Sampler:
-    """A table of random transitions in the graph, drawn from uniformly."""
-    spec = _task_spec(options)
-    codec = TransitionCodec(spec)
-    rows = codec.empty(TABLE_SIZE)
-    rng = np.random.default_rng(0)
-    for name in ("observation/observation", "next_observation/observation"):
-        shape = rows[name].shape
-        is_image = rows[name].dtype == np.uint8
-        rows[name] = rng.integers(256, size=shape) if is_image else rng.normal(size=shape)
-    rows["action"] = rng.integers(spec.num_actions[0], size=TABLE_SIZE)
-    rows["reward"], rows["discount"] = 1.0, 0.99
-    table = tf.Variable(codec.to_bytes(rows), trainable=False)
-
-    def sample() -> Sample:
-        indices = tf.random.uniform([num_transitions], 0, TABLE_SIZE, tf.int32)
-        return Sample(codec.decode(tf.gather(table, indices)), None)
-
-    return sample
-
-
 def _tfdqn(options: argparse.Namespace, batch_size: int, updates: int, xla: str) -> Updater:
     config = _config(options, batch_size, updates, xla)
-    train_step = TrainStep(DqnAgent(config, _task_spec(options)), config)
-    return SynchronousUpdater(train_step, [_sampler(options, updates * batch_size)], config)
+    spec = _task_spec(options)
+    sampler = table_sampler(spec, TABLE_SIZE, updates * batch_size)
+    return SynchronousUpdater(TrainStep(DqnAgent(config, spec), config), [sampler], config)
 
 
 def _tf_agents(options: argparse.Namespace, batch_size: int) -> Callable[[], object]:
@@ -142,14 +119,15 @@ def _tf_agents(options: argparse.Namespace, batch_size: int) -> Callable[[], obj
     )
     agent.initialize()
     train = common.function(agent.train)
-    draw = _sampler(options, batch_size)
+    draw = table_sampler(_task_spec(options), TABLE_SIZE, batch_size)
     sample = tf.function(lambda: draw().transition, autograph=False)
     return lambda: train(sample())
 
 
 def _plain(options: argparse.Namespace, batch_size: int, updates: int, xla: str) -> Callable[[], object]:
     """The same updates written down with nothing but TensorFlow and Keras."""
-    spec, sample = _task_spec(options), _sampler(options, updates * batch_size)
+    spec = _task_spec(options)
+    sample = table_sampler(spec, TABLE_SIZE, updates * batch_size)
     online, target = _keras_network(options, spec), _keras_network(options, spec)
     optimizer = tf.keras.optimizers.legacy.Adam(2.5e-4)
     steps = tf.Variable(0, dtype=tf.int64)

@@ -15,10 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 from tempfile import mkdtemp
 
-import numpy as np
 import tensorflow as tf
 
 from benchmarks.measure import rate, report
+from benchmarks.random_transitions import CARTPOLE, random_sample
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.cluster.tf_config import Cluster, tensorflow_jobs
@@ -27,14 +27,9 @@ from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.strategies.factory import make_strategy, make_updater
 from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follow
 from tfdqn.learning.updater import Updater
-from tfdqn.replay.codec import TransitionCodec
-from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.interfaces import Sampler
 from tfdqn.roles.parameter_server import serve_device
-from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
-SPEC = TaskSpec(
-    id="benchmark", observation={"observation": ArraySpec(shape=(4,), dtype="float32")}, actions=discrete(2)
-)
 NETWORKS: dict[str, tuple[tuple[int, ...], int]] = {"120-84": ((120, 84), 128), "1024-1024": ((1024, 1024), 256)}
 FLOAT_BYTES = 4
 UPDATES_PER_CALL, UPDATES_PER_READ, PERIOD = 20, 5, 10
@@ -150,7 +145,7 @@ def started(config: Config) -> closing[LocalWorkers]:
 def made(config: Config, cluster: Cluster | None, devices: list[str]) -> Updater | None:
     """The chief's updates; None in a follower, when the chief has done."""
     strategy = make_strategy(config, cluster, devices)
-    updates = make_updater(config, SPEC, strategy, cluster, devices, sampler, dataset)
+    updates = make_updater(config, CARTPOLE, strategy, cluster, devices, sampler, dataset)
     if cluster is None or config.learner.strategy == "parameter_server":
         return updates
     assert strategy is not None
@@ -161,25 +156,14 @@ def made(config: Config, cluster: Cluster | None, devices: list[str]) -> Updater
     return None
 
 
-def sampler(num_transitions: int, device: str | None = None) -> Callable[[], Sample]:
+def sampler(num_transitions: int, device: str | None = None) -> Sampler:
     """The same random transitions each time: sampling costs what it costs elsewhere."""
-    sample = transitions(num_transitions)
+    sample = random_sample(CARTPOLE, num_transitions)
     return lambda: sample
 
 
 def dataset(num_transitions: int) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensors(transitions(num_transitions)).repeat()
-
-
-def transitions(count: int) -> Sample:
-    codec = TransitionCodec(SPEC)
-    rows = codec.empty(count)
-    rng = np.random.default_rng(0)
-    for name in ("observation/observation", "next_observation/observation"):
-        rows[name] = rng.normal(size=rows[name].shape)
-    rows["action"] = rng.integers(SPEC.num_actions[0], size=count)
-    rows["reward"], rows["discount"] = 1.0, 0.99
-    return Sample(codec.decode(tf.constant(codec.to_bytes(rows))), None)
+    return tf.data.Dataset.from_tensors(random_sample(CARTPOLE, num_transitions)).repeat()
 
 
 if __name__ == "__main__":
