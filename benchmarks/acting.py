@@ -9,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import new_weights, rates_in_turn, report, use_one_thread
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.actors import make_actor

@@ -19,7 +19,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import rates_in_turn, report, use_one_thread
 from benchmarks.random_transitions import random_steps
 from tfdqn.agents.factory import make_agent

@@ -11,7 +11,6 @@ import time
 import numpy as np
 import psutil
 
-import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import report, use_one_thread
 from tfdqn.config import DQN, Config, Replay, Task
 from tfdqn.replay.factory import make_replay

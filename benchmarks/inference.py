@@ -12,7 +12,6 @@ from multiprocessing.connection import Connection
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import free_address, new_weights, rate, report, use_one_thread
 from tfdqn.acting.central_inference import CentralValues, Inference
 from tfdqn.acting.policy import ActionValues, make_q_function

@@ -21,7 +21,6 @@ import numpy as np
 import reverb
 from reverb.rate_limiters import MinSize
 
-import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import free_address, new_weights, report
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.cluster.topology import Topology

@@ -14,7 +14,6 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories.trajectory import Transition
 
-import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import print_table, rates_in_turn, report, use_one_thread
 from benchmarks.random_transitions import CARTPOLE
 from tfdqn.config import DQN, Config, Learner, Priorities

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import report
 from tfdqn.config import DQN, Config, Learner
 from tfdqn.config import Replay as ReplayConfig

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 
-import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import print_table, rate, report
 from benchmarks.random_transitions import CARTPOLE
 from tfdqn.config import MLP, Config

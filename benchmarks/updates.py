@@ -14,7 +14,6 @@ from collections.abc import Callable
 import tensorflow as tf
 from tf_agents.trajectories.trajectory import Transition
 
-import tfdqn  # noqa: F401  (quiets TensorFlow before it is imported)
 from benchmarks.measure import Rate, rates_in_turn, report, use_one_thread
 from benchmarks.random_transitions import table_sampler
 from tfdqn.agents.dqn import DqnAgent
@@ -126,10 +125,10 @@ def _tf_agents(options: argparse.Namespace, batch_size: int) -> Callable[[], obj
 
 def _plain(options: argparse.Namespace, batch_size: int, updates: int, xla: str) -> Callable[[], object]:
     """The same updates written down with nothing but TensorFlow and Keras."""
-    spec = _task_spec(options)
+    config, spec = _config(options, batch_size, updates, xla), _task_spec(options)
     sample = table_sampler(spec, TABLE_SIZE, updates * batch_size)
     online, target = _keras_network(options, spec), _keras_network(options, spec)
-    optimizer = tf.keras.optimizers.legacy.Adam(2.5e-4)
+    optimizer = tf.keras.optimizers.legacy.Adam(config.optimizer.learning_rate)
     steps = tf.Variable(0, dtype=tf.int64)
 
     def update(
@@ -146,7 +145,7 @@ def _plain(options: argparse.Namespace, batch_size: int, updates: int, xla: str)
             loss = tf.reduce_mean(0.5 * tf.square(reward + discount * next_value - q))
         gradients = tape.gradient(loss, online.trainable_variables)
         optimizer.apply_gradients(zip(gradients, online.trainable_variables, strict=True))
-        if tf.equal(steps.assign_add(1) % 50, 0):
+        if tf.equal(steps.assign_add(1) % config.agent.target_update_period_train_steps, 0):
             for mine, other in zip(target.variables, online.variables, strict=True):
                 mine.assign(other)
 
