@@ -3,13 +3,12 @@
 python -m benchmarks.acting [--task CartPole-v1] [--network mlp|small_cnn] [--num-envs 32]
 """
 
-import argparse
 from collections.abc import Callable
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.measure import new_weights, rates_in_turn, report, use_one_thread
+from benchmarks.measure import argument_parser, new_weights, rates_in_turn, report, use_one_thread
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.actors import make_actor
 from tfdqn.acting.policy import tensorflow_q_function
@@ -25,7 +24,7 @@ NETWORKS: dict[str, Network] = {"mlp": MLP(), "small_cnn": SmallCNN()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--task", default="CartPole-v1")
     parser.add_argument("--network", choices=NETWORKS, default="mlp")
     parser.add_argument("--num-envs", type=int, default=32)

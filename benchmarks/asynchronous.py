@@ -5,7 +5,6 @@ and updated by itself, as ParameterServerStrategy's tutorials do. After: `Asynch
 vector, several gradients per read, one fetch per closure. All sample a real Reverb server on the chief.
 """
 
-import argparse
 import os
 import sys
 import time
@@ -20,7 +19,7 @@ import tensorflow as tf
 from tf_agents.agents.dqn import dqn_agent
 from tf_agents.utils import common
 
-from benchmarks.measure import report
+from benchmarks.measure import argument_parser, report
 from benchmarks.random_transitions import CARTPOLE, filled_replay
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.cluster.environment import cluster_of_environment
@@ -39,7 +38,7 @@ CLOSURES_PER_WORKER = 2
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     options = parser.parse_args()

@@ -12,14 +12,13 @@ learns from a rollout in the place of replay: the price has neither acting in it
 four dimensions of as many actions as the others have in all, dueling and by Double DQN.
 """
 
-import argparse
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from benchmarks.measure import rates_in_turn, report, use_one_thread
+from benchmarks.measure import argument_parser, rates_in_turn, report, use_one_thread
 from benchmarks.random_transitions import random_steps
 from tfdqn.agents.factory import make_agent
 from tfdqn.config import (
@@ -57,7 +56,7 @@ FOUR_DIMENSIONS = ActionSpec(low=(0,) * 4, high=(5,) * 4, counts=(6,) * 4, shape
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--network", choices=NETWORKS, default="mlp")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each of five rounds")
     options = parser.parse_args()

@@ -5,13 +5,12 @@ python -m benchmarks.frames [--task ALE/Pong-v5] [--num-envs 8] [--n-step 3] [--
 Random actions. The memory is this process's, Reverb's server in it: how much more it has after so many steps.
 """
 
-import argparse
 import time
 
 import numpy as np
 import psutil
 
-from benchmarks.measure import report, use_one_thread
+from benchmarks.measure import argument_parser, report, use_one_thread
 from tfdqn.config import DQN, Config, Replay, Task
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Writer
@@ -21,7 +20,7 @@ from tfdqn.types import Experience
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--task", default="ALE/Pong-v5")
     parser.add_argument("--num-envs", type=int, default=8)
     parser.add_argument("--n-step", type=int, default=3)

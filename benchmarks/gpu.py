@@ -27,7 +27,7 @@ import tensorflow as tf
 from msgspec.structs import replace
 
 import tfdqn
-from benchmarks.measure import machine, new_weights, print_table, rate
+from benchmarks.measure import argument_parser, machine, new_weights, print_table, rate
 from benchmarks.random_transitions import filled_replay, table_sampler
 from tfdqn.acting.policy import tensorflow_q_function
 from tfdqn.agents.factory import make_agent
@@ -80,7 +80,7 @@ SMALL = (Case("mlp 120-84", MLP(), 8, 3), Case("nature_cnn", NatureCNN(), 4, 2),
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parts = {"updates": measure_updates, "inference": measure_inference, "loop": measure_loop}
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
     parser.add_argument("--peer", nargs="*", default=[], metavar="NAME=PYTHON", help="jax=…, torch=…")

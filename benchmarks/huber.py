@@ -6,14 +6,13 @@ The setting of configs/cartpole.toml with the loss alone changed. No Q-value of 
 1 / (1 - 0.99) = 100. docs/method.md discusses the outcome.
 """
 
-import argparse
 import json
 import sys
 import tempfile
 from pathlib import Path
 
 import tfdqn
-from benchmarks.measure import report
+from benchmarks.measure import argument_parser, report
 from benchmarks.whole_run import CONFIG
 
 LOSSES = {
@@ -25,7 +24,7 @@ LOSSES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--env-steps", type=int, default=400_000)
     options = parser.parse_args()

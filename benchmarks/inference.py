@@ -3,7 +3,6 @@
 python -m benchmarks.inference [--network mlp] [--num-envs 16] [--actors 1 4 16]
 """
 
-import argparse
 import multiprocessing
 import threading
 import time
@@ -12,7 +11,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.measure import free_address, new_weights, rate, report, use_one_thread
+from benchmarks.measure import argument_parser, free_address, new_weights, rate, report, use_one_thread
 from tfdqn.acting.central_inference import CentralValues, Inference
 from tfdqn.acting.policy import ActionValues, make_q_function
 from tfdqn.cluster.topology import Topology
@@ -28,7 +27,7 @@ _MOST_ROWS = 1024
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--network", choices=("mlp", "nature_cnn"), default="mlp")
     parser.add_argument("--num-envs", type=int, default=16, help="of each actor")
     parser.add_argument("--actors", type=int, nargs="+", default=[1, 4, 16])

@@ -21,7 +21,7 @@ import numpy as np
 import reverb
 from reverb.rate_limiters import MinSize
 
-from benchmarks.measure import free_address, new_weights, report
+from benchmarks.measure import argument_parser, free_address, new_weights, report
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Acting, Config, Replay, Stop, Task
@@ -48,7 +48,7 @@ _RECORDED_STEPS = 500
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--actors", type=int, nargs="+", default=[10, 100, 1000])
     parser.add_argument("--servers", type=int, default=2)
     parser.add_argument("--env-steps-per-second", type=float, default=20.0, help="of each actor")

@@ -1,5 +1,6 @@
-"""Timing and reporting for the benchmarks: medians over rounds, wall and CPU time, the machine beside the figures."""
+"""What benchmarks share: medians over rounds, wall and CPU time, the machine beside the figures, and JSON."""
 
+import argparse
 import json
 import os
 import platform
@@ -41,6 +42,11 @@ def rates_in_turn(
         for name, (work, units_per_call) in works.items():
             measured[name].append(_round(work, units_per_call, seconds))
     return {name: _median(rates) for name, rates in measured.items()}
+
+
+def argument_parser(description: str | None) -> argparse.ArgumentParser:
+    """A benchmark's, whose help shows its module's docstring as it stands."""
+    return argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def use_one_thread() -> None:

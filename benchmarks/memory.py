@@ -8,7 +8,6 @@ and evaluations and checkpoints have been made. Anonymous memory is what a proce
 the libraries' pages besides, which other processes share.
 """
 
-import argparse
 import json
 import os
 import re
@@ -21,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.measure import report
+from benchmarks.measure import argument_parser, report
 
 PROJECT = Path(__file__).parent.parent
 WARM = 0.2  # of the run
@@ -41,7 +40,7 @@ class Sample(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("verb", choices=("train", "launch"))
     parser.add_argument("config", type=Path, help="a TOML file")
     parser.add_argument("--env-steps", type=int, default=1_000_000)

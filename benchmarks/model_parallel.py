@@ -11,7 +11,7 @@ import sys
 
 import tensorflow as tf
 
-from benchmarks.measure import rate, report
+from benchmarks.measure import argument_parser, rate, report
 from benchmarks.random_transitions import CARTPOLE
 from benchmarks.ways import sampler
 from tfdqn.agents.factory import make_agent
@@ -27,7 +27,7 @@ PASSES = 2  # of DQN: Q(s, ·) and the target network's Q(s', ·); the first als
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--width", type=int, default=4096, help="of both hidden layers")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each of three rounds")

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.data.experimental.ops import testing
 
-from benchmarks.measure import report
+from benchmarks.measure import argument_parser, report
 from benchmarks.random_transitions import CARTPOLE, random_sample
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import LocalWorkers
@@ -32,7 +32,7 @@ BATCH, SLOWNESS = 16, 10
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--delay", type=float, default=0.05, help="seconds that an update takes on a worker")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--case", nargs=2, metavar=("WORKERS", "SLOW"), help=argparse.SUPPRESS)

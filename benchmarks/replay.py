@@ -7,14 +7,13 @@ seconds of the whole process, in which Reverb's server runs.
 python -m benchmarks.replay [--batch-size 128] [--updates-per-call 50] [--table]
 """
 
-import argparse
 from contextlib import ExitStack
 
 import numpy as np
 import tensorflow as tf
 from tf_agents.trajectories.trajectory import Transition
 
-from benchmarks.measure import print_table, rates_in_turn, report, use_one_thread
+from benchmarks.measure import argument_parser, print_table, rates_in_turn, report, use_one_thread
 from benchmarks.random_transitions import CARTPOLE
 from tfdqn.config import DQN, Config, Learner, Priorities
 from tfdqn.config import Replay as ReplayConfig
@@ -26,7 +25,7 @@ NUM_ENVS = 32
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--updates-per-call", type=int, default=50)
     parser.add_argument("--table", action="store_true", help="print the table of docs/performance.md instead")

@@ -3,14 +3,13 @@
 python -m benchmarks.saving [--gigabytes 0.25 1 4] [--directory DIR]
 """
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import report
+from benchmarks.measure import argument_parser, report
 from tfdqn.config import DQN, Config, Learner
 from tfdqn.config import Replay as ReplayConfig
 from tfdqn.replay.factory import make_replay
@@ -26,7 +25,7 @@ WIDE = TaskSpec(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--gigabytes", type=float, nargs="+", default=[0.25, 1.0, 4.0])
     parser.add_argument("--directory", type=Path, help="on the disk in question; the system's temporary one")
     options = parser.parse_args()

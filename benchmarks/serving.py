@@ -7,7 +7,6 @@ latency is then clients ÷ requests/s (Little's law): it says how fast the serve
 waits. `--rates` measures that, by requests at even intervals on 32 connections.
 """
 
-import argparse
 import json
 import os
 import queue
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import print_table, rate, report
+from benchmarks.measure import argument_parser, print_table, rate, report
 from benchmarks.random_transitions import CARTPOLE
 from tfdqn.config import MLP, Config
 from tfdqn.exporting.saved_model import export_policy
@@ -37,7 +36,7 @@ _PATIENCE_SECONDS = 300.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32, 128])
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 64, 1024], help="of a request")
     parser.add_argument("--rates", type=float, nargs="*", default=[1000, 2000, 4000], help="requests/s of one row each")

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from tf_agents.trajectories.trajectory import Transition
 
-from benchmarks.measure import Rate, rates_in_turn, report, use_one_thread
+from benchmarks.measure import Rate, argument_parser, rates_in_turn, report, use_one_thread
 from benchmarks.random_transitions import table_sampler
 from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import DQN, MLP, Config, DoubleDQN, Learner, NatureCNN, SmallCNN
@@ -34,7 +34,7 @@ SHAPES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--network", choices=SHAPES, default="mlp")
     parser.add_argument("--kind", choices=KINDS, default="dqn")
     parser.add_argument("--batch-size", type=int)

@@ -17,7 +17,7 @@ from tempfile import mkdtemp
 
 import tensorflow as tf
 
-from benchmarks.measure import rate, report
+from benchmarks.measure import argument_parser, rate, report
 from benchmarks.random_transitions import CARTPOLE, random_sample
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import LocalWorkers
@@ -50,7 +50,7 @@ WAYS: dict[str, tuple[tuple[int, ...], Callable[[int], dict[str, object]]]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--network", choices=NETWORKS, default="120-84")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each of three rounds")
     parser.add_argument("--case", nargs=3, metavar=("WAY", "COUNT", "BATCH"), help=argparse.SUPPRESS)

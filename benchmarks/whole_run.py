@@ -14,13 +14,13 @@ import tempfile
 from pathlib import Path
 
 import tfdqn
-from benchmarks.measure import report
+from benchmarks.measure import argument_parser, report
 
 CONFIG = Path(__file__).parent.parent / "configs" / "cartpole.toml"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argument_parser(__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--backend", choices=("reverb", "in_graph"), default="reverb")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the runs there (tfdqn plot DIR/*)")
