@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -31,8 +31,20 @@ from benchmarks.measure import argument_parser, machine, new_weights, print_tabl
 from benchmarks.random_transitions import filled_replay, table_sampler
 from tfdqn.acting.policy import tensorflow_q_function
 from tfdqn.agents.factory import make_agent
-from tfdqn.config import MLP, Acting, Config, Impala, Learner, NatureCNN, Network, Replay
-from tfdqn.config.toml import from_mapping
+from tfdqn.config import (
+    MLP,
+    Acting,
+    Config,
+    Evaluation,
+    Impala,
+    Learner,
+    Logging,
+    NatureCNN,
+    Network,
+    Replay,
+    Stop,
+    Task,
+)
 from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.strategies.factory import make_strategy, make_updater
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
@@ -107,55 +119,61 @@ def main() -> None:
             options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
+class Way(NamedTuple):
+    """One way to make updates."""
+
+    first_call_seconds: float  # with all that is compiled for it
+    updates_in: Callable[[float], float]  # so many seconds → updates/s
+
+
 def measure_updates(options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Updates/s of every case, by each way; and how long the first call took, with all that is compiled for it."""
+    """Updates/s of every case, by each way; and how long the first call took."""
     rows = {}
     for case in SMALL if options.small else CASES:
         if options.networks and case.name not in options.networks:
             continue
         found: dict[str, list[float]] = {}
-        with ExitStack() as stack:
-            ways = dict(stack.enter_context(_ways(case, options.peer)))
+        with _ways(case, options.peer) as ways:
             for _ in range(options.rounds):
-                for name, updates_in in ways.items():
-                    found.setdefault(name, []).append(updates_in(options.seconds))
+                for name, way in ways.items():
+                    found.setdefault(name, []).append(way.updates_in(options.seconds))
         rows[f"{case.name}, batch {case.batch_size}"] = {
             name: statistics.median(rates) for name, rates in found.items()
-        } | {f"{name}, first call: s": _FIRST_CALL.pop(name) for name in ways}
+        } | {f"{name}, first call: s": way.first_call_seconds for name, way in ways.items()}
     return rows
 
 
-_FIRST_CALL: dict[str, float] = {}
-
-
 @contextmanager
-def _ways(case: Case, peers: Sequence[str]) -> Iterator[dict[str, Callable[[float], float]]]:
-    """By name: for so many seconds → updates/s."""
+def _ways(case: Case, peers: Sequence[str]) -> Iterator[dict[str, Way]]:
+    """All that are compared, by name."""
     devices = learning_devices(case.config())
     with ExitStack() as stack:
         ways = {}
         for precision in ("float32", "mixed_bfloat16"):
             for xla in ("on", "off"):
                 config = case.config(xla=xla, precision=precision)
-                ways[f"{precision}, XLA {xla}"] = _timed(case, f"{precision}, XLA {xla}", _in_graph(case, config))
+                ways[f"{precision}, XLA {xla}"] = _own(case, _in_graph(case, config))
         replay = stack.enter_context(closing(filled_replay(case.config(), case.spec)))
         for ahead in (False, True):
-            name = f"Reverb{', copied ahead' if ahead else ''}"
-            ways[name] = _timed(case, name, _from_replay(case.config(prefetch_to_device=ahead), case, replay, devices))
+            config = case.config(prefetch_to_device=ahead)
+            ways[f"Reverb{', copied ahead' if ahead else ''}"] = _own(case, _from_replay(config, case, replay, devices))
         if len(devices) > 1:
-            mirrored = case.config(strategy="mirrored")
-            ways["mirrored"] = _timed(case, "mirrored", _from_replay(mirrored, case, replay, devices))
+            config = case.config(strategy="mirrored")
+            ways["mirrored"] = _own(case, _from_replay(config, case, replay, devices))
         for name, _, python in (each.partition("=") for each in peers):
             for precision in ("float32", "bfloat16"):
                 ways[f"{name}, {precision}"] = stack.enter_context(_peer(case, name, python, precision))
         yield ways
 
 
-def _timed(case: Case, name: str, call: Call) -> Callable[[float], float]:
+def _own(case: Case, call: Call) -> Way:
+    """A way of tfdqn's."""
     began = time.perf_counter()
     call()
-    _FIRST_CALL[name] = time.perf_counter() - began
-    return lambda seconds: rate(call, case.updates_per_call, seconds=seconds, rounds=1).per_second
+    first_call_seconds = time.perf_counter() - began
+    return Way(
+        first_call_seconds, lambda seconds: rate(call, case.updates_per_call, seconds=seconds, rounds=1).per_second
+    )
 
 
 def _in_graph(case: Case, config: Config) -> Call:
@@ -176,7 +194,7 @@ def _from_replay(config: Config, case: Case, replay: ReverbReplay, devices: Sequ
 
 
 @contextmanager
-def _peer(case: Case, name: str, python: str, precision: str) -> Iterator[Callable[[float], float]]:
+def _peer(case: Case, name: str, python: str, precision: str) -> Iterator[Way]:
     """A process that makes the same updates, and rests between its rounds."""
     program = Path(__file__).with_name("gpu_peers.py")
     environment = {**os.environ, "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # else JAX takes most of the GPU's memory
@@ -193,8 +211,8 @@ def _peer(case: Case, name: str, python: str, precision: str) -> Iterator[Callab
 
     settings = {"batch_size": case.batch_size, "updates_per_call": case.updates_per_call, "actions": ACTIONS}
     try:
-        _FIRST_CALL[f"{name}, {precision}"] = ask(network=case.name, precision=precision, **settings)
-        yield lambda seconds: ask(seconds=seconds)
+        first_call_seconds = ask(network=case.name, precision=precision, **settings)
+        yield Way(first_call_seconds, lambda seconds: ask(seconds=seconds))
     finally:
         questions.close()
         process.wait(60)
@@ -219,31 +237,23 @@ def measure_inference(options: argparse.Namespace) -> dict[str, dict[str, float]
 def measure_loop(options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Environment steps/s and updates/s of whole runs, an update of batch 32 each four steps."""
     rows, steps = {}, 1_200 if options.small else 40_000
+    devices: list[Literal["cpu", "gpu"]] = ["cpu"]
+    if tf.config.list_physical_devices("GPU"):
+        devices.append("gpu")
     for ahead in (False, True):
-        for device in ("cpu", "gpu") if tf.config.list_physical_devices("GPU") else ("cpu",):
-            config = from_mapping(
-                {
-                    "task": {
-                        "id": "benchmarks.pictures:Pictures-v0",
-                        "num_envs": 8 if options.small else 32,
-                        "frame_stack": 4,
-                    },
-                    "network": {"kind": "nature_cnn"},
-                    "acting": {"device": device},
-                    "replay": {"item": "frames", "capacity": 20_000, "min_size": min(5_000, steps // 2)},
-                    "learner": {
-                        **{"batch_size": 4 if options.small else 32, "env_steps_per_update": 4.0},
-                        **{"updates_per_call": 4, "prefetch_to_device": ahead},
-                    },
-                    "stop": {"env_steps": steps},
-                    "evaluation": {
-                        "interval_env_steps": 10 * steps,
-                        "episodes": 1,
-                        "confirm_episodes": 0,
-                        "final_episodes": 1,
-                    },
-                    "logging": {"tensorboard": False},
-                }
+        for device in devices:
+            num_envs, batch_size = (8, 4) if options.small else (32, 32)
+            config = Config(
+                task=Task(id="benchmarks.pictures:Pictures-v0", num_envs=num_envs, frame_stack=4),
+                network=NatureCNN(),
+                acting=Acting(device=device),
+                replay=Replay(item="frames", capacity=20_000, min_size=min(5_000, steps // 2)),
+                learner=Learner(
+                    batch_size=batch_size, env_steps_per_update=4.0, updates_per_call=4, prefetch_to_device=ahead
+                ),
+                stop=Stop(env_steps=steps),
+                evaluation=Evaluation(interval_env_steps=10 * steps, episodes=1, confirm_episodes=0, final_episodes=1),
+                logging=Logging(tensorboard=False),
             )
             with tempfile.TemporaryDirectory() as folder:
                 summary = tfdqn.train(config, Path(folder) / "run")
