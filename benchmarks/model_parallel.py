@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from benchmarks.measure import argument_parser, rate, report
 from benchmarks.random_transitions import CARTPOLE
-from benchmarks.ways import sampler
+from benchmarks.ways import FLOAT_BYTES, activation_bytes, sampler
 from tfdqn.agents.factory import make_agent
 from tfdqn.config import MLP, Config, Learner
 from tfdqn.learning.devices import learning_devices
@@ -22,8 +22,6 @@ from tfdqn.learning.train_step import TrainStep
 
 MESHES = ((1, 1), (1, 2), (1, 4), (2, 2))  # rows (data) and columns (model)
 UPDATES_PER_CALL = 4
-FLOAT_BYTES = 4
-PASSES = 2  # of DQN: Q(s, ·) and the target network's Q(s', ·); the first also backwards
 
 
 def main() -> None:
@@ -77,22 +75,16 @@ def measured(options: argparse.Namespace, rows: int, columns: int) -> dict[str, 
         config,
     )
     held = updates.bytes_by_device().values()
+    activations = activation_bytes(options.batch_size // rows, options.width, columns)
     speed = rate(updates, UPDATES_PER_CALL, seconds=options.seconds, rounds=3)
     return {
         "updates/s": speed.per_second,
         "updates per CPU second": speed.per_cpu_second,
         "most MB on one device": max(held) / 1e6,
         "least MB on one device": min(held) / 1e6,
-        "MB of activations crossing a row per update": activation_bytes(options, rows, columns) / 1e6,
+        "MB of activations crossing a row per update": activations / 1e6,
         "MB of gradients crossing a column per update": gradient_bytes(options, rows, columns) / 1e6,
     }
-
-
-def activation_bytes(options: argparse.Namespace, rows: int, columns: int) -> float:
-    """Between the devices of one row: observations out, sums of the pair of layers back, the sums' gradient out."""
-    (observation,) = CARTPOLE.observation["observation"].shape
-    share = options.batch_size / rows
-    return FLOAT_BYTES * share * (columns - 1) * (PASSES * (observation + options.width) + options.width)
 
 
 def gradient_bytes(options: argparse.Namespace, rows: int, columns: int) -> float:

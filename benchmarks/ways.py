@@ -66,8 +66,8 @@ def main() -> None:
             results[f"{way}: {count}"] = {
                 "updates/s": whole,
                 "ms per update": 1e3 / whole,
-                "ms per update, one example per unit": 1e3 / bare,
-                "bytes that each exchanges per update": exchanged_bytes(way, count, hidden_units, batch),
+                "ms per update, one example each": 1e3 / bare,
+                "bytes that each sends per update": sent_bytes(way, count, hidden_units, batch),
             }
             print(f"{way}: {count}: {whole:.0f} updates/s", file=sys.stderr)
     report("ways", {"network": options.network, "batch": batch}, results)
@@ -88,20 +88,29 @@ def in_processes(options: argparse.Namespace, way: str, count: int, batch: int) 
     return float(json.loads(done.stdout.splitlines()[-1]))
 
 
-def exchanged_bytes(way: str, count: int, hidden_units: tuple[int, ...], batch: int) -> float:
-    """What one unit sends for one update, on average, and as much as it receives; P float32 weights.
+def sent_bytes(way: str, count: int, hidden_units: tuple[int, ...], batch: int) -> float:
+    """What each device or process sends for one update, on average, and as much as it receives; P float32 weights.
 
-    A ring's all-reduce sends 2 (U - 1) / U of a vector. Averaging sends weights, target and two moments once a
+    A ring's all-reduce among U sends 2 (U - 1) / U of a vector. Averaging sends weights, target and two moments once a
     period. A worker reads weights and target once for several gradients that it pushes.
     """
     widths = [4, *hidden_units, 2]
     weights = sum((a + 1) * b for a, b in pairwise(widths)) * FLOAT_BYTES
     ring = 2 * (count - 1) / count
-    if way == "model parallel":  # activations behind the pair of layers and their gradients, three passes
-        return 2 * 3 * batch * hidden_units[-1] * FLOAT_BYTES
+    if way == "model parallel":
+        return activation_bytes(batch, hidden_units[-1], count) / count
     if way.startswith("parameter_server"):
         return weights * (1 + 2 / UPDATES_PER_READ)
     return ring * weights * (4 / PERIOD if way.startswith("averaging") else 1)
+
+
+def activation_bytes(batch: int, width: int, devices: int) -> float:
+    """Sent, by all devices that share a network of one pair of layers: observations out, sums back, gradients out.
+
+    The two passes of DQN are Q(s, ·) and the target network's Q(s', ·); only the first has gradients.
+    """
+    (observation,) = CARTPOLE.observation["observation"].shape
+    return FLOAT_BYTES * batch * (devices - 1) * (2 * (observation + width) + width)
 
 
 def measured(options: argparse.Namespace, way: str, count: str, batch: str) -> float:
