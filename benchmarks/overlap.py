@@ -12,7 +12,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import tensorflow as tf
@@ -69,9 +69,8 @@ def measured(workers: int, slow: int, delay: float, seconds: float) -> dict[str,
     learner = Learner(strategy="parameter_server", batch_size=BATCH, updates_per_call=4, updates_per_read=1, xla="off")
     config = Config(network=MLP(), learner=learner)
     command = [sys.executable, "-m", "benchmarks.overlap"]
-    with closing(
-        LocalWorkers({"chief": 1, "worker": workers, "ps": 1}, command, Path(mkdtemp("overlap")))
-    ) as processes:
+    tasks = {"chief": 1, "worker": workers, "ps": 1}
+    with TemporaryDirectory() as logs, closing(LocalWorkers(tasks, command, Path(logs))) as processes:
         strategy = parameter_server(processes.cluster)
         updates = AsynchronousUpdater(config, CARTPOLE, strategy, lambda: delayed(delay, slow), workers)
         for _ in range(3):

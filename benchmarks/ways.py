@@ -9,11 +9,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import tensorflow as tf
 
@@ -136,7 +136,7 @@ def measured(options: argparse.Namespace, way: str, count: str, batch: str) -> f
     devices = learning_devices(config)
     with ExitStack() as stack:
         if cluster is None and "workers" in learner and config.learner.workers > 1 - ("server" in way):
-            cluster = stack.enter_context(started(config)).cluster
+            cluster = stack.enter_context(started(config))
         updates = made(config, cluster, devices)
         if updates is None:
             return 0.0  # a follower, whose chief has said stop
@@ -145,10 +145,12 @@ def measured(options: argparse.Namespace, way: str, count: str, batch: str) -> f
     return done.per_second
 
 
-def started(config: Config) -> closing[LocalWorkers]:
+@contextmanager
+def started(config: Config) -> Iterator[Cluster]:
     """The case's other processes: this same command, with another `TF_CONFIG`."""
     command = [sys.executable, "-m", "benchmarks.ways", *sys.argv[1:]]
-    return closing(LocalWorkers(tensorflow_jobs(config), command, Path(mkdtemp("ways"))))
+    with TemporaryDirectory() as logs, closing(LocalWorkers(tensorflow_jobs(config), command, Path(logs))) as processes:
+        yield processes.cluster
 
 
 def made(config: Config, cluster: Cluster | None, devices: list[str]) -> Updater | None:
