@@ -23,6 +23,7 @@ from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.types import Observation, Weights
 
 _SECONDS = 3.0
+_PATIENCE_SECONDS = 60.0
 _MOST_ROWS = 1024
 
 
@@ -133,7 +134,7 @@ def _central(address: str, actors: int, observation: dict[str, np.ndarray]) -> t
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(_PATIENCE_SECONDS)
     return len(delays), delays
 
 

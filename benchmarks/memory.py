@@ -84,7 +84,7 @@ def sampled(verb: str, config: Path, env_steps: int, overrides: Sequence[str], f
                 time.sleep(_SAMPLE_SECONDS)
         finally:
             process.terminate()
-            process.wait()
+            process.wait()  # no limit: it saves first, however large its replay is
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)}:\n{said.read_text(encoding='utf-8')}")
     last = _env_steps(run / "metrics.jsonl")

@@ -90,7 +90,7 @@ class Clients:
         return latencies, time.perf_counter() - begun
 
     def _take(self, latencies: list[float], patience_seconds: float) -> None:
-        ready = self._ready.select(patience_seconds)
+        ready = self._ready.select(timeout=patience_seconds)
         if not ready and patience_seconds == _PATIENCE_SECONDS:
             raise SystemExit("the server does not answer")
         for key, _ in ready:

@@ -1,13 +1,12 @@
-"""Every wait in the package has a limit, or a comment beside it that says why it needs none."""
+"""Every wait outside the tests has a limit, or a comment beside it that says why it needs none."""
 
 import ast
 from pathlib import Path
 
 import pytest
 
-import tfdqn
-
-FILES = sorted(Path(tfdqn.__file__).parent.rglob("*.py"))
+PROJECT = Path(__file__).parents[1]
+FILES = sorted(file for folder in ("tfdqn", "benchmarks", "examples") for file in (PROJECT / folder).rglob("*.py"))
 # By name, and how many arguments stand before a limit: those of threads, events, queues, processes and futures.
 LIMIT_AFTER = {
     "wait": 0,
@@ -50,7 +49,7 @@ def unlimited_waits(source: str) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(FILES[0].parent)))
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PROJECT)))
 def test_every_wait_has_a_limit_or_a_reason(file: Path) -> None:
     assert unlimited_waits(file.read_text(encoding="utf-8")) == []
 
