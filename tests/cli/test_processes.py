@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from tests.support.commands import PROJECT, write_config
-from tests.support.threaded_jobs import until
+from tests.support.waiting import until
 from tfdqn.cli import main
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.cluster.topology import Topology

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.conftest import Recorder
 from tests.cli.test_terminal import a_progress
-from tests.support.threaded_jobs import until
+from tests.support.waiting import until
 from tfdqn.cli import arguments as arguments_of_verbs
 from tfdqn.cli import main
 from tfdqn.cli.arguments import say_on_stderr

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Recorder
-from tests.support.threaded_jobs import until
+from tests.support.waiting import until
 from tfdqn.cli import main
 from tfdqn.cli.serving import _end_if_held, serve
 from tfdqn.errors import UserError

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import PROJECT
-from tests.support.processes import wait_until
 from tests.support.tiny_runs import tiny
+from tests.support.waiting import until
 from tfdqn.cluster import local_workers
 from tfdqn.cluster.local_workers import LocalWorkers, Shares, fork_server_of_workers, own_share, share_gpus
 from tfdqn.cluster.tf_config import Cluster
@@ -97,7 +97,7 @@ def test_their_end_kills_one_that_does_not_end_when_asked(
         workers = LocalWorkers({"chief": 1, "worker": 1, "ps": 1}, command, tmp_path, start=server.start)
     processes = [process for process, _ in workers._processes.values()]
     assert all(isinstance(process, ForkedProcess) == is_forked for process in processes)
-    wait_until(lambda: all((tmp_path / name).read_text() == "begun\n" for name in ("worker-0.log", "ps-0.log")))
+    until(lambda: all((tmp_path / name).read_text() == "begun\n" for name in ("worker-0.log", "ps-0.log")))
     workers.check()
     workers.close()
     assert [process.returncode for process in processes] == [-signal.SIGTERM, -signal.SIGKILL]

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.support.threaded_jobs import until
+from tests.support.waiting import until
 from tfdqn.coordination.messages import WeightsReply, WeightsRequest
 from tfdqn.coordination.rpc import UnreachableError
 from tfdqn.coordination.weights import (

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 from msgspec.structs import replace
 
-from tests.support.fake_role_job import EVERY, Job, exists, kill, stop
+from tests.support.fake_role_job import EVERY, Job, kill, stop
+from tests.support.processes import is_running
 from tfdqn.cluster.roles import TRAITS, Role
 from tfdqn.config import Health
 from tfdqn.errors import ClusterError, RefusedProcessError
@@ -29,7 +30,7 @@ def test_a_job_runs_until_its_learner_has_done(folder: Path) -> None:
     assert job.supervisor.has_saved
     assert len(job.everybody()) == 8
     assert [row.state for row in job.status.rows] == ["ended"] * 8
-    assert not any(map(exists, job.everybody()))
+    assert not any(map(is_running, job.everybody()))
     assert job.lines == []
 
 
@@ -62,7 +63,7 @@ def test_who_fails_again_and_again_is_given_up_and_the_log_is_named(
     assert not isinstance(error.value, RefusedProcessError)
     assert len(job.pids("actor-0")) == 5
     assert "started again in 1 s" in job.lines[-1]
-    assert not any(map(exists, job.everybody()))
+    assert not any(map(is_running, job.everybody()))
     assert (folder / "order").read_text().split()[-1] == "replay_server-0"
 
 
@@ -73,7 +74,7 @@ def test_a_users_mistake_ends_the_job_in_one_line(folder: Path) -> None:
         job.run()
     assert str(error.value) == "replay server 0: task.id = 3: no such thing"
     assert len(job.pids("replay_server-0")) == 1
-    assert not any(map(exists, job.everybody()))
+    assert not any(map(is_running, job.everybody()))
 
 
 def test_where_there_is_no_room_for_a_process_the_others_end_in_order(
@@ -91,7 +92,7 @@ def test_where_there_is_no_room_for_a_process_the_others_end_in_order(
     with pytest.raises(ClusterError, match=r"actor 0 can't be started: No space left on device \(.*actor-0.log\)"):
         job.run(job.everybody_works, no_room, lambda: False)
     assert (folder / "order").read_text().split() == ["evaluator-0", "learner-0", "replay_server-0"]
-    assert not any(map(exists, job.everybody()))
+    assert not any(map(is_running, job.everybody()))
 
 
 def test_what_can_t_be_executed_is_named(folder: Path) -> None:
@@ -111,7 +112,7 @@ def test_who_is_stopped_or_dies_leaves_no_child_behind_and_is_started_again(fold
         job.lives("actor-0", 2),
         lambda: kill(job, "actor-0"),
         job.lives("actor-0", 3),
-        lambda: not any(map(exists, job.pids("actor-0")[:2])),
+        lambda: not any(map(is_running, job.pids("actor-0")[:2])),
         lambda: not any(descendants_of_session(pid) for pid in job.pids("actor-0")[:2]),
     )
     assert "actor 0 has given no heartbeat for 2 s: killed" in job.lines
@@ -121,7 +122,7 @@ def descendants_of_session(session: int) -> list[int]:
     return [
         int(entry.name)
         for entry in Path("/proc").iterdir()
-        if entry.name.isdecimal() and session_of(int(entry.name)) == session and exists(int(entry.name))
+        if entry.name.isdecimal() and session_of(int(entry.name)) == session and is_running(int(entry.name))
     ]
 
 
@@ -159,7 +160,7 @@ def test_ctrl_c_stops_all_in_order_and_the_deaf_are_killed(folder: Path, monkeyp
     assert order[3:5] == ["learner-0", "worker-0"]
     assert sorted(order[5:]) == ["parameter_server-0", "replay_server-0"]
     assert "worker 1 does not end: killed" in job.lines[-1]
-    assert not any(map(exists, job.everybody()))
+    assert not any(map(is_running, job.everybody()))
 
 
 def test_ctrl_c_while_somebody_waits_to_be_started_again_starts_nobody(
@@ -172,7 +173,7 @@ def test_ctrl_c_while_somebody_waits_to_be_started_again_starts_nobody(
     assert not job.run(lambda: any("it is started again in " in line for line in job.lines), stop)
     assert not job.supervisor.has_saved
     assert (len(job.pids("learner-0")), job.row("learner-0").state) == (1, "ended")
-    assert not any(map(exists, job.everybody()))
+    assert not any(map(is_running, job.everybody()))
 
 
 @pytest.mark.usefixtures("looks_count_little")

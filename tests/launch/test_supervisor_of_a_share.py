@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.fake_role_job import EVERY, Job, exists, kill, stop
+from tests.support.fake_role_job import EVERY, Job, kill, stop
+from tests.support.processes import is_running
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.config import Health
 from tfdqn.coordination.messages import Inspection, Phase
@@ -58,7 +59,7 @@ def test_a_share_without_the_learner_is_over_when_all_have_ended_and_the_learner
     assert job.run(job.everybody_works, is_finishing)
     assert len(job.everybody()) == len(job.status.rows) == 3
     assert not job.supervisor.has_saved
-    assert not any(map(exists, job.everybody()))
+    assert not any(map(is_running, job.everybody()))
 
 
 @pytest.mark.usefixtures("far_learner")

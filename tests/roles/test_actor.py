@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests.support.actor_jobs import FREE, HELD, KEYS, Job, job_of
-from tests.support.threaded_jobs import stored, until
+from tests.support.threaded_jobs import stored
 from tests.support.tiny_runs import tiny
+from tests.support.waiting import until
 from tfdqn.acting.central_inference import Inference
 from tfdqn.acting.exploration import Explorer
 from tfdqn.acting.policy import Policy, make_q_function

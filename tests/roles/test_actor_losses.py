@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.actor_jobs import FREE, KEYS, Job, job_of
-from tests.support.threaded_jobs import free_address, learner, replay_server, role, stored, until
+from tests.support.threaded_jobs import free_address, learner, replay_server, role, stored
 from tests.support.tiny_runs import tiny
+from tests.support.waiting import until
 from tfdqn.acting.actor import Actor
 from tfdqn.cluster.roles import ProcessId
 from tfdqn.cluster.roles import Role as Roles

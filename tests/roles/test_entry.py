@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.support.threaded_jobs import free_address, until
+from tests.support.threaded_jobs import free_address
 from tests.support.tiny_runs import tiny
+from tests.support.waiting import until
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.cluster.topology import Topology
 from tfdqn.coordination.heartbeat_files import heartbeat_file, read_heartbeat

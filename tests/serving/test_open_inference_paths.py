@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.serving_in_process import Drain, InProcess, serving, until
+from tests.support.serving_in_process import Drain, InProcess, serving
+from tests.support.waiting import until
 from tfdqn.serving.access import read_access
 from tfdqn.serving.options import Options
 

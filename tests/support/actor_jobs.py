@@ -6,8 +6,9 @@ from pathlib import Path
 
 import reverb
 
-from tests.support.threaded_jobs import Learner, Role, free_address, learner, replay_server, role, until
+from tests.support.threaded_jobs import Learner, Role, free_address, learner, replay_server, role
 from tests.support.tiny_runs import tiny
+from tests.support.waiting import until
 from tfdqn.cluster.roles import ProcessId
 from tfdqn.cluster.roles import Role as Roles
 from tfdqn.cluster.topology import Topology

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tests.support.threaded_jobs import Learner, Role, role, until, weights
+from tests.support.threaded_jobs import Learner, Role, role, weights
 from tests.support.tiny_runs import tiny
+from tests.support.waiting import until
 from tfdqn.cluster.roles import ProcessId
 from tfdqn.cluster.roles import Role as Roles
 from tfdqn.cluster.topology import Topology

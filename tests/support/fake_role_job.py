@@ -100,13 +100,6 @@ def stop() -> object:
     return stop
 
 
-def exists(pid: int) -> bool:
-    try:
-        return "zombie" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-
-
 def kill(job: Job, name: str, number: int = signal.SIGKILL) -> bool:
     os.kill(job.pids(name)[-1], number)
     return True

@@ -1,7 +1,6 @@
 """Replay servers for tests: as `ShardServer`s in this process, or as processes of their own."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import tensorflow as tf
 from tests.support.commands import Tfdqn
 from tests.support.random_episodes import VECTOR, random_steps
 from tests.support.tiny_runs import TINY
+from tests.support.waiting import until
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.config.toml import dump, from_mapping
@@ -32,14 +32,6 @@ PATIENCE_SECONDS = 150.0  # after a death gRPC tries again in steps, up to 0.6 t
 def config(*overrides: str) -> Config:
     """Blocks of four; four samples an insert, in blocks as in transitions; a call is five updates of sixteen."""
     return from_mapping(TINY, overrides)
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    """Waits until a condition holds; fails at the deadline."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} after {PATIENCE_SECONDS:.0f} s"
-        time.sleep(0.005)
 
 
 def opened(folder: Path, settings: Config) -> ShardDir:

@@ -3,8 +3,7 @@
 import asyncio
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -136,13 +135,6 @@ def serving(versions: ModelVersions | None = None, options: Options = PLAIN) -> 
             found.end.set()
             found.thread.join(PATIENCE_SECONDS)
             assert not found.thread.is_alive()
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def assert_asks_to_retry(answer: bytes, why: bytes) -> None:

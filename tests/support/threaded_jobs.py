@@ -1,7 +1,6 @@
 """Jobs for tests: a learner's `LearnerService` in this process, and roles that run in threads beside it."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import reverb
 
+from tests.support.waiting import until as until
 from tfdqn.cluster.roles import ProcessId
 from tfdqn.cluster.roles import Role as Roles
 from tfdqn.cluster.topology import Topology
@@ -37,14 +37,6 @@ FAST = ("health.beat_seconds=0.05", "health.dead_after_seconds=5.0", "acting.act
 def free_address() -> str:
     """On loopback, with a port that nobody has just now."""
     return free_addresses(1)[0]
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Waits until a condition holds; fails at the deadline."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} after {seconds:.0f} s"
-        time.sleep(0.005)
 
 
 def weights(config: Config, task_spec: TaskSpec, seed: int = 0) -> dict[str, np.ndarray]:
@@ -110,8 +102,8 @@ class Role:
     """A role in a thread of its own.
 
     Args:
-      run: the role's.
-      job: without `say` and `interrupted`, which are this class's.
+      run: the role's function.
+      config, topology, process_id, run_dir: of its context; `say` and `interrupted` are this class's.
     """
 
     def __init__(

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.support.commands import PROJECT
-from tests.support.processes import is_running, wait_until
+from tests.support.processes import is_running
+from tests.support.waiting import until
 from tfdqn.system.fork_server import ForkedProcess, ForkServer, fork_server
 from tfdqn.system.subprocesses import ChildHandle, start_process, status_when_ended
 
@@ -51,7 +52,7 @@ def _modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ended(child: ChildHandle) -> int:
-    wait_until(lambda: status_when_ended(child) is not None)
+    until(lambda: status_when_ended(child) is not None)
     assert child.returncode is not None
     return child.returncode
 
@@ -144,14 +145,14 @@ def test_what_a_killed_fork_had_started_does_not_stay_with_this_process(has_its_
         server.prepare(SLEEP, lambda: False)
         child = server.start((sys.executable, "-m", "parent", *SLEEP, str(has_its_own_session)), Path("log"), {})
         assert isinstance(child, ForkedProcess)
-        wait_until(Path("started").exists)
+        until(Path("started").exists)
         grandchild = int(Path("started").read_text())
         os.kill(child.pid, signal.SIGKILL)
         assert ended(child) == -signal.SIGKILL
         assert grandchild not in children()
         if has_its_own_session:
             os.kill(grandchild, signal.SIGKILL)
-        wait_until(lambda: not is_running(grandchild))
+        until(lambda: not is_running(grandchild))
 
 
 def test_a_fork_says_its_pid_before_anything_that_may_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +231,7 @@ def test_neither_forks_nor_the_server_outlive_their_parent() -> None:
         server = int(parent.stdout.readline())
         assert kind == "ForkedProcess" and is_running(int(forked)) and is_running(server)
         parent.send_signal(signal.SIGKILL)
-    wait_until(lambda: not is_running(int(forked)) and not is_running(server))
+    until(lambda: not is_running(int(forked)) and not is_running(server))
 
 
 def test_a_server_that_cannot_import_its_modules_is_done_without() -> None:

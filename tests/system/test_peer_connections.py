@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from tests.support.threaded_jobs import until
+from tests.support.waiting import until
 from tfdqn.replay.reverb.shards import Shard
 from tfdqn.system import peer_connections
 from tfdqn.system.addresses import host_and_port

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support.commands import PROJECT
-from tests.support.threaded_jobs import until
+from tests.support.waiting import until
 from tfdqn import __main__
 from tfdqn.cli import main
 from tfdqn.system.signals import ended_by_signals, heard_signal, interruptions, stopping_line

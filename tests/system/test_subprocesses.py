@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.processes import is_running, wait_until
+from tests.support.processes import is_running
+from tests.support.waiting import until
 
 PARENT = """
 import sys, time
@@ -25,4 +26,4 @@ def test_a_killed_process_leaves_nothing_behind_that_it_started(tmp_path: Path) 
         children = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(children) == 2 and all(map(is_running, children))
         parent.send_signal(signal.SIGKILL)
-    wait_until(lambda: not any(map(is_running, children)))
+    until(lambda: not any(map(is_running, children)))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import PROJECT, tfdqn
-from tests.support.processes import wait_until
 from tests.support.tiny_runs import tiny
+from tests.support.waiting import until
 from tfdqn.launch import local_job
 from tfdqn.launch.local_job import program_for
 from tfdqn.storage.run_directory import RunDir
@@ -59,7 +59,7 @@ def test_a_fork_computes(
         assert server is not None
         server.prepare(command, lambda: False)
         child = server.start(command, tmp_path / "log", {})
-        wait_until(lambda: status_when_ended(child) is not None)
+        until(lambda: status_when_ended(child) is not None)
     assert isinstance(child, ForkedProcess) and child.returncode == 0, (tmp_path / "log").read_text()
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["tensorflow"] and found["threads"] == 1 and found["total"] == 50.0**3

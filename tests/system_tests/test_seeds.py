@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import ENDLESS, IN_GRAPH, OFTEN, PROJECT, newest, readable, tfdqn, write_config
-from tests.support.processes import is_running, wait_until
+from tests.support.processes import is_running
 from tests.support.tiny_runs import lines
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -33,7 +34,7 @@ def test_seeds_are_stopped_killed_and_resumed_until_all_have_finished(tmp_path: 
         assert len(family) >= 3
         process.send(signal.SIGKILL)
         process.ended()
-        wait_until(lambda: not any(map(is_running, family)))
+        until(lambda: not any(map(is_running, family)))
     more = max(*taken, *(readable(run).counters.env_steps for run in (first, second))) + 500
     with tfdqn(tmp_path, *again, f"stop.env_steps={more}") as process:
         assert process.ended() == 0, process.err

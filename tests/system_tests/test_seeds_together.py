@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.support.commands import ENDLESS, IN_GRAPH, OFTEN, PROJECT, counters, newest, readable, tfdqn, write_config
-from tests.support.processes import wait_until
 from tests.support.tiny_runs import assert_same_arrays, everything, lines, policy_weights
+from tests.support.waiting import until
 from tfdqn.cli import main
 
 COMPILED = (*IN_GRAPH, "learner.xla=auto")
@@ -54,7 +54,7 @@ def test_each_seed_is_its_own_run_and_goes_on_as_one_after_a_signal_and_after_a_
         for run, saved in zip(runs, before, strict=True):
             process.until_saved(run, beyond=saved)
         process.kill()
-        wait_until(lambda: not process.relatives())  # none outlives it
+        until(lambda: not process.relatives())  # none outlives it
     end = f"stop.env_steps={max(counters(run).env_steps for run in runs) + 1_000}"
     with tfdqn(tmp_path, *(end if each == ENDLESS else each for each in again), "--jobs", "1") as process:
         assert process.ended() == 0, process.err

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.support.fake_wandb import FakeWandB
-from tests.support.processes import wait_until
+from tests.support.waiting import until
 from tfdqn.config import Tracking
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.tracker import BackgroundTracker, Point, TrackerError
@@ -100,7 +100,7 @@ def test_a_package_that_hangs_is_dropped_in_one_line(wandb: FakeWandB, run: RunD
     said: list[str] = []
     tracker = BackgroundTracker("wandb", lambda: TrackerProcess("wandb", CONFIG, run, said.append), said.append)
     tracker.scalars({}, Point(1, 1, 1.0))
-    wait_until(lambda: len(said) == 1)
+    until(lambda: len(said) == 1)
     tracker.close()
     tracker.wait_until_closed(0.1)
     assert said[1:] == ["warning: the tracker wandb has not come to an end in time; it is told nothing more"]
@@ -121,7 +121,7 @@ process.scalars({{}}, Point(1, 1, 1.0))
         assert b"wandb: https" in parent.stdout.readline()
         [child] = children(parent.pid)
         parent.kill()
-    wait_until(lambda: not is_running(child))
+    until(lambda: not is_running(child))
 
 
 def test_it_ends_with_the_thread_that_made_it(wandb: FakeWandB, run: RunDir) -> None:
@@ -130,7 +130,7 @@ def test_it_ends_with_the_thread_that_made_it(wandb: FakeWandB, run: RunDir) -> 
     )
     thread.start()
     thread.join()
-    wait_until(lambda: children() == [])
+    until(lambda: children() == [])
 
 
 def test_this_processs_own_signals_and_exit_are_untouched(wandb: FakeWandB, run: RunDir) -> None:

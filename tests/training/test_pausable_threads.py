@@ -2,22 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
+from tests.support.waiting import until
 from tfdqn.system.signals import Interruption
 from tfdqn.training import pausable_threads
 from tfdqn.training.pausable_threads import Gate, PausableThread, StillBusyError, running
 
 DEADLINE_SECONDS = 30.0
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "the condition was not met in time"
-        time.sleep(0.001)
 
 
 def test_no_thread_is_at_work_while_the_gate_is_closed() -> None:
@@ -38,7 +31,7 @@ def test_no_thread_is_at_work_while_the_gate_is_closed() -> None:
                 time.sleep(0.0005)
                 seen.append(sum(at_work))
                 assert units == before
-            wait_until(lambda before=before: sum(units) > sum(before))  # type: ignore[misc]
+            until(lambda before=before: sum(units) > sum(before))  # type: ignore[misc]
     assert set(seen) == {0}
 
 
@@ -52,7 +45,7 @@ def test_every_thread_goes_on_when_the_gate_opens() -> None:
         for _ in range(50):
             with gate.closed(DEADLINE_SECONDS):
                 before = list(units)
-            wait_until(lambda before=before: all(a > b for a, b in zip(units, before, strict=True)))  # type: ignore[misc]
+            until(lambda before=before: all(a > b for a, b in zip(units, before, strict=True)))  # type: ignore[misc]
 
 
 def test_the_gate_opens_again_when_what_it_guards_fails() -> None:
@@ -71,7 +64,7 @@ def test_a_thread_that_fails_leaves_the_gate() -> None:
         raise ValueError("out of order")
 
     with pytest.raises(ValueError, match="out of order"), running([thread := PausableThread("learner", fail, gate)]):
-        wait_until(lambda: thread.error is not None)
+        until(lambda: thread.error is not None)
         with gate.closed(DEADLINE_SECONDS):
             pass
 
@@ -83,7 +76,7 @@ def test_the_error_of_a_thread_reaches_the_caller_at_the_end_of_the_block() -> N
     good = PausableThread("actor", lambda: time.sleep(0.001))
     bad = PausableThread("learner", fail)
     with pytest.raises(ValueError, match="out of order"), running([good, bad]):
-        wait_until(lambda: bad.error is not None)
+        until(lambda: bad.error is not None)
     assert not good.is_alive()
 
 
@@ -107,12 +100,12 @@ def test_the_error_of_the_block_is_not_taken_for_the_interruption_that_it_causes
             raise OSError("the disk is full")
         finally:
             asked.set()
-            wait_until(lambda: thread.error is not None)
+            until(lambda: thread.error is not None)
     asked.clear()
     thread = PausableThread("actor", work)
     with pytest.raises(Interruption), running([thread]):
         asked.set()
-        wait_until(lambda: thread.error is not None)
+        until(lambda: thread.error is not None)
 
 
 def test_the_unit_under_way_is_finished() -> None:

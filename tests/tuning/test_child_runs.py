@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import PROJECT
-from tests.support.processes import is_running, wait_until
+from tests.support.processes import is_running
 from tests.support.run_files import finish, finished_run
 from tests.support.tiny_runs import lines, tiny
+from tests.support.waiting import until
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome, RunEnd, why_failed, write_end
 from tfdqn.system.subprocesses import TFDQN
@@ -172,7 +173,7 @@ def test_a_deaf_process_is_killed_in_the_end_with_all_that_it_has_started(
     assert run_all([run], look=lambda ended: run.stop() if run.state == "learning" else None)[0]
     assert (run.outcome, run.is_saved) == (Outcome.STOPPED, False)
     child = int((run.run.process_logs / "child").read_text())
-    wait_until(lambda: not is_running(child))
+    until(lambda: not is_running(child))
 
 
 def test_a_signal_asks_all_to_end_and_starts_no_more(tmp_path: Path) -> None:
@@ -236,11 +237,11 @@ ChildRuns([{}, {}], print, fake).run(runs, lambda ended: None)
 def test_a_killed_parent_leaves_no_process(tmp_path: Path) -> None:
     runs = [a_run(tmp_path, seed, "deaf wait") for seed in range(2)]
     with subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path), *FAKE]) as parent:
-        wait_until(lambda: all(map(has_begun, runs)))
+        until(lambda: all(map(has_begun, runs)))
         children = list(map(pid_of, runs))
         assert all(map(is_running, children))
         parent.send_signal(signal.SIGKILL)
-    wait_until(lambda: not any(map(is_running, children)))
+    until(lambda: not any(map(is_running, children)))
 
 
 def test_a_true_run_is_trained_and_stopped(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import wait_until
 from tests.support.studies import study_in
+from tests.support.waiting import until
 from tfdqn.tuning.study_folder import StudyError
 from tfdqn.tuning.study_storage import JournalLock, open_database, open_journal, shown_url
 
@@ -59,7 +59,7 @@ def test_a_killed_holder_of_the_lock_halts_nobody(tmp_path: Path, monkeypatch: p
     study = study_in(tmp_path)
     holder = multiprocessing.get_context("spawn").Process(target=hold, args=(study.folder.journal, 600.0))
     holder.start()
-    wait_until((tmp_path / "held").exists)
+    until((tmp_path / "held").exists)
     holder.kill()
     holder.join()
     sleep = time.sleep

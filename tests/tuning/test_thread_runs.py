@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.processes import wait_until
 from tests.support.run_files import a_summary, finish
 from tests.support.tiny_runs import tiny
+from tests.support.waiting import until
 from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError, NotFiniteError
 from tfdqn.records import Summary
@@ -126,7 +126,7 @@ def test_a_signal_before_the_first_has_begun_ends_the_process(
     @contextmanager
     def side_by_side(*arguments: Any) -> Iterator[Sequence[str]]:
         signal.raise_signal(signal.SIGTERM)
-        wait_until(lambda: ended)  # although this call goes on
+        until(lambda: ended)  # although this call goes on
         yield ["CPU:0"]
 
     monkeypatch.setattr("tfdqn.training.together.side_by_side", side_by_side)
@@ -149,7 +149,7 @@ def test_a_signal_has_those_under_way_save_and_begins_no_more(
             os.kill(os.getpid(), number)
         else:
             second_acts.set()
-        wait_until(asked)
+        until(asked)
         states.append(run.state)
 
     acts.update({1: act, 2: act})
@@ -164,7 +164,7 @@ def test_where_looking_fails_those_under_way_save_first(tmp_path: Path, acts: di
     saved: list[str] = []
 
     def act(run: ThreadRun, asked: Callable[[], bool]) -> None:
-        wait_until(asked)
+        until(asked)
         saved.append(run.name)
 
     def look(ended: list[ThreadRun]) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import wait_until
 from tests.support.rendered_manifests import EVERYBODY, member_of, rendered, topology_in
+from tests.support.waiting import until
 from tfdqn.cluster.roles import Role
 from tfdqn.launch.manifests.platforms import Platform
 from tfdqn.system.addresses import host_and_port
@@ -163,7 +163,7 @@ def test_what_only_the_user_can_mend_or_crashes_over_and_over_ends_the_job(
 
 def test_before_its_time_is_over_all_are_told_once_and_waited_for(tmp_path: Path) -> None:
     batch = Batch(tmp_path, ends="all stop")
-    wait_until(lambda: len(list(batch.stand_ins.glob("waits.*"))) == len(EVERYBODY))
+    until(lambda: len(list(batch.stand_ins.glob("waits.*"))) == len(EVERYBODY))
     (number,) = re.findall(r"^#SBATCH --signal=B:(\w+)@", batch.script, flags=re.MULTILINE)
     batch.process.send_signal(signal.Signals[f"SIG{number}"])
     assert batch.ended() == 0

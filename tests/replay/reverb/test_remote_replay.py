@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.random_episodes import VECTOR, stacked
-from tests.support.replay_servers import Actor, Learner, config, served, until
+from tests.support.replay_servers import Actor, Learner, config, served
+from tests.support.waiting import until
 from tfdqn.errors import CheckpointError, PeerLostError
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.replay.reverb.remote_writer import HELD_BACK, GivenUpError, remote_writer

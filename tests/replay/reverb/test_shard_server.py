@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.random_episodes import VECTOR
 from tests.support.replay_servers import Actor, Learner, config, opened, served
-from tests.support.threaded_jobs import until
+from tests.support.waiting import until
 from tfdqn.errors import CheckpointError, ClusterError, ConfigError
 from tfdqn.replay.reverb import shard_server
 from tfdqn.replay.reverb.shard_server import ShardServer

@@ -18,9 +18,10 @@ from gymnasium.vector import AsyncVectorEnv
 
 from tests.support import odd_environments
 from tests.support.disks import fill, small_disk
-from tests.support.processes import is_running, wait_until
+from tests.support.processes import is_running
 from tests.support.tiny_runs import tiny
 from tests.support.toy_environments import Chain
+from tests.support.waiting import until
 from tfdqn import evaluate, train
 from tfdqn.config import Task
 from tfdqn.config.toml import dump
@@ -77,7 +78,7 @@ def test_environments_in_processes_of_their_own_end_with_a_parent_that_is_killed
     assert len(workers) == 2 and all(map(is_running, workers))
     parent.kill()
     parent.wait()
-    wait_until(lambda: not any(map(is_running, workers)))
+    until(lambda: not any(map(is_running, workers)))
 
 
 @pytest.mark.parametrize(
