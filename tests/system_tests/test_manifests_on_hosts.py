@@ -207,7 +207,7 @@ def test_the_pods_learn_each_on_a_host_of_its_own_and_a_learner_that_is_evicted_
     document, files = pods_of_kubernetes(
         render(Platform.KUBERNETES, JobSpec(name="tiny", config=config, image="tfdqn:test"))
     )
-    statuses = evicted_once(tmp_path, document, files, "tiny-learner-0.tiny-learner", r" updates/s$")
+    statuses = evicted_once(tmp_path, document, files, "tiny-learner-0.tiny-learner", r"^learning: ")
     assert len(statuses) == 7
     assert statuses["tiny-learner-0.tiny-learner"] == [143, 0]
     assert all(each[-1] == 0 and set(each) <= {0, 75} for name, each in statuses.items() if "learner" not in name)
