@@ -140,7 +140,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     options = parser().parse_args()
-    put = AmericanPut(**tfdqn.load_config(str(options.run / "config.toml")).task.kwargs)
+    put = AmericanPut(**tfdqn.load_config(options.run / "config.toml").task.kwargs)
     policy = tfdqn.load_policy(options.run)
     print(json.dumps(compare(policy, put, options.steps_per_date, options.paths, options.seed), indent=2))
     if options.picture:

@@ -123,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     options = parser().parse_args()
-    kwargs = dict(tfdqn.load_config(str(options.run / "config.toml")).task.kwargs)
+    kwargs = dict(tfdqn.load_config(options.run / "config.toml").task.kwargs)
     if options.prices_file:
         kwargs["prices_file"] = options.prices_file
     policy = tfdqn.load_policy(options.run)

@@ -9,21 +9,20 @@ each of the others. Episodes are driven in highway-env itself, whichever version
 
 import argparse
 import json
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import gymnasium
 import imageio
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.stats import binomtest
 
 import tfdqn
+from examples.fields.means import mean_of
 from tfdqn.config import Task
-from tfdqn.evaluation.evaluator import scores
 
 Driver = Callable[[np.ndarray], int]  # an observation → an action
 IDLE = 1  # of highway-env's DiscreteMetaAction: lane and speed stay
@@ -58,10 +57,8 @@ def drive(
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
     """The 95 % interval of a part: where it is 1, not of width 0, as a bootstrap's is."""
-    part, z = successes / trials, NormalDist().inv_cdf(0.975)
-    middle = (part + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    half = z / (1 + z**2 / trials) * math.sqrt(part * (1 - part) / trials + z**2 / (4 * trials**2))
-    return middle - half, middle + half
+    found = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
+    return float(found.low), float(found.high)
 
 
 def compare(policy: Driver, task: Task, episodes: int, seed: int) -> dict[str, Any]:
@@ -84,19 +81,11 @@ def compare(policy: Driver, task: Task, episodes: int, seed: int) -> dict[str, A
         figures[name] = {
             "without collision": round(safe / episodes, 4),
             "without collision, 95 % interval": [round(end, 4) for end in wilson(safe, episodes)],
-            **_mean("return", returns[name]),
+            **mean_of("return", returns[name]),
         }
     for name in ("idle", "random"):
-        figures["learned"] |= _mean(f"return beyond {name}", returns["learned"] - returns[name])
+        figures["learned"] |= mean_of(f"return beyond {name}", returns["learned"] - returns[name])
     return figures
-
-
-def _mean(name: str, values: np.ndarray) -> dict[str, Any]:
-    found = scores(values, np.ones(len(values)))
-    return {
-        name: round(found.mean_return, 2),
-        f"{name}, 95 % interval": [round(found.ci_low, 2), round(found.ci_high, 2)],
-    }
 
 
 def draw(figures: dict[str, Any], file: Path) -> None:
@@ -135,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     options = parser().parse_args()
-    task = tfdqn.load_config(str(options.run / "config.toml")).task
+    task = tfdqn.load_config(options.run / "config.toml").task
     policy: Any = tfdqn.load_policy(options.run)
     figures = compare(policy, task, options.episodes, options.seed)
     print(json.dumps(figures, indent=2))

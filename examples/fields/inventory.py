@@ -115,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     options = parser().parse_args()
-    shop = Inventory(**tfdqn.load_config(str(options.run / "config.toml")).task.kwargs)
+    shop = Inventory(**tfdqn.load_config(options.run / "config.toml").task.kwargs)
     policy = tfdqn.load_policy(options.run)
     print(json.dumps(compare(policy, shop), indent=2))
     if options.picture:

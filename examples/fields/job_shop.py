@@ -113,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     options = parser().parse_args()
-    instance = tfdqn.load_config(str(options.run / "config.toml")).task.kwargs.get("instance", "ft06")
+    instance = tfdqn.load_config(options.run / "config.toml").task.kwargs.get("instance", "ft06")
     policy = tfdqn.load_policy(options.run)
     print(json.dumps(compare(policy, instance), indent=2))
     if options.picture:

@@ -21,8 +21,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import tfdqn
+from examples.fields.means import mean_of
 from tfdqn.config import Task
-from tfdqn.evaluation.evaluator import scores
 from tfdqn.tasks.suites.packages import package_of
 
 Policy = Callable[[Any], np.ndarray]  # observations [E, …], or a dict of them → actions of the environment [E, …]
@@ -86,21 +86,13 @@ def compare(policy: Policy, task: Task, factors: Sequence[float], episodes: int,
                 env.close()
 
     unchanged = returns()
-    found: dict[str, Any] = {"episodes": episodes, "unchanged": _mean("return", unchanged)}
+    found: dict[str, Any] = {"episodes": episodes, "unchanged": mean_of("return", unchanged)}
     for quantity in PARTS:
         found[quantity] = {}
         for factor in factors:
             changed = returns(quantity, factor)
-            found[quantity][f"{factor:g}"] = {**_mean("return", changed), **_mean("fall", unchanged - changed)}
+            found[quantity][f"{factor:g}"] = {**mean_of("return", changed), **mean_of("fall", unchanged - changed)}
     return found
-
-
-def _mean(name: str, values: np.ndarray) -> dict[str, Any]:
-    found = scores(values, np.ones(len(values)))
-    return {
-        name: round(found.mean_return, 2),
-        f"{name}, 95 % interval": [round(found.ci_low, 2), round(found.ci_high, 2)],
-    }
 
 
 def draw(found: dict[str, Any], file: Path) -> None:
@@ -131,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     options = parser().parse_args()
-    task = tfdqn.load_config(str(options.run / "config.toml")).task
+    task = tfdqn.load_config(options.run / "config.toml").task
     policy: Any = tfdqn.load_policy(options.run)
     found = compare(policy, task, options.factors, options.episodes, options.seed)
     print(json.dumps(found, indent=2))

@@ -124,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     options = parser().parse_args()
-    trained = dict(tfdqn.load_config(str(options.runs[0] / "config.toml")).task.kwargs)
+    trained = dict(tfdqn.load_config(options.runs[0] / "config.toml").task.kwargs)
     periods = {
         name: {**trained, "first_day": first, "last_day": last}
         for name, (first, last) in (("validation", options.validation), ("held out", options.held_out))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tests.support import batches
 from tfdqn import config
 from tfdqn.networks.factory import q_network
 from tfdqn.networks.q_network import QNetwork
@@ -28,13 +29,4 @@ def network_of(spec: TaskSpec, settings=None) -> QNetwork:
 
 
 def observations(spec: TaskSpec, n: int, seed: int = 0) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-
-    def draw(array: ArraySpec) -> np.ndarray:
-        if array.categories:
-            return rng.integers(array.start, array.start + array.categories, (n, *array.shape), array.dtype)
-        if array.dtype == "uint8":
-            return rng.integers(0, 256, (n, *array.shape), array.dtype)
-        return rng.normal(size=(n, *array.shape)).astype(array.dtype)
-
-    return {key: draw(array) for key, array in spec.observation.items()}
+    return batches.observations(spec, n, np.random.default_rng(seed))
