@@ -6,14 +6,16 @@ The setting of configs/cartpole.toml with the loss alone changed. No Q-value of 
 1 / (1 - 0.99) = 100. docs/method.md discusses the outcome.
 """
 
-import json
 import sys
 import tempfile
 from pathlib import Path
 
 import tfdqn
 from benchmarks.measure import argument_parser, report
-from benchmarks.whole_run import CONFIG
+from benchmarks.whole_run import CONFIG, first_solved
+from tfdqn.storage.json_lines import read_lines
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import read_evaluations
 
 LOSSES = {
     "squared": ["agent.loss=squared"],
@@ -40,18 +42,15 @@ def _run(overrides: list[str], env_steps: int) -> dict[str, float | None]:
     whole = ["stop.return_at_least=1e9", f"stop.env_steps={env_steps}"]
     config = tfdqn.load_config(CONFIG, [*overrides, *whole])
     with tempfile.TemporaryDirectory() as directory:
-        run = Path(directory) / "run"
-        summary = tfdqn.train(config, run)
-        evaluations = [
-            json.loads(line) for line in (run / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()
-        ]
-        metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    solved = next((e["env_steps"] for e in evaluations if e["mean_return"] >= 475), None)
-    mean_q = [each["mean_q"] for each in metrics if "mean_q" in each]
+        run = RunDir(Path(directory) / "run")
+        summary = tfdqn.train(config, run.path)
+        evaluations = read_evaluations(run.evaluations_file)
+        mean_q = [line["mean_q"] for line in read_lines(run.metrics_file) if "mean_q" in line]
+    solved = first_solved(evaluations)
     return {
         "best_return": summary.best_return,
-        "last_return": evaluations[-1]["mean_return"],
-        "env_steps_to_475": solved,
+        "last_return": evaluations[-1].mean_return,
+        "env_steps_to_475": None if solved is None else solved.env_steps,
         "highest_mean_q": max(mean_q),
         "last_mean_q": mean_q[-1],
     }

@@ -8,7 +8,6 @@ and evaluations and checkpoints have been made. Anonymous memory is what a proce
 the libraries' pages besides, which other processes share.
 """
 
-import json
 import os
 import re
 import statistics
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.measure import argument_parser, report
+from tfdqn.storage.json_lines import read_last_line
+from tfdqn.storage.run_directory import RunDir
 
 PROJECT = Path(__file__).parent.parent
 WARM = 0.2  # of the run
@@ -67,11 +68,11 @@ def sampled(verb: str, config: Path, env_steps: int, overrides: Sequence[str], f
         "health.dead_after_seconds=60",  # nobody is started again because the machine is busy
     ]
     command = [sys.executable, "-m", "tfdqn", verb, str(config.resolve()), *settings, *overrides]
-    run, said = folder / "run", folder / "said"
+    run, said = RunDir(folder / "run"), folder / "said"
     samples: dict[tuple[str, int], list[Sample]] = {}
     with said.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--run-dir", str(run)],
+            [*command, "--run-dir", str(run.path)],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(PROJECT)},
             stdin=subprocess.DEVNULL,
@@ -80,14 +81,14 @@ def sampled(verb: str, config: Path, env_steps: int, overrides: Sequence[str], f
         )
         try:
             while process.poll() is None:
-                _sample({process.pid: _ROOTS[verb]}, _env_steps(run / "metrics.jsonl"), samples)
+                _sample({process.pid: _ROOTS[verb]}, _env_steps(run.metrics_file), samples)
                 time.sleep(_SAMPLE_SECONDS)
         finally:
             process.terminate()
             process.wait()  # no limit: it saves first, however large its replay is
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)}:\n{said.read_text(encoding='utf-8')}")
-    last = _env_steps(run / "metrics.jsonl")
+    last = _env_steps(run.metrics_file)
     # From the last line of metrics on it trains no more: it evaluates for the last time, draws and exports.
     found: dict[str, list[Sample]] = {name: [] for name, _ in samples}
     for (name, _), each in samples.items():
@@ -151,13 +152,8 @@ def _name(process: int) -> str | None:
 
 def _env_steps(metrics: Path) -> int:
     """As the last whole line says; 0 where there is none."""
-    try:
-        with metrics.open("rb") as file:
-            file.seek(max(file.seek(0, os.SEEK_END) - 10_000, 0))
-            *_, line, _ = file.read().split(b"\n")
-        return int(json.loads(line)["env_steps"])
-    except (FileNotFoundError, ValueError):
-        return 0
+    line = read_last_line(metrics)
+    return 0 if line is None else int(line["env_steps"])
 
 
 if __name__ == "__main__":

@@ -8,13 +8,15 @@ compilation, evaluations, checkpoints and logs are in them.
 """
 
 import argparse
-import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import tfdqn
 from benchmarks.measure import argument_parser, report
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import EvaluationLine, read_evaluations
 
 CONFIG = Path(__file__).parent.parent / "configs" / "cartpole.toml"
 
@@ -37,16 +39,20 @@ def _run(run: Path, seed: int, options: argparse.Namespace) -> dict[str, float |
     config = tfdqn.load_config(CONFIG, [*whole, *options.overrides])
     summary = tfdqn.train(config, run)
     print(f"seed {seed}: {summary.env_steps / summary.seconds:,.0f} env steps/s", file=sys.stderr)
-    evaluations = [json.loads(line) for line in (run / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()]
-    solved = next((e for e in evaluations if e["mean_return"] >= 475), None)
+    solved = first_solved(read_evaluations(RunDir(run).evaluations_file))
     return {
         "env_steps_per_second": summary.env_steps / summary.seconds,
         "updates_per_second": summary.train_steps / summary.seconds,
-        "seconds_to_475": solved and solved["seconds"],
-        "env_steps_to_475": solved and solved["env_steps"],
+        "seconds_to_475": None if solved is None else solved.seconds,
+        "env_steps_to_475": None if solved is None else solved.env_steps,
         "best_return": summary.best_return,
         "final_mean_return": summary.final.mean_return if summary.final else None,
     }
+
+
+def first_solved(evaluations: Sequence[EvaluationLine]) -> EvaluationLine | None:
+    """The first that solves CartPole."""
+    return next((each for each in evaluations if each.mean_return is not None and each.mean_return >= 475), None)
 
 
 if __name__ == "__main__":
