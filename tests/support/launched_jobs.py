@@ -1,6 +1,5 @@
 """A job of many processes under its supervisor, as tests see it: who is who, how it stands, how to end some of it."""
 
-import json
 import os
 import signal
 import time
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from tests.support.commands import Tfdqn, counters, newest, tfdqn
 from tests.support.learning_jobs import LearningJob
-from tfdqn.cluster.roles import LEARNER, ProcessId
+from tfdqn.cluster.roles import ProcessId
 from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.coordination.heartbeat_files import heartbeat_file, read_heartbeat
 from tfdqn.coordination.messages import Inspection, Nothing
@@ -112,10 +111,3 @@ def job(folder: Path, config: str, *arguments: str) -> Iterator[Job]:
     while relatives := process.relatives():
         assert time.monotonic() < deadline, f"left behind: {relatives}"
         time.sleep(0.05)
-
-
-def evaluations(run: RunDir) -> list[dict]:
-    return [json.loads(line) for line in run.evaluations_file.read_text().splitlines()]
-
-
-__all__ = ["LEARNER", "QUICK_HEALTH", "Job", "evaluations", "job"]

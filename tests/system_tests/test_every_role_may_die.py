@@ -12,8 +12,8 @@ import pytest
 import reverb
 
 from tests.support.commands import counters, write_config
-from tests.support.launched_jobs import LEARNER, QUICK_HEALTH, Job, job
-from tfdqn.cluster.roles import ProcessId, Role
+from tests.support.launched_jobs import QUICK_HEALTH, Job, job
+from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.replay.reverb.server import TABLE
 from tfdqn.storage.checkpoints import CheckpointManager
 
