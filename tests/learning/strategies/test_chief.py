@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
 import tensorflow as tf
@@ -71,6 +72,27 @@ def test_a_process_that_ends_before_it_answers_is_named(
     config = tiny("learner.strategy=parameter_server", "learner.workers=1")
     with pytest.raises(ClusterError, match=rf"^{name} was killed by signal 9 \(SIGKILL\); see .*-0\.log$"):
         chief.Chief(config, RunDir(tmp_path), None, ["CPU:0"], print)
+    assert all(process.poll() is not None for process, _ in started._processes.values())
+
+
+@pytest.mark.parametrize("name", ["worker 0", "parameter server 0"])
+def test_a_process_that_ends_while_tensorflow_connects_to_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    started = LocalWorkers({"chief": 1, "worker": 1, "ps": 1}, ["sleep", "600"], tmp_path / "logs")
+    given_up = Event()
+
+    def connects_to_nobody(*_: object) -> None:
+        os.kill(started.pids[name], signal.SIGKILL)
+        assert not given_up.wait(SECONDS), "it still waits"
+
+    monkeypatch.setattr(chief, "_start_processes", lambda *_: started)
+    monkeypatch.setattr(chief.Peers, "poll", lambda _: True)
+    monkeypatch.setattr(chief, "make_strategy", connects_to_nobody)
+    config = tiny("learner.strategy=parameter_server", "learner.workers=1")
+    with pytest.raises(ClusterError, match=rf"^{name} was killed by signal 9 \(SIGKILL\); see .*-0\.log$"):
+        chief.Chief(config, RunDir(tmp_path), None, ["CPU:0"], print)
+    given_up.set()
     assert all(process.poll() is not None for process, _ in started._processes.values())
 
 

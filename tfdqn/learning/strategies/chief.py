@@ -2,8 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
+from typing import TypeVar
 
 import msgspec
 import tensorflow as tf
@@ -31,6 +34,7 @@ from tfdqn.system.fork_server import ForkServer
 from tfdqn.system.signals import ended_by_signals, heard_signal
 from tfdqn.task_spec import TaskSpec
 
+T = TypeVar("T")
 _POLL_SECONDS = 0.2
 _UNTIL_ALL_HAVE_MET = "until all processes have met, Ctrl-C ends this one at once, and nothing is lost"
 _SECONDS_TO_BE_SEEN_DEAD = 0.5  # a connection breaks before the system reports that the process has ended
@@ -92,8 +96,9 @@ class Chief:
             self._say("stopped before all processes had met: nothing has been learned since the start")
         with ended_by_signals():
             if self._config.learner.strategy == "parameter_server":
-                # TensorFlow would wait with the GIL held.
                 _wait_for(_peers(self._config, cluster, self._ended), self.check)
+                # TensorFlow would try for ever to connect to a process that has ended since.
+                return _checked_meanwhile(self._make_strategy, self.check)
             return self._make_strategy()
 
     def _make_strategy(self) -> tf.distribute.Strategy | None:
@@ -218,6 +223,25 @@ def _wait_for(others: list[tuple[Peers, str]], check: Callable[[], None]) -> Non
             check()
             time.sleep(_POLL_SECONDS)
         check()
+
+
+def _checked_meanwhile(call: Callable[[], T], check: Callable[[], None]) -> T:
+    """Returns what `call` returns in a thread of its own. An error that `check` raises meanwhile ends the wait for it.
+
+    It has no timeout, for the reasons of `_wait_for`.
+    """
+    result: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(call())
+        except BaseException as error:
+            result.set_exception(error)
+
+    Thread(target=run, name="connecting", daemon=True).start()
+    while not wait([result], _POLL_SECONDS).done:
+        check()
+    return result.result()  # no limit: it is there
 
 
 def _others(cluster: Cluster) -> str:
