@@ -15,6 +15,7 @@ from tfdqn.config import Health
 from tfdqn.coordination import stall_detector
 from tfdqn.coordination.messages import Phase
 from tfdqn.coordination.weights import WeightsBoard
+from tfdqn.errors import RunDirError
 from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir
 from tfdqn.storage.run_records import read_evaluations
 
@@ -105,6 +106,22 @@ def test_what_a_learner_has_lost_is_known_by_the_weights_that_it_has_now(run_dir
             assert report.evaluation is not None and report.evaluation.train_steps == 3
     aside = run_dir.evaluations_file.with_name("evaluations.superseded.jsonl")
     assert [line.train_steps for line in read_evaluations(aside)] == [5]
+
+
+def test_a_run_directory_that_is_moved_away_ends_it_in_one_line_and_is_not_made_again(
+    there: Learner, run_dir: RunDir
+) -> None:
+    run_dir.config_file.touch()
+    at(there, 100)
+    with started(there, run_dir) as evaluator:
+        reported(there, 1, evaluator)
+        run_dir.path.rename(run_dir.path.with_name("elsewhere"))
+        there.publish(5, flattering(there))
+        at(there, 200)
+        until(lambda: evaluator.error, "the end")
+    assert isinstance(evaluator.error, RunDirError)
+    assert str(evaluator.error) == f"{run_dir.path} is gone: it was moved or removed while this process used it"
+    assert not run_dir.path.exists()
 
 
 def test_what_is_found_while_the_learner_is_away_is_told_to_the_next(there: Learner, run_dir: RunDir) -> None:

@@ -135,6 +135,16 @@ def test_a_directory_that_is_moved_while_it_is_used_is_one_line(tmp_path: Path) 
             (tmp_path / "no" / "another").open("a")
 
 
+def test_so_it_is_for_a_process_of_the_run_that_has_no_claim(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    run.path.mkdir()
+    run.config_file.touch()
+    with pytest.raises(RunDirError, match=r"run is gone: it was moved"), disk_errors_as_run_dir_error(run):
+        run.check_exists()
+        run.path.rename(tmp_path / "elsewhere")
+        run.metrics_file.open("a")
+
+
 def test_the_traceback_of_the_users_code_is_in_the_runs_log(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     said = r"^the task raised ValueError; its traceback is in .*native\.log$"

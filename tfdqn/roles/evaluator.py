@@ -57,6 +57,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
         welcome = membership.join(context.interrupted)
         if welcome is None:
             return False
+        run.check_exists()  # the learner has begun it
         check_same_task(context.process_id, welcome.task_spec, spec)
         task.spec = welcome.task_spec
         fetched_seconds = config.acting.fetch_interval_seconds
@@ -65,7 +66,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
         tracker = parts.enter_context(closing(make_trackers(config, run, "evaluator", context.say)))
         exports = parts.enter_context(closing(BestExports(config, run, task.spec, context.say)))
         try:
-            _EvaluatorLoop(context, membership, task, weights, tracker, exports, restarts).run_until_over()
+            _EvaluatorLoop(context, run, membership, task, weights, tracker, exports, restarts).run_until_over()
         except Interruption:
             pass  # the job is over, or the user has asked to stop
         finally:
@@ -79,6 +80,7 @@ class _EvaluatorLoop:
     def __init__(
         self,
         context: RoleContext,
+        run: RunDir,
         membership: Membership,
         task: BatchedTask,
         weights: RemoteWeights,
@@ -86,8 +88,8 @@ class _EvaluatorLoop:
         exports: BestExports,
         restarts: Restarts,
     ):
-        self._context, self._membership, self._weights, self._tracker = context, membership, weights, tracker
-        self._run = run = RunDir(context.run_dir)
+        self._context, self._run, self._membership = context, run, membership
+        self._weights, self._tracker = weights, tracker
         policy = make_policy(context.config, task.spec)
         self._evaluator = Evaluator(task, policy, WeightsClient(weights), context.config, self._is_over)
         self._evaluator.load_best(run.best_weights, weight_specs(context.config, task.spec))

@@ -187,7 +187,7 @@ def disk_errors_as_run_dir_error(run: RunDir) -> Iterator[None]:
     except UserError:
         raise  # says so itself
     except Exception as error:
-        if isinstance(error, FileNotFoundError) and run.was_claimed:
+        if isinstance(error, FileNotFoundError):
             run.check_exists()
         if not is_full_disk(error):
             raise

@@ -38,7 +38,7 @@ class RunDir:
     def __init__(self, path: Path | str):
         self.path = path_for_libraries(as_path(path, "a run directory", RunDirError))
         self.left_by: Owner | None = None  # once claimed: the previous process, if it ended without releasing its claim
-        self.was_claimed = False  # whether this object has ever had the claim
+        self.was_claimed = self._was_seen = False  # whether this object has ever had the claim, or found the run
         self._locks: list[FileLock] = []  # that it holds
         self._config: tuple[bytes, Config] | None = None  # as its file was last read
         self._config_before: bytes | None = None  # what the claim replaced
@@ -131,9 +131,11 @@ class RunDir:
         self.check_claim()
 
     def check_exists(self) -> None:
-        """Raises RunDirError if the directory of this run, which has begun, was moved or removed since."""
+        """Raises RunDirError if the run was claimed, or found by a call before, and was moved or removed since."""
         with suppress(OSError):  # a disk that doesn't answer may do so again
-            if not self.config_file.exists():
+            if self.config_file.exists():
+                self._was_seen = True
+            elif self.was_claimed or self._was_seen:
                 raise RunDirError(f"{self.path} is gone: it was moved or removed while this process used it")
 
     def check_claim(self) -> None:
@@ -269,8 +271,9 @@ class RunDir:
             self.task_file.unlink(missing_ok=True)  # of a configuration that may have had a mistake in it
         self.end_file.unlink(missing_ok=True)
         self.was_claimed = True
-        if not self._holds(text):
-            self._config_before = self.config_file.read_bytes() if self.config_file.exists() else None
+        before = self.config_file.read_bytes() if self.config_file.exists() else None
+        if before != text:
+            self._config_before = before
             write_atomically(self.config_file, text)
             if has_learned:
                 lock.before_release = partial(self._restore_unless_saved, self._checkpoint_names())
@@ -287,12 +290,9 @@ class RunDir:
     def _checkpoint_names(self) -> set[str]:
         return {each.name for each in checkpoints_in(self.checkpoints)}
 
-    def _holds(self, text: bytes) -> bool:
-        return self.config_file.exists() and self.config_file.read_bytes() == text
-
     def _refuse_another(self, config: Config, text: bytes) -> None:
         """Raises RunDirError if the run's own configuration differs in keys that must not change."""
-        is_another = self.config_file.exists() and not self._holds(text)
+        is_another = self.config_file.exists() and self.config_file.read_bytes() != text
         if is_another and (forbidden := toml.differences(self.config(), config, "run")):
             raise RunDirError(
                 f"{self.path} belongs to another configuration: {listed(forbidden)}; choose another run "

@@ -29,7 +29,7 @@ class Evaluations:
 
     def __init__(self, evaluator: Evaluator, exports: BestExports, run_dir: RunDir, stop: Stop):
         self._evaluator, self._exports = evaluator, exports
-        self._best_weights, self._stop, self._total_env_steps = run_dir.best_weights, stop, stop.env_steps
+        self._run, self._stop, self._total_env_steps = run_dir, stop, stop.env_steps
         self.next_env_steps, self.kept_env_steps = self._due_after(0), -1
 
     @property
@@ -76,13 +76,14 @@ class Evaluations:
         """Evaluates the newest weights, after `env_steps` environment steps.
 
         `on_step` is called before every step of the evaluation's environments. Raises Interruption; the evaluation is
-        then due again, as it is after a kill before its end.
+        then due again, as it is after a kill before its end. Raises RunDirError if the run's directory is gone.
         """
         evaluation = self._evaluator.evaluate(env_steps, on_step)
         if evaluation.is_best:
             weights = self._evaluator.best_weights
             assert weights is not None
-            save_best(self._best_weights, weights, evaluation)
+            self._run.check_exists()  # else it would be made again for this file
+            save_best(self._run.best_weights, weights, evaluation)
             self._exports.new_best(weights, evaluation)
         self.next_env_steps = self._due_after(env_steps)
         return evaluation
