@@ -28,6 +28,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
     (found.exports / "1").mkdir(parents=True)
     found.checkpoints.mkdir()
     (found.checkpoints / "1.npz").touch()
+    found.best.mkdir()
+    found.best_weights.touch()
     return found
 
 

@@ -14,8 +14,9 @@ import pytest
 from tests.support.policies import network_of, task
 from tfdqn.errors import UserError
 from tfdqn.exporting.saved_model import export_policy
-from tfdqn.exporting.versions import next_version, publish, require_free, unfinished_version, versions
+from tfdqn.exporting.versions import exports_folder, next_version, publish, require_free, unfinished_version, versions
 from tfdqn.storage.owners import this_process
+from tfdqn.storage.run_directory import RunDir
 
 
 def test_versions_count_up_and_never_replace_one_another(tmp_path):
@@ -26,6 +27,21 @@ def test_versions_count_up_and_never_replace_one_another(tmp_path):
     assert [path.name for path in paths] == ["10", "11"]
     assert versions(tmp_path) == [9, 10, 11]
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
+
+
+def test_of_a_run_without_versions_it_is_said_how_one_is_made(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    run.config_file.touch()
+    train = f"and no policy yet to export; `tfdqn train {run.config_file}` trains it"
+    with pytest.raises(UserError, match=f"^{tmp_path} has no exported version, {train}$"):
+        exports_folder(tmp_path)
+    (run.checkpoints / "000007").mkdir(parents=True)
+    with pytest.raises(UserError, match=f"version; `tfdqn export {tmp_path} --checkpoint latest` writes one$"):
+        exports_folder(tmp_path)
+    run.best.mkdir()
+    run.best_weights.touch()
+    with pytest.raises(UserError, match=f"version; `tfdqn export {tmp_path}` writes one$"):
+        exports_folder(tmp_path)
 
 
 def test_only_folders_with_the_number_as_it_is_written_are_versions(tmp_path: Path) -> None:
