@@ -11,6 +11,7 @@ from tfdqn import errors
 from tfdqn.errors import (
     ConfigErrors,
     EnvironmentFailedError,
+    UserError,
     VideoError,
     as_path,
     first_line,
@@ -55,6 +56,8 @@ def test_a_path_in_the_home_directory_is_there(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("HOME", "/home/me")
     assert as_path("~/runs/x", "a run directory") == as_path(Path("~/runs/x"), "it") == Path("/home/me/runs/x")
     assert as_path("runs/~x~", "a run directory") == Path("runs/~x~")
+    with pytest.raises(UserError, match=r"^the path of a run directory is needed; the argument is empty$"):
+        as_path("", "a run directory")
 
 
 def test_a_directory_a_file_nothing_and_a_link_to_it_are_told_apart(tmp_path: Path) -> None:

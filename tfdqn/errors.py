@@ -128,8 +128,10 @@ class ProcessFailedError(Exception):
 def as_path(value: object, what: str, error: type[UserError] = UserError) -> Path:
     """Converts a path that was given in Python; "~" is the home directory, as in a shell.
 
-    Raises `error` if `value` is not a path; `what` names the thing whose path is needed.
+    Raises `error` if `value` is not a path, or is empty; `what` names the thing whose path is needed.
     """
+    if value == "":
+        raise error(f"the path of {what} is needed; the argument is empty")
     if isinstance(value, str | os.PathLike):
         return Path(os.path.expanduser(value))
     raise error(f"the path of {what} is needed, as text or a pathlib.Path; the argument is {of_type(value)}")

@@ -41,3 +41,22 @@ def test_an_option_of_another_command_is_answered_with_that_command(
 ) -> None:
     assert main.main(arguments) == 2
     assert capsys.readouterr().err.startswith(f"tfdqn: {said}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["config", ""], 'config ""'),
+        (["train", "small.toml", "--run-dir", ""], '--run-dir ""'),
+        (["train", "small.toml", "--run-dir="], "--run-dir="),
+        (["plot", "runs/x", "-o", ""], '-o ""'),
+        (["inspect", ""], 'inspect ""'),
+    ],
+)
+def test_an_empty_argument_does_not_mean_the_current_directory(
+    config_file: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert main.main(arguments) == 2
+    said = f"tfdqn: {said}: an argument must not be empty (see `tfdqn {arguments[0]} --help`)\n"
+    assert capsys.readouterr().err == said
+    assert [each.name for each in config_file.parent.iterdir()] == ["small.toml"]

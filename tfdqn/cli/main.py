@@ -111,6 +111,7 @@ def _help_width() -> int:
 def _status_of(arguments: Sequence[str]) -> int:
     """Runs a command; returns its exit status. Prints one line on stderr for an error that the user can fix."""
     try:
+        _require_none_empty(arguments)
         with unused_links_removed(), logged_lines():
             return app(args=arguments, prog_name="tfdqn", standalone_mode=False, terminal_width=_help_width()) or 0
     except UserError as error:
@@ -133,6 +134,14 @@ def _status_of(arguments: Sequence[str]) -> int:
         if why := why_no_tensorflow(error):
             return _fail(why)
         raise
+
+
+def _require_none_empty(arguments: Sequence[str]) -> None:
+    """Raises TyperException for an empty argument: as a path it would be the current directory."""
+    for before, argument in zip(("tfdqn", *arguments), arguments, strict=False):
+        if not argument or re.fullmatch("--[^=]*=", argument):
+            named = argument or f'{before} ""'
+            raise typer.TyperException(f"{named}: an argument must not be empty")
 
 
 def _misuse(error: typer.TyperException) -> str:
