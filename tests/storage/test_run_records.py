@@ -9,10 +9,13 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import (
     EvaluationLine,
     Outcome,
+    ProgressLine,
     RunEnd,
     append_evaluation,
     read_end,
     read_evaluations,
+    read_progress,
+    read_reports,
     read_standing,
     read_summary,
     trouble_with_summary,
@@ -92,3 +95,17 @@ def test_evaluations_are_read_as_they_were_written_but_for_what_is_damaged(tmp_p
         EvaluationLine(400, 100, 3.0, 1.0, 0.5, 7.0, 4, False),
     ]
     assert read_standing(file) == Standing(env_steps=400, train_steps=100, without_best=2)
+
+
+@pytest.mark.parametrize("damaged", ['{"env_steps": "7"}', '{"env_steps": 7, "seconds": [1.0]}', '{"seconds": 7.0}'])
+def test_reports_are_read_but_for_what_is_damaged(tmp_path: Path, damaged: str) -> None:
+    file = tmp_path / "metrics.jsonl"
+    assert (read_progress(file), list(read_reports(file))) == (None, [])
+    first = '{"env_steps": 3, "train_steps": 1, "seconds": 2, "episode_return": null, "loss": "small"}'
+    file.write_text(f"{first}\n{damaged}\n")
+    assert read_progress(file) is None
+    assert list(read_reports(file)) == [ProgressLine(3, 1, 2.0)]
+    with file.open("a") as lines:
+        lines.write('{"env_steps": 8, "episode_return": 1.5}\n{"env_st')
+    last = ProgressLine(8, episode_return=1.5)
+    assert (read_progress(file), list(read_reports(file))[1:]) == (last, [last])

@@ -13,10 +13,9 @@ from tfdqn.reports.curves import Curve, averaged, curve, on_common_steps
 from tfdqn.reports.pictures import COLOURS, draw_range, import_matplotlib, label_curves, marker
 from tfdqn.reports.run_search import find_runs, without_trials
 from tfdqn.storage.atomic_files import write_atomically
-from tfdqn.storage.json_lines import read_lines
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import read_evaluations
+from tfdqn.storage.run_records import read_evaluations, read_reports
 
 _MOST_IN_LEGEND = 60  # characters of a line
 _MOST_BELOW = 105
@@ -110,7 +109,7 @@ def _read(run: RunDir) -> RunCurves:
         path=run.path,
         configuration=compared(recorded(run).values),
         evaluation=curve((each.env_steps, each.mean_return) for each in read_evaluations(run.evaluations_file)),
-        acting=curve((each.get("env_steps"), each.get("episode_return")) for each in read_lines(run.metrics_file)),
+        acting=curve((each.env_steps, each.episode_return) for each in read_reports(run.metrics_file)),
     )
     if not curves.evaluation.values.size and not curves.acting.values.size:
         raise _NothingToDrawError(run.path)

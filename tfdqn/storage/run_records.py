@@ -3,7 +3,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -63,11 +63,22 @@ class ProgressLine(msgspec.Struct, frozen=True):
 
 
 def read_progress(file: Path) -> ProgressLine | None:
-    """The last whole report in `metrics.jsonl`; None if there is none."""
+    """The last whole report in `metrics.jsonl`; None if there is none, or it is damaged."""
     line = read_last_line(file)
-    if line is None:
-        return None
-    return ProgressLine(**{name: line[name] for name in ProgressLine.__struct_fields__ if line.get(name) is not None})
+    return None if line is None else _progress(line)
+
+
+def read_reports(file: Path) -> Iterator[ProgressLine]:
+    """The reports in a `metrics.jsonl`; none if there is no file. Damaged ones are skipped."""
+    return (found for line in read_lines(file) if (found := _progress(line)) is not None)
+
+
+def _progress(line: Mapping[str, Any]) -> ProgressLine | None:
+    """A report; None if its types are wrong, or it doesn't say at which environment step it was made."""
+    known = {name: line[name] for name in ProgressLine.__struct_fields__ if line.get(name) is not None}
+    with suppress(msgspec.ValidationError):
+        return msgspec.convert(known, ProgressLine) if "env_steps" in known else None
+    return None
 
 
 def write_summary(file: Path, summary: Summary) -> None:
