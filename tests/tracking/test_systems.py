@@ -8,7 +8,7 @@ import pytest
 from tests.support.fake_wandb import FakeWandB
 from tfdqn.config import Tracking
 from tfdqn.errors import ConfigError
-from tfdqn.tracking.systems import SYSTEMS, mlflow_tracking_uri, require_systems, wanted_systems
+from tfdqn.tracking.systems import SYSTEMS, absolute, mlflow_tracking_uri, require_systems, wanted_systems
 
 ONLINE, OFFLINE = Tracking(wandb=True), Tracking(wandb=True, wandb_mode="offline")
 
@@ -77,3 +77,27 @@ def test_a_folder_of_mlflow_stays_where_it_is_when_a_run_is_resumed_elsewhere(
             assert mlflow_tracking_uri(config, store) == store
     moved = Tracking(mlflow=True, mlflow_tracking_uri="mlruns")  # the run, with the folder
     assert mlflow_tracking_uri(moved, str(tmp_path / "before" / "mlruns")) == str(there / "mlruns")
+
+
+@pytest.mark.parametrize("options", ["", "?timeout=30"])
+@pytest.mark.parametrize("driver", ["sqlite", "sqlite+pysqlite"])
+def test_an_sqlite_file_of_mlflow_stays_where_it_is_just_so(
+    driver: str, options: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for each in (here, there):
+        each.mkdir()
+    (here / "mlflow.db").touch()
+    monkeypatch.chdir(here)
+    config = Tracking(mlflow=True, mlflow_tracking_uri=f"{driver}:///mlflow.db{options}")
+    store = f"{driver}:///{here}/mlflow.db{options}"
+    assert mlflow_tracking_uri(config) == absolute(f"{driver}:///mlflow.db{options}") == absolute(store) == store
+    monkeypatch.chdir(there)
+    assert mlflow_tracking_uri(config, store) == store
+    (here / "mlflow.db").rename(there / "mlflow.db")
+    assert mlflow_tracking_uri(config, store) == f"{driver}:///{there}/mlflow.db{options}"
+
+
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"])
+def test_a_database_in_memory_has_no_file(uri: str) -> None:
+    assert absolute(uri) == uri

@@ -5,6 +5,7 @@ patch streams and delay the exit of the process.
 """
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from tfdqn.system.subprocesses import last_error, run_captured
 NOT_LOGGED_IN_STATUS = 3  # exit status of `python -m tfdqn.tracking.wandb`
 _LOGIN_SECONDS = 60.0
 _NO_FOLDERS = ("", "databricks", "databricks-uc", "uc")  # tracking URIs that MLflow gives a meaning
+_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)((?!:|file:)[^?]+)(.*)")  # of a file: before it, its path, its options
 
 
 def _require_wandb_login(config: Tracking) -> None:
@@ -39,16 +41,16 @@ def _require_wandb_login(config: Tracking) -> None:
 
 
 def mlflow_tracking_uri(config: Tracking, store: str = "") -> str | None:
-    """The server's URL, or a folder's absolute path, in which "~" is the home directory.
+    """The server's URL, or that of an SQLite file, or a folder's path; paths are absolute, as `absolute` makes them.
 
     None: as MLflow's own variable says, else its default.
 
     Args:
       config: the section `tracking`.
       store: where the run is kept so far, to which a relative path refers from whatever directory the run is resumed;
-        "": nowhere. A folder that isn't there any more may have been moved, with the run.
+        "": nowhere. A folder or file that isn't there any more may have been moved, with the run.
     """
-    if store and (not (folder := _folder_of(store)) or os.path.isdir(folder)):
+    if store and (not (path := _path_of(store)) or os.path.exists(path)):
         return store
     return None if config.mlflow_tracking_uri is None else absolute(config.mlflow_tracking_uri)
 
@@ -61,12 +63,19 @@ def _mlflow_place(config: Tracking) -> str:
 
 
 def absolute(uri: str) -> str:
-    """A tracking URI of MLflow's; if it is a path, the absolute one, in which "~" is the home directory."""
-    return os.path.abspath(folder) if "://" not in uri and (folder := _folder_of(uri)) else uri
+    """A tracking URI of MLflow's, with the absolute path of what it names.
+
+    If the URI is a path itself, "~" in it is the home directory.
+    """
+    if found := _SQLITE.fullmatch(uri):
+        return f"{found[1]}{os.path.abspath(found[2])}{found[3]}"
+    return os.path.abspath(folder) if "://" not in uri and (folder := _path_of(uri)) else uri
 
 
-def _folder_of(uri: str) -> str:
-    """The folder that a tracking URI of MLflow's names; "" if it names something else."""
+def _path_of(uri: str) -> str:
+    """The folder, or the SQLite file, that a tracking URI of MLflow's names; "" if it names something else."""
+    if found := _SQLITE.fullmatch(uri):
+        return found[2]
     if uri.startswith("file:"):
         return unquote(urlsplit(uri).path)
     return "" if ":" in uri or uri in _NO_FOLDERS else os.path.expanduser(uri)
