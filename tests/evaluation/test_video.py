@@ -1,11 +1,17 @@
 """A video is whole or none, and of a size that its format has."""
 
+import errno
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 
 import numpy as np
 import pytest
 
 from tests.support.disks import fill, small_disk
+from tfdqn.evaluation import video
 from tfdqn.evaluation.video import enlarged, with_even_sides, written_video
 
 
@@ -17,6 +23,30 @@ def test_a_video_of_which_only_a_part_found_room_is_no_video(tmp_path: Path) -> 
         with pytest.raises(OSError), written_video(disk / "1.mp4") as video:
             for frame in frames:
                 video.append_data(frame)
+
+
+def test_without_hard_links_two_that_end_at_once_lose_no_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both_have_looked = Barrier(2)
+    exists = Path.exists
+
+    def link(*_: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    def look(path: Path) -> bool:
+        found = exists(path)
+        with suppress(BrokenBarrierError):
+            both_have_looked.wait(2.0)
+        return found
+
+    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(Path, "exists", look)
+    for name in ("a", "b"):
+        (tmp_path / f".{name}.part.mp4").write_text(name)
+    with ThreadPoolExecutor(2) as pool:
+        published = list(pool.map(video._published, (tmp_path / ".a.part.mp4", tmp_path / ".b.part.mp4")))
+    assert sorted(published) == [tmp_path / "1.mp4", tmp_path / "2.mp4"]
+    assert [path.read_text() for path in published] == ["a", "b"]
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_odd_sides_are_filled_up_with_the_edge() -> None:

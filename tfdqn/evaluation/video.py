@@ -81,9 +81,11 @@ def _published(unfinished: Path) -> Path:
         except FileExistsError:
             continue  # another process took the number first
         except OSError:  # a file system without hard links
-            if path.exists():
+            try:
+                path.touch(exist_ok=False)
+            except FileExistsError:
                 continue
-            unfinished.rename(path)
+            unfinished.replace(path)
         return path
 
 
