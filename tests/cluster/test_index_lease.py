@@ -14,6 +14,7 @@ from tests.support.commands import PATIENCE_SECONDS, PROJECT, tfdqn, write_confi
 from tfdqn.cluster.index_lease import lease_index
 from tfdqn.cluster.roles import Role
 from tfdqn.errors import ClusterError
+from tfdqn.storage.locks import Attempt, FileLock
 
 HOLDER = """
 import os, sys, time
@@ -67,7 +68,7 @@ def test_each_is_another_and_who_dies_leaves_its_place_to_the_next(holders: Hold
     second = holders.begin()
     assert line(second) == "this is actor 1"
     third = holders.begin()
-    assert line(third) == "waiting: all 2 actors are running already"
+    assert line(third) == "waiting: all indices are taken (2 actors)"
     first.kill()  # its child lives on, and holds nothing
     first.wait(PATIENCE_SECONDS)
     assert line(third) == "this is actor 0"
@@ -86,6 +87,15 @@ def test_who_is_told_to_stop_while_it_waits_takes_no_place(holders: Holders, tmp
     assert (
         lease_index(tmp_path / "places", Role.ACTOR, 1, lambda _: None, lambda: time.monotonic() > began + 0.1) is None
     )
+
+
+def test_while_one_waits_the_role_is_named_in_words(tmp_path: Path) -> None:
+    held = FileLock(tmp_path / "replay_server-0.lock")
+    assert held.try_acquire() is Attempt.ACQUIRED
+    said: list[str] = []
+    assert lease_index(tmp_path, Role.REPLAY_SERVER, 1, said.append, lambda: True) is None
+    assert said == ["waiting: all indices are taken (1 replay server)"]
+    held.release()
 
 
 def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:

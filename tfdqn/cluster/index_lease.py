@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tfdqn.cluster.roles import ProcessId, Role
+from tfdqn.cluster.roles import ProcessId, Role, counted
 from tfdqn.errors import ClusterError
 from tfdqn.storage.locks import Attempt, FileLock, NoLocksError
 
@@ -37,7 +37,7 @@ def lease_index(
     locks = {each: FileLock(folder / f"{each.file_stem}.lock") for each in process_ids}
     found = _first_free(locks)
     if found is None:
-        say(f"waiting: all {count} {role}s are running already")
+        say(f"waiting: all indices are taken ({counted(count, role)})")
     while found is None and not interrupted():
         time.sleep(_RETRY_SECONDS)
         found = _first_free(locks)
