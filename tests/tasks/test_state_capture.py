@@ -2,11 +2,14 @@
 
 import io
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium.vector import SyncVectorEnv
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
+from tfdqn.tasks import state_capture
 from tfdqn.tasks.registry import make_task
 
 TASKS = {
@@ -57,6 +60,23 @@ def test_a_restored_task_goes_on_bit_for_bit_over_several_resets(name, steps_bef
         np.testing.assert_equal(actual._asdict(), expected._asdict())
         resets += expected.is_reset.sum()
     assert resets >= 2
+
+
+def test_the_state_of_many_environments_is_gone_through_once():
+    class Read(dict[str, np.ndarray]):
+        times = 0
+
+        def items(self):
+            self.times += 1
+            return super().items()
+
+    envs = SyncVectorEnv([lambda: gymnasium.make("CartPole-v1")] * 9)
+    observation, _ = envs.reset(seed=3)
+    state = Read(state_capture.read(envs))
+    envs.step(np.zeros(9, np.int64))
+    state_capture.write(envs, state, observation)
+    assert state.times == 1
+    np.testing.assert_equal(state_capture.read(envs), dict(state))
 
 
 def test_a_state_taken_just_after_an_episodes_end_still_resets():

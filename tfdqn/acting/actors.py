@@ -14,7 +14,7 @@ from tfdqn.coordination.weights import WeightsClient, WeightsSource
 from tfdqn.randomness import derived_seed, stream
 from tfdqn.replay.interfaces import Writer
 from tfdqn.replay.rollout import Rollout
-from tfdqn.storage.arrays import add_prefix, with_prefix
+from tfdqn.storage.arrays import add_prefix, by_index
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.types import Arrays
 
@@ -187,4 +187,4 @@ def _below_indices(states: Sequence[Arrays]) -> dict[str, np.ndarray]:
 def _by_index(arrays: Arrays, count: int | None = None) -> list[Arrays]:
     """Splits what `_below_indices` made, for `count` actors; None: as many as `saved_actors` finds."""
     count = saved_actors(arrays) if count is None else count
-    return [arrays] if count == 1 else [with_prefix(str(i), arrays) for i in range(count)]
+    return [arrays] if count == 1 else [*by_index(count, arrays)]

@@ -78,7 +78,17 @@ def with_prefix(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:
     """The arrays named "prefix/name", as "name"."""
     start = prefix + "/"
     found = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
-    return SavedArrays(found, arrays.file) if isinstance(arrays, SavedArrays) else found
+    return _of_same_file(found, arrays)
+
+
+def by_index(count: int, arrays: Arrays) -> list[dict[str, np.ndarray]]:
+    """The arrays named "0/name", "1/name", …, as `with_prefix` gives them for each index below `count`."""
+    found: dict[str, dict[str, np.ndarray]] = {str(index): {} for index in range(count)}
+    for name, array in arrays.items():
+        prefix, _, rest = name.partition("/")
+        if prefix in found:
+            found[prefix][rest] = array
+    return [_of_same_file(each, arrays) for each in found.values()]
 
 
 def add_prefix(prefix: str, values: Mapping[str, _T]) -> dict[str, _T]:
@@ -94,3 +104,7 @@ def _words(arrays: Mapping[str, ArrayInfo], name: str, any_length: tuple[str, ..
     if any(part in name for part in any_length):
         shape[:1] = ["any"]
     return f"{array.dtype.name}[{', '.join(shape)}]"
+
+
+def _of_same_file(found: dict[str, np.ndarray], arrays: Arrays) -> dict[str, np.ndarray]:
+    return SavedArrays(found, arrays.file) if isinstance(arrays, SavedArrays) else found

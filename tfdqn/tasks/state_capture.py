@@ -10,7 +10,7 @@ from gymnasium.wrappers import FrameStackObservation, OrderEnforcing, TimeLimit
 
 from tfdqn.errors import TaskError
 from tfdqn.randomness import generator_state, load_generator_state
-from tfdqn.storage.arrays import add_prefix, with_prefix
+from tfdqn.storage.arrays import add_prefix, by_index, with_prefix
 from tfdqn.tasks.checked_env import CheckedEnv
 from tfdqn.tasks.failures import GuardedEnv
 
@@ -62,14 +62,14 @@ def write(envs: VectorEnv, state: Mapping[str, np.ndarray], frames: np.ndarray) 
         _write_core(envs, state)
         return
     envs._autoreset_envs = np.array(state["autoreset"])
-    for index, env in enumerate(envs.envs):
-        own = with_prefix(str(index), state)
+    states = by_index(len(envs.envs), state)
+    for env, own, stack in zip(envs.envs, states, frames, strict=True):
         _write_core(env.unwrapped, own)
         for wrapper in _wrappers(env):
             if isinstance(wrapper, TimeLimit):
                 wrapper._elapsed_steps = int(own["elapsed_steps"])  # type: ignore[assignment]
             elif isinstance(wrapper, FrameStackObservation):
-                wrapper.obs_queue.extend(frames[index])
+                wrapper.obs_queue.extend(stack)
 
 
 def _single_gives_state(env: gymnasium.Env) -> bool:
