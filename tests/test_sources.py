@@ -16,6 +16,7 @@ DATED = {
     "tfdqn/launch/run_report.py",  # how long ago training reported
     "tfdqn/launch/supervised_process.py",
     "tfdqn/storage/checkpoints.py",
+    "tfdqn/tracking/factory.py",
     "tfdqn/tracking/mlflow.py",
     "tfdqn/tracking/tensorboard.py",
 }

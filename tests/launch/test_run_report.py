@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.support.run_files import finish
-from tests.support.tiny_runs import tiny
+from tests.support.tiny_runs import lines, tiny
 from tfdqn.cli import main
 from tfdqn.coordination.heartbeat_files import STARTING, write_heartbeat
 from tfdqn.launch.local_job import program_for
@@ -15,6 +15,8 @@ from tfdqn.launch.run_report import run_report
 from tfdqn.storage.failures import keep_failure
 from tfdqn.storage.locks import locked
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.tracking.factory import JsonLines
+from tfdqn.tracking.tracker import Point
 
 FIRST = {"env_steps": 200, "train_steps": 20, "env_steps_per_second": 90.0, "episode_return": None}
 LAST = {"env_steps": 400, "train_steps": 70, "env_steps_per_second": 1_234.5, "episode_return": 23.456}
@@ -51,6 +53,16 @@ def test_inspect_shows_it_while_nobody_else_can_be_asked(run: RunDir, capsys: py
         (training,) = rows(capsys, run).values()
     assert before.startswith("200 of 1,200 environment steps, 20 updates, 90 steps/s, 0:0")
     assert training.startswith("400 of 1,200 environment steps, 70 updates, 1,234 steps/s, return 23.46, 0:0")
+
+
+def test_of_a_copy_the_age_is_that_of_the_report(run: RunDir) -> None:
+    before = int(time.time())
+    JsonLines(run).scalars({"acting/episode_return": 2.0}, Point(200, 20, 1.5))
+    [line] = lines(run.metrics_file)
+    assert before <= line["unix_seconds"] <= time.time()
+    reports(run, {**line, "unix_seconds": before - 3_600}, seconds_ago=5.0)
+    progress = run_report(run).progress
+    assert progress is not None and 3_600 <= progress.seconds_ago < 7_200
 
 
 def test_a_run_that_has_finished_has_no_progress_but_its_results(run: RunDir) -> None:

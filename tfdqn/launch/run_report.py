@@ -92,11 +92,14 @@ def _reason(run: RunDir, config: Config, newest: Checkpoint | None) -> str:
 
 def _progress(metrics: Path) -> ProgressReport | None:
     try:
-        seconds_ago = time.time() - metrics.stat().st_mtime
+        changed_seconds = metrics.stat().st_mtime
     except FileNotFoundError:
         return None
-    newest = read_progress(metrics)
-    return None if newest is None else ProgressReport(**msgspec.structs.asdict(newest), seconds_ago=seconds_ago)
+    if (newest := read_progress(metrics)) is None:
+        return None
+    known = msgspec.structs.asdict(newest)
+    written_seconds = known.pop("unix_seconds") or changed_seconds
+    return ProgressReport(**known, seconds_ago=time.time() - written_seconds)
 
 
 def _report(newest: Checkpoint) -> CheckpointReport:

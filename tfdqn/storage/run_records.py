@@ -60,6 +60,7 @@ class ProgressLine(msgspec.Struct, frozen=True):
     seconds: float = 0.0  # of training until then
     env_steps_per_second: float = 0.0
     episode_return: float | None = None  # mean of the recent episodes, exploration included; None: not known
+    unix_seconds: int | None = None  # when it was written; None: an earlier version of tfdqn did not say it
 
 
 def read_progress(file: Path) -> ProgressLine | None:

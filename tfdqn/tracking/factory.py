@@ -47,7 +47,8 @@ class JsonLines(Tracker):
 
     def scalars(self, values: Mapping[str, float], at: Point) -> None:
         named = {name.split("/")[-1]: value for name, value in values.items()}
-        append_line(self._run.metrics_file, at._replace(seconds=round(at.seconds, 3))._asdict() | named)
+        point = at._replace(seconds=round(at.seconds, 3))._asdict()
+        append_line(self._run.metrics_file, {**point, "unix_seconds": int(time.time()), **named})
 
     def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
         append_evaluation(self._run.evaluations_file, evaluation, seconds)
