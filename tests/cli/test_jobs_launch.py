@@ -20,21 +20,26 @@ from tfdqn.storage.run_directory import RunDir
 
 
 @pytest.mark.parametrize(
-    ("is_saved", "said"),
+    ("is_saved", "status", "said"),
     [
-        (True, "Saved at 1,200 of 5,000 environment steps."),
-        (False, "The learner could not save; the last checkpoint is at 1,200 of 5,000 environment steps."),
+        (True, 0, "Saved at 1,200 of 5,000 environment steps."),
+        (False, 143, "The learner could not save; the last checkpoint is at 1,200 of 5,000 environment steps."),
     ],
 )
 def test_a_stopped_job_says_where_its_checkpoint_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_saved: bool, said: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    is_saved: bool,
+    status: int,
+    said: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(local_job, "launch", lambda *_, **__: local_job.Outcome(None, is_saved))
     counters = Counters(env_steps=1_200, train_steps=250)
     CheckpointManager(RunDir("run").checkpoints).save(counters, {}, lambda _: None)
     config = write_config(tmp_path, "stop.env_steps=5000")
-    assert main.main(["launch", config, "--run-dir", "run"]) == 0
+    assert main.main(["launch", config, "--run-dir", "run"]) == status
     assert capsys.readouterr().out == f"{said} To resume:\ntfdqn launch tiny.toml --run-dir run\n"
 
 

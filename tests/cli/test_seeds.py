@@ -70,7 +70,7 @@ def test_an_interruption_prints_the_command_to_resume(
     behind("tuning.seeds", "train_seeds", outcome(folder, is_over=False, unsaved=["seed 2"]))
     folder.path.rename("my runs")
     arguments = ["train", "small.toml", "task.kwargs.name=a b", "--seeds", "1-3", "--jobs", "2", "--run-dir", "my runs"]
-    assert main.main(arguments) == 0
+    assert main.main(arguments) == 143
     assert capsys.readouterr().out.splitlines()[-2:] == [
         "Saved, but for seed 2. To resume:",
         "tfdqn train small.toml 'task.kwargs.name=a b' --seeds 1-3 --jobs 2 --run-dir 'my runs'",
@@ -96,15 +96,16 @@ def test_a_second_ctrl_c_while_the_curve_is_drawn_leaves_the_table_and_the_comma
 
 
 @pytest.mark.parametrize(
-    ("unsaved", "said"), [([], "Stopped while starting: nothing was lost."), (["seed 1"], "Nothing was saved yet.")]
+    ("unsaved", "status", "said"),
+    [([], 0, "Stopped while starting: nothing was lost."), (["seed 1"], 143, "Nothing was saved yet.")],
 )
 def test_seeds_of_which_none_was_saved_are_begun_again(
-    behind: Behind, folder: SeedsFolder, capsys: pytest.CaptureFixture[str], unsaved: list[str], said: str
+    behind: Behind, folder: SeedsFolder, capsys: pytest.CaptureFixture[str], unsaved: list[str], status: int, said: str
 ) -> None:
     behind("training.prerequisites", "require_trainable_runs")
     other = SeedsFolder("runs/other")
     behind("tuning.seeds", "train_seeds", outcome(other, is_over=False, unsaved=unsaved))
-    assert main.main(["train", "small.toml", "--seeds", "1-2", "--run-dir", "runs/other"]) == 0
+    assert main.main(["train", "small.toml", "--seeds", "1-2", "--run-dir", "runs/other"]) == status
     again = "tfdqn train small.toml --seeds 1-2 --run-dir runs/other"
     assert capsys.readouterr().out.splitlines()[-2:] == [f"{said} To begin again:", again]
 

@@ -1,5 +1,6 @@
 """What `tfdqn inspect` says of a run of one process, or a job, that something has ended before its time."""
 
+import os
 import re
 import signal
 import subprocess
@@ -142,6 +143,18 @@ def test_the_signal_that_has_stopped_a_job_is_said(tmp_path: Path) -> None:
         process.send(signal.SIGTERM)
         assert process.ended() == 0
     assert standing(tmp_path / "run") == (Status.STOPPED, "the job is not running here: it was interrupted by SIGTERM")
+
+
+def test_that_the_learner_of_a_stopped_job_could_not_save_is_said(tmp_path: Path) -> None:
+    (tmp_path / "learner-0.do").write_text("deaf")
+    with a_launch(tmp_path) as process:
+        until_at_work(process, "learner 0")
+        process.send(signal.SIGTERM)
+        process.until(lambda: "stopping on SIGTERM" in process.out, "acknowledgement")
+        os.kill(int((tmp_path / "learner-0.lives").read_text()), signal.SIGKILL)
+        assert process.ended() == 143
+    said = "the job is not running here: it was interrupted by SIGTERM; the learner could not save"
+    assert standing(tmp_path / "run") == (Status.STOPPED, said)
 
 
 def test_a_cluster_file_that_is_removed_when_it_is_looked_for_is_none(

@@ -107,6 +107,8 @@ def launch(
             typer.echo(f"To resume beyond this:\n{command_to_resume('launch', config, beyond, run.path)}")
         return
     view.say(f"{_how_it_was_left(run, resolved, outcome.is_saved)} {to_go_on(run, again)}")
+    if not outcome.is_saved:
+        raise typer.Exit(STOPPED_STATUS)
 
 
 def _how_it_was_left(run: "RunDir", config: Config, is_saved: bool) -> str:

@@ -18,7 +18,7 @@ from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
 from tfdqn.cli.terminal import make_console
 from tfdqn.config import Config
 from tfdqn.config.checks import require_together
-from tfdqn.errors import FAILED_STATUS, ConfigError, RunDirError, counted, listed, shortened
+from tfdqn.errors import FAILED_STATUS, STOPPED_STATUS, ConfigError, RunDirError, counted, listed, shortened
 from tfdqn.records import Status
 from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.system.interval import duration
@@ -53,7 +53,7 @@ def train(
       options: further options of `tfdqn train` for each seed.
       together: train them as threads of a few processes.
 
-    Raises ConfigError for a configuration or options that can't be trained so, and typer.Exit if a seed has failed.
+    Raises ConfigError for a configuration or options that can't be trained so, and typer.Exit as `train_each`.
     """
     from tfdqn.cluster.environment import cluster_of_environment
 
@@ -90,7 +90,9 @@ def train_each(
 ) -> bool:
     """Trains each seed and prints the results; returns False if the user has asked to stop before.
 
-    Arguments are those of `train`, checked; `again` is the command to resume. Raises typer.Exit if a seed has failed.
+    Arguments are those of `train`, checked; `again` is the command to resume.
+
+    Raises typer.Exit if a seed has failed or could not save.
     """
     with starting(again):
         from tfdqn.cli.runs_view import RunsView
@@ -115,6 +117,8 @@ def train_each(
         say_on_stderr(f"tfdqn: {count} failed ({listed(outcome.failed)})")
         view.say(_CHANGED.capitalize() if outcome.summary.needs_new_runs else f"To try again:\n{again}")
         raise typer.Exit(FAILED_STATUS)
+    if outcome.unsaved:
+        raise typer.Exit(STOPPED_STATUS)
     return outcome.is_over
 
 

@@ -72,7 +72,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
                 folders = (run.process_logs, run.heartbeats)
                 supervisor = Supervisor(program, *folders, config.health, view, server)
                 if not run_supervisor(supervisor):
-                    keep_interruption(run, is_saved=supervisor.has_saved)
+                    keep_interruption(run, is_saved=supervisor.has_saved, more=_unsaved(supervisor))
             # If the learner was stopped, the summary may be that of an earlier session, which may no longer hold.
             is_new = _written(run) != before
             summary = (
@@ -185,6 +185,10 @@ def _signals_stop() -> Iterator[Callable[[Supervisor], bool]]:
             return supervisor.run(interrupted)
 
         yield run
+
+
+def _unsaved(supervisor: Supervisor) -> str:
+    return "" if supervisor.has_saved else "; the learner could not save"
 
 
 def _kept(run: RunDir) -> Topology | None:

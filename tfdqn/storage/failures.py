@@ -85,13 +85,14 @@ def keep_failure_of_child(run: RunDir, why: str, is_saved: bool = False) -> None
         keep_failure(run, why, is_saved)
 
 
-def keep_interruption(run: RunDir, *, is_saved: bool) -> None:
+def keep_interruption(run: RunDir, *, is_saved: bool, more: str = "") -> None:
     """As `keep_stop`, for a run that a signal to this process has stopped, or a function of training's caller.
 
-    A failure that is noted, since it came while the run was being stopped, stays.
+    `more` is said after that. A failure that is noted, since it came while the run was being stopped, stays.
     """
     if not why_failed(run.end_file):
-        keep_stop(run, f"it was interrupted by {heard_signal() or 'the program that trained it'}", is_saved=is_saved)
+        by = heard_signal() or "the program that trained it"
+        keep_stop(run, f"it was interrupted by {by}{more}", is_saved=is_saved)
 
 
 def keep_stop(run: RunDir, why: str, *, is_saved: bool) -> None:
