@@ -97,9 +97,10 @@ def _load(
     done = subprocess.run(
         command, input=body.encode(), stdout=subprocess.PIPE, check=True, timeout=seconds + _PATIENCE_SECONDS
     )
+    used = _cpu_seconds(server.pid) - used
     found = json.loads(done.stdout)
-    used = (_cpu_seconds(server.pid) - used) / (found["requests/s"] * seconds)
-    return found | {"CPU of a request, server: µs": 1e6 * used, "rows/s": found["requests/s"] * rows}
+    used_by_one = used / found.pop("requests")
+    return found | {"CPU of a request, server: µs": 1e6 * used_by_one, "rows/s": found["requests/s"] * rows}
 
 
 def _cpu_seconds(pid: int) -> float:
