@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.evaluator_jobs import CHANGES, CONFIG, at, flattering, heard, reported, started, states
 from tests.support.event_files import points
-from tests.support.threaded_jobs import Learner, learner, until, weights
+from tests.support.threaded_jobs import Learner, learner, weights
 from tests.support.tiny_runs import tiny
+from tests.support.waiting import until
 from tfdqn.acting.policy import Policy
 from tfdqn.config import Health
 from tfdqn.coordination import stall_detector

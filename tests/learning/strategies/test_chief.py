@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from tests.support.threaded_jobs import until
 from tests.support.tiny_runs import tiny
+from tests.support.waiting import until
 from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.coordination.peers import Peers
 from tfdqn.errors import ClusterError, ConfigError
