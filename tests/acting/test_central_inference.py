@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.support.threaded_jobs import until, weights
+from tests.support.threaded_jobs import PATIENCE_SECONDS, until, weights
 from tests.support.tiny_runs import tiny
 from tfdqn.acting import central_inference
 from tfdqn.acting.central_inference import CentralValues, Inference
@@ -64,7 +64,9 @@ def held() -> Held:
 
 
 @pytest.fixture
-def inference(held: Held, board: WeightsBoard) -> Iterator[Inference]:
+def inference(held: Held, board: WeightsBoard, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inference]:
+    """No question comes too late for it, unless a test moves its clock."""
+    monkeypatch.setattr(central_inference, "_REPLY_SECONDS", PATIENCE_SECONDS)
     with closing(Inference(held, SPEC, board, most_rows=10, rng=RNG)) as made:
         yield made
         held.may_compute.set()
@@ -133,7 +135,7 @@ def test_what_nobody_waits_for_any_longer_is_not_computed(
     late = threading.Thread(target=too_late, daemon=True)
     late.start()
     until_waiting(inference, 1)
-    now[0] += 11.0
+    now[0] += PATIENCE_SECONDS + 1
     again, answers = in_threads([lambda: inference(asked(observations(3)))])
     until_waiting(inference, 2)
     held.may_compute.set()
@@ -151,6 +153,7 @@ def test_a_call_that_takes_long_is_no_answer_and_the_next_question_has_one(
         soon.setattr(central_inference, "_MAX_QUESTION_SECONDS", 0.01)
         with pytest.raises(RefusedError, match=r"^no Q-values: the call under way takes long$"):
             inference(asked(observations(1)))
+    assert held.is_computing.wait(60)
     held.may_compute.set()
     assert inference(asked(observations(2))).version == 7
     assert held.rows == [1, 2]

@@ -1,6 +1,7 @@
 """The thread that says whom a process waits for, and ends it: in time, in one line, whatever the main thread does."""
 
 import re
+import threading
 
 import pytest
 
@@ -88,8 +89,10 @@ def test_who_may_go_in_the_end_ends_nobody(ends: list) -> None:
 
 def test_a_signal_that_is_not_heeded_in_time_ends_the_process(ends: list, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "_END_SECONDS", 0.1)
-    with Watchdog("the run", Health(), lambda line: None, interrupted=lambda: True) as watched:
+    asked = threading.Event()
+    with Watchdog("the run", Health(), lambda line: None, interrupted=asked.is_set) as watched:
         watched.state = "training"
+        asked.set()
         until(lambda: ends, "end")
     line = "the run was asked to end, and was held up (training): ended without saving"
     assert ends[0] == (line, STOPPED_STATUS)
@@ -97,14 +100,10 @@ def test_a_signal_that_is_not_heeded_in_time_ends_the_process(ends: list, monkey
 
 def test_a_checkpoint_that_is_being_written_is_finished_first(ends: list, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "_END_SECONDS", 0.0)
-    looks: list[int] = []
-
-    def interrupted() -> bool:
-        looks.append(1)
-        return True
-
-    with Watchdog("the run", Health(), lambda line: None, interrupted) as watched:
+    asked = threading.Event()
+    with Watchdog("the run", Health(), lambda line: None, asked.is_set) as watched:
         with watched.work.suspended():
+            asked.set()
             until(lambda: watched._asked_seconds is not None, "the wish")
             before = watched.work._checked_seconds
             until(lambda: watched.work._checked_seconds > before + 0.1, "looks")
@@ -143,6 +142,7 @@ def test_it_says_that_updates_do_not_go_on_though_nobody_is_silent(ends: list) -
         watched.work.record_progress("updates")
         until(lambda: said, "word of it")
         watched.work.record_progress("updates")
+        watched.work.finish()  # no more is expected
     (line,) = said
     assert re.fullmatch(r"waiting: training: no progress for \d+ s, and no process is silent", line)
     assert ends == []

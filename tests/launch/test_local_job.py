@@ -167,7 +167,7 @@ def test_what_the_processes_print_is_shown_on_request(tmp_path: Path) -> None:
     (tmp_path / "actor-0.do").write_text("75\nsteady")
     with a_launch(tmp_path, "--prefix") as process:
         process.until(lambda: "actor 0 | ValueError: something broke" in process.out, "line")
-        process.until(lambda: process.out.count("actor 0 | == actor 0 starts") == 1, "second life")
+        process.until(lambda: process.out.count("actor 0 | == actor 0 starts") == 2, "second life")
         until_at_work(process, "actor 0", "learner 0")
         (tmp_path / "over").touch()
         assert process.ended() == 0
@@ -263,13 +263,16 @@ def test_a_finished_run_is_told_again_and_nobody_is_started(
     assert bool(started) != is_told
 
 
-def test_health_says_who_is_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_health_says_who_is_silent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     heartbeats = tmp_path / "processes" / "beats"
     heartbeats.mkdir(parents=True)
     write_config(tmp_path)
     (tmp_path / "tiny.toml").rename(tmp_path / "config.toml")
-    heartbeat = {"name": "worker 2", "pid": 7, "state": "at work", "steps_per_second": 0.0}
-    (heartbeats / "worker-2.json").write_text(json.dumps({**heartbeat, "seconds": time.time() - 100.0}))
+    heartbeat, now = {"name": "worker 2", "pid": 7, "state": "at work", "steps_per_second": 0.0}, time.time()
+    monkeypatch.setattr("time.time", lambda: now)
+    (heartbeats / "worker-2.json").write_text(json.dumps({**heartbeat, "seconds": now - 100.0}))
     asked = ["health", "worker", "--index", "2", "--run-dir", str(tmp_path)]
     assert main.main(asked) == 1
     assert capsys.readouterr().out == "worker 2: silent for 100 s, after at work (process 7)\n"

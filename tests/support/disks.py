@@ -21,7 +21,8 @@ def small_disk(folder: Path, size: str = "8m") -> Iterator[Path]:
     try:
         yield disk
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        # Lazily, for another process may look at this place just now, or be about to end.
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def fill(disk: Path, but_bytes: int = 0) -> None:

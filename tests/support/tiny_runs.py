@@ -1,6 +1,8 @@
 """Small whole runs for tests: configurations that train in a second, and what is read back of a run."""
 
 import json
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -55,6 +57,15 @@ def tiny_pqn(*overrides: str) -> Config:
     agent = {"kind": "pqn", "rollout_steps": 16, "epochs": 3, "lambda_": 0.8}
     learner = {"batch_size": 16, "schedule": "alternate", "xla": "off"}
     return from_mapping({**base, "agent": agent, "learner": learner}, overrides)
+
+
+def by_loop_alone(interrupted: Callable[[], bool]) -> Callable[[], bool]:
+    """An `interrupted` for `train` that answers its loop, which is this thread.
+
+    Others ask by the clock, at any moment of the loop's; and if it raises in the watchdog's, that ends the process.
+    """
+    loop = threading.get_ident()
+    return lambda: threading.get_ident() == loop and interrupted()
 
 
 def latest(run: Path) -> Checkpoint:

@@ -26,11 +26,43 @@ for file in sys.argv[1:]:
 """
 
 
+CALL_AND_START = """
+import os, sys, threading
+from pathlib import Path
+from tfdqn.coordination.messages import Inspection, Nothing
+from tfdqn.coordination.rpc import Caller, UnreachableError
+from tfdqn.system.subprocesses import start_process
+
+def call():
+    caller = Caller("127.0.0.1:1")  # where nobody is
+    while True:
+        try:
+            caller("inspect", Nothing(), Inspection, 60.0)
+        except UnreachableError:
+            has_called.set()
+
+has_called = threading.Event()
+for _ in range(4):
+    threading.Thread(target=call, daemon=True).start()
+has_called.wait(240)
+for _ in range(50):
+    start_process(["true"], Path(sys.argv[1]), {}).wait(240)
+os._exit(0)
+"""
+
+
 @pytest.mark.parametrize(("user", "expected"), [({}, "true False"), ({VARIABLE: "false"}, "false False")])
 def test_a_gpus_memory_is_taken_as_needed_unless_the_user_says_otherwise(user: dict[str, str], expected: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE} | user
     done = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == expected
+
+
+def test_grpc_says_nothing_of_processes_that_are_started_while_it_is_called(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CALL_AND_START, tmp_path / "log"], capture_output=True, text=True, timeout=240
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

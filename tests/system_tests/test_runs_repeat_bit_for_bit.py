@@ -11,7 +11,16 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.support.tiny_runs import assert_same_arrays, everything, latest, lines, policy_weights, tiny, tiny_pqn
+from tests.support.tiny_runs import (
+    assert_same_arrays,
+    by_loop_alone,
+    everything,
+    latest,
+    lines,
+    policy_weights,
+    tiny,
+    tiny_pqn,
+)
 from tfdqn.config import Acting, Config, Ensemble
 from tfdqn.evaluation.evaluator import Evaluator
 from tfdqn.records import Evaluation
@@ -47,9 +56,9 @@ class Killed(BaseException):
 
 
 def at(moment: int, then: Callable[[], bool]) -> Callable[[], bool]:
-    """An `interrupted` for `train` that does `then` from a moment of its loop on; other threads ask by the clock."""
-    counter, loop = itertools.count(), threading.get_ident()
-    return lambda: threading.get_ident() == loop and next(counter) >= moment and then()
+    """An `interrupted` for `train` that does `then` from a moment of its loop on."""
+    counter = itertools.count()
+    return by_loop_alone(lambda: next(counter) >= moment and then())
 
 
 def kill() -> bool:
@@ -122,7 +131,7 @@ def test_an_evaluation_that_was_cut_short_is_made_again_of_the_same_weights(
         under_way.clear()
         with monkeypatch.context() as patch, suppress(Killed):
             patch.setattr(Evaluator, "evaluate", evaluate)
-            first = train(often, run, interrupted=lambda end=end: under_way.is_set() and end())
+            first = train(often, run, interrupted=at(0, lambda end=end: under_way.is_set() and end()))
             assert (name, first.status) == ("stopped", "interrupted")
         assert not lines(run / "evaluations.jsonl")
         assert train(PLAIN, run).status == "finished"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.event_files import made_earlier, points
 from tests.support.fake_wandb import FakeWandB
-from tests.support.tiny_runs import latest, lines, tiny
+from tests.support.tiny_runs import by_loop_alone, latest, lines, tiny
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError, OwnCodeError
 from tfdqn.records import Summary
@@ -224,7 +224,7 @@ def test_a_killed_runs_curves_never_go_back_and_its_best_stands(tmp_path: Path) 
         return False
 
     with pytest.raises(Killed):
-        train(config, run, interrupted=kill)
+        train(config, run, interrupted=by_loop_alone(kill))
     for folder in ("logs", "logs/evaluator"):
         made_earlier(run / folder)
     # One at the checkpoint's own steps stands: it was due, of these weights, when the first session was interrupted.

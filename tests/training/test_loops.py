@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.threaded_jobs import until
+from tests.support.threaded_jobs import PATIENCE_SECONDS, until
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.training import loops
 from tfdqn.training.loops import overlap
@@ -68,7 +68,7 @@ def test_a_checkpoint_is_made_though_units_of_work_are_longer_than_a_try_and_out
     """Were those let go that have come, they would never all be there: a unit takes one and a half tries."""
     monkeypatch.setattr(loops, "_PAUSE_SECONDS", 0.04)
     monkeypatch.setattr(loops, "_POLL_SECONDS", 0.001)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
 
     def after(delay: float) -> Callable[[], None]:
         delays = [delay]
@@ -85,21 +85,21 @@ def test_where_one_is_held_up_by_what_another_does_the_checkpoint_is_put_off_and
 ) -> None:
     monkeypatch.setattr(loops, "_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(loops, "_PUT_OFF_SECONDS", 0.05)
-    steps, needed = [], threading.Event()
+    waits, needed = threading.Event(), threading.Event()
 
     def act() -> None:
-        if watch.tries:
-            steps.append(1)  # one was under way when the gate was closed
-        if len(steps) > 3:
+        if parts.times_put_off:  # it may go on again
             needed.set()
         time.sleep(0.001)
 
     def learn() -> None:
-        needed.wait(30)
+        waits.set()
+        needed.wait(PATIENCE_SECONDS)
         time.sleep(0.001)
 
     parts = Parts([act], learn)
     watch = Saves(lambda watch: watch.saved > 0)
+    monkeypatch.setattr(watch, "tick", lambda paused: waits.wait(PATIENCE_SECONDS) and Saves.tick(watch, paused))
     run(parts, watch)
     assert needed.is_set() and parts.times_put_off > 0
 
@@ -112,7 +112,7 @@ def test_an_actor_that_hangs_is_seen_though_the_learner_goes_on() -> None:
         steps[0] += 1
         if steps[0] > 3:
             hangs.set()
-            released.wait(30)
+            released.wait(PATIENCE_SECONDS)
         time.sleep(0.001)
 
     parts = Parts([act], lambda: time.sleep(0.001))

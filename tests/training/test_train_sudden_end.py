@@ -14,7 +14,7 @@ PROGRAM = """
 import sys, threading
 from tests.support.tiny_runs import tiny
 from tfdqn.config import Health
-from tfdqn.coordination import watchdog
+from tfdqn.coordination import sudden_end, watchdog
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training.train import claimed
 
@@ -25,13 +25,16 @@ class Worker:
     def silent(self, seconds=0.0):
         return ["worker 1 has been silent"]
 
-watchdog._END_SECONDS = 0.0
+watchdog._END_SECONDS, sudden_end._TELL_SECONDS = 0.0, 240.0
+has_begun = threading.Event()
 is_asked, is_alone = sys.argv[2] == "asked", sys.argv[2] == "alone"
+is_asked_by_now = lambda: is_asked and has_begun.is_set()
 with (
     claimed(tiny(), RunDir(sys.argv[1])),
-    watchdog.Watchdog("the run", Health(patience_seconds=0.1), print, lambda: is_asked) as watched,
+    watchdog.Watchdog("the run", Health(patience_seconds=0.1), print, is_asked_by_now) as watched,
 ):
     watched.state = "learning"
+    has_begun.set()
     if is_alone:
         watched.require(Worker(), "all workers answer")
     threading.Event().wait(240)

@@ -1,6 +1,7 @@
 """Settings of TensorFlow, and silence of the libraries that it brings. To be imported before TensorFlow.
 
-TensorFlow logs its build and missing GPU libraries; TF-Agents imports the unmaintained `gym`, which prints a notice.
+TensorFlow logs its build and missing GPU libraries; TF-Agents imports the unmaintained `gym`, which prints a notice;
+gRPC logs that a process is started while a call is under way.
 Errors are still raised. Variables that the user has set are kept. Imports only what Python itself has imported
 already: until the command line handles signals, a Ctrl-C would end in a traceback.
 """
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 # trains. `tf.config.experimental.set_memory_growth` has no effect in TensorFlow's servers or in child processes.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Of use only to a fork that goes on with its parent's connections. Ours have none, or run another program at once.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 # gym prints `gym_notices.notices.notices[version]` at import: give it an empty table.
 _notices = type(sys)("gym_notices.notices")
 _notices.notices = {}  # type: ignore[attr-defined]

@@ -65,6 +65,7 @@ def test_a_server_that_does_not_answer_the_newest_question_in_time_does_not_answ
     slow.questions = 0
     slow.may_arrive.clear()
     assert not shards.poll()
+    until(lambda: shards.each[0].answers, "the other's answer")
     assert [line.partition(" has")[0] for line in shards.silent()] == ["replay server 1 at localhost:2"]
     slow.may_arrive.set()
 
