@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.storage.run_directory import RunDir
 
 
@@ -30,6 +31,12 @@ class Recorder:
         if isinstance(self.result, BaseException):
             raise self.result
         return self.result(*args, **kwargs) if callable(self.result) else self.result
+
+
+@pytest.fixture(autouse=True)
+def answers_are_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a signal is answered by is said before what follows, however slow the machine is."""
+    monkeypatch.setattr("tfdqn.system.signals._ANSWER_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture

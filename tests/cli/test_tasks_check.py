@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.cli.main import main
 from tfdqn.cli.task_check_view import CheckProgress, print_check
 from tfdqn.config import Task
@@ -155,7 +156,7 @@ def test_a_process_that_ends_already_when_it_is_interrupted_says_nothing(
 
     def end() -> None:
         is_ending.set()
-        is_interrupted.wait(10.0)
+        is_interrupted.wait(PATIENCE_SECONDS)
 
     def ends_slowly(task: Task, tell: Tell) -> TaskCheck:
         Finalize(None, end, exitpriority=1)
@@ -172,7 +173,7 @@ def test_a_process_that_ends_already_when_it_is_interrupted_says_nothing(
     with check_in_process(Task(id="Some-v0")) as result:
         if how == "at its end":
             assert result(lambda about, steps, total: None) == found
-        assert is_ending.wait(10.0)
+        assert is_ending.wait(PATIENCE_SECONDS)
     assert is_interrupted.is_set() and capfd.readouterr().err == ""
 
 

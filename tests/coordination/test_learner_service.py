@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.support.threaded_jobs import ACTOR, FAST, Learner, learner, membership
+from tests.support.threaded_jobs import ACTOR, FAST, PATIENCE_SECONDS, Learner, learner, membership
 from tests.support.tiny_runs import tiny
 from tests.support.waiting import until
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
@@ -98,6 +98,7 @@ def test_the_end_is_heard_by_all_who_live_and_nobody_waits_for_the_dead(
     ):
         one.join(), dead.join()
         dead._closed.set()
+        dead._thread.join(PATIENCE_SECONDS)  # it tells nothing more
         until(lambda: len(mortal.service.roster.present(Role.ACTOR)) == 1, "a death")
         mortal.service.end()
         until(lambda: one.phase() == Phase.OVER, "the end")

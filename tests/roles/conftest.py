@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.actor_jobs import FREE, HELD, Job, job_of
 from tests.support.evaluator_jobs import CONFIG
-from tests.support.threaded_jobs import Learner, learner
+from tests.support.threaded_jobs import PATIENCE_SECONDS, Learner, learner
 from tfdqn.coordination.heartbeat_files import VARIABLE
 from tfdqn.storage.run_directory import RunDir
 
@@ -15,6 +15,14 @@ from tfdqn.storage.run_directory import RunDir
 @pytest.fixture(autouse=True)
 def beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "beats"))
+
+
+@pytest.fixture(autouse=True)
+def ends_are_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process says and writes last arrives, however slow the machine is."""
+    for name in ("membership._REPLY_SECONDS", "membership._LAST_REPLY_SECONDS"):
+        monkeypatch.setattr(f"tfdqn.coordination.{name}", PATIENCE_SECONDS)
+    monkeypatch.setattr("tfdqn.roles.actor._FLUSH_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture

@@ -29,11 +29,11 @@ from tfdqn.roles.entry import run_role
 
 def test_it_is_held_back_while_nobody_learns_and_goes_on_when_somebody_does(held: Job) -> None:
     with held.actor() as actor:
-        until(lambda: held.state() == HELD_BACK or actor.error, "being held back")
+        # 100 to begin with, three calls of 20; a server that is slow holds it back as well, for a moment.
+        until(lambda: (held.state() == HELD_BACK and held.counts().env_steps >= 160) or actor.error, "being held back")
         assert actor.error is None
         steps = held.counts().env_steps
-        # 100 to begin with, three calls of 20, and what is under way to a table that takes no more: some 40 blocks
-        assert 160 <= steps <= 160 + 4 * 40
+        assert steps <= 160 + 4 * 40  # and what is under way to a table that takes no more: some 40 blocks
         take_samples(held, 20)
         until(lambda: held.counts().env_steps > steps + 60, "further steps")
         assert actor.ends_well()
@@ -155,9 +155,10 @@ def test_an_actor_that_hangs_ends_by_itself_but_not_one_that_is_held_back(
         assert ends == []
         monkeypatch.setattr(Actor, "step", hangs)
         with job.actor(1) as other:
-            until(lambda: ends or other.error, "its end")
+            said = re.compile(r"actor 1 has made no progress for \d+ s \(acting\)")
+            until(lambda: any(map(said.match, ends)) or other.error, "its end")
             released.set()
-    assert re.match(r"actor 1 has made no progress for \d+ s \(acting\)", ends[0])
+    assert any(map(said.match, ends))
 
 
 def take_samples(job: Job, calls: int) -> None:

@@ -154,9 +154,9 @@ def test_while_a_learner_that_starts_again_has_no_weights_yet_nothing_is_said_to
         there.board = WeightsBoard()
         there.begin()
         released.set()
-        until(lambda: states(there) == ["waiting for the learner's weights"], "waiting", seconds=30)
+        until(lambda: states(there) == ["waiting for the learner's weights"], "waiting")
         there.publish(1, weights(there.config, there.task_spec))
-        until(lambda: states(there) != ["waiting for the learner's weights"], "going on", seconds=30)
+        until(lambda: states(there) != ["waiting for the learner's weights"], "going on")
 
 
 def test_the_last_say_is_said_again_to_a_learner_that_was_lost_before_it_kept_it(

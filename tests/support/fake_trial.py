@@ -1,7 +1,7 @@
 """Stands in for `tfdqn` in a search: writes a run's files, with returns that follow from the configuration alone.
 
 Like a true run it saves when it is asked to end, and goes on from there. A file `do-NNN` in the study's folder has it
-`fail`, `die` once, `die always`, or `wait` until it is asked to end.
+`fail`, `die` once, `die always`, `wait` until it is asked to end, or `wait at N`, the evaluation.
 """
 
 import math
@@ -48,7 +48,7 @@ def main() -> int:
             if word == "die":
                 do.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
-        while word == "wait" and not asked:
+        while word in ("wait", f"wait at {number}") and not asked:
             time.sleep(0.01)
         if asked:
             return 0

@@ -39,13 +39,22 @@ def score(trial: ClaimedTrial) -> float:
     return -abs(math.log10(trial.values["optimizer.learning_rate"]) + 2) + 0.1 * trial.values["agent.n_step"]
 
 
+def held_by(folder: Path) -> Path:
+    """Beside the study's folder, which takes no strange file."""
+    return folder.with_name(f"{folder.name}.held")
+
+
 def carry_on(folder: Path, wanted: int, storage: str | None = None) -> None:
-    """One of the processes of a study, until that has so many trials; each of its trials leaves a line in a file."""
+    """One of the processes of a study, until that has so many trials; each of its trials leaves a line in a file.
+
+    While there is the file `held_by`, the last trial is not begun.
+    """
     study = study_in(folder, storage=storage)
     while True:
-        claimed = study.next_trial(wanted)
+        is_held = held_by(folder).exists()
+        claimed = study.next_trial(wanted - is_held)
         if claimed is None:
-            if not any(each.state == "running" for each in study.trials()):
+            if not is_held and not any(each.state == "running" for each in study.trials()):
                 return
             time.sleep(0.05)
             continue

@@ -156,7 +156,7 @@ def test_what_a_killed_fork_had_started_does_not_stay_with_this_process(has_its_
 
 
 def test_a_fork_says_its_pid_before_anything_that_may_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfdqn.system.fork_server._FORK_SECONDS", 5.0)
+    monkeypatch.setattr("tfdqn.system.fork_server._FORK_SECONDS", 60.0)
     Path("preloaded.py").write_text(
         "import os, time\nopened = os.open\nos.open = lambda *args: time.sleep(100) or opened(*args)\n"
     )

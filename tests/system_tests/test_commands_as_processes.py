@@ -19,6 +19,8 @@ from tests.support.commands import (
     ENDLESS,
     IN_GRAPH,
     OFTEN,
+    PATIENCE_SECONDS,
+    PROGRAM,
     PROJECT,
     REVERB,
     assert_one_line,
@@ -30,12 +32,28 @@ from tests.support.commands import (
     write_config,
 )
 
+# However long after the first a signal comes that is to count as one with it.
+TAKES_TWO_FOR_ONE = f"from tfdqn.system import signals\nsignals._ONE_SIGNAL_SECONDS = {PATIENCE_SECONDS}\n{PROGRAM}"
+# Saves nothing while there is a file `held`.
+SAVES_IN_TIME = f"""
+import time
+from pathlib import Path
+from tfdqn.storage.checkpoints import CheckpointManager
+def wait_and_save(*arguments, save=CheckpointManager.save):
+    while Path("held").exists():
+        time.sleep(0.01)
+    return save(*arguments)
+CheckpointManager.save = wait_and_save
+{PROGRAM}
+"""
+
 
 def test_sigterm_and_ctrl_c_save_and_the_line_that_they_print_resumes_the_run(tmp_path: Path) -> None:
     def case(folder: Path, given: tuple[tuple[str, ...], signal.Signals]) -> None:
         kind, number = given
         config, run = write_config(folder, *kind, OFTEN), folder / "a run"
-        with tfdqn(folder, "train", config, ENDLESS, "--run-dir", "a run") as process:
+        arguments = ("train", config, ENDLESS, "--run-dir", "a run")
+        with tfdqn(folder, *arguments, program=TAKES_TWO_FOR_ONE, is_forked=True) as process:
             process.until_saved(run)
             process.send(number)
             process.send(number)  # as `timeout` does, to the command and to its group
@@ -61,14 +79,13 @@ def test_sigterm_and_ctrl_c_save_and_the_line_that_they_print_resumes_the_run(tm
 
 def test_a_second_ctrl_c_ends_it_at_once_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:
     config, run = write_config(tmp_path, ENDLESS, OFTEN), tmp_path / "run"
-    with tfdqn(tmp_path, "train", config, "--run-dir", "run") as process:
+    with tfdqn(tmp_path, "train", config, "--run-dir", "run", program=SAVES_IN_TIME, is_forked=True) as process:
         process.until_saved(run)
+        (tmp_path / "held").touch()  # it must not have saved within the time in which two signals count as one
         process.send(signal.SIGINT)
         process.until(lambda: "stopping" in process.out, "stopping")
-        process.send(signal.SIGSTOP)  # it must not have saved within the time in which two signals count as one
         time.sleep(1.0)
         process.send(signal.SIGINT)
-        process.send(signal.SIGCONT)
         assert process.ended() == 130
     assert process.err == ""
     readable(run)

@@ -42,7 +42,7 @@ def test_a_killed_server_comes_back_with_its_checkpoint_and_the_others_go_on(
     actor, learner = Actor(config(), job.addresses), Learner(config(), job.addresses)
     assert f"replay server 0: starts empty, serving at {job.addresses[0]}" in server.out
     actor.write(100)
-    assert actor.writer.flush(30)
+    assert actor.writer.flush(PATIENCE_SECONDS)
     with acting(actor):
         learner.learn_calls(4)
         learner.replay.save()
@@ -75,7 +75,7 @@ def test_ended_it_saves_and_another_configuration_is_refused_in_a_line(tmp_path:
     (server,) = job.servers
     actor = Actor(config(), job.addresses)
     actor.write(80)
-    assert actor.writer.flush(30)
+    assert actor.writer.flush(PATIENCE_SECONDS)
     server.send(signal.SIGTERM)
     assert server.ended() == 0
     assert "replay server 0: saved 80 transitions" in server.out
@@ -158,12 +158,12 @@ def test_one_that_is_killed_while_it_writes_a_checkpoint_has_the_one_before(
     writer = remote_writer(settings, HEAVY, job.addresses, 4, 0, lambda reason: True)
     for taken in heavy_steps(100):
         writer.write(taken)
-    assert writer.flush(60)
+    assert writer.flush(PATIENCE_SECONDS)
     learner.replay.save()
     (whole,) = job.checkpoints(0)
     for taken in heavy_steps(140):
         writer.write(taken)
-    assert writer.flush(60)
+    assert writer.flush(PATIENCE_SECONDS)
     asking = threading.Thread(target=ignoring_errors, args=(learner.replay.save,), daemon=True)
     asking.start()
     until(lambda: len(job.checkpoints(0)) == 2, "second checkpoint")

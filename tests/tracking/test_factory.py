@@ -13,9 +13,10 @@ import pytest
 from tests.support.event_files import made_earlier, points
 from tests.support.fake_wandb import FakeWandB
 from tests.support.tiny_runs import by_loop_alone, latest, lines, tiny
+from tests.support.waiting import until
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError, OwnCodeError
-from tfdqn.records import Summary
+from tfdqn.records import Progress, Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.factory import TRACKERS, Part, make_trackers, register_tracker
 from tfdqn.tracking.tracker import Point, Tracker, final_scores
@@ -152,7 +153,12 @@ def test_a_tracker_that_fails_or_hangs_is_one_line_and_holds_nothing_up(
     register_tracker("wrong", lambda *_: object())  # type: ignore[arg-type, return-value]
     register_tracker("no videos", lambda *_: NoVideos())
     register_tracker("hanging", lambda *_: Notebook() if answers.wait() else None)
-    summary = train(tiny(*ALTERNATE, *OFTEN), tmp_path / "run", say=said.append)
+
+    def until_told(progress: Progress) -> None:
+        if progress.phase == "final evaluation":
+            until(lambda: sum(" failed: " in line for line in said) == 4, "warnings")
+
+    summary = train(tiny(*ALTERNATE, *OFTEN), tmp_path / "run", say=said.append, on_progress=until_told)
     answers.set()
     assert summary.status == "finished"
     assert len(lines(tmp_path / "run" / "metrics.jsonl")) > 2

@@ -31,15 +31,19 @@ def run(tmp_path: Path) -> RunDir:
 
 
 def is_running(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return "tfdqn.tracking.tracker_process" in command_of(process)
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """None of one that has ended, perhaps at this moment."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def children(of: int | None = None) -> list[psutil.Process]:
-    return [
-        each
-        for each in psutil.Process(of).children()
-        if is_running(each) and "tfdqn.tracking.tracker_process" in each.cmdline()
-    ]
+    return list(filter(is_running, psutil.Process(of).children()))
 
 
 def test_it_passes_calls_on_and_says_where_the_run_is(wandb: FakeWandB, run: RunDir) -> None:

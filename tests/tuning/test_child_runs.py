@@ -28,6 +28,7 @@ PATIENCE_SECONDS = 240.0
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     monkeypatch.setattr("tfdqn.tuning.child_runs._LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("tfdqn.system.signals._ANSWER_SECONDS", PATIENCE_SECONDS)
 
 
 def a_run(folder: Path, seed: int, do: str = "learn finish") -> ChildRun:

@@ -9,22 +9,24 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import PROJECT
-from tests.support.studies import carry_on, study_in
+from tests.support.studies import carry_on, held_by, study_in
 from tfdqn.tuning.trial_records import TrialState
 
 
 def run_processes(folder: Path, count: int, wanted: int, kills: int, rng: random.Random) -> None:
     """Carries a study on by so many processes, of which some are killed at any moment."""
+    (held := held_by(folder)).touch()  # so that none ends before it is killed
     command = [sys.executable, "-m", "tests.support.studies", str(folder), str(wanted)]
     processes = [subprocess.Popen(command, cwd=PROJECT) for _ in range(count)]
     deadline = time.monotonic() + 300
     for victim in rng.sample(processes, kills):
         begun = len(list(folder.glob("begun-*")))
-        while len(list(folder.glob("begun-*"))) <= begun:
+        while len(list(folder.glob("begun-*"))) <= min(begun, wanted - 2):
             assert time.monotonic() < deadline
             assert any(each.poll() is None for each in processes)
             time.sleep(rng.uniform(0.001, 0.03))
         victim.kill()
+    held.unlink()
     for each in processes:
         each.wait(timeout=deadline - time.monotonic())
     assert sorted(each.returncode for each in processes) == [-9] * kills + [0] * (count - kills)

@@ -32,6 +32,7 @@ Act = Callable[[ThreadRun, Callable[[], bool]], None]  # a run, whether it is as
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tfdqn.tuning.thread_runs._LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("tfdqn.system.signals._ANSWER_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -99,13 +100,16 @@ def test_each_ends_as_it_does_and_leaves_the_others_alone(tmp_path: Path, acts: 
 
 def test_no_more_go_at_a_time_than_may(tmp_path: Path, acts: dict[int, Act]) -> None:
     at_once: list[int] = []
-    lock, under_way = threading.Lock(), 0
+    lock, under_way, two = threading.Lock(), 0, threading.Event()
 
     def act(run: ThreadRun, asked: Callable[[], bool]) -> None:
         nonlocal under_way
         with lock:
             under_way += 1
             at_once.append(under_way)
+            if under_way == 2:
+                two.set()
+        assert two.wait(PATIENCE_SECONDS)
         time.sleep(0.05)
         with lock:
             under_way -= 1
@@ -161,14 +165,16 @@ def test_a_signal_has_those_under_way_save_and_begins_no_more(
 
 
 def test_where_looking_fails_those_under_way_save_first(tmp_path: Path, acts: dict[int, Act]) -> None:
-    saved: list[str] = []
+    begun, saved = list[str](), list[str]()
 
     def act(run: ThreadRun, asked: Callable[[], bool]) -> None:
+        begun.append(run.name)
         until(asked)
         saved.append(run.name)
 
     def look(ended: list[ThreadRun]) -> None:
-        raise OSError("the disk is full")
+        if len(begun) == 2:
+            raise OSError("the disk is full")
 
     acts.update({1: act, 2: act})
     with pytest.raises(OSError, match="the disk is full"):

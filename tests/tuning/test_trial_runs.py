@@ -101,6 +101,7 @@ def test_a_pruned_trial_is_asked_to_save_and_its_run_is_kept(tmp_path: Path) -> 
         for evaluation in range(1, 41):
             study.report(claimed, evaluation, 1_000.0)
         study.complete(claimed, 1_000.0)
+    (tmp_path / "do-005").write_text("wait at 12")  # else it may have finished before it is looked at
     view = Watcher()
     assert search(study, template, 6, view, command=FAKE)
     pruned = study.trials()[5]

@@ -13,15 +13,13 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 
 from tests.support.tiny_runs import tiny
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.coordination.peers import Peers
 from tfdqn.errors import ClusterError, ConfigError
 from tfdqn.learning.strategies import chief, factory
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.fork_server import ForkedProcess, ForkServer
-
-SECONDS = 10.0
 
 
 def test_processes_are_ended_if_they_never_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +65,7 @@ def test_a_process_that_ends_before_it_answers_is_named(
 ) -> None:
     started = LocalWorkers({"chief": 1, "worker": 1, "ps": 1}, ["sleep", "600"], tmp_path / "logs")
     monkeypatch.setattr(chief, "_start_processes", lambda *_: started)
-    monkeypatch.setattr(chief.Peers, "poll", until_given_up(SECONDS))
+    monkeypatch.setattr(chief.Peers, "poll", until_given_up(PATIENCE_SECONDS))
     os.kill(started.pids[name], signal.SIGKILL)
     config = tiny("learner.strategy=parameter_server", "learner.workers=1")
     with pytest.raises(ClusterError, match=rf"^{name} was killed by signal 9 \(SIGKILL\); see .*-0\.log$"):

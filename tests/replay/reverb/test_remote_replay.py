@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.random_episodes import VECTOR, stacked
-from tests.support.replay_servers import Actor, Learner, config, served
+from tests.support.replay_servers import PATIENCE_SECONDS, Actor, Learner, config, served
 from tests.support.waiting import until
 from tfdqn.errors import CheckpointError, PeerLostError
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
@@ -57,7 +57,7 @@ def test_two_writers_and_two_servers_keep_the_ratio_within_its_bounds(two: list[
     with acting(*actors):
         for _ in range(40):
             learner.learn_calls(1)
-            assert learner.replay.poll()
+            until(learner.replay.poll, "answer")
             inserted = learner.replay.transitions()
             for each in learner.replay._shards.counted():
                 # Four samples an insert: never more ahead than 13 blocks' worth, three calls and two inserts.
@@ -104,7 +104,7 @@ def test_actors_begin_their_round_of_the_servers_each_with_another(two: list[str
     for index in (1, 0, 1):
         actor = Actor(TWO, two, index)
         actor.write(4)
-        assert actor.writer.flush(10)
+        assert actor.writer.flush(PATIENCE_SECONDS)
     until(learner.replay.poll, "answer")
     assert [each.inserted for each in learner.replay._shards.counted()] == [1, 2]
 
@@ -131,29 +131,31 @@ def test_what_was_written_never_counts_less_though_a_server_comes_back_with_less
         replay = RemoteReplay(config(), VECTOR, [address])
         actor = Actor(config(), [address])
         actor.write(80)
-        actor.writer.flush(10)
-        assert replay.poll()
+        actor.writer.flush(PATIENCE_SECONDS)
+        until(replay.poll, "answer")
         assert replay.transitions() == replay.size() == 80
     with served(config(), tmp_path / "b", [address]):
         until(replay.poll, "answer")
         assert (replay.transitions(), replay.size()) == (80, 0)
         actor.write(20)
-        actor.writer.flush(30)
-        assert replay.poll()
+        actor.writer.flush(PATIENCE_SECONDS)
+        until(replay.poll, "answer")
         assert (replay.transitions(), replay.size()) == (100, 20)
 
 
 def test_servers_that_are_emptied_count_from_0_again_and_fill_again(two: list[str]) -> None:
     actor, replay = Actor(TWO, two), RemoteReplay(TWO, VECTOR, two)
     actor.write(80)
-    actor.writer.flush(10)
-    assert replay.poll() and replay.size() == replay.transitions() == 80
+    actor.writer.flush(PATIENCE_SECONDS)
+    until(replay.poll, "answer")
+    assert replay.size() == replay.transitions() == 80
     replay.clear()
     assert (replay.size(), replay.can_be_sampled(), replay.updates_due_unsampled()) == (0, False, -MIN_SIZE // 4)
     learner = Learner(TWO, two)
     with acting(Actor(TWO, two)):
         learner.learn_calls(3)
-    assert learner.replay.poll() and CALL * learner.calls <= (learner.replay.transitions() - MIN_SIZE) / 4
+    until(learner.replay.poll, "answer")
+    assert CALL * learner.calls <= (learner.replay.transitions() - MIN_SIZE) / 4
 
 
 def test_what_was_emptied_does_not_come_back_with_a_server_s_checkpoint(tmp_path: Path) -> None:
@@ -161,7 +163,7 @@ def test_what_was_emptied_does_not_come_back_with_a_server_s_checkpoint(tmp_path
     with served(TWO, tmp_path, addresses):
         actor, replay = Actor(TWO, addresses), RemoteReplay(TWO, VECTOR, addresses)
         actor.write(80)
-        actor.writer.flush(10)
+        actor.writer.flush(PATIENCE_SECONDS)
         replay.save()
         replay.clear()
     with served(TWO, tmp_path, addresses) as shards:
@@ -195,6 +197,6 @@ def test_a_server_that_is_not_there_is_named_and_holds_up_nobody(monkeypatch: py
 def test_a_checkpoint_is_every_servers_own(two: list[str], tmp_path: Path) -> None:
     actor, replay = Actor(TWO, two), RemoteReplay(TWO, VECTOR, two)
     actor.write(40)
-    actor.writer.flush(10)
+    actor.writer.flush(PATIENCE_SECONDS)
     replay.save()
     assert all(len(list((tmp_path / str(i) / "checkpoints").glob("*/DONE"))) == 1 for i in range(2))

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support.random_episodes import VECTOR
-from tests.support.replay_servers import Actor, Learner, config, opened, served
+from tests.support.replay_servers import PATIENCE_SECONDS, Actor, Learner, config, opened, served
 from tests.support.waiting import until
 from tfdqn.errors import CheckpointError, ClusterError, ConfigError
 from tfdqn.replay.reverb import shard_server
@@ -29,7 +29,7 @@ def saved(tmp_path: Path) -> Path:
         actor, learner = Actor(config(), [address]), Learner(config(), [address])
         actor.write(160)
         learner.learn_calls(1)
-        actor.writer.flush(10)
+        actor.writer.flush(PATIENCE_SECONDS)
         assert shard.size() == 160
         shard.checkpoint()
     return linked / "0"
