@@ -18,8 +18,8 @@ from tests.support.serving_in_process import (
     received,
     request,
     serving,
-    until,
 )
+from tests.support.waiting import until
 from tfdqn.serving import endpoints, payload
 from tfdqn.serving.connections import _TAKING, _WORK, Connection, most_connections
 from tfdqn.serving.payload import MOST_ROWS, RequestError

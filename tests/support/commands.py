@@ -25,6 +25,20 @@ from tfdqn.system.processors import visible_gpus
 PROJECT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 240.0  # with other work on every core
 PROGRAM = "from tfdqn.__main__ import run; run()"
+# However long after the first a signal comes that is to count as one with it.
+TAKES_TWO_FOR_ONE = f"from tfdqn.system import signals\nsignals._ONE_SIGNAL_SECONDS = {PATIENCE_SECONDS}\n{PROGRAM}"
+# Saves nothing while there is a file `held`.
+SAVES_IN_TIME = f"""
+import time
+from pathlib import Path
+from tfdqn.storage.checkpoints import CheckpointManager
+def wait_and_save(*arguments, save=CheckpointManager.save):
+    while Path("held").exists():
+        time.sleep(0.01)
+    return save(*arguments)
+CheckpointManager.save = wait_and_save
+{PROGRAM}
+"""
 # Both backends, and both schedules.
 REVERB = ("replay.backend=reverb", "learner.schedule=overlap")
 IN_GRAPH = ("replay.backend=in_graph", "learner.schedule=alternate")

@@ -19,10 +19,10 @@ from tests.support.commands import (
     ENDLESS,
     IN_GRAPH,
     OFTEN,
-    PATIENCE_SECONDS,
-    PROGRAM,
     PROJECT,
     REVERB,
+    SAVES_IN_TIME,
+    TAKES_TWO_FOR_ONE,
     assert_one_line,
     counters,
     newest,
@@ -31,21 +31,6 @@ from tests.support.commands import (
     tfdqn,
     write_config,
 )
-
-# However long after the first a signal comes that is to count as one with it.
-TAKES_TWO_FOR_ONE = f"from tfdqn.system import signals\nsignals._ONE_SIGNAL_SECONDS = {PATIENCE_SECONDS}\n{PROGRAM}"
-# Saves nothing while there is a file `held`.
-SAVES_IN_TIME = f"""
-import time
-from pathlib import Path
-from tfdqn.storage.checkpoints import CheckpointManager
-def wait_and_save(*arguments, save=CheckpointManager.save):
-    while Path("held").exists():
-        time.sleep(0.01)
-    return save(*arguments)
-CheckpointManager.save = wait_and_save
-{PROGRAM}
-"""
 
 
 def test_sigterm_and_ctrl_c_save_and_the_line_that_they_print_resumes_the_run(tmp_path: Path) -> None:
