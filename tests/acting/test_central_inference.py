@@ -9,8 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.support.threaded_jobs import PATIENCE_SECONDS, until, weights
+from tests.support.threaded_jobs import weights
 from tests.support.tiny_runs import tiny
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.acting import central_inference
 from tfdqn.acting.central_inference import CentralValues, Inference
 from tfdqn.acting.policy import make_q_function

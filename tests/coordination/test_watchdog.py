@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from tests.support.threaded_jobs import until
+from tests.support.waiting import until
 from tfdqn.config import Health
 from tfdqn.coordination import peers, stall_detector, watchdog
 from tfdqn.coordination.watchdog import Watchdog

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.support.threaded_jobs import until
+from tests.support.waiting import until
 from tfdqn.system import concurrent_calls
 from tfdqn.system.concurrent_calls import run_at_once
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.threaded_jobs import PATIENCE_SECONDS, until
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.training import loops
 from tfdqn.training.loops import overlap

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.support.random_episodes import VECTOR
-from tests.support.threaded_jobs import until
 from tests.support.tiny_runs import tiny
+from tests.support.waiting import until
 from tfdqn.replay.replay_ratio import RemoteReplayRatio
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.replay.reverb.server import TABLE
