@@ -5,10 +5,11 @@ import faulthandler
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import time
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, current_process, get_context
 from multiprocessing.util import Finalize
 from typing import Any
 
@@ -139,11 +140,66 @@ def test_an_environment_that_ends_its_process_is_one_line(
     assert not json.loads(printed.out)["can_train"] and printed.err == line
 
 
+class Hanging(Loud):
+    """Doesn't return from its making, a reset, or its third step; "holds" keeps Python's lock meanwhile.
+
+    "in processes" is the third step where another process has made the environment than the first one's.
+    """
+
+    def __init__(self, how: str) -> None:
+        self._how, self._steps = how, 0
+        if how == "making":
+            time.sleep(600)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
+        if self._how == "reset":
+            time.sleep(600)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action: int) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self._steps += 1
+        if self._steps == 3 and (self._how != "in processes" or "Worker" in current_process().name):
+            (ctypes.PyDLL(None).sleep if self._how == "holds" else time.sleep)(600)
+        return np.zeros(1, np.float32), 1.0, False, False, {}
+
+
+gymnasium.register("Hanging-v0", Hanging)
+AT = rf" \(Hanging\.{{}} at {__file__}:\d+\)"
+
+
+@pytest.mark.parametrize(
+    ("how", "call", "place"),
+    [
+        ("step", r"environment 0, step 3: step\(\)", AT.format("step")),
+        ("reset", r"environment 0, step 0: reset\(\)", AT.format("reset")),
+        ("making", "before the first step: the call that makes an environment", AT.format("__init__")),
+        ("holds", "1 environment, after 2 steps: a call", ""),
+        ("in processes", r"a batch of 1, after 2 steps: step\(\)", ""),
+    ],
+)
+def test_a_call_that_doesnt_return_is_named_and_ends_the_check(
+    how: str, call: str, place: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, seconds in {"_LOOK_SECONDS": 0.2, "_SAID_EVERY_SECONDS": 1.0, "_MOST_SECONDS": 1.5}.items():
+        monkeypatch.setattr(check_process, name, seconds)
+    arguments = ["tasks", "--check", "Hanging-v0", f"task.kwargs.how={how}", "task.num_envs=1"]
+    arguments += ["task.vectorization=async", "task.max_episode_steps=9"]
+    assert main(arguments) == 2
+    printed = capfd.readouterr()
+    said = rf"{call} has not returned for \d s{place}"
+    assert re.fullmatch(rf"{said}\n", printed.out)
+    assert re.fullmatch(rf"tfdqn: Hanging-v0: {said}: given up\n", printed.err)
+    if how == "step":
+        assert main([*arguments, "--json"]) == 2
+        printed = capfd.readouterr()
+        assert not json.loads(printed.out)["can_train"] and re.match(said, printed.err)
+
+
 def test_an_interrupted_check_leaves_no_process() -> None:
     others = active_children()
     with pytest.raises(KeyboardInterrupt), check_in_process(Task(id="CartPole-v1")) as result:
         assert len(active_children()) == len(others) + 1
-        result(lambda about, steps, total: signal.raise_signal(signal.SIGINT))
+        result(lambda about, steps, total: signal.raise_signal(signal.SIGINT), print)
     assert active_children() == others
 
 
@@ -172,7 +228,7 @@ def test_a_process_that_ends_already_when_it_is_interrupted_says_nothing(
     monkeypatch.setattr(os, "kill", interrupt)
     with check_in_process(Task(id="Some-v0")) as result:
         if how == "at its end":
-            assert result(lambda about, steps, total: None) == found
+            assert result(lambda about, steps, total: None, print) == found
         assert is_ending.wait(PATIENCE_SECONDS)
     assert is_interrupted.is_set() and capfd.readouterr().err == ""
 

@@ -44,6 +44,10 @@ class CheckProgress:
         else:
             self._console.print(line, markup=False)
 
+    def say(self, line: str) -> None:
+        """Shows a line, which stays."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
 
 def print_check(found: "TaskCheck", console: Console) -> None:
     """Prints the findings, the suggested keys, and, if so, that training can run."""

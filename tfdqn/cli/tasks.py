@@ -68,14 +68,14 @@ def _check_task(task_id: str, overrides: Sequence[str], as_json: bool) -> None:
 
     if as_json:
         with others_print_to_stderr(), check_in_process(config.task) as result:
-            found = result(lambda *_: None)
+            found = result(lambda *_: None, say_on_stderr)
         typer.echo(msgspec.json.encode(found))
         for line in found.failures:
             say_on_stderr(f"tfdqn: {line}")
         raise typer.Exit(0 if found.can_train else 2)
     console = make_console()
     with check_in_process(config.task) as result, CheckProgress(console) as progress:
-        found = result(progress.tell)
+        found = result(progress.tell, progress.say)
     failed = [each for each in found.findings if each.verdict == "no"]
     if len(failed) == len(found.findings):  # the task could not even be made
         raise TaskError(found.failures[0])

@@ -85,6 +85,11 @@ class CheckedEnv(gymnasium.Wrapper):
         except Breach as breach:
             raise breach.error(self._task_id, self._steps, self._index) from None
 
+    @property
+    def where(self) -> str:
+        """The environment's index, and the step that it takes or has taken, in words."""
+        return f"environment {self._index}, step {self._steps}"
+
     def _passed_on(self, observation: Any, info: Mapping[str, Any], is_over: bool) -> dict[str, Any]:
         """The part of `info` that is passed on: the mask, from where the task has it, and the lives."""
         passed = self._mask.one(observation, info, is_over) if self._mask else {}

@@ -3,26 +3,22 @@
 import contextlib
 import logging
 import multiprocessing
-import sysconfig
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from types import FrameType
 from typing import Any
 
 import gymnasium
 
 from tfdqn.errors import EnvironmentFailedError, UserError, one_line
 from tfdqn.randomness import derived_seed
+from tfdqn.system.code_places import begins_in_callers, innermost
 
 log = logging.getLogger(__name__)
 
 # The keys in `info` of an environment that has failed: its error by `failure_line`, and the traceback. They always
 # come from `GuardedEnv`, since `CheckedEnv` passes on none of an environment's own `info` under these names.
 FAILURE, TRACEBACK = "tfdqn.failure", "tfdqn.traceback"
-# What calls environments: no environment's code, though gymnasium has environments of its own.
-_CALLERS = ("tfdqn", "gymnasium")
-_INSTALLED = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
 def failure_line(error: BaseException) -> str:
@@ -32,11 +28,9 @@ def failure_line(error: BaseException) -> str:
     is not installed, which is most often the user's; else that of the environment's installed package.
     """
     for cause in _causes(error):
-        if found := _innermost(cause):
-            frame, line = found
-            code, module = frame.f_code, str(frame.f_globals.get("__name__", ""))
-            name = module if code.co_qualname == "<module>" else code.co_qualname
-            return f"{name} failed at {_file(frame)}:{line}: {one_line(error)}"
+        frames = list(traceback.walk_tb(cause.__traceback__))
+        if begins_in_callers(frames) and (place := innermost(frames)):  # else it comes from outside: no environment's
+            return f"{place.name} failed at {place.file}:{place.line}: {one_line(error)}"
     return one_line(error)
 
 
@@ -48,31 +42,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(cause))
         yield cause
         cause = cause.__cause__ or cause.__context__
-
-
-def _innermost(error: BaseException) -> tuple[FrameType, int] | None:
-    """The innermost frame of the environment in the error's traceback, and its line; None if there is none."""
-    frames = list(traceback.walk_tb(error.__traceback__))
-    if not frames or _package(frames[0][0]) not in _CALLERS:  # it comes from outside: no environment's
-        return None
-    written = [each for each in frames if _package(each[0]) not in _CALLERS and not _is_of_python(_file(each[0]))]
-    if own := [each for each in written if not _file(each[0]).startswith(_INSTALLED)]:
-        return own[-1]
-    return next((each for each in reversed(written) if _package(each[0]) == _package(written[0][0])), None)
-
-
-def _is_of_python(file: str) -> bool:
-    """Whether a file is of Python's own library, or no file at all."""
-    is_package = any(f"/{folder}/" in file for folder in ("site-packages", "dist-packages"))
-    return not file.startswith("/") or (file.startswith(_INSTALLED) and not is_package)
-
-
-def _file(frame: FrameType) -> str:
-    return frame.f_code.co_filename
-
-
-def _package(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 class Restarts:

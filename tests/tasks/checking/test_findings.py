@@ -6,7 +6,7 @@ from tests.tasks.checking.test_suggestions import VECTOR, a_play
 from tfdqn.config import Task
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec, discrete
-from tfdqn.tasks.checking.findings import of_play, of_shapes, speed, transition_bytes
+from tfdqn.tasks.checking.findings import held_up, of_play, of_shapes, speed, transition_bytes
 from tfdqn.tasks.checking.random_play import Play
 
 BRANCHES = ActionSpec(low=(0, 0), high=(1, 2), counts=(2, 3), shape=(2,), form="branches")
@@ -114,3 +114,11 @@ def test_a_transitions_bytes_are_those_of_the_replays_rows(masks: bool, actions:
         action_masks=masks,
     )
     assert transition_bytes(spec) == TransitionCodec(spec).row_bytes
+
+
+def test_a_step_that_held_up_a_play_is_named() -> None:
+    (found,) = held_up("1 environment", a_play(VECTOR, seconds=41.0, longest_seconds=40.0))
+    line = "1 environment: one of 100 steps took 40 s of 41 s, so the speed says little"
+    assert (found.about, found.verdict, found.found) == ("longest step", "note", line)
+    assert held_up("1 environment", a_play(VECTOR, seconds=41.0, longest_seconds=4.0)) == []
+    assert held_up("1 environment", a_play(VECTOR, seconds=0.5, longest_seconds=0.4)) == []

@@ -159,5 +159,14 @@ def test_processes_are_suggested_where_they_were_clearly_faster() -> None:
     assert not may_be_faster_in_processes(slow._replace(seconds=0.1, env_steps=10))  # as slow, but too short to tell
 
 
+def test_no_speed_is_compared_of_a_play_that_one_step_held_up() -> None:
+    held_up = a_play(VECTOR, seconds=41.0, env_steps=4_100, longest_seconds=40.0)
+    assert not may_be_faster_in_processes(held_up)
+    assert may_be_faster_in_processes(held_up._replace(longest_seconds=2.0))
+    slow, fast = a_play(VECTOR, seconds=41.0), a_play(VECTOR, seconds=10.0)
+    assert settings(Task(num_envs=1), slow, fast) == ["task.vectorization=async"]
+    assert settings(Task(num_envs=1), slow, fast._replace(longest_seconds=9.0)) == []
+
+
 def test_nothing_is_suggested_of_what_could_not_be_played() -> None:
     assert suggestions(Task(), None, None, NOTHING) == []

@@ -13,7 +13,7 @@ from tfdqn.config.toml import with_changed_task
 from tfdqn.errors import UserError, counted
 from tfdqn.system.processors import available_cores
 from tfdqn.tasks.array_contract import CONVERSIONS
-from tfdqn.tasks.checking.findings import Finding, of_play, of_shapes, speed, transition_bytes
+from tfdqn.tasks.checking.findings import Finding, held_up, of_play, of_shapes, speed, transition_bytes
 from tfdqn.tasks.checking.images import of_images, of_scaled
 from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, own_traits, play_at_random
 from tfdqn.tasks.checking.suggestions import ENDLESS_STEPS, Suggestion, may_be_faster_in_processes, suggestions
@@ -116,6 +116,7 @@ class _Trial:
         if found is not None:
             self.findings.append(Finding(about, "yes", speed(task, found, self._env_steps)))
             self.steps_per_second[about] = found.steps_per_second
+            self.findings += held_up(about, found)
         return found
 
     def play_in_processes(self, together: Play | None) -> Play | None:

@@ -3,27 +3,37 @@
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfdqn.config import Task
 from tfdqn.errors import counted
 from tfdqn.system.subprocesses import dies_with, how_it_ended
 from tfdqn.tasks.checking.check import TaskCheck, Tell, check
 from tfdqn.tasks.checking.findings import Finding
+from tfdqn.tasks.checking.pending_calls import PendingCall
 
 _POLL_SECONDS = 0.1
-_ENDS_SECONDS = 2.0  # that the process has to close its environments when the check is interrupted
+_LOOK_SECONDS = 1.0  # between looks at the call in which the check's process is
+_SAID_EVERY_SECONDS = 20.0  # that a call doesn't return
+_MOST_SECONDS = 300.0  # that a call may take before the check gives up
+# That the process has to close its environments when the check is interrupted: it waits 2 s for their processes.
+_ENDS_SECONDS = 5.0
 
 
 @contextmanager
-def check_in_process(task: Task) -> Iterator[Callable[[Tell], TaskCheck]]:
+def check_in_process(task: Task) -> Iterator[Callable[[Tell, Callable[[str], None]], TaskCheck]]:
     """Starts a check, as `check` does it, in a process that ends with the block; gives a function for its result.
+
+    The function takes `tell`, and `say`, which gets a line every 20 seconds that a call to an environment doesn't
+    return. After 300 seconds of one call the result says which call that is.
 
     The process is forked, so that it has what is registered here. If an environment ends it, as by `os._exit` or a
     fault in native code, the result says how and after which step.
@@ -34,19 +44,32 @@ def check_in_process(task: Task) -> Iterator[Callable[[Tell], TaskCheck]]:
     process.start()
     its.close()
     try:
-        yield lambda tell: _result(task, process, ours, tell)
+        yield lambda tell, say: _result(task, process, ours, tell, say)
     finally:
         _end(process)
         ours.close()
 
 
 def _run(task: Task, connection: Connection, end_with_parent: Callable[[], None]) -> None:
-    """The check's process: sends its progress, then its result."""
+    """The check's process: sends its progress and the call in which it is, then its result."""
     try:
         end_with_parent()
-        found = check(task, lambda *progress: connection.send(progress))
+        sending, main = threading.Lock(), threading.get_ident()
+
+        def send(sent: object) -> None:
+            with sending:
+                connection.send(sent)
+
+        def look() -> None:
+            with suppress(OSError):  # the other process has ended
+                while True:
+                    time.sleep(_LOOK_SECONDS)
+                    send(PendingCall.of_thread(main))
+
+        threading.Thread(target=look, name="pending calls", daemon=True).start()
+        found = check(task, lambda *progress: send(_Progress(*progress)))
         _end_undisturbed()
-        connection.send(found)
+        send(found)
     except KeyboardInterrupt:
         _end_undisturbed()
         sys.exit(1)  # the other process says so
@@ -60,25 +83,77 @@ def _end_undisturbed() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _result(task: Task, process: BaseProcess, connection: Connection, tell: Tell) -> TaskCheck:
-    where = "before the first step"
+def _result(
+    task: Task, process: BaseProcess, connection: Connection, tell: Tell, say: Callable[[str], None]
+) -> TaskCheck:
+    where, wait = "before the first step", _Wait()
     for sent in _received(process, connection):
         if isinstance(sent, TaskCheck):
             return sent
-        about, steps, total = sent
-        where = f"{about}, after {counted(steps, 'step')}"
-        tell(about, steps, total)
+        if isinstance(sent, _Progress):
+            where = f"{sent.about}, after {counted(sent.steps, 'step')}"
+            tell(*sent)
+        if line := wait.line(sent, where):
+            if wait.seconds > _MOST_SECONDS:
+                return _failed(task, f"{task.id}: {line}: given up")
+            say(line)
     process.join(_ENDS_SECONDS)  # it has ended, or has closed the pipe and ends
     if process.exitcode is None:
         process.kill()
         process.join(_ENDS_SECONDS)
     assert process.exitcode is not None
-    line = f"{task.id}, {where}: its process {how_it_ended(process.exitcode)}"
+    return _failed(task, f"{task.id}, {where}: its process {how_it_ended(process.exitcode)}")
+
+
+def _failed(task: Task, line: str) -> TaskCheck:
     return TaskCheck(task=task.id, can_train=False, findings=(Finding("the task", "no", line),))
 
 
+class _Progress(NamedTuple):
+    """What `Tell` takes."""
+
+    about: str
+    steps: int
+    total: int
+
+
+class _Wait:
+    """How long the call to an environment has lasted in which the check's process is.
+
+    The process may hold Python's lock, and then send nothing: that is a call that doesn't return, too.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._call = PendingCall()
+        self._looked_seconds = time.monotonic()
+        self._said_seconds = 0.0
+
+    def line(self, sent: _Progress | PendingCall | None, where: str) -> str:
+        """Takes what was sent since the last call; returns the line that is due, or "".
+
+        `where` says where the check is.
+        """
+        now = time.monotonic()
+        # More is not counted, since the check was stopped as a whole then.
+        passed, self._looked_seconds = min(now - self._looked_seconds, _LOOK_SECONDS), now
+        if isinstance(sent, _Progress) or (isinstance(sent, PendingCall) and not sent.is_of(self._call)):
+            self.seconds = self._said_seconds = 0.0
+        else:
+            self.seconds += passed
+        if sent is not None:
+            self._call = sent if isinstance(sent, PendingCall) else PendingCall()
+        if self.seconds - self._said_seconds < _SAID_EVERY_SECONDS and self.seconds <= _MOST_SECONDS:
+            return ""
+        self._said_seconds = self.seconds
+        return self._call.line(where, self.seconds)
+
+
 def _received(process: BaseProcess, connection: Connection) -> Iterator[Any]:
-    """What the process sends until it ends. A process that an environment has forked may keep the pipe open."""
+    """What the process sends until it ends, and None while it sends nothing.
+
+    A process that an environment has forked may keep the pipe open.
+    """
     with suppress(EOFError, OSError):
         while True:
             has_ended = not process.is_alive()  # asked first: what it sent before its end is still read
@@ -86,6 +161,8 @@ def _received(process: BaseProcess, connection: Connection) -> Iterator[Any]:
                 yield connection.recv()
             elif has_ended:
                 return
+            else:
+                yield None
 
 
 def _end(process: BaseProcess) -> None:

@@ -70,6 +70,14 @@ def speed(task: Task, play: Play, env_steps: int) -> str:
     return f"{count}{cut}; {play.steps_per_second:,.0f} steps a second{how}"
 
 
+def held_up(about: str, play: Play) -> list[Finding]:
+    """A line about the longest step of a play, if that was a large part of it."""
+    if not play.is_held_up:
+        return []
+    line = f"one of {counted(play.steps, 'step')} took {play.longest_seconds:.0f} s of {play.seconds:.0f} s"
+    return [Finding("longest step", "note", f"{about}: {line}, so the speed says little")]
+
+
 def transition_bytes(spec: TaskSpec) -> int:
     """The size of a transition in replay: two observations, two masks, an action, a reward and a discount."""
     state = [(each.dtype, each.shape) for each in spec.observation.values()]

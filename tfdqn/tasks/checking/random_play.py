@@ -24,6 +24,7 @@ from tfdqn.types import Observation, Step
 
 _TRAITS_STEPS = 20
 _MASK_METHOD = re.compile(r"[a-z]\w*masks?|masks?")
+_HELD_UP_SECONDS, _HELD_UP_SHARE = 1.0, 0.2  # the least duration, and share of a play, of a step that held it up
 REMEMBERED_STEPS = 100  # the first steps, by whose digest two plays are compared
 
 
@@ -43,11 +44,17 @@ class Play(NamedTuple):
     largest: float  # the largest absolute value in observed arrays of unknown scale
     digest: str  # SHA-256 of what the first `REMEMBERED_STEPS` steps gave
     largest_scaled: Mapping[str, float] = {}  # the largest absolute value in each array that networks divide by a bound
+    longest_seconds: float = 0.0  # of one step of the batch
 
     @property
     def steps_per_second(self) -> float:
         """Environment steps for each second spent in stepping."""
         return self.env_steps / max(self.seconds, 1e-9)
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether so much of the time was spent in one step that the speed says little about the others."""
+        return self.longest_seconds > max(_HELD_UP_SECONDS, _HELD_UP_SHARE * self.seconds)
 
 
 def play_at_random(
@@ -67,18 +74,20 @@ def play_at_random(
     try:
         observation, legal = task.reset(seed)
         recorder = _Recorder(task.spec, observation, task.num_envs)
-        rng, taken = np.random.default_rng(seed), 0.0
+        rng, taken, longest = np.random.default_rng(seed), 0.0, 0.0
         for done in range(1, env_steps + 1):
             actions = random_actions(task.spec, legal, task.num_envs, rng)
             began = time.perf_counter()
             step = task.step(actions)
-            taken += time.perf_counter() - began
+            lasted = time.perf_counter() - began
+            taken, longest = taken + lasted, max(longest, lasted)
             legal = step.legal_actions
             recorder.add(step)
             tell(done)
             if taken > seconds or (to_an_end and step.ended.any()):
                 break
-        return recorder.play(task.is_own_vector_version, task.state() is not None, taken)
+        found = recorder.play(task.is_own_vector_version, task.state() is not None, taken)
+        return found._replace(longest_seconds=longest)
     finally:
         task.close()
 

@@ -89,7 +89,7 @@ def _of_masks(play: Play, own: OwnTraits) -> Iterator[Suggestion]:
 
 
 def _of_speed(task: Task, play: Play, in_processes: Play | None) -> Iterator[Suggestion]:
-    if in_processes is None:
+    if in_processes is None or in_processes.is_held_up:
         return
     if (factor := in_processes.steps_per_second / play.steps_per_second) >= _CLEARLY_FASTER:
         speeds = f"{in_processes.steps_per_second:,.0f} steps a second, not {play.steps_per_second:,.0f}"
@@ -99,6 +99,9 @@ def _of_speed(task: Task, play: Play, in_processes: Play | None) -> Iterator[Sug
 
 
 def may_be_faster_in_processes(play: Play) -> bool:
-    """Whether processes are worth a try: environments are stepped in turn, and were slow for long enough to tell."""
+    """Whether processes are worth a try: environments are stepped in turn, and were slow for long enough to tell.
+
+    Not if one step was most of that time: a batch in processes would wait for such a step as well.
+    """
     is_slow = play.steps_per_second < _SLOW_STEPS_PER_SECOND and play.seconds >= _LEAST_SECONDS
-    return is_slow and not play.is_own_vector_version
+    return is_slow and not play.is_own_vector_version and not play.is_held_up
