@@ -10,7 +10,7 @@ from typing import NamedTuple
 PAGE = (Path(__file__).parents[2] / "docs" / "parallelism.md").read_text(encoding="utf-8")
 TINY = (
     *("task.num_envs=4", "network.hidden_units=[16]", "learner.batch_size=32", "learner.xla=off"),
-    *("stop.env_steps=640", "logging.tensorboard=false"),
+    *("stop.env_steps=640", "exploration.decay_env_steps=320", "logging.tensorboard=false"),
     *("evaluation.episodes=1", "evaluation.confirm_episodes=0", "evaluation.final_episodes=1"),
 )
 TINY_REPLAY = ("learner.updates_per_call=10", "replay.block_size=4", "replay.capacity=1000", "replay.min_size=100")

@@ -131,7 +131,10 @@ def test_a_stopped_server_is_named_within_seconds_and_blocks_nobody(
     learner = Learner(settings, job.addresses, spec)
     with acting(actor):
         learner.learn_calls(5)
-        job.servers[1].send(signal.SIGSTOP)
+    until(lambda: not learner.learn() and learner.replay.poll(), "that the replay ratio lets the actor write")
+    job.servers[1].send(signal.SIGSTOP)
+    actor.may_wait = True
+    with acting(actor):
         name = f"replay server 1 at {job.addresses[1]}"
         until(lambda: not learner.replay.poll(), "silence")
         (line,) = learner.replay.silent()
