@@ -237,6 +237,8 @@ def manifest(
     _warn_of_own_modules(target, spec)
     for path in paths:
         typer.echo(path)
+    if spec.name != name:
+        say_on_stderr(f"the job is named {spec.name}")
     say_on_stderr(target.start(folder, spec.name))  # stdout is the list of files
 
 

@@ -34,3 +34,12 @@ def test_the_command_that_starts_a_job_is_that_of_the_page(
     assert {Path(each).parts[0] for each in written.out.splitlines()} == {folder}  # nothing but the files
     here = command.replace(" --file 'my files/compose.yaml'", "").replace("files/", "").replace(" files", " .")
     assert here == command_of_the_page(platform)
+
+
+def test_a_job_whose_name_is_not_the_file_s_says_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my_grid.toml").write_bytes(CONFIG.read_bytes())
+    assert main.main(["manifest", "slurm", "my_grid.toml"]) == 0
+    assert capsys.readouterr().err.splitlines()[0] == "the job is named my-grid"

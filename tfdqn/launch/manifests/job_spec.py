@@ -136,13 +136,13 @@ def check_image(name: str) -> None:
 def dns_label(text: str) -> str:
     """`text` as a DNS label, short enough for a role's name and an index to be added.
 
-    If characters had to be dropped at its end or are not ASCII, a part of its hash is added, so that labels of
-    different texts differ.
+    If more had to be changed than an underscore to a hyphen, a part of its hash is added, so that labels of different
+    texts differ.
     """
     label = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     if label[:1].isdigit():
         label = f"job-{label}"
-    if len(label) > _LABEL_CHARACTERS or not text.isascii() or not label:
+    if len(label) > _LABEL_CHARACTERS or label != text.replace("_", "-") or not label:
         digest = sha256(text.encode(errors="surrogateescape")).hexdigest()[:6]
         label = f"{label[: _LABEL_CHARACTERS - 7].rstrip('-') or 'job'}-{digest}"
     return label
