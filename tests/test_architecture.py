@@ -16,6 +16,7 @@ ORDER = [
     "errors",
     "types",
     "task_spec",
+    "task_differences",
     "randomness",
     "records",
     "system",

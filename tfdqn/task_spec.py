@@ -257,28 +257,6 @@ class _Discrete(Struct):
     action_start: tuple[int]
 
 
-def differences(before: TaskSpec, now: TaskSpec) -> list[str]:
-    """The differences between the specifications of a run and of its task now, one line for each field.
-
-    Fields that nothing is learned from don't count. Nor does it count if `before` has no `high` for an image: earlier
-    versions scaled only bytes, and networks that have learned from unscaled images continue with `before`.
-    """
-    one, other = _what_is_learned(before), _what_is_learned(now)
-    for key, part in one["observation"].items():
-        if not part["high"] and key in other["observation"]:
-            part["high"] = other["observation"][key]["high"]
-    return [f"{key}: {one[key]} in the run, {other[key]} now" for key in one if one[key] != other[key]]
-
-
-def _what_is_learned(spec: TaskSpec) -> dict[str, Any]:
-    fields = msgspec.to_builtins(spec)
-    fields |= {f"actions.{key}": value for key, value in fields.pop("actions").items()}
-    del fields["action_names"], fields["actions.dtype"]  # the dtype only matters when an action is passed on
-    for part in fields["observation"].values():
-        del part["bounds"]
-    return fields
-
-
 def check_input_names(task_id: str, observation: Iterable[str], has_masks: bool, has_memory: bool) -> None:
     """Raises TaskError if a part of an observation has the name of the input for masks, or for a memory's state."""
     others = {LEGAL_ACTIONS: "task.action_masks = true" * has_masks, POLICY_STATE: "network.memory" * has_memory}

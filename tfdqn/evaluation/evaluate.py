@@ -24,7 +24,8 @@ from tfdqn.records import EpisodeScores
 from tfdqn.storage.atomic_files import require_writable
 from tfdqn.storage.best_policy import load_policy_weights
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.task_spec import ArraySpec, TaskSpec
+from tfdqn.task_differences import in_words
+from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import make_task, resolve_spec
 from tfdqn.tasks.suites.processes import require_main_has_begun
 
@@ -147,14 +148,8 @@ def _check_same_shape(trained: TaskSpec, now: TaskSpec) -> None:
 
 def _shape(spec: TaskSpec) -> dict[str, str]:
     """What a policy depends on, in words."""
-    shape = {f'observation "{key}"': _words(array) for key, array in spec.observation.items()}
+    shape = {f'observation "{key}"': in_words(array) for key, array in spec.observation.items()}
     shape["the number of actions"] = " × ".join(map(str, spec.actions.counts))
     if len(spec.actions.counts) > 1:
         shape["task.action_form"] = spec.actions.form
     return shape | {"task.action_masks": str(spec.action_masks).lower()}
-
-
-def _words(array: ArraySpec) -> str:
-    kind = f"{array.dtype}{list(array.shape)}"
-    last = array.start + array.categories - 1
-    return f"{kind} of {array.start} to {last}" if array.categories else kind

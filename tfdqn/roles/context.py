@@ -10,9 +10,10 @@ from tfdqn.cluster.roles import TENSORFLOW_OPENS, TRAITS, ProcessId
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.config.user_modules import own_failures_as_own_code_error
-from tfdqn.errors import EnvironmentFailedError, OwnCodeError, ProcessFailedError, TaskError, listed
+from tfdqn.errors import EnvironmentFailedError, OwnCodeError, ProcessFailedError, TaskError
 from tfdqn.system.addresses import host_and_port, is_loopback
-from tfdqn.task_spec import TaskSpec, differences
+from tfdqn.task_differences import differences
+from tfdqn.task_spec import TaskSpec
 
 
 class RoleContext(NamedTuple):
@@ -64,4 +65,4 @@ def convert_environment_failures() -> Iterator[None]:
 def check_same_task(process_id: ProcessId, learner_spec: TaskSpec, own_spec: TaskSpec) -> None:
     """Raises TaskError if this process's task differs from the learner's, as by another version of its package."""
     if changed := differences(learner_spec, own_spec):
-        raise TaskError(f"{process_id}: the task is not the learner's: {listed(changed)}")
+        raise TaskError(f"{process_id}: the task is not the learner's: {changed}")

@@ -179,13 +179,13 @@ class RunDir:
 
         Raises RunDirError if the task has changed since then.
         """
+        from tfdqn.task_differences import differences
+
         if not self.task_file.exists():
             write_atomically(self.task_file, spec.to_json())
             return spec
-        from tfdqn.task_spec import differences
-
         if changed := differences(begun_with := self.task_spec(), spec):
-            raise RunDirError(f"{self.task_file}: the task has changed: {' '.join(listed(changed).split())}")
+            raise RunDirError(f"{self.task_file}: the task has changed: {changed}; undo that, or use another --run-dir")
         return begun_with
 
     def keep_traceback(self, traceback: str) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.support.dials import Dials
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
-from tfdqn.task_spec import ActionSpec, ArraySpec, OwnActions, TaskSpec, differences, discrete
+from tfdqn.task_differences import differences
+from tfdqn.task_spec import ActionSpec, ArraySpec, OwnActions, TaskSpec, discrete
 from tfdqn.tasks.adapters.actions import action_spec, to_environment
 from tfdqn.tasks.registry import make_task, resolve_spec
 
@@ -232,12 +233,9 @@ def test_what_earlier_versions_kept_of_a_task_is_read() -> None:
     assert (spec.num_actions, spec.actions, spec.action_masks) == ((3,), discrete(3, -1), True)
     assert TaskSpec.from_json(spec.to_json()) == spec
     now = msgspec.structs.replace(spec, actions=discrete(3))
-    assert differences(spec, now) == [
-        "actions.low: (-1,) in the run, (0,) now",
-        "actions.high: (1,) in the run, (2,) now",
-    ]
+    assert differences(spec, now) == "actions.low is (0,), not (-1,); actions.high is (2,), not (1,)"
     narrow = action_spec(spaces.Discrete(3, start=-1, dtype=np.int32), Task())  # of whose type they kept nothing
-    assert differences(spec, msgspec.structs.replace(spec, actions=narrow)) == []
+    assert differences(spec, msgspec.structs.replace(spec, actions=narrow)) == ""
     for damage in (b'"3"', b"[3, 4]", b"null"):
         with pytest.raises(msgspec.ValidationError):
             TaskSpec.from_json(OLDER.replace(b"[3]", damage))
