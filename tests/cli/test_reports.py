@@ -43,6 +43,8 @@ def test_keys_that_differ_but_are_in_no_label_are_named_below_the_table(
     *_, row, last = capsys.readouterr().out.splitlines()
     assert "learner.batch_size=" in row and "stop.env_steps=" not in row
     assert last == "also different: stop.env_steps (values: --html FILE)"
+    assert main(["report", *map(str, folders), "--html", str(tmp_path / "page.html")]) == 0
+    assert "also different: stop.env_steps" in capsys.readouterr().out.splitlines()
 
 
 def test_keys_in_the_labels_of_one_kind_alone_are_named_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,13 +53,16 @@ def test_parquet_has_the_same_rows(report: Report, tmp_path: Path) -> None:
     assert str(table.schema.field("mean_return").type) == "double"
 
 
-def test_values_of_several_types_become_text(tmp_path: Path) -> None:
+def test_tables_become_json(tmp_path: Path) -> None:
     runs = [
         reported_run(tmp_path / str(i), overrides=[f"task.kwargs={kwargs}"])
         for i, kwargs in enumerate(("{}", "{sutton_barto_reward = true}"))
     ]
     write_parquet(read_report(runs), tmp_path / "rows.parquet")
+    write_csv(read_report(runs), tmp_path / "rows.csv")
     import pyarrow.parquet
 
     values = set(pyarrow.parquet.read_table(tmp_path / "rows.parquet")["task.kwargs"].to_pylist())
-    assert values == {"{}", "{'sutton_barto_reward': True}"}
+    assert values == {"{}", '{"sutton_barto_reward": true}'}
+    with (tmp_path / "rows.csv").open() as file:
+        assert {row["task.kwargs"] for row in csv.DictReader(file)} == values

@@ -53,7 +53,7 @@ def report(
         require_parquet()
     found = read_report(paths, threshold, say_on_stderr)
     console = make_console()
-    reports_view.print_report(found, console)
+    reports_view.print_report(found, console, has_page=html is not None)
     _write_rows(found, csv, parquet)
     if html is not None:
         from tfdqn.reports.page import write_page

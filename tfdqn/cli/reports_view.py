@@ -12,8 +12,8 @@ from tfdqn.reports.groups import Report
 _MIN_RUNS = 5  # of each side, for the bootstrap's interval
 
 
-def print_report(report: Report, console: Console) -> None:
-    """Prints the task and a table with a row for each group."""
+def print_report(report: Report, console: Console, has_page: bool = False) -> None:
+    """Prints the task and a table with a row for each group; `has_page`: an HTML page has the rest."""
     about = (
         report.task
         if report.threshold is None
@@ -34,7 +34,8 @@ def print_report(report: Report, console: Console) -> None:
         console.print()
         print_whole(console, numbered)
     if others := report.unlabelled_keys:
-        console.print(f"also different: {listed(others)} (values: --html FILE)", markup=False, soft_wrap=True)
+        where = "" if has_page else " (values: --html FILE)"
+        console.print(f"also different: {listed(others)}{where}", markup=False, soft_wrap=True)
 
 
 def print_comparison(found: Comparison) -> None:

@@ -5,6 +5,7 @@ which the groups differ, by the key's path (`agent.n_step`).
 """
 
 import csv
+import json
 from collections.abc import Iterator, Mapping
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -65,7 +66,7 @@ def write_parquet(report: Report, file: Path) -> None:
 
 def _rows(report: Report) -> Iterator[Mapping[str, Any]]:
     for group in report.groups:
-        differing = {key: group.configuration.get(key) for key in report.differing_keys}
+        differing = {key: _flat(group.configuration.get(key)) for key in report.differing_keys}
         for run in group.runs:
             of_run = {"task": report.task, "group": group.label, "run": str(run.path), "seed": run.seed}
             yield from ({**of_run, **row, **differing} for row in _evaluations(run))
@@ -80,6 +81,11 @@ def _evaluations(run: FinishedRun) -> Iterator[Mapping[str, Any]]:
         **{name: getattr(summary, name) for name in ("env_steps", "train_steps", "seconds")},
         **{name: getattr(final, name) for name in ("episodes", "mean_return", "std_return", "mean_length")},
     }
+
+
+def _flat(value: Any) -> Any:
+    """A table or a list as JSON; any other value as it is."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list, tuple)) else value
 
 
 def _of_one_type(values: list[Any]) -> list[Any]:
