@@ -170,6 +170,14 @@ def test_why_a_run_that_made_no_progress_has_ended_is_kept(tmp_path):
     config = write_config(tmp_path, *stalls, "health.stuck_after_seconds=2", "learner.schedule=alternate")
     with tfdqn(tmp_path, "train", config, "--run-dir", "run", program=PATIENT, is_forked=True) as process:
         assert process.ended() == RESTART_STATUS
+        out, err = process.out, process.err
+    place = r"\(learning, in Stalls.step at \S+/odd_environments.py:\d+\)"
+    stall = (
+        rf"tfdqn: the run has made no progress for \d+ s {place}: ended, to be started again; where its threads were"
+    )
+    assert re.search(rf"^{stall} is in run/native.log\n\Z", err, re.MULTILINE) and "Thread 0x" not in err
+    assert re.search(r"\nTo (resume|begin again):\n.*train .*\n\Z", out)
+    assert re.search(r"(Current thread|Thread) 0x", (tmp_path / "run" / "native.log").read_text())
     report = Inspector(str(tmp_path / "run")).report()
     assert re.match(r"not finished: the run has made no progress for \d+ s \(", report.problem)
     assert report.status == "stopped"

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import typer
+
 from tfdqn.config import Config
+from tfdqn.coordination.sudden_end import told_of_sudden_end
 from tfdqn.errors import ClusterError, FaultyTaskError, RefusedProcessError, RunDirError, UserCodeError
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.atomic_files import is_by_full_disk
@@ -30,7 +33,7 @@ def overrides_beyond(overrides: Sequence[str], summary: Summary, config: Config,
 
 @contextmanager
 def resumption_is_said(again: str, how: Callable[[], str]) -> Iterator[None]:
-    """A failure, a full disk or a second Ctrl-C that ends training in the block says how training goes on.
+    """A failure, a full disk, a watchdog or a second Ctrl-C that ends training in the block says how training goes on.
 
     An error has a note that says so, unless the same command would meet the error again, as with a directory in use or
     a learning rate that is too high. If the user must first correct something in a process of the run, the note says
@@ -46,7 +49,7 @@ def resumption_is_said(again: str, how: Callable[[], str]) -> Iterator[None]:
         if said := how():
             error.add_note(first + said)
 
-    with last_words(f"To go on:\n{again}"):
+    with last_words(f"To go on:\n{again}"), told_of_sudden_end(lambda line: typer.echo(how())):
         try:
             yield
         except RefusedProcessError as error:

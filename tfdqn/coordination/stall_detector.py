@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tfdqn.coordination.sudden_end import end_stuck
+from tfdqn.coordination.sudden_end import end_stuck, held_up
 
 _SAID_AFTER_SECONDS = 60.0
 _MOST_SECONDS_BETWEEN_CHECKS = 60.0  # counted: the process may have been stopped as a whole
@@ -71,8 +71,7 @@ class StallDetector:
         return f"{state}, stuck for {self.stuck_seconds:.0f} s"
 
     def end_if_stuck(self, name: str, state: str, after_seconds: float) -> None:
-        """Ends the process if its work has stalled, so that it is restarted; prints where each of its threads is."""
+        """Ends the process if its work has stalled, so that it is restarted; says what holds it up."""
         if self.stuck_seconds > after_seconds:
-            end_stuck(
-                f"{name} has made no progress for {self.stuck_seconds:.0f} s ({state}): ended, to be started again"
-            )
+            stall = f"{name} has made no progress for {self.stuck_seconds:.0f} s ({held_up(state)})"
+            end_stuck(f"{stall}: ended, to be started again")

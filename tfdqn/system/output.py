@@ -23,11 +23,16 @@ def native_output_to(path: Path) -> Iterator[None]:
     blocks of several threads overlap, whose output is whose is unknown: it goes to the newest block's file.
     """
     with path.open("ab") as log:
-        _descriptor_2.lead_to(log.fileno())
+        _descriptor_2.lead_to(log.fileno(), path)
         try:
             yield
         finally:
             _descriptor_2.leave(log.fileno())
+
+
+def native_output_file() -> Path | None:
+    """The file to which file descriptor 2 leads by the newest `native_output_to`; None: there is no such block now."""
+    return _descriptor_2.path
 
 
 class _Descriptor2:
@@ -35,11 +40,15 @@ class _Descriptor2:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._logs: list[int] = []
+        self._logs: dict[int, Path] = {}  # by descriptor, the newest last
         self._terminal = -1  # a copy of the descriptor as it was before
         self._before: TextIO = sys.stderr
 
-    def lead_to(self, log: int) -> None:
+    @property
+    def path(self) -> Path | None:
+        return next(reversed(list(self._logs.values())), None)
+
+    def lead_to(self, log: int, path: Path) -> None:
         with self._lock:
             if not self._logs:
                 self._before = sys.stderr
@@ -47,13 +56,13 @@ class _Descriptor2:
                 self._terminal = os.dup(2)
                 if _writes_to_descriptor_2(self._before):
                     sys.stderr = _text_to(self._terminal, like=self._before)
-            self._logs.append(log)
+            self._logs[log] = path
             os.dup2(log, 2)
 
     def leave(self, log: int) -> None:
         with self._lock:
-            self._logs.remove(log)
-            os.dup2(self._logs[-1] if self._logs else self._terminal, 2)
+            del self._logs[log]
+            os.dup2(next(reversed(self._logs), self._terminal), 2)
             if self._logs:
                 return
             if sys.stderr is not self._before:
