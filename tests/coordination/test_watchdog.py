@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.waiting import until
 from tfdqn.config import Health
-from tfdqn.coordination import peers, stall_detector, watchdog
+from tfdqn.coordination import peers, stall_detector, sudden_end, watchdog
 from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
 
@@ -89,12 +89,13 @@ def test_who_may_go_in_the_end_ends_nobody(ends: list) -> None:
 
 def test_a_signal_that_is_not_heeded_in_time_ends_the_process(ends: list, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "_END_SECONDS", 0.1)
+    monkeypatch.setattr(sudden_end, "places_of_threads", lambda: ["Maze.step at maze.py:3"])
     asked = threading.Event()
     with Watchdog("the run", Health(), lambda line: None, interrupted=asked.is_set) as watched:
         watched.state = "training"
         asked.set()
         until(lambda: ends, "end")
-    line = "the run was asked to end, and was held up (training): ended without saving"
+    line = "the run was asked to end, and was held up (training, in Maze.step at maze.py:3): ended without saving"
     assert ends[0] == (line, STOPPED_STATUS)
 
 

@@ -14,7 +14,7 @@ from tfdqn.config import Health
 from tfdqn.coordination.heartbeat_files import STARTING
 from tfdqn.coordination.peers import PeerWait, Pollable
 from tfdqn.coordination.stall_detector import StallDetector
-from tfdqn.coordination.sudden_end import end_now
+from tfdqn.coordination.sudden_end import end_now, held_up
 from tfdqn.errors import STOPPED_STATUS, one_line
 
 _CHECK_SECONDS = 0.25
@@ -123,6 +123,6 @@ class Watchdog:
             self._asked_seconds = time.monotonic()
         elif time.monotonic() - self._asked_seconds > _END_SECONDS:
             end_now(
-                f"{self._name} was asked to end, and was held up ({self.doing}): ended without saving",
+                f"{self._name} was asked to end, and was held up ({held_up(self.doing)}): ended without saving",
                 self._stopped_status,
             )
