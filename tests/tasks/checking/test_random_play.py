@@ -65,3 +65,9 @@ def test_a_part_that_is_missing_hides_nothing_else_that_an_environment_tells(odd
 def test_failures_of_the_environment_are_left_to_the_plays(odd: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Odd, "reset", lambda self, **_: 1 / 0)
     assert own_traits(odd) == OwnTraits()
+
+
+def test_masks_are_found_also_if_an_illegal_action_raises(odd: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Odd, "step", lambda self, action: 1 / 0)
+    monkeypatch.setattr(Odd, "action_masks", lambda self: [1] * int(self.action_space.n), raising=False)
+    assert own_traits(odd) == OwnTraits(frozenset({"lives"}), 3, ("action_masks",))

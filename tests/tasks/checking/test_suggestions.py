@@ -37,11 +37,11 @@ def a_play(array: ArraySpec, **changes) -> Play:
 
 
 def of(task: Task, play: Play, in_processes: Play | None = None) -> list[Suggestion]:
-    return suggestions(task, play, in_processes, NOTHING)
+    return suggestions(task, play.spec, play, in_processes, NOTHING)
 
 
 def settings(task: Task, play: Play, in_processes: Play | None = None, own: OwnTraits = NOTHING) -> list[str]:
-    return [each.setting for each in suggestions(task, play, in_processes, own)]
+    return [each.setting for each in suggestions(task, play.spec, play, in_processes, own)]
 
 
 @pytest.mark.parametrize(
@@ -168,5 +168,10 @@ def test_no_speed_is_compared_of_a_play_that_one_step_held_up() -> None:
     assert settings(Task(num_envs=1), slow, fast._replace(longest_seconds=9.0)) == []
 
 
-def test_nothing_is_suggested_of_what_could_not_be_played() -> None:
-    assert suggestions(Task(), None, None, NOTHING) == []
+def test_only_masks_are_suggested_of_what_could_not_be_played() -> None:
+    spec = a_play(VECTOR).spec
+    assert suggestions(Task(), spec, None, None, NOTHING) == []
+    own = OwnTraits(frozenset({"action_mask"}), most_lives=3)
+    (found,) = suggestions(Task(), spec, None, None, own)
+    assert found == Suggestion("task.action_masks=true", 'info["action_mask"] says which actions are legal')
+    assert suggestions(Task(action_masks=True), spec, None, None, own) == []

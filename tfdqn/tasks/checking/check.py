@@ -79,7 +79,7 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
         task=task.id,
         can_train=all(each.verdict != "no" for each in findings),
         findings=tuple(findings),
-        suggestions=_possible(task, suggestions(task, together or alone, in_processes, own)),
+        suggestions=_possible(task, suggestions(task, spec, together or alone, in_processes, own)),
         steps_per_second=trial.steps_per_second,
         episode_lengths=tuple(length for play in ended for length in play.lengths),
         episode_returns=tuple(each for play in ended for each in play.returns),

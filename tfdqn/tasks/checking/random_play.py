@@ -182,9 +182,10 @@ def own_traits(config: Task) -> OwnTraits:
     with contextlib.suppress(Exception, SystemExit), quiet_gymnasium():  # the check's plays report a failure
         spec, make = suite_of(config).environments(structs.replace(config, num_envs=1, vectorization="auto"), None)
         with contextlib.closing(make()) as envs:
-            for info in _infos(envs):
-                keys |= {key for key in info if isinstance(key, str) and not key.startswith("_")}
-                lives = max(lives, _lives(info))
+            with contextlib.suppress(Exception, SystemExit):  # perhaps by an illegal action: it may have masks
+                for info in _infos(envs):
+                    keys |= {key for key in info if isinstance(key, str) and not key.startswith("_")}
+                    lives = max(lives, _lives(info))
             if isinstance(envs, SyncVectorEnv):
                 methods = _mask_methods(bare(envs.envs[0]).unwrapped, MaskForms(spec.actions))
     return OwnTraits(frozenset(keys), lives, methods)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from tfdqn.config import Task
 from tfdqn.system.processors import available_cores
-from tfdqn.task_spec import MASK
+from tfdqn.task_spec import MASK, TaskSpec
 from tfdqn.tasks.adapters.legal_actions import METHODS
 from tfdqn.tasks.checking.images import LARGE, has_channels_first, is_picture
 from tfdqn.tasks.checking.random_play import OwnTraits, Play
@@ -26,18 +26,22 @@ class Suggestion(NamedTuple):
     reason: str
 
 
-def suggestions(task: Task, play: Play | None, in_processes: Play | None, own: OwnTraits) -> list[Suggestion]:
+def suggestions(
+    task: Task, spec: TaskSpec, play: Play | None, in_processes: Play | None, own: OwnTraits
+) -> list[Suggestion]:
     """The keys to set besides those of `task`, with all others at their defaults.
 
     Args:
       task: the section of the configuration that was played.
-      play: its play; None if that failed, and nothing is suggested.
+      spec: of the task.
+      play: its play; None if that failed, perhaps by an illegal action: then only masks are suggested.
       in_processes: a play of a process for each core; None if that was not tried.
       own: what one environment says by itself.
     """
+    masks = [] if task.action_masks else [*_of_masks(spec, own)]
     if play is None:
-        return []
-    return [*_of_observations(task, play), *_of_signals(task, play, own), *_of_speed(task, play, in_processes)]
+        return masks
+    return [*_of_observations(task, play), *masks, *_of_signals(task, play, own), *_of_speed(task, play, in_processes)]
 
 
 def _of_observations(task: Task, play: Play) -> Iterator[Suggestion]:
@@ -62,8 +66,6 @@ def _of_observations(task: Task, play: Play) -> Iterator[Suggestion]:
 
 
 def _of_signals(task: Task, play: Play, own: OwnTraits) -> Iterator[Suggestion]:
-    if not task.action_masks:
-        yield from _of_masks(play, own)
     if own.most_lives > 1 and not task.end_on_life_loss:
         why = f'info["lives"] counts up to {own.most_lives} lives, and the game goes on after a lost one'
         yield Suggestion("task.end_on_life_loss=true", why)
@@ -77,8 +79,8 @@ def _of_signals(task: Task, play: Play, own: OwnTraits) -> Iterator[Suggestion]:
         yield Suggestion("task.max_episode_steps=1000", why)
 
 
-def _of_masks(play: Play, own: OwnTraits) -> Iterator[Suggestion]:
-    if MASK in own.info or MASK in play.spec.observation:
+def _of_masks(spec: TaskSpec, own: OwnTraits) -> Iterator[Suggestion]:
+    if MASK in own.info or MASK in spec.observation:
         place = "info" if MASK in own.info else "observation"
         yield Suggestion("task.action_masks=true", f'{place}["{MASK}"] says which actions are legal')
     elif own.mask_methods:
