@@ -172,7 +172,7 @@ AT = rf" \(Hanging\.{{}} at {__file__}:\d+\)"
     [
         ("step", r"environment 0, step 3: step\(\)", AT.format("step")),
         ("reset", r"environment 0, step 0: reset\(\)", AT.format("reset")),
-        ("making", "before the first step: the call that makes an environment", AT.format("__init__")),
+        ("making", "environment 0: the call that makes an environment", AT.format("__init__")),
         ("holds", "1 environment, after 2 steps: a call", ""),
         ("in processes", r"a batch of 1, after 2 steps: step\(\)", ""),
     ],
@@ -193,6 +193,29 @@ def test_a_call_that_doesnt_return_is_named_and_ends_the_check(
         assert main([*arguments, "--json"]) == 2
         printed = capfd.readouterr()
         assert not json.loads(printed.out)["can_train"] and re.match(said, printed.err)
+
+
+class MadeSlowly(Loud):
+    """Its making takes a while."""
+
+    def __init__(self) -> None:
+        time.sleep(0.2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
+        return np.zeros(1, np.float32), {}
+
+
+gymnasium.register("MadeSlowly-v0", MadeSlowly)
+
+
+def test_calls_that_return_are_not_taken_for_one(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, seconds in {"_LOOK_SECONDS": 0.02, "_SAID_EVERY_SECONDS": 2.0, "_MOST_SECONDS": 2.0}.items():
+        monkeypatch.setattr(check_process, name, seconds)
+    assert main(["tasks", "--check", "MadeSlowly-v0", "task.num_envs=20", "task.max_episode_steps=9"]) == 0
+    printed = capfd.readouterr()
+    assert "Training can run." in printed.out and "has not returned" not in printed.out + printed.err
 
 
 def test_an_interrupted_check_leaves_no_process() -> None:

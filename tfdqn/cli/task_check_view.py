@@ -38,7 +38,7 @@ class CheckProgress:
         if not self._due.is_due():
             return
         self._due.done()
-        line = f"{about}: {steps:,} of {total:,} steps"
+        line = f"{about}: {steps:,} of {total:,} steps" if total else about
         if self._console.is_terminal:
             self._status.update(line)
         else:

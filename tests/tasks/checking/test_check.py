@@ -73,10 +73,12 @@ def test_of_a_task_that_is_right_everything_holds() -> None:
     assert list(found_of("CartPole-v1", 5, num_envs=1).steps_per_second) == ["1 environment", "a batch of 1"]
 
 
-def test_what_is_told_of_progress_counts_to_the_end() -> None:
+def test_what_is_told_of_progress_counts_from_0_to_the_end() -> None:
     told: list[tuple[str, int, int]] = []
     check(Task(id="CartPole-v1", num_envs=2), lambda *where: told.append(where), env_steps=5)
-    assert [where for where in told if where[0] == "2 environments"] == [("2 environments", n, 5) for n in range(1, 6)]
+    assert [where for where in told if where[0] == "2 environments"] == [("2 environments", n, 5) for n in range(6)]
+    begun = [about for about, steps, _ in told if steps == 0]
+    assert begun == ["1 environment", "2 environments", "info", "same seed", *["another seed"] * 3]
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,10 @@ def odd() -> Any:
 
 
 def test_a_part_that_is_missing_hides_nothing_else_that_an_environment_tells(odd: Task) -> None:
-    found = own_traits(odd)
+    told: list[int] = []
+    found = own_traits(odd, told.append)
     assert (found.info, found.most_lives) == ({"lives"}, 3)
+    assert told == list(range(21))
 
 
 def test_failures_of_the_environment_are_left_to_the_plays(odd: Task, monkeypatch: pytest.MonkeyPatch) -> None:

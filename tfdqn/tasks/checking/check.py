@@ -15,7 +15,7 @@ from tfdqn.system.processors import available_cores
 from tfdqn.tasks.array_contract import CONVERSIONS
 from tfdqn.tasks.checking.findings import Finding, held_up, of_play, of_shapes, speed, transition_bytes
 from tfdqn.tasks.checking.images import of_images, of_scaled
-from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, Play, own_traits, play_at_random
+from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, TRAITS_STEPS, Play, own_traits, play_at_random
 from tfdqn.tasks.checking.suggestions import ENDLESS_STEPS, Suggestion, may_be_faster_in_processes, suggestions
 from tfdqn.tasks.registry import resolve_spec
 
@@ -49,7 +49,7 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
 
     Args:
       task: the section of the configuration.
-      tell: is called after each step.
+      tell: is called when a play begins, and after each step.
       env_steps: to take in each environment of a play.
       seconds: of stepping, after which a play ends.
 
@@ -64,7 +64,7 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
         alone = trial.play("1 environment", num_envs=1, vectorization="sync")
         together = trial.play(f"{task.num_envs} environments" if task.num_envs > 1 else "a batch of 1")
         in_processes = trial.play_in_processes(together)
-        own = own_traits(task)
+        own = own_traits(task, lambda steps: tell("info", steps, TRAITS_STEPS))
         findings = of_shapes(spec)
         if alone is not None and together is not None:
             trial.compare_seeds(alone, together)
@@ -165,6 +165,7 @@ class _Trial:
     def _play(
         self, about: str, task: Task, env_steps: int, seconds: float, seed: int, to_an_end: bool = False
     ) -> Play | None:
+        self._tell(about, 0, env_steps)
         try:
             return play_at_random(
                 task, seed, env_steps, seconds, lambda steps: self._tell(about, steps, env_steps), to_an_end

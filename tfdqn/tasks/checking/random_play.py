@@ -22,7 +22,7 @@ from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 from tfdqn.tasks.registry import make_task, suite_of
 from tfdqn.types import Observation, Step
 
-_TRAITS_STEPS = 20
+TRAITS_STEPS = 20
 _MASK_METHOD = re.compile(r"[a-z]\w*masks?|masks?")
 _HELD_UP_SECONDS, _HELD_UP_SHARE = 1.0, 0.2  # the least duration, and share of a play, of a step that held it up
 REMEMBERED_STEPS = 100  # the first steps, by whose digest two plays are compared
@@ -175,15 +175,16 @@ class OwnTraits(NamedTuple):
     mask_methods: tuple[str, ...] = ()  # methods that return a boolean for each action
 
 
-def own_traits(config: Task) -> OwnTraits:
-    """Makes the task's first environment and takes a few random steps in it."""
+def own_traits(config: Task, tell: Callable[[int], None] = lambda steps: None) -> OwnTraits:
+    """Makes the task's first environment and takes a few random steps in it; `tell` gets their number so far."""
+    tell(0)
     keys: set[str] = set()
     lives, methods = 0, tuple[str, ...]()
     with contextlib.suppress(Exception, SystemExit), quiet_gymnasium():  # the check's plays report a failure
         spec, make = suite_of(config).environments(structs.replace(config, num_envs=1, vectorization="auto"), None)
         with contextlib.closing(make()) as envs:
             with contextlib.suppress(Exception, SystemExit):  # perhaps by an illegal action: it may have masks
-                for info in _infos(envs):
+                for info in _infos(envs, tell):
                     keys |= {key for key in info if isinstance(key, str) and not key.startswith("_")}
                     lives = max(lives, _lives(info))
             if isinstance(envs, SyncVectorEnv):
@@ -191,16 +192,17 @@ def own_traits(config: Task) -> OwnTraits:
     return OwnTraits(frozenset(keys), lives, methods)
 
 
-def _infos(envs: Any) -> Iterator[dict[str, Any]]:
+def _infos(envs: Any, tell: Callable[[int], None]) -> Iterator[dict[str, Any]]:
     """Yields the `info` of a reset and of each step, from the first environment or a vectorised version."""
     is_single = isinstance(envs, SyncVectorEnv)
     env: Any = bare(envs.envs[0]) if is_single else envs
     space = env.action_space if is_single else envs.single_action_space
     space.seed(0)
     yield env.reset(seed=0)[1]
-    for _ in range(_TRAITS_STEPS):
+    for steps in range(1, TRAITS_STEPS + 1):
         action = space.sample() if is_single else np.array([space.sample()])
         _, _, terminated, truncated, info = env.step(action)
+        tell(steps)
         yield info
         if is_single and (terminated or truncated):
             yield env.reset()[1]
