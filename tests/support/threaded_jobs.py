@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import reverb
 
-from tests.support.waiting import until as until
 from tfdqn.cluster.roles import ProcessId
 from tfdqn.cluster.roles import Role as Roles
 from tfdqn.cluster.topology import Topology

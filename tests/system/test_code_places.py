@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.threaded_jobs import until
+from tests.support.waiting import until
 from tfdqn.system.code_places import places_of_threads
 
 MINE, INSTALLED = "/home/me/maze.py", f"{Path(np.__file__).parents[1]}/mazes.py"
