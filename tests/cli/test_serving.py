@@ -64,6 +64,7 @@ def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys: pytest.Capture
             ([tmp_path / "unnumbered"], "unnumbered has no exported version; "),
             ([run, "--versions", "specific:7"], f"--versions: 7 not found in {run}/exports, which has 1"),
             ([run, "--versions", "newest"], '--versions "newest": latest:N, all, or specific:1,3 is needed'),
+            ([run, "--label", "a=7"], f"--label a=7: --versions doesn't choose version 7, but 1; {run}/exports has 1"),
             ([run, "--label", "stable"], '--label "stable": NAME=VERSION is needed'),
             ([run, "--max-batch-size", 0], "max-batch-size"),
             ([run, "--tls-cert", tmp_path / "one.crt"], "--tls-cert needs --tls-key: give both or neither"),

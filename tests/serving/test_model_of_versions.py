@@ -76,6 +76,15 @@ def test_the_latest_so_many_are_served_and_an_older_one_in_place_of_a_broken(exp
     assert versions.served == [2] and said[2:] == ["Version 4 is served no more."]
 
 
+def test_a_label_whose_version_is_served_no_more_is_named(exports: Path) -> None:
+    copy(exports, 2)
+    said: list[str] = []
+    versions = ModelVersions(exports, said.append, read_policy("latest:2"), {"old": 1, "stable": 2})
+    copy(exports, 3)
+    versions.refresh()
+    assert said == ["Version 3 is served in place of 1. No longer answered: --label old=1."]
+
+
 def test_all_are_served_and_each_that_comes(exports: Path) -> None:
     for version in (2, 10):
         copy(exports, version)

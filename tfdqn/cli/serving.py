@@ -79,7 +79,7 @@ def serve(
     from tfdqn.exporting.tf_serving_files import model_name
     from tfdqn.exporting.versions import exports_folder
     from tfdqn.serving.access import read_access
-    from tfdqn.serving.options import Options, read_labels, read_policy, require_chosen
+    from tfdqn.serving.options import Options, read_labels, read_policy, require_chosen, require_labelled
     from tfdqn.system.addresses import listen
 
     folder = exports_folder(exports)
@@ -87,6 +87,7 @@ def serve(
     access = read_access(api_key_file, tls_cert, tls_key, say_on_stderr)
     options = Options(access, read_policy(versions), read_labels(labels or []), drain_seconds, max_batch_size)
     require_chosen(options.versions, folder, say_on_stderr)
+    require_labelled(options, folder)
     _choose_onednn(folder, options)
     with listen(host, port) as listening:
         if not insecure:

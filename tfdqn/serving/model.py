@@ -133,12 +133,18 @@ class ModelVersions:
       states: of every version seen so far.
     """
 
-    def __init__(self, directory: Path, say: Callable[[str], None], policy: VersionPolicy = LATEST):
+    def __init__(
+        self,
+        directory: Path,
+        say: Callable[[str], None],
+        policy: VersionPolicy = LATEST,
+        labels: Mapping[str, int] = {},
+    ):
         """Loads the versions that the policy chooses. Raises UserError if none of them can be loaded."""
         self.states: dict[int, VersionState] = {}
         self._directory = directory
         self._say = say
-        self._policy = policy
+        self._policy, self._labels = policy, labels
         self._broken: dict[int, tuple[object, ...]] = {}
         self._models: dict[int, Model] = {}  # newest first; never changed, but replaced: another thread reads it
         self.refresh()
@@ -182,9 +188,11 @@ class ModelVersions:
         new, old = sorted(self._models.keys() - before.keys()), sorted(before.keys() - self._models.keys())
         if new:
             instead = f" in place of {_listed(old)}" if old else ""
-            self._say(f"{_named(new)} served{instead}.")
+            line = f"{_named(new)} served{instead}."
         else:
-            self._say(f"{_named(old)} served no more.")
+            line = f"{_named(old)} served no more."
+        lost = [f"{name}={version}" for name, version in self._labels.items() if version in old]
+        self._say(line + (f" No longer answered: --label {', '.join(lost)}." if lost else ""))
 
     def _load(self, version: int) -> bool:
         path = self._directory / str(version)

@@ -61,6 +61,18 @@ def require_chosen(policy: VersionPolicy, exports: Path, say: Callable[[str], No
     say(f"warning: {line}; versions that appear later are served then")
 
 
+def require_labelled(options: Options, exports: Path) -> None:
+    """Raises UserError for a label of a version in the folder `exports` that `options.versions` doesn't choose."""
+    first = options.versions.chosen(found := complete_versions(exports))[: options.versions.most]
+    for label, version in options.labels.items():
+        if version not in first:
+            there, served = (", ".join(map(str, each)) for each in (found, first))
+            raise UserError(
+                f"--label {label}={version}: --versions doesn't choose version {version}, but {served}; "
+                f"{exports} has {there}"
+            )
+
+
 def read_labels(texts: Iterable[str]) -> dict[str, int]:
     """Reads labels, each `NAME=VERSION`. Raises UserError."""
     labels: dict[str, int] = {}

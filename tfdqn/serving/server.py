@@ -60,7 +60,7 @@ def serve(
     Raises UserError if no version can be loaded, or one that has a label is not loaded.
     """
     say = _unless_unheard(say)
-    versions = ModelVersions(exports, say, options.versions)
+    versions = ModelVersions(exports, say, options.versions, options.labels)
     served = ", ".join(map(str, versions.served))
     for label, version in options.labels.items():
         if versions.find(version) is None:
