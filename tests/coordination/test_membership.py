@@ -188,6 +188,13 @@ def test_who_waits_for_a_learner_says_again_where_and_what_to_check(
     assert said == [line, *[f"{line}; {CHECK}"] * 2]
 
 
+def test_who_waits_for_a_learner_whose_host_is_unknown_says_that(config: Config) -> None:
+    said: list[str] = []
+    with closing(Membership(ACTOR, Topology(learner="nowhere.invalid:1"), config, said.append)) as one:
+        assert one.join(lambda: bool(said)) is None
+    assert said == ["actor 1: waiting for learner 0 at nowhere.invalid:1: this machine doesn't know its host"]
+
+
 def test_a_learner_that_falls_silent_is_given_up_in_the_end(there: Learner, config: Config) -> None:
     with closing(membership(there.address, config)) as one:
         one.join()

@@ -53,6 +53,12 @@ def test_no_answer_says_whether_nobody_is_there_or_nobody_answers() -> None:
             released.set()
 
 
+def test_a_host_whose_name_is_unknown_is_said() -> None:
+    said = "^nowhere.invalid:1234 can't be reached: this machine doesn't know its host$"
+    with closing(Caller("nowhere.invalid:1234")) as call, pytest.raises(UnreachableError, match=said):
+        call("double", Question(1), Reply, 30.0)
+
+
 METHODS = {
     "double": Method(Question, doubled),
     "beat": Method(Heartbeat, lambda heartbeat: Reply(heartbeat.counts.env_steps)),

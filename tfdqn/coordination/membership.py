@@ -17,7 +17,7 @@ from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.coordination.heartbeat_files import MEETING, STARTING, HeartbeatFile, heartbeat_file
 from tfdqn.coordination.messages import Answer, Counts, Heartbeat, Hello, Phase, Welcome, fingerprint
-from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
+from tfdqn.coordination.rpc import UNKNOWN_HOST, Caller, RefusedError, UnreachableError
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.errors import ConfigError, PeerLostError
 from tfdqn.system.interval import IntervalTrigger
@@ -120,7 +120,8 @@ class Membership:
                         f"{error}, for {waited:.0f} s now: {self.process_id} gives up; {_WHAT_TO_CHECK}"
                     ) from None
                 if line.is_due():
-                    self._say(f"{self.process_id}: waiting for {LEARNER} at {self.call.address}{what_to_check}")
+                    hint = f": {UNKNOWN_HOST}" if UNKNOWN_HOST in str(error) else what_to_check
+                    self._say(f"{self.process_id}: waiting for {LEARNER} at {self.call.address}{hint}")
                     line.done()
                     what_to_check = f"; {_WHAT_TO_CHECK}"
                 self._closed.wait(_RETRY_SECONDS)

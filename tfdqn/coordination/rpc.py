@@ -19,6 +19,7 @@ _SERVICE = "tfdqn"
 _MAX_REQUEST_BYTES = 64 * 2**20
 _STOP_SECONDS = 1.0
 _OPTIONS = [("grpc.enable_http_proxy", 0)]
+UNKNOWN_HOST = "this machine doesn't know its host"  # in an UnreachableError, while DNS has no such name
 Reply = TypeVar("Reply")
 
 # msgspec may crash where two threads make a decoder of one type at the same time.
@@ -101,7 +102,7 @@ class Caller:
         except grpc.RpcError as error:
             if error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED):
                 raise RefusedError(error.details()) from None
-            raise UnreachableError(f"{self.address} {_no_answer(error.code(), timeout_seconds)}") from None
+            raise UnreachableError(f"{self.address} {_no_answer(error, timeout_seconds)}") from None
         except ValueError as error:  # the channel was closed, or an answer of another version
             raise UnreachableError(f"{self.address}: {error}") from None
 
@@ -110,12 +111,14 @@ class Caller:
         self._channel.close()
 
 
-def _no_answer(code: grpc.StatusCode, timeout_seconds: float) -> str:
+def _no_answer(error: grpc.RpcError, timeout_seconds: float) -> str:
     """Why no answer came, in words that follow the address."""
+    code = error.code()
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"has not answered within {timeout_seconds:g} s"
     if code is grpc.StatusCode.UNAVAILABLE:
-        return "can't be reached"
+        is_unknown = (error.details() or "").startswith("DNS resolution failed")
+        return f"can't be reached{f': {UNKNOWN_HOST}' if is_unknown else ''}"
     return f"does not answer: {code.name.lower().replace('_', ' ')}"
 
 
