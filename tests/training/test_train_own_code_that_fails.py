@@ -78,7 +78,10 @@ def test_what_a_loss_gives_of_another_shape_is_named_before_the_first_update(
     assert main(["train", "mine.toml", "--run-dir", "run"]) == 2
     written = capsys.readouterr()
     assert written.err == f"tfdqn: {OWN}{said}; nothing was saved yet\n"
-    assert written.out.splitlines()[-2:] == ["To begin again:", "tfdqn train mine.toml --run-dir run"]
+    assert written.out.splitlines()[-2:] == [
+        "Correct that first. To begin again:",
+        "tfdqn train mine.toml --run-dir run",
+    ]
 
 
 @pytest.mark.parametrize("schedule", ["overlap", "alternate"])
@@ -154,7 +157,7 @@ def test_after_a_checkpoint_the_line_says_so(folder: Path, capsys: pytest.Captur
     assert main(["train", "mine.toml", "--run-dir", "run"]) == 2
     written = capsys.readouterr()
     assert written.err.endswith("; the last checkpoint is intact\n")
-    assert written.out.splitlines()[-2:] == ["To resume:", "tfdqn train mine.toml --run-dir run"]
+    assert written.out.splitlines()[-2:] == ["Correct that first. To resume:", "tfdqn train mine.toml --run-dir run"]
 
 
 @pytest.mark.parametrize("name", ["on_progress", "interrupted"])

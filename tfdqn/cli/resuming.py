@@ -7,7 +7,7 @@ import typer
 
 from tfdqn.config import Config
 from tfdqn.coordination.sudden_end import told_of_sudden_end
-from tfdqn.errors import ClusterError, FaultyTaskError, RefusedProcessError, RunDirError, UserCodeError
+from tfdqn.errors import ClusterError, FaultyTaskError, OwnCodeError, RefusedProcessError, RunDirError, UserCodeError
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.atomic_files import is_by_full_disk
 from tfdqn.storage.run_directory import RunDir
@@ -36,8 +36,8 @@ def resumption_is_said(again: str, how: Callable[[], str]) -> Iterator[None]:
     """A failure, a full disk, a watchdog or a second Ctrl-C that ends training in the block says how training goes on.
 
     An error has a note that says so, unless the same command would meet the error again, as with a directory in use or
-    a learning rate that is too high. If the user must first correct something in a process of the run, the note says
-    that, too.
+    a learning rate that is too high. If the user must first correct something, in code or for a process of the run, the
+    note says that, too.
 
     Args:
       again: the command that resumes what the block does, or begins it again: what a second Ctrl-C says, for which
@@ -52,7 +52,7 @@ def resumption_is_said(again: str, how: Callable[[], str]) -> Iterator[None]:
     with last_words(f"To go on:\n{again}"), told_of_sudden_end(lambda line: typer.echo(how())):
         try:
             yield
-        except RefusedProcessError as error:
+        except (RefusedProcessError, OwnCodeError) as error:
             note(error, "Correct that first. ")
             raise
         except (FaultyTaskError, ClusterError, UserCodeError) as error:
