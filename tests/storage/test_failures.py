@@ -55,7 +55,8 @@ def test_a_failure_says_whether_there_is_a_checkpoint(tmp_path: Path, names: tup
 
 
 @pytest.mark.parametrize(
-    ("curves", "said"), [("", "yet"), ("{}", r"yet; the run's keys are fixed: .* another run directory \(--run-dir\)")]
+    ("curves", "said"),
+    [("", "yet"), ("{}", r"yet; the run's keys are fixed, since it has curves in .*: .*\(--run-dir\)")],
 )
 def test_where_other_keys_are_needed_a_failure_says_if_they_need_another_run(
     tmp_path: Path, curves: str, said: str

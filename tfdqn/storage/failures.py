@@ -165,7 +165,8 @@ def failures_say_what_is_saved(run: RunDir) -> Iterator[None]:
     except (ClusterError, NotFiniteError, OwnCodeError) as error:
         saved = "the last checkpoint is intact" if run.has_checkpoint else "nothing was saved yet"
         if _needs_another_run(run, error) and not run.child_log.exists():  # of one of many runs, others decide the keys
-            saved += "; the run's keys are fixed: to change them, begin another, in another run directory (--run-dir)"
+            since = "" if run.has_checkpoint else f", since it has curves in {run.metrics_file}"
+            saved += f"; the run's keys are fixed{since}: to change them, give another run directory (--run-dir)"
         raise type(error)(f"{error}; {saved}") from error
 
 
