@@ -50,9 +50,12 @@ def test_a_schedule_that_the_run_cuts_short_is_doubted_at_its_start(tmp_path: Pa
         assert said == [f"warning: {doubt}"]
 
 
-def test_updates_are_expected_from_the_first_call_on_that_was_made(tmp_path: Path) -> None:
-    """It compiles, for as long as it takes; later, to be asked for none is to go on, too."""
+def test_progress_is_expected_but_for_the_first_call_of_updates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That one compiles, for as long as it takes; to be asked for no updates is to go on, too."""
     run, config, work = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph"), StallDetector()
+    during_calls: list[bool] = []
 
     def is_expected() -> bool:
         work.check()
@@ -65,15 +68,25 @@ def test_updates_are_expected_from_the_first_call_on_that_was_made(tmp_path: Pat
         closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
         closing(local_session(config, run, chief, print, work=work)) as session,
     ):
+        make_updates = session.learner.run
+
+        def watched(owed: int) -> int:
+            session.record_progress("updates")  # as another thread would
+            during_calls.append(is_expected())
+            return make_updates(owed)
+
+        monkeypatch.setattr(session.learner, "run", watched)
         session.learn()
-        assert session.learner.train_steps == 0 and not is_expected()
-        while not session.ratio.may_learn():
-            session.parts.act()
-        session.learn()
-        assert session.learner.train_steps == 5 and is_expected()
+        assert session.learner.train_steps == 0 and is_expected()
+        for calls in (1, 2):
+            while not session.ratio.may_learn():
+                session.parts.act()
+            session.learn()
+            assert session.learner.train_steps == 5 * calls and is_expected()
+        assert during_calls == [False, True]
         session.learn()
         work.check()
-        assert session.learner.train_steps == 5 and work.stuck_seconds == 0
+        assert session.learner.train_steps == 10 and work.stuck_seconds == 0
 
 
 def test_a_checkpoint_that_is_not_this_runs_is_refused_before_any_of_it_is_taken(

@@ -183,6 +183,14 @@ def test_why_a_run_that_made_no_progress_has_ended_is_kept(tmp_path):
     assert report.status == "stopped"
 
 
+def test_an_environment_that_hangs_before_anything_is_learned_ends_the_run(tmp_path):
+    stalls = ("task.id=tests.support.toy_environments:Stalls-v0", "task.kwargs={at=20, once='has stalled'}")
+    config = write_config(tmp_path, *stalls, "health.stuck_after_seconds=2", "replay.min_size=200")
+    with tfdqn(tmp_path, "train", config, "--run-dir", "run", program=PATIENT, is_forked=True) as process:
+        assert process.ended() == RESTART_STATUS
+        assert "(filling replay, in Stalls.step at " in process.err and "\nTo begin again:\n" in process.out
+
+
 def test_a_run_without_a_finished_episode_has_no_nan_in_any_file(tmp_path):
     """Its rewards are of every kind of number, one after the other."""
     run = tmp_path / "run"

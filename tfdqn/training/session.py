@@ -211,7 +211,9 @@ class Session(Generic[P]):
         if are_owed and self._saves_first:
             time.sleep(timeout_seconds)
         elif are_owed:
-            self._first_call_began = self._first_call_began or time.monotonic()
+            if self._first_call_began is None:
+                self._first_call_began = time.monotonic()
+                self.work.finish()  # until that call, which compiles, has returned
             self.replay.flush()
             self.ratio.learned(self.learner.run(self.ratio.updates_owed()))
         self.record_progress("updates")
@@ -229,8 +231,8 @@ class Session(Generic[P]):
         return self._saves_first and self.ratio.may_learn()
 
     def record_progress(self, part: str) -> None:
-        """Tells the watchdog that a part of the work has progressed."""
-        if self.learner.metrics is not None:  # the first call compiles, for as long as it takes
+        """Tells the watchdog that a part of the work has progressed; not during the first call, which compiles."""
+        if self.first_call_seconds is None:
             self.work.record_progress(part)
 
     def reason_to_stop(self) -> str | None:
