@@ -8,7 +8,7 @@ import pytest
 from tfdqn.errors import RESTART_STATUS
 
 PROGRAM = """
-import sys, threading
+import os, sys, threading
 from tfdqn.coordination import sudden_end
 from tfdqn.coordination.sudden_end import end_now, end_stuck, told_of_sudden_end
 
@@ -57,3 +57,24 @@ def test_it_tells_and_ends_also_if_its_line_can_t_be_printed(end: str) -> None:
 def test_it_ends_also_if_no_thread_can_be_started(end: str) -> None:
     done = ended(f"threading.Thread.start = fail\nwith told_of_sudden_end(tell):\n    {end}('it is stuck')")
     assert (done.returncode, done.stdout) == (RESTART_STATUS, "")
+
+
+FILL_THE_LOG = """
+import io
+sudden_end._TELL_SECONDS = 1.0
+sys.stderr = io.TextIOWrapper(os.fdopen(os.dup(2), "wb"))
+_, log = os.pipe()
+os.set_blocking(log, False)
+try:
+    while True:
+        os.write(log, bytes(1_000))
+except BlockingIOError:
+    os.set_blocking(log, True)
+os.dup2(log, 2)
+end_stuck("it is stuck")
+"""
+
+
+def test_it_ends_also_if_the_log_on_its_disk_takes_nothing_more() -> None:
+    done = ended(FILL_THE_LOG)
+    assert (done.returncode, done.stderr) == (RESTART_STATUS, "tfdqn: it is stuck\n")

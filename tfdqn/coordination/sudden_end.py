@@ -5,8 +5,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import NoReturn
 
 from tfdqn.errors import RESTART_STATUS
@@ -29,7 +30,7 @@ def told_of_sudden_end(tell: Callable[[str], None]) -> Iterator[None]:
 
 def end_now(line: str, status: int = RESTART_STATUS) -> NoReturn:
     """Prints a line and ends the process at once, whatever its other threads are doing."""
-    _end(line, status, lambda: None)
+    _end(line, status)
 
 
 def end_stuck(line: str) -> NoReturn:
@@ -38,7 +39,7 @@ def end_stuck(line: str) -> NoReturn:
     Otherwise, as in a job's process, whose stderr is a log itself, to stderr.
     """
     log = native_output_file()
-    _end(line if log is None else f"{line}; where its threads were is in {log}", RESTART_STATUS, _write_stacks)
+    _end(line if log is None else f"{line}; where its threads were is in {log}", RESTART_STATUS, _stacks())
 
 
 def held_up(state: str) -> str:
@@ -46,28 +47,35 @@ def held_up(state: str) -> str:
     return ", in ".join([state, *places_of_threads()])
 
 
-def _write_stacks() -> None:
-    """Writes where each thread is to descriptor 2, which `native_output_to` leads to a log."""
-    faulthandler.dump_traceback(file=2)
+def _stacks() -> bytes:
+    """Where each thread is, in lines."""
+    # In memory, since faulthandler writes with Python's lock held, and then no thread could end this process.
+    with os.fdopen(os.memfd_create("stacks"), "w+b") as file:
+        faulthandler.dump_traceback(file)
+        file.seek(0)
+        return file.read()
 
 
-def _end(line: str, status: int, show_more: Callable[[], None]) -> NoReturn:
+def _end(line: str, status: int, stacks: bytes = b"") -> NoReturn:
     try:
-        show_more()
+        if stacks:
+            with suppress(RuntimeError):  # no thread can be started
+                # To descriptor 2, which `native_output_to` leads to a log.
+                _call_in_time([lambda: os.write(2, stacks)])
         begin = "\n" if sys.stderr.isatty() else ""  # below a bar's last line, which has no end yet
         print(f"{begin}tfdqn: {line}", file=sys.stderr, flush=True)
     finally:  # also if nobody reads that any more
         try:
-            _tell_all(line)
+            _call_in_time([partial(tell, line) for tell in tuple(_told)])
         finally:
             os._exit(status)
 
 
-def _tell_all(line: str) -> None:
+def _call_in_time(functions: Sequence[Callable[[], object]]) -> None:
     """Calls each function in a thread: a disk that does not answer may be why the process makes no progress."""
-    telling = [threading.Thread(target=tell, args=(line,), daemon=True) for tell in tuple(_told)]
-    for each in telling:
+    calling = [threading.Thread(target=each, daemon=True) for each in functions]
+    for each in calling:
         each.start()
     deadline = time.monotonic() + _TELL_SECONDS
-    for each in telling:
+    for each in calling:
         each.join(max(0.0, deadline - time.monotonic()))
