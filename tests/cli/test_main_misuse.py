@@ -60,3 +60,8 @@ def test_an_empty_argument_does_not_mean_the_current_directory(
     said = f"tfdqn: {said}: an argument must not be empty (see `tfdqn {arguments[0]} --help`)\n"
     assert capsys.readouterr().err == said
     assert [each.name for each in config_file.parent.iterdir()] == ["small.toml"]
+
+
+def test_an_empty_verb_is_answered_with_the_help_on_all(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main([""]) == 2
+    assert capsys.readouterr().err == 'tfdqn: tfdqn "": an argument must not be empty (see `tfdqn --help`)\n'

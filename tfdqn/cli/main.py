@@ -186,7 +186,7 @@ def _help_on(error: typer.TyperException, arguments: Sequence[str]) -> str:
     """The command that says how the verb is called that was misused, or, of no known verb, which there are."""
     context = getattr(error, "ctx", None)
     if context is None:  # as when an option lacks its value; then the verb is known
-        verb = [each for each in arguments[:1] if not each.startswith("-")]
+        verb = [each for each in arguments[:1] if each and not each.startswith("-")]
     else:
         verb = context.command_path.split()[1:]
     return own_command([*verb, "--help"])
