@@ -49,7 +49,11 @@ def resumption_is_said(again: str, how: Callable[[], str]) -> Iterator[None]:
         if said := how():
             error.add_note(first + said)
 
-    with last_words(f"To go on:\n{again}"), told_of_sudden_end(lambda line: typer.echo(how())):
+    def tell(line: str) -> None:
+        if said := how():
+            typer.echo(said)
+
+    with last_words(f"To go on:\n{again}"), told_of_sudden_end(tell):
         try:
             yield
         except (RefusedProcessError, OwnCodeError) as error:
