@@ -22,11 +22,12 @@ def ends_are_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a process says and writes last arrives, however slow the machine is."""
     for name in ("membership._REPLY_SECONDS", "membership._LAST_REPLY_SECONDS"):
         monkeypatch.setattr(f"tfdqn.coordination.{name}", PATIENCE_SECONDS)
-    monkeypatch.setattr("tfdqn.roles.actor._FLUSH_SECONDS", PATIENCE_SECONDS)
 
 
 @pytest.fixture
-def free(tmp_path: Path) -> Iterator[Job]:
+def free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Job]:
+    """A job whose actors nothing holds back, so that all they have written arrives."""
+    monkeypatch.setattr("tfdqn.roles.actor._FLUSH_SECONDS", PATIENCE_SECONDS)
     with job_of(FREE, tmp_path) as job:
         yield job
 

@@ -155,7 +155,7 @@ def test_an_actor_that_hangs_ends_by_itself_but_not_one_that_is_held_back(
         assert ends == []
         monkeypatch.setattr(Actor, "step", hangs)
         with job.actor(1) as other:
-            said = re.compile(r"actor 1 has made no progress for \d+ s \(acting\)")
+            said = re.compile(r"actor 1 has made no progress for \d+ s \(acting, in .*hangs at ")
             until(lambda: any(map(said.match, ends)) or other.error, "its end")
             released.set()
     assert any(map(said.match, ends))

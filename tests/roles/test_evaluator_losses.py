@@ -225,4 +225,4 @@ def test_an_evaluator_that_hangs_ends_by_itself_so_that_nobody_waits_for_it(
         with started(there, run_dir, hasty) as evaluator:
             until(lambda: ends or evaluator.error, "its end")
             released.set()
-    assert ends[0].startswith("evaluator 0 has made no progress for 1 s (evaluating)")
+    assert ends[0].startswith("evaluator 0 has made no progress for 1 s (evaluating, in ")
