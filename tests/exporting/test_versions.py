@@ -12,9 +12,12 @@ import msgspec
 import pytest
 
 from tests.support.policies import network_of, task
-from tfdqn.errors import UserError
+from tfdqn.errors import CheckpointError, UserError
+from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.exporting.saved_model import export_policy
 from tfdqn.exporting.versions import exports_folder, next_version, publish, require_free, unfinished_version, versions
+from tfdqn.storage.best_policy import require_policy
+from tfdqn.storage.locks import locked
 from tfdqn.storage.owners import this_process
 from tfdqn.storage.run_directory import RunDir
 
@@ -42,6 +45,27 @@ def test_of_a_run_without_versions_it_is_said_how_one_is_made(tmp_path: Path) ->
     run.best_weights.touch()
     with pytest.raises(UserError, match=f"version; `tfdqn export {tmp_path}` writes one$"):
         exports_folder(tmp_path)
+
+
+@pytest.mark.parametrize("lock", ["lock_file", "supervisor_lock_file"])
+def test_of_a_run_in_training_without_a_policy_it_is_said_what_to_wait_for(lock: str, tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    run.task_file.touch()
+    run.config_file.touch()
+    wait = f"process {os.getpid()} is training it; wait for its first evaluation"
+    none = f"no policy yet to export: {wait}, then `tfdqn export {tmp_path}` writes one"
+    with locked(getattr(run, lock), tmp_path):
+        with pytest.raises(UserError, match=f"^{tmp_path} has no exported version, and {none}$"):
+            exports_folder(tmp_path)
+        with pytest.raises(UserError, match=f"^{tmp_path} has no exported policy, and {none}$"):
+            load_policy(tmp_path)
+        with pytest.raises(CheckpointError, match=f"has no evaluated policy yet, and no checkpoint: {wait}$"):
+            require_policy(run, "best")
+        with pytest.raises(CheckpointError, match=f"yet: process {os.getpid()} is .*; wait for its first checkpoint$"):
+            require_policy(run, "latest")
+        (run.checkpoints / "000007").mkdir(parents=True)
+        with pytest.raises(CheckpointError, match=f"yet: {wait}, or try --checkpoint latest$"):
+            require_policy(run, "best")
 
 
 def test_only_folders_with_the_number_as_it_is_written_are_versions(tmp_path: Path) -> None:

@@ -14,11 +14,19 @@ import msgspec
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.config.nearby_runs import run_above, why_no_folder
+from tfdqn.config.nearby_runs import is_run, run_above, why_no_folder
 from tfdqn.errors import UserError, as_path, first_line
 from tfdqn.exporting.policy_inputs import NEXT_POLICY_STATE, PolicyInputs, in_dtype, state_size_of
 from tfdqn.exporting.saved_model import input_signature
-from tfdqn.exporting.versions import CARD_FILE, DEFAULT_SIGNATURE, EXTRA, TASK_SPEC_FILE, has_model, versions
+from tfdqn.exporting.versions import (
+    CARD_FILE,
+    DEFAULT_SIGNATURE,
+    EXTRA,
+    TASK_SPEC_FILE,
+    has_model,
+    how_to_export,
+    versions,
+)
 from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
 from tfdqn.storage.arrays import check_arrays
 from tfdqn.system.utf8 import path_for_libraries
@@ -198,6 +206,8 @@ def load_policy(path: str | Path) -> LoadedPolicy:
             return LoadedPolicy(directory / str(found[-1]))
     if why := why_no_folder(path):
         raise UserError(f"{path} {why}; give a run directory, its exports/, or one version")
+    if is_run(path):
+        raise UserError(f"{path} has no exported policy{how_to_export(path)}")
     raise UserError(
         f"{path} has no exported policy{run_above(path)}; give a run directory, its exports/, or one version"
     )

@@ -21,6 +21,7 @@ from tfdqn.errors import UserError
 from tfdqn.storage.atomic_files import require_writable, sync, sync_tree
 from tfdqn.storage.owners import owner_of_mark, this_process
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.trainer import wait_for
 from tfdqn.system.shell_commands import own_command
 from tfdqn.system.utf8 import path_for_libraries
 
@@ -79,10 +80,10 @@ def _why_none(path: Path) -> str:
     if inside := sorted(path.glob(f"*/exports/*/{MODEL_FILE}")):
         return f"has no exported version, but a run in it has: {inside[0].parents[2]}"
     run = path if (path / CONFIG_FILE).is_file() else surrounding_run(path)
-    return f"has no exported version{run_above(path)}{_how_to_export(run)}"
+    return f"has no exported version{run_above(path)}{how_to_export(run)}"
 
 
-def _how_to_export(path: Path | None) -> str:
+def how_to_export(path: Path | None) -> str:
     """The command that exports the run at `path`, or makes that possible; None: there is no run."""
     if path is None:
         return f"; `{own_command(['export', 'RUN'])}` writes one"
@@ -91,6 +92,8 @@ def _how_to_export(path: Path | None) -> str:
         return f"; `{own_command(['export', str(path)])}` writes one"
     if run.has_checkpoint:
         return f"; `{own_command(['export', str(path), '--checkpoint', 'latest'])}` writes one"
+    if wait := wait_for(run, "evaluation"):
+        return f", and no policy yet to export{wait}, then `{own_command(['export', str(path)])}` writes one"
     return f", and no policy yet to export; `{own_command(['train', str(run.config_file)])}` trains it"
 
 

@@ -10,10 +10,10 @@ from tfdqn.config import Config
 from tfdqn.coordination.heartbeat_files import HeartbeatRecord, read_heartbeat
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.completion import last_results, newest_checkpoint
-from tfdqn.storage.locks import holder_of
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_evaluations, read_progress
+from tfdqn.storage.trainer import trainer_of
 
 
 class CheckpointReport(Struct, frozen=True, kw_only=True):
@@ -81,7 +81,7 @@ def why_over(run: RunDir) -> str:
 
 def is_held(run: RunDir) -> bool:
     """Whether a process is known to train the run, which holds a lock of it, on whatever host."""
-    return any(map(holder_of, (run.lock_file, run.supervisor_lock_file)))
+    return trainer_of(run) is not None
 
 
 def _reason(run: RunDir, config: Config, newest: Checkpoint | None) -> str:

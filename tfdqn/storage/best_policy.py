@@ -16,6 +16,7 @@ from tfdqn.storage.arrays import ArrayInfo, check_arrays, load_arrays, save_arra
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.trainer import wait_for
 from tfdqn.types import Weights
 
 _RECORD = "evaluation"
@@ -56,10 +57,14 @@ def require_policy(run: RunDir, which: Literal["best", "latest"]) -> None:
     if which not in ("best", "latest"):
         raise UserError(f'checkpoint = {which!r}: allowed are "best" and "latest"')
     if which == "best" and not run.best_weights.exists():
-        advice = "; try --checkpoint latest" if run.has_checkpoint else ", and no checkpoint"
+        wait = wait_for(run, "evaluation")
+        if run.has_checkpoint:
+            advice = f"{wait}, or try --checkpoint latest" if wait else "; try --checkpoint latest"
+        else:
+            advice = f", and no checkpoint{wait}"
         raise CheckpointError(f"{run.path} has no evaluated policy yet{advice}")
     if which == "latest" and not run.has_checkpoint:
-        raise CheckpointError(f"{run.path} has no checkpoint yet")
+        raise CheckpointError(f"{run.path} has no checkpoint yet{wait_for(run, 'checkpoint')}")
 
 
 def require_return(run: RunDir, which: Literal["best", "latest"], min_return: float) -> None:
