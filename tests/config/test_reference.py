@@ -37,6 +37,7 @@ def test_a_row_has_default_values_meaning_and_the_kinds_that_have_the_key() -> N
         "| `evaluation.episodes` | `20` | a whole number from 1 to 100000 | episodes of each evaluation | yes |",
         "| `network.degree` (`linear`) | `2` | a whole number from 1 to 6 | highest total degree of the polynomial "
         'features (needs network.features = "polynomial") | no |',
+        '| `exploration.decay` | `"linear"` | `linear`, `exponential` | shape of the decay | no |',
     ):
         assert row in text.splitlines()
     assert "| `network.noisy` (not `linear`) | `false` | true or false |" in text

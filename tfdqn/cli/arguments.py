@@ -60,7 +60,7 @@ RunDirectory = Annotated[
     typer.Option(
         metavar="DIR",
         help="the run directory",
-        show_default="runs/<CONFIG>-seed<SEED>; of a run's config.toml, the run",
+        show_default="runs/<CONFIG>-seed<SEED>; for a run's config.toml, that run",
         callback=link_if_needed,
     ),
 ]

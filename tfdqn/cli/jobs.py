@@ -53,7 +53,7 @@ ManifestFolder = Annotated[
         "--output",
         metavar="DIR",
         help="output directory",
-        show_default="launchers/<CONFIG>/<PLATFORM>; of a run's config.toml, launchers/<RUN>/<PLATFORM>",
+        show_default="launchers/<CONFIG>/<PLATFORM>; for a run's config.toml, launchers/<RUN>/<PLATFORM>",
     ),
 ]
 
@@ -163,7 +163,7 @@ def inspect(
     watch: Annotated[bool, typer.Option("--watch", help="refresh every second, until training has ended")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, one line per report")] = False,
 ) -> None:
-    """Show the state of a distributed job, of a run, of seeds or of a study.
+    """Show the state of a run, a job, seeds or a study.
 
     If no learner answers, shows what is in the run directory, or in each run of a folder of seeds.
     """

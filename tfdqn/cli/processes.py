@@ -128,7 +128,10 @@ def health(
     within: Within = _DEAD_AFTER_SECONDS,
     task: FormerIndex = None,
 ) -> None:
-    """Check that processes on this host are alive. The exit status is 0 if all are or the run has finished, else 1."""
+    """Check that processes on this host are alive.
+
+    The exit status is 0 if all are, or if the run has finished; else 1.
+    """
     from tfdqn.coordination.heartbeat_files import health_of, health_of_all
     from tfdqn.storage.run_directory import RunDir
 

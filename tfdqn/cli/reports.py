@@ -100,8 +100,8 @@ def compare(
 ) -> None:
     """Test whether B scores higher than A.
 
-    Prints the difference with its 95 % confidence interval; if that leaves it open, also about how many more seeds
-    would settle it.
+    Prints the difference with its 95 % confidence interval and, if that does not settle the question, about how many
+    more seeds would.
     """
     from tfdqn.cli import reports_view
     from tfdqn.reports.comparison import compare_runs

@@ -22,7 +22,8 @@ class Acting(Section, frozen=True, kw_only=True):
 
     actors: Annotated[int, doc("number of actors, each with task.num_envs environments", ge=1, le=1024)] = 1
     fetch_interval_seconds: Annotated[
-        float, doc("how often an actor in a process of its own asks for newer weights", ge=0.001, le=3600)
+        float,
+        doc("seconds between an actor's requests for newer weights, if it has a process of its own", ge=0.001, le=3600),
     ] = 0.1
     inference: Annotated[
         Literal["local", "central"],
@@ -34,8 +35,8 @@ class Acting(Section, frozen=True, kw_only=True):
         Literal["auto", "cpu", "gpu"],
         _BY_TENSORFLOW,
         doc(
-            "where the learner's process computes Q-values for acting and evaluation; auto: the last GPU for central "
-            "inference, else the CPU"
+            "where the learner's process computes Q-values for acting and evaluation: cpu, gpu, or auto (the last GPU "
+            "for central inference, else the CPU)"
         ),
     ] = "auto"
     most_envs_per_inference: Annotated[

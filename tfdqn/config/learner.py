@@ -57,7 +57,10 @@ class Learner(Section, frozen=True, kw_only=True):
     all_reduce: Annotated[
         Literal["auto", "nccl", "ring", "hierarchical_copy", "one_device"],
         MAY_CHANGE,
-        doc("how replicas sum gradients; mirrored can't use ring, nor the others hierarchical_copy and one_device"),
+        doc(
+            "how replicas sum gradients: auto or nccl; under mirrored also hierarchical_copy or one_device, under "
+            "multi_worker and averaging also ring"
+        ),
     ] = "auto"
     averaging_period_train_steps: Annotated[
         Count, _AVERAGING, MAY_CHANGE, doc("H: updates that each replica makes on its own between averagings")

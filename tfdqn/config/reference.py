@@ -71,7 +71,8 @@ def _rows(prefix: str, struct: Struct, fields: Sequence[structs.FieldInfo]) -> l
     for field in fields:
         key, value = prefix + field.name, getattr(struct, field.name)
         default = "–" if value is None else f"`{written(value)}`"
-        rows.append((key, default, _values(field.type), meaning(field), "no" if "run" in fixed[key] else "yes"))
+        means, resume = meaning(field, lists_choices=False), "no" if "run" in fixed[key] else "yes"
+        rows.append((key, default, _values(field.type), means, resume))
     return rows
 
 

@@ -263,14 +263,15 @@ def _assignments(section: Struct, fields: Sequence[msgspec.structs.FieldInfo]) -
     return [f"{lines[field.name]:<{column}}  # {meaning(field)}" for field in fields]
 
 
-def meaning(field: msgspec.structs.FieldInfo) -> str:
+def meaning(field: msgspec.structs.FieldInfo, lists_choices: bool = True) -> str:
+    """What a key means and needs; with `lists_choices`, also which values it takes, if the text doesn't say."""
     described = inspect.type_info(field.type)
     schema = described.extra_json_schema if isinstance(described, inspect.Metadata) else None
     if not schema or "description" not in schema:
         raise ConfigError(f'{field.name}: a key is Annotated[its type, doc("what it means")], and this one has no doc')
     meaning = str(schema["description"])
     choices = literals(field.type)
-    if not all(each in meaning for each in choices):
+    if lists_choices and not all(each in meaning for each in choices):
         meaning += f": {', '.join(choices)}"
     needed = [each.words for each in needs_of(field.type) if not each.is_of_the_agent]
     return f"{meaning} (needs {' and '.join(needed)})" if needed else meaning
