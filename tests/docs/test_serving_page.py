@@ -53,7 +53,7 @@ def test_its_commands_lead_from_a_run_to_an_answer(
         clients = [_client(rest, ":8501", f":{client.port}")]
     with prediction_service(Path(*arguments).name, tmp_path / Path(*arguments) / "exports" / "1") as address:
         clients.append(_client(grpc, "127.0.0.1:8500", address))
-    (example,) = re.findall(r"^`(\{.*?\})` is the kind of answer", PAGE, flags=re.MULTILINE)
+    (example,) = re.findall(r"^An answer looks like `(\{.*?\})`", PAGE, flags=re.MULTILINE)
     (found,), (shown,) = (json.loads(each)["predictions"] for each in (done, example))
     assert found.keys() == shown.keys()
     assert len(found["q_values"]) == len(shown["q_values"])
