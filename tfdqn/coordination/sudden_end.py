@@ -3,15 +3,14 @@
 import faulthandler
 import os
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import NoReturn
 
 from tfdqn.errors import RESTART_STATUS
 from tfdqn.system.code_places import places_of_threads
+from tfdqn.system.concurrent_calls import run_at_once
 from tfdqn.system.output import native_output_file
 
 _TELL_SECONDS = 2.0
@@ -61,21 +60,11 @@ def _end(line: str, status: int, stacks: bytes = b"") -> NoReturn:
         if stacks:
             with suppress(RuntimeError):  # no thread can be started
                 # To descriptor 2, which `native_output_to` leads to a log.
-                _call_in_time([lambda: os.write(2, stacks)])
+                run_at_once([lambda: os.write(2, stacks)], _TELL_SECONDS)
         begin = "\n" if sys.stderr.isatty() else ""  # below a bar's last line, which has no end yet
         print(f"{begin}tfdqn: {line}", file=sys.stderr, flush=True)
     finally:  # also if nobody reads that any more
-        try:
-            _call_in_time([partial(tell, line) for tell in tuple(_told)])
+        try:  # in threads: a disk that does not answer may be why the process makes no progress
+            run_at_once([partial(tell, line) for tell in tuple(_told)], _TELL_SECONDS)
         finally:
             os._exit(status)
-
-
-def _call_in_time(functions: Sequence[Callable[[], object]]) -> None:
-    """Calls each function in a thread: a disk that does not answer may be why the process makes no progress."""
-    calling = [threading.Thread(target=each, daemon=True) for each in functions]
-    for each in calling:
-        each.start()
-    deadline = time.monotonic() + _TELL_SECONDS
-    for each in calling:
-        each.join(max(0.0, deadline - time.monotonic()))

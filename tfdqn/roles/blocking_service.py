@@ -15,6 +15,7 @@ from tfdqn.coordination.membership import Membership
 from tfdqn.coordination.messages import Phase
 from tfdqn.errors import RESTART_STATUS, first_line
 from tfdqn.roles.context import RoleContext
+from tfdqn.system.concurrent_calls import run_at_once
 
 _WATCH_SECONDS = 0.25
 _END_SECONDS = 5.0
@@ -71,7 +72,5 @@ def _watch(context: RoleContext, membership: Membership) -> None:
 
 def _end(membership: Membership, status: int) -> None:
     """Ends the process with `status`, after at most five seconds to tell the learner."""
-    closing = threading.Thread(target=membership.close, daemon=True)
-    closing.start()
-    closing.join(_END_SECONDS)
+    run_at_once([membership.close], _END_SECONDS)
     os._exit(status)

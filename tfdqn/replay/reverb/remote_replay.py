@@ -134,7 +134,7 @@ class RemoteReplay:
 
         Raises PeerLostError if one can't be emptied.
         """
-        if problems := self._have_all(_clear, "emptied its table", _CHECKPOINT_SECONDS):
+        if problems := self._have_all(_clear, "emptied its table"):
             raise PeerLostError(problems)
 
     def save(self) -> None:
@@ -143,18 +143,18 @@ class RemoteReplay:
         Raises CheckpointError if a server fails to, or takes too long; it may then still finish later.
         """
         self._updates.flush(_FLUSH_SECONDS)
-        if problems := self._have_all(_checkpoint, "written its checkpoint", _CHECKPOINT_SECONDS):
+        if problems := self._have_all(_checkpoint, "written its checkpoint"):
             raise CheckpointError(problems)
 
-    def _have_all(self, act: Callable[[Shard], str], done: str, timeout_seconds: float) -> str:
+    def _have_all(self, act: Callable[[Shard], str], done: str) -> str:
         """Has all servers do something at the same time; returns what went wrong, or an empty string.
 
         Args:
           act: has one server do it; returns why that failed, or an empty string.
-          done: what it has then done, for the message if it takes longer than `timeout_seconds`.
+          done: what it has then done, for the message if it takes too long.
         """
-        shards, late = self._shards.each, f"has not {done} after {timeout_seconds:.0f} s"
-        outcomes = run_at_once([partial(act, shard) for shard in shards], timeout_seconds)
+        shards, late = self._shards.each, f"has not {done} after {_CHECKPOINT_SECONDS:.0f} s"
+        outcomes = run_at_once([partial(act, shard) for shard in shards], _CHECKPOINT_SECONDS)
         problems = (late if outcome is None else outcome for outcome in outcomes)
         return "; ".join(f"{shard.name} {problem}" for shard, problem in zip(shards, problems, strict=True) if problem)
 
