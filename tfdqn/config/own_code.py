@@ -1,16 +1,21 @@
 """Checks of what a user's module registers, and of functions that are given to `train` and `evaluate`.
 
 Every mistake is an OwnCodeError, one line that names its place. What a module registers is checked when the module is
-imported.
+imported. Where a configuration names the kind or key of a user's class of settings in vain, `mistaken_tag` and
+`without_annotation` say what is wrong with the class.
 """
 
 import inspect
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from tfdqn.errors import OwnCodeError, of_type
 
 _PACKAGE = __name__.partition(".")[0]
+_VALUES = (bool, int, float, str)  # the types of what a class may have meant as a key's default
 
 
 def is_own(function: Any) -> bool:
@@ -64,6 +69,27 @@ def require_instance(value: Any, due: type, where: str) -> None:
     if not isinstance(value, due):
         found = source_of(value) if callable(value) else repr(value)
         raise OwnCodeError(f"{where} = {found}; expected a {due.__name__}")
+
+
+def mistaken_tag(kind: str, by_kind: Mapping[str, type[Struct]]) -> str:
+    """Says which class has the tag "name" instead of `kind`, "my_module:name"; "" if none of that module has."""
+    module, _, name = kind.rpartition(":")
+    for tag, struct in by_kind.items():
+        if struct.__module__ == module and is_own(struct) and tag != kind and tag.rpartition(":")[2] == name:
+            return f'the class {struct.__name__} of {module} has the tag "{tag}"; it must be tag="{kind}"'
+    return ""
+
+
+def without_annotation(struct: type[Struct], key: str) -> str:
+    """Says that the user's class sets a value of this name that lacks the annotation of a key; "" if it does not."""
+    if any(hasattr(base, key) for base in struct.__mro__ if not is_own(base)):
+        return ""  # a trait of all kinds, such as fills_all_cores
+    for base in filter(is_own, struct.__mro__):
+        value = vars(base).get(key)
+        if key in vars(base) and key not in base.__annotations__ and isinstance(value, _VALUES):
+            annotated = f"{key}: {type(value).__name__} = {value!r}"
+            return f"the class {base.__name__} of {base.__module__} sets it without an annotation; write {annotated}"
+    return ""
 
 
 def _inner(function: Any) -> Any:

@@ -13,8 +13,7 @@ from msgspec import Struct, inspect
 from tfdqn.config.checks import contradiction, unused_keys, without
 from tfdqn.config.fields import kinds, takes_own_kinds
 from tfdqn.config.foreign_names import instead_of, meant_by
-from tfdqn.config.own_code import is_own
-from tfdqn.config.own_settings import mistaken_tag, without_annotation
+from tfdqn.config.own_code import is_own, mistaken_tag, without_annotation
 from tfdqn.config.problems import Problems
 from tfdqn.config.schema import Config
 from tfdqn.config.user_modules import import_user_module
