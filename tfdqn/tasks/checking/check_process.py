@@ -11,14 +11,18 @@ from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
+
+from msgspec import Struct
 
 from tfdqn.config import Task
 from tfdqn.errors import counted
+from tfdqn.system.code_places import Frames, called_by_tfdqn, innermost, stack_of
 from tfdqn.system.subprocesses import dies_with, how_it_ended
+from tfdqn.tasks.checked_env import CheckedEnv
 from tfdqn.tasks.checking.check import TaskCheck, Tell, check
 from tfdqn.tasks.checking.findings import Finding
-from tfdqn.tasks.checking.pending_calls import PendingCall
+from tfdqn.tasks.suites.gymnasium_envs import make_single
 
 _POLL_SECONDS = 0.1
 _LOOK_SECONDS = 1.0  # between looks at the call in which the check's process is
@@ -26,6 +30,7 @@ _SAID_EVERY_SECONDS = 20.0  # that a call doesn't return
 _MOST_SECONDS = 300.0  # that a call may take before the check gives up
 # That the process has to close its environments when the check is interrupted: it waits 2 s for their processes.
 _ENDS_SECONDS = 5.0
+_METHODS = ("reset", "step", "render", "close")  # others are called while an environment is made
 
 
 @contextmanager
@@ -64,7 +69,7 @@ def _run(task: Task, connection: Connection, end_with_parent: Callable[[], None]
             with suppress(OSError):  # the other process has ended
                 while True:
                     time.sleep(_LOOK_SECONDS)
-                    send(PendingCall.of_thread(main))
+                    send(_PendingCall.of_thread(main))
 
         threading.Thread(target=look, name="pending calls", daemon=True).start()
         found = check(task, lambda *progress: send(_Progress(*progress)))
@@ -117,6 +122,44 @@ class _Progress(NamedTuple):
     total: int
 
 
+class _PendingCall(Struct, frozen=True):
+    """The call to an environment in which a thread is, which has not returned yet."""
+
+    environment: str = ""  # and its step, such as "environment 0, step 49"; "": which one is unknown
+    call: str = "a call"  # such as "step()"
+    place: str = ""  # the innermost line of the environment's code that it has come to, if any is known
+
+    @classmethod
+    def of_thread(cls, thread: int) -> Self:
+        """The call in which the thread of that `ident` is now."""
+        stack = stack_of(thread)
+        frames = called_by_tfdqn(stack)
+        if len(frames) < 2:
+            return cls()
+        caller, *called = frames
+        method, env = called[0][0].f_code.co_name, caller[0].f_locals.get("self")
+        return cls(
+            environment=env.where if isinstance(env, CheckedEnv) else _being_made(stack),
+            call=f"{method}()" if method in _METHODS else "the call that makes an environment",
+            place=str(innermost(called) or ""),
+        )
+
+    def is_of(self, other: Self) -> bool:
+        """Whether this is the call that `other` is, perhaps at another line by now."""
+        return (self.environment, self.call) == (other.environment, other.call)
+
+    def line(self, where: str, seconds: float) -> str:
+        """The call in words, and for how long it has lasted; `where` says where it is if no environment is known."""
+        place = f" ({self.place})" if self.place else ""
+        return f"{self.environment or where}: {self.call} has not returned for {seconds:.0f} s{place}"
+
+
+def _being_made(stack: Frames) -> str:
+    """The environment that is being made, in words; "" if which one is unknown."""
+    index = next((frame.f_locals["index"] for frame, _ in stack if frame.f_code is make_single.__code__), None)
+    return "" if index is None else f"environment {index}"
+
+
 class _Wait:
     """How long the call to an environment has lasted in which the check's process is.
 
@@ -125,11 +168,11 @@ class _Wait:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._call = PendingCall()
+        self._call = _PendingCall()
         self._looked_seconds = time.monotonic()
         self._said_seconds = 0.0
 
-    def line(self, sent: _Progress | PendingCall | None, where: str) -> str:
+    def line(self, sent: _Progress | _PendingCall | None, where: str) -> str:
         """Takes what was sent since the last call; returns the line that is due, or "".
 
         `where` says where the check is.
@@ -137,12 +180,12 @@ class _Wait:
         now = time.monotonic()
         # More is not counted, since the check was stopped as a whole then.
         passed, self._looked_seconds = min(now - self._looked_seconds, _LOOK_SECONDS), now
-        if isinstance(sent, _Progress) or (isinstance(sent, PendingCall) and not sent.is_of(self._call)):
+        if isinstance(sent, _Progress) or (isinstance(sent, _PendingCall) and not sent.is_of(self._call)):
             self.seconds = self._said_seconds = 0.0
         else:
             self.seconds += passed
         if sent is not None:
-            self._call = sent if isinstance(sent, PendingCall) else PendingCall()
+            self._call = sent if isinstance(sent, _PendingCall) else _PendingCall()
         if self.seconds - self._said_seconds < _SAID_EVERY_SECONDS and self.seconds <= _MOST_SECONDS:
             return ""
         self._said_seconds = self.seconds
