@@ -27,9 +27,7 @@ class Acting(Section, frozen=True, kw_only=True):
     ] = 0.1
     inference: Annotated[
         Literal["local", "central"],
-        doc(
-            "where actors in processes of their own get Q-values; local: from their own copy; central: from the learner"
-        ),
+        doc("where actors in separate processes get Q-values; local: their copy of the network; central: the learner"),
     ] = "local"
     device: Annotated[
         Literal["auto", "cpu", "gpu"],

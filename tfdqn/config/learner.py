@@ -43,7 +43,7 @@ class Learner(Section, frozen=True, kw_only=True):
         doc("processes that compute gradients; TF_CONFIG overrides this if it lists them", ge=1, le=1024),
     ] = 2
     parameter_servers: Annotated[
-        int, _ASYNCHRONOUS, MAY_CHANGE, doc("processes that share the weights", ge=1, le=256)
+        int, _ASYNCHRONOUS, MAY_CHANGE, doc("processes among which the weights are divided", ge=1, le=256)
     ] = 1
     updates_per_read: Annotated[
         int,

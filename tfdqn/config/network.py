@@ -108,7 +108,7 @@ class Impala(ConvolutionalNetwork, frozen=True, kw_only=True, tag_field="kind", 
 
 
 class Linear(Network, frozen=True, kw_only=True, tag_field="kind", tag="linear"):
-    """Q(s, a) = theta_a . phi(s)."""
+    """Linear in the features phi(s): Q(s, a) = theta_a . phi(s)."""
 
     title = "linear network"
 

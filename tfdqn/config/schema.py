@@ -72,7 +72,7 @@ class Checkpoint(Section, frozen=True, kw_only=True):
 
     interval_seconds: Annotated[Positive, doc("seconds between checkpoints")] = 30.0
     max_time_share: Annotated[
-        PositiveFraction, doc("largest share of the time spent on saving; a large replay is saved less often")
+        PositiveFraction, doc("largest share of the time that saving may take; a large replay is saved less often")
     ] = 0.05
     keep: Annotated[int, doc("how many of the newest checkpoints to keep", ge=1, le=1000)] = 2
 
@@ -97,7 +97,7 @@ class Logging(Section, frozen=True, kw_only=True):
 class Tracking(Section, frozen=True, kw_only=True):
     """Weights & Biases and MLflow: configuration, curves, evaluations, a video and the model of the best policy."""
 
-    name: Annotated[str | None, doc("the run's name there; omit: the run directory's name")] = None
+    name: Annotated[str | None, doc("name of the run in both; omit: the run directory's name")] = None
     tags: Annotated[tuple[str, ...], doc("tags of the run, to filter by")] = ()
     wandb: Annotated[bool, doc("track in Weights & Biases; needs the extra wandb, and `wandb login`")] = False
     wandb_project: Annotated[str, _WANDB, doc("project that the run belongs to", min_length=1)] = "tfdqn"

@@ -15,7 +15,8 @@ class Task(Section, frozen=True, kw_only=True):
 
     id: Annotated[str, doc("gymnasium id, or my_package.my_envs:Name-v0", min_length=1)] = "CartPole-v1"
     suite: Annotated[
-        str, doc("where the id is looked up: gymnasium, ALE, envpool; auto: by the id, else gymnasium", min_length=1)
+        str,
+        doc("where the id is looked up: gymnasium, ALE, envpool; auto: told by the id, else gymnasium", min_length=1),
     ] = "auto"
     kwargs: Annotated[dict[str, Any], doc("keyword arguments that the task is made with")] = field(default_factory=dict)
     num_envs: Annotated[int, doc("environments that each actor steps as one batch", ge=1, le=4096)] = 16
