@@ -49,6 +49,21 @@ def test_without_hard_links_two_that_end_at_once_lose_no_video(tmp_path: Path, m
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_without_hard_links_one_that_can_not_be_published_leaves_no_empty_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "link", fail)
+    monkeypatch.setattr(Path, "replace", fail)
+    unfinished = tmp_path / ".a.part.mp4"
+    unfinished.touch()
+    with pytest.raises(OSError, match="Input/output error"):
+        video._published(unfinished)
+    assert list(tmp_path.iterdir()) == [unfinished]
+
+
 def test_odd_sides_are_filled_up_with_the_edge() -> None:
     picture = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 14
     even = with_even_sides(picture)

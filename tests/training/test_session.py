@@ -1,6 +1,7 @@
 """A session's parts, wired."""
 
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.support.tiny_runs import latest, tiny
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.actors import Actors, make_actor
 from tfdqn.config import Config
@@ -87,6 +89,44 @@ def test_progress_is_expected_but_for_the_first_call_of_updates(
         session.learn()
         work.check()
         assert session.learner.train_steps == 10 and work.stuck_seconds == 0
+
+
+def test_progress_that_is_recorded_just_as_the_first_call_of_updates_begins_is_not_expected_during_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, config, work = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph"), StallDetector()
+    is_recording, call_has_begun = threading.Event(), threading.Event()
+    record, stuck_seconds = work.record_progress, list[float]()
+
+    def record_slowly(part: str) -> None:
+        if part == "actor 0":
+            is_recording.set()
+            call_has_begun.wait(0.5)
+        record(part)
+
+    def compile_slowly(owed: int) -> int:
+        call_has_begun.set()
+        recorder.join(PATIENCE_SECONDS)
+        work.check()
+        time.sleep(0.01)
+        work.check()
+        stuck_seconds.append(work.stuck_seconds)
+        return 0
+
+    monkeypatch.setattr(work, "record_progress", record_slowly)
+    with (
+        run.claim(config),
+        closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
+        closing(local_session(config, run, chief, print, work=work)) as session,
+    ):
+        monkeypatch.setattr(session.learner, "run", compile_slowly)
+        while not session.ratio.may_learn():
+            session.parts.act()
+        recorder = threading.Thread(target=session.record_progress, args=["actor 0"])
+        recorder.start()
+        assert is_recording.wait(PATIENCE_SECONDS)
+        session.learn()
+    assert stuck_seconds == [0.0]
 
 
 def test_a_checkpoint_that_is_not_this_runs_is_refused_before_any_of_it_is_taken(

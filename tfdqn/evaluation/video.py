@@ -85,7 +85,11 @@ def _published(unfinished: Path) -> Path:
                 path.touch(exist_ok=False)
             except FileExistsError:
                 continue
-            unfinished.replace(path)
+            try:
+                unfinished.replace(path)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
         return path
 
 

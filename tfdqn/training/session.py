@@ -6,6 +6,7 @@ Actors, replay and evaluator are in this process (`training.local_parts`) or in 
 session knows them by the protocols below.
 """
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -161,6 +162,7 @@ class Session(Generic[P]):
         self.config, self.run_dir, self.work = config, run_dir, work or StallDetector()
         self._chief, self._say = chief, say
         self._first_call_began: float | None = None
+        self._progress = threading.Lock()  # so that no progress is recorded just as the first call begins
         self._checkpoints = CheckpointManager(run_dir.checkpoints, config.checkpoint.keep)
         saved = self._checkpoints.latest(on_damage=lambda damage: say(f"warning: {damage}"))
         self.counters = Counters() if saved is None else saved.counters  # at the start of this session
@@ -212,8 +214,9 @@ class Session(Generic[P]):
             time.sleep(timeout_seconds)
         elif are_owed:
             if self._first_call_began is None:
-                self._first_call_began = time.monotonic()
-                self.work.finish()  # until that call, which compiles, has returned
+                with self._progress:
+                    self._first_call_began = time.monotonic()
+                    self.work.finish()  # until that call, which compiles, has returned
             self.replay.flush()
             self.ratio.learned(self.learner.run(self.ratio.updates_owed()))
         self.record_progress("updates")
@@ -232,8 +235,9 @@ class Session(Generic[P]):
 
     def record_progress(self, part: str) -> None:
         """Tells the watchdog that a part of the work has progressed; not during the first call, which compiles."""
-        if self.first_call_seconds is None:
-            self.work.record_progress(part)
+        with self._progress:
+            if self.first_call_seconds is None:
+                self.work.record_progress(part)
 
     def reason_to_stop(self) -> str | None:
         """Why training has ended, or None while it goes on."""
