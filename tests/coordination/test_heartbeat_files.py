@@ -1,6 +1,7 @@
 """Heartbeat files: the folder that all of a user's processes share is that user's alone."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from tfdqn.cli import main
 from tfdqn.cluster.roles import ProcessId, Role
-from tfdqn.coordination.heartbeat_files import VARIABLE, heartbeat_file, read_heartbeat, write_heartbeat
+from tfdqn.coordination.heartbeat_files import VARIABLE, HeartbeatFile, heartbeat_file, read_heartbeat, write_heartbeat
 from tfdqn.errors import ClusterError
 
 ACTOR = ProcessId(Role.ACTOR, 1)
@@ -60,3 +61,18 @@ def test_a_folder_that_is_named_is_taken_as_it_is(
     assert heartbeat_file(ACTOR) == tmp_path / "actor-1.json"
     assert heartbeat_file(ACTOR, tmp_path / "run") == tmp_path / "run" / "actor-1.json"
     assert not shared.exists()
+
+
+def test_a_run_directory_that_is_moved_away_or_removed_is_not_made_again(tmp_path: Path) -> None:
+    run, said = tmp_path / "run", list[str]()
+    file = heartbeat_file(ACTOR, run / "processes" / "beats")
+    heartbeat = HeartbeatFile(file, "actor 1", said.append)
+    heartbeat.write("acting", 5.0)
+    shutil.rmtree(file.parent)
+    heartbeat.write("acting", 6.0)
+    assert file.exists() and said == []  # as after a cleaner of temporary folders
+    run.rename(tmp_path / "elsewhere")
+    for _ in range(2):
+        heartbeat.write("acting", 7.0)
+    assert not run.exists()
+    assert len(said) == 1 and said[0].startswith(f"warning: actor 1: no heartbeat can be written to {file} (No such")

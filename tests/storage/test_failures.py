@@ -146,6 +146,15 @@ def test_so_it_is_for_a_process_of_the_run_that_has_no_claim(tmp_path: Path) -> 
         run.metrics_file.open("a")
 
 
+def test_how_it_ended_is_no_reason_to_make_it_again(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    with run.claim(Config()):
+        run.path.rename(tmp_path / "elsewhere")
+    keep_stop(run, "it was interrupted by SIGINT", is_saved=False)
+    keep_failure(run, "actor 1 failed too often")
+    assert not run.path.exists()
+
+
 def test_the_traceback_of_the_users_code_is_in_the_runs_log(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     said = r"^the task raised ValueError; its traceback is in .*native\.log$"

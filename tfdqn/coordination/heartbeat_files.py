@@ -102,15 +102,21 @@ def write_heartbeat(file: Path, name: str, state: str, steps_per_second: float) 
 
 
 class HeartbeatFile:
-    """A process's heartbeat, which it writes repeatedly. If it can't be written, that is reported once."""
+    """A process's heartbeat, which it writes repeatedly. If it can't be written, that is reported once.
+
+    The folder that it is in is made if need be; those above it only for the first heartbeat: a run's directory that
+    the user moves away or removes is not made again.
+    """
 
     def __init__(self, file: Path, name: str, say: Callable[[str], None]):
         self._file, self._name, self._say = file, name, say
-        self._is_said = False
+        self._has_written = self._is_said = False
 
     def write(self, state: str, steps_per_second: float) -> None:
         try:
+            self._file.parent.mkdir(parents=not self._has_written, exist_ok=True)
             write_heartbeat(self._file, self._name, state, steps_per_second)
+            self._has_written = True
         except OSError as error:
             if not self._is_said:
                 self._say(

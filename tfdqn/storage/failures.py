@@ -119,10 +119,14 @@ def keep_sudden_end(run: RunDir, line: str) -> None:
 
 
 def keep_end(run: RunDir, end: RunEnd) -> None:
-    """Notes in the run's directory how its training has ended, until it is trained again, if there is room for it."""
+    """Notes in the run's directory how its training has ended, until it is trained again, if there is room for it.
+
+    A directory that was moved away or removed is not made again for it.
+    """
     why = end.why.encode(errors="backslashreplace").decode()  # it may name a file whose name is no text
     with suppress(RunDirError, OSError):
-        write_end(run.end_file, msgspec.structs.replace(end, why=why))
+        if run.path.exists():
+            write_end(run.end_file, msgspec.structs.replace(end, why=why))
 
 
 def would_fail_again(run: RunDir) -> bool:
