@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from reverb.errors import DeadlineExceededError
 
 from tests.support.random_episodes import VECTOR, stacked
 from tests.support.replay_servers import PATIENCE_SECONDS, Actor, Learner, config, served
@@ -13,6 +14,7 @@ from tests.support.waiting import until
 from tfdqn.errors import CheckpointError, PeerLostError
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.replay.reverb.remote_writer import HELD_BACK, GivenUpError, remote_writer
+from tfdqn.replay.reverb.shards import Shard
 from tfdqn.system.addresses import free_addresses
 
 TWO = config("replay.shards=2")
@@ -84,6 +86,24 @@ def test_who_acts_is_held_back_while_nobody_learns_and_goes_on_when_somebody_doe
         learner.learn_calls(20)
         until(lambda: actor.written >= before + 15 * CALL * 4, "acting")
     assert actor.reasons == [HELD_BACK] * len(actor.reasons)
+
+
+def test_a_server_that_is_slow_is_waited_for_as_such_and_not_as_the_ratio(
+    two: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actor = Actor(TWO, two)
+
+    def time_out(*_: object, **__: object) -> None:
+        raise DeadlineExceededError("Deadline Exceeded")
+
+    monkeypatch.setattr("reverb.structured_writer.StructuredWriter.flush", time_out)
+    actor.may_wait = False
+    actor.write(40)
+    assert not actor.writer.flush(0.0)
+    assert actor.reasons == [f"waiting for replay server 0 at {two[0]}, which takes items slowly"]
+    monkeypatch.setattr(Shard, "ask", lambda shard: False)
+    assert not actor.writer.flush(0.0)
+    assert actor.reasons[1:] == [f"waiting for replay server 0 at {two[0]}"]
 
 
 def test_a_writer_gives_up_when_it_is_to_and_can_be_used_again(two: list[str]) -> None:

@@ -19,6 +19,7 @@ class _Statistics:
         self.completed = completed
         self.insert_stats = self.sample_stats = self
         self.rate_limiter_info, self.current_size = self, completed
+        self.samples_per_insert, self.max_diff, self.min_size_to_sample = 1.0, 1e9, 1
 
 
 class SlowAtFirst:

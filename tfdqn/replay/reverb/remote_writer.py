@@ -153,9 +153,19 @@ class _PatientWriter:
 
     def flush(self, block_until_num_items: int = 0) -> None:
         """Waits until at most `block_until_num_items` items are not yet in the table."""
+        was_slow = False
         while True:
             try:
                 self._writer.flush(block_until_num_items, timeout_ms=int(1000 * _WAIT_SECONDS))
                 return
             except DeadlineExceededError:
-                self._waits(HELD_BACK if self._shard.ask() else f"waiting for {self._shard.name}")
+                reason = f"waiting for {self._shard.name}"
+            if self._shard.ask():
+                if self._shard.blocks_inserts:
+                    reason, was_slow = HELD_BACK, False
+                elif was_slow:
+                    reason += ", which takes items slowly"
+                else:
+                    was_slow = True  # unless it blocked them until now
+                    continue
+            self._waits(reason)

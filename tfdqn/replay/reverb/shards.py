@@ -100,6 +100,7 @@ class Shard:
         self.counted = TableCounts()  # the last answer
         self.inserted = self.sampled = 0  # totals that never decrease, even if the server restarts with lower counts
         self.answers = False  # whether it answered the last time it was asked
+        self.blocks_inserts = False  # whether its table's rate limiter did so then
         self._heard_seconds = time.monotonic()
         self._guard = ConnectionGuard(address)
         self._asking = threading.Lock()  # an answer that overtook another would be counted twice
@@ -128,6 +129,8 @@ class Shard:
         self.inserted += max(counted.inserted - self.counted.inserted, 0)
         self.sampled += max(counted.sampled - self.counted.sampled, 0)
         self.counted, self._heard_seconds, self.answers = counted, time.monotonic(), True
+        ahead = (counted.inserted + 1) * limiter.samples_per_insert - counted.sampled  # with the next insert
+        self.blocks_inserts = counted.stored >= limiter.min_size_to_sample and ahead > limiter.max_diff
         return True
 
 
