@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.config import Health
 from tfdqn.coordination import peers, stall_detector, sudden_end, watchdog
 from tfdqn.coordination.watchdog import Watchdog
@@ -97,6 +97,30 @@ def test_a_signal_that_is_not_heeded_in_time_ends_the_process(ends: list, monkey
         until(lambda: ends, "end")
     line = "the run was asked to end, and was held up (training, in Maze.step at maze.py:3): ended without saving"
     assert ends[0] == (line, STOPPED_STATUS)
+
+
+def test_a_signal_that_is_not_heeded_for_seconds_is_said_with_what_holds_it_up_once(
+    ends: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "_SAID_SECONDS", 0.05)
+    monkeypatch.setattr(sudden_end, "places_of_threads", lambda: ["Maze.step at maze.py:3"])
+    said, may_go_on = list[str](), threading.Event()
+
+    def say_slowly(line: str) -> None:
+        said.append(line)
+        may_go_on.wait(PATIENCE_SECONDS)  # as on a disk that doesn't answer
+
+    with Watchdog("the run", Health(), say_slowly, interrupted=lambda: True) as watched:
+        watched.state = "training"
+        until(lambda: said, "word of it")
+        before = watched.work._checked_seconds
+        until(lambda: watched.work._checked_seconds > before + 0.1, "looks")
+        assert ends == []
+        monkeypatch.setattr(watchdog, "_END_SECONDS", 0.1)
+        until(lambda: ends, "end")
+    may_go_on.set()
+    held = "the run is held up (training, in Maze.step at maze.py:3)"
+    assert said == [f"still stopping: {held}; in 20 s it ends without saving"]
 
 
 def test_a_checkpoint_that_is_being_written_is_finished_first(ends: list, monkeypatch: pytest.MonkeyPatch) -> None:

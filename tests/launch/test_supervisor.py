@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -151,6 +152,7 @@ def test_ctrl_c_stops_all_in_order_and_the_deaf_are_killed(folder: Path, monkeyp
     # A clock that counts what the supervisor sleeps: a pause of the machine takes nothing of anybody's grace.
     monkeypatch.setattr("tfdqn.launch.supervisor.time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
     monkeypatch.setitem(TRAITS, Role.WORKER, impatient)
+    monkeypatch.setattr("tfdqn.launch.supervisor._SAID_SECONDS", 2.0)
     job = Job(folder, *EVERY)
     job.tell("worker-1", "deaf")
     assert not job.run(job.everybody_works, stop)
@@ -159,6 +161,7 @@ def test_ctrl_c_stops_all_in_order_and_the_deaf_are_killed(folder: Path, monkeyp
     assert sorted(order[:3]) == ["actor-0", "actor-1", "evaluator-0"]
     assert order[3:5] == ["learner-0", "worker-0"]
     assert sorted(order[5:]) == ["parameter_server-0", "replay_server-0"]
+    assert re.fullmatch(r"waiting for .*worker 1 to end, for 1 s at most", job.lines[-2])
     assert "worker 1 does not end: killed" in job.lines[-1]
     assert not any(map(is_running, job.everybody()))
 

@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Self
 
 from tfdqn.config import Health
@@ -20,6 +21,7 @@ from tfdqn.errors import STOPPED_STATUS, one_line
 _CHECK_SECONDS = 0.25
 _LAST_CHECK_SECONDS = 4.0
 _END_SECONDS = 20.0  # from a signal on, or from the end of the checkpoint that was being written
+_SAID_SECONDS = 4.0  # of these, after which it says what it waits for
 
 
 class Watchdog:
@@ -48,7 +50,7 @@ class Watchdog:
         self._awaited: list[PeerWait] = []
         # Since when nothing stands between the wish to stop and the end.
         self._asked_seconds: float | None = None
-        self._said_stuck = False
+        self._said_stuck = self._said_held_up = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
@@ -121,8 +123,18 @@ class Watchdog:
         elif self.work.is_suspended:
             # A checkpoint is written; after it there is an end to come to.
             self._asked_seconds = time.monotonic()
-        elif time.monotonic() - self._asked_seconds > _END_SECONDS:
+        elif (seconds := time.monotonic() - self._asked_seconds) > _END_SECONDS:
             end_now(
                 f"{self._name} was asked to end, and was held up ({held_up(self.doing)}): ended without saving",
                 self._stopped_status,
             )
+        elif seconds > _SAID_SECONDS and not self._said_held_up:
+            self._said_held_up = True
+            left = f"in {_END_SECONDS - seconds:.0f} s it ends without saving"
+            line = f"still stopping: {self._name} is held up ({held_up(self.doing)}); {left}"
+            # In a thread of its own: a log or a terminal that doesn't answer may be what holds the run up.
+            threading.Thread(target=self._say_if_heard, args=[line], daemon=True).start()
+
+    def _say_if_heard(self, line: str) -> None:
+        with suppress(OSError):  # nobody reads it any more
+            self._say(line)

@@ -6,6 +6,7 @@ all processes here have ended with status 0, unless the learner goes on without 
 returns, or when the supervisor itself is killed.
 """
 
+import math
 import signal
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -26,6 +27,7 @@ from tfdqn.system.subprocesses import TFDQN, how_it_ended, logged_end, own_line,
 _LOOK_SECONDS = 0.2
 _KILLED_SECONDS = 10.0  # the longest wait for the operating system to end what was killed
 _LEAVING_SECONDS = 15.0  # that the other processes have to end by themselves after the learner
+_SAID_SECONDS = 5.0  # of waiting for ends, after which it says for whose
 _MISSED_AFTER_SECONDS = 3.0  # of training after a process has ended well, before it is started again
 
 
@@ -223,7 +225,12 @@ class Supervisor:
     def _wait_while_alive(self, ending: Collection[SupervisedProcess], seconds: float) -> None:
         """Waits until all of these have ended, at most for so many seconds; silent ones are killed."""
         deadline = time.monotonic() + seconds
-        while any(each.is_alive for each in ending) and time.monotonic() < deadline:
+        said_seconds = time.monotonic() + _SAID_SECONDS
+        while (alive := [each for each in ending if each.is_alive]) and (now := time.monotonic()) < deadline:
+            if now > said_seconds:
+                awaited = ", ".join(str(each.process_id) for each in alive)
+                self._view.say(f"waiting for {awaited} to end, for {deadline - now:.0f} s at most")
+                said_seconds = math.inf
             for each in self._all.values():
                 each.look()
             for each in ending:
