@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.tiny_runs import tiny
-from tfdqn.config import Config
 from tfdqn.errors import (
     ClusterError,
     EnvironmentFailedError,
@@ -121,38 +120,6 @@ def test_a_full_disk_is_one_line_that_says_whether_there_is_a_checkpoint(
         disk_errors_as_run_dir_error(run),
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def test_a_directory_that_is_moved_while_it_is_used_is_one_line(tmp_path: Path) -> None:
-    run = RunDir(tmp_path / "run")
-    with run.claim(Config()):
-        run.check_claim()
-        run.path.rename(tmp_path / "elsewhere")
-        with pytest.raises(RunDirError, match=r"run is gone: it was moved or removed while this process used it$"):
-            run.check_claim()
-        with pytest.raises(RunDirError, match="run is gone"), disk_errors_as_run_dir_error(run):
-            run.metrics_file.open("a")
-        with pytest.raises(FileNotFoundError, match="another"), disk_errors_as_run_dir_error(RunDir(tmp_path / "new")):
-            (tmp_path / "no" / "another").open("a")
-
-
-def test_so_it_is_for_a_process_of_the_run_that_has_no_claim(tmp_path: Path) -> None:
-    run = RunDir(tmp_path / "run")
-    run.path.mkdir()
-    run.config_file.touch()
-    with pytest.raises(RunDirError, match=r"run is gone: it was moved"), disk_errors_as_run_dir_error(run):
-        run.check_exists()
-        run.path.rename(tmp_path / "elsewhere")
-        run.metrics_file.open("a")
-
-
-def test_how_it_ended_is_no_reason_to_make_it_again(tmp_path: Path) -> None:
-    run = RunDir(tmp_path / "run")
-    with run.claim(Config()):
-        run.path.rename(tmp_path / "elsewhere")
-    keep_stop(run, "it was interrupted by SIGINT", is_saved=False)
-    keep_failure(run, "actor 1 failed too often")
-    assert not run.path.exists()
 
 
 def test_the_traceback_of_the_users_code_is_in_the_runs_log(tmp_path: Path) -> None:
