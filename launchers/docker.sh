@@ -6,11 +6,11 @@
 # The run lands in ./runs, as with `tfdqn train`, and belongs to you; Ctrl-C saves, and the same command resumes. What the
 # driver compiles for the GPUs when it is first used is kept in ./runs/.cuda, for all containers after.
 # Variables change the rest:
-#   GPUS=none     train on the processors: another image, without CUDA, and learner.strategy as CONFIG has it
+#   GPUS=none     train on the CPUs, in an image without CUDA, with CONFIG's learner.strategy
 #   RUNS=DIR      where runs go, instead of ./runs
 #   IMAGE=NAME    use this image and build none
-#   NETWORK=NAME  a network for the container (as for `docker run`), if the run is to reach one: it has none
-#   SHM_SIZE=4g   shared memory, in which the GPUs' processes and environments hand data over; 1g
+#   NETWORK=NAME  the container's network (as for `docker run`); by default it has none
+#   SHM_SIZE=4g   shared memory, which NCCL and environments in processes use; 1g by default
 set -euo pipefail
 unset CDPATH # by which cd would go elsewhere, and print where
 
