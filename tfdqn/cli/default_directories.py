@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from tfdqn.config import Config, toml
 from tfdqn.config.nearby_runs import CONFIG_FILE, TASK_FILE
+from tfdqn.system.shell_commands import from_here
 from tfdqn.tuning.study_folder import StudyFolder, is_study
 
 
@@ -32,7 +33,7 @@ def default_run_dir(config_file: Path, config: Config, say: Callable[[str], None
     """
     run = _run_of(config_file)
     if run is not None and config.seed == run.seed:
-        return _shown(run.path)
+        return from_here(run.path)
     what = f"with seed = {config.seed}, the run directory is"
     return _named_after(config_file, run, f"seed{config.seed}", what, say)
 
@@ -65,9 +66,9 @@ def _named_after(config_file: Path, run: _Run | None, end: str, what: str, say: 
     """The path below runs/ that is named after the file; of a run's or a study's, the one beside it, which is said."""
     study = _study_of(config_file)
     if run is not None:
-        path, whose = _shown(run.folder / f"{run.name}-{end}"), "a run's"
+        path, whose = from_here(run.folder / f"{run.name}-{end}"), "a run's"
     elif study is not None:
-        path, whose = _shown(study.with_name(f"{study.name}-{config_file.stem}-{end}")), "a study's"
+        path, whose = from_here(study.with_name(f"{study.name}-{config_file.stem}-{end}")), "a study's"
     else:
         return Path("runs") / f"{config_file.stem}-{end}"
     say(f"{config_file} is {whose}: {what} {path}")
@@ -93,9 +94,3 @@ def _run_of(config_file: Path) -> _Run | None:
     if is_study(folder.parent):  # it is in a study's folder `trials` or `best`
         return _Run(path, seed, folder.parent.parent, f"{folder.parent.name}-{name}")
     return _Run(path, seed, folder, name)
-
-
-def _shown(path: Path) -> Path:
-    """An absolute path, from the current directory if it is in there."""
-    here = Path.cwd()
-    return path.relative_to(here) if here in path.parents else path

@@ -26,6 +26,12 @@ def as_argument(path: Path | str) -> str:
     return f"./{path}" if str(path).startswith("-") else str(path)
 
 
+def from_here(path: Path) -> Path:
+    """An absolute path, relative if it is below the working directory."""
+    here = Path.cwd()
+    return path.relative_to(here) if here in path.parents else path
+
+
 def pip_install(*requirements: str) -> str:
     """The command that installs packages for this Python; in a clone, at versions compatible with the tested ones."""
     return _pip_command() + "".join(f' "{each}"' for each in requirements)
@@ -60,8 +66,5 @@ def _name_in_shell(program: str) -> str:
 
 def _path_in_shell(program: str) -> str:
     """A program's path, relative if it is below the working directory."""
-    path = os.path.abspath(program)
-    below = os.path.relpath(path)
-    if below.startswith(os.pardir):
-        return path
-    return below if os.sep in below else os.path.join(os.curdir, below)
+    path = str(from_here(Path(os.path.abspath(program))))
+    return path if os.sep in path else os.path.join(os.curdir, path)

@@ -4,7 +4,6 @@ No other file names these paths, but for two in `storage.run_folders`.
 """
 
 import json
-import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from tfdqn.storage.locks import Attempt, FileLock, NoLocksError, exclusive, hold
 from tfdqn.storage.owners import Owner
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_folders import STUDY_FILE, TRIALS
-from tfdqn.system.shell_commands import as_argument, own_command
+from tfdqn.system.shell_commands import as_argument, from_here, own_command
 
 
 class StudyError(UserError):
@@ -46,7 +45,7 @@ class Request(msgspec.Struct, frozen=True):
 
     def command(self, folder: Path) -> str:
         """The command that goes on with the study, which is now in `folder`."""
-        files = (as_argument(_from_here(each)) for each in (self.config, self.space))
+        files = (as_argument(from_here(Path(each))) for each in (self.config, self.space))
         return own_command(["tune", *files, *self.overrides, "--study-dir", str(folder), *self.options])
 
 
@@ -187,12 +186,6 @@ class StudyFolder:
 
 def _best_heading(number: int) -> str:
     return f"# Trial {number}"
-
-
-def _from_here(path: str) -> str:
-    """An absolute path, or a relative one if it is below the working directory."""
-    here = os.path.relpath(path)
-    return path if here.startswith(os.pardir) else here
 
 
 def is_study(path: Path | str) -> bool:
