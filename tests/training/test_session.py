@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from tests.support.tiny_runs import latest, tiny
+from tests.support.tiny_runs import latest, policy_weights, tiny
 from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.actors import Actors, make_actor
 from tfdqn.config import Config
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.errors import CheckpointError
+from tfdqn.evaluation.evaluator import scores
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.learning.train_step import TrainStep
+from tfdqn.records import Evaluation
+from tfdqn.storage.best_policy import save_best
 from tfdqn.storage.checkpoints import BEGINS_ANEW, CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
@@ -206,6 +209,20 @@ def test_who_comes_back_before_the_first_checkpoint_begins_anew_and_says_so(
             closing(local_session(config, run, chief, print)) as session,
         ):
             assert session.resumed == (BEGINS_ANEW if has_been_trained else "")
+
+
+def test_a_run_that_begins_anew_puts_the_best_policy_and_the_summary_of_the_start_before_aside(tmp_path: Path) -> None:
+    run, config, said = RunDir(tmp_path / "run"), tiny("stop.return_at_least=490"), list[str]()
+    train.train(config, run.path)
+    lucky = Evaluation(env_steps=1, train_steps=2, scores=scores(np.full(4, 500.0), np.ones(4)), is_best=True)
+    for number in (1, 2):
+        save_best(run.best_weights, policy_weights(run.path, "best"), lucky)
+        shutil.rmtree(run.checkpoints)
+        summary = train.train(config, run.path, say=said.append)
+        assert summary.best_return is not None and summary.best_return < 490 and summary.env_steps >= 1_200
+        aside = run.best / f"superseded-{number}"
+        assert sorted(each.name for each in aside.iterdir()) == ["evaluation.json", "summary.json", "weights.npz"]
+        assert f"put aside: best/weights.npz and summary.json to best/superseded-{number}" in " ".join(said)
 
 
 def test_what_the_network_would_misread_is_said_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping
+from itertools import count
 from numbers import Real
 from pathlib import Path
 from typing import Any, Literal
@@ -10,16 +11,17 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from tfdqn.errors import CheckpointError, UserError, first_line
+from tfdqn.errors import CheckpointError, RunDirError, UserError, first_line
 from tfdqn.records import Evaluation
 from tfdqn.storage.arrays import ArrayInfo, check_arrays, load_arrays, save_arrays, with_prefix
-from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.atomic_files import why_not, write_atomically
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.trainer import wait_for
 from tfdqn.types import Weights
 
 _RECORD = "evaluation"
+_EVALUATION_FILE = "evaluation.json"
 _log = logging.getLogger(__name__)
 _evaluations = msgspec.json.Decoder(Evaluation)
 
@@ -29,7 +31,29 @@ def save_best(path: Path, weights: Weights, evaluation: Evaluation) -> None:
     record = msgspec.json.encode(evaluation)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_arrays(path, {**weights, _RECORD: np.frombuffer(record, np.uint8)})
-    write_atomically(path.with_name("evaluation.json"), msgspec.json.format(record, indent=2))
+    write_atomically(path.with_name(_EVALUATION_FILE), msgspec.json.format(record, indent=2))
+
+
+def put_results_aside(run: RunDir) -> str:
+    """Moves the best policy and the summary of a run that starts over to a folder `best/superseded-N`.
+
+    Otherwise the new start would have to beat the best policy of the old one, and its summary would name that.
+
+    Returns what was moved, in words; "" if there was nothing. Raises RunDirError if it can't be moved.
+    """
+    evaluation = run.best_weights.with_name(_EVALUATION_FILE)
+    found = [each for each in (run.best_weights, evaluation, run.summary_file) if each.exists()]
+    if not found:
+        return ""
+    aside = next(each for i in count(1) if not (each := run.best / f"superseded-{i}").exists())
+    try:
+        aside.mkdir(parents=True)
+        for each in found:
+            each.rename(aside / each.name)
+    except OSError as error:
+        raise RunDirError(f"{aside} can't be written: {why_not(aside.parent, error)}") from None
+    names = " and ".join(str(each.relative_to(run.path)) for each in found if each != evaluation)
+    return f"results of the start before were put aside: {names} to {aside.relative_to(run.path)}"
 
 
 def load_best(path: Path, wanted: Mapping[str, ArrayInfo]) -> tuple[dict[str, np.ndarray], Evaluation]:
