@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import PATIENCE_SECONDS, PROJECT, tfdqn, write_config
+from tests.support.commands import PROJECT, tfdqn, write_config
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.cluster.index_lease import lease_index
 from tfdqn.cluster.roles import Role
 from tfdqn.errors import ClusterError

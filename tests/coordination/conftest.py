@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.threaded_jobs import FAST, PATIENCE_SECONDS, Learner, learner
+from tests.support.threaded_jobs import FAST, Learner, learner
 from tests.support.tiny_runs import tiny
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.config import Config
 from tfdqn.coordination.heartbeat_files import VARIABLE
 

@@ -4,9 +4,9 @@ from contextlib import closing
 
 import pytest
 
-from tests.support.threaded_jobs import ACTOR, FAST, PATIENCE_SECONDS, Learner, learner, membership
+from tests.support.threaded_jobs import ACTOR, FAST, Learner, learner, membership
 from tests.support.tiny_runs import tiny
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config

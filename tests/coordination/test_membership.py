@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from tests.support.threaded_jobs import ACTOR, FAST, PATIENCE_SECONDS, Learner, free_address, learner, membership
+from tests.support.threaded_jobs import ACTOR, FAST, Learner, free_address, learner, membership
 from tests.support.tiny_runs import tiny
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.cluster.roles import Role
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config

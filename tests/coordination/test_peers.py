@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.threaded_jobs import PATIENCE_SECONDS, free_address
-from tests.support.waiting import until
+from tests.support.threaded_jobs import free_address
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.coordination import peers
 from tfdqn.coordination.peers import Peers
 from tfdqn.coordination.rpc import Server

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from tests.support.commands import PATIENCE_SECONDS, PROGRAM, PROJECT, Tfdqn, tfdqn, write_config
+from tests.support.commands import PROGRAM, PROJECT, Tfdqn, tfdqn, write_config
 from tests.support.job_output import until_at_work
 from tests.support.run_files import a_summary
 from tests.support.tiny_runs import tiny
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.cli import main
 from tfdqn.cli.live_table import JobView
 from tfdqn.config.toml import dump

@@ -7,7 +7,8 @@ import pytest
 
 from tests.support.actor_jobs import FREE, HELD, Job, job_of
 from tests.support.evaluator_jobs import CONFIG
-from tests.support.threaded_jobs import PATIENCE_SECONDS, Learner, learner
+from tests.support.threaded_jobs import Learner, learner
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.coordination.heartbeat_files import VARIABLE
 from tfdqn.storage.run_directory import RunDir
 

@@ -19,9 +19,9 @@ from tests.support.evaluator_jobs import (
     started,
     states,
 )
-from tests.support.threaded_jobs import PATIENCE_SECONDS, Learner, free_address, learner, role
+from tests.support.threaded_jobs import Learner, free_address, learner, role
 from tests.support.tiny_runs import lines, tiny
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.cluster.topology import Topology
 from tfdqn.coordination.messages import Inspection, Phase
 from tfdqn.errors import RunDirError, TaskError

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.serving import batching
 from tfdqn.serving.batching import Batcher
 from tfdqn.serving.inputs import Input
 from tfdqn.serving.model import Signature
 from tfdqn.serving.payload import PredictRequest, RequestError
 from tfdqn.types import Arrays
-
-PATIENCE_SECONDS = 30.0
 
 
 class Doubling:

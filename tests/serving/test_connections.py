@@ -10,16 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.serving_in_process import (
-    PATIENCE_SECONDS,
-    PREDICT,
-    InProcess,
-    assert_asks_to_retry,
-    received,
-    request,
-    serving,
-)
-from tests.support.waiting import until
+from tests.support.serving_in_process import PREDICT, InProcess, assert_asks_to_retry, received, request, serving
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.serving import endpoints, payload
 from tfdqn.serving.connections import _TAKING, _WORK, Connection, most_connections
 from tfdqn.serving.payload import MOST_ROWS, RequestError

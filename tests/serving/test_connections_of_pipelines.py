@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support.serving_in_process import PATIENCE_SECONDS, PREDICT, InProcess, received, request, serving
+from tests.support.serving_in_process import PREDICT, InProcess, received, request, serving
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.serving.connections import Connection
 
 AT_ONCE_BYTES = 2**18  # that asyncio reads

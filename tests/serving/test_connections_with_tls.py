@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.certificates import write_certificate
-from tests.support.serving_in_process import PATIENCE_SECONDS, InProcess, received, request, serving
+from tests.support.serving_in_process import InProcess, received, request, serving
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.serving.access import Access, FileContent, read_access, read_tls
 from tfdqn.serving.connections_with_tls import TlsConnection
 from tfdqn.serving.options import Options

@@ -5,8 +5,8 @@ import select
 
 import pytest
 
-from tests.support.serving_in_process import PATIENCE_SECONDS, assert_asks_to_retry, request, serving
-from tests.support.waiting import until
+from tests.support.serving_in_process import assert_asks_to_retry, request, serving
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.serving.limits import UNCOUNTED_BYTES, MemoryBudget
 from tfdqn.serving.options import Options
 from tfdqn.serving.payload import MOST_ROWS, RequestError

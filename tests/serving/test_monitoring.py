@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.commands import PROJECT
-from tests.support.serving_in_process import PATIENCE_SECONDS, Drain, InProcess, received, request, serving
+from tests.support.serving_in_process import Drain, InProcess, received, request, serving
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.serving.access import read_access
 from tfdqn.serving.monitoring import RequestMetrics
 from tfdqn.serving.options import Options

@@ -17,13 +17,13 @@ from typing import Any
 
 from tests.support.forked_commands import MARK, ForkedCommand, forked_command
 from tests.support.tiny_runs import tiny
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.config.toml import dump
 from tfdqn.records import Counters
 from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
 from tfdqn.system.processors import visible_gpus
 
 PROJECT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 240.0  # with other work on every core
 PROGRAM = "from tfdqn.__main__ import run; run()"
 # However long after the first a signal comes that is to count as one with it.
 TAKES_TWO_FOR_ONE = f"from tfdqn.system import signals\nsignals._ONE_SIGNAL_SECONDS = {PATIENCE_SECONDS}\n{PROGRAM}"

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from tests.support.commands import PROJECT
 from tests.support.tiny_runs import tiny
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.cluster.program import local_topology, make_program
 from tfdqn.cluster.roles import ProcessId
 from tfdqn.config import Health
 from tfdqn.launch.supervisor import JobStatus, Supervisor
 
 STAND_IN = (sys.executable, str(PROJECT / "tests" / "support" / "fake_role.py"))
-PATIENCE_SECONDS = 180.0
 EVERY = ("learner.strategy=parameter_server", "acting.actors=2")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.support.commands import Tfdqn, counters, newest, tfdqn
 from tests.support.learning_jobs import LearningJob
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.cluster.roles import ProcessId
 from tfdqn.cluster.topology import Topology, read_topology
 from tfdqn.coordination.heartbeat_files import heartbeat_file, read_heartbeat
@@ -17,7 +18,6 @@ from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.records import Counters
 from tfdqn.storage.run_directory import RunDir
 
-PATIENCE_SECONDS = 240.0  # on two cores that many processes start at once
 QUICK_HEALTH = ("health.beat_seconds=0.5", "health.dead_after_seconds=6", "health.patience_seconds=120")
 
 

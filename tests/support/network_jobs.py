@@ -14,6 +14,7 @@ import msgspec
 from tests.support.commands import PROJECT, counters, newest
 from tests.support.learning_jobs import LearningJob
 from tests.support.network_namespaces import Network
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.cluster.program import Process, make_program
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.cluster.topology import Topology
@@ -26,7 +27,6 @@ from tfdqn.records import Counters
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.subprocesses import TFDQN, last_line, start_process
 
-PATIENCE_SECONDS = 240.0  # on two cores that many processes start at once
 _LOOK_SECONDS = 0.1
 _FRESH_SECONDS = 4.0
 

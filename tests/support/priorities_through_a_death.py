@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from tests.support.random_episodes import VECTOR
-from tests.support.replay_servers import PATIENCE_SECONDS, Actor, config
-from tests.support.waiting import until
+from tests.support.replay_servers import Actor, config
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.config import Config
 from tfdqn.learning.importance import weighted
 from tfdqn.replay.interfaces import ItemPriorities, Sample

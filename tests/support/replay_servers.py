@@ -26,7 +26,6 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Experience
 
 ENVS = 4
-PATIENCE_SECONDS = 150.0  # after a death gRPC tries again in steps, up to 0.6 times as long as it lasted
 
 
 def config(*overrides: str) -> Config:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.support.serving_client import ask
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.serving.inputs import Input
 from tfdqn.serving.model import ModelVersions, Signature
 from tfdqn.serving.options import Options
@@ -19,7 +20,6 @@ from tfdqn.serving.server import _run
 from tfdqn.system.addresses import listen
 from tfdqn.types import Arrays
 
-PATIENCE_SECONDS = 180.0
 _DRAIN_SECONDS = 77.0  # that nothing else sleeps
 PLAIN = Options()
 PREDICT = "/v1/models/sum:predict"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import reverb
 
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.cluster.roles import ProcessId
 from tfdqn.cluster.roles import Role as Roles
 from tfdqn.cluster.topology import Topology
@@ -27,7 +28,6 @@ from tfdqn.system.addresses import free_addresses, host_and_port
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.registry import resolve_spec
 
-PATIENCE_SECONDS = 180.0
 _ELSEWHERE = ("elsewhere:1", "elsewhere:2")
 ACTOR = ProcessId(Roles.ACTOR, 1)
 FAST = ("health.beat_seconds=0.05", "health.dead_after_seconds=5.0", "acting.actors=2")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.commands import tfdqn, write_config
 from tests.support.tiny_runs import assert_same_arrays, latest, tiny
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.training.train import train
 
@@ -40,7 +41,6 @@ SETTINGS = (
     *("evaluation.interval_env_steps=100_000", "evaluation.episodes=1", "evaluation.final_episodes=1"),
     *("agent.gradient_clip_norm=1.0", "agent.target_update_period_train_steps=7"),
 )
-PATIENCE_SECONDS = 240.0  # with half a dozen processes on a machine that does other things, too
 ENV_STEPS_PER_LEG = 120  # thirty updates
 WEIGHTS = {"hidden_0/kernel": (4, 16), "hidden_0/bias": (16,), "q/kernel": (16, 2), "q/bias": (2,)}
 

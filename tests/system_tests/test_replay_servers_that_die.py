@@ -15,8 +15,8 @@ from tests.replay.reverb.test_remote_replay import TWO, acting
 from tests.support.commands import PROJECT
 from tests.support.priorities_through_a_death import DEAD, SETTINGS, live_through_a_death
 from tests.support.random_episodes import VECTOR, random_steps, stacked
-from tests.support.replay_servers import PATIENCE_SECONDS, Actor, Job, Learner, config
-from tests.support.waiting import until
+from tests.support.replay_servers import Actor, Job, Learner, config
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.replay.reverb.remote_writer import HELD_BACK, remote_writer
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.types import Experience

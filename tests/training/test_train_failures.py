@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.commands import PATIENCE_SECONDS, PROGRAM, tfdqn, write_config
+from tests.support.commands import PROGRAM, tfdqn, write_config
 from tests.support.tiny_runs import latest, lines, tiny
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.errors import RESTART_STATUS, EnvironmentFailedError, NotFiniteError, NotFiniteTaskError
 from tfdqn.launch.inspector import Inspector
 from tfdqn.storage.checkpoints import Checkpoint

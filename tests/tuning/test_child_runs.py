@@ -14,14 +14,13 @@ from tests.support.commands import PROJECT
 from tests.support.processes import is_running
 from tests.support.run_files import finish, finished_run
 from tests.support.tiny_runs import lines, tiny
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome, RunEnd, why_failed, write_end
 from tfdqn.system.subprocesses import TFDQN
 from tfdqn.tuning.child_runs import ChildRun, ChildRuns
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_run.py"))
-PATIENCE_SECONDS = 240.0
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from tests.support.commands import PROJECT
 from tests.support.processes import is_running
 from tests.support.run_files import finish
 from tests.support.tiny_runs import lines, tiny
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.config import toml
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome, RunEnd, write_end
@@ -20,7 +21,6 @@ from tfdqn.tuning.child_runs import ChildRuns
 from tfdqn.tuning.run_groups import GroupedRun, RunGroup
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_group.py"))
-PATIENCE_SECONDS = 120.0
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.run_files import a_summary, finish
 from tests.support.tiny_runs import tiny
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError, NotFiniteError
 from tfdqn.records import Summary
@@ -25,7 +25,6 @@ from tfdqn.storage.run_records import Outcome, RunEnd, read_end
 from tfdqn.tuning import thread_runs
 from tfdqn.tuning.thread_runs import ThreadRun, train_in_threads
 
-PATIENCE_SECONDS = 60.0
 Act = Callable[[ThreadRun, Callable[[], bool]], None]  # a run, whether it is asked to end
 
 

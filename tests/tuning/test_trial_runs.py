@@ -14,6 +14,7 @@ import pytest
 from tests.support.commands import PROJECT
 from tests.support.fake_trial import level
 from tests.support.studies import SPACE, searched, study_in
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.cli.runs_view import totals_of_trials
 from tfdqn.config import toml
 from tfdqn.errors import ConfigError
@@ -27,7 +28,6 @@ from tfdqn.tuning.trial_records import Trial, TrialState, best_of
 from tfdqn.tuning.trial_runs import Template, search, write_best
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_trial.py"))
-PATIENCE_SECONDS = 120.0
 TEMPLATE = Template(toml.dump(searched()).encode(), "small.toml", (), SPACE)
 
 

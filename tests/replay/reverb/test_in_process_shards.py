@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.commands import PATIENCE_SECONDS
 from tests.support.random_episodes import VECTOR, multiset, random_steps, stacked
 from tests.support.replay_contents import MakeReplay, drawn, n_step_rows, numbered, stored, write
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.reverb.server import ReplayServer

@@ -10,7 +10,7 @@ import reverb
 import tensorflow as tf
 from reverb.platform.default import checkpointers
 
-from tests.support.commands import PATIENCE_SECONDS
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.config import Priorities
 from tfdqn.replay.interfaces import ItemPriorities
 from tfdqn.replay.priorities import PriorityScale

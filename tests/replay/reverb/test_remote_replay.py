@@ -9,8 +9,8 @@ import pytest
 from reverb.errors import DeadlineExceededError
 
 from tests.support.random_episodes import VECTOR, stacked
-from tests.support.replay_servers import PATIENCE_SECONDS, Actor, Learner, config, served
-from tests.support.waiting import until
+from tests.support.replay_servers import Actor, Learner, config, served
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.errors import CheckpointError, PeerLostError
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.replay.reverb.remote_writer import HELD_BACK, GivenUpError, remote_writer

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.commands import PATIENCE_SECONDS, PROJECT
+from tests.support.commands import PROJECT
 from tests.support.random_episodes import VECTOR
 from tests.support.replay_contents import DISCOUNT, MakeReplay, numbered, write
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.config import DQN, Config, Priorities, Replay
 from tfdqn.errors import ConfigError
 from tfdqn.replay.items.kinds import ItemKind, make_item_kind

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support.random_episodes import VECTOR
-from tests.support.replay_servers import PATIENCE_SECONDS, Actor, Learner, config, opened, served
-from tests.support.waiting import until
+from tests.support.replay_servers import Actor, Learner, config, opened, served
+from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.errors import CheckpointError, ClusterError, ConfigError
 from tfdqn.replay.reverb import shard_server
 from tfdqn.replay.reverb.shard_server import ShardServer
