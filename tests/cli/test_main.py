@@ -147,7 +147,7 @@ def test_ctrl_c_where_nothing_is_to_be_saved_exits_130(
         (["report", "nowhere"], "nowhere doesn't exist"),
         (["evaluate", "x", "--video", "--gif"], "--video and --gif: an episode is recorded as one of the two"),
         (["evaluate", "x", "--checkpoint", "newest"], "'newest' is not one of 'best', 'latest'"),
-        (["evaluate", "x", "task.kwargs.gravity=-11.0"], "unexpected extra argument(s) (task.kwargs.gravity=-11.0)"),
+        (["evaluate", "x", "task.restarts=1"], "(task.restarts=1); a key of the task is given as --set task.KEY=VALUE"),
         (["plot"], "Missing argument 'RUN...'"),
         (["train", "nowhere.toml"], "nowhere.toml: there is no such file"),
         (["train", "small.toml", "agent.nstep=3"], 'override: agent.nstep is not a key (did you mean "agent.n_step"?)'),

@@ -16,7 +16,7 @@ from msgspec import structs
 from tests.support.actions import branches
 from tests.support.disks import fill, small_disk
 from tests.support.tiny_runs import tiny
-from tfdqn.errors import ConfigError, RunDirError, TaskError, VideoError
+from tfdqn.errors import ConfigError, EnvironmentFailedError, RunDirError, TaskError, VideoError
 from tfdqn.evaluation import evaluate as evaluate_module
 from tfdqn.evaluation import video
 from tfdqn.evaluation.evaluate import _check_same_shape, evaluate
@@ -275,6 +275,20 @@ def test_a_video_on_a_full_disk_is_one_line_and_the_figures_are_there(
     assert str(caught.value) == f"{run.videos}: the video couldn't be written: is the disk full?"
     assert caught.value.report == msgspec.structs.replace(whole, video=None)
     assert "No space" not in capfd.readouterr().err
+
+
+def test_environments_that_fail_are_restarted_as_often_as_the_task_allows(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fails = "task.id=tests.support.toy_environments:Fails-v0"
+    found = begun(tmp_path / "run", fails, "task.num_envs=1")
+    once = [f'task.kwargs={{at=6,once="{tmp_path / "once"}"}}']
+    assert evaluate(found.path, episodes=3, overrides=[*once, "task.restarts=1"]).mean_length == 4
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["tests.support.toy_environments"]
+    assert "the environment is restarted (1 of task.restarts = 1)" in caplog.text
+    (tmp_path / "once").unlink()
+    with pytest.raises(EnvironmentFailedError, match="the simulator is gone"):
+        evaluate(found.path, episodes=3, overrides=once)
 
 
 def test_where_no_video_can_be_kept_nothing_is_played(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,8 @@ from tfdqn.storage.best_policy import load_policy_weights
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_differences import in_words
 from tfdqn.task_spec import TaskSpec
+from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.registry import make_task, resolve_spec
 from tfdqn.tasks.suites.processes import require_main_has_begun
 
@@ -56,7 +58,7 @@ def evaluate(
     video: Format | None = None,
     on_begin: Callable[[], None] = lambda: None,
 ) -> EvaluationReport:
-    """Plays greedy episodes on fresh environments.
+    """Plays greedy episodes on fresh environments, which are restarted if they fail as often as `task.restarts` allows.
 
     Args:
       run_dir: of a run that has a policy.
@@ -83,7 +85,7 @@ def evaluate(
     policy = make_policy(config, run_spec)
     episode_seed = derived_seed(seed, "evaluate")
     with one_blas_thread(), ExitStack() as recording:
-        with closing(make_task(task_config, num_envs=min(episodes, task_config.num_envs))) as task:
+        with closing(_environments(task_config, episodes)) as task:
             _check_same_shape(run_spec, task.spec)
             if video is not None:
                 recorded = recording.enter_context(closing(rendered_task(task_config)))
@@ -96,6 +98,11 @@ def evaluate(
                 path = record_episode(run.videos, recorded, policy, weights, episode_seed, video)
             report = replace(report, video=str(path))
     return report
+
+
+def _environments(task: Task, episodes: int) -> BatchedTask:
+    """As many environments as the task has, but no more than episodes."""
+    return make_task(task, num_envs=min(episodes, task.num_envs), restarts=Restarts(task.restarts))
 
 
 def _require_arguments(video: object, on_begin: object) -> None:

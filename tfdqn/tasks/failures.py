@@ -44,12 +44,16 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__ or cause.__context__
 
 
+def _logged(line: str) -> None:
+    log.warning("%s", line.removeprefix("warning: "))  # the log adds its level
+
+
 class Restarts:
     """Counts the restarts of environments in all tasks of a process; it is safe to use from several threads.
 
     Args:
       most: how many are allowed: `task.restarts`.
-      say: shows one line to the user.
+      say: shows one line to the user; by default, it is logged.
       keep: takes a failure's traceback.
 
     Attributes:
@@ -57,10 +61,7 @@ class Restarts:
     """
 
     def __init__(
-        self,
-        most: int = 0,
-        say: Callable[[str], None] = log.warning,
-        keep: Callable[[str], None] = lambda traceback: None,
+        self, most: int = 0, say: Callable[[str], None] = _logged, keep: Callable[[str], None] = lambda traceback: None
     ):
         self.count = 0
         self._most, self._say, self._keep = most, say, keep

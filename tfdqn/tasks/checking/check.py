@@ -13,10 +13,11 @@ from tfdqn.config.toml import with_changed_task
 from tfdqn.errors import UserError, counted
 from tfdqn.system.processors import available_cores
 from tfdqn.tasks.array_contract import CONVERSIONS
-from tfdqn.tasks.checking.findings import Finding, held_up, of_play, of_shapes, speed, transition_bytes
+from tfdqn.tasks.checking.findings import Finding, held_up, of_play, of_shapes, restarted, speed, transition_bytes
 from tfdqn.tasks.checking.images import of_images, of_scaled
 from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, TRAITS_STEPS, Play, own_traits, play_at_random
 from tfdqn.tasks.checking.suggestions import ENDLESS_STEPS, Suggestion, may_be_faster_in_processes, suggestions
+from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.registry import resolve_spec
 
 ENV_STEPS = 1_000  # of each environment in a play
@@ -166,13 +167,17 @@ class _Trial:
         self, about: str, task: Task, env_steps: int, seconds: float, seed: int, to_an_end: bool = False
     ) -> Play | None:
         self._tell(about, 0, env_steps)
+        failures: list[str] = []
+        restarts = Restarts(task.restarts, failures.append)
         try:
             return play_at_random(
-                task, seed, env_steps, seconds, lambda steps: self._tell(about, steps, env_steps), to_an_end
+                task, seed, env_steps, seconds, lambda steps: self._tell(about, steps, env_steps), to_an_end, restarts
             )
         except UserError as error:
             self.findings.append(Finding(about, "no", str(error)))
             return None
+        finally:
+            self.findings += restarted(about, failures)
 
 
 def _bytes(observation: dict[str, np.ndarray], index: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -76,6 +77,14 @@ def held_up(about: str, play: Play) -> list[Finding]:
         return []
     line = f"one of {counted(play.steps, 'step')} took {play.longest_seconds:.0f} s of {play.seconds:.0f} s"
     return [Finding("longest step", "note", f"{about}: {line}, so the speed says little")]
+
+
+def restarted(about: str, failures: Sequence[str]) -> list[Finding]:
+    """A line about the environments that failed in a play and were restarted, if any; `failures` has what was said."""
+    if not failures:
+        return []
+    more = f"; the first of {len(failures):,}" if len(failures) > 1 else ""
+    return [Finding("restarts", "note", f"{about}: {failures[0].removeprefix('warning: ')}{more}")]
 
 
 def transition_bytes(spec: TaskSpec) -> int:

@@ -18,6 +18,7 @@ from tfdqn.config import Task
 from tfdqn.task_spec import MaskForms, TaskSpec
 from tfdqn.tasks.adapters.legal_actions import takes_no_arguments
 from tfdqn.tasks.checked_env import bare
+from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 from tfdqn.tasks.registry import make_task, suite_of
 from tfdqn.types import Observation, Step
@@ -58,7 +59,13 @@ class Play(NamedTuple):
 
 
 def play_at_random(
-    config: Task, seed: int, env_steps: int, seconds: float, tell: Callable[[int], None], to_an_end: bool = False
+    config: Task,
+    seed: int,
+    env_steps: int,
+    seconds: float,
+    tell: Callable[[int], None],
+    to_an_end: bool = False,
+    restarts: Restarts | None = None,
 ) -> Play:
     """Plays a task once by random legal actions. Raises UserError if the task fails.
 
@@ -69,8 +76,9 @@ def play_at_random(
       seconds: of stepping, after which the play ends early.
       tell: is called after each step with the number of steps taken in each environment.
       to_an_end: whether the play also ends with the first episode that ends.
+      restarts: as for `make_task`.
     """
-    task = make_task(config)
+    task = make_task(config, restarts=restarts)
     try:
         observation, legal = task.reset(seed)
         recorder = _Recorder(task.spec, observation, task.num_envs)
@@ -126,6 +134,7 @@ class _Recorder:
         self._steps += 1
         is_step = ~step.is_reset
         self._env_steps += int(is_step.sum())
+        self._length[step.is_reset] = self._return[step.is_reset] = 0  # of an episode whose environment has failed
         self._length += is_step
         self._return += np.where(is_step, step.score, 0.0)
         if is_step.any():
