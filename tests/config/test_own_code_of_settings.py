@@ -12,9 +12,10 @@ from tfdqn.config import MLP, Task
 from tfdqn.config.wording import did_you_mean
 
 MODULE = """
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from tfdqn.config import Agent
+from tfdqn.config.fields import doc
 
 
 class Forgetful(Agent, frozen=True, kw_only=True, tag_field="kind", tag="forgetful"):
@@ -32,6 +33,14 @@ class Plain(Agent, frozen=True, kw_only=True, tag_field="kind", tag="own:plain")
     takes_branches = True
 
     def method(self): ...
+
+
+class Bare(Agent, frozen=True, kw_only=True, tag_field="kind", tag="own:bare"):
+    bins: int = 3
+
+
+class Needy(Agent, frozen=True, kw_only=True, tag_field="kind", tag="own:needy"):
+    bins: Annotated[int, doc("bins", ge=2)]
 
 
 class Derived(Plain, frozen=True, kw_only=True, tag_field="kind", tag="own:derived"):
@@ -52,6 +61,7 @@ for agent in json.load(sys.stdin):
 """
 WRONG_TAG = 'configuration: agent.kind = "own:{0}": the class {1} of own has the tag "{2}"; it must be tag="own:{0}"'
 NO_ANNOTATION = "configuration: agent.{} is not a key: the class Plain of own sets it without an annotation; write {}"
+BARE = "configuration: agent.bins: the class Bare of own doesn't say its meaning; "
 USUAL = "configuration: agent.{} is not a key"
 BUILT_IN = ': must be one of "dqn", "double_dqn", "munchausen", "pqn", "c51", "qr_dqn", "iqn"'
 CASES: list[tuple[dict[str, Any], str]] = [
@@ -62,6 +72,11 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"kind": "own:plain", "quantiles": 0.5}, NO_ANNOTATION.format("quantiles", "quantiles: float = 0.6")),
     ({"kind": "own:plain", "weight": 1}, NO_ANNOTATION.format("weight", "weight: int = 2")),
     ({"kind": "own:derived", "weight": 1}, NO_ANNOTATION.format("weight", "weight: int = 2")),
+    ({"kind": "own:bare"}, f"{BARE}write bins: Annotated[its type, doc("),
+    ({"kind": "own:bare", "bins": 4}, BARE),
+    ({"kind": "own:needy"}, "configuration: agent.bins must be given: Needy of own has no default for it"),
+    ({"kind": "own:needy", "bins": 1}, "configuration: agent.bins = 1: must be"),
+    ({"kind": "own:needy", "bins": 2}, "none"),
     *(({"kind": "own:plain", key: 1}, USUAL.format(key)) for key in ("note", "takes_branches", "method", "__doc__")),
 ]
 

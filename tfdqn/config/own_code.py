@@ -1,21 +1,27 @@
 """Checks of what a user's module registers, and of functions that are given to `train` and `evaluate`.
 
 Every mistake is an OwnCodeError, one line that names its place. What a module registers is checked when the module is
-imported. Where a configuration names the kind or key of a user's class of settings in vain, `mistaken_tag` and
-`without_annotation` say what is wrong with the class.
+imported. Where a configuration names the kind or key of a user's class of settings in vain, `mistaken_tag`,
+`mistaken_keys` and `without_annotation` say what is wrong with the class.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
+from msgspec.inspect import Metadata, type_info
 
 from tfdqn.errors import OwnCodeError, of_type
 
 _PACKAGE = __name__.partition(".")[0]
 _VALUES = (bool, int, float, str)  # the types of what a class may have meant as a key's default
+
+
+def is_of_own_module(kind: Any) -> bool:
+    """Whether a kind is written like one of the user's own, such as "my_package.my_module:name"."""
+    return isinstance(kind, str) and kind.rpartition(":")[0] != ""
 
 
 def is_own(function: Any) -> bool:
@@ -90,6 +96,22 @@ def without_annotation(struct: type[Struct], key: str) -> str:
             annotated = f"{key}: {type(value).__name__} = {value!r}"
             return f"the class {base.__name__} of {base.__module__} sets it without an annotation; write {annotated}"
     return ""
+
+
+def mistaken_keys(struct: type[Struct], given: Collection[str]) -> dict[str, str]:
+    """What is wrong with keys of the user's class, by key: it has no meaning, or neither a default nor a value."""
+    problems: dict[str, str] = {}
+    for field in structs.fields(struct) if is_own(struct) else ():
+        described = type_info(field.type)
+        schema = described.extra_json_schema if isinstance(described, Metadata) else None
+        if "description" not in (schema or {}):
+            words = f'write {field.name}: Annotated[its type, doc("what it means")]'
+            problems[field.name] = (
+                f": the class {struct.__name__} of {struct.__module__} doesn't say its meaning; {words}"
+            )
+        elif field.required and field.name not in given:
+            problems[field.name] = f" must be given: {struct.__name__} of {struct.__module__} has no default for it"
+    return problems
 
 
 def _inner(function: Any) -> Any:

@@ -13,7 +13,7 @@ from msgspec import Struct, inspect
 from tfdqn.config.checks import contradiction, unused_keys, without
 from tfdqn.config.fields import kinds, takes_own_kinds
 from tfdqn.config.foreign_names import instead_of, meant_by
-from tfdqn.config.own_code import is_own, mistaken_tag, without_annotation
+from tfdqn.config.own_code import is_of_own_module, is_own, mistaken_keys, mistaken_tag, without_annotation
 from tfdqn.config.problems import Problems
 from tfdqn.config.schema import Config
 from tfdqn.config.user_modules import import_user_module
@@ -148,6 +148,9 @@ class _Reader:
                     allowed = [*(["kind"] if kind else []), *fields]
                     self._fail_unknown(key_path, key, value, allowed, without_annotation(struct, key))
                 checked[key] = self._value(fields[key], value, key_path)
+        for key, problem in mistaken_keys(struct, values).items():
+            with self._problems.kept():
+                self.fail(f"{path}.{key}", f"{path}.{key}{problem}")
         return struct(**checked) if self._problems.are_none else None  # a user's kind may have keys without a default
 
     def _value(self, field: msgspec.structs.FieldInfo, value: Any, path: str) -> Any:
@@ -160,7 +163,7 @@ class _Reader:
             return self.section(by_kind[""], value, path)
         default = str(field.default_factory.__struct_config__.tag)
         kind = value.get("kind", default)
-        is_own = takes_own_kinds(field.type) and _is_of_own_module(kind)
+        is_own = takes_own_kinds(field.type) and is_of_own_module(kind)
         if is_own:
             self._import_kind(f"{path}.kind", kind)
             by_kind = kinds(field.type)
@@ -285,11 +288,6 @@ class _Reader:
             self.fail(path, f"{path} is not a key of any {section}.kind{meant}")
         where = f"the keys of [{section}] are" if section else "the keys and sections are"
         self.fail(path, f"{path} is not a key{meant}; {where}: {', '.join(allowed)}")
-
-
-def _is_of_own_module(kind: Any) -> bool:
-    """Whether a kind is written like one of the user's own, such as "my_package.my_module:name"."""
-    return isinstance(kind, str) and kind.rpartition(":")[0] != ""
 
 
 def _has(values: Mapping[str, Any], path: str) -> bool:

@@ -21,6 +21,7 @@ _NO_REASON = (
     *("Additional GRPC", ":{"),  # of an error in a process that computes gradients
 )
 _GRADIENT = re.compile(r"\bgradient_tape/")  # begins the names of operations that TensorFlow adds for a gradient
+_NOT_IN_XLA = re.compile(r"unsupported operations when trying to compile [^:]+: (\w+)")
 _FAULTS_OF_OPERATIONS = ("InvalidArgumentError", "UnimplementedError")  # which no lost process raises
 _packages: set[str] = set()  # top-level packages of the user's modules that were imported
 
@@ -188,6 +189,8 @@ def _own_file(path: str, files: Sequence[str]) -> str:
 
 def _reason(error: BaseException) -> str:
     """What TensorFlow says of an operation that has failed, without the stacks of where it was made."""
+    if not_in_xla := _NOT_IN_XLA.search(str(error)):
+        return f"XLA can't compile the operation {not_in_xla[1]}; leave it out, or set learner.xla=off"
     said = (line.strip() for line in str(error).splitlines())
     return shortened(" ".join(line for line in said if line and not line.startswith(_NO_REASON)), 300)
 
