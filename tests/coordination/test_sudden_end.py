@@ -59,6 +59,12 @@ def test_it_ends_also_if_no_thread_can_be_started(end: str) -> None:
     assert (done.returncode, done.stdout) == (RESTART_STATUS, "")
 
 
+def test_it_tells_and_ends_also_if_nobody_reads_its_line() -> None:
+    hangs = "sudden_end._TELL_SECONDS = 1.0\nsys.stderr.write = hang\n"
+    done = ended(f"{hangs}with told_of_sudden_end(tell):\n    end_now('it is stuck')")
+    assert (done.returncode, done.stdout) == (RESTART_STATUS, "it is stuck\n")
+
+
 FILL_THE_LOG = """
 import io
 sudden_end._TELL_SECONDS = 1.0

@@ -161,8 +161,9 @@ def test_ctrl_c_stops_all_in_order_and_the_deaf_are_killed(folder: Path, monkeyp
     assert sorted(order[:3]) == ["actor-0", "actor-1", "evaluator-0"]
     assert order[3:5] == ["learner-0", "worker-0"]
     assert sorted(order[5:]) == ["parameter_server-0", "replay_server-0"]
-    assert re.fullmatch(r"waiting for .*worker 1 to end, for 1 s at most", job.lines[-2])
-    assert "worker 1 does not end: killed" in job.lines[-1]
+    said = [line for line in job.lines if "worker 1" in line]  # others may be slow to end, too
+    assert re.fullmatch(r"waiting for .*worker 1 to end, for 1 s at most", said[-2])
+    assert "worker 1 does not end: killed" in said[-1]
     assert not any(map(is_running, job.everybody()))
 
 

@@ -56,15 +56,23 @@ def _stacks() -> bytes:
 
 
 def _end(line: str, status: int, stacks: bytes = b"") -> NoReturn:
+    # All in threads: a terminal, a log or a disk that does not answer may be why the process makes no progress.
     try:
         if stacks:
             with suppress(RuntimeError):  # no thread can be started
                 # To descriptor 2, which `native_output_to` leads to a log.
                 run_at_once([lambda: os.write(2, stacks)], _TELL_SECONDS)
-        begin = "\n" if sys.stderr.isatty() else ""  # below a bar's last line, which has no end yet
-        print(f"{begin}tfdqn: {line}", file=sys.stderr, flush=True)
+        try:
+            run_at_once([partial(_print, line)], _TELL_SECONDS)
+        except RuntimeError:
+            _print(line)
     finally:  # also if nobody reads that any more
-        try:  # in threads: a disk that does not answer may be why the process makes no progress
+        try:
             run_at_once([partial(tell, line) for tell in tuple(_told)], _TELL_SECONDS)
         finally:
             os._exit(status)
+
+
+def _print(line: str) -> None:
+    begin = "\n" if sys.stderr.isatty() else ""  # below a bar's last line, which has no end yet
+    print(f"{begin}tfdqn: {line}", file=sys.stderr, flush=True)

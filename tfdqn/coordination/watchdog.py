@@ -111,7 +111,7 @@ class Watchdog:
     def _say_if_stuck(self) -> None:
         is_stuck = self.work.stuck_seconds > self._health.dead_after_seconds + 2 * self.work.longest_seconds
         if is_stuck and not self._said_stuck:
-            self._say(
+            self._say_aside(
                 f"waiting: {self.state}: no progress for {self.work.stuck_seconds:.0f} s, and no process is silent"
             )
         self._said_stuck = is_stuck
@@ -130,11 +130,15 @@ class Watchdog:
             )
         elif seconds > _SAID_SECONDS and not self._said_held_up:
             self._said_held_up = True
-            left = f"in {_END_SECONDS - seconds:.0f} s it ends without saving"
-            line = f"still stopping: {self._name} is held up ({held_up(self.doing)}); {left}"
-            # In a thread of its own: a log or a terminal that doesn't answer may be what holds the run up.
-            threading.Thread(target=self._say_if_heard, args=[line], daemon=True).start()
+            left = f"in {_END_SECONDS - seconds:.0f} s it ends at once, saved or not"
+            self._say_aside(f"still stopping: {self._name} is held up ({held_up(self.doing)}); {left}")
 
-    def _say_if_heard(self, line: str) -> None:
-        with suppress(OSError):  # nobody reads it any more
-            self._say(line)
+    def _say_aside(self, line: str) -> None:
+        """Says it in a thread of its own: a log or a terminal that doesn't answer may be what holds the process up."""
+
+        def say() -> None:
+            with suppress(OSError):  # nobody reads it any more
+                self._say(line)
+
+        with suppress(RuntimeError):  # no thread can be started
+            threading.Thread(target=say, daemon=True).start()
