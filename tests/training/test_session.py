@@ -212,7 +212,8 @@ def test_who_comes_back_before_the_first_checkpoint_begins_anew_and_says_so(
 
 
 def test_a_run_that_begins_anew_puts_the_best_policy_and_the_summary_of_the_start_before_aside(tmp_path: Path) -> None:
-    run, config, said = RunDir(tmp_path / "run"), tiny("stop.return_at_least=490"), list[str]()
+    config = tiny("stop.return_at_least=490", "export.on_best=true")
+    run, said = RunDir(tmp_path / "run"), list[str]()
     train.train(config, run.path)
     lucky = Evaluation(env_steps=1, train_steps=2, scores=scores(np.full(4, 500.0), np.ones(4)), is_best=True)
     for number in (1, 2):
@@ -223,6 +224,7 @@ def test_a_run_that_begins_anew_puts_the_best_policy_and_the_summary_of_the_star
         aside = run.best / f"superseded-{number}"
         assert sorted(each.name for each in aside.iterdir()) == ["evaluation.json", "summary.json", "weights.npz"]
         assert f"put aside: best/weights.npz and summary.json to best/superseded-{number}" in " ".join(said)
+    assert "exported the best policy so far" in " ".join(said) and "with return 500.00" not in " ".join(said)
 
 
 def test_what_the_network_would_misread_is_said_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,16 +142,19 @@ class BestExports:
       run: the run's directory.
       task_spec: the task.
       say: shows one line to the user; it is called in the background thread.
+      begins_anew: whether the best policy in the run's directory, if there is one, is of a start that is given up.
 
     Raises ConfigError for a URL that TensorFlow can't write.
     """
 
-    def __init__(self, config: Config, run: RunDir, task_spec: TaskSpec, say: Callable[[str], None]):
+    def __init__(
+        self, config: Config, run: RunDir, task_spec: TaskSpec, say: Callable[[str], None], begins_anew: bool = False
+    ):
         self._config, self._run, self._task_spec, self._say = config, run, task_spec, say
         self._destination = make_destination(config.export.directory, run.exports, model_name(run.exports))
         self._thread = ThreadPoolExecutor(1, "exports")
         self._newest: tuple[int, float] | None = None  # the `_identity` of the last policy that was to be exported
-        if config.export.on_best and run.best_weights.exists():
+        if config.export.on_best and not begins_anew and run.best_weights.exists():
             weights, evaluation = load_best(run.best_weights, weight_specs(config, task_spec))
             self._newest = _identity(evaluation)
             self._thread.submit(self._catch_up, weights, evaluation)

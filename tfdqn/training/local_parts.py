@@ -199,7 +199,8 @@ class LocalParts:
         )
         if saved is not None:
             evaluator.load_best(self._run_dir.best_weights, self._weight_specs)
-        exports = self._open.enter_context(closing(BestExports(config, self._run_dir, spec, self._say)))
+        exports = BestExports(config, self._run_dir, spec, self._say, begins_anew=saved is None)
+        self._open.enter_context(closing(exports))
         evaluations = Evaluations(evaluator, exports, self._run_dir, config.stop)
         if saved is not None:
             evaluations.resume(saved.counters, read_evaluations(self._run_dir.evaluations_file))
