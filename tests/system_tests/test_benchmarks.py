@@ -10,6 +10,7 @@ from tests.support.commands import PROJECT
 
 SMALL = {
     "acting": ["--num-envs", "4"],
+    "advised_runs": ["--trials", "2"],
     "asynchronous": ["--workers", "1", "--seconds", "0.1"],
     "family": ["--seconds", "0.01"],
     "frames": ["--steps", "2000"],

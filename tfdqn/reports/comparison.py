@@ -71,28 +71,30 @@ def compare_runs(ours: Sequence[Path | str], theirs: Sequence[Path | str]) -> Co
 
 def compare(ours: np.ndarray, theirs: np.ndarray) -> Comparison:
     """Compares the scores float64[N] of A with float64[M] of B; N and M must be at least 2."""
-    difference = float(theirs.mean() - ours.mean())
-    error, freedom = _welch(_variances(ours, theirs), (len(ours), len(theirs)))
-    margin = error * student_t_quantile(freedom) if error else 0.0
     return Comparison(
         runs=(len(ours), len(theirs)),
         means=(float(ours.mean()), float(theirs.mean())),
-        difference=difference,
-        interval=Interval(np.array(difference - margin), np.array(difference + margin)),
+        difference=float(theirs.mean() - ours.mean()),
+        interval=welch_interval(ours, theirs),
         improvement=probability_of_improvement(theirs, ours),
         improvement_interval=percentile_bootstrap_interval(probability_of_improvement, theirs, ours),
         runs_to_settle=runs_to_settle(ours, theirs),
     )
 
 
+def welch_interval(ours: np.ndarray, theirs: np.ndarray) -> Interval:
+    """Welch's 95 % confidence interval of the difference of means, of scores float64[N] and float64[M]."""
+    difference = theirs.mean() - ours.mean()
+    error, freedom = _welch(_variances(ours, theirs), (len(ours), len(theirs)))
+    margin = error * student_t_quantile(freedom) if error else 0.0
+    return Interval(np.array(difference - margin), np.array(difference + margin))
+
+
 def runs_to_settle(ours: np.ndarray, theirs: np.ndarray) -> int | None:
     """The fewest runs on each side with which Welch's test finds the present difference with probability 0.8.
 
     It assumes that the true difference and standard deviations are the present ones, which is a rough guess if there
-    are few runs. In simulations with normal scores, and with scores of which a third are failures, the advised number
-    of runs found the difference 84 % to 100 % of the time if that was at least a run's standard deviation (79 % with
-    the latter scores and three runs), and 54 % to 83 % if it was half of that: more often, the more runs the advice
-    came from.
+    are few runs: `benchmarks.advised_runs` simulates how often the advised number of runs finds the difference.
 
     Returns None if more than a thousand are needed, or if no score differs from any other.
     """
