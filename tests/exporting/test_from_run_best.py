@@ -171,6 +171,18 @@ def test_a_best_that_was_not_exported_before_a_kill_is_exported_when_the_run_goe
     assert len(said) == 2
 
 
+def test_a_run_directory_that_is_moved_away_is_not_made_again_for_a_version(run: RunDir, tmp_path: Path) -> None:
+    shutil.rmtree(run.best)
+    said: list[str] = []
+    run.check_exists()
+    with closing(exports(run, said)) as made:
+        run.path.rename(tmp_path / "elsewhere")
+        made.new_best(weights(1), evaluation(1))
+    assert not run.path.exists()
+    gone = f"{run.path} is gone: it was moved or removed while this process used it"
+    assert said == [f"warning: the best policy couldn't be exported: {gone}"]
+
+
 def test_what_fails_is_said_and_the_next_is_tried(run: RunDir, tmp_path: Path) -> None:
     (tmp_path / "place").write_text("a file")
     shutil.rmtree(run.best)

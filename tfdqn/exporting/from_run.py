@@ -188,6 +188,7 @@ class BestExports:
                 self._destination.remove(version)
 
     def _publish(self, weights: Mapping[str, np.ndarray], evaluation: Evaluation) -> None:
+        self._run.check_exists()  # else it would be made again for this version
         origin = {
             "checkpoint": "best",
             "train_steps": evaluation.train_steps,
