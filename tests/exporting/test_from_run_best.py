@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,12 +172,23 @@ def test_a_best_that_was_not_exported_before_a_kill_is_exported_when_the_run_goe
     assert len(said) == 2
 
 
-def test_a_run_directory_that_is_moved_away_is_not_made_again_for_a_version(run: RunDir, tmp_path: Path) -> None:
+@pytest.mark.parametrize("moment", ["before", "meanwhile"])
+def test_a_run_directory_that_is_moved_away_is_not_made_again_for_a_version(
+    moment: str, run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def move_and_save(*arguments: Any, **settings: Any) -> None:
+        run.path.rename(tmp_path / "elsewhere")
+        save(*arguments, **settings)
+
     shutil.rmtree(run.best)
     said: list[str] = []
     run.check_exists()
+    save = tf.saved_model.save
     with closing(exports(run, said)) as made:
-        run.path.rename(tmp_path / "elsewhere")
+        if moment == "before":
+            run.path.rename(tmp_path / "elsewhere")
+        else:
+            monkeypatch.setattr(tf.saved_model, "save", move_and_save)
         made.new_best(weights(1), evaluation(1))
     assert not run.path.exists()
     gone = f"{run.path} is gone: it was moved or removed while this process used it"

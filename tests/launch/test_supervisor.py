@@ -78,6 +78,15 @@ def test_a_users_mistake_ends_the_job_in_one_line(folder: Path) -> None:
     assert not any(map(is_running, job.everybody()))
 
 
+def test_of_a_log_that_was_moved_away_it_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfdqn.launch.supervisor.own_line", lambda log, since_bytes: log.unlink() or "")
+    job = Job(folder)
+    job.tell("replay_server-0", "refuse")
+    said = r"^replay server 0: has ended with status 2; its log was moved or removed: .*replay_server-0\.log$"
+    with pytest.raises(RefusedProcessError, match=said):
+        job.run()
+
+
 def test_where_there_is_no_room_for_a_process_the_others_end_in_order(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

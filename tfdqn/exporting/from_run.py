@@ -6,7 +6,7 @@
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -102,6 +102,7 @@ def export_weights(
     directory: Path,
     origin: Mapping[str, Any],
     formats: Collection[ModelFormat] = (),
+    check: Callable[[], None] = lambda: None,
 ) -> Path:
     """Exports weights as the next version in a directory, and returns the version's path.
 
@@ -112,6 +113,7 @@ def export_weights(
       directory: the folder of versions.
       origin: for the version's cards: the checkpoint, its steps, its evaluations.
       formats: what the SavedModel is also converted to.
+      check: is called once all files are written; if it raises, there is no version.
 
     Raises UserError if the policy can't be converted to a format, RunDirError if the version can't be written.
     """
@@ -122,6 +124,7 @@ def export_weights(
         write_warm_up_requests(version, task_spec, config.network.state_size)
         convert(version, formats)
         write_model_card(version, task_spec, config, origin)
+        check()
 
     card = {**origin, "network": msgspec.to_builtins(config.network)}
     aggregate_members = None
@@ -197,9 +200,17 @@ class BestExports:
         }
 
         def export(directory: Path) -> Path:
-            return export_weights(self._config, self._task_spec, weights, directory, origin)
+            check = self._run.check_exists
+            return export_weights(self._config, self._task_spec, weights, directory, origin, check=check)
 
-        where = self._destination.publish(export)
+        try:
+            where = self._destination.publish(export)
+        except Exception:
+            if not self._run.config_file.exists():  # it was moved meanwhile, and TensorFlow has made these again
+                with suppress(OSError):
+                    self._run.exports.rmdir()
+                    self._run.path.rmdir()
+            raise
         self._say(f"exported the best policy so far, with return {evaluation.scores.mean_return:,.2f}: {where}")
 
     def _own_cards(self) -> dict[int, Card]:

@@ -182,7 +182,9 @@ class Supervisor:
         if status == 0:
             return
         if status in NEVER_AFTER:
-            why = own_line(each.log, each.log_start_bytes) or f"{how_it_ended(status)}; see {each.log}"
+            said = own_line(each.log, each.log_start_bytes)
+            where = f"see {each.log}" if each.log.exists() else f"its log was moved or removed: {each.log}"
+            why = said or f"{how_it_ended(status)}; {where}"
             raise RefusedProcessError(f"{each.process_id}: {why}")
         each.plan_restart()
         how = logged_end(status, each.log, each.log_start_bytes)

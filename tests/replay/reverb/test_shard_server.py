@@ -59,6 +59,15 @@ def test_a_checkpoint_that_is_not_written_in_time_is_an_error(tmp_path: Path, mo
             released.set()
 
 
+def test_a_directory_that_is_moved_away_is_not_made_again_for_a_checkpoint(tmp_path: Path) -> None:
+    folder = tmp_path / "replay"
+    with served(config(), folder, free_addresses(1)) as (shard,):
+        folder.rename(tmp_path / "elsewhere")
+        with pytest.raises(CheckpointError, match=f"^{folder}/0 is gone: it was moved or removed while this process"):
+            shard.checkpoint()
+    assert not folder.exists()
+
+
 def test_another_configurations_transitions_are_refused(saved: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"agent\.n_step: 1 in the run, 3 now; choose another run directory \(--run-dir\), "

@@ -73,6 +73,8 @@ class ShardServer:
 
     def checkpoint(self) -> None:
         """Writes a checkpoint, which replaces the previous one. Raises CheckpointError."""
+        if not self._folder.path.exists():  # Reverb would make it again
+            raise CheckpointError(f"{self._folder.path} is gone: it was moved or removed while this process used it")
         (problem,) = run_at_once([partial(write_checkpoint, self._client)], _CHECKPOINT_SECONDS)
         if problem != "":
             why = "has not been written in time" if problem is None else f"can't be written: {problem}"
