@@ -13,7 +13,7 @@ from tfdqn.cluster.topology import Topology, topology_at
 from tfdqn.config import Config
 from tfdqn.config.schedules import cut_short
 from tfdqn.config.toml import differences, dump
-from tfdqn.errors import ConfigError
+from tfdqn.errors import ConfigError, UserError
 from tfdqn.launch.supervisor import Supervisor, View
 from tfdqn.records import Summary
 from tfdqn.storage.atomic_files import write_atomically
@@ -48,7 +48,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
       has_evaluator: whether the job has an evaluator.
 
     Raises:
-      RunDirError: if the directory is in use, or belongs to another configuration.
+      RunDirError: if the directory is in use, belongs to another configuration, or is moved or removed meanwhile.
       ConfigError: if the GPUs here don't suit the configuration, or replay holds transitions of another.
       ClusterError: if a process can't go on.
     """
@@ -71,7 +71,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
             with _fork_server(program) as server:
                 folders = (run.process_logs, run.heartbeats)
                 supervisor = Supervisor(program, *folders, config.health, view, server)
-                if not run_supervisor(supervisor):
+                if not _over(run, run_supervisor, supervisor):
                     keep_interruption(run, is_saved=supervisor.has_saved, more=_unsaved(supervisor))
             # If the learner was stopped, the summary may be that of an earlier session, which may no longer hold.
             is_new = _written(run) != before
@@ -79,6 +79,17 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
                 read_summary(run.summary_file) if is_new else finished_summary(run, config, has_evaluator=has_evaluator)
             )
             return Outcome(summary, supervisor.has_saved)
+
+
+def _over(run: RunDir, run_supervisor: Callable[[Supervisor], bool], supervisor: Supervisor) -> bool:
+    """As `Supervisor.run`; raises RunDirError if the run's directory was moved or removed, which explains the rest."""
+    try:
+        is_over = run_supervisor(supervisor)
+    except UserError:
+        run.check_exists()
+        raise
+    run.check_exists()
+    return is_over
 
 
 def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines: Machines) -> bool:
