@@ -187,6 +187,7 @@ def test_the_folder_of_an_output_is_made(tmp_path: Path, output: list[str], caps
         (["report", "{}/a", "--html", "x.html", "--csv", "./x.html"], "tfdqn: x.html is given for two outputs"),
         (["report", "{}/a", "--html", "x.html", "--csv", "y/../x.html"], "x.html is given for two outputs"),
         (["compare", "{}/a"], "Missing argument 'B'"),
+        (["compare", "{}/a", "{}/b", "{}/c"], "further runs of a side are given as --and-a RUN or --and-b RUN"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -209,6 +210,6 @@ def test_runs_of_own_kinds_need_no_module_of_them(tmp_path: Path, capsys: pytest
     assert "tasks_elsewhere:CartPole-v1" in printed and "losses_elsewhere:own, agent.bins=17" in printed
     assert "bins = 17" in page.read_text()
     assert main(["compare", *folders]) == 0
-    assert "No difference" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[1:] == ["The sides differ in agent.bins (9 in A, 17 in B)"]
     assert main(["plot", *folders, "-o", str(tmp_path / "curves.png")]) == 0
     assert (tmp_path / "curves.png").stat().st_size

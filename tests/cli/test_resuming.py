@@ -147,6 +147,7 @@ def test_what_is_to_be_corrected_in_a_process_comes_before_the_command(
 def test_a_job_that_would_fail_again_is_not_begun_again(
     train: Train, kind: type[Exception], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Path("here").mkdir()
     keep_failure(RunDir("here"), "the loss is NaN", needs_another_run=True)
     error = full_disk("here") if kind is RunDirError else kind("learner 0: the loss is NaN")
     assert train("launch", error, False) == 2

@@ -82,7 +82,7 @@ def test_a_mask_in_the_observation_says_which_actions_are_legal(batch, tmp_path)
         assert np.all(policy({"x": x, "action_mask": mask}) == only)
         assert np.all(policy({"x": x, "action_mask": first}, legal_actions=mask) == only)
     np.testing.assert_array_equal(policy.q_values({"x": x, "action_mask": 0 * first}), policy.q_values({"x": x}))
-    with pytest.raises(UserError, match="Own-v0 has action masks: legal_actions is required"):
+    with pytest.raises(UserError, match='legal_actions is required, or "action_mask" in the observation'):
         policy({"x": x})
     unmasked = load_policy(export_policy(spec, network, tmp_path / "unmasked", {}))
     with pytest.raises(UserError, match="an observation of x is needed; got x, action_mask"):

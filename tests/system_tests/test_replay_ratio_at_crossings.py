@@ -4,6 +4,7 @@
 The real classes count; environments, replay servers and learners are numbers.
 """
 
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +40,11 @@ class Server:
 
     def server_info(self, timeout: int) -> dict[str, Any]:
         counted = SimpleNamespace(
-            insert_stats=SimpleNamespace(completed=self.inserted), sample_stats=SimpleNamespace(completed=self.sampled)
+            insert_stats=SimpleNamespace(completed=self.inserted),
+            sample_stats=SimpleNamespace(completed=self.sampled),
+            samples_per_insert=1.0,
+            min_size_to_sample=1,
+            max_diff=math.inf,
         )
         return {TABLE: SimpleNamespace(rate_limiter_info=counted, current_size=self.stored)}
 

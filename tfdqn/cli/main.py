@@ -146,7 +146,7 @@ def _require_none_empty(arguments: Sequence[str]) -> None:
 
 def _misuse(error: typer.TyperException) -> str:
     """What is wrong with the command line. Where a number was expected, the range that is allowed."""
-    hint = _as_override(error) or _of_another_verb(error) or _as_change(error)
+    hint = _as_override(error) or _of_another_verb(error) or _as_option(error)
     problem = error.format_message().rstrip(".") + hint
     value, not_a, kind = problem.partition(" is not a valid ")
     words = {"int": "a whole number", "float": "a number"}.get(kind.removesuffix(" range"))
@@ -183,13 +183,15 @@ def _of_another_verb(error: typer.TyperException) -> str:
     return f"; {' and '.join(verbs)} {'has' if len(verbs) == 1 else 'have'} it" if 0 < len(verbs) <= 3 else ""
 
 
-def _as_change(error: typer.TyperException) -> str:
-    """Words that say how a key of the task is given to a verb that changes the tasks of runs; "" for other errors."""
+def _as_option(error: typer.TyperException) -> str:
+    """Words that say with which option of the verb a superfluous argument is given; "" if there is none."""
     context, problem = getattr(error, "ctx", None), error.format_message()
-    if context is None or "=" not in problem or not problem.startswith("Got unexpected extra argument"):
+    if context is None or not problem.startswith("Got unexpected extra argument"):
         return ""
-    changes = any("--set" in each.opts for each in context.command.params)
-    return "; a key of the task is given as --set task.KEY=VALUE" if changes else ""
+    options = {option for each in context.command.params for option in each.opts}
+    if "--set" in options and "=" in problem:
+        return "; a key of the task is given as --set task.KEY=VALUE"
+    return "; further runs of a side are given as --and-a RUN or --and-b RUN" if "--and-a" in options else ""
 
 
 def _help_on(error: typer.TyperException, arguments: Sequence[str]) -> str:

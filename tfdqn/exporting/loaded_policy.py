@@ -112,7 +112,8 @@ class LoadedPolicy:
         observation, observed_mask = self._parted(observation)
         legal_actions = observed_mask if legal_actions is None else legal_actions
         if self.task_spec.action_masks and legal_actions is None:
-            raise UserError(f"{self.task_spec.id} has action masks: legal_actions is required")
+            part = f', or "{MASK}" in the observation' if isinstance(observation, Mapping) else ""
+            raise UserError(f"{self.task_spec.id} has action masks: legal_actions is required{part}")
         outputs = self._run(observation, legal_actions, state)
         own = self._own_actions(outputs["action"])
         is_int = self.task_spec.actions.is_one_number and own.ndim == 0

@@ -8,15 +8,16 @@ power analysis of Colas et al. 2018, "How many random seeds?" (arXiv:1806.08295)
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
 from tfdqn.errors import UserError
-from tfdqn.reports.configurations import differing_keys, require_one_task
+from tfdqn.reports.configurations import differing_keys, key_differences, require_one_task
 from tfdqn.reports.finished_runs import FinishedRun, read_runs
 from tfdqn.reports.run_search import WHY_LEFT_OUT, unselected
 from tfdqn.reports.statistics import Interval, percentile_bootstrap_interval, probability_of_improvement
@@ -37,6 +38,7 @@ class Comparison(NamedTuple):
     improvement: float  # P(B > A)
     improvement_interval: Interval  # 95 %, by percentile bootstrap
     runs_to_settle: int | None  # runs that each side would need in all; None: more than a thousand
+    key_differences: Mapping[str, tuple[str, str]] = MappingProxyType({})  # A's and B's values of keys that differ
 
     @property
     def is_settled(self) -> bool:
@@ -66,7 +68,8 @@ def compare_runs(ours: Sequence[Path | str], theirs: Sequence[Path | str]) -> Co
             raise UserError(f"{name} is a single run: a comparison needs at least two seeds on each side, better five")
     if both := {run.path.resolve() for run in sides["A"]} & {run.path.resolve() for run in sides["B"]}:
         raise UserError(f"{min(both)} is on both sides")
-    return compare(_scores(sides["A"]), _scores(sides["B"]))
+    keys = key_differences(*(runs[0].configuration for runs in sides.values()))
+    return compare(_scores(sides["A"]), _scores(sides["B"]))._replace(key_differences=keys)
 
 
 def compare(ours: np.ndarray, theirs: np.ndarray) -> Comparison:

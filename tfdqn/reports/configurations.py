@@ -69,6 +69,11 @@ def differing_keys(configurations: Sequence[Configuration]) -> list[str]:
     return sorted(differing, key=lambda key: _ORDER.get(key.partition(".")[0], len(_ORDER)))
 
 
+def key_differences(ours: Configuration, theirs: Configuration) -> dict[str, tuple[str, str]]:
+    """Both values, in words, of each of the `differing_keys` of two configurations; "none" where one lacks the key."""
+    return {key: (_short(ours, key), _short(theirs, key)) for key in differing_keys([ours, theirs])}
+
+
 def agent_of(configuration: Configuration) -> str:
     """The kind of agent in words, such as "double dqn"; a kind of the user's own as the configuration names it."""
     kind = str(configuration["agent.kind"])
