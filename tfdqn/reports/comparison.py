@@ -68,8 +68,8 @@ def compare_runs(ours: Sequence[Path | str], theirs: Sequence[Path | str]) -> Co
             raise UserError(f"{name} is a single run: a comparison needs at least two seeds on each side, better five")
     if both := {run.path.resolve() for run in sides["A"]} & {run.path.resolve() for run in sides["B"]}:
         raise UserError(f"{min(both)} is on both sides")
-    keys = key_differences(*(runs[0].configuration for runs in sides.values()))
-    return compare(_scores(sides["A"]), _scores(sides["B"]))._replace(key_differences=keys)
+    between = key_differences(*(runs[0].configuration for runs in sides.values()))
+    return compare(_scores(sides["A"]), _scores(sides["B"]))._replace(key_differences=between)
 
 
 def compare(ours: np.ndarray, theirs: np.ndarray) -> Comparison:
