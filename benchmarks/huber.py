@@ -51,8 +51,8 @@ def _run(overrides: list[str], env_steps: int) -> dict[str, float | None]:
         "best_return": summary.best_return,
         "last_return": evaluations[-1].mean_return,
         "env_steps_to_475": None if solved is None else solved.env_steps,
-        "highest_mean_q": max(mean_q),
-        "last_mean_q": mean_q[-1],
+        "highest_mean_q": max(mean_q, default=None),
+        "last_mean_q": mean_q[-1] if mean_q else None,  # a run may end before it has recorded any
     }
 
 
