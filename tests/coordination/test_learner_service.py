@@ -12,7 +12,7 @@ from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.coordination import learner_service as control_module
 from tfdqn.coordination.membership import Membership
-from tfdqn.coordination.messages import Hello, Inspection, Nothing, Phase, Welcome
+from tfdqn.coordination.messages import EvaluatorReport, Hello, Inspection, Nothing, Phase, Welcome
 from tfdqn.coordination.rpc import Caller, RefusedError
 from tfdqn.errors import ConfigError
 
@@ -63,6 +63,15 @@ def test_who_has_joined_hears_of_a_learner_with_another_configuration(there: Lea
         until(lambda: one._is_refused, "a refusal")
         with pytest.raises(ConfigError, match=r"agent\.n_step = 1 where the learner has 3"):
             one.phase_now()
+
+
+def test_a_report_for_a_life_of_the_learner_before_is_not_taken_for_this_ones(there: Learner) -> None:
+    taken = list[EvaluatorReport]()
+    there.service.on_evaluated = taken.append
+    with closing(Caller(there.address)) as caller:
+        for life in ("another", there.service.life):
+            caller("evaluated", EvaluatorReport(joined=life, best_return=20.0), Nothing, PATIENCE_SECONDS)
+    assert [each.joined for each in taken] == [there.service.life]
 
 
 def test_of_many_keys_that_differ_a_few_are_named(there: Learner) -> None:

@@ -1,5 +1,6 @@
 """The evaluator's process, and the learner's, are lost and come back: what was found is kept, and told again."""
 
+import shutil
 import threading
 from typing import Any
 
@@ -17,6 +18,8 @@ from tfdqn.coordination import stall_detector
 from tfdqn.coordination.messages import Phase
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import RunDirError
+from tfdqn.exporting.versions import versions
+from tfdqn.storage.best_policy import load_best, put_results_aside
 from tfdqn.storage.run_directory import EVALUATOR_LOGS, RunDir
 from tfdqn.storage.run_records import read_evaluations
 
@@ -64,6 +67,52 @@ def test_a_learner_that_starts_again_is_told_the_best_and_its_versions_are_new_o
         assert report.evaluation is not None
         assert (report.evaluation.train_steps, report.evaluation.is_best) == (5, False)
         assert (report.best_return, report.evaluations_without_best) == (20, 1)
+
+
+def start_over(there: Learner) -> None:
+    """Begins a life of the learner that has no checkpoint, and has put aside what it found."""
+    there.service.close()
+    there.board = WeightsBoard()
+    there.begin().begins_anew = True
+
+
+def test_another_evaluator_takes_nothing_of_a_start_before_the_learner_began_anew(run_dir: RunDir) -> None:
+    config = tiny(*CHANGES, "export.on_best=true")
+    with learner(config) as there:
+        there.publish(5, flattering(there))
+        at(there, 100)
+        with started(there, run_dir, config) as evaluator:
+            reported(there, 1, evaluator)
+        assert versions(run_dir.exports) == [1]
+        shutil.rmtree(run_dir.exports)
+        start_over(there)
+        with started(there, run_dir, config) as evaluator:
+            until(lambda: states(there) == ["waiting for the first weights"], "waiting")
+            put_results_aside(run_dir)  # as the learner does
+            at(there, 150)
+            there.publish(6, weights(there.config, there.task_spec))
+            report = reported(there, 1, evaluator)
+        assert report.evaluation is not None and report.evaluation.is_best and report.best_return != 20
+        assert {each.best_return for each in there.service.reports} == {None, report.best_return}
+        assert [line.env_steps for line in read_evaluations(run_dir.evaluations_file)] == [150]
+        assert load_best(run_dir.best_weights, there.board.get().weights)[1] == report.evaluation
+        assert not any("with return 20.00" in line for line in evaluator.said)
+
+
+def test_an_evaluator_forgets_what_it_found_before_the_learner_began_anew(there: Learner, run_dir: RunDir) -> None:
+    there.publish(5, flattering(there))
+    at(there, 100)
+    with started(there, run_dir) as evaluator:
+        reported(there, 1, evaluator)
+        start_over(there)  # what it found is still there, as if found after the learner had put the others aside
+        at(there, 150)
+        there.publish(6, weights(there.config, there.task_spec))
+        report = reported(there, 1, evaluator)
+    assert report.evaluation is not None and report.evaluation.is_best and report.best_return != 20
+    assert {each.best_return for each in there.service.reports} == {None, report.best_return}
+    assert [line.env_steps for line in read_evaluations(run_dir.evaluations_file)] == [150]
+    assert sorted(each.name for each in (run_dir.best / "superseded-1").iterdir()) == ["evaluation.json", "weights.npz"]
+    assert any("put aside: best/weights.npz to best/superseded-1" in line for line in evaluator.said)
 
 
 def test_evaluations_of_steps_that_a_learner_takes_again_are_put_aside_and_the_next_is_due_by_its_own(

@@ -1,22 +1,27 @@
 """A job as its learner knows it: who counts, what it saves, and how its run goes on in one process."""
 
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.parity import local
 from tests.support.random_episodes import VECTOR
-from tests.support.tiny_runs import latest, tiny
+from tests.support.tiny_runs import latest, policy_weights, tiny
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination.messages import Counts, Heartbeat
 from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import CheckpointError
+from tfdqn.evaluation.evaluator import scores
+from tfdqn.records import Evaluation
+from tfdqn.storage.best_policy import save_best
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training import train
@@ -112,9 +117,8 @@ def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Pat
 
     with run.claim(config):
         first = session(there := Elsewhere())
-        assert there.stored == 0 and said == [
-            "replay is emptied: its 700 transitions are of a learner that has left no checkpoint"
-        ]
+        assert (there.stored, there.begins_anew) == (0, True)
+        assert said == ["replay is emptied: its 700 transitions are of a learner that has left no checkpoint"]
         said.clear()
         assert (first.resumed, first.env_steps_before, first.env_steps) == ("", -1, 0)
         first.parts._roster.add(heartbeat(0, 1_200, 0, 20.0))
@@ -124,7 +128,27 @@ def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Pat
         assert set(saved.arrays("actor")) == {"environment_restarts"}
         assert not saved.arrays("writer") and not saved.arrays("replay")
         run.metrics_file.touch()
-        second = session(Elsewhere())
+        second = session(there := Elsewhere())
+    assert not there.begins_anew
     assert second.resumed.startswith("resumed at 1,200 environment steps and 0 updates (checkpoint ")
     assert second.resumed.endswith(" old), 700 transitions in replay")
     assert (second.env_steps_before, second.env_steps, second.actors.episodes) == (1_200, 1_200, 120)
+
+
+def test_a_job_that_begins_anew_puts_the_results_of_the_start_before_aside_before_others_learn_of_it(
+    tmp_path: Path,
+) -> None:
+    run, config, said = RunDir(tmp_path / "run"), tiny("stop.return_at_least=490"), list[str]()
+    train.train(config, run.path)
+    lucky = Evaluation(env_steps=1, train_steps=2, scores=scores(np.full(4, 500.0), np.ones(4)), is_best=True)
+    save_best(run.best_weights, policy_weights(run.path, "best"), lucky)
+    shutil.rmtree(run.checkpoints)
+    there, found = Elsewhere(), list[bool]()
+    put = there.board.put
+    there.board.put = lambda given: (found.append(run.best_weights.exists()), put(given))[1]  # type: ignore[method-assign]
+    chief = SimpleNamespace(make_updater=lambda *_: local(config, VECTOR))
+    with run.claim(config):
+        session = distributed_session(config, run, chief, there, there, said.append, StallDetector())  # type: ignore[arg-type]
+    assert found == [False] and there.begins_anew
+    assert (session.evaluations.best_return, session.reason_to_stop()) == (None, None)
+    assert "put aside: best/weights.npz and summary.json to best/superseded-1" in said[-1]

@@ -45,7 +45,7 @@ class LearnerService:
     def __init__(self, topology: Topology, config: Config, task_spec: TaskSpec, board: WeightsBoard):
         self.life = uuid.uuid4().hex
         self.phase: Phase = Phase.TRAINING
-        self.may_meet = False
+        self.may_meet = self.begins_anew = False
         self.roster = Roster(self.life, config.health.dead_after_seconds)
         self.inspection: Callable[[], Inspection] = _not_yet
         self.on_evaluated: Callable[[EvaluatorReport], None] = lambda evaluated: None
@@ -119,12 +119,14 @@ class LearnerService:
             phase=self.phase,
             has_begun=self.board.version() >= 0,  # asked first: the counts come before the weights
             env_steps=self.roster.counts().env_steps,
+            begins_anew=self.begins_anew,
             may_meet=self.may_meet,
             largest_priority=self.largest_priority(),
         )
 
     def _take_evaluated(self, evaluated: EvaluatorReport) -> Nothing:
-        self.on_evaluated(evaluated)
+        if evaluated.joined == self.life:
+            self.on_evaluated(evaluated)
         return Nothing()
 
 

@@ -169,6 +169,12 @@ class Membership:
         return self._answer is not None and self._answer.has_begun
 
     @property
+    def learner_begins_anew(self) -> bool:
+        """Whether the learner has begun, and had no checkpoint to begin with."""
+        answer = self._answer
+        return answer is not None and answer.has_begun and answer.begins_anew
+
+    @property
     def largest_priority(self) -> float:
         """The largest priority in replay so far, by the learner's last answer."""
         return 1.0 if self._answer is None else self._answer.largest_priority

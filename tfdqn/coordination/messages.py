@@ -75,6 +75,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     phase: Phase
     has_begun: bool  # whether the learner has its weights, and knows what was counted before its life
     env_steps: int  # taken in the whole job
+    begins_anew: bool = False  # whether it had no checkpoint to begin with; known once it has begun
     may_meet: bool = False  # whether the learner is ready for the rendezvous of lockstep processes
     largest_priority: float = 1.0  # so far: what new items of replay get, where sampling is by priorities
 
@@ -134,6 +135,7 @@ class QValues(Struct, frozen=True):
 class EvaluatorReport(Struct, frozen=True, kw_only=True):
     """The evaluator's report."""
 
+    joined: str = ""  # the learner's life that it is for: another may have begun anew
     evaluation: Evaluation | None = None  # None: there is nothing new
     best_return: float | None = None
     evaluations_without_best: int = 0

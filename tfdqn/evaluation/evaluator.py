@@ -201,6 +201,12 @@ class Evaluator:
         """Forgets versions of weights, because another learner counts them from the beginning."""
         self.evaluated_train_steps, self._best_train_steps = None, -1
 
+    def forget_best(self) -> None:
+        """Forgets all evaluations, because the run begins anew."""
+        self.best_weights = self.best_return = None
+        self.evaluations_without_best = 0
+        self.forget_versions()
+
     def load_best(self, path: Path, wanted: Mapping[str, ArrayInfo]) -> None:
         """Loads the best policy of an earlier session, if there is one. Raises CheckpointError as `load_best` does."""
         if path.exists():

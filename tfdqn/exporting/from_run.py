@@ -145,22 +145,25 @@ class BestExports:
       run: the run's directory.
       task_spec: the task.
       say: shows one line to the user; it is called in the background thread.
-      begins_anew: whether the best policy in the run's directory, if there is one, is of a start that is given up.
 
     Raises ConfigError for a URL that TensorFlow can't write.
     """
 
-    def __init__(
-        self, config: Config, run: RunDir, task_spec: TaskSpec, say: Callable[[str], None], begins_anew: bool = False
-    ):
+    def __init__(self, config: Config, run: RunDir, task_spec: TaskSpec, say: Callable[[str], None]):
         self._config, self._run, self._task_spec, self._say = config, run, task_spec, say
         self._destination = make_destination(config.export.directory, run.exports, model_name(run.exports))
         self._thread = ThreadPoolExecutor(1, "exports")
         self._newest: tuple[int, float] | None = None  # the `_identity` of the last policy that was to be exported
-        if config.export.on_best and not begins_anew and run.best_weights.exists():
-            weights, evaluation = load_best(run.best_weights, weight_specs(config, task_spec))
+
+    def catch_up(self) -> None:
+        """Queues an export of the best policy in the run's directory, if an earlier session was killed before its own.
+
+        Raises CheckpointError as `load_best`.
+        """
+        if self._config.export.on_best and self._run.best_weights.exists():
+            weights, evaluation = load_best(self._run.best_weights, weight_specs(self._config, self._task_spec))
             self._newest = _identity(evaluation)
-            self._thread.submit(self._catch_up, weights, evaluation)
+            self._thread.submit(self._export_if_new, weights, evaluation)
 
     def new_best(self, weights: Mapping[str, np.ndarray], evaluation: Evaluation) -> None:
         """Queues an export of these weights, unless the same policy was the last one queued.
@@ -177,8 +180,7 @@ class BestExports:
         """Waits until all queued exports have been made."""
         self._thread.shutdown()
 
-    def _catch_up(self, weights: Mapping[str, np.ndarray], evaluation: Evaluation) -> None:
-        """Exports the best policy of an earlier session, if that was killed before it had exported it."""
+    def _export_if_new(self, weights: Mapping[str, np.ndarray], evaluation: Evaluation) -> None:
         with self._failures_reported():
             own = self._own_cards()
             if not own or own[max(own)].get("train_steps") != evaluation.train_steps:

@@ -21,6 +21,7 @@ from tfdqn.networks.factory import weight_specs
 from tfdqn.records import Counters, Evaluation
 from tfdqn.roles.context import RoleContext, check_same_task, convert_environment_failures
 from tfdqn.storage.atomic_files import require_writable
+from tfdqn.storage.best_policy import put_results_aside
 from tfdqn.storage.failures import disk_errors_as_run_dir_error
 from tfdqn.storage.json_lines import put_aside
 from tfdqn.storage.run_directory import RunDir
@@ -89,12 +90,14 @@ class _EvaluatorLoop:
         restarts: Restarts,
     ):
         self._context, self._run, self._membership = context, run, membership
-        self._weights, self._tracker = weights, tracker
+        self._weights, self._tracker, self._exports = weights, tracker, exports
         policy = make_policy(context.config, task.spec)
         self._evaluator = Evaluator(task, policy, WeightsClient(weights), context.config, self._is_over)
-        self._evaluator.load_best(run.best_weights, weight_specs(context.config, task.spec))
         self._evaluations = Evaluations(self._evaluator, exports, run, context.config.stop)
-        self._evaluator.evaluations_without_best = read_standing(run.evaluations_file).without_best
+        self._specs = weight_specs(context.config, task.spec)
+        self._has_results = False  # those of before, for the learner that it has joined
+        self._has_served = False  # whether it had them for any learner
+        self._is_first = False  # whether the learner has begun anew, and nothing was evaluated for it yet
         self._may_be_ahead = True  # of the learner, which may have gone back to an earlier checkpoint, or to none
         self._seconds, self._asked_seconds = 0.0, time.monotonic()  # training time by the learner, and when it said so
         self._report, self._is_heard, self._reports_to = EvaluatorReport(), True, ""
@@ -112,10 +115,12 @@ class _EvaluatorLoop:
             phase = self._membership.phase_now(self._context.interrupted)
             if self._weights.version() < 0:
                 self._membership.set_state("waiting for the first weights")
+            elif not self._has_taken_results():
+                self._membership.set_state(_WAITING)
+            elif self._is_first or (phase == Phase.TRAINING and self._may_be_ahead):
+                self._go_back_with_learner()
             elif phase == Phase.FINISHING and not self._report.is_done:
                 self._finish()
-            elif phase == Phase.TRAINING and self._may_be_ahead:
-                self._go_back_with_learner()
             elif phase == Phase.TRAINING and self._evaluations.is_due(self._membership.env_steps(0)):
                 self._evaluate()
             else:
@@ -128,8 +133,30 @@ class _EvaluatorLoop:
         """Begins with a new learner process, which may have resumed an earlier checkpoint and has had no reports."""
         self._reports_to = self._membership.joined
         self._evaluator.forget_versions()
-        self._may_be_ahead = True
+        self._may_be_ahead, self._has_results, self._is_first = True, False, False
+        self._is_heard = True  # there is nothing to report to it yet
+
+    def _has_taken_results(self) -> bool:
+        """Takes over the results of before, or none of them if the learner has begun anew; False: it has not begun yet.
+
+        A learner that begins anew first puts aside what is there, so what is there afterwards was found in its life,
+        unless this process has found it meanwhile with the weights of the life before.
+        """
+        if self._has_results or not self._membership.learner_has_begun:
+            return self._has_results
+        if not self._has_served:
+            self._evaluator.load_best(self._run.best_weights, self._specs)
+            self._evaluator.evaluations_without_best = read_standing(self._run.evaluations_file).without_best
+            self._exports.catch_up()
+        is_of_before = self._has_served or self._evaluator.best_weights is None
+        self._is_first = self._membership.learner_begins_anew and is_of_before
+        if self._is_first:
+            if moved := put_results_aside(self._run):
+                self._context.say(moved)
+            self._evaluator.forget_best()
+        self._has_results = self._has_served = True
         self._set_report(None)
+        return True
 
     def _go_back_with_learner(self) -> None:
         """Moves aside the evaluations after the learner's present step: of weights that it has lost by a restart."""
@@ -137,8 +164,10 @@ class _EvaluatorLoop:
         # Until it has begun, its steps are not known; the weights of before may be its predecessor's.
         if not self._membership.learner_has_begun or not self._has_fetched():
             return
-        self._may_be_ahead = False
         counters = Counters(env_steps=self._membership.env_steps(0), train_steps=self._weights.version())
+        if self._is_first:
+            counters = Counters()  # however far it is: all evaluations are of the start before
+        self._may_be_ahead = self._is_first = False
         self._evaluations.resume(counters, read_evaluations(self._run.evaluations_file))
         kept_env_steps = self._evaluations.kept_env_steps
         if moved := put_aside({self._run.evaluations_file: kept_env_steps}):
@@ -178,6 +207,7 @@ class _EvaluatorLoop:
 
     def _set_report(self, evaluation: Evaluation | None) -> None:
         self._report = EvaluatorReport(
+            joined=self._reports_to,
             evaluation=evaluation,
             best_return=self._evaluator.best_return,
             evaluations_without_best=self._evaluator.evaluations_without_best,

@@ -34,15 +34,15 @@ def save_best(path: Path, weights: Weights, evaluation: Evaluation) -> None:
     write_atomically(path.with_name(_EVALUATION_FILE), msgspec.json.format(record, indent=2))
 
 
-def put_results_aside(run: RunDir) -> str:
-    """Moves the best policy and the summary of a run that starts over to a folder `best/superseded-N`.
+def put_results_aside(run: RunDir, *others: Path) -> str:
+    """Moves the best policy of a run that starts over, and other results of it, to a folder `best/superseded-N`.
 
     Otherwise the new start would have to beat the best policy of the old one, and its summary would name that.
 
     Returns what was moved, in words; "" if there was nothing. Raises RunDirError if it can't be moved.
     """
     evaluation = run.best_weights.with_name(_EVALUATION_FILE)
-    found = [each for each in (run.best_weights, evaluation, run.summary_file) if each.exists()]
+    found = [each for each in (run.best_weights, evaluation, *others) if each.exists()]
     if not found:
         return ""
     aside = next(each for i in count(1) if not (each := run.best / f"superseded-{i}").exists())

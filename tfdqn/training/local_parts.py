@@ -24,7 +24,6 @@ from tfdqn.replay.interfaces import Replay
 from tfdqn.replay.replay_ratio import Balance, ReplayRatio
 from tfdqn.replay.rollout import Rollout, RolloutTurns
 from tfdqn.storage.arrays import add_prefix, check_arrays
-from tfdqn.storage.best_policy import put_results_aside
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_evaluations
@@ -121,17 +120,12 @@ class LocalParts:
         return self._restarts_before + self._restarts.count
 
     def resume(self, saved: Checkpoint | None) -> str:
-        """Restores everything except the replay's table, which is restored already; episodes only if the task can.
-
-        Without a checkpoint, puts aside the results of an earlier start.
-        """
+        """Restores everything except the replay's table, which is restored already; episodes only if the task can."""
         how = ""
         if saved is not None:
             how = self._resume_actors(saved)
             if not self._is_replay_empty:
                 self.replay.load_state(saved.arrays("replay"))
-        elif moved := put_results_aside(self._run_dir):  # only now: nothing can refuse the new start any more
-            self._say(moved)
         self.actors.refresh_weights()
         return how
 
@@ -197,12 +191,11 @@ class LocalParts:
             config,
             lambda: self._interrupted() or self._evaluation_given_up,
         )
-        if saved is not None:
-            evaluator.load_best(self._run_dir.best_weights, self._weight_specs)
-        exports = BestExports(config, self._run_dir, spec, self._say, begins_anew=saved is None)
-        self._open.enter_context(closing(exports))
+        exports = self._open.enter_context(closing(BestExports(config, self._run_dir, spec, self._say)))
         evaluations = Evaluations(evaluator, exports, self._run_dir, config.stop)
         if saved is not None:
+            evaluator.load_best(self._run_dir.best_weights, self._weight_specs)
+            exports.catch_up()
             evaluations.resume(saved.counters, read_evaluations(self._run_dir.evaluations_file))
         return evaluations
 

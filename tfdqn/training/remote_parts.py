@@ -127,12 +127,13 @@ class RemoteParts:
         self.actors = RemoteActors(self._roster)
         self.ratio = RemoteReplayRatio(replay, balance, config, lambda: self.env_steps)
         best_return = None
-        if run_dir.best_weights.exists():
+        if saved is not None and run_dir.best_weights.exists():
             _, best = load_best(run_dir.best_weights, weight_specs(config, self.task_spec))
             best_return = best.scores.mean_return
         self.evaluations = RemoteEvaluations(
             EvaluatorReport(best_return=best_return, evaluations_without_best=counters.evaluations_without_best)
         )
+        service.begins_anew = saved is None
         service.on_evaluated = self._take_report
         service.largest_priority = lambda: replay.largest_priority
 

@@ -26,6 +26,7 @@ from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import Counters
 from tfdqn.replay.interfaces import SampledReplay
 from tfdqn.replay.replay_ratio import Balance
+from tfdqn.storage.best_policy import put_results_aside
 from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoint, CheckpointManager
 from tfdqn.storage.completion import reason_to_stop
 from tfdqn.storage.run_directory import RunDir
@@ -180,8 +181,10 @@ class Session(Generic[P]):
             rehearse(config, self.parts.task_spec, updater)
             if saved is not None:
                 updater.restore(saved.arrays("learner"))
+            elif moved := put_results_aside(run_dir, run_dir.summary_file):  # nothing can refuse the new start any more
+                say(moved)
             self.learner = Learner(updater, self.parts.board, self.parts.replay.update_priorities, own_parts_of(config))
-            self.learner.publish()
+            self.learner.publish()  # from here on a job's evaluator takes the results in the directory for the run's
             warning = long_call_warning(config, self.parts.board.get().weights)
             self._saves_first = bool(warning) and not learns_on_gpus(config)
             if self._saves_first:
