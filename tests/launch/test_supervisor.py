@@ -15,6 +15,7 @@ from tests.support.fake_role_job import EVERY, Job, kill, stop
 from tests.support.processes import is_running
 from tfdqn.cluster.roles import TRAITS, Role
 from tfdqn.config import Health
+from tfdqn.coordination.heartbeat_files import Finding, health_of_all
 from tfdqn.errors import ClusterError, RefusedProcessError
 from tfdqn.launch.supervisor import JobStatus
 
@@ -187,6 +188,20 @@ def test_ctrl_c_while_somebody_waits_to_be_started_again_starts_nobody(
     assert not job.supervisor.has_saved
     assert (len(job.pids("learner-0")), job.row("learner-0").state) == (1, "ended")
     assert not any(map(is_running, job.everybody()))
+
+
+def test_who_was_started_again_and_has_given_no_heartbeat_yet_is_said_to_be_starting(folder: Path) -> None:
+    job = Job(folder)
+    job.tell("actor-0", "steady", "signless", "steady")
+
+    def is_starting() -> bool:
+        found = health_of_all(folder / "processes" / "beats", within_seconds=0.0)
+        return len(job.pids("actor-0")) == 2 and Finding("actor 0: starting", is_well=True) in found
+
+    def is_killed() -> bool:
+        return kill(job, "actor-0")
+
+    assert not job.run(job.lives("actor-0", 1), is_killed, is_starting, is_killed, job.lives("actor-0", 3), stop)
 
 
 @pytest.mark.usefixtures("looks_count_little")

@@ -187,7 +187,7 @@ def _heartbeats(run: RunReport) -> RenderableType:
         table.add_row(
             each.name,
             f"gone, after {each.state}" if each.is_gone else each.state,
-            str(each.pid),
+            str(each.pid or ""),
             ago(each.age_seconds()),
         )
     return table

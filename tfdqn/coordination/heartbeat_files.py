@@ -29,6 +29,7 @@ VARIABLE = "TFDQN_BEATS"
 MEETING = "meeting the others"
 STARTING = "starting"  # the state of a process whose role is imported
 _MEETING_SECONDS = 60.0
+_FIRST_SECONDS = 60.0  # how long `health` waits for a process's first heartbeat: Python may be slow to start
 _PERIOD_SECONDS = 1.0
 _MAX_AHEAD_SECONDS = 1.0  # by which clocks may differ
 
@@ -42,13 +43,13 @@ class HeartbeatRecord(Struct, frozen=True, kw_only=True):
     """The content of the file."""
 
     name: str  # of the process: "actor 1", or "train"
-    pid: int
+    pid: int  # 0: not known yet; the process was started, and has given no heartbeat itself
     state: str
     steps_per_second: float
     seconds: float  # since the epoch, when it was written
     monotonic_seconds: float = 0.0  # the same time by `time.monotonic`, which is never set back
     clock: str = ""  # identifies that clock: the boot and the container; empty: unknown
-    owner: str = ""  # the process, as `Owner.mark` has it; empty: unknown
+    owner: str = ""  # the process, or who has started it, as `Owner.mark` has it; empty: unknown
 
     @property
     def is_gone(self) -> bool:
@@ -83,11 +84,14 @@ def heartbeat_folder() -> Path:
     return Path(named) if named else _default_folder()
 
 
-def write_heartbeat(file: Path, name: str, state: str, steps_per_second: float) -> None:
-    """Writes a heartbeat with the present time, atomically, but without waiting for the disk."""
+def write_heartbeat(file: Path, name: str, state: str, steps_per_second: float, pid: int | None = None) -> None:
+    """Writes a heartbeat with the present time, atomically, but without waiting for the disk.
+
+    `pid` is this process's unless it is given: 0 for a process that this one is about to start.
+    """
     record = HeartbeatRecord(
         name=name,
-        pid=os.getpid(),
+        pid=os.getpid() if pid is None else pid,
         state=state,
         steps_per_second=steps_per_second,
         seconds=time.time(),
@@ -220,13 +224,17 @@ def _hint(folder: Path | None) -> str:
 
 def _judged(heartbeat: HeartbeatRecord, within_seconds: float) -> Finding:
     silent_seconds = heartbeat.age_seconds()
-    is_well = 0 <= silent_seconds <= silence_limit_seconds(heartbeat.state, within_seconds) and not heartbeat.is_gone
+    limit_seconds = silence_limit_seconds(heartbeat.state, within_seconds)
+    if not heartbeat.pid:
+        limit_seconds = max(limit_seconds, _FIRST_SECONDS)
+    is_well = 0 <= silent_seconds <= limit_seconds and not heartbeat.is_gone
     how = heartbeat.state if is_well else f"silent for {silent_seconds:.0f} s, after {heartbeat.state}"
     if heartbeat.is_gone:
         how = f"gone, after {heartbeat.state}"
     elif silent_seconds < 0:
         how = f"its heartbeat is of {-silent_seconds:,.0f} s in the future: a clock was set, or it is another host's"
-    return Finding(f"{heartbeat.name}: {how} (process {heartbeat.pid})", is_well)
+    process = f" (process {heartbeat.pid})" if heartbeat.pid else ""
+    return Finding(f"{heartbeat.name}: {how}{process}", is_well)
 
 
 def _is_there(pid: int) -> bool:

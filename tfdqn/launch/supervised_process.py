@@ -16,6 +16,7 @@ from tfdqn.coordination.heartbeat_files import (
     heartbeat_file,
     read_heartbeat,
     silence_limit_seconds,
+    write_heartbeat,
 )
 from tfdqn.errors import ClusterError
 from tfdqn.system.subprocesses import ChildHandle, Starter, status_when_ended
@@ -125,6 +126,8 @@ class SupervisedProcess:
             log.write(f"== {self.process_id} starts: {datetime.now():%Y-%m-%d %H:%M:%S}\n")
             self.log_start_bytes = log.tell()
         self._heartbeat_file.unlink(missing_ok=True)
+        with suppress(OSError):  # for `health`, until it gives heartbeats itself
+            write_heartbeat(self._heartbeat_file, str(self.process_id), STARTING, 0.0, pid=0)
         environment = {**self.process.environment, VARIABLE: str(self._heartbeats)}
         self._child = self._start_process((*self._command, *self.process.arguments), self.log, environment)
         self.restarts += 1
