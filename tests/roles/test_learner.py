@@ -113,6 +113,21 @@ def end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> End:
     return End(tmp_path, monkeypatch)
 
 
+def test_while_the_results_are_drawn_the_learner_is_known_to_be_saved(
+    end: End, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end.report, session, seen = DONE, end.session(), list[bool]()
+    end.session = lambda: session  # type: ignore[method-assign]
+
+    def results(_: Any, summary: Summary) -> Summary:
+        seen.extend((session.work.is_saved, end.run.is_saved))
+        return summary
+
+    monkeypatch.setattr(finish, "_write_results", results)
+    monkeypatch.setattr(session, "save", lambda _: seen.append(session.work.is_saved))
+    assert end.comes() and seen == [False, True, True]
+
+
 def test_who_learns_in_lockstep_is_watched_until_it_has_been_sent_home(end: End) -> None:
     end.report = DONE
     assert end.comes()

@@ -19,6 +19,7 @@ class StallDetector:
     def __init__(self) -> None:
         self.stuck_seconds = 0.0  # of the part that has been so for longest, as of the last check
         self.longest_seconds = 0.0  # that a part took before it went on
+        self.is_saved = False  # whether all work was done and is saved
         self._counts: dict[str, int] = {}
         self._idle: dict[str, tuple[int, float]] = {}  # the count that was seen last, and for how long
         self._suspensions = 0

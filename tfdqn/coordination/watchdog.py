@@ -86,20 +86,25 @@ class Watchdog:
         """The peers that it waits for, in words; empty if there are none."""
         return next((each.waits_for for each in list(self._awaited) if each.waits_for), "")
 
+    @property
+    def saving(self) -> str:
+        """Whether the process is saved if it ends at once, in words."""
+        return "after saving" if self.work.is_saved else "without saving"
+
     def _watch(self) -> None:
         try:
             while not self._ended.wait(_CHECK_SECONDS):
                 self._check()
         except BaseException as error:  # an unwatched process might wait for ever
             traceback.print_exc()
-            end_now(f"{self._name} ends without saving: its watchdog has failed: {one_line(error)}")
+            end_now(f"{self._name} ends {self.saving}: its watchdog has failed: {one_line(error)}")
 
     def _check(self) -> None:
         """Checks everything, a few times a second."""
         self._end_if_asked()
         for each in list(self._awaited):
             if gone := each.ask():
-                end_now(f"{gone}: {self._name} gives up without saving")
+                end_now(f"{gone}: {self._name} gives up {self.saving}")
         self.work.check(is_excused=self._is_excused())
         self._say_if_stuck()
         self.work.end_if_stuck(self._name, self.doing, self._health.stuck_after_seconds)
@@ -125,12 +130,13 @@ class Watchdog:
             self._asked_seconds = time.monotonic()
         elif (seconds := time.monotonic() - self._asked_seconds) > _END_SECONDS:
             end_now(
-                f"{self._name} was asked to end, and was held up ({held_up(self.doing)}): ended without saving",
+                f"{self._name} was asked to end, and was held up ({held_up(self.doing)}): ended {self.saving}",
                 self._stopped_status,
             )
         elif seconds > _SAID_SECONDS and not self._said_held_up:
             self._said_held_up = True
-            left = f"in {_END_SECONDS - seconds:.0f} s it ends at once, saved or not"
+            how = self.saving if self.work.is_saved else "saved or not"  # it may be saving just now
+            left = f"in {_END_SECONDS - seconds:.0f} s it ends at once, {how}"
             self._say_aside(f"still stopping: {self._name} is held up ({held_up(self.doing)}); {left}")
 
     def _say_aside(self, line: str) -> None:

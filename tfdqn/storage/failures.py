@@ -115,7 +115,7 @@ def keep_sudden_end(run: RunDir, line: str) -> None:
     if end is None or not end.is_saved:
         with suppress(RunDirError):
             run.check_claim()
-            keep_stop(run, line, is_saved=False)
+            keep_stop(run, line, is_saved=run.is_saved)
 
 
 def keep_end(run: RunDir, end: RunEnd) -> None:

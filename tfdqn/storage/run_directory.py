@@ -38,7 +38,7 @@ class RunDir:
     def __init__(self, path: Path | str):
         self.path = path_for_libraries(as_path(path, "a run directory", RunDirError))
         self.left_by: Owner | None = None  # once claimed: the previous process, if it ended without releasing its claim
-        self.was_claimed = self._was_seen = False  # whether this object has ever had the claim, or found the run
+        self.was_claimed = self._was_seen = self.is_saved = False  # by this object: claimed, found, trained and saved
         self._locks: list[FileLock] = []  # that it holds
         self._config: tuple[bytes, Config] | None = None  # as its file was last read
         self._config_before: bytes | None = None  # what the claim replaced
@@ -270,7 +270,7 @@ class RunDir:
         else:
             self.task_file.unlink(missing_ok=True)  # of a configuration that may have had a mistake in it
         self.end_file.unlink(missing_ok=True)
-        self.was_claimed = True
+        self.was_claimed, self.is_saved = True, False
         before = self.config_file.read_bytes() if self.config_file.exists() else None
         if before != text:
             self._config_before = before

@@ -39,6 +39,7 @@ def run_to_end(
     enter("saving")
     seconds = monitor.seconds
     session.save(seconds)
+    session.work.is_saved = session.run_dir.is_saved = bool(session.env_steps)  # before the first step none is written
     if reason == "interrupted":
         return _interrupted(session, seconds)
     try:
