@@ -2,6 +2,7 @@
 
 import re
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -70,6 +71,35 @@ def test_it_ends_the_process_where_they_are_silent_beyond_patience(ends: list) -
         until(lambda: ends, "end")
     line = "worker 1 at host-b:1 has been silent: the run gives up without saving"
     assert ends[0] == (line, RESTART_STATUS)
+
+
+def test_it_ends_the_process_also_if_nobody_reads_that_it_waits(ends: list) -> None:
+    others, begun, may_go_on = Others(), list[str](), threading.Event()
+    others.answer, others.silent_seconds = False, 6.0
+
+    def hang(line: str) -> None:
+        begun.append(line)
+        may_go_on.wait(PATIENCE_SECONDS)
+
+    with Watchdog("the run", Health(dead_after_seconds=5, patience_seconds=0.5), hang) as watched:
+        watched.require(others, "all workers answer")
+        until(lambda: ends, "end")
+        may_go_on.set()
+    assert begun == ["waiting: worker 1 at host-b:1 has been silent"]
+
+
+def test_it_ends_the_process_also_if_it_fails_and_nobody_reads_why(ends: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "_PRINT_SECONDS", 0.1)
+    may_go_on = threading.Event()
+    monkeypatch.setattr("sys.stderr", SimpleNamespace(write=lambda _: may_go_on.wait(PATIENCE_SECONDS), flush=int))
+
+    def fail() -> bool:
+        raise KeyError("a mistake of ours")
+
+    with Watchdog("the run", Health(), lambda line: None, interrupted=fail):
+        until(lambda: ends, "end")
+        may_go_on.set()
+    assert ends[0][0] == "the run ends without saving: its watchdog has failed: KeyError: 'a mistake of ours'"
 
 
 def test_who_may_go_in_the_end_ends_nobody(ends: list) -> None:

@@ -120,7 +120,7 @@ class Pollable(Protocol):
 
 
 class PeerWait:
-    """Peers that a process needs: it waits for them, but not beyond its patience."""
+    """Peers that a process needs: it waits for them, but not beyond its patience. `say` must return at once."""
 
     def __init__(
         self, others: Pollable, answer: str, health: Health, say: Callable[[str], None], said_after_seconds: float
@@ -140,15 +140,16 @@ class PeerWait:
         now = time.monotonic()
         if self._others.poll():
             self._heard_seconds = now
-            if self.waits_for:
-                self._say(f"{self._answer} again" if self._have_answered else self._answer)
+            waited, answer = self.waits_for, f"{self._answer} again" if self._have_answered else self._answer
             self.waits_for, self._have_answered = "", True
+            if waited:
+                self._say(answer)
         elif now - self._heard_seconds > self._health.patience_seconds:
             return "; ".join(self._others.silent())
         elif silent := self._others.silent(self._said_after_seconds):
-            if not self.waits_for:
-                self._say(f"waiting: {'; '.join(silent)}")
-            self.waits_for = f"waiting: {'; '.join(silent)}"
+            waited, self.waits_for = self.waits_for, f"waiting: {'; '.join(silent)}"
+            if not waited:
+                self._say(self.waits_for)
         return ""
 
 

@@ -4,11 +4,13 @@ It does not rely on the main thread, which may be in a call that never returns. 
 makes no progress, or if a signal has no effect.
 """
 
+import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Self
 
 from tfdqn.config import Health
@@ -17,8 +19,10 @@ from tfdqn.coordination.peers import PeerWait, Pollable
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.coordination.sudden_end import end_now, held_up
 from tfdqn.errors import STOPPED_STATUS, one_line
+from tfdqn.system.concurrent_calls import run_at_once
 
 _CHECK_SECONDS = 0.25
+_PRINT_SECONDS = 2.0
 _LAST_CHECK_SECONDS = 4.0
 _END_SECONDS = 20.0  # from a signal on, or from the end of the checkpoint that was being written
 _SAID_SECONDS = 4.0  # of these, after which it says what it waits for
@@ -70,7 +74,7 @@ class Watchdog:
           said_after_seconds: the silence after which it says that it waits; None: the one that counts as death.
         """
         said_after_seconds = said_after_seconds or self._health.dead_after_seconds
-        self._awaited.append(PeerWait(others, answer, self._health, self._say, said_after_seconds))
+        self._awaited.append(PeerWait(others, answer, self._health, self._say_aside, said_after_seconds))
 
     def release_peers(self) -> None:
         """Requires no peers from now on."""
@@ -96,7 +100,8 @@ class Watchdog:
             while not self._ended.wait(_CHECK_SECONDS):
                 self._check()
         except BaseException as error:  # an unwatched process might wait for ever
-            traceback.print_exc()
+            with suppress(RuntimeError):  # no thread can be started
+                run_at_once([partial(print, traceback.format_exc(), file=sys.stderr)], _PRINT_SECONDS)
             end_now(f"{self._name} ends {self.saving}: its watchdog has failed: {one_line(error)}")
 
     def _check(self) -> None:

@@ -30,7 +30,7 @@ class LearnerWatchdog(Watchdog):
     def __init__(self, context: RoleContext, service: LearnerService):
         super().__init__("the learner", context.config.health, context.say, context.interrupted, context.stopped_status)
         self._context, self._service = context, service
-        self._heartbeat = HeartbeatFile(heartbeat_file(context.process_id), str(context.process_id), context.say)
+        self._heartbeat = HeartbeatFile(heartbeat_file(context.process_id), str(context.process_id), self._say_aside)
         self._next_heartbeat = IntervalTrigger(context.config.health.beat_seconds, is_due=True)
         topology = context.topology
         workers = topology.process_ids(Role.WORKER)
