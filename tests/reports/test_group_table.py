@@ -69,6 +69,22 @@ def test_numbers_of_one_column_have_as_many_decimals(values: list[float], texts:
     assert [format(value, form) for value in values] == texts
 
 
+@pytest.mark.parametrize(
+    ("signed", "texts"),
+    [
+        ([0.0004, 3.2, 0.0], ["0.0004", "3.2000", "0.0000"]),
+        ([-0.004, 12.5], ["-0.004", "12.500"]),
+        ([-0.2, 12_000.0], ["-0.2", "12,000.0"]),
+        ([5e-17, 3.2], ["0.0", "3.2"]),
+    ],
+)
+def test_where_its_sign_matters_a_number_is_written_as_zero_only_if_it_is_or_by_rounding(
+    signed: list[float], texts: list[str]
+) -> None:
+    form = precision(signed, signed)
+    assert [format(value, form) for value in signed] == texts
+
+
 def test_the_returns_of_a_report_have_one_precision(tmp_path: Path) -> None:
     folders = [seeds(tmp_path / "a", [5.5, 7.25]), seeds(tmp_path / "b", [100.123], ["agent.n_step=3"])]
     report = read_report(folders, 475.0)

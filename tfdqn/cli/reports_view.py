@@ -55,7 +55,8 @@ def verdict(found: Comparison) -> str:
     of_a, of_b = found.runs
     better = "B is better" if found.difference > 0 else "A is better"
     head = better if found.is_settled else "Not settled" if found.difference else "No difference"
-    form = precision([*found.means, found.difference, *map(float, found.interval)])
+    signed = [found.difference, *map(float, found.interval)]
+    form = precision([*found.means, *signed], signed)
     figures = (
         f"B {found.means[1]:{form}}, A {found.means[0]:{form}}, difference {found.difference:{form}} "
         f"(95 % interval {span(found.interval, form)}), "

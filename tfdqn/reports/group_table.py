@@ -11,6 +11,8 @@ from tfdqn.reports.groups import Group, Improvement, Report
 from tfdqn.reports.statistics import Interval, interquartile_mean, optimality_gap, percentile_bootstrap_interval
 from tfdqn.system.interval import duration
 
+_MORE_DECIMALS = 6
+
 
 class GroupStatistics(NamedTuple):
     """Statistics of the scores of a group's runs, and of the steps and time that they took."""
@@ -113,16 +115,20 @@ def key_table(report: Report) -> Table:
     return Table(["key", *(group.name for group in report.groups)], rows)
 
 
-def precision(values: Iterable[float]) -> str:
+def precision(values: Iterable[float], signed: Iterable[float] = ()) -> str:
     """The format specification by which numbers of one unit are written with the same decimals.
 
     The largest has four digits, or all before its point: 0.1235, 12.35, 12,346. Zeros at the end of all are left out.
+    There are more decimals, up to six, where one of `signed`, whose sign matters, would be written as 0 and is not.
     """
     shown = list(values)
     largest = max(map(abs, shown), default=0.0)
     decimals = max(3 - math.floor(math.log10(largest)), 0) if largest else 0
     while decimals and all(round(each, decimals) == round(each, decimals - 1) for each in shown):
         decimals -= 1
+    nonzero = [each for each in signed if round(each, decimals + _MORE_DECIMALS)]  # others are but rounding
+    while not all(round(each, decimals) for each in nonzero):
+        decimals += 1
     return f"z,.{decimals}f"
 
 
