@@ -250,18 +250,19 @@ def test_keys_that_a_space_does_not_declare_are_warned_of_once(vectorization, ca
     assert record.getMessage() == f"tests.support.toy_environments:Odd-v0: {said}"
 
 
+@pytest.mark.parametrize("place", ["info", "observation"])
 @pytest.mark.parametrize("vectorization", ["sync", "async"])
-def test_a_mask_that_is_not_used_is_warned_of_once(vectorization, caplog, monkeypatch):
+def test_a_mask_that_is_not_used_is_warned_of_once(vectorization, place, caplog, monkeypatch):
     monkeypatch.setattr("tfdqn.tasks.warnings._given", set())
     settings = {"id": "tests.support.toy_environments:Masked-v0", "num_envs": 2, "vectorization": vectorization}
     for is_used in (True, False, False):
-        task = make_task(Task(**settings, action_masks=is_used, kwargs={"places": "info"}))
+        task = make_task(Task(**settings, action_masks=is_used, kwargs={"places": place}))
         try:
             task.reset(seed=0)
         finally:
             task.close()
         assert len(caplog.records) == (not is_used)
-    said = 'gives info["action_mask"], which task.action_masks = true would make use of'
+    said = f'gives {place}["action_mask"], which task.action_masks = true would make use of'
     assert caplog.messages == [f"tests.support.toy_environments:Masked-v0 {said}"]
 
 

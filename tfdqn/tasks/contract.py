@@ -41,6 +41,7 @@ class Contract:
 
     def __init__(self, space: Space[Any], spec: TaskSpec, num_envs: int):
         self._task_id, self._space, self._has_masks = spec.id, space, spec.action_masks
+        self._observes_masks = MASK in spec.observation  # which are not used, then: the network is given them
         self._parts = [
             _Part(
                 name,
@@ -102,8 +103,12 @@ class Contract:
 
     def _warn_of_masks(self, info: Mapping[str, Any]) -> None:
         """Warns once of masks that are given and not used."""
-        if UNUSED_MASK in info or (MASK in info and not self._has_masks):
-            warn_once(f'{self._task_id} gives info["{MASK}"], which task.action_masks = true would make use of')
+        if self._has_masks:
+            return
+        place = "info" if MASK in info or UNUSED_MASK in info else "observation" if self._observes_masks else ""
+        if place:
+            line = f'{self._task_id} gives {place}["{MASK}"], which task.action_masks = true would make use of'
+            warn_once(line, self._task_id, MASK)
 
     def _observation(self, raw: Any, step: int) -> Observation:
         flat = {}
