@@ -116,6 +116,27 @@ def test_a_signal_while_it_loads_ends_it_at_once_and_later_in_order(
     assert (rest, ended) == (said, statuses)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_ctrl_c_does_not_wait_for_requests(
+    run: Path, behind: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr("os._exit", ended.append)
+    monkeypatch.setattr("tfdqn.system.signals._ONE_SIGNAL_SECONDS", 0.0)
+
+    def answers(folder: Path, *args: Any) -> None:
+        *_, interrupted, begun = args
+        begun()
+        signal.raise_signal(number)
+        until(interrupted, "the first signal")
+        signal.raise_signal(signal.SIGINT)
+        until(lambda: ended, "the end although requests are being answered")
+
+    behind("serving.server", "serve", answers)
+    main.main(["serve", str(run), "--port", "0"])
+    assert set(ended) == {130}
+
+
 @pytest.mark.parametrize("is_logged", [False, True])
 @pytest.mark.parametrize("is_shown", [True, False])
 def test_only_where_stdout_is_the_terminal_that_shows_that_it_loads_no_line_is_printed(

@@ -129,7 +129,7 @@ def test_its_options_and_limits_are_the_programs() -> None:
         f"first {limits.UNCOUNTED_BYTES // 2**10} KiB of a request",
         f"{limits.MOST_BYTES // 2**20} MiB are for what is longer",
         f"hold {limits.MOST_BYTES // 2**20} MiB already",
-        f"{connections._MOST_CONNECTIONS} connections are open",
+        f"{limits._MOST_CONNECTIONS} connections are open",
         f"body takes more than {endpoints._BODY_SECONDS:.0f} seconds",
         f"{connections.CLIENT_SECONDS:.0f} seconds for a request's head",
         f"head has {connections._MOST_HEAD_BYTES // 2**10} KiB at most",

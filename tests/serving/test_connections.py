@@ -13,7 +13,7 @@ import pytest
 from tests.support.serving_in_process import PREDICT, InProcess, assert_asks_to_retry, received, request, serving
 from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.serving import endpoints, payload
-from tfdqn.serving.connections import _TAKING, _WORK, Connection, most_connections
+from tfdqn.serving.connections import _TAKING, _WORK, Connection
 from tfdqn.serving.payload import MOST_ROWS, RequestError
 
 ONE = {"instances": [[1, 2, 3, 4]]}
@@ -35,9 +35,9 @@ def server() -> Iterator[InProcess]:
 def strict_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
     """Its limits are small: six connections; and half a second for a client, once a test sets `CLIENT`."""
     for name, value in {
-        "connections._MOST_CONNECTIONS": 6,
+        "limits._MOST_CONNECTIONS": 6,
         "connections.CLIENT_SECONDS": PATIENCE_SECONDS,
-        "connections._CHECK_SECONDS": 0.05,
+        "ending._CHECK_SECONDS": 0.05,
         "connections._UNTOUCHED_SECONDS": UNTOUCHED_SECONDS,
         "endpoints._BODY_SECONDS": PATIENCE_SECONDS,
         "server._FINISH_SECONDS": 0.5,
@@ -135,7 +135,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What those connections waited for that were ended for their clients' slowness."""
     found: list[str] = []
     end = Connection._end
-    monkeypatch.setattr(Connection, "_end", lambda self: (found.append(self._awaited), end(self)))
+    monkeypatch.setattr(Connection, "_end", lambda self, *answer: (found.append(self._awaited), end(self, *answer)))
     return found
 
 
@@ -183,11 +183,6 @@ def test_where_all_connections_are_at_work_one_more_is_told(
         assert received(strict_server.connect()) == b""  # one more than can be told
     strict_server.model.go.set()
     assert all(received(each).startswith(b"HTTP/1.1 200") for each in working)
-
-
-def test_connections_are_at_most_half_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resource.getrlimit", lambda which: (100, 4096))
-    assert most_connections() == 50
 
 
 def test_what_waits_to_be_read_is_not_where_its_client_has_gone() -> None:
@@ -267,18 +262,3 @@ def test_a_head_and_what_follows_a_body_have_a_longest_length(server: InProcess,
             pieces += 1
         assert endless.recv(2**12).startswith(b"HTTP/1.1 400")
     assert pieces >= 2**6
-
-
-def test_the_end_is_in_order_whatever_is_unfinished(strict_server: InProcess, caplog: pytest.LogCaptureFixture) -> None:
-    unfinished = [strict_server.connect(text) for text in (b"", HALF_A_HEAD, HALF_A_BODY)]
-    strict_server.model.hold()
-    with ThreadPoolExecutor(2) as clients:
-        held = clients.submit(strict_server.predict, ONE)
-        assert strict_server.model.begun.wait(PATIENCE_SECONDS)
-        strict_server.end.set()
-        assert held.result(PATIENCE_SECONDS) == (503, {"error": "the server ends"})
-    strict_server.thread.join(PATIENCE_SECONDS / 2)  # while the model is held, which is for longer
-    assert not strict_server.thread.is_alive()
-    assert not caplog.records
-    for each in unfinished:
-        each.close()

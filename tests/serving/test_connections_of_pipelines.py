@@ -177,3 +177,22 @@ def test_a_client_that_sends_a_whole_body_first_reads_why_it_was_refused(server:
     head = f"POST {PREDICT} HTTP/{version}\r\nHost: x\r\nContent-Length: {2**25}\r\nConnection: close\r\n\r\n"
     connection = server.connect(head.encode() + b" " * 2**25 + WHOLE)
     assert statuses(received(connection)) == [413]
+
+
+def test_what_comes_behind_a_last_request_is_read(server: InProcess) -> None:
+    with server.connect(request(BODY, head="Connection: close\r\n")) as connection:
+        found = b""
+        while part := connection.recv(2**16):
+            found += part
+        assert statuses(found) == [200]
+        for _ in range(2):
+            connection.sendall(WHOLE)  # a reset, which may hide the answer, would break the second
+
+
+def test_what_is_malformed_in_a_body_that_was_asked_for_is_told_so_alone(
+    server: InProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = CHUNKED.replace(b"Host: x\r\n", b"Host: x\r\nExpect: 100-continue\r\n") + b"x\r\n"
+    assert statuses(received(server.connect(text))) == [400]
+    assert server.ask("GET", "/healthz")[0] == 200
+    assert not caplog.records

@@ -30,9 +30,12 @@ def pair(tmp_path: Path) -> tuple[Path, Path]:
 @pytest.fixture
 def server(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
     """Its limits are small: six connections, which are looked at often."""
-    for name, value in {"_MOST_CONNECTIONS": 6, "_CHECK_SECONDS": 0.05}.items():
-        monkeypatch.setattr(f"tfdqn.serving.connections.{name}", value)
-    monkeypatch.setattr("tfdqn.serving.connections._UNTOUCHED_SECONDS", 0.2)
+    for name, value in {
+        "limits._MOST_CONNECTIONS": 6,
+        "ending._CHECK_SECONDS": 0.05,
+        "connections._UNTOUCHED_SECONDS": 0.2,
+    }.items():
+        monkeypatch.setattr(f"tfdqn.serving.{name}", value)
     with serving(options=Options(read_access(None, *pair, pytest.fail))) as found:
         yield found
         monkeypatch.setattr("tfdqn.serving.connections.CLIENT_SECONDS", 0.5)  # for its end

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.serving_in_process import assert_asks_to_retry, request, serving
 from tests.support.waiting import PATIENCE_SECONDS, until
-from tfdqn.serving.limits import UNCOUNTED_BYTES, MemoryBudget
+from tfdqn.serving.limits import UNCOUNTED_BYTES, MemoryBudget, most_connections
 from tfdqn.serving.options import Options
 from tfdqn.serving.payload import MOST_ROWS, RequestError
 
@@ -74,3 +74,8 @@ def test_a_call_has_no_more_rows_than_asked() -> None:
         status, found = small.predict({"instances": [[index, 0, 0, 0] for index in range(10)]})
         assert status == 200 and [each["q"] for each in found["predictions"]] == list(range(10))
         assert small.model.sizes == [3, 3, 3, 1]
+
+
+def test_connections_are_at_most_half_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda which: (100, 4096))
+    assert most_connections() == 50

@@ -72,7 +72,7 @@ def make_app(
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if not monitor.is_ready:  # so that clients go elsewhere before it ends
+                if not (monitor.is_ready or scope["state"]["has_next"]()):  # so that clients go elsewhere
                     message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
             await send(message)
 

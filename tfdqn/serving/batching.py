@@ -21,6 +21,7 @@ from tfdqn.types import Arrays
 
 _MOST_BYTES = 16 * 2**20  # of one call's inputs, unless one row alone has more
 _PATIENCE_SECONDS = 60.0
+_ENDS = "the server ends"
 
 
 class _Entry:
@@ -73,13 +74,16 @@ class Batcher:
         self._waiting: deque[_Entry] = deque()
         self._in_call: list[_Piece] = []
         self._some = asyncio.Event()
+        self._has_given_up = False
 
     async def __call__(self, request: PredictRequest, is_gone: Callable[[], bool] = lambda: False) -> Arrays:
         """The signature's outputs for a request. It is dropped if its client `is_gone` before its turn.
 
-        Raises RequestError with 400 if the model refuses the inputs or its answer is not finite, 504 at the
-        deadline.
+        Raises RequestError with 400 if the model refuses the inputs or its answer is not finite, 503 if it has given
+        up, 504 at the deadline.
         """
+        if self._has_given_up:
+            raise RequestError(_ENDS, 503)
         entry = _Entry(request, asyncio.get_running_loop().create_future(), is_gone)
         self._waiting.append(entry)
         self._some.set()
@@ -109,9 +113,10 @@ class Batcher:
                 _deliver(piece, found)
 
     def give_up(self) -> None:
-        """Answers all waiting requests, and those being computed, with status 503."""
+        """Answers all waiting requests, those being computed, and later ones with status 503."""
+        self._has_given_up = True
         for entry in (*self._waiting, *(piece.entry for piece in self._in_call)):
-            _refuse(entry, RequestError("the server ends", 503))
+            _refuse(entry, RequestError(_ENDS, 503))
 
     def _next_call(self) -> list[_Piece]:
         """The oldest request, and the ones after it that the same call can answer.

@@ -7,22 +7,20 @@ leaves off where a request offers another protocol, as Java's client does, which
 import asyncio
 import http
 import json
-import resource
-import select
-from collections.abc import Awaitable, Callable, Iterable, Sized
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from tfdqn.serving.flow import Flow, is_reset
+
 CLIENT_SECONDS = 30.0
-_MOST_CONNECTIONS = 512
 _MOST_REFUSED = 64  # connections more, which are told so: one that is closed at once reads no answer
-_CHECK_SECONDS = 1.0
+_IDLE_SECONDS = 1.0  # at the server's end, for a request that a client may just be sending
 _UNTOUCHED_SECONDS = 2.0  # within which no client has to make room for another; more than between two checks
 _MOST_HEAD_BYTES = 2**16  # of a request's head, or of what follows its body
 _MOST_WAITING = 64  # requests on one connection, sent before the answers to those before them
@@ -31,20 +29,15 @@ _INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"  # a client passes over it, expected
 _REQUEST, _BODY, _WORK, _TAKING = "request", "body", "work", "taking"
 
 
-def most_connections() -> int:
-    """Half of the files that this process may have open, or fewer."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(_MOST_CONNECTIONS, soft // 2)
-
-
 class Connection(HttpToolsProtocol):
     """A connection to one client.
 
     The client has `CLIENT_SECONDS` for the head of a request, for its body, and to take the answer. If there are
     `config.limit_concurrency` connections already, the one whose client has kept the server waiting longest is closed.
 
-    It adds to a request's `scope["state"]`: `is_gone()`, whether the client has closed the connection, and
-    `is_one_too_many`, whether to refuse the request because no other connection could be closed.
+    It adds to a request's `scope["state"]`: `is_gone()`, whether the client has closed the connection, `has_next()`,
+    whether further requests wait for this one's answer, and `is_one_too_many`, whether to refuse the request because no
+    other connection could be closed.
     """
 
     def __init__(
@@ -54,7 +47,8 @@ class Connection(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ):
-        state = {**app_state, "is_gone": self._is_gone, "is_one_too_many": False}
+        own = {"is_gone": self._is_gone, "has_next": lambda: bool(self.pipeline), "is_one_too_many": False}
+        state = {**app_state, **own}
         super().__init__(config, server_state, state, _loop)
         assert config.limit_concurrency is not None
         self._most = config.limit_concurrency
@@ -66,7 +60,7 @@ class Connection(HttpToolsProtocol):
         self._is_head_known = False
         self._is_input_over = False
         self._is_half_closed = False
-        self._is_lingering = False  # its last answer is given, before the end of the request's body
+        self._is_lingering = False  # since its last answer: what comes is read and dropped
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.begin(transport)
@@ -75,7 +69,7 @@ class Connection(HttpToolsProtocol):
     def begin(self, transport: asyncio.Transport) -> None:
         """Begins to read requests and write answers through this transport."""
         super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
+        self.flow = Flow(transport, self.pipeline)
 
     def admit(self) -> None:
         """Adds it to the connections, in the place of another if there are too many."""
@@ -88,14 +82,12 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self._answered is not None:
-            self._answered.disconnected = True
-            self._answered.message_event.set()
+        self._leave_unanswered()
 
     def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
         if self._is_input_over:  # and it stays open for the answers to the requests before
             return
-        self._unset_keepalive_if_required()
         self._head_bytes += len(data)
         try:
             self._parse(memoryview(data))
@@ -123,7 +115,7 @@ class Connection(HttpToolsProtocol):
         return True
 
     def on_headers_complete(self) -> None:
-        if self._is_head_known or self.transport.is_closing():
+        if self._is_head_known or self._is_lingering or self.transport.is_closing():
             return
         names = [name for name, _ in self.headers]
         if self.parser.get_http_version() == "1.1" and names.count(b"host") != 1:
@@ -141,23 +133,26 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         if not self.parser.should_upgrade():  # else its body is still to come
             super().on_message_complete()
-            if self._is_lingering:
+            if self._is_lingering and self.cycle.response_complete:
                 self.transport.close()
             elif not self.parser.should_keep_alive():  # what follows the body may say so, too
                 self.cycle.keep_alive = False
 
     def end_if_slow(self, now: float) -> None:
         """Closes it if its client takes too long. To be called about once a second."""
-        seen = (self._answered, self._awaited)
-        if seen != self._seen:
-            self._seen, self._since = seen, now
-        elif self._awaited != _WORK and now - self._since >= CLIENT_SECONDS:
-            self._end()
+        if self._waited_seconds(now) >= CLIENT_SECONDS and self._awaited != _WORK:
+            self._end(408, f"the request did not come within {CLIENT_SECONDS:.0f} s")
+
+    def end_if_idle(self, now: float, since: float) -> None:
+        """Closes it if nothing of a request has come for `_IDLE_SECONDS`, counted from `since` at the earliest."""
+        is_idle = self._awaited == _REQUEST and not self._head_bytes and not self._is_in_body
+        if min(self._waited_seconds(now), now - since) >= _IDLE_SECONDS and is_idle:
+            self.transport.close()
 
     def end_waiting(self) -> None:
-        """Closes it, unless its answer is being computed."""
+        """Refuses the request that its client has not finished, or closes it, unless its answer is being computed."""
         if self._awaited != _WORK:
-            self._end()
+            self._end(503, "the server ends")
 
     def send_400_response(self, msg: str) -> None:
         """Answers input that is not HTTP with status 400, unless an answer has already begun.
@@ -176,8 +171,10 @@ class Connection(HttpToolsProtocol):
     def _awaited(self) -> str:
         """What the connection waits for: a step of the client's, or `_WORK`."""
         cycle = self._answered
-        if cycle is None or (cycle.response_complete and not self.transport.get_write_buffer_size()):
+        if cycle is None or cycle.disconnected:
             return _REQUEST
+        if cycle.response_complete:
+            return _TAKING if self.transport.get_write_buffer_size() else _REQUEST
         if cycle.response_started:
             return _TAKING
         return _BODY if cycle.more_body else _WORK
@@ -191,13 +188,32 @@ class Connection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, answering)
 
     async def _send(self, cycle: RequestResponseCycle, send: Callable[[Any], Awaitable[None]], message: Any) -> None:
-        """Sends a part of an answer. If that ends the connection, the request is read first: a reset would hide it."""
+        """Sends a part of an answer."""
         is_last = message["type"] == "http.response.body" and not message.get("more_body", False)
-        if is_last and cycle.more_body and not cycle.keep_alive:  # the head has told the client of the end
-            self._is_lingering = cycle.keep_alive = True
+        is_end = is_last and not cycle.keep_alive  # the head has told the client of the end
+        if is_end:
+            self._is_lingering = cycle.keep_alive = True  # uvicorn would close it at once
+            self.pipeline.clear()
         await send(message)
-        if self._is_lingering and self.transport.can_write_eof():
+        if is_end:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Ends it on this side, and reads until the client ends it, too: a reset would hide the answer from it."""
+        if self.transport.is_closing():
+            return
+        if self._is_half_closed:
+            self.transport.close()
+        elif self.transport.can_write_eof():
+            self._is_input_over, self._head_bytes = True, 0
             self.transport.write_eof()
+            self.flow.resume_reading()
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+        elif not self._is_in_body:  # with TLS, which ends in both directions at once
+            self.transport.close()
 
     def _parse(self, data: memoryview) -> None:
         """Parses what has come. A request's offer of another protocol is passed over."""
@@ -230,7 +246,7 @@ class Connection(HttpToolsProtocol):
     def _is_gone(self) -> bool:
         """Whether the client has closed the connection; may be asked in any thread."""
         is_unread = self._is_half_closed or self.flow.read_paused
-        return self.transport.is_closing() or (is_unread and _is_reset(self.transport))
+        return self.transport.is_closing() or (is_unread and is_reset(self.transport))
 
     def _make_room(self) -> bool:
         """Closes another connection; returns whether one could be closed."""
@@ -243,10 +259,23 @@ class Connection(HttpToolsProtocol):
         oldest.transport.abort()
         return True
 
-    def _end(self) -> None:
-        is_in_body = self.cycle is not None and self.cycle.more_body  # of a request that has been answered
-        if self._awaited == _REQUEST and self._head_bytes and not is_in_body and not self.transport.is_closing():
-            self._answer(408, f"the request's head did not come within {CLIENT_SECONDS:.0f} s")
+    @property
+    def _is_in_body(self) -> bool:
+        """Whether the body of a request is still to come; the request may have been answered."""
+        return self.cycle is not None and self.cycle.more_body and not self.cycle.disconnected
+
+    def _waited_seconds(self, now: float) -> float:
+        """For how long it has waited for one step, as far as was seen by asking this again and again."""
+        seen = (self._answered, self._awaited)
+        if seen != self._seen:
+            self._seen, self._since = seen, now
+        return now - self._since
+
+    def _end(self, status: int, problem: str) -> None:
+        """Closes it, with this answer to a request that has not come whole."""
+        is_begun = self._awaited == _BODY or (self._awaited == _REQUEST and self._head_bytes and not self._is_in_body)
+        if is_begun and not self.transport.is_closing():
+            self._answer(status, problem)
         else:
             self.transport.abort()
 
@@ -258,41 +287,13 @@ class Connection(HttpToolsProtocol):
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
-        self.transport.close()
+        self._is_lingering = True
+        self._leave_unanswered()
+        self._linger()
 
-
-class _Flow(FlowControl):
-    """Reads no more of a connection while requests wait on it, whose bodies no budget counts yet."""
-
-    def __init__(self, transport: asyncio.Transport, waiting: Sized):
-        super().__init__(transport)
-        self._waiting = waiting
-
-    def resume_reading(self) -> None:
-        if not self._waiting:
-            super().resume_reading()
-
-
-def _is_reset(transport: asyncio.Transport) -> bool:
-    """Whether the other host has reset the connection, also if nothing is read from it any more."""
-    poll = select.poll()
-    try:
-        poll.register(transport.get_extra_info("socket"), 0)
-    except ValueError:  # the loop has just closed it
-        return True
-    return bool(poll.poll(0))
-
-
-async def end_slow(connections: Iterable[Any]) -> None:
-    """Closes connections whose clients take too long, until it is cancelled."""
-    loop = asyncio.get_running_loop()
-    while True:
-        await asyncio.sleep(_CHECK_SECONDS)
-        for each in tuple(connections):
-            each.end_if_slow(loop.time())
-
-
-def end_waiting(connections: Iterable[Any]) -> None:
-    """Closes connections that wait for their clients."""
-    for each in tuple(connections):
-        each.end_waiting()
+    def _leave_unanswered(self) -> None:
+        """Tells the application that nobody reads its answer, if that is still to come."""
+        for cycle in (self._answered, self.cycle):
+            if cycle is not None:
+                cycle.disconnected, cycle.waiting_for_100_continue = True, False
+                cycle.message_event.set()

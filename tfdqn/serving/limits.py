@@ -1,5 +1,6 @@
-"""`MemoryBudget`: how much memory requests may use, so that no client takes it from the others."""
+"""How many connections there may be, and how much memory requests may use, so that no client locks others out."""
 
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,6 +8,13 @@ from tfdqn.serving.payload import RequestError
 
 MOST_BYTES = 128 * 2**20  # of all requests together
 UNCOUNTED_BYTES = 2**16  # of each request: a small one always has its place, whatever large ones hold
+_MOST_CONNECTIONS = 512
+
+
+def most_connections() -> int:
+    """Half of the files that this process may have open, or fewer."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(_MOST_CONNECTIONS, soft // 2)
 
 
 class MemoryBudget:

@@ -20,10 +20,11 @@ from tfdqn.exporting.versions import DEFAULT_SIGNATURE
 from tfdqn.serving.access import Access
 from tfdqn.serving.app import make_app
 from tfdqn.serving.batching import Batcher
-from tfdqn.serving.connections import Connection, end_slow, end_waiting, most_connections
+from tfdqn.serving.connections import Connection
 from tfdqn.serving.connections_with_tls import TlsConnection
+from tfdqn.serving.ending import end_idle, end_slow, end_waiting, stop_listening
 from tfdqn.serving.endpoints import Endpoints
-from tfdqn.serving.limits import MemoryBudget
+from tfdqn.serving.limits import MemoryBudget, most_connections
 from tfdqn.serving.model import Model, ModelVersions
 from tfdqn.serving.monitoring import Monitor
 from tfdqn.serving.open_inference import OpenInference
@@ -163,11 +164,19 @@ def _settle() -> None:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that leaves signals alone, since uvicorn would stop listening at once."""
+    """A uvicorn server that leaves signals alone, and resets no connection when it ends.
+
+    uvicorn would stop listening at once at a signal, and close connections to which a request may be on its way.
+    """
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await stop_listening(sockets or (), self.servers)
+        await end_idle(self.server_state.connections, _FINISH_SECONDS + 1)
+        await super().shutdown(sockets)
 
 
 def _http_server(app: ASGIApp, access: Access) -> uvicorn.Server:
@@ -185,7 +194,7 @@ def _http_server(app: ASGIApp, access: Access) -> uvicorn.Server:
             access_log=False,
             lifespan="off",
             server_header=False,
-            timeout_graceful_shutdown=_FINISH_SECONDS + 2,
+            timeout_graceful_shutdown=1,  # for what is left after `_FINISH_SECONDS`
         )
     )
 
