@@ -27,6 +27,7 @@ COMMANDS = {
     "launch": "tfdqn launch small.toml --run-dir here",
     "tune": "tfdqn tune small.toml space.toml --study-dir here --trials 3 --pruner median --fresh-seeds 0",
 }
+NO_ROOM = "No space left on device"
 Train = Callable[[str, Any, bool], int]
 
 # In `training.prerequisites`: what looks at the task before the work begins.
@@ -125,7 +126,8 @@ def test_a_full_disk_that_nobody_has_put_into_words_does_too(
 ) -> None:
     assert train(command, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), True) == 2
     written = capsys.readouterr()
-    assert written.err == "tfdqn: the disk is full ([Errno 28] No space left on device)\n"
+    words = "here: the disk is full: make room" if command == "tune" else f"the disk is full ([Errno 28] {NO_ROOM})"
+    assert written.err == f"tfdqn: {words}\n"
     assert written.out.splitlines()[-2:] == how(command, True)
 
 

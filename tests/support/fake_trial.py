@@ -1,7 +1,7 @@
 """Stands in for `tfdqn` in a search: writes a run's files, with returns that follow from the configuration alone.
 
 Like a true run it saves when it is asked to end, and goes on from there. A file `do-NNN` in the study's folder has it
-`fail`, `die` once, `die always`, `wait` until it is asked to end, or `wait at N`, the evaluation.
+`fail`, `fill` the disk, `die` once, `die always`, `wait` until it is asked to end, or `wait at N`, the evaluation.
 """
 
 import math
@@ -39,6 +39,9 @@ def main() -> int:
     for number in range(first, total + 1):
         if word == "fail":
             print("tfdqn: the pole is broken", file=sys.stderr)
+            return 2
+        if word == "fill":
+            print(f"tfdqn: {run.path}: the disk is full: make room; nothing was saved yet", file=sys.stderr)
             return 2
         steps = number * config.evaluation.interval_env_steps
         mean_return = level(config) + number - total

@@ -203,6 +203,20 @@ def test_what_fails_here_lets_all_save_first(tmp_path: Path) -> None:
     assert (run.outcome, run.is_saved) == (Outcome.STOPPED, True)
 
 
+def test_what_fails_here_while_all_are_asked_to_end_lets_them_save_too(tmp_path: Path) -> None:
+    runs = [a_run(tmp_path, seed, "learn wait") for seed in range(2)]
+
+    def look(ended: list[ChildRun]) -> None:
+        if ended:
+            raise OSError("the disk is full")
+        if [each.state for each in runs] == ["learning"] * 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(OSError, match="the disk is full"):
+        run_all(runs, jobs=2, look=look)
+    assert [(each.outcome, each.is_saved) for each in runs] == [(Outcome.STOPPED, True)] * 2
+
+
 def test_one_that_cant_be_started_has_failed(tmp_path: Path) -> None:
     bad, good = a_run(tmp_path, 1), a_run(tmp_path, 2)
     bad.run.child_config_file.mkdir()  # stands in the way

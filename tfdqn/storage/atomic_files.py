@@ -16,6 +16,7 @@ from tfdqn.errors import RunDirError
 from tfdqn.storage.owners import Owner, owner_of_mark, this_process
 
 _MAX_NAME_BYTES = 100  # of a file's name that begin its partial file's, which mustn't become too long
+_SMALL_BYTES = 65_536
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # EDQUOT: none of the user's share
 Decoded = TypeVar("Decoded")
 _OWNED = re.compile(r"(.+)-[0-9a-f]+\.partial")
@@ -88,6 +89,23 @@ def is_full_disk(error: BaseException) -> bool:
     """Whether an error, Python's or a C++ library's, says that there is no room left."""
     number = error.errno if isinstance(error, OSError) else None
     return number in _NO_ROOM or any(os.strerror(each) in str(error) for each in _NO_ROOM)
+
+
+def says_full_disk(words: str) -> bool:
+    """Whether words in which a process has told of its end say that there was no room left."""
+    return "the disk is full" in words or any(os.strerror(each) in words for each in _NO_ROOM)
+
+
+def has_room(directory: Path) -> bool:
+    """Whether there is still room for a small file in a directory."""
+    try:
+        with TemporaryFile(dir=directory) as file:
+            file.write(bytes(_SMALL_BYTES))
+            file.flush()
+            os.fsync(file.fileno())  # some network disks refuse only here
+    except OSError as error:
+        return not is_full_disk(error)
+    return True
 
 
 def is_by_full_disk(error: BaseException | None) -> bool:

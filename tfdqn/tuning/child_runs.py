@@ -186,12 +186,12 @@ class ChildRuns(Generic[Child]):
                     if self._start_from(left) and not self._running:
                         return True
                     time.sleep(_LOOK_SECONDS)
+                self._say(stopping_line())
+                self._stop_all(look)
+                return False
             except BaseException:
                 self._stop_all(lambda ended: None)
                 raise
-            self._say(stopping_line())
-            self._stop_all(look)
-            return False
 
     def kill(self) -> None:
         """Kills every running process and all that it has started, without waiting."""

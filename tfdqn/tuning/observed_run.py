@@ -59,6 +59,7 @@ class ObservedRun(ABC):
       outcome: how the run ended; None if it hasn't begun, or is in training.
       is_saved: whether the run saved everything when it ended.
       why: why the run failed, in one line.
+      could_not_start: whether it failed because this host could not start it.
     """
 
     def __init__(self, name: str, config: Config, run: RunDir):
@@ -66,6 +67,7 @@ class ObservedRun(ABC):
         self.outcome: Outcome | None = None
         self.is_saved = False
         self.why = ""
+        self.could_not_start = False
         self._metrics_before: int | None = None
         self._log_start_bytes = 0  # the size of its process's log before that was started
         self._reader = ProgressReader(run)
@@ -142,7 +144,7 @@ class ObservedRun(ABC):
 
     def fail_to_start(self, error: Exception) -> None:
         """Marks the run as failed, because it can't be started."""
-        self.outcome, self.why = Outcome.FAILED, f"can't be started: {error}"
+        self.outcome, self.why, self.could_not_start = Outcome.FAILED, f"can't be started: {error}", True
 
 
 def _read(run: RunDir) -> RunProgress:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tfdqn.config import toml
 from tfdqn.errors import UserError, first_line
+from tfdqn.storage.atomic_files import is_full_disk
 from tfdqn.storage.locks import exclusive
 from tfdqn.system.shell_commands import install_extra, pip_install
 from tfdqn.tuning.search_space import Choices, Dimensions, NumberRange
@@ -100,11 +101,18 @@ def open_database(url: str) -> "BaseStorage":
 
 @contextmanager
 def storage_failures_as_study_error(folder: Path) -> Iterator[None]:
-    """Turns an error of the storage of a folder's study, in the block, into a StudyError."""
+    """Turns an error of the storage of a folder's study, in the block, into a StudyError; also one by a full disk."""
     try:
         yield
     except UserError:
         raise
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        full = StudyError(f"{error.filename or folder}: the disk is full: make room")
+        for note in getattr(error, "__notes__", ()):  # how to go on
+            full.add_note(note)
+        raise full from error
     except Exception as error:
         from optuna.exceptions import StorageInternalError  # late: slow to import
         from sqlalchemy.exc import SQLAlchemyError

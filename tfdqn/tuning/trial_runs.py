@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from tfdqn.config import Config, toml
-from tfdqn.errors import ConfigError, counted, message_in_one_line
+from tfdqn.errors import ClusterError, ConfigError, counted, message_in_one_line
+from tfdqn.storage.atomic_files import has_room, says_full_disk
 from tfdqn.storage.failures import keep_stop
 from tfdqn.storage.run_records import Outcome
 from tfdqn.system.interval import IntervalTrigger
@@ -64,7 +65,8 @@ def search(
       jobs: how many trials this process runs in parallel; None: as many as this host has cores for.
       command: the beginning of each command line, before `train`.
 
-    Raises StudyError if every trial fails.
+    Raises StudyError if every trial fails. Raises ClusterError if this host can train no more: its disk is full, or it
+    can't start a process. The trials that met this do not count: they are resumed when the search goes on.
     """
     slots = slots_of_this_host(template.filled({}), jobs, wanted)
     how = f"{len(slots)} at a time on {counted(available_cores(), 'core')}"
@@ -99,6 +101,7 @@ class _TrialRuns:
         self._trials: list[Trial] = []
         self._look_at_others = IntervalTrigger(_SECONDS_BETWEEN_LOOKS_AT_OTHERS, is_due=True)
         self._others_seem_busy = False
+        self._why_to_end = ""  # what keeps this host from training trials
 
     def __iter__(self) -> Iterator[ChildRun | None]:
         """Yields runs to start; None while only other processes run trials, since they may yet abandon some."""
@@ -118,10 +121,12 @@ class _TrialRuns:
                 return
 
     def look(self, ended: Sequence[ChildRun]) -> None:
-        """Called a few times a second with the runs that have ended since."""
+        """Called a few times a second with the runs that have ended since. Raises as `search`."""
         self._study.keep_alive()
         for run in ended:
             self._end(run, self._running.pop(run))
+        if self._why_to_end:
+            raise ClusterError(f"the search has to end: {self._why_to_end}")
         for run, claimed in self._running.items():
             self._report(run, claimed)
         if ended:
@@ -169,6 +174,10 @@ class _TrialRuns:
                 run.keep_interruption()
             self._study.release(claimed)
             self._say(f"{run.name} {run.why or 'has stopped'}: it can be resumed")
+        elif run.outcome is Outcome.FAILED and (fault := self._fault_of_host(run)):
+            self._study.release(claimed)
+            self._say(f"{run.name} {fault}; it will be tried again")
+            self._why_to_end = self._why_to_end or f"{run.name} {fault}"
         else:
             if run.outcome is Outcome.FAILED:
                 run.keep_failure()
@@ -178,6 +187,15 @@ class _TrialRuns:
         """Whether a stopped trial may be resumed: always if the user stopped it, else only a few times."""
         is_interrupted = run.outcome is Outcome.STOPPED or run.was_killed
         return is_interrupted and (run.is_asked_to_end or self._starts[claimed.number] < _MAX_STARTS)
+
+    def _fault_of_host(self, run: ChildRun) -> str:
+        """What has kept this host from training a failed run, in words that follow its name; "" if it was the run."""
+        if run.could_not_start:
+            return run.why
+        if says_full_disk(run.why):
+            return f"has failed: {run.why}"
+        folder = self._study.folder.path  # where there may have been no room for a log that says so
+        return "" if has_room(folder) else f"has failed: {run.why}; the disk of {folder} is full: make room"
 
     def _complete(self, run: ChildRun, claimed: ClaimedTrial) -> None:
         summary = run.summary()

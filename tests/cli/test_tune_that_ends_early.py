@@ -1,0 +1,56 @@
+"""The verb `tune` where the search can't begin or go on: one line, and the command that goes on."""
+
+import errno
+import os
+import shlex
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_tune import FAKE, SPACE, tune
+from tests.support.commands import PROJECT
+from tests.support.studies import searched
+from tfdqn.config import toml
+from tfdqn.system.shell_commands import own_command
+from tfdqn.tuning import trial_runs as search_module
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_with_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    monkeypatch.setattr("tfdqn.tuning.child_runs._LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(search_module, "search", partial(search_module.search, command=FAKE))
+    Path("small.toml").write_text(toml.dump(searched()))
+    Path("space.toml").write_text(SPACE)
+
+
+def test_a_disk_that_a_trial_finds_full_is_one_line_and_the_command_to_go_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert tune("small.toml space.toml --trials 1 --fresh-seeds 0 --study-dir here") == 0
+    Path("here/do-001").write_text("fill")
+    command = "tune small.toml space.toml --study-dir here --trials 2 --pruner median --fresh-seeds 0"
+    assert tune(command.removeprefix("tune ")) == 2
+    written = capsys.readouterr()
+    why = "here/trials/001: the disk is full: make room; nothing was saved yet"
+    assert written.err == f"tfdqn: the search has to end: trial 1 has failed: {why}\n"
+    assert written.out.splitlines()[-2:] == ["To go on:", own_command(shlex.split(command))]
+    Path("here/do-001").unlink()
+    assert tune(command.removeprefix("tune ")) == 0
+    assert "trial 1 is complete" in capsys.readouterr().out
+
+
+def test_a_study_that_finds_the_disk_full_names_its_folder_and_the_command_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_room(*_: object) -> bool:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(search_module, "search", no_room)
+    assert tune("small.toml space.toml --study-dir here --trials 2 --pruner median --fresh-seeds 0") == 2
+    written = capsys.readouterr()
+    assert written.err == "tfdqn: here: the disk is full: make room\n"
+    again = "tune small.toml space.toml --study-dir here --trials 2 --pruner median --fresh-seeds 0"
+    assert written.out.splitlines()[-2:] == ["To go on:", own_command(shlex.split(again))]
