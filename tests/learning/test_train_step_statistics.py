@@ -1,4 +1,4 @@
-"""Running statistics in an update: of what it learned from, counted after the gradient, copied with the target."""
+"""Running statistics in an update: of what it learned from, counted after the gradient, the same in both networks."""
 
 import msgspec
 import numpy as np
@@ -73,14 +73,39 @@ def test_what_has_no_weight_does_not_count(kind: str) -> None:
         assert state[f"online/{COUNT}"] == 22
 
 
-def test_the_targets_are_copied_with_its_weights() -> None:
-    spec, config = vector_spec(), settings(target_update_period_train_steps=3)
-    step, batches = TrainStep(make_agent(config, spec), config), samples(spec, 5)
-    for batch in batches:
-        step(batch)
-    state, copied = step.state(), np.concatenate([seen(batch) for batch in batches[:3]])
-    np.testing.assert_allclose(state[f"target/{MEAN}"], copied.mean(0), atol=1e-5)
-    assert (state[f"target/{COUNT}"], state[f"online/{COUNT}"]) == (48, 80)
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize(("period", "tau"), [(1, 1.0), (3, 1.0), (1, 0.01), (2, 0.5)])
+def test_the_target_network_has_the_same_although_its_weights_follow_slowly(period: int, tau: float, size: int) -> None:
+    spec = vector_spec()
+    config = settings(size=size, target_update_period_train_steps=period, target_update_tau=tau)
+    step = TrainStep(make_agent(config, spec), config)
+    update, target = tf.function(step, autograph=False), step.state()["target/hidden_0/kernel"]
+    for count, batch in enumerate(samples(spec, 5), 1):
+        update(batch)
+        state = step.state()
+        for name in (MEAN, VARIANCE, COUNT):
+            np.testing.assert_array_equal(state[f"target/{name}"], state[f"online/{name}"])
+        if count % period == 0:
+            target = target + tau * (state["online/hidden_0/kernel"] - target)
+        np.testing.assert_allclose(state["target/hidden_0/kernel"], target, atol=1e-6)
+
+
+def test_statistics_that_lagged_in_an_earlier_revisions_checkpoint_are_replaced() -> None:
+    spec, config = vector_spec(), settings(target_update_period_train_steps=100)
+    step, (batch,) = TrainStep(make_agent(config, spec), config), samples(spec, 1)
+    step(batch)
+    before = step.state()
+    step.load_state(before | {f"target/{MEAN}": np.zeros(3, np.float32), f"target/{COUNT}": np.float32(0.1)})
+    for name, array in step.state().items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)
+
+
+def test_a_target_network_that_the_loss_does_not_use_counts_nothing() -> None:
+    spec, config = vector_spec(), msgspec.structs.replace(settings(), agent=PQN())
+    step, (batch,) = TrainStep(make_agent(config, spec), config), samples(spec, 1)
+    step(batch)
+    assert not [name for name in step.state() if name.startswith("target/")]
+    assert step.agent.target_network.statistics["observation"].count == 0
 
 
 def test_the_gradient_is_that_of_the_statistics_before() -> None:

@@ -78,8 +78,8 @@ class TrainStep:
         self._tells_errors = config.priorities.are_used
         self._gradients = self.gradients
         self._weights = list(agent.network.learned_weights().values())
-        self._online = list(agent.network.named_weights().values())
-        self._target = list(agent.target_weights.values())
+        targets = agent.target_weights
+        self._target = [targets[name] for name in agent.network.learned_weights() if targets]
         self._is_on_gpu = any("GPU" in weight.device for weight in self._target)
         create_slots(self.optimizer, self._weights)
 
@@ -165,12 +165,18 @@ class TrainStep:
         return clipped(gradients, self._settings.gradient_clip_norm, self.agent.members)
 
     def count(self, sample: Sample, total: Callable[[tf.Tensor], tf.Tensor] = tf.identity) -> None:
-        """Merges a sample's observations into the running statistics of the online network, if it has any.
+        """Merges a sample's observations into the networks' running statistics, if they have any.
+
+        The target network always has the same as the online network: by its own, which would follow as slowly as its
+        weights, it would hardly normalise anything at first.
 
         `total` returns the sum of a tensor over all replicas, each of which has a part of the batch.
         """
         for key, moments in self.agent.moments(sample.transition, sample.weights, total).items():
-            self.agent.network.statistics[key].add(moments)
+            statistics = self.agent.network.statistics[key]
+            statistics.add(moments)
+            if self._target:
+                self.agent.target_network.statistics[key].assign(statistics.moments)
 
     def apply(self, gradients: list[tf.Tensor]) -> None:
         """Applies gradients by the optimizer, counts the update, and updates the target network if that is due."""
@@ -197,9 +203,15 @@ class TrainStep:
         return self.agent.network.join(arrays)
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Restores what `state` returned, under any strategy."""
+        """Restores what `state` returned, under any strategy.
+
+        The target network gets the online network's running statistics: in earlier revisions' checkpoints its own lag.
+        """
+        network = self.agent.network
+        counted = network.named_weights().keys() - network.learned_weights().keys()
+        source = {f"target/{name}": f"online/{name}" for name in counted}
         for name, variable in self.named_variables().items():
-            variable.assign(self.agent.network.piece(arrays, name))
+            variable.assign(network.piece(arrays, source.get(name, name)))
 
     def _update_target(self) -> None:
         """Copies the online weights to the target if that is due; with tau < 1, moves the target part of the way."""
@@ -223,7 +235,7 @@ class TrainStep:
 
         A branch on a value on a GPU would make the host wait for it, whereas writing the GPU's memory is fast.
         """
-        for target, online in zip(self._target, self._online, strict=True):
+        for target, online in zip(self._target, self._weights, strict=True):
             with tf.device(target.device):  # TensorFlow would compute all pieces on the first device
                 moved = moved_target(target, online, self._settings.target_update_tau)
                 target.assign(moved if is_due is None else tf.where(is_due, moved, target))

@@ -9,6 +9,7 @@ from tfdqn.config import DQN, MLP, PQN, SGD, Config, Learner
 from tfdqn.learning.flat_vector import FlatLayout
 from tfdqn.learning.strategies.sharded_variables import Place, ServerStatistics, ShardedVariables
 from tfdqn.networks.factory import network_to_load
+from tfdqn.networks.layers.statistics import moments_of
 
 SIZE, RATE = 6, 0.5
 
@@ -99,6 +100,28 @@ def test_updates_that_are_still_being_applied_count_as_stale() -> None:
     version = parameters.read().version
     assert int(version) == 1
     assert push(parameters, [1.0], int(version)) == (5, 1)
+
+
+def test_both_networks_read_the_statistics_of_all_applied_batches() -> None:
+    """Also where the target's weights follow slowly; a checkpoint whose target's lagged is loaded as the online's."""
+    agent = DQN(target_update_period_train_steps=1000, target_update_tau=0.01)
+    learner = Learner(strategy="parameter_server", max_staleness_train_steps=2)
+    config = Config(agent=agent, network=MLP(normalize_observations=True), optimizer=SGD(), learner=learner)
+    parameters = ShardedVariables(FlatLayout({"a": tf.zeros([2])}), config)
+    parameters.statistics = ServerStatistics(network_to_load(config, vector_spec(5, 3)), config, "CPU:0")
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(7.0, 2.0, (4, 30, 5)).astype(np.float32)
+    moments = tf.stack([parameters.statistics.flat({"observation": moments_of(batch, None)}) for batch in vectors])
+    place = parameters.apply(tf.zeros([4, 2]), tf.constant(0, tf.int64), moments)
+    assert int(place.accepted) == 3  # the fourth is too stale
+    state, read = parameters.state(), parameters.statistics.named_tensors(parameters.read().statistics)
+    learned = vectors[:3].reshape(-1, 5)
+    for name, expected in (("mean", learned.mean(0)), ("variance", learned.var(0)), ("count", 90)):
+        name = f"observation_statistics/{name}"
+        for found in (state[f"online/{name}"], state[f"target/{name}"], read[name]):
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+    parameters.load_state(state | {"target/observation_statistics/count": np.float32(0.9)})
+    assert parameters.state()["target/observation_statistics/count"] == 90
 
 
 def test_a_loss_without_a_target_network_has_none_in_its_state() -> None:

@@ -213,8 +213,8 @@ class AsynchronousUpdater(Updater):
         agent, learned = self._pattern.agent, self._layout.named_tensors(weights)
         online, target = learned, self._layout.named_tensors(target_weights)
         if self._parameters.statistics is not None:
-            counted = map(self._parameters.statistics.named_tensors, tf.unstack(statistics))
-            online, target = (ours | theirs for ours, theirs in zip((online, target), counted, strict=True))
+            counted = self._parameters.statistics.named_tensors(statistics)
+            online, target = online | counted, target | counted
         with agent.network.with_weights(online), agent.target_network.with_weights(target):
             gradients, loss_info = self._pattern.gradients(batch, weights=list(learned.values()), step=step)
         gradients, norm = self._pattern.clipped(gradients)

@@ -26,7 +26,7 @@ class Read(NamedTuple):
     version: tf.Tensor  # int64[]: the number of updates applied when the reading began
     weights: tf.Tensor  # float32[P]
     target_weights: tf.Tensor  # float32[P]
-    statistics: tf.Tensor | None  # float32[2, S], as `ServerStatistics.read` returns them; None: there are none
+    statistics: tf.Tensor | None  # float32[S], of both networks; None: there are none
 
 
 class Place(NamedTuple):
@@ -37,13 +37,11 @@ class Place(NamedTuple):
 
 
 class ServerStatistics:
-    """The running statistics of the online and the target network, each as one undivided vector on one server.
-
-    The moments of batches are merged into those of the online network.
+    """The running statistics, which the online and the target network share, as one undivided vector on one server.
 
     Args:
       network: a network that has running statistics.
-      config: `agent` says when the target network's are updated.
+      config: `agent` says whether there is a target network.
       device: the server's device.
     """
 
@@ -52,19 +50,14 @@ class ServerStatistics:
         counted = {name: weight for name, weight in network.named_weights().items() if name not in learned}
         self._layers = {key: layer.name for key, layer in network.statistics.items()}
         self._layout = FlatLayout(counted)
-        self._period = config.agent.target_update_period_train_steps
-        self._tau = config.agent.target_update_tau
-        self._has_target = config.agent.has_target_network
+        self._networks = ("online", "target") if config.agent.has_target_network else ("online",)
         with tf.device(device):
-            self._online, self._target = (
-                tf.Variable(tf.zeros([self._layout.size]), trainable=False, name=name)
-                for name in ("statistics", "target_statistics")
-            )
+            self._flat = tf.Variable(tf.zeros([self._layout.size]), trainable=False, name="statistics")
             self._one_at_a_time = tf.CriticalSection(name="statistics")
 
     def read(self) -> tf.Tensor:
-        """In a worker's graph: reads the online network's and the target's statistics, float32[2, S]."""
-        return tf.stack([self._online.read_value(), self._target.read_value()])
+        """In a worker's graph: reads them, float32[S]."""
+        return self._flat.read_value()
 
     def named_tensors(self, flat: tf.Tensor) -> dict[str, tf.Tensor]:
         """Splits float32[S] into tensors by the weights' names."""
@@ -79,40 +72,32 @@ class ServerStatistics:
         }
         return flat_tensor([named[name] for name in self._layout.shapes])
 
-    def add(self, moments: tf.Tensor, first: tf.Tensor, accepted: tf.Tensor) -> tf.Tensor:
-        """In a worker's graph: merges the first `accepted` of the moments float32[N, S] of consecutive updates.
+    def add(self, moments: tf.Tensor, accepted: tf.Tensor) -> tf.Tensor:
+        """In a worker's graph: merges the first `accepted` of the moments float32[N, S] of consecutive updates."""
 
-        `first` is the number of updates before these.
-        """
-
-        def one(i: tf.Tensor, online: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            online = self._merged(online, moments[i])
-            moved = moved_target(target, online, self._tau)
-            is_due = tf.equal((first + i + 1) % self._period, 0)
-            return i + 1, online, tf.where(is_due, moved, target)
+        def one(i: tf.Tensor, flat: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return i + 1, self._merged(flat, moments[i])
 
         def merge() -> tf.Tensor:
-            start = (tf.constant(0, tf.int64), self._online.read_value(), self._target.read_value())
-            _, online, target = tf.while_loop(lambda i, *_: i < accepted, one, start)
-            with tf.control_dependencies([self._online.assign(online), self._target.assign(target)]):
+            start = (tf.constant(0, tf.int64), self._flat.read_value())
+            _, flat = tf.while_loop(lambda i, _: i < accepted, one, start)
+            with tf.control_dependencies([self._flat.assign(flat)]):
                 return tf.identity(accepted)
 
-        with tf.device(self._online.device):
+        with tf.device(self._flat.device):
             return self._one_at_a_time.execute(merge)
 
     def weights(self) -> dict[str, np.ndarray]:
-        """The online network's statistics, by name."""
-        return self._layout.named(self._online.numpy())
+        """The statistics, by name."""
+        return self._layout.named(self._flat.numpy())
 
     def state(self) -> dict[str, np.ndarray]:
         """Both networks' statistics, by their names in a checkpoint; the target's only if the loss uses it."""
-        target = self._layout.named(self._target.numpy()) if self._has_target else {}
-        return add_prefix("online", self.weights()) | add_prefix("target", target)
+        named = self.weights()
+        return {f"{network}/{name}": array for network in self._networks for name, array in named.items()}
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        variables = {"online": self._online} | ({"target": self._target} if self._has_target else {})
-        for prefix, variable in variables.items():
-            variable.assign(self._layout.flat(with_prefix(prefix, arrays)))
+        self._flat.assign(self._layout.flat(with_prefix("online", arrays)))
 
     def _merged(self, flat: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
         old_named, new_named = self.named_tensors(flat), self.named_tensors(new)
@@ -229,7 +214,7 @@ class ShardedVariables:
         parts = tf.split(gradients, [shard.size for shard in self._shards], axis=1)
         applied = [shard.apply(part, first, accepted) for shard, part in zip(self._shards, parts, strict=True)]
         if self.statistics is not None:
-            applied.append(self.statistics.add(moments, first, accepted))
+            applied.append(self.statistics.add(moments, accepted))
         with tf.device(self.first_device), tf.control_dependencies(applied):
             counted = self._applied.assign_add(accepted, read_value=False)
         with tf.control_dependencies([counted]):

@@ -42,7 +42,11 @@ class RunningStatistics(tf.keras.layers.Layer):
 
     def add(self, new: Moments) -> None:
         """Merges the moments of a batch of vectors into these."""
-        for variable, value in zip((self.mean, self.variance, self.count), merged(self.moments, new), strict=True):
+        self.assign(merged(self.moments, new))
+
+    def assign(self, moments: Moments) -> None:
+        """Replaces these by other moments."""
+        for variable, value in zip((self.mean, self.variance, self.count), moments, strict=True):
             variable.assign(value)
 
     @property
