@@ -192,9 +192,20 @@ def test_each_evaluation_plays_episodes_of_its_own(monkeypatch: pytest.MonkeyPat
     assert plays.asked[-1][0] == 3
 
 
-def test_the_best_survives_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("train_steps", "value", "outcome"),  # the best return, and the evaluations since
+    [
+        (5, 5, (8, 1)),
+        (4, 4, (6, 0)),  # the very weights, evaluated again
+        (4, 5, (8, 1)),  # others: not every run repeats itself bit for bit
+        (3, 5, (8, 0)),  # still to come to the best's train step, perhaps with its weights
+    ],
+)
+def test_the_best_survives_a_restart(
+    train_steps: int, value: int, outcome: tuple[float, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     path = tmp_path / "best" / "weights.npz"
-    evaluator, board = made(monkeypatch, Plays([8, 8], [6, 6]), confirm_episodes=0)
+    evaluator, board = made(monkeypatch, Plays([8, 8]), confirm_episodes=0)
     board.put(VersionedWeights(4, weights(4)))
     keep_best(path, evaluator)
 
@@ -202,8 +213,10 @@ def test_the_best_survives_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     again.load_best(path, weights(0))
     assert again.best_return == 8
     np.testing.assert_array_equal(again.best_weights["q/kernel"], weights(4)["q/kernel"])  # type: ignore[index]
-    board.put(VersionedWeights(5, weights(5)))
-    assert not again.evaluate(0).is_best
+    board.put(VersionedWeights(train_steps, weights(value)))
+    assert again.evaluate(0).is_best == (value == 4)
+    assert (again.best_return, again.evaluations_without_best) == outcome
+    np.testing.assert_array_equal(again.best_weights["q/kernel"], weights(4)["q/kernel"])  # type: ignore[index]
 
 
 def test_a_run_without_a_best_loads_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

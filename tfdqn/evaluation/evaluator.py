@@ -173,13 +173,15 @@ class Evaluator:
         """
         self._client.refresh()
         weights, version = self._client.weights, self._client.version
-        # A run that was killed between a new best and the next checkpoint evaluates the same weights again.
-        seen_before = version <= self._best_train_steps
+        # A run that was killed between a new best and the next checkpoint evaluates the same weights again, if it
+        # repeats itself bit for bit: whether it does shows at the best's train step.
+        are_best = version == self._best_train_steps and _equal(weights, self.best_weights)
+        seen_before = are_best or version < self._best_train_steps
         returns, lengths = self._play(weights, self._settings.episodes, "evaluation", version, on_step)
         if (self._beats_best(returns) or seen_before) and self._settings.confirm_episodes:
             more = self._play(weights, self._settings.confirm_episodes, "confirmation", version, on_step)
             returns, lengths = np.concatenate([returns, more[0]]), np.concatenate([lengths, more[1]])
-        is_best = self._beats_best(returns) or version == self._best_train_steps
+        is_best = self._beats_best(returns) or are_best
         if is_best:
             self.best_return, self.best_weights = float(returns.mean()), weights
             self._best_train_steps, self.evaluations_without_best = version, 0
@@ -227,3 +229,7 @@ class Evaluator:
 
     def _beats_best(self, returns: np.ndarray) -> bool:
         return self.best_return is None or float(returns.mean()) > self.best_return
+
+
+def _equal(weights: Weights, others: Weights | None) -> bool:
+    return others is not None and all(np.array_equal(weights[name], others[name]) for name in others)
