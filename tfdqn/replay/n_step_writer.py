@@ -154,8 +154,8 @@ class TDErrorWriter(NStepWriter):
 
     An error is |reward_scale · R + γ^k max_a Q(o_{t+k}, a) − Q(o_t, a_t)|, summed over branches (Horgan et al. 2018,
     algorithm 1: 'calculate priorities for experience'). Its Q-values are those by which the actor chose its actions,
-    so a transition is inserted only once the actor has acted in o_{t+k}, one step after it is finished. It never acts
-    in the last state of a truncated episode: the error is then NaN (unknown).
+    so a transition is inserted only once the actor has computed those of o_{t+k}, one step after it is finished: after
+    a truncation too, on the row that only resets the environment. If the episode terminated, none are needed.
     """
 
     def __init__(self, config: Config, codec: TransitionCodec, num_envs: int, insert: Insert):
@@ -199,14 +199,12 @@ class TDErrorWriter(NStepWriter):
         return len(envs)
 
     def _pass_on(self, rows: np.ndarray, closing: tuple[int | np.ndarray, np.ndarray | slice], step: Step) -> int:
-        envs = np.arange(len(step.is_reset))[closing[1]]
-        q_taken = self._q_taken[closing]
-        is_last = (step.terminated | step.truncated)[envs]
+        is_last = step.terminated[closing[1]]
         self._is_waiting[closing] = ~is_last
         if is_last.any():
-            values = np.where(step.terminated[envs[is_last]], np.float32(0), np.float32(np.nan))
-            errors = self._errors(rows[is_last], values, q_taken[is_last])
-            self._insert(self._codec.to_bytes(rows[is_last]), errors)
+            last = rows[is_last]
+            errors = self._errors(last, np.zeros(len(last), np.float32), self._q_taken[closing][is_last])
+            self._insert(self._codec.to_bytes(last), errors)
         return int(np.count_nonzero(is_last))
 
     def _errors(self, rows: np.ndarray, values: np.ndarray, q_taken: np.ndarray) -> np.ndarray:
