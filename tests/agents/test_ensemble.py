@@ -76,8 +76,9 @@ def test_the_loss_is_the_sum_of_the_members_own_on_their_weighted_examples(
         largest.append(member.extra.max_q_value)
     np.testing.assert_allclose(info.loss, expected, rtol=1e-5)
     learns = shares > 0
-    mean = (learns * td_errors).sum(axis=0) / np.maximum(learns.sum(axis=0), 1)
-    np.testing.assert_allclose(info.extra.td_error, mean, rtol=1e-4, atol=1e-5)
+    mean = (learns * np.abs(td_errors)).sum(axis=0) / np.maximum(learns.sum(axis=0), 1)
+    for error in (info.extra.td_error, info.extra.priority):
+        np.testing.assert_allclose(error, mean, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(info.extra.q_value, np.mean(q_values, axis=0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(info.extra.max_q_value, np.max(largest, axis=0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(info.extra.disagreement, np.std(q_values, axis=0), rtol=1e-4, atol=1e-5)
@@ -120,7 +121,7 @@ def test_a_shared_target_is_all_members_value_of_the_ensembles_action(
         agent.network(now)[0].numpy(), batch.action_step.action.numpy()[np.newaxis, :, np.newaxis], axis=2
     )[..., 0]
     info = agent.loss(batch)
-    np.testing.assert_allclose(info.extra.td_error, (target - taken).mean(axis=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(info.extra.td_error, np.abs(target - taken).mean(axis=0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(info.loss, (0.5 * (target - taken) ** 2).mean(axis=1).sum(), rtol=1e-5)
 
 

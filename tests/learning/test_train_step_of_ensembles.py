@@ -106,6 +106,20 @@ def test_every_array_of_a_checkpoint_leads_with_the_members() -> None:
         assert ours[name].shape == (array.shape if counts else (MEMBERS, *array.shape)), name
 
 
+def test_the_metrics_are_the_means_over_the_members_as_those_of_members_in_processes() -> None:
+    config = settings(data="all")
+    together = TrainStep(make_agent(config, SPEC), config)
+    start, sample = random_start(together), random_sample(np.random.default_rng(7))
+    together.load_state(start)
+    apart = [TrainStep(DqnAgent(config, SPEC), config) for _ in range(MEMBERS)]
+    for k, step in enumerate(apart):
+        step.load_state({name: array[k] if array.ndim else array for name, array in start.items()})
+    found, theirs = together(sample).metrics, [step(sample).metrics for step in apart]
+    for name in ("loss", "mean_q", "mean_abs_td_error", "gradient_norm"):
+        expected = np.mean([getattr(each, name) for each in theirs])
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-5, err_msg=name)
+
+
 def test_disagreement_is_the_mean_deviation_of_the_members_values() -> None:
     config = settings(data="bootstrap")
     step = TrainStep(make_agent(config, SPEC), config)

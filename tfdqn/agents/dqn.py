@@ -32,7 +32,7 @@ from tfdqn.task_spec import TaskSpec
 class LossExtra(NamedTuple):
     """Figures of each example, all float32[B]."""
 
-    td_error: tf.Tensor  # as of `LossOutput`; the mean over an ensemble's members that learn from it
+    td_error: tf.Tensor  # as of `LossOutput`; the mean of |TD error| over an ensemble's members that learn from it
     q_value: tf.Tensor  # Q(s, a) of the action taken; the mean over an ensemble's members
     max_q_value: tf.Tensor  # max_a Q(s, a) over all actions, and all members
     priority: tf.Tensor  # |TD error|; the mean over an ensemble's members that learn from it

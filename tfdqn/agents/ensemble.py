@@ -59,11 +59,12 @@ class EnsembleAgent(DqnAgent):
             """The mean over the members that learn from each example; 0 if none does."""
             return tf.math.divide_no_nan(tf.reduce_sum(member_weights * values, axis=0), learners)
 
+        td_error = mean(tf.abs(output.td_error))
         extra = LossExtra(
-            td_error=mean(output.td_error),
+            td_error=td_error,
             q_value=tf.reduce_mean(output.q_value, axis=0),
             max_q_value=tf.reduce_max(self._best(output.q_tm1), axis=0),
-            priority=mean(tf.abs(output.td_error)),
+            priority=td_error,
             disagreement=tf.math.reduce_std(output.q_value, axis=0),
         )
         return tf_agent.LossInfo(tf.reduce_sum(tf.reduce_mean(loss, axis=1)), extra)

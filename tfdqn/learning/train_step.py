@@ -25,7 +25,7 @@ from tfdqn.storage.arrays import add_prefix
 class UpdateMetrics(NamedTuple):
     """The metrics of one update, float32 scalars (with a leading axis [K] for K updates)."""
 
-    loss: tf.Tensor
+    loss: tf.Tensor  # for an ensemble the mean over the members
     mean_q: tf.Tensor  # mean over the batch of Q(s, a)
     max_q: tf.Tensor  # maximum over the batch of max_a Q(s, a)
     mean_abs_td_error: tf.Tensor
@@ -106,9 +106,9 @@ class TrainStep:
 
     def output(self, loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> UpdateOutput:
         """The result of an update."""
-        extra = loss_info.extra
+        extra, members = loss_info.extra, self.agent.members
         metrics = UpdateMetrics(
-            loss=loss_info.loss,
+            loss=loss_info.loss if members == 1 else loss_info.loss / members,
             mean_q=tf.reduce_mean(extra.q_value),
             max_q=tf.reduce_max(extra.max_q_value),
             mean_abs_td_error=tf.reduce_mean(tf.abs(extra.td_error)),
