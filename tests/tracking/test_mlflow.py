@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests.support.run_files import a_summary
+from tests.support.tracker_processes import started_tracker
 from tfdqn.config import Tracking
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.tracker import Point, TrackerError
-from tfdqn.tracking.tracker_process import TrackerProcess
 
 pytestmark = pytest.mark.tracking
 
@@ -40,7 +40,7 @@ def test_files_read_back_hold_the_numbers_that_were_written(tmp_path: Path, run:
     config = Tracking(mlflow=True, mlflow_tracking_uri=str(folder), mlflow_experiment="poles", tags=("a", "b"))
     configuration = {f"section.key_{number}": number for number in range(150)}
     losses = {100: 0.1 + 0.2, 200: 1e-12, 300: 3.0}
-    process = TrackerProcess("mlflow", config, run, lambda line: None)
+    process = started_tracker("mlflow", config, run, lambda line: None)
     process.hyperparameters(configuration)
     process.text("configuration", "seed = 1")
     for env_steps in (100, 200):
@@ -52,7 +52,7 @@ def test_files_read_back_hold_the_numbers_that_were_written(tmp_path: Path, run:
     video, policy = tmp_path / "1.mp4", run.exports / "1"
     video.write_bytes(b"a video")
     (policy / "saved_model.pb").write_bytes(b"a policy")
-    process = TrackerProcess("mlflow", config, run, lambda line: None)
+    process = started_tracker("mlflow", config, run, lambda line: None)
     process.hyperparameters({**configuration, "section.key_0": 7, "new": 1})  # a param never changes
     for env_steps in (100, 200, 300):
         process.scalars({"learning/loss": losses[env_steps]}, Point(env_steps, env_steps // 10, 2.5))
@@ -78,7 +78,7 @@ def test_files_read_back_hold_the_numbers_that_were_written(tmp_path: Path, run:
 def test_a_folder_in_the_home_directory_is_found(tmp_path: Path, run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     config = Tracking(mlflow=True, mlflow_tracking_uri="~/mlruns", mlflow_experiment="poles")
-    TrackerProcess("mlflow", config, run, lambda line: None).close()
+    started_tracker("mlflow", config, run, lambda line: None).close()
     assert len(runs_in(tmp_path / "mlruns")) == 1
 
 
@@ -90,7 +90,7 @@ def test_a_run_that_is_resumed_from_another_folder_goes_on_in_the_same_store(
     (tmp_path / "elsewhere").mkdir()
     for folder, env_steps in ((tmp_path, 100), (tmp_path / "elsewhere", 200)):
         monkeypatch.chdir(folder)
-        process = TrackerProcess("mlflow", config, run, lambda line: None)
+        process = started_tracker("mlflow", config, run, lambda line: None)
         process.scalars({"learning/loss": 0.5}, Point(env_steps, 10, 1.5))
         process.close()
     store = tmp_path / (uri or "mlruns")
@@ -103,5 +103,5 @@ def test_a_server_that_is_not_there_is_one_line(run: RunDir, monkeypatch: pytest
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     config = Tracking(mlflow=True, mlflow_tracking_uri="http://127.0.0.1:9")
     with pytest.raises(TrackerError, match=r"^MlflowException: API request to http://127\.0\.0\.1:9") as raised:
-        TrackerProcess("mlflow", config, run, print)
+        started_tracker("mlflow", config, run, print)
     assert "\n" not in str(raised.value)

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from threading import Thread
 
@@ -10,6 +11,7 @@ import psutil
 import pytest
 
 from tests.support.fake_wandb import FakeWandB
+from tests.support.tracker_processes import started_tracker
 from tests.support.waiting import until
 from tfdqn.config import Tracking
 from tfdqn.storage.run_directory import RunDir
@@ -48,7 +50,7 @@ def children(of: int | None = None) -> list[psutil.Process]:
 
 def test_it_passes_calls_on_and_says_where_the_run_is(wandb: FakeWandB, run: RunDir) -> None:
     said: list[str] = []
-    process = TrackerProcess("wandb", CONFIG, run, said.append)
+    process = started_tracker("wandb", CONFIG, run, said.append)
     process.hyperparameters({"seed": 1, "agent.kind": "dqn"})
     process.scalars({"learning/loss": 0.1 + 0.2}, Point(100, 7, 1.5))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # as a terminal or Slurm sends them to all
@@ -77,46 +79,48 @@ def test_it_passes_calls_on_and_says_where_the_run_is(wandb: FakeWandB, run: Run
 def test_what_raises_in_the_package_is_one_line(wandb: FakeWandB, run: RunDir) -> None:
     wandb.will(fail="raise in init")
     with pytest.raises(TrackerError, match=r"^CommError: Run initialization has timed out after 90\.0 sec$"):
-        TrackerProcess("wandb", CONFIG, run, print)
+        started_tracker("wandb", CONFIG, run, print)
     assert "Traceback" in (run.tracking / "wandb.log").read_text()
     assert children() == []
 
 
 def test_a_package_that_ends_its_process_ends_no_other(wandb: FakeWandB, run: RunDir) -> None:
     wandb.will(fail="print and exit in log")
-    process = TrackerProcess("wandb", CONFIG, run, lambda line: None)
+    process = started_tracker("wandb", CONFIG, run, lambda line: None)
     with pytest.raises(TrackerError, match=r"^SystemExit: 3$"):
         process.scalars({}, Point(1, 1, 1.0))
     assert "a last word" in (run.tracking / "wandb.log").read_text()
 
 
 def test_a_process_that_was_killed_is_named(wandb: FakeWandB, run: RunDir) -> None:
-    process = TrackerProcess("wandb", CONFIG, run, lambda line: None)
+    process = started_tracker("wandb", CONFIG, run, lambda line: None)
     children()[0].kill()
     with pytest.raises(TrackerError, match=r"^its process was killed by signal 9 \(SIGKILL\)$"):
         for env_steps in range(1, 100):
             process.scalars({}, Point(env_steps, 1, 1.0))
 
 
-@pytest.mark.parametrize("fail", ["hang in log", "hang in finish"])
-def test_a_package_that_hangs_is_dropped_in_one_line(wandb: FakeWandB, run: RunDir, fail: str) -> None:
-    wandb.will(fail=fail)
+@pytest.mark.parametrize("call", ["init", "log", "finish"])
+def test_a_package_that_hangs_is_dropped_in_one_line_and_its_process_ends(
+    wandb: FakeWandB, run: RunDir, call: str
+) -> None:
+    wandb.will(fail=f"hang in {call}")
     said: list[str] = []
-    tracker = BackgroundTracker("wandb", lambda: TrackerProcess("wandb", CONFIG, run, said.append), said.append)
+    tracker = BackgroundTracker("wandb", lambda: TrackerProcess("wandb", CONFIG, run, lambda line: None), said.append)
     tracker.scalars({}, Point(1, 1, 1.0))
-    until(lambda: len(said) == 1)
     tracker.close()
+    until(lambda: wandb.said("hangs") == [call])
     tracker.wait_until_closed(0.1)
-    assert said[1:] == ["warning: the tracker wandb has not come to an end in time; it is told nothing more"]
-    children()[0].kill()
+    until(lambda: children() == [] and "tracker wandb" not in [each.name for each in threading.enumerate()])
+    assert said == ["warning: the tracker wandb has not come to an end in time; it is told nothing more"]
 
 
 def test_it_ends_with_its_parent_even_while_it_hangs(wandb: FakeWandB, run: RunDir) -> None:
     wandb.will(fail="hang in log")
     program = f"""
 import sys
-from tests.tracking.test_tracker_process import CONFIG, Point, RunDir, TrackerProcess
-process = TrackerProcess("wandb", CONFIG, RunDir({str(run.path)!r}), lambda line: print(line, flush=True))
+from tests.tracking.test_tracker_process import CONFIG, Point, RunDir, started_tracker
+process = started_tracker("wandb", CONFIG, RunDir({str(run.path)!r}), lambda line: print(line, flush=True))
 process.scalars({{}}, Point(1, 1, 1.0))
 """
     root = Path(__file__).parents[2]
@@ -130,7 +134,7 @@ process.scalars({{}}, Point(1, 1, 1.0))
 
 def test_it_ends_with_the_thread_that_made_it(wandb: FakeWandB, run: RunDir) -> None:
     thread = Thread(
-        target=lambda: TrackerProcess("wandb", CONFIG, run, lambda line: None).scalars({}, Point(1, 1, 1.0))
+        target=lambda: started_tracker("wandb", CONFIG, run, lambda line: None).scalars({}, Point(1, 1, 1.0))
     )
     thread.start()
     thread.join()
@@ -140,7 +144,7 @@ def test_it_ends_with_the_thread_that_made_it(wandb: FakeWandB, run: RunDir) -> 
 def test_this_processs_own_signals_and_exit_are_untouched(wandb: FakeWandB, run: RunDir) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     streams, hook, modules = (sys.stdout, sys.stderr), sys.excepthook, set(sys.modules)
-    TrackerProcess("wandb", CONFIG, run, lambda line: None).close()
+    started_tracker("wandb", CONFIG, run, lambda line: None).close()
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
     assert ((sys.stdout, sys.stderr), sys.excepthook) == (streams, hook)
     assert not [each for each in set(sys.modules) - modules if each.startswith("wandb")]

@@ -10,12 +10,12 @@ import psutil
 import pytest
 
 from tests.support.run_files import a_summary
+from tests.support.tracker_processes import started_tracker
 from tfdqn.config import Tracking
 from tfdqn.records import EpisodeScores
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.systems import require_systems
 from tfdqn.tracking.tracker import Point, TrackerError
-from tfdqn.tracking.tracker_process import TrackerProcess
 
 pytestmark = pytest.mark.tracking
 
@@ -67,7 +67,7 @@ def services() -> set[int]:
 
 def test_files_read_back_hold_the_numbers_that_were_written(run: RunDir) -> None:
     said: list[str] = []
-    process = TrackerProcess("wandb", CONFIG, run, said.append)
+    process = started_tracker("wandb", CONFIG, run, said.append)
     process.hyperparameters({"seed": 1, "optimizer.learning_rate": 2.5e-4, "agent.kind": "dqn"})
     losses = {100: 0.1 + 0.2, 200: 1e-12, 300: 3.0}
     for env_steps, loss in losses.items():
@@ -114,7 +114,7 @@ def test_files_read_back_hold_the_numbers_that_were_written(run: RunDir) -> None
 def test_a_second_session_goes_on_under_the_same_id_and_leaves_no_process(run: RunDir) -> None:
     before = services()
     for env_steps in (100, 200):
-        process = TrackerProcess("wandb", CONFIG, run, lambda line: None)
+        process = started_tracker("wandb", CONFIG, run, lambda line: None)
         for at in range(100, env_steps + 100, 100):  # the second begins with steps that the first has taken
             process.scalars({"learning/loss": 1.0}, Point(at, 10, 1.0))
         process.close()
@@ -137,6 +137,6 @@ def test_without_a_login_it_is_refused_early_and_without_a_network_in_one_line(
     monkeypatch.setenv("WANDB_INIT_TIMEOUT", "2")
     require_systems(online)
     with pytest.raises(TrackerError) as raised:
-        TrackerProcess("wandb", online, run, print)
+        started_tracker("wandb", online, run, print)
     assert "\n" not in str(raised.value) and len(str(raised.value)) <= 300
     assert os.environ["WANDB_API_KEY"] not in str(raised.value)

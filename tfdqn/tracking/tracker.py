@@ -37,6 +37,9 @@ class Tracker:
         """Whether videos should be recorded for it."""
         return False
 
+    def start(self) -> None:
+        """Called first, in the tracker's own thread: it may wait, for a server say."""
+
     def scalars(self, values: Mapping[str, float], at: Point) -> None:
         """Logs points of curves, by "group/name"."""
 
@@ -64,6 +67,12 @@ class Tracker:
 
     def close(self) -> None:
         """Writes everything that is buffered, and ends the tracker."""
+
+    def kill(self) -> None:
+        """Called instead if it is dropped, perhaps while another of its methods hangs in another thread.
+
+        Returns at once; what is buffered is lost.
+        """
 
 
 def points_of(evaluation: Evaluation, seconds: float) -> tuple[dict[str, float], Point]:
@@ -115,7 +124,7 @@ class ForwardingTracker(Tracker):
 class BackgroundTracker(ForwardingTracker):
     """Makes a tracker in a thread, and passes calls on to it in order.
 
-    A tracker that raises, falls far behind or doesn't close in time is dropped, with one warning.
+    A tracker that raises, falls far behind or doesn't close in time is dropped and killed, with one warning.
 
     Args:
       name: the tracker's name in messages.
@@ -126,6 +135,7 @@ class BackgroundTracker(ForwardingTracker):
     def __init__(self, name: str, make: Callable[[], Tracker | None], say: Callable[[str], None]):
         self._name, self._make, self._say = name, make, say
         self._calls: Queue[tuple[str, tuple[Any, ...]]] = Queue(_MAX_QUEUED_CALLS)
+        self._tracker: Tracker | None = None
         self._takes_videos = False
         self._is_made = Event()
         self._is_over = False  # closed or dropped
@@ -154,9 +164,11 @@ class BackgroundTracker(ForwardingTracker):
 
     def _run(self) -> None:
         try:
-            tracker = self._make()
+            self._tracker = tracker = self._make()
             if not isinstance(tracker, Tracker | None):
                 raise TrackerError(f"its function returned a value {of_type(tracker)}; expected a Tracker or None")
+            if tracker is not None and not self._is_over:  # read after `_tracker` is set, which `_drop` reads
+                tracker.start()
             self._takes_videos = tracker is not None and bool(tracker.takes_videos)
             self._is_made.set()
             self._is_over = self._is_over or tracker is None
@@ -172,6 +184,8 @@ class BackgroundTracker(ForwardingTracker):
     def _drop(self, why: str) -> None:
         if not self._is_over:
             self._is_over = True
+            if self._tracker is not None:
+                self._tracker.kill()
             self._say(f"warning: the tracker {self._name} {why}; it is told nothing more")
 
 

@@ -35,7 +35,7 @@ class _Start(NamedTuple):
 
 
 class TrackerProcess(ForwardingTracker):
-    """Starts the process, and passes calls on to it; each method waits for the answer.
+    """Starts the process, and passes calls on to it; each method but `kill` waits for the answer.
 
     The process ends with the thread that made it. Its output goes to `tracking/` in the run directory. Methods raise
     TrackerError if a call fails, after which the process is killed, or if the process has ended.
@@ -48,22 +48,29 @@ class TrackerProcess(ForwardingTracker):
     """
 
     def __init__(self, system: str, config: Tracking, run: RunDir, say: Callable[[str], None]):
+        self._system, self._say = system, say
+        self._start = _Start(system, config, str(run.path))
         run.tracking.mkdir(exist_ok=True)
         command = [sys.executable, "-P", "-m", "tfdqn.tracking.tracker_process", str(os.getpid())]
         with (run.tracking / f"{system}.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
             )
-        say(f"{system}: {self._ask(_Start(system, config, str(run.path)))}")
 
     @property
     def takes_videos(self) -> bool:
         return True
 
+    def start(self) -> None:
+        self._say(f"{self._system}: {self._ask(self._start)}")
+
     def tell(self, method: str, *arguments: Any) -> None:
         self._ask((method, arguments))
         if method == "close":
-            self._process.wait()  # needs no timeout: only the tracker's own thread waits here
+            self._process.wait()  # needs no timeout: only the tracker's own thread waits here, until `kill`
+
+    def kill(self) -> None:
+        self._process.kill()
 
     def _ask(self, message: object) -> str:
         assert self._process.stdin is not None and self._process.stdout is not None

@@ -1,7 +1,7 @@
 """Stands for W&B's package in a tracker's process: writes what it is told to a file, and fails as it is asked to.
 
-FAKE_WANDB_LOG names the file, FAKE_WANDB says what goes wrong: `raise in init`, `hang in log`, `print and exit in log`,
-`hang in finish`, `not logged in` or `raise when imported`.
+FAKE_WANDB_LOG names the file, FAKE_WANDB says what goes wrong: `raise in init`, `print and exit in log`, `hang in init`
+(`log`, `finish`), `not logged in` or `raise when imported`.
 """
 
 import json
@@ -37,8 +37,15 @@ def init(**arguments: Any) -> "Run":
     print("wandb: prints what it likes")
     if _FAILURE == "raise in init":
         raise CommError("Run initialization has timed out\nafter 90.0 sec")
+    _may_hang("init")
     _write("init", {key: value for key, value in arguments.items() if key != "settings"})
     return Run(arguments["id"])
+
+
+def _may_hang(call: str) -> None:
+    if f"hang in {call}" == _FAILURE:
+        _write("hangs", call)
+        time.sleep(_HANG_SECONDS)
 
 
 def _write(call: str, said: Any) -> None:
@@ -71,8 +78,7 @@ class Run:
         _write("define_metric", [name, step_metric])
 
     def log(self, values: dict[str, Any], step: int) -> None:
-        if _FAILURE == "hang in log":
-            time.sleep(_HANG_SECONDS)
+        _may_hang("log")
         if _FAILURE == "print and exit in log":
             print("a last word")
             sys.exit(3)
@@ -85,6 +91,5 @@ class Run:
         _write("artifact", artifact.folder)
 
     def finish(self) -> None:
-        if _FAILURE == "hang in finish":
-            time.sleep(_HANG_SECONDS)
+        _may_hang("finish")
         _write("finish", None)
