@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from tfdqn.acting.policy import Policy
 from tfdqn.config import Task
 from tfdqn.errors import RunDirError, TaskError
 from tfdqn.evaluation.evaluator import play_episodes
-from tfdqn.storage.owners import owner_of_mark, this_process
+from tfdqn.storage.owners import is_abandoned, owner_of_mark, this_process
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
 from tfdqn.types import Weights
@@ -94,11 +94,12 @@ def _published(unfinished: Path) -> Path:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Removes the unfinished videos of processes of this host that have ended."""
+    """Removes the unfinished videos of processes that have ended."""
     for left in folder.glob(f".*{_UNFINISHED}*"):
         owner = owner_of_mark(left.name[1:].partition(_UNFINISHED)[0].rpartition("-")[0])
-        if owner is not None and owner.is_running() is False:
-            left.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process has removed it
+            if owner is not None and is_abandoned(left, owner):
+                left.unlink()
 
 
 def _picture(task: BatchedTask) -> np.ndarray:

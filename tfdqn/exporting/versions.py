@@ -6,11 +6,9 @@ but not every file system has locks.
 """
 
 import json
-import os
 import re
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +17,7 @@ from typing import Any
 from tfdqn.config.nearby_runs import CONFIG_FILE, run_above, surrounding_run, why_no_folder
 from tfdqn.errors import UserError
 from tfdqn.storage.atomic_files import require_writable, sync, sync_tree
-from tfdqn.storage.owners import owner_of_mark, this_process
+from tfdqn.storage.owners import is_abandoned, owner_of_mark, this_process
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.trainer import wait_for
 from tfdqn.system.shell_commands import own_command
@@ -34,7 +32,6 @@ MODEL_CARD_FILE = "model_card.json"
 CARD_NUMBER = "version"  # the key of a card with the version's number
 _NUMBER = re.compile("0|[1-9][0-9]*")
 _UNFINISHED = ".export-"
-_ABANDONED_SECONDS = 3600.0  # without a change, after which a version of another host's process is given up
 
 
 def versions(directory: Path) -> list[int]:
@@ -175,12 +172,4 @@ def _unfinished_name(directory: Path) -> Path:
 
 
 def _is_abandoned(unfinished: Path) -> bool:
-    """Whether the process that wrote it has ended or, if that can't be known from here, has paused for an hour."""
-    writer = owner_of_mark(unfinished.name.removeprefix(_UNFINISHED).rpartition("-")[0])
-    is_running = None if writer is None else writer.is_running()
-    if is_running is not None:
-        return not is_running
-    with tempfile.TemporaryFile(dir=unfinished.parent) as file:  # the file system's clock, not this host's
-        now = os.fstat(file.fileno()).st_mtime
-    written = (each.stat().st_mtime for each in [unfinished, *unfinished.rglob("*")])
-    return now - max(written) > _ABANDONED_SECONDS
+    return is_abandoned(unfinished, owner_of_mark(unfinished.name.removeprefix(_UNFINISHED).rpartition("-")[0]))

@@ -13,7 +13,7 @@ from typing import BinaryIO, TypeVar
 import msgspec
 
 from tfdqn.errors import RunDirError
-from tfdqn.storage.owners import Owner, owner_of_mark, this_process
+from tfdqn.storage.owners import Owner, is_abandoned, owner_of_mark, this_process
 
 _MAX_NAME_BYTES = 100  # of a file's name that begin its partial file's, which mustn't become too long
 _SMALL_BYTES = 65_536
@@ -132,11 +132,11 @@ def _writer(path: Path, of: Path) -> Owner | None:
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Removes unfinished versions of the file that killed processes of this host have left."""
+    """Removes unfinished versions of the file that killed processes have left."""
     for left in path.parent.iterdir():
         writer = _writer(left, path)
-        if writer is not None and writer.is_running() is False:
-            with suppress(OSError):
+        with suppress(OSError):
+            if writer is not None and is_abandoned(left, writer):
                 left.unlink()
 
 
