@@ -131,6 +131,24 @@ def test_a_tree_is_synced_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert synced == {str(each) for each in [tmp_path, *tmp_path.rglob("*")]}
 
 
+@pytest.mark.parametrize("refused", ["directories", "files"])
+def test_a_file_system_may_not_sync_directories_but_must_sync_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    def fsync(descriptor: int) -> None:
+        if os.path.isdir(f"/proc/self/fd/{descriptor}") == (refused == "directories"):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if refused == "files":
+        with pytest.raises(RunDirError, match="couldn't be written: Invalid argument"):
+            write_atomically(tmp_path / "best.json", b"new")
+    else:
+        write_atomically(tmp_path / "best.json", b"new")
+        sync_tree(tmp_path)
+        assert contents(tmp_path) == {"best.json": b"new"}
+
+
 def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     (pipe := tmp_path / "pipe").parent.mkdir(exist_ok=True)
     os.mkfifo(pipe)

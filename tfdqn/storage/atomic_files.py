@@ -147,9 +147,15 @@ def sync_tree(directory: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Flushes a file's content, or the names in a directory, to the disk."""
+    """Flushes a file's content, or the names in a directory, to the disk.
+
+    Some file systems, such as VirtualBox's shared folders, refuse it for directories: there it does nothing.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
