@@ -1,5 +1,7 @@
 """What lies in a run, or holds runs, is not a run: the refusal says where the run is that was meant."""
 
+import errno
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -90,3 +92,17 @@ def test_a_folder_with_a_configuration_of_that_name_is_no_run(run: RunDir, tmp_p
         RunDir("runs/other").config()
     with pytest.raises(UserError, match=r"not a configuration file$"):
         toml.load("runs/other")
+
+
+def test_a_folder_that_cannot_be_read_hides_no_runs_beside_it(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, is_file = Path("runs/closed"), Path.is_file
+    closed.mkdir()
+
+    def is_readable_file(path: Path) -> bool:
+        if closed in path.parents:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", is_readable_file)
+    with pytest.raises(UserError, match=f"^runs {re.escape(_MISSING)}; it holds runs, such as runs/pick$"):
+        RunDir("runs").config()

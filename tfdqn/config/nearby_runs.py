@@ -5,6 +5,7 @@ refusal of a folder in place of a configuration needs them, too.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from tfdqn.errors import why_no_directory
@@ -29,8 +30,12 @@ def is_of_run(config_file: Path) -> bool:
 
 def runs_below(path: Path) -> str:
     """The runs in a folder of seeds or of a search, in words; empty if there are none."""
-    runs = sorted(each for folder in ("*", "*/*") for each in path.glob(folder) if is_run(each))
-    return f"; it holds runs, such as {runs[0]}" if runs else ""
+    runs = []
+    for each in (*path.glob("*"), *path.glob("*/*")):
+        with suppress(OSError):  # another user's folder, as in /tmp
+            if is_run(each):
+                runs.append(each)
+    return f"; it holds runs, such as {min(runs)}" if runs else ""
 
 
 def run_above(path: Path) -> str:
