@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfdqn.config.toml import decoded
+from tfdqn.config.toml import decoded, from_mapping
 from tfdqn.errors import ConfigError
 
 
@@ -62,3 +62,10 @@ def test_a_word_of_another_language_is_shown_as_toml_writes_it(line: str, hint: 
 )
 def test_where_no_text_is_meant_nothing_is_said_of_quotes(line: str) -> None:
     assert "quotes" not in problem(line) and problem(line).startswith("a.toml: is not valid TOML: ")
+
+
+def test_a_number_of_more_digits_than_python_reads_is_refused_in_one_line() -> None:
+    number = "9" * 5_000
+    assert problem(f"num_envs = {number}") == "a.toml: is not valid TOML: a number in it has too many digits"
+    with pytest.raises(ConfigError, match=r'^override: seed = "9+\.\.\.: must be a whole number'):
+        from_mapping({}, [f"seed={number}"])

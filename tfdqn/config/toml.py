@@ -95,7 +95,7 @@ def decoded(text: bytes, origin: str) -> dict[str, Any]:
         return tomllib.loads(f"{lines}\n")  # the parser gives no line number for an error at the very end
     except UnicodeDecodeError:
         raise ConfigError(f"{origin}: is not valid TOML: it is not UTF-8") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also for numbers of too many digits
         raise ConfigError(f"{origin}: {trouble(error, lines)}") from None
 
 

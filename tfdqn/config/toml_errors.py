@@ -17,6 +17,8 @@ _OTHERWISE = {
 
 def trouble(error: Exception, text: str) -> str:
     """A parser's error in words, with the line of `text` that it points to, if it does, and how to correct that."""
+    if str(error).startswith("Exceeds the limit"):  # Python's, of digits
+        return "is not valid TOML: a number in it has too many digits"
     if (place := _PLACE.search(str(error))) is None:
         return f"is not valid TOML: {error}"
     line, column = text.split("\n")[int(place[1]) - 1], int(place[2])

@@ -21,7 +21,7 @@ def override_value(text: str) -> Any:
         return None
     try:
         document = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # also for a number of too many digits
         return text
     is_date = isinstance(document["value"], datetime.date | datetime.time)
     return text if is_date or len(document) > 1 else document["value"]  # a line break could add keys
