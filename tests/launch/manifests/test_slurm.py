@@ -104,6 +104,10 @@ def test_bash_can_read_it(tmp_path: Path) -> None:
     subprocess.run(["bash", "-n", tmp_path / "job"], check=True)
 
 
+def test_it_names_no_folder_that_another_user_may_have_made() -> None:
+    assert "/tmp" not in rendered(Platform.SLURM)["job.sbatch"]
+
+
 def test_each_role_has_a_component_and_each_process_a_task_and_an_address_of_its_own(tmp_path: Path) -> None:
     batch = Batch(tmp_path)
     assert batch.ended() == 0
