@@ -26,6 +26,8 @@ from tfdqn.errors import ConfigError, as_path, of_type
 from tfdqn.system.before_tensorflow import use_onednn
 
 Lines = MutableMapping[str, str]  # a line about each key
+# Line breaks in Unicode and YAML, though not in TOML: a manifest may hold a configuration, indented.
+_ESCAPED = {ord(each): f"\\u{ord(each):04x}" for each in "\x85\u2028\u2029"}
 
 
 def load(
@@ -180,7 +182,7 @@ def dump(config: Config) -> str:
     for field in fields:
         if kinds(field.type):
             lines += _section(field, getattr(config, field.name))
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).translate(_ESCAPED) + "\n"
 
 
 def flat(config: Config | Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.rendered_manifests import CONFIG, COUNTS, ROOT
+from tests.support.rendered_manifests import CONFIG, COUNTS, ROOT, rendered, wanted
 from tfdqn.cli import main
+from tfdqn.config import toml
 from tfdqn.launch.manifests.platforms import Platform
 
 NAME = CONFIG.stem
@@ -43,3 +44,13 @@ def test_a_job_whose_name_is_not_the_file_s_says_it(
     Path("my_grid.toml").write_bytes(CONFIG.read_bytes())
     assert main.main(["manifest", "slurm", "my_grid.toml"]) == 0
     assert capsys.readouterr().err.splitlines()[0] == "the job is named my-grid"
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_what_breaks_lines_for_yaml_but_not_for_toml_is_escaped(platform: Platform) -> None:
+    breaks = "a\x85b\u2028c\u2029d"
+    texts = "".join(rendered(platform, f"tracking.name={breaks}").values())
+    assert r'name = "a\u0085b\u2028c\u2029d"' in texts
+    assert not set(breaks) & set(texts) - set("abcd")
+    config = wanted(f"tracking.name={breaks}").config
+    assert toml.parse(toml.dump(config).encode()) == config
