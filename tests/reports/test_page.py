@@ -1,5 +1,6 @@
 """A report's page: its numbers are those computed, it needs nothing from elsewhere, and what it can't hold is said."""
 
+import os
 import re
 from base64 import b64encode
 from pathlib import Path
@@ -144,3 +145,9 @@ def test_what_can_be_no_page_is_one_line(tmp_path: Path, report: Report, name: s
     with pytest.raises(UserError, match=said):
         page.write_page(report, tmp_path / name, "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_of_files_that_are_not_utf8_are_escaped(report: Report, tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(b"caf\xe9.html")
+    page.write_page(report, file, f"tfdqn report runs --html {file}")
+    assert r"caf\udce9.html" in file.read_text(encoding="utf-8")

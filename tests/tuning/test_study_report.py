@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.run_files import finished_run
-from tests.support.studies import study_in
+from tests.support.studies import SPACE, searched, study_in
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import UserError
 from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.system.shell_commands import own_command
-from tfdqn.tuning.study import ClaimedTrial, Study
+from tfdqn.tuning.study import ClaimedTrial, Settings, Study
 from tfdqn.tuning.study_folder import Request, StudyFolder, is_study
+from tfdqn.tuning.study_page import write_page
 from tfdqn.tuning.study_report import StudyReader
 
 
@@ -154,3 +155,14 @@ def test_a_damaged_study_is_one_line(tmp_path: Path, file: str, damage: bytes) -
     (tmp_path / file).write_bytes(damage)
     with pytest.raises(UserError, match=rf"{file} is damaged: [^\n]*$"):
         StudyReader(StudyFolder(tmp_path)).report()
+
+
+def test_a_study_in_a_folder_whose_name_is_not_utf8_is_named_in_utf8(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    (tmp_path / "link").symlink_to(os.fsdecode(b"caf\xe9"))
+    study = Study(StudyFolder(tmp_path / "link"), searched(), SPACE, Settings())
+    assert study.folder.identity().name == "caf%E9"
+    write_page(study)
+    assert "caf%E9" in study.folder.page.read_text(encoding="utf-8")
+    study.folder.write_best(0, 6.0, "")
+    assert "the best of caf%E9:" in study.folder.best_config_file.read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import typer
 from tfdqn.config import Config
 from tfdqn.errors import ConfigError, PlatformError
 from tfdqn.system.shell_commands import as_argument, own_command
-from tfdqn.system.utf8 import link_in_utf8
+from tfdqn.system.utf8 import link_in_utf8, path_for_libraries
 
 _removals: list[Callable[[], None]] = []  # of links that this command has made
 
@@ -28,13 +28,14 @@ Overrides = Annotated[
 
 
 def link_if_needed(path: Path | None) -> Path | None:
-    """Returns an output directory; if its name isn't UTF-8, makes a link that TensorFlow can use.
+    """Returns an output directory; if its name isn't UTF-8, makes a link that TensorFlow can use, and returns that.
 
     A command that is refused leaves neither directory nor link: `unused_links_removed`.
     """
-    if path is not None:
-        _removals.append(link_in_utf8(path, say_on_stderr))
-    return path
+    if path is None:
+        return None
+    _removals.append(link_in_utf8(path, say_on_stderr))
+    return path_for_libraries(path)
 
 
 @contextmanager

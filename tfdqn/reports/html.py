@@ -35,7 +35,7 @@ pre { background: var(--box); border: 1px solid var(--line); border-radius: 6px;
 
 
 def document(title: str, body: Iterable[str], style: str = "") -> str:
-    """A whole HTML document.
+    """A whole HTML document, with escapes for what is not UTF-8 in the names of files.
 
     Args:
       title: plain text, which is also the heading.
@@ -47,7 +47,8 @@ def document(title: str, body: Iterable[str], style: str = "") -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>"
     )
-    return "\n".join([head, f"<body>\n<h1>{escape(title)}</h1>", *body, "</body>\n</html>\n"])
+    text = "\n".join([head, f"<body>\n<h1>{escape(title)}</h1>", *body, "</body>\n</html>\n"])
+    return text.encode(errors="backslashreplace").decode()
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], id: str) -> str:

@@ -98,19 +98,19 @@ def link_in_utf8(path: Path, say: Callable[[str], None]) -> Callable[[], None]:
     return remove_unused
 
 
+def name_in_utf8(name: str) -> str:
+    """The name of a file with bytes that are not UTF-8 percent-encoded, as in a URL."""
+    return "".join(f"%{ord(each) - 0xDC00:02X}" if "\udc80" <= each <= "\udcff" else each for each in name)
+
+
 def _links(path: Path) -> dict[Path, Path]:
     """Folders of the path whose names are not UTF-8 → the links beside them, which may not exist yet."""
-    named = {folder: folder.with_name(_link_name(folder.name)) for folder in (path, *path.parents) if folder.name}
+    named = {folder: folder.with_name(name_in_utf8(folder.name)) for folder in (path, *path.parents) if folder.name}
     return {folder: link for folder, link in named.items() if link != folder}
 
 
 def _by_links(path: Path) -> Path:
-    return Path(*map(_link_name, path.parts))
-
-
-def _link_name(name: str) -> str:
-    """The name with bytes that are not UTF-8 percent-encoded, as in a URL."""
-    return "".join(f"%{ord(each) - 0xDC00:02X}" if "\udc80" <= each <= "\udcff" else each for each in name)
+    return Path(*map(name_in_utf8, path.parts))
 
 
 def _is_same(link: Path, folder: Path) -> bool:

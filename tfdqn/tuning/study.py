@@ -72,7 +72,7 @@ class Study:
         import optuna
 
         self.folder, self.space, self._config = folder, space, config
-        name = settings.name or folder.path.resolve().name
+        name = settings.name or folder.name
         database = None if settings.storage is None else open_database(settings.storage)
         # Only after the database could be opened: the folder now belongs to this study.
         identity = folder.settle("" if settings.storage is None else shown_url(settings.storage), name)

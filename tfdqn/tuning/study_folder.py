@@ -19,6 +19,7 @@ from tfdqn.storage.owners import Owner
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_folders import STUDY_FILE, TRIALS
 from tfdqn.system.shell_commands import as_argument, from_here, own_command
+from tfdqn.system.utf8 import name_in_utf8
 
 
 class StudyError(UserError):
@@ -61,6 +62,11 @@ class StudyFolder:
         self._locks = self.path / "locks"
         self.best_config_file = self.path / "best.toml"
         self.page = self.path / "study.html"
+
+    @property
+    def name(self) -> str:
+        """The folder's own name, that of a link's target, in UTF-8."""
+        return name_in_utf8(self.path.resolve().name)
 
     def trial(self, number: int) -> RunDir:
         return RunDir(self.path / TRIALS / f"{number:03}")
@@ -119,7 +125,7 @@ class StudyFolder:
 
     def write_best(self, number: int, score: float | None, config: str) -> None:
         """Writes the configuration of the best trial. Raises RunDirError if that fails."""
-        heading = f"{_best_heading(number)}, the best of {self.path.name}: mean return {score:,.2f}.\n"
+        heading = f"{_best_heading(number)}, the best of {self.name}: mean return {score:,.2f}.\n"
         write_atomically(self.best_config_file, (heading + config).encode())
 
     def has_best(self, number: int) -> bool:

@@ -36,7 +36,7 @@ _PARALLEL = "A line for each complete trial, drawn from key to key: the worst li
 def write_page(study: Study) -> None:
     """Writes the page of the study so far. Raises RunDirError if that fails."""
     trials = study.trials()
-    write_atomically(study.folder.page, page(study.folder.path.resolve().name, trials, study).encode())
+    write_atomically(study.folder.page, page(study.folder.name, trials, study).encode())
 
 
 def page(name: str, trials: Sequence[Trial], study: Study) -> str:
