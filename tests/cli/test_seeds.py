@@ -95,6 +95,23 @@ def test_a_second_ctrl_c_while_the_curve_is_drawn_leaves_the_table_and_the_comma
     )
 
 
+def test_a_curve_that_can_t_be_drawn_is_one_warning_and_the_table_is_printed(
+    behind: Behind, folder: SeedsFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    behind("training.prerequisites", "require_trainable_runs")
+    behind("tuning.seeds", "train_seeds", outcome(folder))
+
+    def plot(*_: object) -> None:
+        raise ValueError("Key backend: 'qt4agg' is not a valid value")
+
+    monkeypatch.setattr("tfdqn.reports.learning_curves.plot", plot)
+    assert main.main(["train", "small.toml", "--seeds", "1-3"]) == 0
+    out, err = capsys.readouterr()
+    assert "finished" in out and "learning curve" not in out
+    why = "ValueError: Key backend: 'qt4agg' is not a valid value"
+    assert err == f"warning: the learning curve is not drawn: {why}\n"
+
+
 @pytest.mark.parametrize(
     ("unsaved", "status", "said"),
     [([], 0, "Stopped while starting: nothing was lost."), (["seed 1"], 143, "Nothing was saved yet.")],

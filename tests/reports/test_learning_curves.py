@@ -259,3 +259,18 @@ def test_a_damaged_run_says_why_alone_and_is_named_where_others_are_drawn(tmp_pa
     learning_curves.plot([folder], tmp_path / "curves.png", said.append)
     (line,) = said
     assert line.startswith(f"left out: {closed} can't be read: Permission denied; ") and "a/config.toml" in line
+
+
+def test_a_name_that_begins_with_an_underscore_is_in_the_legend(tmp_path, monkeypatch):
+    import matplotlib.axes
+
+    names, legend = [], matplotlib.axes.Axes.legend
+
+    def seen(axes, **options):
+        made = legend(axes, **options)
+        names.extend(text.get_text() for text in made.get_texts())
+        return made
+
+    monkeypatch.setattr(matplotlib.axes.Axes, "legend", seen)
+    learning_curves.plot([make_run(tmp_path / "run", overrides=["task.id=_envs:Foo-v0"])], tmp_path / "curves.png")
+    assert names == [" _envs:Foo-v0 dqn: greedy"]

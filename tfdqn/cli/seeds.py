@@ -18,7 +18,7 @@ from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
 from tfdqn.cli.terminal import make_console
 from tfdqn.config import Config
 from tfdqn.config.checks import require_together
-from tfdqn.errors import FAILED_STATUS, STOPPED_STATUS, ConfigError, RunDirError, counted, listed, shortened
+from tfdqn.errors import FAILED_STATUS, STOPPED_STATUS, ConfigError, counted, listed, shortened
 from tfdqn.records import Status
 from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.system.interval import duration
@@ -182,10 +182,11 @@ def statistics_rows(name: str, found: SeedStatistics | None) -> Iterable[tuple[s
 
 
 def _curve(folder: SeedsFolder) -> Iterable[tuple[str, str]]:
-    """Draws the learning curve of all seeds, unless none has been evaluated yet; yields its name and path."""
-    from tfdqn.reports.learning_curves import plot
+    """Draws the learning curve of all seeds, unless none has anything to draw yet; yields its name and path."""
+    from tfdqn.reports.failures import failures_are_warnings
+    from tfdqn.reports.learning_curves import NothingToDrawError, plot
 
-    with suppress(RunDirError):
+    with failures_are_warnings("the learning curve is not drawn", say_on_stderr), suppress(NothingToDrawError):
         yield "learning curve", str(plot([folder.path], folder.learning_curve))
 
 

@@ -172,7 +172,6 @@ def _search(
             from tfdqn.cli.runs_view import TrialsView
             from tfdqn.training.prerequisites import require_trainable_runs
             from tfdqn.tuning.study import Study
-            from tfdqn.tuning.study_page import write_page
             from tfdqn.tuning.trial_runs import search, write_best
 
             require_trainable_runs(base)
@@ -192,7 +191,7 @@ def _search(
                 trials = study.trials()
                 best = best_of(trials)
                 tuned = None if best is None else write_best(study, template, best)
-                write_page(study)
+                _write_page(study, view.say)
                 is_over = is_over and not interrupted()
         _print(study, best)
         has_trained = True
@@ -221,6 +220,15 @@ def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> 
         )
 
 
+def _write_page(study: "Study", say: Callable[[str], None]) -> None:
+    """Writes the study's page; a failure is one warning, since the page is not all that the search has found."""
+    from tfdqn.reports.failures import failures_are_warnings
+    from tfdqn.tuning.study_page import write_page
+
+    with failures_are_warnings("the page is not written", say):
+        write_page(study)
+
+
 def _print(study: "Study", best: Trial | None) -> None:
     """Prints the best trial, and the paths of what the study wrote."""
     from tfdqn.cli.study_view import best_rows
@@ -231,7 +239,9 @@ def _print(study: "Study", best: Trial | None) -> None:
     if best is not None:
         rows += best_rows(best.number, best.score, best.values, study.folder.trial(best.number).path)
         rows += [("its configuration", str(study.folder.best_config_file))]
-    print_whole(make_console(), pairs_table([*rows, ("page", str(study.folder.page))]))
+    if study.folder.page.exists():
+        rows += [("page", str(study.folder.page))]
+    print_whole(make_console(), pairs_table(rows))
 
 
 @contextmanager

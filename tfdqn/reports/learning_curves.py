@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from tfdqn.errors import RunDirError, UserError, listed, message_in_one_line
 from tfdqn.reports.configurations import Configuration, agent_of, compared, grouped, labels, require_one_task
 from tfdqn.reports.curves import Curve, averaged, curve, on_common_steps
-from tfdqn.reports.pictures import COLOURS, draw_range, import_matplotlib, label_curves, marker
+from tfdqn.reports.pictures import COLOURS, draw_range, label_curves, marker, matplotlib_alone
 from tfdqn.reports.run_search import find_runs, without_trials
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.recorded_config import recorded
@@ -23,7 +23,9 @@ _LEGEND_LINE = 0.18  # inches
 _MOST_ACTING_POINTS = 100  # a dotted line through thousands of points would hide the evaluations
 
 
-class _NothingToDrawError(RunDirError):
+class NothingToDrawError(RunDirError):
+    """A run has neither an evaluation nor a finished episode yet."""
+
     def __init__(self, path: Path | str):
         super().__init__(f"{path} has nothing to draw yet: no evaluation and no finished episode")
 
@@ -63,19 +65,7 @@ def plot(
     drawn = {run.path.resolve(): run for path in run_dirs for run in _read_all(path, say)}.values()
     require_one_task(drawn)
     groups = without_trials(grouped(drawn), say)
-    configurations = [runs[0].configuration for runs in groups]
-    names = [f"{each['task.id']} {agent_of(each)}" for each in configurations]
-    figure = import_matplotlib().figure.Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
-    axes = figure.add_subplot()
-    for colour, label, runs in zip(cycle(COLOURS), labels(configurations, names), groups, strict=False):
-        _draw(axes, label, runs, colour)
-    label_curves(axes)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", alpha=0.25)
-    _add_legend(figure, axes)
-    picture = BytesIO()
-    figure.savefig(picture, format="png")
-    write_atomically(path, picture.getvalue())
+    write_atomically(path, _png(groups))
     return path
 
 
@@ -93,8 +83,8 @@ def _read_all(path: RunDir | Path | str, say: Callable[[str], None]) -> list[Run
             curves.append(_read(RunDir(each)))
         except UserError as error:
             troubles.append(error)
-    if not curves and all(isinstance(each, _NothingToDrawError) for each in troubles):
-        raise _NothingToDrawError(path)
+    if not curves and all(isinstance(each, NothingToDrawError) for each in troubles):
+        raise NothingToDrawError(path)
     reasons = listed([message_in_one_line(each) for each in troubles])
     if not curves:
         raise RunDirError(reasons)
@@ -112,8 +102,27 @@ def _read(run: RunDir) -> RunCurves:
         acting=curve((each.env_steps, each.episode_return) for each in read_reports(run.metrics_file)),
     )
     if not curves.evaluation.values.size and not curves.acting.values.size:
-        raise _NothingToDrawError(run.path)
+        raise NothingToDrawError(run.path)
     return curves
+
+
+def _png(groups: Sequence[list[RunCurves]]) -> bytes:
+    """A picture of the groups' curves as a PNG."""
+    configurations = [runs[0].configuration for runs in groups]
+    names = [f"{each['task.id']} {agent_of(each)}" for each in configurations]
+    found = [f" {label}" if label[0] == "_" else label for label in labels(configurations, names)]  # see `_add_legend`
+    with matplotlib_alone({}) as matplotlib:
+        figure = matplotlib.figure.Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
+        axes = figure.add_subplot()
+        for colour, label, runs in zip(cycle(COLOURS), found, groups, strict=False):
+            _draw(axes, label, runs, colour)
+        label_curves(axes)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", alpha=0.25)
+        _add_legend(figure, axes)
+        picture = BytesIO()
+        figure.savefig(picture, format="png")
+    return picture.getvalue()
 
 
 def _draw(axes: Any, label: str, runs: list[RunCurves], colour: str) -> None:
@@ -134,7 +143,10 @@ def _draw(axes: Any, label: str, runs: list[RunCurves], colour: str) -> None:
 
 
 def _add_legend(figure: Any, axes: Any) -> None:
-    """Adds a legend among the curves, or below them, where long names continue on further lines, if one needs that."""
+    """Adds a legend among the curves, or below them, where long names continue on further lines, if one needs that.
+
+    Matplotlib leaves out names that begin with "_".
+    """
     handles, names = axes.get_legend_handles_labels()
     if max(map(len, names)) <= _MOST_IN_LEGEND:
         axes.legend(frameon=False, loc="best")

@@ -5,8 +5,11 @@ ids, such as `curve-0` for the first group. Labels name groups by their numbers,
 """
 
 import logging
+import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
@@ -24,6 +27,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 MOST_PAIRS = 20  # the most pairs of groups that are drawn
 _INK = "#010203"  # replaced by the text's colour in an SVG
 _PROFILE_POINTS = 201
+_BACKEND_VARIABLE = "MPLBACKEND"
+_drawing = threading.Lock()  # Matplotlib's settings are global, and it isn't thread-safe
 
 
 class Picture(NamedTuple):
@@ -70,12 +75,35 @@ def svg(picture: Picture, name: str) -> str:
     return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text).replace("<svg", '<svg role="img"', 1)
 
 
-def import_matplotlib() -> Any:
+@contextmanager
+def matplotlib_alone(style: Mapping[str, Any]) -> Iterator[Any]:
+    """Lets this thread alone draw in the block, with Matplotlib's own settings and `style`, and none of the user's.
+
+    So a picture looks the same everywhere, and needs nothing that a user's settings may need, such as LaTeX. Yields
+    Matplotlib.
+    """
+    with _drawing:  # no limit: drawing takes seconds
+        matplotlib = _import_matplotlib()
+        defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")}
+        with matplotlib.rc_context({**defaults, **style}):
+            yield matplotlib
+
+
+def _import_matplotlib() -> Any:
     """Matplotlib with its module `figure`, imported here because that takes most of a second."""
     logging.getLogger("matplotlib").addFilter(_is_relevant)
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it warns that its first use takes seconds
-    import matplotlib.figure
-
+    try:
+        import matplotlib.figure
+    except ValueError:  # it knows no such backend; figures that are only saved need none
+        if (backend := os.environ.pop(_BACKEND_VARIABLE, None)) is None:
+            raise
+        for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+            del sys.modules[name]  # what was imported before the error: a second import would do without it
+        try:
+            import matplotlib.figure
+        finally:
+            os.environ[_BACKEND_VARIABLE] = backend
     return matplotlib
 
 
@@ -86,10 +114,9 @@ def _is_relevant(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def _figure(ink: str, picture: Picture) -> Iterator[Any]:
-    matplotlib = import_matplotlib()
     keys = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color")
     style = dict.fromkeys(keys, ink) | {"svg.fonttype": "none", "svg.hashsalt": "tfdqn", "path.simplify": False}
-    with matplotlib.rc_context(style):
+    with matplotlib_alone(style) as matplotlib:
         yield matplotlib.figure.Figure(figsize=(picture.width, picture.height), layout="constrained")
 
 

@@ -1,4 +1,4 @@
-"""Runs a session to its end, and writes its results: checkpoint, curve, exported policy, summary."""
+"""Runs a session to its end, and writes its results: checkpoint, exported policy, summary, curve."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ import msgspec
 from tfdqn.exporting.from_run import export_results
 from tfdqn.records import EpisodeScores, Summary
 from tfdqn.reports import learning_curves
+from tfdqn.reports.failures import failures_are_warnings
 from tfdqn.storage.run_records import write_summary
 from tfdqn.system.signals import Interruption, heard_signal
 from tfdqn.training.monitor import TrainingMonitor
@@ -73,17 +74,20 @@ def _summary(session: AnySession, seconds: float, reason: str, final: EpisodeSco
 
 
 def _write_results(session: AnySession, summary: Summary) -> Summary:
-    """Draws the curve, exports the best policy (the latest, if none was evaluated), and writes the summary."""
+    """Exports the best policy (the latest, if none was evaluated), writes the summary, and draws the curve.
+
+    The curve comes last: without it, the run has finished nevertheless.
+    """
     run = session.run_dir
-    paths = {
-        "learning curve": str(learning_curves.plot([run], run.learning_curve)),
-        "exported policy": str(export_results(run, summary)),
-        "checkpoints": str(run.checkpoints),
-    }
+    paths = {"exported policy": str(export_results(run, summary)), "checkpoints": str(run.checkpoints)}
     if run.best_weights.exists():
         paths["best policy"] = str(run.best)
     if session.config.logging.tensorboard:
         paths["TensorBoard logs"] = str(run.logs)
     summary = msgspec.structs.replace(summary, paths=paths)
     write_summary(run.summary_file, summary)
+    with failures_are_warnings("the learning curve is not drawn", session.say):
+        curve = learning_curves.plot([run], run.learning_curve)
+        summary = msgspec.structs.replace(summary, paths={"learning curve": str(curve), **paths})
+        write_summary(run.summary_file, summary)
     return summary

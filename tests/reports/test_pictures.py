@@ -1,0 +1,63 @@
+"""Matplotlib as pictures use it: alone, with its own settings whatever the user's are."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tests.support.waiting import PATIENCE_SECONDS
+from tfdqn.reports.pictures import Picture, matplotlib_alone, png, svg
+
+DRAW = """
+import sys
+from tfdqn.reports.pictures import Picture, png
+sys.stdout.buffer.write(png(Picture(lambda axes: axes.plot([1, 2], label="a"))))
+"""
+
+
+def line(axes):
+    axes.plot([1, 2], label="a")
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"MPLBACKEND": "Qt4Agg"}, {"MPLBACKEND": "pdf"}, {"MATPLOTLIBRC": "settings"}],
+    ids=["unknown backend", "other backend", "settings"],
+)
+def test_a_users_settings_change_no_picture_and_need_nothing_installed(tmp_path, variables):
+    settings = "text.usetex: True\nfont.size: 30\nsavefig.bbox: tight\nbackend: qt4agg\n"
+    (tmp_path / "settings").write_text(settings)
+    environment = {**os.environ, **variables}
+    done = subprocess.run(
+        [sys.executable, "-c", DRAW], cwd=tmp_path, env=environment, capture_output=True, timeout=PATIENCE_SECONDS
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == png(Picture(line))
+
+
+def test_drawing_leaves_the_settings_of_the_process_as_they_were(monkeypatch):
+    import matplotlib
+
+    monkeypatch.setitem(matplotlib.rcParams, "font.size", 31.0)
+    monkeypatch.setitem(matplotlib.rcParams, "backend", "pdf")
+    before = dict(matplotlib.rcParams)
+    svg(Picture(line), "curves")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_one_thread_draws_at_a_time():
+    drawing = threading.Event()
+
+    def draw():
+        with matplotlib_alone({}):
+            drawing.set()
+
+    with matplotlib_alone({"font.size": 31.0}) as matplotlib:
+        other = threading.Thread(target=draw)
+        other.start()
+        assert not drawing.wait(0.1)
+        assert matplotlib.rcParams["font.size"] == 31.0
+    other.join(PATIENCE_SECONDS)
+    assert drawing.is_set()

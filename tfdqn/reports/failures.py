@@ -1,0 +1,21 @@
+"""`failures_are_warnings`: what fails to be drawn is a warning, where nothing else depends on it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tfdqn.errors import UserError, message_in_one_line, one_line
+
+
+@contextmanager
+def failures_are_warnings(what: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Makes of any error of the block one warning, "warning: WHAT: why".
+
+    Args:
+      what: what has not been done then, such as "the page is not written".
+      say: shows one line.
+    """
+    try:
+        yield
+    except Exception as error:
+        why = message_in_one_line(error) if isinstance(error, UserError) else one_line(error)
+        say(f"warning: {what}: {why}")
