@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tests.support.tiny_runs import tiny
+from tests.support.tiny_runs import lines, tiny
 from tfdqn.launch.inspector import Inspector
 from tfdqn.reports import learning_curves
 from tfdqn.storage.run_directory import RunDir
@@ -34,6 +34,21 @@ def test_the_summary_names_what_was_made(tmp_path):
     assert summary == read_summary(run.summary_file)
     assert list(summary.paths) == ["learning curve", "exported policy", "checkpoints", "best policy"]
     assert run.learning_curve.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_curves_reach_the_end_of_a_short_run_and_one_that_goes_on_adds_no_second_line_of_a_step(tmp_path):
+    def steps():
+        return [each["env_steps"] for each in lines(run.metrics_file)]
+
+    run, never = RunDir(tmp_path / "run"), "logging.interval_seconds=600"
+    first = train(tiny(never, "stop.env_steps=600"), run)
+    whole = train(tiny(never), run)
+    assert first.env_steps < whole.env_steps
+    assert steps() == [first.env_steps, whole.env_steps]
+    assert isinstance(lines(run.metrics_file)[-1]["episode_return"], float)
+    assert train(tiny(never), run).status == "already finished"
+    assert train(tiny(never, "evaluation.final_episodes=6"), run).status == "finished"
+    assert steps() == [first.env_steps, whole.env_steps]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])

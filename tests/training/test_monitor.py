@@ -1,12 +1,14 @@
 """What the periodic work of a run writes: a line of curves when something has changed, and no other."""
 
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.support.tiny_runs import tiny, tiny_pqn
+from tfdqn.storage.json_lines import append_line, read_lines
 from tfdqn.system import interval
 from tfdqn.training import monitor as module
 from tfdqn.training.monitor import TrainingMonitor
@@ -70,6 +72,27 @@ def test_while_nothing_moves_one_line_says_so_and_the_next_comes_when_something_
     assert ticked(2) == [(164, False)]
     run.env_steps = 228
     assert ticked(1) == [(228, True)]
+
+
+def test_the_last_point_is_logged_unless_one_of_its_step_is_there(tmp_path: Path) -> None:
+    run, file = session(), tmp_path / "metrics.jsonl"
+    run.run_dir.metrics_file = file
+    file.touch()  # as `make_trackers` does
+    tracker: Any = SimpleNamespace(scalars=lambda values, at: append_line(file, at._asdict()))
+
+    def logged() -> list[int]:
+        """The steps of all lines after the last point was logged by a new session."""
+        TrainingMonitor(run, tracker, lambda progress: None, lambda: False, profile=False).log_last()
+        return [each["env_steps"] for each in read_lines(file)]
+
+    assert logged() == logged() == [100]
+    run.env_steps, run.learner.train_steps = 164, 9
+    assert logged() == [100, 164]
+    run.learner.train_steps = 10
+    assert logged() == [100, 164]
+    run.env_steps, run.env_steps_before = 0, -1
+    file.write_text("")
+    assert logged() == []  # before the first step
 
 
 @pytest.mark.parametrize(("config", "first"), [(tiny(), "filling replay"), (tiny_pqn(), "first rollout")])

@@ -37,6 +37,7 @@ def run_to_end(
     except Interruption:
         reason = "interrupted"
     session.work.finish()
+    monitor.log_last()  # before saving: what is logged beyond a checkpoint is put aside when the run is resumed
     enter("saving")
     seconds = monitor.seconds
     session.save(seconds)

@@ -15,6 +15,7 @@ from tfdqn.config import EpsilonGreedy
 from tfdqn.errors import UserError
 from tfdqn.evaluation.evaluate import evaluate
 from tfdqn.records import Evaluation, Progress, Summary
+from tfdqn.storage.run_records import read_progress
 from tfdqn.system.interval import IntervalTrigger, Rate
 from tfdqn.tracking.factory import make_trackers, rewind
 from tfdqn.tracking.tracker import Point, Tracker
@@ -93,6 +94,16 @@ class TrainingMonitor:
                 began = time.monotonic()
                 self._session.save(self.seconds)
             self._save_due.done(at_least=(time.monotonic() - began) * self._time_per_saving)
+
+    def log_last(self) -> None:
+        """Logs the present point of the curves, unless the last one logged, of an earlier session too, is of this step.
+
+        Raises RunDirError as `tick`.
+        """
+        self._session.run_dir.check_claim()
+        last = read_progress(self._session.run_dir.metrics_file)
+        if last is None or last.env_steps != self._session.env_steps:
+            self._log()
 
     def evaluated(self, evaluation: Evaluation) -> None:
         """Records an evaluation."""
