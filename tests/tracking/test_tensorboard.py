@@ -1,5 +1,6 @@
 """Event files say what TensorBoard shows, and forget what a resumed run writes again."""
 
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -160,6 +161,36 @@ def test_what_is_begun_in_the_second_of_a_purge_is_not_forgotten(tmp_path: Path)
     second.scalars({"loss": 1.0}, at(250))
     second.close()
     assert points(tmp_path, "loss") == [100, 200, 250]
+
+
+def test_no_curve_goes_back_after_a_clock_that_was_ahead(tmp_path: Path) -> None:
+    for steps in ((100, 200, 300), (250, 350, 450)):
+        purge(tmp_path, steps[0] - 50)
+        board = TensorBoard(tmp_path)
+        for step in steps:
+            board.scalars({"loss": step / 7}, at(step))
+        board.close()
+    made_earlier(tmp_path, seconds=-600)
+    assert points(tmp_path, "loss") == [100, 200, 250, 350, 450]
+    for kept, step in ((350, 375), (360, 400)):  # with a clock that is right, twice
+        purge(tmp_path, kept)
+        board = TensorBoard(tmp_path)
+        board.scalars({"loss": step / 7}, at(step))
+        board.close()
+    assert points(tmp_path, "loss") == [100, 200, 250, 350, 400]
+
+
+def test_what_was_begun_before_a_clock_that_was_ahead_comes_first(tmp_path: Path) -> None:
+    now = int(time.time())
+    names = [f"{now - 9}.b.1.0.v2", f"{now}.c.1.0.v2", f"{now + 600}.b.1.0.v2", f"{now + 601}.a.1.0.v2.end"]
+    for name in names:
+        (tmp_path / f"events.out.tfevents.{name}").touch()
+    purge(tmp_path, 100)
+    found = [each.name.removeprefix("events.out.tfevents.") for each in sorted(tmp_path.iterdir())]
+    assert found[:2] == names[:2]
+    assert [re.sub(r"^\d+\.", "", name) for name in found[2:4]] == names[2:]
+    assert all(int(name.partition(".")[0]) < time.time() for name in found)
+    assert found[3].endswith(".end") and found[4].startswith(f"{found[3]}.restart.")
 
 
 def test_a_directory_can_be_purged_any_number_of_times_before_something_is_written_to_it(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tfdqn.tracking.tracker import Point, Tracker, final_scores, points_of
 
 _EVENT_FILES = "events.out.tfevents.*"
 _END = ".end"  # ends the name of the file that says that a run has finished
+_BEGINNING = re.compile(r"events\.out\.tfevents\.(?=(\d+)\.)")  # then the second in which the file was begun
 _RESTART = re.compile(r"(\.restart(\.\d+)?)+$")  # earlier versions wrote no number
 
 
@@ -102,6 +103,7 @@ class EvaluationsBoard(Tracker):
 
 def purge(directory: Path, env_steps: int) -> None:
     """Makes TensorBoard discard the events after `env_steps` in a directory's files, if there are any."""
+    _rename_files_of_the_future(directory)
     newest = max(directory.glob(_EVENT_FILES), default=None)
     if newest is None:
         return
@@ -117,3 +119,18 @@ def purge(directory: Path, env_steps: int) -> None:
     # After the newest in the order of names, which mustn't grow with each restart before which nothing is written.
     name = _RESTART.sub("", newest.name)
     write_atomically(newest.with_name(f"{name}.restart.{time.time_ns()}"), content.getvalue())
+
+
+def _rename_files_of_the_future(directory: Path) -> None:
+    """Puts the files of a clock that was ahead before those that are begun from now on, in their order."""
+    while True:
+        now = int(time.time())
+        begun = {file: match for file in directory.glob(_EVENT_FILES) if (match := _BEGINNING.match(file.name))}
+        ahead = sorted(file for file, match in begun.items() if int(match[1]) > now)
+        if not ahead:
+            return
+        if not any(int(match[1]) == now for match in begun.values()):
+            break
+        time.sleep(0.02)  # until that second is over, so that all that was begun before has earlier names
+    for file in ahead:
+        file.rename(file.with_name(_BEGINNING.sub(rf"\g<0>{now}.", file.name)))
