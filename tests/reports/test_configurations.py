@@ -1,5 +1,6 @@
 """Groups of runs: by whatever their configurations differ in but the seed, and labels that tell them apart."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import UserError
+from tfdqn.reports import configurations as module
 from tfdqn.reports.configurations import (
     Configuration,
     agent_of,
@@ -59,6 +61,20 @@ def test_an_agent_is_in_words_unless_it_is_a_module_s() -> None:
 def test_a_name_that_is_one_configuration_s_own_says_enough() -> None:
     configurations = [compared(tiny(f"agent.n_step={n}")) for n in (1, 2, 3)]
     assert labels(configurations, ["a", "b", "b"]) == ["a", "b, agent.n_step=2", "b, agent.n_step=3"]
+
+
+def test_what_tells_configurations_of_one_name_apart_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    compare, compared_each_time = module.differing_keys, list[int]()
+
+    def counted(configurations: Sequence[Configuration]) -> list[str]:
+        compared_each_time.append(len(configurations))
+        return compare(configurations)
+
+    monkeypatch.setattr(module, "differing_keys", counted)
+    configurations = [compared(tiny(f"agent.n_step={n}")) for n in range(1, 21)]
+    found = labels(configurations, ["a", "b"] * 10)
+    assert found[:2] == ["a, agent.n_step=1", "b, agent.n_step=2"]
+    assert compared_each_time == [10, 10]
 
 
 def test_a_number_in_a_label_has_six_digits() -> None:

@@ -30,6 +30,7 @@ def test_each_two_groups_are_beside_one_another(tmp_path: Path) -> None:
     # Scores 3, 4 beside 2, 3: better in three of four pairs, one of which is a draw: 3.5 of 4.
     assert [(each.better.number, each.other.number) for each in found] == [(1, 2), (1, 3), (2, 3)]
     assert [each.probability for each in found] == [0.875, 1.0, 0.875]
+    assert [each.probability for each in improvements(read_report(paths), most=2)] == [0.875, 1.0]
     assert found[0].interval is not None and found[0].interval.low <= 0.875 <= found[0].interval.high
 
 

@@ -76,6 +76,26 @@ def test_the_improvements_that_are_drawn_are_those_that_were_computed(tmp_path: 
         np.testing.assert_allclose(found, [each.interval.low, each.probability, each.interval.high], atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("most", "drawn_at_most", "said"),
+    [
+        (6, 6, ""),
+        (6, 5, "The picture shows the first 5 pairs."),
+        (4, 3, "The table has the first 4 of 6 pairs, the picture the first 3."),
+    ],
+)
+def test_of_many_pairs_the_first_are_compared_and_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, drawn_at_most: int, said: str
+) -> None:
+    monkeypatch.setattr(page, "_MOST_COMPARED", most)
+    monkeypatch.setattr(page, "MOST_PAIRS", drawn_at_most)
+    paths = [reported_run(tmp_path / str(n), overrides=[f"agent.n_step={n}"]) for n in (1, 2, 3, 4)]
+    page.write_page(read_report(paths), tmp_path / "page.html", "")
+    found = Page((tmp_path / "page.html").read_text())
+    assert len(found.tables["improvements-table"]) == 1 + most
+    assert said in found.text and bool(re.search("picture (shows )?the first", found.text)) == bool(said)
+
+
 def test_the_page_needs_nothing_from_elsewhere(text: str) -> None:
     attributes = Page(text).attributes
     assert {element for element, _, _ in attributes} & {"script", "link", "iframe", "object", "base"} == set()

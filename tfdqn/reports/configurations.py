@@ -87,11 +87,14 @@ def labels(configurations: Sequence[Configuration], names: Sequence[str]) -> lis
       configurations: all different.
       names: a name for each, which need not be unique.
     """
+    alike: dict[str, list[Configuration]] = {}
+    for each, name in zip(configurations, names, strict=True):
+        alike.setdefault(name, []).append(each)
+    keys = {name: differing_keys(those) for name, those in alike.items()}
+    telling = {name: keys[name][: _telling(those, keys[name])] for name, those in alike.items()}
     found = []
     for each, name in zip(configurations, names, strict=True):
-        alike = [other for other, its_name in zip(configurations, names, strict=True) if its_name == name]
-        differing = differing_keys(alike)
-        shown = differing[: _telling(alike, differing)]
+        differing, shown = keys[name], telling[name]
         parts = [f"{key}={_short(each, key)}" for key in shown]
         found.append(", ".join([name, *parts, *(["…"] if len(differing) > len(shown) else [])]))
     return found

@@ -1,7 +1,7 @@
 """`read_report`: groups runs that differ in their seed alone; `improvements`: compares each two groups."""
 
 from collections.abc import Callable, Sequence
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,9 +107,9 @@ def read_report(
     return Report(task, threshold, [group._replace(number=number) for number, group in enumerate(groups, 1)])
 
 
-def improvements(report: Report) -> list[Improvement]:
-    """Compares each two groups, beginning with the best and each other one."""
-    return [_improvement(better, other) for better, other in combinations(report.groups, 2)]
+def improvements(report: Report, most: int | None = None) -> list[Improvement]:
+    """Compares each two groups, beginning with the best and each other one; `most`: so many pairs at most."""
+    return [_improvement(better, other) for better, other in islice(combinations(report.groups, 2), most)]
 
 
 def _improvement(better: Group, other: Group) -> Improvement:

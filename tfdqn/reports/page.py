@@ -1,5 +1,6 @@
 """`write_page`: a report as one self-contained HTML page, without scripts, with its pictures and videos inside."""
 
+import math
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -15,6 +16,7 @@ from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.shell_commands import own_command
 
+_MOST_COMPARED = 200  # pairs: those of twenty groups, in some ten seconds
 VIDEO_BYTES, VIDEOS_BYTES = 4_000_000, 16_000_000  # the most that one video, and all of a page, may have
 _EXPLANATIONS = {
     "curves": "Greedy evaluations during training: the mean of a group's runs, and a band from lowest to highest.",
@@ -47,7 +49,7 @@ def write_page(report: Report, file: Path, command: str) -> list[Path]:
     if file.is_dir() or file.suffix.lower() not in (".html", ".htm"):
         kind = "a directory" if file.is_dir() else "not an HTML page's name"
         raise UserError(f"{file} is {kind}: give a file such as report.html")
-    pairs = improvements(report)
+    pairs = improvements(report, _MOST_COMPARED)
     drawn = pictures(report, pairs)
     beside = {name: file.with_name(f"{file.stem}-{name}.png") for name in drawn}
     title = f"{report.task}: {counted(len(report.runs), 'run')} in {counted(len(report.groups), 'group')}"
@@ -66,7 +68,10 @@ def _parts(report: Report, pairs: Sequence[Improvement], drawn: dict[str, Pictur
         yield f"{'' if name == 'improvement' else legend}</figure>"
     if pairs:
         yield table(*group_table.improvement_table(pairs), "improvements-table")
-        if len(pairs) > MOST_PAIRS:
+        count = math.comb(len(report.groups), 2)
+        if len(pairs) < count:
+            yield f"<p>The table has the first {len(pairs)} of {count:,} pairs, the picture the first {MOST_PAIRS}.</p>"
+        elif len(pairs) > MOST_PAIRS:
             yield f"<p>The picture shows the first {MOST_PAIRS} pairs.</p>"
         yield "<h2>Differences between the groups</h2>" + table(*group_table.key_table(report), "keys-table")
     yield "<h2>Runs</h2>" + table(*group_table.run_table(report), "runs-table")
