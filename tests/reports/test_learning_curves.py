@@ -274,3 +274,9 @@ def test_a_name_that_begins_with_an_underscore_is_in_the_legend(tmp_path, monkey
     monkeypatch.setattr(matplotlib.axes.Axes, "legend", seen)
     learning_curves.plot([make_run(tmp_path / "run", overrides=["task.id=_envs:Foo-v0"])], tmp_path / "curves.png")
     assert names == [" _envs:Foo-v0 dqn: greedy"]
+
+
+def test_a_dollar_in_a_value_begins_no_formula(tmp_path):
+    keys = ["task.kwargs={s='$a_{b$'}", "task.kwargs={s='$x$ $\\\\frac{1$'}"]
+    runs = [make_run(tmp_path / str(number), overrides=[each]) for number, each in enumerate(keys)]
+    assert learning_curves.plot(runs, tmp_path / "curves.png").exists()

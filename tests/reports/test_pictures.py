@@ -61,3 +61,17 @@ def test_one_thread_draws_at_a_time():
         assert matplotlib.rcParams["font.size"] == 31.0
     other.join(PATIENCE_SECONDS)
     assert drawing.is_set()
+
+
+def test_a_dollar_begins_no_formula():
+    texts = ["$a_{b$", "$x$", r"\$", "1 $"]
+
+    def draw(axes):
+        for row, text in enumerate(texts):
+            axes.plot([1, 2], label=text)
+            axes.annotate(text, (1, row))
+        axes.set_ylim(-1, len(texts))
+
+    shown = svg(Picture(draw), "curves")
+    assert all(f">{text}</text>" in shown for text in texts)
+    assert png(Picture(draw)).startswith(b"\x89PNG")

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from tests.support.studies import score, study_in
+from tfdqn.config import toml
 from tfdqn.reports.pictures import svg
 from tfdqn.tuning.search_space import Choices, NumberRange
 from tfdqn.tuning.study import Study
@@ -178,3 +179,19 @@ def test_a_study_without_a_complete_trial_has_a_page_too(tmp_path: Path) -> None
     study = study_in(tmp_path)
     write_page(study)
     assert "<h2>Trials</h2>" in study.folder.page.read_text()
+
+
+def test_dollars_are_dollars_and_logarithmic_axes_have_plain_numbers() -> None:
+    name = "task.kwargs.$a_{b$"
+    texts = ("$a_{b$", "b", r"\$")
+    trials = [
+        Trial(number, TrialState.COMPLETE, {name: text, "learning_rate": 10.0 ** (number - 4)}, float(number), {})
+        for number, text in enumerate(texts)
+    ]
+    dimensions = {name: Choices(texts), "learning_rate": NumberRange(1e-4, 1e-2, log=True)}
+    drawn = pictures(trials, dimensions, {name: 0.75, "learning_rate": 0.25})
+    shown = {kind: svg(each, kind) for kind, each in drawn.items()}
+    for kind in ("parallel", "slice-task-kwargs-$a_{b$"):
+        assert all(f">{toml.written(text)}</text>" in shown[kind].replace("&quot;", '"') for text in texts)
+    assert f">{name}</text>" in shown["importance"]
+    assert [f">1e−0{power}</text>" in shown["slice-learning_rate"] for power in (4, 3, 2)] == [True] * 3

@@ -27,6 +27,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 MOST_PAIRS = 20  # the most pairs of groups that are drawn
 _INK = "#010203"  # replaced by the text's colour in an SVG
 _PROFILE_POINTS = 201
+_PLAIN_TEXT = {"text.parse_math": False}  # "$" in names and values begins no formula
 _BACKEND_VARIABLE = "MPLBACKEND"
 _drawing = threading.Lock()  # Matplotlib's settings are global, and it isn't thread-safe
 
@@ -85,7 +86,7 @@ def matplotlib_alone(style: Mapping[str, Any]) -> Iterator[Any]:
     with _drawing:  # no limit: drawing takes seconds
         matplotlib = _import_matplotlib()
         defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")}
-        with matplotlib.rc_context({**defaults, **style}):
+        with matplotlib.rc_context({**defaults, **_PLAIN_TEXT, **style}):
             yield matplotlib
 
 

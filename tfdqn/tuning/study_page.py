@@ -204,7 +204,7 @@ def _ends(dimension: NumberRange | Choices) -> list[tuple[float, str]]:
 
 def _abscissae(axes: "Axes", trials: Sequence[Trial], key: str, dimension: NumberRange | Choices) -> list[Any]:
     """The x coordinates of the trials' values; sets the axis' scale, limits and labels."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import LogFormatter, MaxNLocator
 
     values = [each.values[key] for each in trials]
     if isinstance(dimension, Choices):
@@ -215,6 +215,8 @@ def _abscissae(axes: "Axes", trials: Sequence[Trial], key: str, dimension: Numbe
     low, high = float(dimension.low), float(dimension.high)
     if dimension.log:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(LogFormatter())  # the default's labels are formulas, which pictures don't show
+        axes.xaxis.set_minor_formatter(LogFormatter())
         margin = (high / low) ** 0.04
         axes.set_xlim(low / margin, high * margin)
         return values
