@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.tiny_runs import tiny, tiny_pqn
+from tfdqn.errors import RunDirError
 from tfdqn.storage.json_lines import append_line, read_lines
 from tfdqn.system import interval
 from tfdqn.training import monitor as module
@@ -137,3 +138,19 @@ def test_a_checkpoint_that_takes_long_is_followed_by_a_longer_pause(monkeypatch:
         clock.seconds += 1.0
         monitor.tick(nullcontext())
     assert saved_at == [130.0, 130.0 + 60.0, 190.0 + 60.0]  # a tenth of the time
+
+
+@pytest.mark.parametrize(
+    ("error", "why"), [(RunDirError("no space"), "no space"), (RuntimeError("no\ndisplay"), "RuntimeError: no display")]
+)
+def test_a_video_that_fails_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, why: str
+) -> None:
+    def evaluate(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module, "evaluate", evaluate)
+    run, tracker = session(), SimpleNamespace(takes_videos=True)
+    run.run_dir.path = Path("run")
+    TrainingMonitor(run, tracker, lambda progress: None, lambda: False, profile=False).record_video("best")
+    assert caplog.messages == [f"there is no video of the best policy: {why}"]
