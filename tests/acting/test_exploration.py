@@ -34,6 +34,12 @@ def test_an_exponential_schedule_falls_by_a_constant_factor(env_steps: int, expe
     assert exploration.scheduled(settings, env_steps) == pytest.approx(expected)
 
 
+def test_an_exponential_schedule_reaches_an_end_however_small() -> None:
+    settings = EpsilonGreedy(start=1.0, end=1e-14, decay="exponential", decay_env_steps=1000)
+    assert exploration.scheduled(settings, 500) == pytest.approx(1e-7, abs=0)
+    assert exploration.scheduled(settings, 1000) == pytest.approx(1e-14, abs=0)
+
+
 def test_the_ladder_is_that_of_horgan_et_al() -> None:
     # Their setting: epsilon 0.4, alpha 7. Of eight actors the first acts with 0.4, the last with 0.4^8.
     rungs = 0.4 ** exploration.ladder_exponents(8, 7.0)

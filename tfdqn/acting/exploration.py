@@ -14,8 +14,7 @@ def scheduled(settings: config.Exploration, env_steps: int) -> float:
     """The epsilon or temperature after `env_steps` environment steps; it decays linearly or exponentially."""
     start, end, fraction = settings.start, settings.end, min(env_steps / settings.decay_env_steps, 1.0)
     if settings.decay == "exponential":
-        low = max(end, 1e-12)
-        return float(max(start, low) * (low / max(start, low)) ** fraction)
+        return float(start * (end / start) ** fraction)
     return start + (end - start) * fraction
 
 

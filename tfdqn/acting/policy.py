@@ -1,7 +1,7 @@
 """`Policy`: chooses the actions of a whole batch of environments in one call.
 
-Q-values are computed by NumPy if the network is small and dense, else by a `tf.function`. Aggregation of an ensemble
-and exploration (`Explorer`) are in NumPy in either case.
+Q-values are computed by NumPy where that is faster (`networks.factory.numpy_q_function`), else by a `tf.function`.
+Aggregation of an ensemble and exploration (`Explorer`) are in NumPy in either case.
 """
 
 from collections.abc import Callable, Mapping

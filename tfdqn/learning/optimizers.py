@@ -96,9 +96,6 @@ class _ExponentialDecay(tf.keras.optimizers.schedules.LearningRateSchedule):
         fraction = tf.minimum(tf.cast(step, tf.float32) / self._steps, 1.0)
         return self._start * tf.exp(self._log_ratio * fraction)
 
-    def get_config(self) -> dict:
-        return {"start": self._start, "log_ratio": self._log_ratio, "steps": self._steps}
-
 
 def clipped(gradients: list[tf.Tensor], max_norm: float, members: int = 1) -> tuple[list[tf.Tensor], tf.Tensor]:
     """Clips gradients by their global norm: returns (g · min(1, max_norm / ‖g‖), ‖g‖ float32).

@@ -1,7 +1,8 @@
 """`SharedPrograms`: compiles functions only once that several runs in one process have in common.
 
-XLA takes a second or more to compile the updates of even a small network. Runs with different seeds differ only in
-their variables, which are arguments of the compiled function.
+XLA takes a second or more to compile the updates of even a small network. The updates of runs with different seeds
+mostly differ only in their variables, which are arguments of the compiled function. But what is drawn in them has the
+seed as a constant (noise, IQN's fractions, which members of an ensemble learn from an example): it is compiled anew.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The mathematics of temporal differences: pure functions, which except `td_target` and `td_output` take only tensors.
+"""The mathematics of temporal differences: pure functions, most of which take only tensors.
 
 Time convention: `_tm1` is the state acted in, `_t` the state k <= n steps later. Rewards r_t are n-step returns, and
 discounts γ^k, or 0 if the episode terminated. Q-values may have a leading axis of an ensemble's K members, [K, B, A];
@@ -94,7 +94,7 @@ def unscaled(x: tf.Tensor, epsilon: float) -> tf.Tensor:
     1 + |x| · slope, below.
     """
     root = tf.sqrt(1 + 4 * epsilon * (tf.abs(x) + 1 + epsilon))
-    slope = (2 - 4 * epsilon / (root + 1 + 2 * epsilon)) / (root + 1)
+    slope = 2 / (root + 1 + 2 * epsilon)
     return x * slope * (tf.abs(x) * slope + 2)
 
 
