@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfdqn.config import RMSprop
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import NotFiniteError, OwnCodeError
 from tfdqn.learning.learner import Learner
@@ -51,6 +52,16 @@ def test_the_users_parts_are_named_where_a_loss_or_its_gradient_is_not_finite(me
         with pytest.raises(NotFiniteError) as caught:
             learner(own, **{metric: np.nan}).run(1)
         assert str(caught.value) == f"{name} is nan at train step 7: {advice}"
+
+
+@pytest.mark.parametrize("centered", [True, False])
+def test_centred_rmsprops_epsilon_is_named_since_its_root_may_be_of_a_number_below_0(centered: bool) -> None:
+    updater: Any = FakeUpdater(error=None, metrics={"loss": np.float32([np.nan])})
+    optimizer = RMSprop(centered=centered)
+    made = Learner(updater, WeightsBoard(), lambda priorities: None, optimizer=optimizer)
+    with pytest.raises(NotFiniteError) as caught:
+        made.run(1)
+    assert ("raise optimizer.epsilon" in str(caught.value)) == centered
 
 
 def test_the_users_parts_are_named_where_their_gradient_fails() -> None:

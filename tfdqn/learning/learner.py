@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tfdqn.config import Optimizer, RMSprop
 from tfdqn.config.user_modules import own_updates_as_own_code_error
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.errors import NotFiniteError
@@ -15,6 +16,8 @@ from tfdqn.replay.interfaces import ItemPriorities
 from tfdqn.storage.arrays import with_prefix
 
 _ADVICE = "lower optimizer.learning_rate, or set agent.gradient_clip_norm, or check the task's rewards"
+# In float32 q - m² of equation (12) may be below -epsilon if a gradient is almost constant.
+_ADVICE_IF_CENTERED = ", or raise optimizer.epsilon, which centred RMSprop needs where gradients hardly vary"
 
 
 class Learner:
@@ -25,15 +28,23 @@ class Learner:
       board: where the new weights are published.
       update_priorities: is called with the TD errors of the sampled examples, if sampling is by priority.
       own: the sources of the user's parts that the updates are made of; empty if there are none.
+      optimizer: its settings, for advice where a number isn't finite.
     """
 
     def __init__(
-        self, updater: Updater, board: WeightsBoard, update_priorities: Callable[[ItemPriorities], None], own: str = ""
+        self,
+        updater: Updater,
+        board: WeightsBoard,
+        update_priorities: Callable[[ItemPriorities], None],
+        own: str = "",
+        optimizer: Optimizer | None = None,
     ):
         self._updater = updater
         self._board = board
         self._update_priorities = update_priorities
         self._own = own
+        is_centered = isinstance(optimizer, RMSprop) and optimizer.centered
+        self._advice = _ADVICE + (_ADVICE_IF_CENTERED if is_centered else "")
         self.train_steps = int(updater.state()["train_steps"])
         self.metrics: dict[str, float] | None = None  # of the last call, as `UpdateMetrics.mean`
         self._staleness: deque[np.ndarray] = deque()  # which another thread takes from
@@ -95,11 +106,11 @@ class Learner:
             if not np.isfinite(weight).all():
                 raise NotFiniteError(
                     f"weight {name} is not finite after train step {self.train_steps + len(updated.metrics.loss)}: "
-                    f"{_ADVICE}"
+                    f"{self._advice}"
                 )
 
     def _check_finite(self, history: UpdateMetrics) -> None:
-        advice = own_advice(self._own) + _ADVICE
+        advice = own_advice(self._own) + self._advice
         for name in ("loss", "gradient_norm"):
             bad = np.flatnonzero(~np.isfinite(getattr(history, name)))
             if bad.size:

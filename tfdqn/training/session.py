@@ -183,7 +183,8 @@ class Session(Generic[P]):
                 updater.restore(saved.arrays("learner"))
             elif moved := put_results_aside(run_dir, run_dir.summary_file):  # nothing can refuse the new start any more
                 say(moved)
-            self.learner = Learner(updater, self.parts.board, self.parts.replay.update_priorities, own_parts_of(config))
+            board, update_priorities = self.parts.board, self.parts.replay.update_priorities
+            self.learner = Learner(updater, board, update_priorities, own_parts_of(config), config.optimizer)
             self.learner.publish()  # from here on a job's evaluator takes the results in the directory for the run's
             warning = long_call_warning(config, self.parts.board.get().weights)
             self._saves_first = bool(warning) and not learns_on_gpus(config)
