@@ -1,11 +1,15 @@
 """A job's processes as data: who runs what where, who needs whom, and the ports that stay."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.commands import PROJECT
 from tests.support.tiny_runs import tiny, tiny_pqn
+from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.cluster.program import Program, local_topology, make_program
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.cluster.topology import read_topology
@@ -110,6 +114,29 @@ def test_ports_are_kept_for_the_run_while_they_are_free(tmp_path: Path) -> None:
         moved = program_for(tiny(*ASYNCHRONOUS), run, True).topology
     assert moved.learner != more.learner
     assert moved.replay_server == more.replay_server
+
+
+LAUNCHES = f"""
+import json, sys
+sys.path.insert(0, {str(PROJECT)!r})
+from tests.cluster.test_program import ASYNCHRONOUS, tiny
+from tfdqn.cluster.program import local_topology
+print(json.dumps(json.loads(local_topology(tiny(*ASYNCHRONOUS)).to_json())), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_ports_that_another_launch_was_given_are_not_kept_even_before_it_serves_there(tmp_path: Path) -> None:
+    """As of a copy of the run that is launched at the same moment."""
+    run = RunDir(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", LAUNCHES], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as another:
+        assert another.stdout is not None
+        run.cluster_file.write_bytes(another.stdout.readline())
+        theirs = read_topology(run.cluster_file)
+        assert all(map(is_free, theirs.named_addresses().values()))
+        ours = program_for(tiny(*ASYNCHRONOUS), run, True).topology
+        assert not set(ours.named_addresses().values()) & set(theirs.named_addresses().values())
+        another.communicate(timeout=PATIENCE_SECONDS)
 
 
 def test_a_damaged_cluster_file_costs_the_ports_alone(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from tfdqn.system.addresses import (
     listen,
     require_free,
     require_free_port,
+    still_free,
     with_host,
 )
 
@@ -133,6 +134,31 @@ def test_a_process_leaves_most_ports_to_others(first: int, monkeypatch: pytest.M
     given = [free_addresses(1)[0] for _ in range(4)]
     assert given[:2] == given[2:] and given[0] != given[1]
     assert len(set(free_addresses(3))) == 3  # these are given where no others are left
+
+
+def test_an_address_that_is_kept_is_given_again_last_of_all(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together with its neighbours, its block is this process's."""
+    monkeypatch.setattr(addresses, "is_free", lambda address: True)
+    monkeypatch.setattr(addresses, "_blocks", {})
+    every = [f"127.0.0.1:{first + i}" for i in range(3)]
+    assert still_free(every[1:2]) == {every[1]}
+    assert [free_addresses(1)[0] for _ in range(4)] == [every[0], every[2], every[1], every[0]]
+    assert still_free(["127.0.0.1:80", f"host-a:{first}"]) == set()  # never given by `free_addresses`
+
+
+def test_an_address_is_kept_only_if_it_is_free_and_its_block_no_other_process_has(
+    first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(addresses, "_blocks", {})
+    given = f"127.0.0.1:{first}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(f"\0tfdqn's ports from {first}")
+        assert still_free([given]) == set()
+    with socket.socket() as server:
+        server.bind(host_and_port(given))
+        server.listen()
+        assert still_free([given]) == set()
+    assert still_free([given]) == {given}
 
 
 GIVES = f"""

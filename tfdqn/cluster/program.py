@@ -12,7 +12,7 @@ from tfdqn.cluster.roles import LEARNER, TRAITS, ProcessId, Role, process_counts
 from tfdqn.cluster.topology import THE_CHIEF, Topology, make_topology
 from tfdqn.config import Config
 from tfdqn.errors import RESTART_STATUS
-from tfdqn.system.addresses import LOOPBACK, free_addresses, host_and_port, is_free
+from tfdqn.system.addresses import free_addresses, still_free
 from tfdqn.system.processors import NONE_VISIBLE
 
 # The port of a process on a host of its own, and the learner's second one, for `tf.distribute`.
@@ -99,18 +99,18 @@ def _environment(config: Config, role: Role) -> dict[str, str | None]:
 def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology | None = None) -> Topology:
     """Makes a topology for `config` on this host. Keeps the addresses of `kept` that are free; the others are new.
 
+    No other process on this host is given any of them until this one has ended.
+
     Raises ClusterError if there aren't enough free ports.
     """
     counts = process_counts(config, has_evaluator=has_evaluator)
     names = [str(ProcessId(role, index)) for role in serving() for index in range(counts[role])]
     names += [THE_CHIEF] if counts[Role.WORKER] else []
     before = {} if kept is None else kept.named_addresses()
-    still = {
-        name: before[name]
-        for name in names
-        if name in before and host_and_port(before[name])[0] == LOOPBACK and is_free(before[name])
-    }
-    new = iter(free_addresses(len(names) - len(still), avoid=set(still.values())))
+    wanted = {name: before[name] for name in names if name in before}
+    free = still_free(wanted.values())
+    still = {name: address for name, address in wanted.items() if address in free}
+    new = iter(free_addresses(len(names) - len(still), avoid=free))
     every = {name: still.get(name) or next(new) for name in names}
     return make_topology(counts, lambda process_id: every[str(process_id)], every.get(THE_CHIEF, ""))
 

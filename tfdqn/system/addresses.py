@@ -136,6 +136,32 @@ def free_addresses(count: int, avoid: Collection[str] = ()) -> list[str]:
     return found
 
 
+def still_free(given: Collection[str]) -> set[str]:
+    """Those of addresses that `free_addresses` has given, perhaps another process, which it could give this one now.
+
+    No other process is given them, or keeps them, meanwhile.
+    """
+    with _giving_out:
+        return {each for each in given if _take(each) and is_free(each)}
+
+
+def _take(address: str) -> bool:
+    """Takes for this process the block of an address's port, which then counts as given out; False if it can't be."""
+    host, port = host_and_port(address)
+    if host != LOOPBACK or port not in PORTS:
+        return False
+    place = PORTS.index(port)
+    block = PORTS[place - place % _BLOCK_PORTS :][:_BLOCK_PORTS]
+    if block.start not in _blocks:
+        if not _hold(block.start):
+            return False
+        _new.extend(block)
+    if port in _new:
+        _new.remove(port)
+        _given.append(port)
+    return True
+
+
 def _own_ports() -> Iterator[int]:
     """Every port: this process's that were not given out yet, those that were, the first of them first, and the others.
 
