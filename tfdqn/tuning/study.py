@@ -6,11 +6,11 @@ gone or was stopped by the user; the next process that asks for a trial resumes 
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfdqn.config import Config, toml
-from tfdqn.errors import listed
+from tfdqn.errors import ConfigError, listed
 from tfdqn.randomness import derived_seed
 from tfdqn.storage.locks import Attempt, FileLock, holder_of
 from tfdqn.system.interval import IntervalTrigger
@@ -236,6 +236,8 @@ class Study:
             if before is None:
                 self._study.set_user_attr(name, now)
                 continue
+            if name == "configuration":
+                before = {**_defaults(self._config, now.keys() - before.keys()), **before}
             keys = [key for key in before | now if before.get(key, ...) != now.get(key, ...)]
             keys = [key for key in keys if not key.startswith("tracking.")]  # where trials are shown may change
             if keys:
@@ -244,6 +246,22 @@ class Study:
                     f"{self.folder.path} belongs to a study of another {name}: {listed(list(changed))}; "
                     "choose another --study-dir"
                 )
+
+
+def _defaults(config: Config, keys: Collection[str]) -> dict[str, Any]:
+    """The defaults of keys beside the others of `config`, as JSON has them.
+
+    An earlier version of tfdqn, which did not have these keys, did what they do by default. So are those of a kind that
+    a study did not have: the kind itself tells the two apart. Empty if `config` is invalid without them.
+    """
+    if not keys:
+        return {}
+    others = [f"{key}={toml.written(value)}" for key, value in toml.flat(config).items() if key not in keys]
+    try:
+        found = json.loads(json.dumps(toml.flat(toml.from_mapping({}, others))))
+    except ConfigError:
+        return {}
+    return {key: found[key] for key in keys if key in found}
 
 
 def _said(name: str, values: Mapping[str, Any], key: str) -> str:
