@@ -26,6 +26,14 @@ def _in_a_folder_with_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     Path("space.toml").write_text(SPACE)
 
 
+def test_more_fresh_seeds_than_there_are_is_refused_before_the_search(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune("small.toml space.toml seed=2147483645 --study-dir here") == 2
+    line = "tfdqn: --fresh-seeds 3: seed = 2147483648: must be a whole number from 0 to 2147483647\n"
+    assert capsys.readouterr().err == line
+    assert not Path("here").exists()
+    assert tune("small.toml space.toml seed=2147483647 --study-dir here --trials 1 --fresh-seeds 0") == 0
+
+
 def test_a_disk_that_a_trial_finds_full_is_one_line_and_the_command_to_go_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

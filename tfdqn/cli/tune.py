@@ -117,14 +117,14 @@ def tune(
     request = Request(*paths, tuple(given), tuple(options), trials, fresh_seeds)
 
     def read() -> "tuple[Config, Template]":
-        return _read(config, space, given, prune_after, is_new=not folder.identity_file.exists())
+        return _read(config, space, given, prune_after, fresh_seeds, is_new=not folder.identity_file.exists())
 
     with storage_failures_as_study_error(folder.path):
         _search(read, folder, Settings(storage, study_name, pruner, prune_after), request, jobs, again)
 
 
 def _read(
-    config: Path, space: Path, given: list[str], prune_after: int | None, is_new: bool
+    config: Path, space: Path, given: list[str], prune_after: int | None, fresh_seeds: int, is_new: bool
 ) -> "tuple[Config, Template]":
     """Returns the configuration that all trials start from, and what makes their own of it. Raises ConfigError.
 
@@ -136,7 +136,7 @@ def _read(
 
     base = _base(config, space, given)
     ranges = load_space(space, base, [each.partition("=")[0].strip() for each in given])
-    _refuse_what_cannot_be_searched(base, prune_after)
+    _refuse_what_cannot_be_searched(base, prune_after, fresh_seeds)
     if is_new:  # a study of before may go on
         ranges.refuse_keys_without_effect(base)
     return base, Template(toml.content(config), str(config), given, ranges)
@@ -207,12 +207,14 @@ def _search(
             typer.echo(f"To train the best configuration:\n{own_command(train)}")
 
 
-def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None) -> None:
-    """Raises ConfigError if `TF_CONFIG` names a cluster, and for too large a `prune_after`."""
+def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None, fresh_seeds: int) -> None:
+    """Raises ConfigError if `TF_CONFIG` names a cluster, and for too large a `prune_after` or `fresh_seeds`."""
     from tfdqn.cluster.environment import cluster_of_environment
+    from tfdqn.config import toml
 
     if cluster_of_environment() is not None:
         raise ConfigError("tune runs its trials on this host, and TF_CONFIG names a cluster: unset TF_CONFIG")
+    toml.from_mapping({"seed": config.seed + fresh_seeds}, origin=f"--fresh-seeds {fresh_seeds}")  # the last of them
     if prune_after is not None and prune_after > (evaluations := total_evaluations(config)):
         raise ConfigError(
             f"--prune-after {prune_after}: a trial has {evaluations} evaluations, by stop.env_steps = "
