@@ -49,6 +49,7 @@ class End:
             "TrainingMonitor": lambda *_, **__: SimpleNamespace(
                 seconds=1.0,
                 show=lambda: None,
+                log_last=self.note("logged"),
                 record_video=lambda _: None,
                 finished=lambda _: None,
                 close=self.note("watch"),
@@ -131,13 +132,14 @@ def test_while_the_results_are_drawn_the_learner_is_known_to_be_saved(
 def test_who_learns_in_lockstep_is_watched_until_it_has_been_sent_home(end: End) -> None:
     end.report = DONE
     assert end.comes()
-    assert end.events == ["learned", "saved", "results", "watch", "session", "expects nobody", "chief", "over"]
+    trained = ["learned", "logged", "saved", "results"]
+    assert end.events == [*trained, "watch", "session", "expects nobody", "chief", "over"]
 
 
 def test_a_run_that_is_stopped_before_its_last_evaluation_has_not_finished(end: End) -> None:
     end.meanwhile = lambda: end.polls >= 3  # type: ignore[method-assign]
     assert not end.comes()
-    assert end.events == ["learned", "saved", "watch", "session"]
+    assert end.events == ["learned", "logged", "saved", "watch", "session"]
     assert end.said == ["interrupted and saved at 1,000 environment steps"]
 
 
