@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tf_agents.trajectories.trajectory import Transition
 
-from tests.support.random_episodes import BRANCHING, MIXED, VECTOR, random_steps, stacked
+from tests.support.random_episodes import BRANCHING, MIXED, VECTOR, naive_transitions, random_steps, stacked
 from tfdqn.config import DQN, Config, Priorities
 from tfdqn.config import Replay as ReplayConfig
 from tfdqn.replay.codec import TransitionCodec
@@ -91,6 +92,12 @@ def test_errors_are_those_of_the_definition(spec: TaskSpec, n: int, seed: int) -
 
 def as_sampled(replay: ReverbReplay, counted: int) -> list[tuple[float, float]]:
     """(R, priority) of all that is stored, in order of R."""
+    transitions, priorities = everything_of(replay, counted)
+    return sorted(zip(transitions.next_time_step.reward.numpy().tolist(), priorities, strict=True))
+
+
+def everything_of(replay: ReverbReplay, counted: int) -> tuple[Transition, list[float]]:
+    """All transitions that are stored, and their priorities."""
     replay._kind.flush()
     client = replay._servers[0].client
     size = client.server_info(timeout=60)["transitions"].current_size
@@ -98,8 +105,7 @@ def as_sampled(replay: ReverbReplay, counted: int) -> list[tuple[float, float]]:
     assert size == counted == len(items)
     columns = zip(replay._kind.signature, zip(*(each.data for each in items.values()), strict=True), strict=True)
     transitions = replay._kind.decode({name: tf.constant(np.stack(column)) for name, column in columns}, 1)
-    reward = transitions.next_time_step.reward.numpy().tolist()
-    return sorted(zip(reward, (each.info.priority for each in items.values()), strict=True))
+    return transitions, [each.info.priority for each in items.values()]
 
 
 @pytest.mark.parametrize("n", [1, 3])
@@ -113,6 +119,25 @@ def test_items_come_with_their_errors_as_priorities(item: str, n: int) -> None:
     found = np.array(as_sampled(replay, counted))
     expected = np.array(errors_by_definition(taken, q, n))
     np.testing.assert_allclose(found, expected + np.array([0.0, 1e-6]), rtol=1e-4, atol=1e-5)
+    replay.close()
+
+
+def test_frames_are_those_of_transitions_that_come_on_the_row_of_a_reset() -> None:
+    """That row has no frame; those of a truncated episode, several at once, come on it."""
+    spec = stacked(3)
+    taken, q = steps(spec, 7)
+    replay = make_replay(config(3, item="frames"), spec)
+    writer = replay.writer(ENVS)
+    counted = sum(writer.write(step._replace(q_values=values)) for step, values in zip(taken, q, strict=True))
+    found, _ = everything_of(replay, counted)
+    before, after = (each.observation["observation"].numpy() for each in (found.time_step, found.next_time_step))
+    expected = {
+        (each["observation/observation"].tobytes(), each["next_observation/observation"].tobytes())
+        for each in naive_transitions(taken[:-1], 3, DISCOUNT)
+    }
+    assert any(step.step.truncated.any() for step in taken[:-1])
+    stored = {(one.tobytes(), other.tobytes()) for one, other in zip(before, after, strict=True)}
+    assert expected <= stored and len(stored) == counted
     replay.close()
 
 
