@@ -38,3 +38,27 @@ def test_all_is_taken_before_it_closes() -> None:
     tracker.close()
     tracker.wait_until_closed(60.0)
     assert (slow.taken, said) == (list(range(100)), [])
+
+
+class Unkillable(Slow):
+    def kill(self) -> None:
+        raise ConnectionError("no route to host")
+
+
+def test_one_that_cannot_be_killed_is_dropped_all_the_same() -> None:
+    unkillable, said = Unkillable(), list[str]()
+    tracker = BackgroundTracker("unkillable", lambda: unkillable, said.append)
+    for env_steps in range(1_200):
+        tracker.scalars({}, Point(env_steps, 0, 0.0))
+    assert said == ["warning: the tracker unkillable is 1,000 calls behind; it is told nothing more"]
+    unkillable.may_go_on.set()
+
+
+def test_what_is_no_tracker_is_dropped_in_one_line() -> None:
+    said = list[str]()
+    tracker = BackgroundTracker("wrong", lambda: object(), said.append)  # type: ignore[arg-type, return-value]
+    tracker.wait_until_closed(60.0)
+    assert said == [
+        "warning: the tracker wrong failed: its function returned a value of type object; expected a Tracker or None; "
+        "it is told nothing more"
+    ]

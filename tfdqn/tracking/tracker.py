@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from queue import Full, Queue
 from threading import Event, Thread
@@ -164,9 +165,10 @@ class BackgroundTracker(ForwardingTracker):
 
     def _run(self) -> None:
         try:
-            self._tracker = tracker = self._make()
+            tracker = self._make()
             if not isinstance(tracker, Tracker | None):
                 raise TrackerError(f"its function returned a value {of_type(tracker)}; expected a Tracker or None")
+            self._tracker = tracker
             if tracker is not None and not self._is_over:  # read after `_tracker` is set, which `_drop` reads
                 tracker.start()
             self._takes_videos = tracker is not None and bool(tracker.takes_videos)
@@ -184,8 +186,9 @@ class BackgroundTracker(ForwardingTracker):
     def _drop(self, why: str) -> None:
         if not self._is_over:
             self._is_over = True
-            if self._tracker is not None:
-                self._tracker.kill()
+            with suppress(Exception):  # of the user's own tracker
+                if self._tracker is not None:
+                    self._tracker.kill()
             self._say(f"warning: the tracker {self._name} {why}; it is told nothing more")
 
 
