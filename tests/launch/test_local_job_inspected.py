@@ -1,6 +1,7 @@
 """What `tfdqn inspect` says of a job, of stand-ins, that has failed, or whose supervisor was killed."""
 
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from tests.launch.test_local_job import a_launch, nobody_is_left
 from tests.support.job_output import until_at_work
 from tfdqn.cli import main
 from tfdqn.launch.inspector import Inspector
+from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import Outcome, RunEnd, read_end, write_end
 from tfdqn.system.shell_commands import own_command
 
 
@@ -50,3 +53,28 @@ def test_the_processes_of_a_supervisor_that_was_killed_are_gone_at_once(
     assert Inspector(str(run)).report().status == "stopped"
     assert main.main(["health", "learner", "--run-dir", str(run)]) == 1
     assert re.fullmatch(r"learner 0: gone, after at work \(process \d+\)\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("do", "status", "end"),
+    [
+        (
+            "held-up saved",
+            0,
+            RunEnd(Outcome.STOPPED, True, "it was asked to end, and was held up (drawing): ended after saving"),
+        ),
+        ("held-up", 143, RunEnd(Outcome.STOPPED, False, "it was interrupted by Ctrl-C; the learner could not save")),
+    ],
+)
+def test_a_learner_that_was_held_up_says_itself_that_it_has_saved(
+    tmp_path: Path, do: str, status: int, end: RunEnd
+) -> None:
+    run = RunDir(tmp_path / "run")
+    run.process_logs.mkdir(parents=True)
+    write_end(run.end_file, RunEnd(Outcome.STOPPED, True, "it was interrupted"))  # the last time
+    (tmp_path / "learner-0.do").write_text(do)
+    with a_launch(tmp_path) as process:
+        until_at_work(process, "learner 0")
+        process.send(signal.SIGINT)
+        assert process.ended() == status
+    assert read_end(run.end_file) == end

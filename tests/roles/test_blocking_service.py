@@ -1,6 +1,7 @@
 """A process that serves below Python, and the thread that watches it: neither outlives the other's failure."""
 
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -121,6 +122,23 @@ def test_a_learner_that_nobody_could_watch_any_longer_is_started_again(
     with LearnerWatchdog(context._replace(process_id=LEARNER), service):  # type: ignore[arg-type]
         until(lambda: ends, "end")
     assert ends == ["the learner ends without saving: its watchdog has failed: KeyError: 'a mistake of ours'"]
+
+
+@pytest.mark.parametrize(("is_saved", "status", "how"), [(True, 0, "after saving"), (False, 143, "without saving")])
+def test_a_learner_that_is_held_up_ends_well_only_if_it_has_saved(
+    context: RoleContext, monkeypatch: pytest.MonkeyPatch, is_saved: bool, status: int, how: str
+) -> None:
+    ends: list[tuple[str, int]] = []
+    monkeypatch.setattr(watchdog, "end_now", lambda line, status: ends.append((line.rpartition(": ")[2], status)))
+    monkeypatch.setattr(watchdog, "_END_SECONDS", 0.1)
+    is_asked = Event()
+    service = SimpleNamespace(roster=SimpleNamespace(unheard=lambda _: []))
+    asked = context._replace(process_id=LEARNER, interrupted=is_asked.is_set)
+    with LearnerWatchdog(asked, service) as watched:  # type: ignore[arg-type]
+        watched.work.is_saved = is_saved
+        is_asked.set()
+        until(lambda: ends, "end")
+    assert ends[0] == (f"ended {how}", status)
 
 
 def test_a_learner_whose_updates_hang_is_started_again(context: RoleContext, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination.heartbeat_files import heartbeat_file, write_heartbeat
+from tfdqn.storage.failures import keep_stop
+from tfdqn.storage.run_directory import RunDir
 
 FOLDER = Path(os.environ["STAND_INS"])
 
@@ -54,6 +56,11 @@ def main() -> None:
         time.sleep(0.05)
     note("order", process_id.file_stem)
     file.unlink(missing_ok=True)
+    if "held-up" in words:
+        if "saved" in words:
+            run = RunDir(sys.argv[sys.argv.index("--run-dir") + 1])
+            keep_stop(run, "it was asked to end, and was held up (drawing): ended after saving", is_saved=True)
+        sys.exit(143)
 
 
 main()

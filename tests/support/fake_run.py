@@ -11,6 +11,7 @@ import sys
 import time
 
 from tests.support.run_files import finish
+from tfdqn.storage.failures import keep_stop
 from tfdqn.storage.json_lines import append_line
 from tfdqn.storage.run_directory import RunDir
 
@@ -49,6 +50,10 @@ def main() -> int:
             case "wait":
                 while not asked:
                     time.sleep(0.01)
+            case "held-up":
+                return 143
+            case "saved":
+                keep_stop(run, "it was asked to end, and was held up (drawing): ended after saving", is_saved=True)
     return 0
 
 

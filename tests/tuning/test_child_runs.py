@@ -16,7 +16,7 @@ from tests.support.run_files import finish, finished_run
 from tests.support.tiny_runs import lines, tiny
 from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import Outcome, RunEnd, why_failed, write_end
+from tfdqn.storage.run_records import Outcome, RunEnd, read_end, why_failed, write_end
 from tfdqn.system.subprocesses import TFDQN
 from tfdqn.tuning.child_runs import ChildRun, ChildRuns
 
@@ -174,6 +174,17 @@ def test_a_deaf_process_is_killed_in_the_end_with_all_that_it_has_started(
     assert (run.outcome, run.is_saved) == (Outcome.STOPPED, False)
     child = int((run.run.process_logs / "child").read_text())
     until(lambda: not is_running(child))
+
+
+@pytest.mark.parametrize(("do", "is_saved"), [("learn wait saved held-up", True), ("learn wait held-up", False)])
+def test_one_that_was_held_up_says_itself_that_it_has_saved(tmp_path: Path, do: str, is_saved: bool) -> None:
+    run = a_run(tmp_path, 1, do)
+    write_end(run.run.end_file, RunEnd(Outcome.STOPPED, True, "it was interrupted"))  # the last time
+    assert run_all([run], look=lambda ended: run.stop() if run.state == "learning" else None)[0]
+    assert (run.outcome, run.is_saved) == (Outcome.STOPPED, is_saved)
+    run.keep_interruption()
+    why = "it was asked to end, and was held up (drawing): ended after saving"
+    assert read_end(run.run.end_file) == (RunEnd(Outcome.STOPPED, True, why) if is_saved else None)
 
 
 def test_a_signal_asks_all_to_end_and_starts_no_more(tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ class Watchdog:
       health: the limits.
       say: shows one line to the user.
       interrupted: whether the user has asked to stop; called by the thread.
-      stopped_status: the exit status if the user has asked to stop and the process can't end by itself.
+      stopped_status: the exit status if the user has asked to stop and the process can't end by itself, but is saved;
+        also if it is not saved, unless it is 0.
     """
 
     def __init__(
@@ -95,6 +96,11 @@ class Watchdog:
         """Whether the process is saved if it ends at once, in words."""
         return "after saving" if self.work.is_saved else "without saving"
 
+    @property
+    def stopped_status(self) -> int:
+        """The exit status if it ends at once and the user has asked to stop; 0 only if it is saved."""
+        return self._stopped_status if self.work.is_saved else self._stopped_status or STOPPED_STATUS
+
     def _watch(self) -> None:
         try:
             while not self._ended.wait(_CHECK_SECONDS):
@@ -136,7 +142,7 @@ class Watchdog:
         elif (seconds := time.monotonic() - self._asked_seconds) > _END_SECONDS:
             end_now(
                 f"{self._name} was asked to end, and was held up ({held_up(self.doing)}): ended {self.saving}",
-                self._stopped_status,
+                self.stopped_status,
             )
         elif seconds > _SAID_SECONDS and not self._said_held_up:
             self._said_held_up = True

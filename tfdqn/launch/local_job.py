@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -22,7 +23,7 @@ from tfdqn.storage.failures import failures_are_kept, keep_interruption
 from tfdqn.storage.machine_directory import MachineDir
 from tfdqn.storage.replay_directory import ShardDir
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import read_summary
+from tfdqn.storage.run_records import read_end, read_summary
 from tfdqn.system.fork_server import ForkServer, fork_server
 from tfdqn.system.processors import deal, visible_gpus
 from tfdqn.system.signals import end_at_once, interruptions
@@ -32,7 +33,7 @@ class Outcome(NamedTuple):
     """The result of a job."""
 
     summary: Summary | None  # None: the run has not finished
-    is_saved: bool  # whether the learner has ended in order, so that the run is saved
+    is_saved: bool  # whether the learner has saved the run as it ended, or had nothing to save
 
 
 def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = True) -> Outcome:
@@ -61,7 +62,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
                 run.restore_config()
                 return Outcome(finished, is_saved=True)
             write_atomically(run.cluster_file, program.topology.to_json())
-            before = _written(run)
+            before, end_before = _written(run.summary_file), _written(run.end_file)
             view.say(
                 f"starting {len(program.processes)} processes; their output is in {run.process_logs}, "
                 f"their addresses in {run.cluster_file}"
@@ -71,14 +72,13 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
             with _fork_server(program) as server:
                 folders = (run.process_logs, run.heartbeats)
                 supervisor = Supervisor(program, *folders, config.health, view, server)
-                if not _over(run, run_supervisor, supervisor):
-                    keep_interruption(run, is_saved=supervisor.has_saved, more=_unsaved(supervisor))
+                is_saved = _over(run, run_supervisor, supervisor) or _keep_interruption(run, supervisor, end_before)
             # If the learner was stopped, the summary may be that of an earlier session, which may no longer hold.
-            is_new = _written(run) != before
+            is_new = _written(run.summary_file) != before
             summary = (
                 read_summary(run.summary_file) if is_new else finished_summary(run, config, has_evaluator=has_evaluator)
             )
-            return Outcome(summary, supervisor.has_saved)
+            return Outcome(summary, is_saved)
 
 
 def _over(run: RunDir, run_supervisor: Callable[[Supervisor], bool], supervisor: Supervisor) -> bool:
@@ -198,8 +198,19 @@ def _signals_stop() -> Iterator[Callable[[Supervisor], bool]]:
         yield run
 
 
-def _unsaved(supervisor: Supervisor) -> str:
-    return "" if supervisor.has_saved else "; the learner could not save"
+def _keep_interruption(run: RunDir, supervisor: Supervisor, end_before: float | None) -> bool:
+    """Notes that a signal has stopped the job; returns whether the learner has saved.
+
+    A learner that has saved, but was held up, may have ended out of order. It has noted that itself, which stays.
+    `end_before`: when the run's end was last noted before the job.
+    """
+    if not supervisor.has_saved and _written(run.end_file) != end_before:
+        noted = read_end(run.end_file)
+        if noted is not None and noted.is_saved:
+            return True
+    more = "" if supervisor.has_saved else "; the learner could not save"
+    keep_interruption(run, is_saved=supervisor.has_saved, more=more)
+    return supervisor.has_saved
 
 
 def _kept(run: RunDir) -> Topology | None:
@@ -210,6 +221,6 @@ def _kept(run: RunDir) -> Topology | None:
         return None
 
 
-def _written(run: RunDir) -> float | None:
-    """When the run's summary was written; None: there is none."""
-    return run.summary_file.stat().st_mtime if run.summary_file.exists() else None
+def _written(file: Path) -> float | None:
+    """When a file was last written; None: there is none."""
+    return file.stat().st_mtime if file.exists() else None

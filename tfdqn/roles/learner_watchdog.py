@@ -89,7 +89,7 @@ class LearnerWatchdog(Watchdog):
 
     def _end_for(self, lost: str) -> None:
         if self._context.interrupted():
-            end_now(f"{lost}: the learner ends {self.saving}", self._context.stopped_status)
+            end_now(f"{lost}: the learner ends {self.saving}", self.stopped_status)
         end_now(f"{lost}: the learner starts again from the last checkpoint")
 
     def _write_heartbeat(self) -> None:

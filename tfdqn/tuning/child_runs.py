@@ -16,7 +16,7 @@ from tfdqn.cluster.roles import LEARNER, TRAITS
 from tfdqn.cluster.tf_config import VARIABLE, tensorflow_jobs
 from tfdqn.config import Config
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import Outcome
+from tfdqn.storage.run_records import Outcome, read_end
 from tfdqn.system.fork_server import ForkServer, fork_server
 from tfdqn.system.processors import available_cores, gpu_shares, visible_gpus
 from tfdqn.system.signals import end_at_once, interruptions, stopping_line
@@ -104,7 +104,7 @@ class ChildRun(ChildProcess, ObservedRun):
     def __init__(self, name: str, config: Config, run: RunDir, options: Sequence[str] = ()):
         ChildProcess.__init__(self)
         ObservedRun.__init__(self, name, config, run)
-        self.was_killed = False
+        self.was_killed = self._was_held_up = False
         self._options = tuple(options)
 
     @property
@@ -128,8 +128,14 @@ class ChildRun(ChildProcess, ObservedRun):
         self._end(status)
         return True
 
+    def keep_interruption(self) -> None:
+        if not self._was_held_up:  # else it has noted itself what held it up
+            super().keep_interruption()
+
     def _end(self, status: int) -> None:
-        self.is_saved = status == 0
+        noted = read_end(self.run.end_file)  # by its process: it was removed before that was started
+        self._was_held_up = status != 0 and noted is not None and noted.is_saved  # but has saved
+        self.is_saved = status == 0 or self._was_held_up
         if status == 0:
             self._summary = self.summary()
             self.outcome = Outcome.STOPPED if self._summary is None else Outcome.FINISHED
