@@ -35,6 +35,7 @@ exit $worst
 TFDQN = """#!/bin/bash
 name=$2-$5
 printf '%q ' tfdqn "$@" >>"$STAND_INS/tfdqn.$name" && echo >>"$STAND_INS/tfdqn.$name"
+echo "${TFDQN_BEATS-}" >"$STAND_INS/beats.$name"
 life=$(wc -l <"$STAND_INS/tfdqn.$name")
 while read -r who statuses; do
   [[ $who == "$name" || $who == all ]] && end=$(cut -d' ' -f"$life" <<<"$statuses ")
@@ -106,6 +107,13 @@ def test_bash_can_read_it(tmp_path: Path) -> None:
 
 def test_it_names_no_folder_that_another_user_may_have_made() -> None:
     assert "/tmp" not in rendered(Platform.SLURM)["job.sbatch"]
+
+
+def test_each_job_has_its_heartbeats_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    batch = Batch(tmp_path)
+    assert batch.ended() == 0
+    folders = {file.read_text() for file in batch.stand_ins.glob("beats.*")}
+    assert folders == {f"{batch.job_dir}/beats\n"}
 
 
 def test_each_role_has_a_component_and_each_process_a_task_and_an_address_of_its_own(tmp_path: Path) -> None:

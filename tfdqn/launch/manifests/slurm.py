@@ -86,6 +86,7 @@ set -euo pipefail
 # RUN_DIR and the folders beside it must be on a file system that all nodes share.
 export run_dir=${{RUN_DIR:-$SLURM_SUBMIT_DIR/runs/{name}}}
 export job_dir=$run_dir-job-$SLURM_JOB_ID
+export TFDQN_BEATS=$job_dir/beats # the heartbeats, named by role and index
 unset TF_CONFIG
 mkdir -p "$job_dir"
 cat >"$job_dir/config.toml" <<'END_OF_CONFIGURATION'
