@@ -195,3 +195,22 @@ def test_a_run_that_has_finished_is_well(
     assert health(capsys, *arguments, "--run-dir", str(run.path))[0] == 1
     run.summary_file.unlink()
     assert health(capsys, *arguments, "--run-dir", str(run.path))[0] == 1
+
+
+def test_of_a_process_without_a_heartbeat_of_its_own_no_process_is_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_heartbeat(heartbeat_files.heartbeat_file(ACTOR), str(ACTOR), "starting", 0.0, pid=0)
+    monkeypatch.setattr(heartbeat_files, "_is_there", lambda pid: pid > 0)
+    assert heartbeat_files.health_of_all(None, 8.0) == [heartbeat_files.Finding("actor 1: starting", True)]
+
+
+@pytest.mark.parametrize(("patience_seconds", "well_until"), [(10.0, 60.0), (600.0, 600.0)])
+def test_a_first_heartbeat_may_take_as_long_as_the_supervisor_waits_and_a_minute_at_least(
+    folder: Path, patience_seconds: float, well_until: float
+) -> None:
+    file = heartbeat_files.heartbeat_file(ACTOR)
+    for late_seconds in (-20.0, 20.0):
+        write_heartbeat(file, str(ACTOR), "starting", 0.0, pid=0, patience_seconds=patience_seconds)
+        change_heartbeat(file, clock="another", seconds=-(well_until + late_seconds))
+        assert heartbeat_files.health_of(ACTOR, None, 8.0).is_well == (late_seconds < 0)

@@ -29,7 +29,7 @@ VARIABLE = "TFDQN_BEATS"
 MEETING = "meeting the others"
 STARTING = "starting"  # the state of a process whose role is imported
 _MEETING_SECONDS = 60.0
-_FIRST_SECONDS = 60.0  # how long `health` waits for a process's first heartbeat: Python may be slow to start
+_FIRST_SECONDS = 60.0  # how long `health` waits at least for a process's first heartbeat: Python may be slow to start
 _PERIOD_SECONDS = 1.0
 _MAX_AHEAD_SECONDS = 1.0  # by which clocks may differ
 
@@ -47,6 +47,7 @@ class HeartbeatRecord(Struct, frozen=True, kw_only=True):
     state: str
     steps_per_second: float
     seconds: float  # since the epoch, when it was written
+    patience_seconds: float = 0.0  # with pid 0: how long the process's own first heartbeat may take, if over a minute
     monotonic_seconds: float = 0.0  # the same time by `time.monotonic`, which is never set back
     clock: str = ""  # identifies that clock: the boot and the container; empty: unknown
     owner: str = ""  # the process, or who has started it, as `Owner.mark` has it; empty: unknown
@@ -84,10 +85,13 @@ def heartbeat_folder() -> Path:
     return Path(named) if named else _default_folder()
 
 
-def write_heartbeat(file: Path, name: str, state: str, steps_per_second: float, pid: int | None = None) -> None:
+def write_heartbeat(
+    file: Path, name: str, state: str, steps_per_second: float, pid: int | None = None, patience_seconds: float = 0.0
+) -> None:
     """Writes a heartbeat with the present time, atomically, but without waiting for the disk.
 
-    `pid` is this process's unless it is given: 0 for a process that this one is about to start.
+    `pid` is this process's unless it is given: 0 for a process that this one is about to start, and for whose own first
+    heartbeat it waits for `patience_seconds`.
     """
     record = HeartbeatRecord(
         name=name,
@@ -95,6 +99,7 @@ def write_heartbeat(file: Path, name: str, state: str, steps_per_second: float, 
         state=state,
         steps_per_second=steps_per_second,
         seconds=time.time(),
+        patience_seconds=patience_seconds,
         monotonic_seconds=time.monotonic(),
         clock=_this_clock(),
         owner=this_process().mark,
@@ -209,11 +214,13 @@ def health_of_all(folder: Path | None, within_seconds: float, job_since_seconds:
     """
     place = folder or heartbeat_folder()
     heartbeats = filter(None, map(read_heartbeat, sorted(place.glob("*.json"))))
-    # Where a process is gone, its pid may be another's by now.
-    counting = (
-        each for each in heartbeats if (each.seconds >= job_since_seconds if each.is_gone else _is_there(each.pid))
-    )
-    found = [_judged(each, within_seconds) for each in counting]
+
+    def counts(each: HeartbeatRecord) -> bool:
+        if each.is_gone:  # its pid may be another's by now
+            return each.seconds >= job_since_seconds
+        return not each.pid or _is_there(each.pid)
+
+    found = [_judged(each, within_seconds) for each in heartbeats if counts(each)]
     return found or [Finding(f"no running process has a heartbeat in {place}{_hint(folder)}", False)]
 
 
@@ -226,7 +233,7 @@ def _judged(heartbeat: HeartbeatRecord, within_seconds: float) -> Finding:
     silent_seconds = heartbeat.age_seconds()
     limit_seconds = silence_limit_seconds(heartbeat.state, within_seconds)
     if not heartbeat.pid:
-        limit_seconds = max(limit_seconds, _FIRST_SECONDS)
+        limit_seconds = max(limit_seconds, _FIRST_SECONDS, heartbeat.patience_seconds)
     is_well = 0 <= silent_seconds <= limit_seconds and not heartbeat.is_gone
     how = heartbeat.state if is_well else f"silent for {silent_seconds:.0f} s, after {heartbeat.state}"
     if heartbeat.is_gone:

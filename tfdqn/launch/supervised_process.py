@@ -127,7 +127,8 @@ class SupervisedProcess:
             self.log_start_bytes = log.tell()
         self._heartbeat_file.unlink(missing_ok=True)
         with suppress(OSError):  # for `health`, until it gives heartbeats itself
-            write_heartbeat(self._heartbeat_file, str(self.process_id), STARTING, 0.0, pid=0)
+            patience = self._health.patience_seconds
+            write_heartbeat(self._heartbeat_file, str(self.process_id), STARTING, 0.0, 0, patience)
         environment = {**self.process.environment, VARIABLE: str(self._heartbeats)}
         self._child = self._start_process((*self._command, *self.process.arguments), self.log, environment)
         self.restarts += 1
