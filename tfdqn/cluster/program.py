@@ -99,7 +99,7 @@ def _environment(config: Config, role: Role) -> dict[str, str | None]:
 def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology | None = None) -> Topology:
     """Makes a topology for `config` on this host. Keeps the addresses of `kept` that are free; the others are new.
 
-    No other process on this host is given any of them until this one has ended.
+    While there are enough, no other launch on this host is given any of them until this process has ended.
 
     Raises ClusterError if there aren't enough free ports.
     """

@@ -88,12 +88,17 @@ def why_not(directory: Path, error: OSError) -> str:
 def is_full_disk(error: BaseException) -> bool:
     """Whether an error, Python's or a C++ library's, says that there is no room left."""
     number = error.errno if isinstance(error, OSError) else None
-    return number in _NO_ROOM or any(os.strerror(each) in str(error) for each in _NO_ROOM)
+    return number in _NO_ROOM or _names_no_room(str(error))
 
 
 def says_full_disk(words: str) -> bool:
     """Whether words in which a process has told of its end say that there was no room left."""
-    return "the disk is full" in words or any(os.strerror(each) in words for each in _NO_ROOM)
+    return "the disk is full" in words or _names_no_room(words)
+
+
+def _names_no_room(words: str) -> bool:
+    """Whether words have the operating system's own for an error that means that there is no room."""
+    return any(os.strerror(each) in words for each in _NO_ROOM)
 
 
 def has_room(directory: Path) -> bool:
