@@ -7,20 +7,23 @@ import socket
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.support.certificates import write_certificate
-from tests.support.serving_in_process import Drain, InProcess, received, request, serving
+from tests.support.serving_in_process import PREDICT, Drain, InProcess, received_without_reset, request, serving
 from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.serving.access import Access, read_access
 from tfdqn.serving.ending import _drop_new, stop_listening
 from tfdqn.serving.options import Options
 from tfdqn.system.addresses import listen
 
-WHOLE = request(json.dumps({"instances": [[1, 2, 3, 4]]}).encode())
+ONE = json.dumps({"instances": [[1, 2, 3, 4]]}).encode()
+WHOLE = request(ONE)
 HALF_A_HEAD, HALF_A_BODY = WHOLE[:20], WHOLE[:-1]
 CLOSE = b"\r\nconnection: close\r\n"
 
@@ -124,7 +127,7 @@ def test_requests_that_wait_behind_another_are_answered_too(monkeypatch: pytest.
         server.end.set()
         until(lambda: server.ask("GET", "/readyz")[0] == 503)
         server.model.go.set()
-        found = received(connection)
+        found = received_without_reset(connection)
         drain.over.set()
     assert statuses(found) == [200] * 3
     assert found.count(CLOSE) == 1 and CLOSE in found.rpartition(b"HTTP/1.1")[2]
@@ -140,34 +143,91 @@ def test_what_is_unfinished_at_the_limit_is_refused(
         silent, held = server.connect(), server.connect(WHOLE * 2)
         assert server.model.begun.wait(PATIENCE_SECONDS)
         server.end.set()
-        answers = clients.submit(received, held)
+        answers = clients.submit(received_without_reset, held)
         for each in unfinished:
-            found = received(each)
+            found = received_without_reset(each)
             assert statuses(found) == [503] and found.endswith(b'{"error": "the server ends"}')
-        assert received(silent) == b""
+        assert received_without_reset(silent) == b""
         assert statuses(answers.result(PATIENCE_SECONDS)) == [503, 503]
         server.thread.join(PATIENCE_SECONDS / 2)  # while the model is held, which is for longer
         assert not server.thread.is_alive()
     assert not caplog.records
 
 
-def test_connections_that_nobody_has_accepted_yet_are_accepted() -> None:
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_clients_that_ask_without_pause_are_answered_until_they_are_refused(patient: None, is_kept: bool) -> None:
+    statuses: list[int] = []
+
+    def ask_until_refused(server: InProcess) -> None:
+        client = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_SECONDS)
+        with closing(client), pytest.raises(ConnectionRefusedError):
+            while True:
+                client.request("POST", PREDICT, ONE)
+                answer = client.getresponse()
+                answer.read()
+                statuses.append(answer.status)
+                if not is_kept:
+                    client.close()
+
+    with serving() as server, ThreadPoolExecutor(4) as clients:
+        working = [clients.submit(ask_until_refused, server) for _ in range(4)]
+        until(lambda: len(statuses) > 40)
+        server.end.set()
+        for each in working:
+            each.result(PATIENCE_SECONDS)
+    assert set(statuses) == {200}
+
+
+def test_connections_that_nobody_has_accepted_yet_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfdqn.serving.ending._HANDSHAKE_SECONDS", 0)  # in which all would be accepted anyway
+
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"hello")
         writer.close()
 
     async def ended(listening: socket.socket) -> list[bytes]:
-        server = await asyncio.start_server(greet, sock=listening)
+        server = await asyncio.start_server(greet, sock=listening, backlog=1)  # it accepts one at a time
+        listening.listen(128)
         port = listening.getsockname()[1]
-        clients = [socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS) for _ in range(5)]
+        clients = [socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS) for _ in range(20)]
         await stop_listening([listening], [server])
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS)
-        await asyncio.sleep(0.1)
-        return [received(each) for each in clients]
+        return [await asyncio.to_thread(received_without_reset, each) for each in clients]
 
     with listen("127.0.0.1", 0) as listening:
-        assert asyncio.run(ended(listening)) == [b"hello"] * 5
+        assert asyncio.run(ended(listening)) == [b"hello"] * 20
+
+
+def test_what_is_accepted_at_the_last_moment_is_known_before_listening_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[bool] = []
+
+    class Noting(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            made.append(True)
+
+    async def found() -> list[bool]:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Noting, sock=listening)
+        await asyncio.sleep(0)
+
+        def select(*_: object) -> tuple[list[object], ...]:
+            """Accepts a connection as the loop would in this very step; none is waiting then."""
+            clients.append(socket.create_connection(listening.getsockname(), PATIENCE_SECONDS))
+            loop._selector.get_key(listening.fileno()).data[0]._run()  # type: ignore[attr-defined]
+            return [], [], []
+
+        monkeypatch.setattr("tfdqn.serving.ending.select", SimpleNamespace(select=select))
+        await stop_listening([listening], [server])
+        return list(made)
+
+    monkeypatch.setattr("tfdqn.serving.ending._drop_new", lambda _: None)
+    clients: list[socket.socket] = []
+    with listen("127.0.0.1", 0) as listening:
+        listening.setblocking(False)
+        assert asyncio.run(found()) == [True]
+    (client,) = clients
+    client.close()
 
 
 def test_while_what_has_come_is_accepted_no_more_comes() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -95,15 +95,23 @@ def request(body: bytes, *, head: str = "") -> bytes:
 
 
 def received(connection: socket.socket) -> bytes:
-    """All that comes until the server ends the connection."""
+    """All that comes until the server ends the connection, or resets it."""
+    found = b""
+    with suppress(ConnectionResetError):
+        for part in _parts(connection):
+            found += part
+    return found
+
+
+def received_without_reset(connection: socket.socket) -> bytes:
+    """All that comes until the server ends the connection. Raises ConnectionResetError if it resets it."""
+    return b"".join(_parts(connection))
+
+
+def _parts(connection: socket.socket) -> Iterator[bytes]:
     with connection:
-        found = b""
-        try:
-            while part := connection.recv(2**16):
-                found += part
-        except ConnectionResetError:
-            pass
-        return found
+        while part := connection.recv(2**16):
+            yield part
 
 
 class Drain:

@@ -62,7 +62,8 @@ async def stop_listening(sockets: Iterable[socket.socket], servers: Iterable[asy
         async with asyncio.timeout(_ACCEPT_SECONDS):
             while select.select(sockets, (), (), 0)[0]:
                 await asyncio.sleep(_END_CHECK_SECONDS)
-    await asyncio.sleep(0)  # asyncio makes a transport of what it has accepted a step later
+    for _ in range(2):  # after accepting, asyncio makes the transport in one step, and tells its protocol in the next
+        await asyncio.sleep(0)
     for server in servers:
         server.close()
 
