@@ -11,6 +11,7 @@ from tests.support.studies import searched
 from tfdqn.cli import main
 from tfdqn.config import toml
 from tfdqn.tuning import trial_runs
+from tfdqn.tuning.study import Study
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_trial.py"))
 
@@ -25,7 +26,8 @@ def test_the_best_trial_is_printed_and_one_warning_says_why_there_is_no_page(
     Path("small.toml").write_text(toml.dump(searched()))
     Path("space.toml").write_text('"agent.n_step" = { low = 1, high = 5, step = 2 }\n')
 
-    def write_page(study: object) -> None:
+    def write_page(study: Study) -> None:
+        study.folder.page.touch()  # as an earlier search has written it
         raise ValueError("Expected end_group")
 
     monkeypatch.setattr("tfdqn.tuning.study_page.write_page", write_page)

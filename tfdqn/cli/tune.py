@@ -191,9 +191,9 @@ def _search(
                 trials = study.trials()
                 best = best_of(trials)
                 tuned = None if best is None else write_best(study, template, best)
-                _write_page(study, view.say)
+                has_page = _write_page(study, view.say)
                 is_over = is_over and not interrupted()
-        _print(study, best)
+        _print(study, best, has_page)
         has_trained = True
         with _failures_said(study, trials):
             if is_over and best is not None and tuned is not None and request.fresh_seeds:
@@ -222,16 +222,21 @@ def _refuse_what_cannot_be_searched(config: Config, prune_after: int | None, fre
         )
 
 
-def _write_page(study: "Study", say: Callable[[str], None]) -> None:
-    """Writes the study's page; a failure is one warning, since the page is not all that the search has found."""
+def _write_page(study: "Study", say: Callable[[str], None]) -> bool:
+    """Writes the study's page; a failure is one warning, since the page is not all that the search has found.
+
+    Returns whether it was written.
+    """
     from tfdqn.reports.failures import failures_are_warnings
     from tfdqn.tuning.study_page import write_page
 
     with failures_are_warnings("the page is not written", say):
         write_page(study)
+        return True
+    return False
 
 
-def _print(study: "Study", best: Trial | None) -> None:
+def _print(study: "Study", best: Trial | None, has_page: bool) -> None:
     """Prints the best trial, and the paths of what the study wrote."""
     from tfdqn.cli.study_view import best_rows
     from tfdqn.cli.tables import pairs_table, print_whole
@@ -241,7 +246,7 @@ def _print(study: "Study", best: Trial | None) -> None:
     if best is not None:
         rows += best_rows(best.number, best.score, best.values, study.folder.trial(best.number).path)
         rows += [("its configuration", str(study.folder.best_config_file))]
-    if study.folder.page.exists():
+    if has_page:
         rows += [("page", str(study.folder.page))]
     print_whole(make_console(), pairs_table(rows))
 

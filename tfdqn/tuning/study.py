@@ -251,8 +251,9 @@ class Study:
 def _defaults(config: Config, keys: Collection[str]) -> dict[str, Any]:
     """The defaults of keys beside the others of `config`, as JSON has them.
 
-    An earlier version of tfdqn, which did not have these keys, did what they do by default. So are those of a kind that
-    a study did not have: the kind itself tells the two apart. Empty if `config` is invalid without them.
+    An earlier version of tfdqn, which did not have these keys, did what they do by default. Keys of a kind that the
+    study did not use also get defaults here; the differing `kind` is reported anyway. Empty if `config` is invalid
+    without them.
     """
     if not keys:
         return {}
