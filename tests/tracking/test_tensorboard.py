@@ -190,6 +190,7 @@ def test_what_was_begun_before_a_clock_that_was_ahead_comes_first(tmp_path: Path
     assert found[:2] == names[:2]
     assert [re.sub(r"^\d+\.", "", name) for name in found[2:4]] == names[2:]
     assert all(int(name.partition(".")[0]) < time.time() for name in found)
+    assert f"{int(time.time())}.0" > found[-1]  # what is begun next, on a host whose name begins with 0, comes last
     assert found[3].endswith(".end") and found[4].startswith(f"{found[3]}.restart.")
 
 

@@ -115,6 +115,16 @@ def test_a_package_that_hangs_is_dropped_in_one_line_and_its_process_ends(
     assert said == ["warning: the tracker wandb has not come to an end in time; it is told nothing more"]
 
 
+def test_what_its_package_has_started_is_killed_with_it(wandb: FakeWandB, run: RunDir) -> None:
+    wandb.will(fail="hang in init with a process")
+    tracker = BackgroundTracker("wandb", lambda: TrackerProcess("wandb", CONFIG, run, lambda line: None), print)
+    until(lambda: wandb.said("hangs"))
+    started = psutil.Process(wandb.said("starts")[0])
+    assert command_of(started)[:1] == ["sleep"]
+    tracker.wait_until_closed(0.1)
+    until(lambda: not command_of(started))
+
+
 def test_it_ends_with_its_parent_even_while_it_hangs(wandb: FakeWandB, run: RunDir) -> None:
     wandb.will(fail="hang in log")
     program = f"""

@@ -70,7 +70,10 @@ class TrackerProcess(ForwardingTracker):
             self._process.wait()  # needs no timeout: only the tracker's own thread waits here, until `kill`
 
     def kill(self) -> None:
-        self._process.kill()
+        """Kills the process and all that it has started, without waiting; nothing once it has ended."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def _ask(self, message: object) -> str:
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -82,7 +85,7 @@ class TrackerProcess(ForwardingTracker):
         is_done, text = json.loads(answer) if answer else (False, "")
         if not is_done:
             if text:
-                self._process.kill()
+                self.kill()
             status = self._process.wait()  # needs no timeout: it has ended, or was killed
             raise TrackerError(text or f"its process {how_it_ended(status)}")
         return str(text)

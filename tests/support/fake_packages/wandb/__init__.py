@@ -1,11 +1,12 @@
 """Stands for W&B's package in a tracker's process: writes what it is told to a file, and fails as it is asked to.
 
 FAKE_WANDB_LOG names the file, FAKE_WANDB says what goes wrong: `raise in init`, `print and exit in log`, `hang in init`
-(`log`, `finish`), `not logged in` or `raise when imported`.
+(`log`, `finish`), `hang in init with a process` of its own, `not logged in` or `raise when imported`.
 """
 
 import json
 import os
+import subprocess
 import sys
 import time
 from types import SimpleNamespace
@@ -43,7 +44,9 @@ def init(**arguments: Any) -> "Run":
 
 
 def _may_hang(call: str) -> None:
-    if f"hang in {call}" == _FAILURE:
+    if _FAILURE in (f"hang in {call}", f"hang in {call} with a process"):
+        if _FAILURE.endswith("with a process"):
+            _write("starts", subprocess.Popen(["sleep", "600"]).pid)
         _write("hangs", call)
         time.sleep(_HANG_SECONDS)
 
