@@ -114,7 +114,7 @@ def test_the_loss_is_that_of_a_slow_oracle(temperature: float, masks: bool, memb
     ]
     errors = np.array(targets) - online[:, rows, taken]
     info = agent.loss(batch)
-    np.testing.assert_allclose(info.extra.td_error, errors.mean(axis=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.abs(info.extra.td_error), np.abs(errors).mean(axis=0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(info.loss, (errors**2 / 2).mean(axis=1).sum(), rtol=1e-5)
 
 
