@@ -37,6 +37,39 @@ def test_a_users_settings_change_no_picture_and_need_nothing_installed(tmp_path,
     assert done.stdout == png(Picture(line))
 
 
+def draw_beside_settings(folder, **variables):
+    """Draws in a process whose working directory is `folder`; its Matplotlib keeps no other settings."""
+    environment = {**os.environ, "MPLCONFIGDIR": str(folder / "config"), **variables}
+    command = [sys.executable, "-c", DRAW]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("file", "variables"),
+    [
+        ("settings", {"MATPLOTLIBRC": "settings"}),
+        ("settings", {"MATPLOTLIBRC": "settings", "MPLBACKEND": "Qt4Agg"}),
+        ("config/matplotlibrc", {}),
+    ],
+    ids=["named", "with an unknown backend", "usual place"],
+)
+def test_settings_that_are_not_utf_8_change_no_picture(tmp_path, file, variables):
+    (tmp_path / "config").mkdir()
+    (tmp_path / file).write_bytes("# größer\nfont.size: 30\n".encode("latin-1"))
+    done = draw_beside_settings(tmp_path, **variables)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == png(Picture(line))
+
+
+def test_settings_in_the_working_directory_that_are_not_utf_8_are_named(tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "matplotlibrc").write_bytes("# größer\n".encode("latin-1"))
+    done = draw_beside_settings(tmp_path)
+    said = f"UserError: {tmp_path / 'matplotlibrc'}, which Matplotlib reads, is not UTF-8: save it as UTF-8, or start"
+    assert said in done.stderr.decode()
+    assert "Cannot decode" not in done.stderr.decode()
+
+
 def test_drawing_leaves_the_settings_of_the_process_as_they_were(monkeypatch):
     import matplotlib
 

@@ -14,10 +14,12 @@ from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from tfdqn.errors import UserError
 from tfdqn.reports.curves import Curve, on_common_steps
 from tfdqn.reports.groups import Group, Improvement, Report
 from tfdqn.reports.statistics import percentile_bootstrap_interval, performance_profile
@@ -28,7 +30,6 @@ MOST_PAIRS = 20  # the most pairs of groups that are drawn
 _INK = "#010203"  # replaced by the text's colour in an SVG
 _PROFILE_POINTS = 201
 _PLAIN_TEXT = {"text.parse_math": False}  # "$" in names and values begins no formula
-_BACKEND_VARIABLE = "MPLBACKEND"
 _drawing = threading.Lock()  # Matplotlib's settings are global, and it isn't thread-safe
 
 
@@ -96,21 +97,43 @@ def _import_matplotlib() -> Any:
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it warns that its first use takes seconds
     try:
         import matplotlib.figure
-    except ValueError:  # it knows no such backend; figures that are only saved need none
-        if (backend := os.environ.pop(_BACKEND_VARIABLE, None)) is None:
-            raise
+    except ValueError:  # it knows no such backend, or can't decode the user's settings; pictures need neither
         for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
             del sys.modules[name]  # what was imported before the error: a second import would do without it
-        try:
-            import matplotlib.figure
-        finally:
-            os.environ[_BACKEND_VARIABLE] = backend
+        with _without_settings():
+            try:
+                import matplotlib.figure
+            except UnicodeDecodeError:  # it reads the working directory's before any other
+                raise UserError(
+                    f"{Path('matplotlibrc').absolute()}, which Matplotlib reads, is not UTF-8: save it as UTF-8, or "
+                    "start tfdqn in another directory"
+                ) from None
     return matplotlib
 
 
+@contextmanager
+def _without_settings() -> Iterator[None]:
+    """Has an import of Matplotlib in the block choose no backend, and read none of the user's files.
+
+    It reads one in the working directory nonetheless.
+    """
+    names = ("MPLBACKEND", "MATPLOTLIBRC")
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    os.environ["MATPLOTLIBRC"] = os.devnull
+    try:
+        yield
+    finally:
+        del os.environ["MATPLOTLIBRC"]
+        os.environ.update(before)
+
+
 def _is_relevant(record: logging.LogRecord) -> bool:
-    """False for the warning that Matplotlib keeps its cache elsewhere because the usual place can't be written."""
-    return record.funcName != "_get_config_or_cache_dir"
+    """False for a warning that concerns no picture.
+
+    It says that Matplotlib keeps its cache elsewhere because the usual place can't be written, or that it can't decode
+    the user's settings.
+    """
+    return record.funcName != "_get_config_or_cache_dir" and "Cannot decode" not in str(record.msg)
 
 
 @contextmanager
