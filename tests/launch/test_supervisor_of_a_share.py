@@ -22,6 +22,7 @@ class FarLearner:
         self.phase, self.is_heard = Phase.TRAINING, True
         self.last_heard_seconds = float("-inf")
         self.life = self.resumed = ""
+        self.discarded: tuple[str, ...] = ()
 
     def close(self) -> None:
         pass
@@ -31,7 +32,7 @@ class FarLearner:
         return Inspection(
             **{"phase": self.phase, "state": "learning", "env_steps": 1, "train_steps": 1, "episodes": 1},
             **{"seconds": 1.0, "weights_version": 1, "updates_per_second": 1.0, "best_return": None},
-            **{"processes": (), "life": self.life, "resumed": self.resumed},
+            **{"processes": (), "life": self.life, "resumed": self.resumed, "discarded": self.discarded},
         )
 
     @property
@@ -106,6 +107,24 @@ def test_where_each_life_of_the_learner_goes_on_is_said_once(folder: Path) -> No
         lives("d", "resumed at 7 steps", [first, again, again]),
         stop,
     )
+
+
+@pytest.mark.usefixtures("far_learner")
+def test_what_a_learner_discards_that_begins_anew_is_said_once(folder: Path) -> None:
+    job = Job(folder, *EVERY, share=ACTORS)
+    learner: Any = job.supervisor._learner
+    lines = ["no checkpoint yet: starting from the beginning", "replay is emptied: …", "results … were put aside: …"]
+    said = [f"learner 0: {line}" for line in lines]
+
+    def begins_anew() -> bool:
+        learner.life, learner.resumed, learner.discarded = "a", lines[0], tuple(lines[1:])
+        return job.lines == said
+
+    def goes_on() -> bool:
+        learner.life, learner.resumed, learner.discarded = "b", "resumed at 7 steps", ()
+        return job.lines == [*said, "learner 0: resumed at 7 steps"]
+
+    job.run(job.everybody_works, begins_anew, goes_on, stop)
 
 
 @pytest.mark.usefixtures("far_learner")

@@ -12,7 +12,7 @@ from tests.support.tiny_runs import tiny
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.cluster.topology import Topology
 from tfdqn.coordination import sudden_end
-from tfdqn.coordination.messages import EvaluatorReport, Heartbeat
+from tfdqn.coordination.messages import EvaluatorReport, Heartbeat, Phase
 from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.records import Counters, Summary
@@ -194,3 +194,21 @@ def test_only_a_summary_of_what_was_learned_last_is_left_alone(end: End, train_s
     end.report = DONE
     end.comes()
     assert ("results" not in end.events) is is_left_alone
+
+
+def test_the_others_hear_of_what_a_start_anew_discards() -> None:
+    progress = SimpleNamespace(
+        **{"phase": "learning", "env_steps": 1, "train_steps": 1, "seconds": 1.0},
+        **{"updates_per_second": 1.0, "best_return": None},
+    )
+    parts = SimpleNamespace(emptied="replay is emptied", replay=SimpleNamespace(status=tuple))
+    session: Any = SimpleNamespace(
+        **{"resumed": "no checkpoint yet", "put_aside": "", "parts": parts, "actors": SimpleNamespace(episodes=1)}
+    )
+    service: Any = SimpleNamespace(phase=Phase.TRAINING, life="a", roster=Roster("now", dead_after_seconds=0.3))
+    monitor: Any = SimpleNamespace(progress=lambda _: progress)
+    watchdog: Any = SimpleNamespace(doing="learning")
+    assert learner._inspection(service, session, monitor, watchdog).discarded == ("replay is emptied",)
+    session.put_aside = "results were put aside"
+    inspection = learner._inspection(service, session, monitor, watchdog)
+    assert (inspection.resumed, inspection.discarded) == (session.resumed, (parts.emptied, session.put_aside))

@@ -119,7 +119,7 @@ def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Pat
         first = session(there := Elsewhere())
         assert (there.stored, there.begins_anew) == (0, True)
         assert said == ["replay is emptied: its 700 transitions are of a learner that has left no checkpoint"]
-        said.clear()
+        assert first.parts.emptied == said.pop()
         assert (first.resumed, first.env_steps_before, first.env_steps) == ("", -1, 0)
         first.parts._roster.add(heartbeat(0, 1_200, 0, 20.0))
         first.save(3.0)
@@ -130,6 +130,7 @@ def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Pat
         run.metrics_file.touch()
         second = session(there := Elsewhere())
     assert not there.begins_anew
+    assert second.parts.emptied == second.put_aside == ""
     assert second.resumed.startswith("resumed at 1,200 environment steps and 0 updates (checkpoint ")
     assert second.resumed.endswith(" old), 700 transitions in replay")
     assert (second.env_steps_before, second.env_steps, second.actors.episodes) == (1_200, 1_200, 120)
@@ -152,3 +153,4 @@ def test_a_job_that_begins_anew_puts_the_results_of_the_start_before_aside_befor
     assert found == [False] and there.begins_anew
     assert (session.evaluations.best_return, session.reason_to_stop()) == (None, None)
     assert "put aside: best/weights.npz and summary.json to best/superseded-1" in said[-1]
+    assert session.put_aside == said[-1]

@@ -185,3 +185,4 @@ class Inspection(Struct, frozen=True, kw_only=True, rename={"processes": "member
     host: str = ""  # likewise
     life: str = ""  # likewise
     resumed: str = ""  # where that life resumed the run, in words; empty: it began the run
+    discarded: tuple[str, ...] = ()  # what it put aside and emptied because it found no checkpoint, in words

@@ -245,8 +245,8 @@ class Supervisor:
         newest = self._learner.newest
         if newest is not None and newest.life != self._shown_life:
             self._shown_life = newest.life
-            if newest.resumed:
-                self._view.say(f"{LEARNER}: {newest.resumed}")
+            for line in filter(None, (newest.resumed, *newest.discarded)):
+                self._view.say(f"{LEARNER}: {line}")
         learner = self._all.get(LEARNER)
         is_of_this_life = learner is None or self._learner.heard_seconds > learner.started_seconds
         rows = [self._row(each) for each in self._all.values()]

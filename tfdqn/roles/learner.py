@@ -257,6 +257,7 @@ def _inspection(
         pid=os.getpid(),
         host=socket.gethostname(),
         resumed=session.resumed,
+        discarded=tuple(filter(None, (session.parts.emptied, session.put_aside))),
     )
 
 

@@ -112,6 +112,7 @@ class RemoteParts:
     ):
         self._roster, self._say = service.roster, say
         self.task_spec, self.board, self.replay = service.task_spec, service.board, replay
+        self.emptied = ""  # the message on what was removed from replay
         counters, restarts, balance = Counters(), 0, None
         if saved is not None:
             counters = saved.counters
@@ -119,7 +120,8 @@ class RemoteParts:
             replay.load_state(saved.arrays("replay"))
             balance = Balance.saved(counters, replay.min_size, replay.size(), config.learner)
         elif stored := replay.size():
-            say(f"replay is emptied: its {stored:,} transitions are of a learner that has left no checkpoint")
+            self.emptied = f"replay is emptied: its {stored:,} transitions are of a learner that has left no checkpoint"
+            say(self.emptied)
             replay.clear()
         self._roster.start_from(
             Counts(env_steps=counters.env_steps, episodes=counters.episodes, environment_restarts=restarts)

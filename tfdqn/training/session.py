@@ -178,11 +178,12 @@ class Session(Generic[P]):
                 say(f"warning: {warning}")
             updater = chief.make_updater(self.parts.task_spec, self.parts.replay)
             stack.callback(updater.close)
-            rehearse(config, self.parts.task_spec, updater)
+            rehearse(config, self.parts.task_spec, updater)  # the last that can refuse a new start
             if saved is not None:
                 updater.restore(saved.arrays("learner"))
-            elif moved := put_results_aside(run_dir, run_dir.summary_file):  # nothing can refuse the new start any more
-                say(moved)
+            self.put_aside = "" if saved is not None else put_results_aside(run_dir, run_dir.summary_file)
+            if self.put_aside:
+                say(self.put_aside)
             board, update_priorities = self.parts.board, self.parts.replay.update_priorities
             self.learner = Learner(updater, board, update_priorities, own_parts_of(config), config.optimizer)
             self.learner.publish()  # from here on a job's evaluator takes the results in the directory for the run's
