@@ -18,6 +18,7 @@ from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.config.toml import dump
 from tfdqn.coordination import heartbeat_files
 from tfdqn.coordination.heartbeat_files import VARIABLE, heartbeat_of_command, read_heartbeat, write_heartbeat
+from tfdqn.storage.owners import Lease, Owner, encoded_lease, this_process
 
 ACTOR, LEARNER = ProcessId(Role.ACTOR, 1), ProcessId(Role.LEARNER)
 
@@ -195,6 +196,30 @@ def test_a_run_that_has_finished_is_well(
     assert health(capsys, *arguments, "--run-dir", str(run.path))[0] == 1
     run.summary_file.unlink()
     assert health(capsys, *arguments, "--run-dir", str(run.path))[0] == 1
+
+
+def test_a_run_that_train_is_training_is_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = finished_run(tmp_path / "run", tiny(), [20.0], 20.0)
+    none = f"no running process has a heartbeat in {run.heartbeats}"
+    of_run = ("--run-dir", str(run.path))
+    with run.claim_alone(tiny()):
+        said = f"{run.path}: `tfdqn train` is training it: process {os.getpid()}"
+        assert health(capsys, *of_run) == (0, [said])
+        assert health(capsys, "actor", *of_run)[0] == 1  # no job has such a process
+        for lock_file in (run.lock_file, run.supervisor_lock_file):
+            lock_file.write_bytes(encoded_lease(Lease(Owner(12, 1, "its kernel", 1, "far"), token="its own", device=1)))
+        unseen = (
+            f"{run.path}: `tfdqn train` is training it: process 12 on far; whether it still runs can't be seen from"
+        )
+        assert health(capsys, *of_run) == (0, [f"{unseen} here"])
+    run.summary_file.unlink()
+    with run.claim(tiny()):  # as the learner of a job, whose heartbeat tells of it
+        assert health(capsys, *of_run) == (1, [none])
+    killed = this_process()
+    killed = Owner(killed.pid, killed.started + 1, killed.kernel, killed.namespace, killed.host)
+    for lock_file in (run.lock_file, run.supervisor_lock_file):
+        lock_file.write_bytes(encoded_lease(Lease(killed, token="its own", device=1)))
+    assert health(capsys, *of_run) == (1, [none])
 
 
 def test_of_a_process_without_a_heartbeat_of_its_own_no_process_is_asked_for(

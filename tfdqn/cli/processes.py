@@ -4,7 +4,7 @@ import math
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from tfdqn.cli.default_directories import default_run_dir
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.config import Health
 from tfdqn.errors import ConfigError
+
+if TYPE_CHECKING:  # late: slow to import
+    from tfdqn.storage.run_directory import RunDir
 
 ClusterFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="file with the address of every process", show_default="TF_CONFIG")
@@ -130,7 +133,7 @@ def health(
 ) -> None:
     """Check that processes on this host are alive.
 
-    The exit status is 0 if all are, or if the run has finished; else 1.
+    The exit status is 0 if all are, if `tfdqn train` is training the run, or if the run has finished; else 1.
     """
     from tfdqn.coordination.heartbeat_files import health_of, health_of_all
     from tfdqn.storage.run_directory import RunDir
@@ -147,11 +150,28 @@ def health(
         found = [health_of(ProcessId(role, index), folder, within)]
     is_well = all(each.is_well for each in found)
     if run is not None and not is_well:
-        from tfdqn.launch.run_report import why_over  # late: slow to import
-
-        if why := why_over(run):
-            typer.echo(f"{run.path} has finished: {why}")
+        trainer = _lone_trainer(run) if role is None else ""
+        if well := trainer or _end(run):
+            typer.echo(well)
             return
     for each in found:
         typer.echo(each.line)
     raise typer.Exit(not is_well)
+
+
+def _lone_trainer(run: "RunDir") -> str:
+    """Which process trains the run without a job, and so gives no heartbeat there; "" if none is known to."""
+    from tfdqn.storage.trainer import lone_trainer_of
+
+    if (trainer := lone_trainer_of(run)) is None:
+        return ""
+    unseen = "; whether it still runs can't be seen from here" if trainer.is_running() is None else ""
+    return f"{run.path}: `tfdqn train` is training it: {trainer}{unseen}"
+
+
+def _end(run: "RunDir") -> str:
+    """Why the run has finished; "" if it hasn't."""
+    from tfdqn.launch.run_report import why_over  # late: slow to import
+
+    why = why_over(run)
+    return f"{run.path} has finished: {why}" if why else ""

@@ -23,6 +23,7 @@ from tfdqn.storage.owners import Owner
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import why_failed, why_stopped
+from tfdqn.storage.trainer import lone_trainer_of
 from tfdqn.system.addresses import host_and_port, is_address, is_loopback
 from tfdqn.system.shell_commands import own_command
 
@@ -140,7 +141,7 @@ class Inspector:
         """
         health = recorded(run).config.health
         alive = tuple(each for each in report.heartbeats if _is_alive(each, health))
-        if (trainer := _trainer(run)) is not None:
+        if (trainer := lone_trainer_of(run)) is not None:
             return Status.TRAINING, f"`tfdqn train` is training it: {trainer}", report
         if self._topology is None:
             return *_without_job(run, report), report
@@ -188,15 +189,6 @@ class Inspector:
             self._caller = None
         if self._caller is None and address is not None:
             self._caller = Caller(address)
-
-
-def _trainer(run: RunDir) -> Owner | None:
-    """The process of `tfdqn train` that trains the run; None: there is none.
-
-    It holds both of the run's locks, whereas in a job the supervisor has one and the learner the other.
-    """
-    holder = holder_of(run.lock_file)
-    return holder if holder == holder_of(run.supervisor_lock_file) else None
 
 
 def _may_be_from(process: Owner | None, answer: Inspection | None) -> bool:
