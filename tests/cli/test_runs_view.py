@@ -55,6 +55,15 @@ def test_the_figures_are_of_all_together(runs: list[ChildRun]) -> None:
     assert totals_of_runs(runs).endswith(", 9 steps/s, at most 5:05 left")
 
 
+def test_no_time_is_left_to_tell_while_only_last_evaluations_run(runs: list[ChildRun]) -> None:
+    finished, learning, *_ = runs
+    append_line(learning.run.metrics_file, {"env_steps": 1_200, "seconds": 99.0, "env_steps_per_second": 400.0})
+    assert totals_of_runs([finished, learning]) == "1 of 2 finished, 2,400/2,400 steps"
+    trials = [Trial(0, TrialState.COMPLETE, {}, 5.0, {}), Trial(1, TrialState.RUNNING, {}, None, {})]
+    assert totals_of_trials(trials, 2, [learning], 3) == "1 of 2 trials, 1 running, 1 complete, best 5.00 (trial 0)"
+    assert "at most about" in totals_of_trials(trials, 3, [learning])
+
+
 def test_the_time_left_of_a_search_counts_the_trials_that_are_to_come_and_names_the_fresh_seeds(
     runs: list[ChildRun],
 ) -> None:

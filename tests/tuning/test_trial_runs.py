@@ -24,7 +24,7 @@ from tfdqn.tuning.search_space import Choices, NumberRange, SearchSpace
 from tfdqn.tuning.study import Settings, Study
 from tfdqn.tuning.study_folder import StudyError, StudyFolder
 from tfdqn.tuning.study_storage import Pruner
-from tfdqn.tuning.trial_records import Trial, TrialState, best_of
+from tfdqn.tuning.trial_records import Trial, TrialState, best_of, ended_of
 from tfdqn.tuning.trial_runs import Template, search, write_best
 
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_trial.py"))
@@ -111,6 +111,19 @@ def test_a_pruned_trial_is_asked_to_save_and_its_run_is_kept(tmp_path: Path) -> 
     assert not study.folder.trial(5).summary_file.exists()
     assert view.said[-1] == f"trial 5 is pruned after evaluation 10; its run is {study.folder.trial(5).path}"
     assert why_stopped(study.folder.trial(5).end_file) == "it was pruned after evaluation 10"
+
+
+def test_what_is_shown_first_of_a_resumed_search_counts_the_trials_of_before(tmp_path: Path) -> None:
+    assert search(study_in(tmp_path), TEMPLATE, 2, Watcher(), jobs=1, command=FAKE)
+    shown: list[int] = []
+
+    class Counter(Watcher):
+        def show(self, trials: Sequence[Trial], runs: Sequence[ChildRun]) -> None:
+            super().show(trials, runs)
+            shown.append(ended_of(trials))
+
+    assert search(study_in(tmp_path), TEMPLATE, 3, Counter(), jobs=1, command=FAKE)
+    assert (shown[0], shown[-1]) == (2, 3)
 
 
 def test_a_trial_whose_process_is_killed_is_resumed_under_its_number(tmp_path: Path) -> None:

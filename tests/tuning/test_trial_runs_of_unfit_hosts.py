@@ -30,7 +30,7 @@ def test_a_full_disk_ends_the_search_and_costs_it_no_trial(tmp_path: Path, but_b
     full = {
         0: "disk/study: the disk is full: make room$",
         8_192: "^the search has to end: trial 0 can't be started: .*No space left",
-        24_576: "^the search has to end: trial 0 has failed: .*; the disk of .*/disk/study is full: make room$",
+        24_576: "^the search has to end: trial 0 has stopped: .*; the disk of .*/disk/study is full: make room$",
     }[but_bytes]
     with small_disk(tmp_path, "1m") as disk:
         study = study_in(disk / "study")
@@ -51,10 +51,10 @@ def test_a_trial_that_finds_the_disk_full_lets_the_others_save(tmp_path: Path) -
     assert of_another is not None and of_another.number == 0
     for number, word in ((1, "fail"), (2, "wait"), (3, "fill")):
         (tmp_path / f"do-{number:03}").write_text(word)
-    full = f"trial 3 has failed: {study.folder.trial(3).path}: the disk is full: make room; nothing was saved yet"
+    full = f"trial 3 has stopped: {study.folder.trial(3).path}: the disk is full: make room; nothing was saved yet"
     with pytest.raises(ClusterError, match=f"^the search has to end: {full}$"):
         search(study, TEMPLATE, 9, view, jobs=2, command=FAKE)
-    assert f"{full}; it will be tried again" in view.said
+    assert f"{full}; it will be resumed" in view.said
     others.complete(of_another, 1.0)
     release_all()  # as this process's end would
     study = study_in(tmp_path)

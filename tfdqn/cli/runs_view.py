@@ -88,7 +88,7 @@ def totals_of_runs(runs: Sequence[ObservedRun]) -> str:
     speed, mean = _rates(now)
     parts = [f"{finished} of {len(runs)} finished", *([f"{failed} failed"] if failed else [])]
     parts.append(f"{done:,}/{total:,} steps")
-    if min(speed, mean) > 0:
+    if done < total and min(speed, mean) > 0:  # else the last evaluations run, for nobody knows how long
         parts += [f"{speed:,.0f} steps/s", f"at most {time_left(total - done, mean, speed)}"]
     return ", ".join(parts)
 
@@ -116,7 +116,7 @@ def totals_of_trials(
         taken, total = _steps(alive)
         left = total - taken + max(0, wanted - ended - len(alive)) * alive[0].config.stop.env_steps
         then = f", then {counted(fresh_seeds, 'fresh seed')}" if fresh_seeds else ""
-        parts.append(f"at most about {time_left(left, mean, speed)}{then}")
+        parts += [f"at most about {time_left(left, mean, speed)}{then}"] if left > 0 else []
     return ", ".join(parts)
 
 

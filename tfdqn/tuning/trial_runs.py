@@ -98,7 +98,7 @@ class _TrialRuns:
         self._reported: Counter[ChildRun] = Counter()  # the number of the newest evaluation
         self._pruned: set[ChildRun] = set()
         self._starts: Counter[int] = Counter()  # of each trial, in this process
-        self._trials: list[Trial] = []
+        self._trials = study.trials()
         self._look_at_others = IntervalTrigger(_SECONDS_BETWEEN_LOOKS_AT_OTHERS, is_due=True)
         self._others_seem_busy = False
         self._why_to_end = ""  # what keeps this host from training trials
@@ -176,7 +176,7 @@ class _TrialRuns:
             self._say(f"{run.name} {run.why or 'has stopped'}: it can be resumed")
         elif run.outcome is Outcome.FAILED and (fault := self._fault_of_host(run)):
             self._study.release(claimed)
-            self._say(f"{run.name} {fault}; it will be tried again")
+            self._say(f"{run.name} {fault}; it will be resumed")
             self._why_to_end = self._why_to_end or f"{run.name} {fault}"
         else:
             if run.outcome is Outcome.FAILED:
@@ -193,9 +193,9 @@ class _TrialRuns:
         if run.could_not_start:
             return run.why
         if says_full_disk(run.why):
-            return f"has failed: {run.why}"
+            return f"has stopped: {run.why}"
         folder = self._study.folder.path  # where there may have been no room for a log that says so
-        return "" if has_room(folder) else f"has failed: {run.why}; the disk of {folder} is full: make room"
+        return "" if has_room(folder) else f"has stopped: {run.why}; the disk of {folder} is full: make room"
 
     def _complete(self, run: ChildRun, claimed: ClaimedTrial) -> None:
         summary = run.summary()
