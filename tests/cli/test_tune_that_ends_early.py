@@ -43,7 +43,7 @@ def test_a_disk_that_a_trial_finds_full_is_one_line_and_the_command_to_go_on(
     assert tune(command.removeprefix("tune ")) == 2
     written = capsys.readouterr()
     why = "here/trials/001: the disk is full: make room; nothing was saved yet"
-    assert written.err == f"tfdqn: the search has to end: trial 1 has failed: {why}\n"
+    assert written.err == f"tfdqn: the search has to end: trial 1 has stopped: {why}\n"
     assert written.out.splitlines()[-2:] == ["To go on:", own_command(shlex.split(command))]
     Path("here/do-001").unlink()
     assert tune(command.removeprefix("tune ")) == 0

@@ -120,11 +120,11 @@ def test_what_a_learner_discards_that_begins_anew_is_said_once(folder: Path) -> 
         learner.life, learner.resumed, learner.discarded = "a", lines[0], tuple(lines[1:])
         return job.lines == said
 
-    def goes_on() -> bool:
+    def continues() -> bool:
         learner.life, learner.resumed, learner.discarded = "b", "resumed at 7 steps", ()
         return job.lines == [*said, "learner 0: resumed at 7 steps"]
 
-    job.run(job.everybody_works, begins_anew, goes_on, stop)
+    job.run(job.everybody_works, begins_anew, continues, stop)
 
 
 @pytest.mark.usefixtures("far_learner")
