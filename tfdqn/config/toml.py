@@ -94,11 +94,13 @@ def decoded(text: bytes, origin: str) -> dict[str, Any]:
     """Decodes TOML without checking its keys. Raises ConfigError if it isn't TOML."""
     try:
         lines = text.decode("utf-8-sig")  # without the mark with which some editors begin a file
-        return tomllib.loads(f"{lines}\n")  # the parser gives no line number for an error at the very end
+        document = tomllib.loads(f"{lines}\n")  # the parser gives no line number for an error at the very end
+        str(document)
     except UnicodeDecodeError:
         raise ConfigError(f"{origin}: is not valid TOML: it is not UTF-8") from None
-    except (ValueError, RecursionError) as error:  # also for numbers of too many digits
+    except (ValueError, RecursionError) as error:  # also for numbers of too many digits, if hexadecimal only by `str`
         raise ConfigError(f"{origin}: {trouble(error, lines)}") from None
+    return document
 
 
 def from_mapping(

@@ -21,7 +21,8 @@ def override_value(text: str) -> Any:
         return None
     try:
         document = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):  # also for a number of too many digits
+        str(document)
+    except (ValueError, RecursionError):  # also for a number of too many digits, if hexadecimal only by `str`
         return text
     is_date = isinstance(document["value"], datetime.date | datetime.time)
     return text if is_date or len(document) > 1 else document["value"]  # a line break could add keys
