@@ -21,15 +21,7 @@ from tfdqn.types import Experience, PolicyState, Rng
 
 
 class Actor:
-    """Steps a batch of environments, and writes each step to replay.
-
-    Args:
-      task: E environments.
-      policy: chooses the actions.
-      client: fetches the newest weights.
-      writer: writes to replay.
-      rng: the generator for exploration.
-    """
+    """Steps a batch of E environments by a policy with the newest weights, and writes each step to replay."""
 
     def __init__(self, task: BatchedTask, policy: Policy, client: WeightsClient, writer: Writer, rng: Rng):
         self._task = task

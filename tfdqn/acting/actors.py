@@ -41,11 +41,7 @@ def make_actor(
     section 4.1).
 
     Args:
-      config: the configuration.
-      task: the actor's environments.
       writer: writes to replay; for a `Rollout` the actor is a `RolloutActor`.
-      weights: the source of the weights.
-      index: the actor's index.
       seed: for exploration; None: the configuration's.
       action_values: computes Q-values; None: the configuration's network does.
     """
@@ -61,10 +57,6 @@ class Actors:
     """All actors of one process, with their combined counts and statistics.
 
     Different threads may step different actors; everything else may only be called while none is being stepped.
-
-    Args:
-      actors: at least one; they differ only in their index.
-      num_envs: the number of environments of each.
     """
 
     def __init__(self, actors: Sequence[Actor], num_envs: int):

@@ -42,9 +42,6 @@ class Inference:
     A call starts as soon as the previous one ends, with the questions that arrived meanwhile.
 
     Args:
-      action_values: computes Q-values, as `make_q_function` returns it.
-      task_spec: the task's observations and actions, against which questions are checked.
-      weights: the source of the weights; each call uses the newest.
       most_rows: the largest batch of a call, unless a single question is larger.
       rng: the generator for noisy layers, which draw new noise for each call.
     """

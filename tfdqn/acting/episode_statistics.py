@@ -20,12 +20,9 @@ class FinishedEpisodes(NamedTuple):
 
 
 class EpisodeStatistics:
-    """Returns and lengths of the episodes that finish in a batch of environments.
+    """Returns and lengths of the episodes that finish in a batch of E environments.
 
     They are those of the task itself, even if adapters change the rewards or episodes that are learned from.
-
-    Args:
-      num_envs: E, the number of environments.
     """
 
     def __init__(self, num_envs: int):

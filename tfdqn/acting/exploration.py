@@ -57,7 +57,6 @@ class Explorer:
     Args:
       settings: how to explore; None: always choose the best legal action.
       num_envs: B if it explores, for the epsilon ladder.
-      actor: the index of this actor.
       actors: the number of actors; the ladder extends over the environments of all.
       all_legal: for branches, the actions that exist, bool[*mask_shape], if a step has no mask; else None.
     """

@@ -25,11 +25,7 @@ def make_policy(
     """Makes the policy of the configuration's network or ensemble.
 
     Args:
-      config: the configuration.
-      task_spec: the task's observations and actions.
       exploration: how to explore; None: always choose the best legal action.
-      num_envs: the number of environments that an exploring policy acts in.
-      actor: the actor's index among `acting.actors`.
       action_values: computes Q-values instead of the network, which then can't have a memory.
     """
     all_legal = task_spec.all_legal if len(task_spec.num_actions) > 1 else None

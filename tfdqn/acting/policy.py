@@ -48,12 +48,7 @@ def forget(policy_state: PolicyState, is_reset: np.ndarray) -> PolicyState:
 
 
 class Policy:
-    """Chooses actions from Q-values, with or without exploration.
-
-    Args:
-      action_values: computes Q float32[B, A], as `make_q_function` returns it.
-      explorer: chooses by them; by default the best legal action.
-    """
+    """Chooses actions from Q-values, which `action_values` computes: by `explorer`, or the best legal ones."""
 
     def __init__(self, action_values: ActionValues, explorer: Explorer = GREEDY):
         self._action_values, self.explorer = action_values, explorer
@@ -71,11 +66,8 @@ class Policy:
         """Chooses the actions of B environments.
 
         Args:
-          weights: the network's weights, by canonical name.
-          observation: a dict of arrays [B, …].
           legal_actions: bool[B, A]; None: all are legal.
           policy_state: what the previous call returned, with zeros where an episode begins; () in the first call.
-          rng: the generator for all random draws.
           env_steps: the number of environment steps so far, for the exploration schedule.
 
         Raises:

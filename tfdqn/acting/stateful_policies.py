@@ -10,13 +10,7 @@ from tfdqn.types import LegalActions, Observation, PolicyState, Rng, Weights
 
 
 class RecurrentPolicy(Policy):
-    """A `Policy` whose state is the network's, one array float32[B, S], with zeros where an episode begins.
-
-    Args:
-      q_function: computes Q and the next state.
-      state_size: S.
-      explorer: as for `Policy`.
-    """
+    """A `Policy` whose state is the network's, one array float32[B, S], with zeros where an episode begins."""
 
     def __init__(self, q_function: RecurrentQFunction, state_size: int, explorer: Explorer):
         super().__init__(self._initial_q_values, explorer)
@@ -50,11 +44,6 @@ class MemberPolicy(Policy):
     So it explores consistently for a whole episode: Osband et al. 2016, *Deep exploration via bootstrapped DQN*,
     algorithm 1. Its state is one array int64[B], the members counted from 1; 0 means that an episode begins.
     `q_values`, which has no state, returns the ensemble's aggregate.
-
-    Args:
-      q_function: computes Q float32[K, B, A].
-      ensemble: gives K and the aggregation.
-      explorer: as for `Policy`; it explores.
     """
 
     def __init__(self, q_function: QFunction, ensemble: Ensemble, explorer: Explorer):

@@ -95,10 +95,7 @@ class DqnAgent(dqn_agent.DqnAgent):
     ) -> dict[str, Moments]:
         """The moments of the arrays of the observations acted in that the network normalises, by their keys.
 
-        Args:
-          experience: as of `_loss`.
-          weights: as of `_loss`; examples of weight 0, from which nothing is learned, don't count.
-          total: as of `moments_of`.
+        Examples of weight 0, from which nothing is learned, don't count. `total` is as of `moments_of`.
         """
         if not self.network.statistics:
             return {}
@@ -112,14 +109,9 @@ class DqnAgent(dqn_agent.DqnAgent):
     def _seen(
         self, experience: trajectory.Transition, counts: tf.Tensor | None
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
-        """The M observations in which a batch acted, and how often each counts.
+        """The M observations in which a batch acted, and how often each counts: ([M, …], float32[M] or None: once).
 
-        Args:
-          experience: as of `_loss`.
-          counts: how often each example counts, float32[B]; None: once.
-
-        Returns:
-          (observations [M, …], counts float32[M] or None).
+        `counts`, float32[B], says how often each example counts; None: once.
         """
         return self._split(experience.time_step.observation)[0], counts
 

@@ -41,11 +41,7 @@ class EnsembleAgent(DqnAgent):
     ) -> tf_agent.LossInfo:
         """Computes the sum of the members' mean losses, so that each member's gradient is as if it were alone.
 
-        Args:
-          experience, weights, training, noise: as of `DqnAgent`.
-
-        Returns:
-          `LossInfo` with the scalar Σ_k mean over B of weight × member weight × loss, and `LossExtra`.
+        Arguments as of `DqnAgent`. The loss is Σ_k mean over B of weight × member weight × loss.
         """
         batch = self._batch(experience)
         output = self._output(batch, noise)

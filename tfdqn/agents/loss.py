@@ -53,12 +53,7 @@ GreedyValue = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tf.Tensor]
 
 
 class LossNetwork:
-    """A network as losses call it. Every call draws its own noise, if there is any.
-
-    Args:
-      network: the online or the target network.
-      noise: the noise of noisy layers, and of losses that sample; None: there is none.
-    """
+    """The online or the target network as losses call it. Every call draws its own noise; None: there is none."""
 
     def __init__(self, network: QNetwork, noise: Noise | None):
         self._network, self._noise, self._calls = network, noise, count()

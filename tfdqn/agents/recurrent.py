@@ -24,10 +24,7 @@ _ETA = 0.9  # weight of the largest TD error in a sequence's priority: Kapturows
 class UnrolledNetwork(LossNetwork):
     """A network whose observations are the features of the unrolled memories of both networks, by the networks' names.
 
-    Args:
-      network: the online or the target network.
-      name: the key of its own features.
-      noise: as of `LossNetwork`.
+    `name` is the key of its own.
     """
 
     def __init__(self, network: QNetwork, name: str, noise: Noise | None):
@@ -57,14 +54,8 @@ class RecurrentAgent(DqnAgent):
     ) -> tf_agent.LossInfo:
         """Computes the mean loss of B sequences, each the mean over its steps, and figures of each sequence.
 
-        Args:
-          experience: the sequences; padding doesn't count in any mean.
-          weights: importance weights float32[B]; None: all are 1.
-          training, noise: as of `DqnAgent`.
-
-        Returns:
-          `LossInfo` with the scalar loss, mean over B of weight × loss, and `LossExtra`, whose `priority` is
-          `sequence_error`, and whose `td_error` is the mean absolute error of the steps.
+        Padding doesn't count in any mean. Arguments as of `DqnAgent`. In `LossExtra`, `priority` is `sequence_error`,
+        and `td_error` the mean absolute error of the steps.
         """
         # Each step is an example of its own to the loss, so noise is drawn by its place among all sequences' steps.
         of_steps = None if noise is None else noise._replace(first=noise.first * self._steps)

@@ -18,7 +18,6 @@ def learning_devices(config: Config, variables: Mapping[str, str] | None = None)
     To be called before TensorFlow is used otherwise, because its devices are then fixed.
 
     Args:
-      config: the configuration.
       variables: environment variables, such as `CUDA_VISIBLE_DEVICES`, that apply while TensorFlow looks for GPUs.
 
     Raises:

@@ -24,8 +24,6 @@ class Learner:
     """Makes updates, checks them, publishes the weights, and passes TD errors to replay.
 
     Args:
-      updater: makes the updates.
-      board: where the new weights are published.
       update_priorities: is called with the TD errors of the sampled examples, if sampling is by priority.
       own: the sources of the user's parts that the updates are made of; empty if there are none.
       optimizer: its settings, for advice where a number isn't finite.

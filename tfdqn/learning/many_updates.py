@@ -18,8 +18,6 @@ def update_in_turn(
 
     Args:
       update: makes one update from a batch, or from all its parts, and returns its row.
-      row_size: the size of a row.
-      batches: the batches, as one part or as several.
       devices: the parts' devices, on which they stay.
     """
     count = batches[0].size

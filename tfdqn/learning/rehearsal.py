@@ -27,12 +27,8 @@ _TOLERANCE = 1e-2  # relative; the order of sums and approximations of functions
 def rehearse(config: Config, task_spec: TaskSpec, updater: Updater) -> None:
     """Checks the network, and traces the updates, if any part of them is the user's own.
 
-    Args:
-      config: the configuration.
-      task_spec: the task's observations and actions.
-      updater: of this process; it need not trace again what it traces here.
-
-    Raises OwnCodeError, and what the user's functions raise.
+    `updater`, this process's, need not trace again what it traces here. Raises OwnCodeError, and what the user's
+    functions raise.
     """
     torso, head = TORSOS.of(config.network), HEADS.of(config.agent)
     if in_numpy := own_among(torso.in_numpy, head.in_numpy, head.branches and head.branches.in_numpy):

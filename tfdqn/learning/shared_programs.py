@@ -29,11 +29,8 @@ class SharedPrograms:
     def call(self, function: Any, *arguments: Any) -> Any:
         """Calls, in a graph, the first function that computes the same as `function`; returns its result.
 
-        It is called with the variables that `function` itself has captured.
-
-        Args:
-          function: a `tf.function`.
-          arguments: nests of tensors and None.
+        It is called with the variables that `function`, a `tf.function`, itself has captured. Arguments are nests of
+        tensors and None.
         """
         own = function.get_concrete_function(*arguments)
         with self._lock:

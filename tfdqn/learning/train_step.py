@@ -59,10 +59,6 @@ class UpdateOutput(NamedTuple):
 class TrainStep:
     """The agent's update: gradients, clipping, optimizer, target network, counter.
 
-    Args:
-      agent: provides the loss and the two networks.
-      config: gives the optimizer, the clipping and the target updates.
-
     Attributes:
       first: the index in the global batch at which this replica's share begins, unless a `tf.distribute` strategy
         determines it.
@@ -130,7 +126,6 @@ class TrainStep:
         """Computes the gradients of `share` times the batch's mean loss.
 
         Args:
-          sample: a batch, or a part of one.
           share: the sample's fraction of the global batch.
           weights: the tensors to differentiate by, which the online network uses; None: its own variables.
           step: the update's number, which determines the noise; None: this train step's own count.

@@ -30,10 +30,8 @@ class QNetwork(network.Network):
     begins; () means zeros everywhere, and is the state of a network without a memory.
 
     Args:
-      task_spec: the task's observations and actions.
       build: makes the torso, the memory or None, and the head by a `LayerFactory`.
       make_factory: makes a new factory, here and for every copy of the network.
-      name: the network's name.
     """
 
     def __init__(

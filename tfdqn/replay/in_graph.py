@@ -198,8 +198,6 @@ class InGraphPriorities:
     A row's key is the number of rows inserted before it, which tells whether it has been overwritten since.
 
     Args:
-      config: its `priorities`, and `learner.xla`.
-      capacity: the number of rows in the ring.
       lock: held while rows are inserted.
     """
 

@@ -73,12 +73,8 @@ class ReplayRatio:
     always continue. An actor's step counts from its beginning, so several actors together don't exceed this.
 
     Args:
-      min_size: the number of transitions in replay before learning starts.
-      env_steps_per_update: the number of transitions for each update.
       updates_per_call: K, the number of updates in one call of the learner.
       most_env_steps: the number of environment steps at which acting ends; None: no limit.
-      balance: the counts so far, in a resumed run.
-      env_steps: the number of environment steps so far.
     """
 
     def __init__(
@@ -137,8 +133,6 @@ class ReplayRatio:
         """Counts the results of a step that `begin_to_act` allowed.
 
         Args:
-          num_envs: as for `begin_to_act`.
-          transitions: the number that the step added to replay.
           env_steps: the number of environments that were stepped rather than reset.
         """
         with self._actors_may:
@@ -177,8 +171,6 @@ class RemoteReplayRatio:
 
     Args:
       replay: the replay, whose servers have all answered once.
-      saved: the balance in the run's checkpoint; None if there is none.
-      config: the run's configuration.
       env_steps: returns the environment steps that the actors have reported.
     """
 

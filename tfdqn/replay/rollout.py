@@ -85,7 +85,6 @@ class Rollout:
         """Takes the values of the states after the last step, and computes the λ-returns and batches.
 
         Args:
-          values: as for `add_values`.
           train_steps: the updates that the acting network has had; with the seed they determine the batches' order.
         """
         self.add_values(values)
@@ -200,11 +199,8 @@ class RolloutTurns:
     """Counts acting and learning, and says which comes next. Not thread-safe.
 
     Args:
-      rollout: the rollout.
-      updates: the number of updates made from each rollout.
       most_env_steps: the number of environment steps at which acting ends. A rollout that is incomplete then is kept
         for the run's next session.
-      counters: the run's counters so far.
     """
 
     def __init__(self, rollout: Rollout, updates: int, most_env_steps: int, counters: Counters):

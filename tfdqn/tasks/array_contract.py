@@ -33,7 +33,6 @@ class Breach(Exception):
         """The error to raise, a line with the task, the environment and the step.
 
         Args:
-          task_id: of the task.
           step: the number of the step; 0: the reset.
           environment: its index; None: the array is a batch, and the first number of `index` is the environment's.
         """
@@ -132,7 +131,6 @@ def place(task_id: str, step: int, environment: int | None = None) -> str:
     """Where something was found, for errors: "Catch-v0, environment 3, step 12".
 
     Args:
-      task_id: of the task.
       step: its number; 0: the reset.
       environment: its index; None: all, or not known.
     """

@@ -28,7 +28,6 @@ class CheckedEnv(gymnasium.Wrapper):
 
     Args:
       env: one environment, its observations not stacked.
-      task_id: for errors.
       index: the environment's index in its batch, for errors.
       masks: where every state's legal actions are; None: the task has no masks.
       lives: whether `info["lives"]` is needed at every step.

@@ -35,8 +35,6 @@ class Contract:
 
     Args:
       space: one environment's observation space, after frames are stacked.
-      spec: of the task.
-      num_envs: E.
     """
 
     def __init__(self, space: Space[Any], spec: TaskSpec, num_envs: int):
@@ -69,13 +67,8 @@ class Contract:
     def step(self, answer: Any, step: int) -> tuple[Observation, np.ndarray, np.ndarray, np.ndarray, Mapping[str, Any]]:
         """(observation, reward float32[E], terminated bool[E], truncated bool[E], info) of what `step` returned.
 
-        Every array is fresh.
-
-        Args:
-          answer: of a vector environment's `step`.
-          step: its number, from 1, for errors.
-
-        Raises FaultyTaskError; NotFiniteTaskError, a subclass, for a number that is not finite.
+        Every array is fresh. `step` counts from 1. Raises FaultyTaskError; NotFiniteTaskError, a subclass, for a number
+        that is not finite.
         """
         try:
             raw, reward, terminated, truncated, info = unpacked("step", answer, STEP)
@@ -131,10 +124,7 @@ STEP = ("observation", "reward", "terminated", "truncated", "info")
 def unpacked(call: str, answer: Any, parts: tuple[str, ...]) -> tuple[Any, ...]:
     """`answer`, if it is a tuple of as many elements as `parts` and the last is a dict; else raises Breach.
 
-    Args:
-      call: "reset" or "step", for errors.
-      answer: what the call returned.
-      parts: the names of the tuple's elements.
+    `call` and `parts`, the names of the tuple's elements, are for the error.
     """
     if not isinstance(answer, tuple) or len(answer) != len(parts):
         raise Breach(call, f"gave {shown(answer)}, not ({', '.join(parts)})")

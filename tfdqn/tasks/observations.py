@@ -22,11 +22,8 @@ def observation_specs(space: Space[Any], frame_stack: int = 1) -> dict[str, Arra
     """The `ArraySpec` of each array in `space`, by flat name.
 
     Floats of any width become float32, bits uint8, and integers other than uint8 int32, which must hold their bounds
-    (TF-Agents can't build a network for narrower ones).
-
-    Args:
-      space: of one observation, before frames are stacked.
-      frame_stack: how many observations are stacked, oldest first, on a new leading axis; 1: none.
+    (TF-Agents can't build a network for narrower ones). `frame_stack` observations are stacked, oldest first, on a new
+    leading axis; 1: none.
 
     Raises TaskError, with the array's name, its space and what is allowed, for a space that can't be learned from.
     """

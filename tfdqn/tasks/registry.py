@@ -61,7 +61,6 @@ def make_task(
     """Makes the task, ready to be reset.
 
     Args:
-      config: the section `task` of the configuration.
       num_envs: how many environments; None: `config.num_envs`, or one where there is a render mode.
       render_mode: one of gymnasium's, such as "rgb_array", whose environments are all in this process; None: the task
         will not be rendered.

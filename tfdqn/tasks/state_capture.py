@@ -51,12 +51,9 @@ def read(envs: VectorEnv) -> State:
 
 
 def write(envs: VectorEnv, state: Mapping[str, np.ndarray], frames: np.ndarray) -> None:
-    """Restores what `read` returned.
+    """Restores what `read` returned in environments that have been reset.
 
-    Args:
-      envs: environments that have been reset.
-      state: what `read` returned.
-      frames: the observations [E, …], which the stacks of frames are restored from.
+    `frames` are the observations [E, …], which the stacks of frames are restored from.
     """
     if not isinstance(envs, SyncVectorEnv):
         _write_core(envs, state)

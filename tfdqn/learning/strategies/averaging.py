@@ -29,9 +29,7 @@ class AveragingUpdater(Updater):
 
     Args:
       make_train_step: makes a replica's train step; called once on each device.
-      devices: those of this process's replicas.
       sampler: gives a sample with leading axis K × B, B being this process's share of the global batch.
-      config: `learner` gives H, K, the global batch and XLA.
       strategy: a MultiWorkerMirroredStrategy averages over its processes too; None: there is only this process.
     """
 

@@ -46,13 +46,10 @@ class Chief:
     To be made before TensorFlow is used otherwise, because its devices and collectives are then fixed.
 
     Args:
-      config: the configuration; `learner` says how updates are divided.
       run_dir: the claimed run directory; processes on this host are started with its configuration.
       cluster: the result of `cluster_for`, whose chief is this process; None: other processes that the strategy needs
         are started on this host.
-      devices: the result of `learning_devices`.
       say: shows one line to the user.
-      interrupted: whether the user has asked to stop.
       awaits: is called, before a wait, with the processes that are waited for, and what ends the wait.
       gpus: the shares of the processes that are started.
       server: forks these, and ends; None: each is started by itself.

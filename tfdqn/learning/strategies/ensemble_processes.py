@@ -20,8 +20,6 @@ class EnsembleProcessUpdater(Updater):
     """The updater in one member's process. All processes must call the same method at the same time.
 
     Args:
-      updater: updates this member.
-      member: the index of this member, below K.
       strategy: a MultiWorkerMirroredStrategy of K processes, by which the members exchange weights.
     """
 

@@ -127,12 +127,7 @@ def make_updater(
     """Makes this process's updater.
 
     Args:
-      config: the configuration.
-      task_spec: the task's observations and actions.
-      strategy: the result of `make_strategy`.
       cluster: the processes that learn together; None: only this one.
-      devices: this process's devices.
-      sampler: makes samplers of this process's replay.
       make_dataset: makes a dataset of samples with so many transitions, on an asynchronous worker; others need none.
     """
     settings = config.learner

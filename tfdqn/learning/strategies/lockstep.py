@@ -38,10 +38,9 @@ class Handshake(Struct, frozen=True):
 
 
 class Broadcast:
-    """Sends the chief's data to all processes. Every process must call the same method at the same time.
+    """Sends the chief's data to all processes by a MultiWorkerMirroredStrategy.
 
-    Args:
-      strategy: a MultiWorkerMirroredStrategy.
+    Every process must call the same method at the same time.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy):
@@ -84,10 +83,7 @@ class Broadcast:
 class LockstepUpdater(Updater):
     """The chief's side: makes each update together with the followers.
 
-    Args:
-      updater: makes this process's part of the updates.
-      broadcast: sends commands to the followers.
-      rollout: what all learn from; None: each samples replay.
+    `rollout` is what all learn from; None: each samples replay.
     """
 
     def __init__(self, updater: Updater, broadcast: Broadcast, rollout: Rollout | None = None):
@@ -133,8 +129,6 @@ def follow(
     """A follower's side: does what the chief commands until that is to stop.
 
     Args:
-      updater: makes this process's part of the updates.
-      broadcast: receives the chief's commands.
       update_priorities: is called with the TD errors of the examples that this process has sampled; None: sampling is
         uniform.
       rollout: takes the batches of the chief's, from which `updater` learns; None: it samples replay.

@@ -26,7 +26,6 @@ class ModelParallelUpdater(Updater):
       make_train_step: makes the train step of a row, whose layers are split over the given devices.
       rows: the mesh: D rows of M devices each. With one row there is only model parallelism.
       sampler: gives a sample with leading axis K × batch.
-      config: `learner` gives K and the batch.
     """
 
     def __init__(

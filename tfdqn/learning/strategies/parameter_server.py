@@ -36,10 +36,8 @@ class AsynchronousUpdater(Updater):
 
     Args:
       config: `learner.updates_per_read` is N.
-      task_spec: the task's observations and actions.
       strategy: its cluster computes the updates; its partitioner divides each vector.
       make_dataset: called on every worker; elements are samples with leading axis N × batch.
-      workers: the number of workers.
     """
 
     def __init__(

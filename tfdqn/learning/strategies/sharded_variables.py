@@ -37,13 +37,7 @@ class Place(NamedTuple):
 
 
 class ServerStatistics:
-    """The running statistics, which the online and the target network share, as one undivided vector on one server.
-
-    Args:
-      network: a network that has running statistics.
-      config: `agent` says whether there is a target network.
-      device: the server's device.
-    """
+    """The running statistics, which the online and the target network share, as one undivided vector on one server."""
 
     def __init__(self, network: QNetwork, config: Config, device: str):
         learned = network.learned_weights()
@@ -154,10 +148,6 @@ class _Shard:
 
 class ShardedVariables:
     """To be made in the scope of a ParameterServerStrategy whose partitioner makes one shard per server.
-
-    Args:
-      layout: the layout of the weights in a vector.
-      config: gives the optimizer, the target updates and the limit of staleness.
 
     Attributes:
       statistics: running statistics that are read and updated with the weights. They are made outside of that scope,

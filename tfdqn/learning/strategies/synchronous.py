@@ -30,7 +30,6 @@ class SynchronousUpdater(Updater):
       train_step: the update; made in the scope of `strategy`.
       samplers: either one sampler, whose samples have a leading axis K × B, where B is this
         process's share of the global batch; or one for each replica, which gives its part on its device.
-      config: `learner` gives K, the global batch and XLA.
       strategy: MirroredStrategy and MultiWorkerMirroredStrategy divide each batch among their replicas; None:
         the process's default device.
     """

@@ -11,12 +11,7 @@ from tfdqn.types import Rng, Weights
 
 
 class CategoricalHead(Head):
-    """A head whose outputs are logits float32[…, B, A, atoms]; Q(s, a) = Σ_i z_i p_i(s, a), with p their softmax.
-
-    Args:
-      stream: computes the logits from features.
-      atoms: z float32[atoms].
-    """
+    """A head whose outputs are logits float32[…, B, A, atoms]; Q(s, a) = Σ_i z_i p_i(s, a), with p their softmax."""
 
     def __init__(self, stream: Stream, atoms: np.ndarray):
         super().__init__(stream)

@@ -20,10 +20,9 @@ from tfdqn.types import Rng, Weights
 
 
 class Head(ABC):
-    """Computes outputs, which the loss reads, and from these Q-values. An ensemble's have a leading axis K.
+    """Computes outputs, which the loss reads, by a stream from features, and from these Q-values.
 
-    Args:
-      stream: computes the outputs from features.
+    An ensemble's have a leading axis K.
     """
 
     def __init__(self, stream: Stream):

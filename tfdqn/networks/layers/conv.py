@@ -16,14 +16,9 @@ class Conv(tf.keras.layers.Layer):
 
     Args:
       leading: (K,) for an ensemble, whose convolutions are computed member by member; () for one network.
-      filters: the number of output channels.
       size: the height and width of each filter.
       initializers: "kernel_initializer" and "bias_initializer".
-      dtype: Keras's name of the precision in which it computes.
-      name: the layer's name.
-      stride: of the filters, in pixels.
       padding: "SAME": with zeros, so that with a stride of 1 the size stays; "VALID": without.
-      activation: Keras's name of the activation.
       is_spectral: whether the kernel is `spectrally_normalized`.
     """
 

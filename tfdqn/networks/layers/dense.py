@@ -52,13 +52,8 @@ class NoisyDense(tf.keras.layers.Layer):
 
     Args:
       leading: (K,) for an ensemble, whose members have independent noise; () for one network.
-      fan_in: the number of inputs.
-      units: the number of outputs.
-      activation: Keras's name of the activation.
       sigma: σ_0.
       initializers: "kernel_initializer" and "bias_initializer", for W and b.
-      dtype: Keras's name of the precision in which it computes.
-      name: the layer's name.
     """
 
     def __init__(
@@ -115,7 +110,6 @@ class LayerNorm(tf.keras.layers.Layer):
       leading: (K,) for an ensemble; () for one network.
       width: the number of features, the last axis.
       dtype: Keras's name of the precision in which it computes; mean and variance are always computed in float32.
-      name: the layer's name.
     """
 
     def __init__(self, leading: tuple[int, ...], width: int, dtype: str, name: str):

@@ -40,12 +40,7 @@ def dense_numpy(
 
 
 def conv_numpy(weights: Weights, name: str, images: np.ndarray) -> np.ndarray:
-    """Computes a convolution with a stride of 1, without padding, and ReLU.
-
-    Args:
-      weights: by name.
-      name: the layer's.
-      images: float32[B, H, W, C].
+    """Computes a convolution with a stride of 1, without padding, and ReLU, of images float32[B, H, W, C].
 
     Returns float32[B, h, w, F], where h = H - size + 1; for an ensemble [K, B, h, w, F].
     """

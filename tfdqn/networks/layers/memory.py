@@ -21,7 +21,6 @@ class Memory(tf.keras.layers.Layer):
       units: U.
       initializers: those of `kernel` float32[F, G · U], `recurrent_kernel` float32[U, G · U], where G is the number of
         gates, and of the biases.
-      name: the layer's name.
     """
 
     gates: int

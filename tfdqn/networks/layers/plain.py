@@ -154,8 +154,7 @@ class LayerFactory:
 class RecordingFactory(LayerFactory):
     """Records the name and shape of each weight that `LayerFactory` would make, without making any variable.
 
-    Args:
-      leading: the leading axes of every weight: (K,) for an ensemble; () for one network.
+    `leading` are the leading axes of every weight: (K,) for an ensemble; () for one network.
     """
 
     def __init__(self, leading: tuple[int, ...]):

@@ -23,10 +23,7 @@ class Moments(NamedTuple):
 class RunningStatistics(tf.keras.layers.Layer):
     """Computes clip((x − mean) / √(variance + 10⁻⁸), ±10); mean and variance are 0 and 1 until the first `add`.
 
-    Args:
-      leading: (K,) for an ensemble; () for one network.
-      size: N.
-      name: the layer's name.
+    `size` is N; `leading` is (K,) for an ensemble, () for one network.
     """
 
     def __init__(self, leading: tuple[int, ...], size: int, name: str):

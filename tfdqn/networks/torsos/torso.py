@@ -108,9 +108,6 @@ def checked_torso(torso: Any, build: Callable[..., Any], make: LayerFactory, giv
     """Checks what a torso's builder returns. The user's own torso checks its features whenever it is traced.
 
     Args:
-      torso: what `build` has returned.
-      build: the builder.
-      make: the factory that it was given.
       gives_pieces: whether the layers' outputs are in pieces on several devices, which aren't checked.
 
     Raises OwnCodeError.
@@ -128,10 +125,7 @@ def checked_torso(torso: Any, build: Callable[..., Any], make: LayerFactory, giv
 def check_convolutions(settings: Network, make: LayerFactory, own: str) -> None:
     """Raises OwnCodeError if a network has convolutions, and its settings don't say so by their base class.
 
-    Args:
-      settings: of the network.
-      make: the factory that has made its layers.
-      own: the sources of the user's parts that have made them.
+    `own` names the user's parts that have made its layers.
     """
     if not make.convolutions or isinstance(settings, ConvolutionalNetwork):
         return

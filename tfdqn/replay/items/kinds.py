@@ -54,11 +54,8 @@ _KINDS: dict[str, Maker] = {"block": BlockItems, "frames": FrameItems, "sequence
 def register_item_kind(name: str, make: Maker) -> None:
     """Registers a kind of items, which `replay.item = "module:name"` selects; `module` must make this call.
 
-    Args:
-      name: the kind's name.
-      make: makes the kind of a configuration and a task; raises ConfigError if the task can't be stored so.
-
-    Raises OwnCodeError for a name that no configuration can have, and for anything but such a function.
+    `make` raises ConfigError for a task that can't be stored so. Raises OwnCodeError for a name that no configuration
+    can have, and for anything but such a function.
     """
     require_name(name, "register_item_kind")
     require_function(make, f'register_item_kind("{name}")', "config", "task_spec")

@@ -23,7 +23,6 @@ class PriorityUpdates:
 
     Args:
       addresses: the servers' addresses, in the order that a draw's keys number them.
-      scale: turns TD errors into priorities.
     """
 
     def __init__(self, addresses: Sequence[str], scale: PriorityScale):

@@ -24,8 +24,6 @@ def make_sampler(
     """Returns a function that draws `num_examples`, evenly from all servers.
 
     Args:
-      addresses: the servers' addresses, "host:port" each.
-      kind: the kind of the tables' items.
       num_examples: a multiple of the number of examples in an item.
       priorities: whether sampling is by priority; a `Sample` then has a `Draw`.
       device: where the next call's items are copied in the background, and then decoded; None: the caller's device.

@@ -28,8 +28,6 @@ class ShardServer:
     A checkpoint that can't be read is put aside, and `damage` says so.
 
     Args:
-      config: determines the table and its rate limiter.
-      task_spec: the task's observations and actions.
       address: "host:port"; only its port is used, since all interfaces are served.
       folder: the opened folder where checkpoints are written, and the newest one is restored from.
 

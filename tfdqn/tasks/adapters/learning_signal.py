@@ -86,9 +86,6 @@ class Lives:
 
     The task's own episode goes on with the next step. A life that is lost in the step that truncates the episode
     changes nothing: the step stays truncated.
-
-    Args:
-      task_id: for errors.
     """
 
     def __init__(self, task_id: str) -> None:
@@ -125,11 +122,7 @@ class Lives:
 
 
 class LearningSignal:
-    """Changes steps for learning; the task's own rewards and ends are kept in the step beside the changed ones.
-
-    Args:
-      task: its keys say what is changed, which may be nothing.
-    """
+    """Changes steps for learning; the task's own rewards and ends are kept in the step beside the changed ones."""
 
     def __init__(self, task: Task) -> None:
         has_rewards = task.reward_clip or task.reward_sign or task.reward_normalization

@@ -38,11 +38,8 @@ class MaskSource(NamedTuple):
 def find_masks(task: Task, env: gymnasium.Env) -> str | None:
     """The place of the task's masks, as in `MaskSource`; None if `task.action_masks` is false.
 
-    Args:
-      task: the section of the configuration.
-      env: one environment without tfdqn's wrappers; for "auto" it is reset.
-
-    Raises TaskError if `task.action_mask_source` names a place that the environment doesn't have.
+    `env` is without tfdqn's wrappers; for "auto" it is reset. Raises TaskError if `task.action_mask_source` names a
+    place that the environment doesn't have.
     """
     if not task.action_masks:
         return None
@@ -70,10 +67,7 @@ def mask_source(task: Task, place: str | None, space: Space[Any], actions: Actio
     """How to read the masks in the place that `find_masks` found; None if there are none.
 
     Args:
-      task: the section of the configuration.
-      place: what `find_masks` returned.
       space: of the whole observation, with its mask.
-      actions: of the task.
 
     Raises TaskError for a mask in the observation whose shape isn't one of `MaskForms`.
     """
@@ -97,9 +91,7 @@ class MaskReader:
     """Reads each state's mask, and checks it.
 
     Args:
-      source: where the masks are.
       env: the environment, or a task's own vectorised version, whose method may give the masks.
-      task_id: for errors.
     """
 
     def __init__(self, source: MaskSource, env: Any, task_id: str):

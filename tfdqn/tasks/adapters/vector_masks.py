@@ -17,8 +17,6 @@ class VectorMasks(VectorWrapper):
 
     Args:
       env: a vectorised version for which `gives_masks` is true.
-      source: where its masks are.
-      task_id: for errors.
 
     `reset` and `step` raise FaultyTaskError for a mask that is missing, malformed or without a legal action.
     """

@@ -49,7 +49,6 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
     """Checks a task by random plays of one environment and of `task.num_envs`.
 
     Args:
-      task: the section of the configuration.
       tell: is called when a play begins, and after each step.
       env_steps: to take in each environment of a play.
       seconds: of stepping, after which a play ends.

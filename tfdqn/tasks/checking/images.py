@@ -38,7 +38,6 @@ def of_images(spec: TaskSpec, largest: float) -> Iterator[Finding]:
     """What networks would misread in a task's only observation, if that is an image; and which read one of several.
 
     Args:
-      spec: of the task.
       largest: the largest absolute value in observed arrays of unknown scale.
     """
     if len(spec.observation) > 1:
@@ -67,7 +66,6 @@ def of_scaled(spec: TaskSpec, largest: Mapping[str, float]) -> Iterator[Finding]
     """Images that seem to be scaled to 1 already, and that networks divide by the bound of their Box all the same.
 
     Args:
-      spec: of the task.
       largest: the largest absolute value seen in each array that networks divide, by name.
     """
     for name, seen in largest.items():

@@ -70,8 +70,6 @@ def play_at_random(
     """Plays a task once by random legal actions. Raises UserError if the task fails.
 
     Args:
-      config: the section `task` of the configuration.
-      seed: of the environments and the actions.
       env_steps: how many steps to take in each environment.
       seconds: of stepping, after which the play ends early.
       tell: is called after each step with the number of steps taken in each environment.
@@ -103,11 +101,7 @@ def play_at_random(
 def random_actions(spec: TaskSpec, legal: np.ndarray | None, num_envs: int, rng: np.random.Generator) -> np.ndarray:
     """Legal actions, drawn uniformly: int32[E], or int32[E, D] of D branches.
 
-    Args:
-      spec: of the task.
-      legal: masks bool[E, A], or bool[E, D, A] of branches; None: all actions are legal.
-      num_envs: E.
-      rng: draws the actions.
+    `legal` are masks bool[E, A], or bool[E, D, A] of branches; None: all actions are legal.
     """
     shape = (num_envs, *spec.mask_shape)
     chances = np.where(spec.all_legal if legal is None else legal & spec.all_legal, rng.random(shape), -1.0)

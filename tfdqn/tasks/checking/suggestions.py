@@ -33,10 +33,8 @@ def suggestions(
 
     Args:
       task: the section of the configuration that was played.
-      spec: of the task.
       play: its play; None if that failed, perhaps by an illegal action: then only masks are suggested.
       in_processes: a play of a process for each core; None if that was not tried.
-      own: what one environment says by itself.
     """
     masks = [] if task.action_masks else [*_of_masks(spec, own)]
     if play is None:

@@ -97,8 +97,6 @@ class Pool(VectorEnv):
 
     Args:
       make: makes EnvPool's environments, one for each seed.
-      num_envs: E.
-      spec: of the task.
       render_mode: the one that `make` gives them; None: they can't be rendered.
     """
 
@@ -175,10 +173,7 @@ def require_rendering(task_id: str, make: Callable[[list[int]], Any]) -> None:
     """Raises TaskError if an environment can't be rendered; finds that out in a process of its own.
 
     Where OpenGL is missing, the renderer of MuJoCo's tasks ends the process that it runs in, and raises no exception.
-
-    Args:
-      task_id: EnvPool's id, for the error.
-      make: makes EnvPool's environments from a seed for each; must be picklable.
+    `make` makes EnvPool's environments from a seed for each; it must be picklable.
     """
     try:
         trial = subprocess.run(

@@ -67,12 +67,8 @@ def _checked(env: gymnasium.Env, recipe: Recipe, index: int) -> gymnasium.Env:
 def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
     """Makes a batch of environments, each of which resets on the step after its episode's end.
 
-    Args:
-      recipe: of each.
-      num_envs: how many.
-      vectorization: "auto", "own", "sync" or "async", as `task.vectorization`.
-
-    Raises TaskError if "own" is not possible, and what the environments' package raises.
+    `vectorization` is as `task.vectorization`: "auto", "own", "sync" or "async". Raises TaskError if "own" is not
+    possible, and what the environments' package raises.
     """
     if vectorization in ("auto", "own"):
         own, reason = _own_or_why_not(recipe, num_envs)

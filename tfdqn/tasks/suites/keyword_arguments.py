@@ -19,12 +19,7 @@ _KINDS: dict[type, str] = {
 
 
 def refuse_set_elsewhere(kwargs: Mapping[str, Any], keys: Mapping[str, str]) -> None:
-    """Raises TaskError for an argument that is set by another key.
-
-    Args:
-      kwargs: `task.kwargs`.
-      keys: the key that sets each such argument, by the argument's name.
-    """
+    """Raises TaskError for an argument that is set by another key; `keys` are those keys by the argument's name."""
     for name, key in keys.items():
         if name in kwargs:
             raise TaskError(f"task.kwargs.{name}: set {key} instead")
@@ -42,9 +37,6 @@ def could_not_be_made(
     """The error, one line, for a constructor that has failed. It names arguments of the wrong kind, if there are any.
 
     Args:
-      task_id: of the task.
-      kwargs: `task.kwargs`.
-      defaults: the arguments' defaults, by name, where they have any.
       said: the constructor's own error; shown if no argument is of the wrong kind.
       whole_stay_whole: as in `unlike_defaults`.
     """

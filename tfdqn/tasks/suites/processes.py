@@ -198,12 +198,8 @@ def leave_signals_to_the_run() -> None:
 def require_room(task_id: str, observation_bytes: int, num_envs: int) -> None:
     """Raises TaskError if there is no room for the processes' shared memory: one observation for each environment.
 
-    Python puts it in /dev/shm, or if that has less room in the temporary folder.
-
-    Args:
-      task_id: for the error.
-      observation_bytes: of one environment, in the dtypes of its own space.
-      num_envs: E.
+    Python puts it in /dev/shm, or if that has less room in the temporary folder. `observation_bytes` are in the dtypes
+    of the environment's own space.
     """
     needed = num_envs * observation_bytes
     folders = [SHARED_MEMORY, Path(tempfile.gettempdir())]

@@ -78,9 +78,7 @@ def describe(
     """The `TaskSpec` of a task with these spaces.
 
     Args:
-      task: the section of the configuration.
       observation_space: of one environment, before frames are stacked, without a mask.
-      action_space: of one environment.
       action_names: the task's own names; dropped unless there is one for each action.
       max_episode_steps: the limit after which episodes are truncated; None: there is none.
 
