@@ -42,13 +42,9 @@ class Actor:
     def step(self, env_steps: int | None = None) -> int:
         """Steps every environment once; returns how many finished transitions were added to replay.
 
-        Args:
-          env_steps: the number taken by all actors together, on which schedules depend; None: this actor's own.
-
-        Raises:
-          NotFiniteError: a Q-value or a sum of rewards is not finite.
-
-        Also raises as `BatchedTask.step` does, before anything of an invalid step reaches replay.
+        `env_steps` is the number taken by all actors together, on which schedules depend; None: this actor's own.
+        Raises NotFiniteError if a Q-value or a sum of rewards is not finite, and as `BatchedTask.step` does, before
+        anything of an invalid step reaches replay.
         """
         self._client.refresh()
         observation, legal_actions = self._task.observation, self._task.legal_actions

@@ -148,9 +148,8 @@ class Inference:
 class CentralValues:
     """The actor's side: replaces both the Q-function and the source of its weights.
 
-    Args:
-      call: calls the learner, as `Membership.call` does.
-      keep_waiting: called with the reason while the learner doesn't answer; returns False to stop waiting.
+    `call` calls the learner, as `Membership.call` does. `keep_waiting` is called with the reason while it doesn't
+    answer; it returns False to stop waiting.
     """
 
     def __init__(self, call: Callable[..., Any], keep_waiting: KeepWaiting):

@@ -63,15 +63,12 @@ class Policy:
         rng: Rng,
         env_steps: int = 0,
     ) -> PolicyOutput:
-        """Chooses the actions of B environments.
+        """Chooses the actions of B environments. Raises NotFiniteError if a Q-value is not finite.
 
         Args:
           legal_actions: bool[B, A]; None: all are legal.
           policy_state: what the previous call returned, with zeros where an episode begins; () in the first call.
           env_steps: the number of environment steps so far, for the exploration schedule.
-
-        Raises:
-          NotFiniteError: a Q-value is not finite.
         """
         noise = None if self.explorer.settings is None else rng
         with _unlimited():

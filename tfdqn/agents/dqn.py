@@ -42,11 +42,9 @@ class LossExtra(NamedTuple):
 class DqnAgent(dqn_agent.DqnAgent):
     """An online and a target network, and the loss that `[agent]` names.
 
-    Args:
-      devices: the devices over which both networks' layers are split; empty: they are not split.
-      member: the index of this agent in an ensemble, which determines its initial weights.
-
-    Raises ConfigError if the network or the loss doesn't fit the task.
+    `devices` are those over which both networks' layers are split; empty: they are not split. `member` is the index of
+    this agent in an ensemble, which determines its initial weights. Raises ConfigError if the network or the loss
+    doesn't fit the task.
     """
 
     members = 1  # the number of Q-functions; above 1, it is the leading axis of every weight

@@ -104,13 +104,8 @@ def check_loss(loss: Any, where: str) -> None:
 def check_output(output: Any, examples: Sequence[int | None], actions: Sequence[int], source: str) -> None:
     """Raises OwnCodeError if the output of a loss is anything but float32 of the shapes of `LossOutput`.
 
-    It checks only static shapes, while the update is traced.
-
-    Args:
-      output: what the loss returned.
-      examples: [B], or [K, B] for an ensemble; None: an unknown size.
-      actions: [A], or [D, A] with branches.
-      source: the name of the loss, for the error.
+    It checks only static shapes, while the update is traced. `examples` are [B], or [K, B] for an ensemble, None being
+    an unknown size; `actions` [A], or [D, A] with branches. `source` names the loss.
     """
     if not isinstance(output, LossOutput):
         raise OwnCodeError(f"{source} returned {described(output)}; expected a LossOutput")

@@ -15,14 +15,11 @@ from tfdqn.system.processors import available_cores
 def learning_devices(config: Config, variables: Mapping[str, str] | None = None) -> list[str]:
     """Sets up the devices on which this process learns; returns their names, such as "GPU:0".
 
-    To be called before TensorFlow is used otherwise, because its devices are then fixed.
+    To be called before TensorFlow is used otherwise, because its devices are then fixed. `variables` of the
+    environment, such as `CUDA_VISIBLE_DEVICES`, apply while TensorFlow looks for GPUs.
 
-    Args:
-      variables: environment variables, such as `CUDA_VISIBLE_DEVICES`, that apply while TensorFlow looks for GPUs.
-
-    Raises:
-      ConfigError: the process has used TensorFlow with fewer logical devices than are asked for, the updates can't be
-        divided among the devices, or there are fewer GPUs than `learner.min_gpus`.
+    Raises ConfigError if the process has used TensorFlow with fewer logical devices than are asked for, the updates
+    can't be divided among the devices, or there are fewer GPUs than `learner.min_gpus`.
     """
     with _environment(variables or {}):
         tf.config.list_physical_devices("GPU")  # CUDA keeps the list from the first call on

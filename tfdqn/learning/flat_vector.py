@@ -8,14 +8,7 @@ import tensorflow as tf
 
 
 class FlatLayout:
-    """The order, shapes and sizes of named float32 arrays in one vector.
-
-    Args:
-      like: variables or arrays by name.
-
-    Attributes:
-      shapes: by name, in the vector's order.
-    """
+    """The order, shapes and sizes of named float32 arrays in one vector; `shapes` has its order."""
 
     def __init__(self, like: Mapping[str, tf.Variable]):
         self.shapes = {name: tuple(each.shape) for name, each in like.items()}

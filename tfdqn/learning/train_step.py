@@ -59,9 +59,8 @@ class UpdateOutput(NamedTuple):
 class TrainStep:
     """The agent's update: gradients, clipping, optimizer, target network, counter.
 
-    Attributes:
-      first: the index in the global batch at which this replica's share begins, unless a `tf.distribute` strategy
-        determines it.
+    `first` is the index in the global batch at which this replica's share begins, unless a `tf.distribute` strategy
+    determines it.
     """
 
     def __init__(self, agent: DqnAgent, config: Config):

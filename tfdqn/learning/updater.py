@@ -47,8 +47,7 @@ class Updater(ABC):
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes a call's updates. Gradients that are too stale are dropped.
 
-        Args:
-          owed: the most updates that may be begun, including those begun ahead for the next call; at least K; None: K.
+        `owed` is the most updates that may be begun, those begun ahead for the next call included; at least K; None: K.
         """
 
     def trace(self) -> None:  # noqa: B027 (what makes no call of its own has nothing to trace)

@@ -11,11 +11,9 @@ from tfdqn.task_spec import TaskSpec
 def make_replay(config: Config, task_spec: TaskSpec, workspace: Path | None = None) -> Replay:
     """Makes the replay that `config.replay` describes, or a `Rollout` for PQN, which learns from rollouts.
 
-    Args:
-      workspace: an existing folder for the backend's working files; None: the system's temporary folder. If it is on
-        the checkpoints' file system, saving hard-links files instead of copying them.
-
-    Raises ConfigError if the backend can't store this task as configured.
+    `workspace` is an existing folder for the backend's working files; None: the system's temporary folder. If it is on
+    the checkpoints' file system, saving hard-links files instead of copying them. Raises ConfigError if the backend
+    can't store this task as configured.
     """
     if isinstance(config.agent, PQN):
         return Rollout(config, task_spec)

@@ -195,10 +195,8 @@ class InGraphReplay:
 class InGraphPriorities:
     """A sum tree with a leaf p^alpha for each row of the ring.
 
-    A row's key is the number of rows inserted before it, which tells whether it has been overwritten since.
-
-    Args:
-      lock: held while rows are inserted.
+    A row's key is the number of rows inserted before it, which tells whether it has been overwritten since. `lock` is
+    held while rows are inserted.
     """
 
     def __init__(self, config: Config, capacity: int, lock: threading.Lock):
@@ -213,10 +211,8 @@ class InGraphPriorities:
     def inserted(self, positions: np.ndarray, inserted: int, errors: np.ndarray) -> None:
         """Sets the priorities of new rows. The caller must hold the lock.
 
-        Args:
-          positions: int64[N], distinct.
-          inserted: the number of rows ever inserted, these included.
-          errors: float32[N] as for `PriorityScale`.
+        `positions`, int64[N], are distinct; `inserted` is the number of rows ever inserted, these included; `errors`,
+        float32[N], are as for `PriorityScale`.
         """
         self._tree.write(positions, self._scale(errors) ** self._exponent)
         self._inserted.assign(np.int64(inserted))
@@ -224,9 +220,8 @@ class InGraphPriorities:
     def draw(self, fractions: Callable[[], tf.Tensor]) -> tuple[tf.Tensor, Draw]:
         """In the graph: draws N rows; returns their positions int32[N], and their probabilities and keys.
 
-        Args:
-          fractions: returns float64[N] in [0, 1), each a fraction of the sum of all leaves; XLA compiles it with the
-            draw.
+        `fractions` returns float64[N] in [0, 1), each a fraction of the sum of all leaves; XLA compiles it with the
+        draw.
         """
         inserted = self._inserted.read_value()
         tf.cond(inserted > self._summed, lambda: self._sum_up(inserted), lambda: tf.constant(False))

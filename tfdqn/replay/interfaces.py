@@ -105,9 +105,8 @@ class Replay(SampledReplay, Protocol):
     def restore(self, directory: Path) -> None:
         """Restores what `save` wrote; to be called before `writer` and `sampler`.
 
-        Raises:
-          CheckpointError: the checkpoint is missing or damaged.
-          ConfigError: it is of a replay that was configured differently.
+        Raises CheckpointError if the checkpoint is missing or damaged, ConfigError for one of a replay that was
+        configured differently.
         """
 
     def state(self) -> dict[str, np.ndarray]:

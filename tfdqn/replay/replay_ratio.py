@@ -130,11 +130,7 @@ class ReplayRatio:
             return True
 
     def acted(self, num_envs: int, transitions: int, env_steps: int) -> None:
-        """Counts the results of a step that `begin_to_act` allowed.
-
-        Args:
-          env_steps: the number of environments that were stepped rather than reset.
-        """
+        """Counts the results of a step that `begin_to_act` allowed; in `env_steps`, resets don't count."""
         with self._actors_may:
             self._under_way -= num_envs
             self.transitions += transitions
@@ -167,11 +163,8 @@ class RemoteReplayRatio:
     """Counts the updates that a learner owes for the transitions on the replay servers, which hold back the actors.
 
     The servers' counts may include those of an earlier job, or samples that an earlier learner fetched ahead and never
-    used. So only their changes since this learner started count, on top of what the run's checkpoint owed.
-
-    Args:
-      replay: the replay, whose servers have all answered once.
-      env_steps: returns the environment steps that the actors have reported.
+    used. So only their changes since this learner started count, on top of what the run's checkpoint owed. All servers
+    must have answered once. `env_steps` returns those that the actors have reported.
     """
 
     def __init__(self, replay: "RemoteReplay", saved: Balance | None, config: Config, env_steps: Callable[[], int]):

@@ -84,8 +84,7 @@ class Rollout:
     def finish(self, values: np.ndarray, train_steps: int) -> None:
         """Takes the values of the states after the last step, and computes the λ-returns and batches.
 
-        Args:
-          train_steps: the updates that the acting network has had; with the seed they determine the batches' order.
+        `train_steps` are the updates that the acting network has had; with the seed they determine the batches' order.
         """
         self.add_values(values)
         self._train_steps = train_steps
@@ -112,11 +111,9 @@ class Rollout:
         self._length = 0
 
     def sampler(self, num_transitions: int, part: int = 0) -> Sampler:
-        """Returns a function that gives all batches in order, or a part of each.
+        """Returns a function that gives all batches in order, or a part of each, counted from 0.
 
-        Args:
-          num_transitions: the total over all batches, of this part alone if they are divided.
-          part: the part of each batch, counted from 0.
+        `num_transitions` is the total over all batches, of this part alone if they are divided.
         """
         size = num_transitions // self._updates
 
@@ -198,9 +195,7 @@ def _fields(task_spec: TaskSpec) -> Iterator[Field]:
 class RolloutTurns:
     """Counts acting and learning, and says which comes next. Not thread-safe.
 
-    Args:
-      most_env_steps: the number of environment steps at which acting ends. A rollout that is incomplete then is kept
-        for the run's next session.
+    A rollout that is incomplete when acting ends is kept for the run's next session.
     """
 
     def __init__(self, rollout: Rollout, updates: int, most_env_steps: int, counters: Counters):

@@ -30,11 +30,9 @@ class Breach(Exception):
         self.what, self.how, self.index, self.kind = what, how, tuple(map(int, index)), kind
 
     def error(self, task_id: str, step: int, environment: int | None = None) -> FaultyTaskError:
-        """The error to raise, a line with the task, the environment and the step.
+        """The error to raise, a line with the task, the environment and the step, of which 0 is the reset.
 
-        Args:
-          step: the number of the step; 0: the reset.
-          environment: its index; None: the array is a batch, and the first number of `index` is the environment's.
+        `environment` is its index; None: the array is a batch, and the first number of `index` is the environment's.
         """
         index = self.index
         if environment is None and index:
@@ -130,9 +128,7 @@ class ArrayContract:
 def place(task_id: str, step: int, environment: int | None = None) -> str:
     """Where something was found, for errors: "Catch-v0, environment 3, step 12".
 
-    Args:
-      step: its number; 0: the reset.
-      environment: its index; None: all, or not known.
+    Step 0 is the reset. `environment` is its index; None: all, or not known.
     """
     where = task_id if environment is None else f"{task_id}, environment {environment}"
     return f"{where}, {f'step {step}' if step else 'reset'}"

@@ -68,12 +68,8 @@ class BatchedTask:
     def reset(self, seed: int) -> tuple[Observation, np.ndarray | None]:
         """Resets every environment, each with a seed of its own, derived from `seed`.
 
-        Returns:
-          (`observation`, `legal_actions`), as the attributes.
-
-        Raises:
-          FaultyTaskError: if an environment gives what its spaces don't allow.
-          EnvironmentFailedError: if one raises an error, and no restart is left.
+        Returns (`observation`, `legal_actions`), as the attributes. Raises FaultyTaskError if an environment gives what
+        its spaces don't allow, EnvironmentFailedError if one raises an error, and no restart is left.
         """
         self._seed, self._steps, self._is_broken = seed, 0, False
         return self._begin(seed)
@@ -231,11 +227,9 @@ class BatchedTask:
 def as_picture(drawn: Any) -> np.ndarray:
     """Converts what an environment's `render` gave to uint8[height, width, 3].
 
-    Args:
-      drawn: a frame, or a list of frames, the last of which is taken. A frame is grey ([H, W] or [H, W, 1]), RGB or
-        RGBA ([H, W, 3] or [H, W, 4]), with numbers from 0 to 255, or floats from 0 to 1 if none is above 1.
-
-    Raises ValueError for anything else.
+    It may give a frame, or a list of frames, the last of which is taken. A frame is grey ([H, W] or [H, W, 1]), RGB or
+    RGBA ([H, W, 3] or [H, W, 4]), with numbers from 0 to 255, or floats from 0 to 1 if none is above 1. Raises
+    ValueError for anything else.
     """
     if drawn is None:
         raise ValueError("its render() gave None")

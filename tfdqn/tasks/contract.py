@@ -33,8 +33,7 @@ class _Part(NamedTuple):
 class Contract:
     """Checks what E environments of a task give, and converts it to the arrays of its `TaskSpec`.
 
-    Args:
-      space: one environment's observation space, after frames are stacked.
+    `space` is one environment's observation space, after frames are stacked.
     """
 
     def __init__(self, space: Space[Any], spec: TaskSpec, num_envs: int):

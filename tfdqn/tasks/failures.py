@@ -51,13 +51,7 @@ def _logged(line: str) -> None:
 class Restarts:
     """Counts the restarts of environments in all tasks of a process; it is safe to use from several threads.
 
-    Args:
-      most: how many are allowed: `task.restarts`.
-      say: shows one line to the user; by default, it is logged.
-      keep: takes a failure's traceback.
-
-    Attributes:
-      count: how many there have been.
+    `most`, `task.restarts`, are allowed. `say` shows one line to the user; `keep` takes a failure's traceback.
     """
 
     def __init__(
@@ -81,12 +75,9 @@ class Restarts:
 class GuardedEnv(gymnasium.Wrapper):
     """Reports the failure of an environment (any exception, or `sys.exit`) in `info` instead of raising it.
 
-    A call that fails returns the last observation, reward 0, and the failure in `info`, so that the other
-    environments of the batch go on. The next call makes the environment anew and begins an episode. A UserError, by
-    which tfdqn's own checks report an answer that gymnasium's API doesn't allow, is raised.
-
-    Args:
-      make: makes the environment, with its frames stacked.
+    A call that fails returns the last observation, reward 0, and the failure in `info`, so that the other environments
+    of the batch go on. The next call makes the environment anew, its frames stacked, and begins an episode. A
+    UserError, by which tfdqn's own checks report an answer that gymnasium's API doesn't allow, is raised.
     """
 
     def __init__(self, make: Callable[[], gymnasium.Env]):

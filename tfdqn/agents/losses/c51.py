@@ -36,14 +36,8 @@ def project(atoms: tf.Tensor, probabilities: tf.Tensor, support: np.ndarray) -> 
     """Projects distributions onto `support`: Φ of Bellemare et al. 2017, equation 7.
 
     The probability of each atom is divided between the two neighbouring values of the support, in proportion to their
-    proximity; beyond the ends of the support it goes to the end.
-
-    Args:
-      atoms, probabilities: float32[…, B, M].
-      support: float32[K], evenly spaced.
-
-    Returns:
-      float32[…, B, K].
+    proximity; beyond the ends of the support it goes to the end. Atoms and probabilities are float32[…, B, M], the
+    support float32[K], evenly spaced; the result is float32[…, B, K].
     """
     spacing = (support[-1] - support[0]) / (len(support) - 1)
     within = tf.clip_by_value(atoms, support[0], support[-1])[..., tf.newaxis, :]

@@ -19,13 +19,8 @@ from tfdqn.networks.best_actions import only_legal
 def soft_value(q: tf.Tensor, legal_actions: tf.Tensor | None, temperature: float) -> tf.Tensor:
     """The soft value Σ_a π(a|s) (Q(s, a) − τ log π(a|s)) = τ log Σ_a exp(Q(s, a) / τ) over legal actions.
 
-    Args:
-      q: Q(s, ·) float32[…, B, A].
-      legal_actions: bool[B, A]; None: all are legal.
-      temperature: τ.
-
-    Returns:
-      float32[…, B].
+    `q` is Q(s, ·) float32[…, B, A], `legal_actions` bool[B, A], None: all are legal, `temperature` τ; returns
+    float32[…, B].
     """
     below_largest, largest = _from_largest(q, legal_actions)
     return largest[..., 0] + _scaled_log_sum(below_largest, temperature)

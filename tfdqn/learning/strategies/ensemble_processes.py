@@ -19,8 +19,7 @@ from tfdqn.learning.updater import Updater, UpdateResult
 class EnsembleProcessUpdater(Updater):
     """The updater in one member's process. All processes must call the same method at the same time.
 
-    Args:
-      strategy: a MultiWorkerMirroredStrategy of K processes, by which the members exchange weights.
+    The K members exchange weights by `strategy`, a MultiWorkerMirroredStrategy.
     """
 
     def __init__(self, updater: SynchronousUpdater, member: int, strategy: tf.distribute.Strategy):

@@ -126,9 +126,8 @@ def make_updater(
 ) -> Updater:
     """Makes this process's updater.
 
-    Args:
-      cluster: the processes that learn together; None: only this one.
-      make_dataset: makes a dataset of samples with so many transitions, on an asynchronous worker; others need none.
+    `cluster` are the processes that learn together; None: only this one. `make_dataset` makes a dataset of samples with
+    so many transitions, on an asynchronous worker; others need none.
     """
     settings = config.learner
 

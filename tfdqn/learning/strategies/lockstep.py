@@ -128,10 +128,8 @@ def follow(
 ) -> None:
     """A follower's side: does what the chief commands until that is to stop.
 
-    Args:
-      update_priorities: is called with the TD errors of the examples that this process has sampled; None: sampling is
-        uniform.
-      rollout: takes the batches of the chief's, from which `updater` learns; None: it samples replay.
+    `update_priorities` gets the TD errors of the examples that this process has sampled; None: sampling is uniform.
+    `rollout` takes the batches of the chief's, from which `updater` learns; None: it samples replay.
     """
     while (command := broadcast.command()) is not _Command.STOP:
         if command is _Command.UPDATE:

@@ -149,9 +149,8 @@ class _Shard:
 class ShardedVariables:
     """To be made in the scope of a ParameterServerStrategy whose partitioner makes one shard per server.
 
-    Attributes:
-      statistics: running statistics that are read and updated with the weights. They are made outside of that scope,
-        which would divide them.
+    `statistics` are running statistics that are read and updated with the weights. They are made outside of that scope,
+    which would divide them.
     """
 
     statistics: ServerStatistics | None = None

@@ -22,11 +22,7 @@ _EMBEDDING = "embedding"  # the layer's name
 class ImplicitQuantileHead(QuantileHead):
     """A `QuantileHead` whose quantiles, float32[…, B, A, K] at the midpoints of K equal parts, depend on τ's embedding.
 
-    Args:
-      embedding: φ, from cosines float32[N, n] to a number for each feature.
-      stream: f, from features to a number for each action.
-      cosines: n.
-      fractions: K.
+    `embedding` is φ, from cosines float32[N, n] to a number for each feature; `stream` is f.
     """
 
     def __init__(self, embedding: Layer, stream: Stream, cosines: int, fractions: int):

@@ -16,11 +16,7 @@ from tfdqn.networks.layers.plain import Layer, LayerFactory
 
 
 class EnsembleLayerFactory(LayerFactory):
-    """Makes layers of K members; member k has the initial weights that `LayerFactory(seeds[k])` would give it.
-
-    Args:
-      seeds: the seeds of the initial weights, one for each member.
-    """
+    """Makes layers of K members; member k has the initial weights that `LayerFactory(seeds[k])` would give it."""
 
     def __init__(self, seeds: Sequence[int]):
         super().__init__(seed=0)

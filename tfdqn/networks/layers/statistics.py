@@ -57,12 +57,9 @@ class RunningStatistics(tf.keras.layers.Layer):
 def moments_of(
     vectors: tf.Tensor, weights: tf.Tensor | None, total: Callable[[tf.Tensor], tf.Tensor] = tf.identity
 ) -> Moments:
-    """Computes the moments of vectors; zeros if none counts.
+    """Computes the moments of vectors float32[M, N]; zeros if none counts.
 
-    Args:
-      vectors: float32[M, N].
-      weights: float32[M], how often each counts; None: once.
-      total: returns the sum of a tensor over all replicas.
+    `weights`, float32[M], say how often each counts; None: once. `total` returns the sum of a tensor over all replicas.
     """
     counts = tf.ones(tf.shape(vectors)[:1]) if weights is None else weights
     count = total(tf.reduce_sum(counts))

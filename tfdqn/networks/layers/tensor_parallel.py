@@ -27,9 +27,7 @@ from tfdqn.networks.layers.sharded import (
 class SplitLayerFactory(LayerFactory):
     """Makes layers in pieces, with the initial weights that `LayerFactory(seed)` would give them.
 
-    Args:
-      seed: the seed of the initial weights.
-      devices: the M devices; the first also has what isn't cut.
+    The first of the M devices also has what isn't cut.
     """
 
     def __init__(self, seed: int, devices: Sequence[str]):

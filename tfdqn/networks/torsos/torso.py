@@ -107,10 +107,8 @@ def check_torso_kind(kind: Any, where: str) -> None:
 def checked_torso(torso: Any, build: Callable[..., Any], make: LayerFactory, gives_pieces: bool) -> Torso:
     """Checks what a torso's builder returns. The user's own torso checks its features whenever it is traced.
 
-    Args:
-      gives_pieces: whether the layers' outputs are in pieces on several devices, which aren't checked.
-
-    Raises OwnCodeError.
+    With `gives_pieces`, the layers' outputs are in pieces on several devices, which aren't checked. Raises
+    OwnCodeError.
     """
     if not is_own(build):
         return torso

@@ -99,12 +99,7 @@ class ReverbReplay:
             server.save(folder)
 
     def restore(self, directory: Path) -> None:
-        """Restores what `save` wrote; to be called before `writer` and `sampler`, which connect to a server.
-
-        Raises:
-          CheckpointError: the checkpoint is missing or damaged.
-          ConfigError: it is of a replay that was configured differently.
-        """
+        """Restores what `save` wrote, as `Replay.restore`; `writer` and `sampler` connect to a server."""
         if self._sampled:
             raise RuntimeError("restore comes before sampler")
         saved = max(len(list(directory.glob(_SHARD.format("*")))), 1)

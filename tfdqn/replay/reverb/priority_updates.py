@@ -21,8 +21,7 @@ _RETRY_SECONDS = 0.5
 class PriorityUpdates:
     """Sends each server the new priorities of its items, in a thread per server, so that a dead one delays no other.
 
-    Args:
-      addresses: the servers' addresses, in the order that a draw's keys number them.
+    `addresses` are in the order that a draw's keys number them.
     """
 
     def __init__(self, addresses: Sequence[str], scale: PriorityScale):

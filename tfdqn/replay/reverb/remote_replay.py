@@ -149,9 +149,8 @@ class RemoteReplay:
     def _have_all(self, act: Callable[[Shard], str], done: str) -> str:
         """Has all servers do something at the same time; returns what went wrong, or an empty string.
 
-        Args:
-          act: has one server do it; returns why that failed, or an empty string.
-          done: what it has then done, for the message if it takes too long.
+        `act` has one server do it, and returns why that failed, or an empty string; `done` is for the message if it
+        takes too long.
         """
         shards, late = self._shards.each, f"has not {done} after {_CHECKPOINT_SECONDS:.0f} s"
         outcomes = run_at_once([partial(act, shard) for shard in shards], _CHECKPOINT_SECONDS)

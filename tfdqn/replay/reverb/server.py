@@ -75,12 +75,7 @@ class ReplayServer:
             raise CheckpointError(f"{target} can't be written: {first_line(error)}") from error
 
     def restore(self, directory: Path) -> None:
-        """Restarts the server, on another port, with what `save` wrote.
-
-        Raises:
-          CheckpointError: the checkpoint is missing or damaged.
-          ConfigError: it is of a table that was configured differently.
-        """
+        """Restarts the server, on another port, with what `save` wrote. Raises as `Replay.restore`."""
         source = directory / CONTENT_FOLDER
         _check_complete(source)
         stop(self._server)

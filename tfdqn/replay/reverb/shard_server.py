@@ -25,15 +25,10 @@ _CHECKPOINT_SECONDS = 60.0
 class ShardServer:
     """A Reverb server on every interface; any process that has its address can write, sample and checkpoint.
 
-    A checkpoint that can't be read is put aside, and `damage` says so.
+    A checkpoint that can't be read is put aside, and `damage` says so. Only the port of `address`, "host:port", is
+    used. In the opened `folder` checkpoints are written, and the newest one is restored from it.
 
-    Args:
-      address: "host:port"; only its port is used, since all interfaces are served.
-      folder: the opened folder where checkpoints are written, and the newest one is restored from.
-
-    Raises:
-      ClusterError: the port is in use.
-      ConfigError: the checkpoint is of a table that was configured differently.
+    Raises ClusterError if the port is in use, ConfigError for a checkpoint of a table that was configured differently.
     """
 
     def __init__(self, config: Config, task_spec: TaskSpec, address: str, folder: ShardDir):

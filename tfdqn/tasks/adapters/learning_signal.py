@@ -19,10 +19,6 @@ class RunningScale:
 
     R_t = γ R_{t-1} + r_t in each environment, from 0 in each episode. The variance is that of all R_t of all E
     environments so far, merged batch by batch (Chan et al. 1979). The mean is not subtracted from the rewards.
-
-    Args:
-      discount: γ.
-      num_envs: E.
     """
 
     def __init__(self, discount: float, num_envs: int):
@@ -61,11 +57,8 @@ class RunningScale:
 class Rewards:
     """clip(f(r), -c, c), where f is the sign, the division by a running deviation, or nothing; c = 0: not clipped.
 
-    Args:
-      task: its `reward_sign`, `reward_normalization` and `reward_clip` say what is done.
-
-    Attributes:
-      scale: the running deviation; None if rewards are not divided.
+    The keys `reward_sign`, `reward_normalization` and `reward_clip` say what is done. `scale` is the running deviation;
+    None if rewards are not divided.
     """
 
     def __init__(self, task: Task):

@@ -66,10 +66,8 @@ def without_masks(space: Space[Any], place: str | None) -> Space[Any]:
 def mask_source(task: Task, place: str | None, space: Space[Any], actions: ActionSpec) -> MaskSource | None:
     """How to read the masks in the place that `find_masks` found; None if there are none.
 
-    Args:
-      space: of the whole observation, with its mask.
-
-    Raises TaskError for a mask in the observation whose shape isn't one of `MaskForms`.
+    `space` is that of the whole observation, with its mask. Raises TaskError for a mask in the observation whose shape
+    isn't one of `MaskForms`.
     """
     if place is None:
         return None

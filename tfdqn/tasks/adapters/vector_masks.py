@@ -13,12 +13,10 @@ from tfdqn.tasks.contract import STEP, unpacked
 
 
 class VectorMasks(VectorWrapper):
-    """Puts the masks of its environments into `info["action_mask"]`, bool[E, A] or [E, D, A].
+    """Puts the masks of its environments, for which `gives_masks` is true, into `info["action_mask"]`.
 
-    Args:
-      env: a vectorised version for which `gives_masks` is true.
-
-    `reset` and `step` raise FaultyTaskError for a mask that is missing, malformed or without a legal action.
+    They are bool[E, A] or [E, D, A]. `reset` and `step` raise FaultyTaskError for a mask that is missing, malformed or
+    without a legal action.
     """
 
     def __init__(self, env: VectorEnv, source: MaskSource, task_id: str):

@@ -48,12 +48,8 @@ class TaskCheck(Struct, frozen=True, kw_only=True):
 def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = SECONDS) -> TaskCheck:
     """Checks a task by random plays of one environment and of `task.num_envs`.
 
-    Args:
-      tell: is called when a play begins, and after each step.
-      env_steps: to take in each environment of a play.
-      seconds: of stepping, after which a play ends.
-
-    What is wrong with the task is in the result, and not raised.
+    `tell` is called when a play begins, and after each step. A play takes `env_steps` in each environment, or ends
+    after `seconds` of stepping. What is wrong with the task is in the result, and not raised.
     """
     with _said() as (warned, converted):
         try:

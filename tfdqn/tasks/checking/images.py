@@ -37,8 +37,7 @@ def has_channels_first(spec: ArraySpec) -> bool:
 def of_images(spec: TaskSpec, largest: float) -> Iterator[Finding]:
     """What networks would misread in a task's only observation, if that is an image; and which read one of several.
 
-    Args:
-      largest: the largest absolute value in observed arrays of unknown scale.
+    `largest` is the largest absolute value in observed arrays of unknown scale.
     """
     if len(spec.observation) > 1:
         yield from _of_several(spec)
@@ -65,8 +64,7 @@ def of_channels(spec: TaskSpec) -> str:
 def of_scaled(spec: TaskSpec, largest: Mapping[str, float]) -> Iterator[Finding]:
     """Images that seem to be scaled to 1 already, and that networks divide by the bound of their Box all the same.
 
-    Args:
-      largest: the largest absolute value seen in each array that networks divide, by name.
+    `largest` has the largest absolute value seen in each array that networks divide, by name.
     """
     for name, seen in largest.items():
         image = spec.observation[name]

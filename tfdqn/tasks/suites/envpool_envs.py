@@ -95,9 +95,7 @@ def make_pool(task_id: str, kwargs: Mapping[str, Any], frame_stack: int, seeds: 
 class Pool(VectorEnv):
     """EnvPool's environments, made anew whenever they are reset with a seed, which EnvPool takes only at that time.
 
-    Args:
-      make: makes EnvPool's environments, one for each seed.
-      render_mode: the one that `make` gives them; None: they can't be rendered.
+    `make` makes EnvPool's, one for each seed, with the `render_mode`; None: they can't be rendered.
     """
 
     def __init__(self, make: Callable[[list[int]], Any], num_envs: int, spec: PoolSpec, render_mode: str | None):

@@ -36,9 +36,7 @@ def could_not_be_made(
 ) -> str:
     """The error, one line, for a constructor that has failed. It names arguments of the wrong kind, if there are any.
 
-    Args:
-      said: the constructor's own error; shown if no argument is of the wrong kind.
-      whole_stay_whole: as in `unlike_defaults`.
+    `said` is the constructor's own error, shown if there are none. `whole_stay_whole` is as in `unlike_defaults`.
     """
     if unlike := unlike_defaults(kwargs, defaults, whole_stay_whole):
         return f"{task_id} could not be made: {unlike}"
