@@ -43,14 +43,9 @@ class Destination(Protocol):
 
 
 def make_destination(place: str, default: Path, name: str) -> Destination:
-    """Makes the destination that `export.directory` names.
+    """The destination that `export.directory` names: `place`, a path or a URL, or `default` if that is empty.
 
-    Args:
-      place: a path or a URL; empty: `default`.
-      default: the folder to export to where no place is given.
-      name: the model's name for TensorFlow Serving, where `place` is a URL.
-
-    Raises ConfigError for a URL of a kind that TensorFlow can't write.
+    `name` is the model's for TensorFlow Serving, at a URL. Raises ConfigError for a URL that TensorFlow can't write.
     """
     scheme, separator, _ = place.partition("://")
     if not separator:

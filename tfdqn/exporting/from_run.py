@@ -140,13 +140,7 @@ class BestExports:
     A failed export is reported in one line, and training goes on. Of the versions that this run exported here, the
     newest `export.keep` are kept; no other version is ever removed.
 
-    Args:
-      config: the run's configuration; it is part of each version's model card.
-      run: the run's directory.
-      task_spec: the task.
-      say: shows one line to the user; it is called in the background thread.
-
-    Raises ConfigError for a URL that TensorFlow can't write.
+    `say` is called in the background thread. Raises ConfigError for a URL that TensorFlow can't write.
     """
 
     def __init__(self, config: Config, run: RunDir, task_spec: TaskSpec, say: Callable[[str], None]):
@@ -168,9 +162,7 @@ class BestExports:
     def new_best(self, weights: Mapping[str, np.ndarray], evaluation: Evaluation) -> None:
         """Queues an export of these weights, unless the same policy was the last one queued.
 
-        Args:
-          weights: arrays by canonical name, which must not change afterwards.
-          evaluation: of the policy that they make.
+        They are arrays by canonical name, which must not change afterwards.
         """
         if self._config.export.on_best and _identity(evaluation) != self._newest:
             self._newest = _identity(evaluation)

@@ -61,9 +61,9 @@ def write_hub_layout(run: RunDir, version: Path, checkpoint: Literal["best", "la
       run: the run that trained the policy.
       version: the exported version's folder.
       checkpoint: which policy that version is of.
-      directory: the folder to write, new or empty.
+      directory: the folder to write.
 
-    Raises UserError if `directory` is something else, or can't be made.
+    Raises UserError if `directory` is neither new nor an empty folder, or can't be made.
     """
     require_free(directory)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}-") as unfinished:
@@ -106,16 +106,10 @@ def metadata(card: Mapping[str, Any], scores: Mapping[str, Any] | None) -> dict[
 
 
 def _readme(run: RunDir, card: Mapping[str, Any], page: str, names: Collection[str]) -> str:
-    """The whole README.
+    """The whole README: with the title and the table of `page`, the model card as Markdown, and the files by `names`.
 
     Its scores are those of the final evaluation of this policy, if the card has one, since its episodes played no part
     in choosing the policy; else those of the evaluation that chose it.
-
-    Args:
-      run: the run that trained the policy.
-      card: the version's model card.
-      page: the same as Markdown, whose title and table are used.
-      names: of the folder's files.
     """
     final = card.get("final_evaluation")
     scores = final or card.get("evaluation")

@@ -40,11 +40,8 @@ class LoadedPolicy:
 
     It takes observations as the environment gives them (an array, a number, a dict or a tuple), one or a batch.
 
-    Args:
-      path: the folder of one version.
-
     Attributes:
-      path: the version's folder.
+      path: the folder of its version.
       task_spec: the task that the policy was trained on.
       card: where it comes from: its checkpoint, steps and evaluation.
       state_size: the size S of the policy state; 0: the policy has no memory.
@@ -101,13 +98,9 @@ class LoadedPolicy:
     ) -> tuple[int | np.ndarray, np.ndarray | None]:
         """(the action of a call, the policy state to pass in at the episode's next step).
 
-        Args:
-          observation: as in a call.
-          state: float32[S], or [B, S] for a batch, as the step before returned it; zeros where an episode begins;
-            None: zeros everywhere. Always None for a policy without a memory, which returns None as well.
-          legal_actions: as in a call.
-
-        Raises UserError as a call does, and for a state of another shape.
+        `state` is float32[S], or [B, S] for a batch, as the step before returned it, with zeros where an episode
+        begins; None: zeros everywhere. It is always None for a policy without a memory, which returns None as well. All
+        else is as in a call. Raises UserError as a call does, and for a state of another shape.
         """
         observation, observed_mask = self._parted(observation)
         legal_actions = observed_mask if legal_actions is None else legal_actions
@@ -192,12 +185,9 @@ class LoadedPolicy:
 
 
 def load_policy(path: str | Path) -> LoadedPolicy:
-    """Loads an exported policy.
+    """Loads the newest exported policy of a run directory or its `exports/`, or the one in the folder of a version.
 
-    Args:
-      path: a run directory or its `exports/`, whose newest version is loaded, or the folder of one version.
-
-    Raises UserError if there is no exported policy, or it can't be loaded.
+    Raises UserError if there is none, or it can't be loaded.
     """
     path = as_path(path, "a policy")
     if has_model(path):

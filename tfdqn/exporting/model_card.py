@@ -38,12 +38,8 @@ _MOST_RANGES = 64  # of an array's elements, that a cell of the page has
 def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origin: Mapping[str, Any]) -> None:
     """Writes `model_card.json` and `model_card.md` to a version's folder, after all files that they list.
 
-    Args:
-      directory: the version's folder.
-      task_spec: the task.
-      config: of the run.
-      origin: where the policy comes from: its `checkpoint`, its `train_steps`, its `evaluation`
-        and its run's `final_evaluation` of it if it has them.
+    `origin` says where the policy comes from: its `checkpoint`, its `train_steps`, its `evaluation` and its run's
+    `final_evaluation` of it if it has them.
     """
     signature = signature_in(directory)
     card = {
@@ -74,10 +70,8 @@ def write_model_card(directory: Path, task_spec: TaskSpec, config: Config, origi
 def git_revision(source: Path) -> str | None:
     """The commit from which this code runs, with "+changes" if tracked files differ from it; None if unknown.
 
-    A container image has no repository, and gives its commit in the environment variable TFDQN_REVISION.
-
-    Args:
-      source: a folder of the package; the commit counts only if this folder is tracked by the repository.
+    A container image has no repository, and gives its commit in the environment variable TFDQN_REVISION. A repository's
+    counts only if it tracks `source`, a folder of the package.
     """
     if named := os.environ.get("TFDQN_REVISION"):
         return named

@@ -17,12 +17,8 @@ Range = tuple[np.ndarray, np.ndarray]  # (lowest, highest), each [] or of the sh
 
 
 class PolicyInputs:
-    """The inputs of a policy: the observation's parts, and `legal_actions` and `policy_state` where there are such.
-
-    Args:
-      task_spec: the task; `legal_actions` is an input if it has action masks.
-      state_size: the size of the policy state; 0: the policy has no memory, and `policy_state` is no input.
-    """
+    """The inputs of a policy: the observation's parts, `legal_actions` if the task has action masks, and `policy_state`
+    if the policy has a memory, of `state_size` numbers."""
 
     def __init__(self, task_spec: TaskSpec, state_size: int = 0):
         self._specs = dict(task_spec.observation)
@@ -39,8 +35,7 @@ class PolicyInputs:
     def check(self, inputs: Mapping[str, np.ndarray]) -> None:
         """Raises UserError for a value that the task can't give: for such an input the policy's output means nothing.
 
-        Args:
-          inputs: every input by name, in the task's dtype, [B, *shape] or [*shape].
+        `inputs` has every input by name, in the task's dtype, [B, *shape] or [*shape].
         """
         check_finite(inputs)
         for key, between in self._ranges.items():

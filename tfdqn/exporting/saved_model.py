@@ -56,11 +56,8 @@ class GreedyPolicy(tf.Module):
     float32[B, A] or [B, D, A], `environment_action` if the environment's actions don't count from 0, and
     `next_policy_state` float32[B, S] if the network has a memory: a server keeps no state between requests.
 
-    Args:
-      task_spec: the task.
-      network: gives the Q-values; it may be an ensemble.
-      aggregate: makes one Q-function of an ensemble's: the mean, the minimum, or the votes of its members (for each
-        action, how many members prefer it among the legal ones, and half a vote more for the winner).
+    `aggregate` makes one Q-function of an ensemble's: the mean, the minimum, or the votes of its members (for each
+    action, how many members prefer it among the legal ones, and half a vote more for the winner).
     """
 
     def __init__(self, task_spec: TaskSpec, network: "QNetwork", aggregate: Aggregate | None):

@@ -43,13 +43,9 @@ max_enqueued_batches { value: 64 }
 
 
 def model_name(exports: Path, name: str | None = None) -> str:
-    """The model name under which a folder of versions is served.
+    """The model name under which a folder of versions is served: the user's `name`, or else the folder's.
 
-    Args:
-      exports: the folder; a run's `exports` has the run's name, any other folder its own.
-      name: the name that the user chose; None: the folder's.
-
-    Raises UserError for a `name` that can't be an element of a URL's path.
+    A run's `exports` has the run's name. Raises UserError for a `name` that can't be an element of a URL's path.
     """
     if name is not None:
         if not re.fullmatch(r"(?!\.\.?$)[\w.-]+", name, flags=re.ASCII):

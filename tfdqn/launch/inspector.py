@@ -133,11 +133,7 @@ class Inspector:
     ) -> tuple[Status, str, RunReport]:
         """How a run stands whose learner gives no answer, in a word and in words, and what is reported of it.
 
-        Args:
-          run: its directory.
-          report: what that says.
-          status: how a job stands that lives.
-          problem: why there is no answer.
+        `status` is how a job stands that lives; `problem`, why there is no answer.
         """
         health = recorded(run).config.health
         alive = tuple(each for each in report.heartbeats if _is_alive(each, health))

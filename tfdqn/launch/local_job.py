@@ -40,13 +40,7 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
     """Runs a job until it is over or the user stops it, and leaves none of its processes behind.
 
     If the run has finished already, no process is started and its summary is returned. An error that ends the job is
-    kept in the run's directory.
-
-    Args:
-      config: the whole configuration, which says how many processes there are.
-      run: the run's directory, which is made or resumed.
-      view: shows the job to the user.
-      has_evaluator: whether the job has an evaluator.
+    kept in the run's directory, which is made or resumed.
 
     Raises:
       RunDirError: if the directory is in use, belongs to another configuration, or is moved or removed meanwhile.
@@ -95,14 +89,8 @@ def _over(run: RunDir, run_supervisor: Callable[[Supervisor], bool], supervisor:
 def launch_share(config: Config, run: RunDir, view: View, pools: Pools, machines: Machines) -> bool:
     """Runs this machine's processes until the job is over; False if the user has stopped them before, in order.
 
-    If the run's directory, as this machine sees it, has finished already, no process is started.
-
-    Args:
-      config: the configuration of the whole job.
-      run: the run's directory, which has a folder for each machine's processes.
-      view: shows the processes to the user.
-      pools: the roles of each pool's machines.
-      machines: the addresses of all machines, and which of them this is.
+    If the run's directory, as this machine sees it, has finished already, no process is started. It has a folder for
+    each machine's processes.
 
     Raises:
       ConfigError: if the machines or their GPUs don't suit the configuration.
@@ -148,15 +136,9 @@ def program_for(config: Config, run: RunDir, has_evaluator: bool) -> Program:
 
 
 def deal_gpus(config: Config, program: Program, gpus: tuple[str, ...], say: Callable[[str], None]) -> Program:
-    """Gives each process that computes gradients its GPUs, by the environment variables that `deal` makes.
+    """The program, where each process that computes gradients gets GPUs of `gpus` by the variables that `deal` makes.
 
-    Args:
-      config: the whole configuration.
-      program: the processes of this host.
-      gpus: the GPUs that are visible here.
-      say: shows one line to the user.
-
-    Returns the program with these variables. Raises ConfigError as `deal`.
+    Raises ConfigError as `deal`.
     """
     computing = [each for each in program.processes if TRAITS[each.id.role].computes_gradients(config)]
     shares = deal([each.id for each in computing], gpus, say, all_reduce=config.learner.all_reduce)

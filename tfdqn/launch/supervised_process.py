@@ -34,7 +34,7 @@ class SupervisedProcess:
     It is not thread-safe: the supervisor's thread calls `look` a few times a second.
 
     Args:
-      process: the arguments and environment.
+      process: its arguments and environment.
       command: the command before the arguments.
       logs: a folder for its output.
       heartbeats: a folder for its heartbeats.
@@ -42,8 +42,6 @@ class SupervisedProcess:
       start: starts it, as `start_process`.
 
     Attributes:
-      process: as given.
-      process_id: of the process, such as `actor 3`.
       log: the file with its output, over all restarts.
       log_start_bytes: the size of the log when the process was last started.
       restarts: how many times it was started again; -1: it was never started.
@@ -58,7 +56,7 @@ class SupervisedProcess:
     def __init__(
         self, process: Process, command: tuple[str, ...], logs: Path, heartbeats: Path, health: Health, start: Starter
     ):
-        self.process, self.process_id = process, process.id
+        self.process_id = process.id
         self.log, self.log_start_bytes = logs / f"{process.id.file_stem}.log", 0
         self.restarts = -1
         self.heartbeat: HeartbeatRecord | None = None
@@ -68,9 +66,9 @@ class SupervisedProcess:
         self.failures = 0
         self.started_seconds = 0.0
         self._start_due_seconds: float | None = None
-        self._command, self._health, self._start_process = command, health, start
-        self._heartbeats = heartbeats.resolve()
-        self._heartbeat_file = heartbeat_file(process.id, self._heartbeats)
+        self._command, self._health, self._start_process = (*command, *process.arguments), health, start
+        self._environment = {**process.environment, VARIABLE: str(heartbeats.resolve())}
+        self._heartbeat_file = heartbeat_file(process.id, heartbeats.resolve())
         self._child: ChildHandle | None = None
         self._has_worked = False
         self._looked_seconds = 0.0
@@ -129,8 +127,7 @@ class SupervisedProcess:
         with suppress(OSError):  # for `health`, until it gives heartbeats itself
             patience = self._health.patience_seconds
             write_heartbeat(self._heartbeat_file, str(self.process_id), STARTING, 0.0, 0, patience)
-        environment = {**self.process.environment, VARIABLE: str(self._heartbeats)}
-        self._child = self._start_process((*self._command, *self.process.arguments), self.log, environment)
+        self._child = self._start_process(self._command, self.log, self._environment)
         self.restarts += 1
         self.heartbeat, self.status, self._has_worked = None, None, False
         self._start_due_seconds, self.silent_seconds = None, 0.0

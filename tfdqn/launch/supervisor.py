@@ -96,10 +96,7 @@ class Supervisor:
         self._shown_life = ""  # the last life of the learner whose beginning was shown
 
     def run(self, interrupted: Callable[[], bool]) -> bool:
-        """Runs until the job is over; False if the user has asked to stop before, and every process has ended.
-
-        Args:
-          interrupted: whether the user has asked to stop.
+        """Runs until the job is over; False if the user has `interrupted` it before, and every process has ended.
 
         Raises ClusterError, after every process was stopped, if one can't be started, ends with a status that asks
         for the user's correction, or fails too often in a row.

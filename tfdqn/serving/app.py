@@ -41,12 +41,7 @@ def make_app(
     budget: MemoryBudget,
     keys: FileContent[ApiKeys] | None,
 ) -> ASGIApp:
-    """The ASGI application.
-
-    Args:
-      budget: the memory that all requests may use together.
-      keys: each request needs one of these, except to the paths in `_OPEN`; None: no key is needed.
-    """
+    """The ASGI application. Each request needs one of the keys, if there are any, except to the paths in `_OPEN`."""
     handlers: dict[Any, Any] = {
         RequestError: _refused,
         HTTPException: partial(_malformed, endpoints.name),

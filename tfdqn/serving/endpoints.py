@@ -31,15 +31,7 @@ _T = TypeVar("_T")
 
 
 class Endpoints:
-    """Answers requests to one model's paths.
-
-    Args:
-      name: the model's name in paths.
-      versions: its served versions.
-      options: of the server.
-      batcher: calls the model.
-      reading: runs the parsing and writing of long requests, outside the event loop.
-    """
+    """Answers requests to one model's paths; `reading` parses and writes long ones, outside the event loop."""
 
     def __init__(self, name: str, versions: ModelVersions, options: Options, batcher: Batcher, reading: Executor):
         self.name = name

@@ -57,12 +57,7 @@ _parameters = msgspec.json.Decoder(dict[str, Raw])
 
 
 class OpenInference:
-    """The answers of one model. A request's `parameters` are ignored: the protocol itself defines none.
-
-    Args:
-      endpoints: read, limit and answer requests.
-      monitor: says whether the server is ready.
-    """
+    """The answers of one model. A request's `parameters` are ignored: the protocol itself defines none."""
 
     def __init__(self, name: str, endpoints: Endpoints, monitor: Monitor):
         self._name = name

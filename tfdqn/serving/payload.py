@@ -83,12 +83,7 @@ def parse(body: bytes | bytearray, model: Model) -> PredictRequest:
 
 
 def _taken(signature: Signature, problem: str) -> str:
-    """The end of a message about inputs that are missing or unknown: what the signature takes; "" for other problems.
-
-    Args:
-      signature: that was asked for.
-      problem: what was found wrong with the inputs.
-    """
+    """The end of a message about missing or unknown inputs: what the signature takes; "" for other problems."""
     missing = re.search(r"missing required field `(.+)`", problem)
     given = signature.inputs.get(missing[1]) if missing and signature.is_batched else None
     if given is not None and given.row_shape is not None:
@@ -146,10 +141,7 @@ def check_values(request: PredictRequest) -> None:
 def check_keys(body: bytes | bytearray, allowed: Mapping[str, int]) -> None:
     """Raises RequestError if an object has a key twice: msgspec would take the last.
 
-    The body is parsed again, in Python, only if a key occurs too often, or may be spelled with escapes.
-
-    Args:
-      allowed: keys, and how often each may occur.
+    The body is parsed again, in Python, only if a key occurs more often than `allowed`, or may be spelled with escapes.
     """
     is_escaped = b"\\" in body  # which numbers never are
     if is_escaped or any(body.count(b'"%b"' % name.encode()) > times for name, times in allowed.items()):

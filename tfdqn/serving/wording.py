@@ -47,12 +47,7 @@ def in_words(error: Exception, text: Any, where: str = "", first_row: int = 0) -
 
 
 def malformed(error: Exception, body: bytes | bytearray) -> str:
-    """What is wrong with a body that is no JSON; NaN or Infinity is named, with the number of its first byte.
-
-    Args:
-      error: msgspec's.
-      body: the request's.
-    """
+    """What is wrong with a body that is no JSON; NaN or Infinity is named, with the number of its first byte."""
     if found := _BYTE.search(str(error)):
         at = int(found[1])  # of the literal, or up to a byte behind it
         for literal in _NOT_FINITE.finditer(body, max(at - _LONGEST_LITERAL - 1, 0), at + _LONGEST_LITERAL):

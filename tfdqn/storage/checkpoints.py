@@ -52,9 +52,7 @@ _manifests = msgspec.json.Decoder(_Manifest)
 class Checkpoint:
     """A complete checkpoint. Raises CheckpointError if it is damaged.
 
-    Args:
-      directory: the checkpoint's directory.
-      names: the names of the arrays that will be read; other files are not checked. None: check all.
+    Of its files only those with the arrays of these `names` are checked, which will be read; None: all are.
     """
 
     def __init__(self, directory: Path, names: Collection[str] | None = None):
@@ -110,12 +108,7 @@ class Checkpoint:
 
 
 class CheckpointManager:
-    """The checkpoints of one run.
-
-    Args:
-      directory: holds one directory per checkpoint.
-      keep: how many of the newest are kept, besides any that was found damaged.
-    """
+    """The checkpoints of one run, of which the newest `keep` are kept, besides any that was found damaged."""
 
     def __init__(self, directory: Path, keep: int = 2):
         self._directory = directory

@@ -48,10 +48,8 @@ def finished_summary(run: RunDir, config: Config, *, has_evaluator: bool) -> Sum
 def last_results(run: RunDir, config: Config, newest: Checkpoint | None) -> Summary | None:
     """The summary of a finished run; None if there is none, or if the run was started again and has not finished since.
 
-    Args:
-      run: the run's directory.
-      config: the run's own, which has the conditions to stop of its last start.
-      newest: `newest_checkpoint`; without one, the summary is believed.
+    `config` is the run's own, which has the conditions to stop of its last start. Without the newest checkpoint
+    (`newest_checkpoint`) the summary is believed.
     """
     summary = read_summary(run.summary_file)
     if summary is None or newest is None:
@@ -70,13 +68,9 @@ def newest_checkpoint(run: RunDir) -> Checkpoint | None:
 def overrides_to_go_on(summary: Summary, stop: Stop, counters: Counters) -> list[str]:
     """The overrides ("key=value") that train a finished run further.
 
-    They lift every condition to stop that now holds: about as many steps again as `stop` allows, beyond those that the
-    run has; no return to reach; no limit of evaluations without a new best.
-
-    Args:
-      summary: the run's summary.
-      stop: the conditions that ended it.
-      counters: those of its newest checkpoint.
+    They lift every condition in `stop` that now holds: about as many steps again as it allows, beyond those that the
+    run has; no return to reach; no limit of evaluations without a new best. `counters` are those of its newest
+    checkpoint.
     """
     lifted = []
     if summary.env_steps >= stop.env_steps:
@@ -93,14 +87,10 @@ def still_stands(summary: Summary, config: Config, counters: Counters, *, has_ev
     """Whether a finished run's summary is still valid under the given configuration.
 
     It is not if the run was trained further since, if the conditions to stop no longer hold, or if another number of
-    final episodes is asked for.
+    final episodes is asked for. `has_evaluator`: whether the best policy is scored at the end.
 
-    Args:
-      summary: the run's summary.
-      config: the configuration.
-      counters: those of its newest checkpoint. They may have fewer environment steps than the summary, because actors
-        in other processes still report after it.
-      has_evaluator: whether the best policy is scored at the end.
+    The newest checkpoint's `counters` may have fewer environment steps than the summary, because actors in other
+    processes still report after it.
     """
     if summary.train_steps != counters.train_steps:
         return False

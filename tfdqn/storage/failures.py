@@ -98,10 +98,7 @@ def keep_interruption(run: RunDir, *, is_saved: bool, more: str = "") -> None:
 def keep_stop(run: RunDir, why: str, *, is_saved: bool) -> None:
     """Notes in the directory of a run, which no other process trains, what has stopped it, until it is trained again.
 
-    Args:
-      run: the run.
-      why: in words, such as "it was pruned after evaluation 2".
-      is_saved: whether it saved a checkpoint as it ended.
+    `why` is in words, such as "it was pruned after evaluation 2".
     """
     keep_end(run, RunEnd(Outcome.STOPPED, is_saved, why))
 

@@ -11,11 +11,7 @@ _NAME = "tensorflow"
 
 
 def why_no_tensorflow(error: BaseException) -> str:
-    """One line that says why TensorFlow can't be imported, and how to install it; "" for an error of any other cause.
-
-    Args:
-      error: has ended a command.
-    """
+    """One line that says why TensorFlow can't be imported, and how to install it; "" for an error of another cause."""
     if not _may_be_of_files(error):
         return ""
     package = sys.modules.get(_NAME)

@@ -4,12 +4,7 @@ import time
 
 
 class IntervalTrigger:
-    """Tells when periodic work is due: an interval after it was last done.
-
-    Args:
-      seconds: the interval.
-      is_due: whether the work is due at once.
-    """
+    """Tells when periodic work is due: at once if it `is_due`, then so many seconds after it was last done."""
 
     def __init__(self, seconds: float, is_due: bool = False):
         self._seconds = seconds
@@ -31,12 +26,7 @@ class Rate:
         self._last: tuple[float, int] | None = None
 
     def read(self, seconds: float, count: int) -> float:
-        """The rate between the previous call and this one; 0 at the first call.
-
-        Args:
-          seconds: the present time, by any monotonic clock.
-          count: the number of events so far.
-        """
+        """The rate since the previous call, 0 at the first one: now, by any monotonic clock, `count` events so far."""
         previous, self._last = self._last, (seconds, count)
         if previous is None or seconds <= previous[0]:
             return 0.0

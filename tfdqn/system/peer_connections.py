@@ -28,11 +28,7 @@ _IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class ConnectionGuard:
-    """Guards this process's connections to one peer. Call `check` repeatedly while the peer may be gone.
-
-    Args:
-      address: "host:port".
-    """
+    """Guards this process's connections to one peer, "host:port". Call `check` repeatedly while it may be gone."""
 
     def __init__(self, address: str):
         self.address = address

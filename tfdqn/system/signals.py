@@ -41,12 +41,7 @@ def last_words(words: str) -> Iterator[None]:
 
 
 def end_start(say: Callable[[], None], status: int = 0) -> NoReturn:
-    """Ends the process while it starts: it has done nothing yet that could be lost.
-
-    Args:
-      say: shows what the user should know; a terminal that is gone is no error.
-      status: the exit status.
-    """
+    """Ends the process while it starts: it has done nothing yet that could be lost. A terminal may be gone."""
     try:
         say()
     finally:

@@ -112,12 +112,9 @@ def last_line(log: Path, since_bytes: int, beginning: str = "") -> str:
 
 
 def dies_with(parent: int) -> Callable[[], None]:
-    """Returns a function for a child process to call, after which the kernel kills it when its parent ends.
+    """Returns a function for a child of the process `parent`, after which the kernel kills it when that ends.
 
     That is when the parent's thread that started the child ends, in whatever way.
-
-    Args:
-      parent: the parent's pid.
     """
     prctl = ctypes.CDLL(None).prctl
 

@@ -61,14 +61,8 @@ def path_for_libraries(path: Path) -> Path:
 def link_in_utf8(path: Path, say: Callable[[str], None]) -> Callable[[], None]:
     """Makes a directory whose name is not UTF-8, and a link beside it whose name is, such as caf%E9 for the byte E9.
 
-    Raises RunDirError if something else has the link's name, and then leaves nothing that it has made.
-
-    Args:
-      path: of the directory. If it is UTF-8, nothing is made.
-      say: shows one line when a link is made.
-
-    Returns:
-      A function that removes what was made, if the directory is still empty.
+    Nothing is made for a path that is UTF-8. Returns a function that removes what was made, if the directory is still
+    empty. Raises RunDirError if something else has the link's name, and then leaves nothing that it has made.
     """
     missing = {folder: link for folder, link in _links(path).items() if not _is_same(link, folder)}
     if not missing:

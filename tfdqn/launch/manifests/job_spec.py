@@ -85,10 +85,7 @@ class JobSpec(Struct, frozen=True, kw_only=True):
         return [(key, each.rpartition(":")[0]) for key, each in named.items() if ":" in each]
 
     def program(self, host: Callable[[ProcessId], str]) -> Program:
-        """The processes of the job, where each that serves has a host of its own.
-
-        Args:
-          host: the name by which the other processes find a process's host.
+        """The processes of the job, where each that serves has a host of its own, which `host` names.
 
         Raises ConfigError if the configuration can't be run by many processes.
         """

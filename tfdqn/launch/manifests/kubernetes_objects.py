@@ -39,12 +39,7 @@ def config_map(spec: JobSpec, more: dict[str, str]) -> dict[str, Any]:
 
 
 def run_claim(spec: JobSpec, *, replay_servers: int = 0) -> dict[str, Any]:
-    """The claim for the run's directory, which the learner and the evaluator share, even on different nodes.
-
-    Args:
-      spec: the job.
-      replay_servers: how many replay servers keep their files there as well.
-    """
+    """The claim for the directory that learner, evaluator and so many replay servers share, even on different nodes."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -79,13 +74,9 @@ def network_policy(spec: JobSpec) -> dict[str, Any]:
 
 
 def budget(spec: JobSpec, role: Role, count: int, *, is_job: bool) -> dict[str, Any]:
-    """A PodDisruptionBudget: how many pods of a role may be evicted at once, by its traits.
+    """A PodDisruptionBudget: how many of a role's `count` pods may be evicted at once, by its traits.
 
-    Args:
-      spec: the job.
-      role: of the pods.
-      count: how many pods the role has.
-      is_job: whether a Job makes the pods; the budget of these can only be given as the number that must stay.
+    It can only be given as the number that must stay where a Job makes the pods (`is_job`).
     """
     evictable = TRAITS[role].evictable
     return {
@@ -107,13 +98,7 @@ def name(spec: JobSpec, role: Role) -> str:
 
 
 def indexed_job(template: dict[str, Any], count: int, *, crashes: int) -> dict[str, Any]:
-    """The specification of an Indexed Job.
-
-    Args:
-      template: of its pods.
-      count: how many pods it has.
-      crashes: how many one pod may have on average before the Job has failed.
-    """
+    """The specification of an Indexed Job of `count` pods, which fails after so many crashes of one pod on average."""
     return {
         "completionMode": "Indexed",
         "completions": count,

@@ -21,12 +21,7 @@ class Platform(StrEnum):
         return _TABLE[self][0]
 
     def start(self, folder: Path, name: str) -> str:
-        """What starts the job, in words, and the command on a line of its own.
-
-        Args:
-          folder: of its files.
-          name: the job's.
-        """
+        """How to start the job `name` by the files in `folder`: words, and the command on a line of its own."""
         _, heading, command = _TABLE[self]
         file = shlex.quote(str(folder / self.own_file))
         return f"{heading} (docs/deploy.md):\n{command.format(folder=shlex.quote(str(folder)), file=file, name=name)}"

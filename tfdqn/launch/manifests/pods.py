@@ -66,14 +66,7 @@ def template(spec: JobSpec, role: Role, *, is_of_job: bool) -> dict[str, Any]:
 def specification(
     spec: JobSpec, container: dict[str, Any], *, grace_seconds: int, storage: dict[str, Any] | None
 ) -> dict[str, Any]:
-    """The specification of a pod with one container.
-
-    Args:
-      spec: the job.
-      container: its specification.
-      grace_seconds: between asking it to end and killing it.
-      storage: the volume for the run's directory; None: there is none.
-    """
+    """The specification of a pod with this container, which mounts `storage` for the run's directory if it has one."""
     volumes: list[dict[str, Any]] = [
         {"name": "configuration", "configMap": {"name": spec.name}},
         {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}},
@@ -102,10 +95,7 @@ def specification(
 
 
 def credentials(spec: JobSpec, *roles: Role) -> dict[str, Any]:
-    """The part of a container that gives it the Secret NAME-credentials as variables, if the user has made one.
-
-    {} if none of the roles that the container runs uses credentials.
-    """
+    """Gives a container the Secret NAME-credentials, if the user has made one; {} if none of its roles needs any."""
     if not any(TRAITS[role].gets_credentials for role in roles):
         return {}
     return {"envFrom": [{"secretRef": {"name": f"{spec.name}-credentials", "optional": True}}]}
@@ -122,13 +112,7 @@ def run_volume(spec: JobSpec) -> dict[str, Any]:
 
 
 def confined(spec: JobSpec, *, has_storage: bool, only_reads: bool = False) -> dict[str, Any]:
-    """The common part of all containers: image, volume mounts, and no privileges.
-
-    Args:
-      spec: the job.
-      has_storage: whether the volume for the run's directory is mounted.
-      only_reads: whether it is mounted read-only.
-    """
+    """The common part of all containers: image, mounts (`has_storage`: of the run's directory), and no privileges."""
     mounts = [
         {"name": "configuration", "mountPath": CONFIG_FILE.rpartition("/")[0], "readOnly": True},
         {"name": "tmp", "mountPath": "/tmp"},
@@ -150,17 +134,14 @@ def confined(spec: JobSpec, *, has_storage: bool, only_reads: bool = False) -> d
 
 
 def variables(gpus: int = 0) -> list[dict[str, Any]]:
-    """The environment variables of every container; `gpus`: how many it has."""
+    """The environment variables of a container with so many GPUs."""
     return [{"name": name, "value": value} for name, value in environment(gpus).items()]
 
 
 def resources(spec: JobSpec, needed: Resources, gpus: int) -> dict[str, Any]:
-    """A container's resources. Memory is limited to what is requested; idle processors may be used without limit.
+    """A container's resources, of which it needs so much at scale 1.
 
-    Args:
-      spec: the job, whose scale multiplies what is needed.
-      needed: what the container needs at scale 1.
-      gpus: how many it needs.
+    Memory is limited to what is requested; idle processors may be used without limit.
     """
     millicpus, mib = round(1000 * needed.cpus * spec.scale.cpus), round(1024 * needed.memory_gib * spec.scale.memory)
     memory = f"{mib}Mi" if mib % 1024 else f"{mib // 1024}Gi"

@@ -38,10 +38,8 @@ def make_pools(spec: JobSpec, roles: Mapping[str, tuple[Role, ...]], *, is_sprea
     """The pools of a job, without those that would be empty.
 
     Args:
-      spec: the job.
       roles: the roles of each pool by its name, in the order in which processes are assigned to machines.
-      is_spread: whether a pool has at least as many machines as its rarest role has processes; False: as few machines
-        as possible.
+      is_spread: whether a pool has at least as many machines as its rarest role has processes, or as few as possible.
 
     Raises ConfigError if the configuration can't be run by many processes.
     """

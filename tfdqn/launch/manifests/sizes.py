@@ -43,11 +43,7 @@ SIZES = {"small": _small, "gpu": _gpu, "large": _large}
 def in_sizes(spec: JobSpec, objects: Callable[[JobSpec], Objects]) -> dict[str, str]:
     """The files of a kustomization by path: the base, which the top folder names, and the overlays.
 
-    Args:
-      spec: the job.
-      objects: makes a job's objects, by the names of their files; it may raise ConfigError.
-
-    Raises ConfigError as `objects`.
+    `objects` makes a job's objects, by the names of their files. Raises ConfigError as `objects`.
     """
     base = objects(spec)
     files = {f"base/{name}": to_yaml(*documents) for name, documents in base.items()}
