@@ -4,9 +4,9 @@
 """
 
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -147,7 +147,6 @@ class BestExports:
         self._config, self._run, self._task_spec, self._say = config, run, task_spec, say
         self._destination = make_destination(config.export.directory, run.exports, model_name(run.exports))
         self._thread = ThreadPoolExecutor(1, "exports")
-        self._newest: tuple[int, float] | None = None  # the `_identity` of the last policy that was to be exported
 
     def catch_up(self) -> None:
         """Queues an export of the best policy in the run's directory, if an earlier session was killed before its own.
@@ -155,81 +154,62 @@ class BestExports:
         Raises CheckpointError as `load_best`.
         """
         if self._config.export.on_best and self._run.best_weights.exists():
-            weights, evaluation = load_best(self._run.best_weights, weight_specs(self._config, self._task_spec))
-            self._newest = _identity(evaluation)
-            self._thread.submit(self._export_if_new, weights, evaluation)
+            self.new_best(*load_best(self._run.best_weights, weight_specs(self._config, self._task_spec)))
 
     def new_best(self, weights: Mapping[str, np.ndarray], evaluation: Evaluation) -> None:
-        """Queues an export of these weights, unless the same policy was the last one queued.
+        """Queues an export of these weights, unless this run's newest version here is of the same policy.
 
         They are arrays by canonical name, which must not change afterwards.
         """
-        if self._config.export.on_best and _identity(evaluation) != self._newest:
-            self._newest = _identity(evaluation)
+        if self._config.export.on_best:
             self._thread.submit(self._export, weights, evaluation)
 
     def close(self) -> None:
         """Waits until all queued exports have been made."""
         self._thread.shutdown()
 
-    def _export_if_new(self, weights: Mapping[str, np.ndarray], evaluation: Evaluation) -> None:
-        with self._failures_reported():
-            own = self._own_cards()
-            if not own or own[max(own)].get("train_steps") != evaluation.train_steps:
-                self._export(weights, evaluation)
-
     def _export(self, weights: Mapping[str, np.ndarray], evaluation: Evaluation) -> None:
-        with self._failures_reported():
-            self._publish(weights, evaluation)
-            for version in sorted(self._own_cards())[: -self._config.export.keep]:
-                self._destination.remove(version)
+        try:
+            self._run.check_exists()  # else it would be made again for this version
+            origin = {
+                "checkpoint": "best",
+                "train_steps": evaluation.train_steps,
+                "evaluation": msgspec.to_builtins(evaluation.scores),
+                _RUN: self._run_id(),
+            }
+            newest = next(reversed(self._own_cards().values()), {})
+            if newest != newest | origin:
+                where = self._publish(weights, origin)
+                self._say(f"exported the best policy so far, with return {evaluation.scores.mean_return:,.2f}: {where}")
+                for version in list(self._own_cards())[: -self._config.export.keep]:
+                    self._destination.remove(version)
+        except Exception as error:  # a full disk or an unreachable bucket must not end the training
+            self._say(f"warning: the best policy couldn't be exported: {first_line(error)}")
 
-    def _publish(self, weights: Mapping[str, np.ndarray], evaluation: Evaluation) -> None:
-        self._run.check_exists()  # else it would be made again for this version
-        origin = {
-            "checkpoint": "best",
-            "train_steps": evaluation.train_steps,
-            "evaluation": msgspec.to_builtins(evaluation.scores),
-            _RUN: self._run_id(),
-        }
-
+    def _publish(self, weights: Mapping[str, np.ndarray], origin: Mapping[str, Any]) -> str:
         def export(directory: Path) -> Path:
             check = self._run.check_exists
             return export_weights(self._config, self._task_spec, weights, directory, origin, check=check)
 
         try:
-            where = self._destination.publish(export)
+            return self._destination.publish(export)
         except Exception:
             if not self._run.config_file.exists():  # it was moved meanwhile, and TensorFlow has made these again
                 with suppress(OSError):
                     self._run.exports.rmdir()
                     self._run.path.rmdir()
             raise
-        self._say(f"exported the best policy so far, with return {evaluation.scores.mean_return:,.2f}: {where}")
 
     def _own_cards(self) -> dict[int, Card]:
-        """The cards of the versions that this run exported here, by version; copies of them are left out."""
+        """The cards of the versions that this run exported here, oldest first; copies of them are left out."""
         return {
             version: card
             for version, card in self._destination.cards().items()
             if card.get(_RUN) == self._run_id() and card.get(CARD_NUMBER) == version
         }
 
-    @contextmanager
-    def _failures_reported(self) -> Iterator[None]:
-        """Turns an exception into a warning: a full disk or an unreachable bucket must not end the training."""
-        try:
-            yield
-        except Exception as error:
-            self._say(f"warning: the best policy couldn't be exported: {first_line(error)}")
-
     def _run_id(self) -> str:
         """The run's random id, which tells its versions from those of other runs that export to the same place."""
         if not self._run.export_id_file.exists():
             write_atomically(self._run.export_id_file, uuid.uuid4().hex.encode())
         return self._run.export_id_file.read_text(encoding="utf-8")
-
-
-def _identity(evaluation: Evaluation) -> tuple[int, float]:
-    """(updates, mean return): equal for two evaluations of the same policy, which play the same episodes."""
-    return evaluation.train_steps, evaluation.scores.mean_return
