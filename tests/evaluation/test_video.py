@@ -7,14 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Barrier, BrokenBarrierError
 
-import msgspec
 import numpy as np
 import pytest
 
 from tests.support.disks import fill, small_disk
 from tfdqn.evaluation import video
 from tfdqn.evaluation.video import enlarged, with_even_sides, written_video
-from tfdqn.storage.owners import this_process
 
 
 def test_a_video_of_which_only_a_part_found_room_is_no_video(tmp_path: Path) -> None:
@@ -64,17 +62,6 @@ def test_without_hard_links_one_that_can_not_be_published_leaves_no_empty_file(
     with pytest.raises(OSError, match="Input/output error"):
         video._published(unfinished)
     assert list(tmp_path.iterdir()) == [unfinished]
-
-
-def test_what_a_recorder_left_that_cannot_be_seen_goes_after_an_hour(tmp_path: Path) -> None:
-    elsewhere = msgspec.structs.replace(this_process(), kernel="another").mark
-    lefts = [tmp_path / f".{mark}-0badcafe.part.mp4" for mark in (elsewhere, elsewhere[1:], this_process().mark)]
-    for left in lefts:
-        left.touch()
-    for left in lefts[1:]:
-        os.utime(left, (0, left.stat().st_mtime - 4000))
-    video._remove_abandoned(tmp_path)
-    assert [left.exists() for left in lefts] == [True, False, True]
 
 
 def test_odd_sides_are_filled_up_with_the_edge() -> None:

@@ -8,7 +8,6 @@ import sys
 import textwrap
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from tests.support.policies import network_of, task
@@ -18,7 +17,6 @@ from tfdqn.exporting.saved_model import export_policy
 from tfdqn.exporting.versions import exports_folder, next_version, publish, require_free, unfinished_version, versions
 from tfdqn.storage.best_policy import require_policy
 from tfdqn.storage.locks import locked
-from tfdqn.storage.owners import this_process
 from tfdqn.storage.run_directory import RunDir
 
 
@@ -103,21 +101,6 @@ def test_an_export_that_is_under_way_is_left_alone(tmp_path):
         export_policy(task(), network_of(task()), tmp_path, {})
         assert unfinished.exists()
     assert [entry.name for entry in tmp_path.iterdir()] == ["1"]
-
-
-def test_what_another_host_may_still_write_is_left_alone_until_it_is_old(tmp_path):
-    elsewhere = msgspec.structs.replace(this_process(), kernel="another").mark
-    lefts = [tmp_path / f".export-{mark}-0badcafe" for mark in (elsewhere, "4711")]
-    for left in lefts:
-        (left / "variables").mkdir(parents=True)
-    export_policy(task(), network_of(task()), tmp_path, {})
-    assert all(left.exists() for left in lefts)
-    for left in lefts:
-        for each in (left / "variables", left):
-            os.utime(each, (0, each.stat().st_mtime - 4000))
-    (lefts[1] / "variables" / "shard").touch()  # one that is still written
-    export_policy(task(), network_of(task()), tmp_path, {})
-    assert [left.exists() for left in lefts] == [False, True]
 
 
 def test_a_folder_that_can_not_be_made_is_named_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,19 +2,15 @@
 
 import errno
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 
 from tfdqn.errors import RunDirError
 from tfdqn.storage.arrays import save_arrays
 from tfdqn.storage.atomic_files import is_full_disk, replacing, sync_tree, write_atomically
-from tfdqn.storage.owners import this_process
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -51,27 +47,6 @@ def test_a_name_may_have_as_many_bytes_as_the_system_takes(tmp_path: Path) -> No
     file = tmp_path / ("€" * 85)
     write_atomically(file, b"euros")
     assert contents(tmp_path) == {file.name: b"euros"}
-
-
-def test_what_a_killed_writer_left_goes_with_the_next_or_if_it_cannot_be_seen_after_an_hour(tmp_path: Path) -> None:
-    file = tmp_path / "best.json"
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait(60)
-    marks = [
-        msgspec.structs.replace(this_process(), pid=ended.pid, started=1).mark,
-        msgspec.structs.replace(this_process(), kernel="another").mark,  # perhaps it still writes
-        this_process().mark,
-    ]
-    lefts = [tmp_path / f".best.json.{mark}-0bad.partial" for mark in marks]
-    other = tmp_path / ".best.json.of.mine"
-    for left in (*lefts, other):
-        left.touch()
-    write_atomically(file, b"new")
-    assert {each.name for each in tmp_path.iterdir()} == {file.name, other.name, lefts[1].name, lefts[2].name}
-    for left in (lefts[1], lefts[2], other):
-        os.utime(left, (0, left.stat().st_mtime - 4000))
-    write_atomically(file, b"newer")
-    assert {each.name for each in tmp_path.iterdir()} == {file.name, other.name, lefts[2].name}
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

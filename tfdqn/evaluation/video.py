@@ -1,9 +1,8 @@
 """Records a video of one greedy episode, as an MP4 or a GIF."""
 
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +14,7 @@ from tfdqn.acting.policy import Policy
 from tfdqn.config import Task
 from tfdqn.errors import RunDirError, TaskError
 from tfdqn.evaluation.evaluator import play_episodes
-from tfdqn.storage.owners import is_abandoned, owner_of_mark, this_process
+from tfdqn.storage.unfinished import remove_abandoned, unfinished_path
 from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.registry import make_task
 from tfdqn.types import Weights
@@ -57,8 +56,8 @@ def record_episode(
     of the video's encoder.
     """
     try:
-        _remove_abandoned(folder)
-        unfinished = folder / f".{this_process().mark}-{secrets.token_hex(4)}{_UNFINISHED}{suffix}"
+        remove_abandoned(folder, ".", f"{_UNFINISHED}{suffix}")
+        unfinished = unfinished_path(folder, ".", f"{_UNFINISHED}{suffix}")
         try:
             with written_video(unfinished) as video:
                 play_episodes(task, policy, weights, 1, seed, on_frame=_Camera(task, video, suffix).take)
@@ -91,15 +90,6 @@ def _published(unfinished: Path) -> Path:
                 path.unlink(missing_ok=True)
                 raise
         return path
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Removes the unfinished videos of processes that have ended."""
-    for left in folder.glob(f".*{_UNFINISHED}*"):
-        owner = owner_of_mark(left.name[1:].partition(_UNFINISHED)[0].rpartition("-")[0])
-        with suppress(FileNotFoundError):  # another process has removed it
-            if owner is not None and is_abandoned(left, owner):
-                left.unlink()
 
 
 def _picture(task: BatchedTask) -> np.ndarray:

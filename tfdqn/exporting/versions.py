@@ -1,25 +1,23 @@
 """A folder of numbered versions of a policy, 1, 2, …, each of which is published and removed as a whole.
 
-A version is written under a temporary name in the same folder, synced, and renamed to its number. The temporary name
-says which process writes it, so that what a killed process left is recognised and removed; a lock would do as well,
-but not every file system has locks.
+A version is written under a temporary name in the same folder (`storage.unfinished`), synced, and renamed to its
+number.
 """
 
 import json
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tfdqn.config.nearby_runs import CONFIG_FILE, run_above, surrounding_run, why_no_folder
 from tfdqn.errors import UserError
 from tfdqn.storage.atomic_files import require_writable, sync, sync_tree
-from tfdqn.storage.owners import is_abandoned, owner_of_mark, this_process
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.trainer import wait_for
+from tfdqn.storage.unfinished import remove_abandoned, unfinished_path
 from tfdqn.system.shell_commands import own_command
 from tfdqn.system.utf8 import path_for_libraries
 
@@ -122,11 +120,8 @@ def unfinished_version(directory: Path) -> Iterator[Path]:
     nothing can be written there.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for left in directory.glob(f"{_UNFINISHED}*"):
-        with suppress(OSError):
-            if _is_abandoned(left):
-                shutil.rmtree(left, ignore_errors=True)
-    unfinished = _unfinished_name(directory)
+    remove_abandoned(directory, _UNFINISHED)
+    unfinished = unfinished_path(directory, _UNFINISHED)
     try:
         unfinished.mkdir()
         yield unfinished
@@ -162,14 +157,6 @@ def write_number(version: Path, number: int) -> None:
 
 def remove_version(directory: Path, version: int) -> None:
     """Deletes a version: it is renamed first, so that nobody sees a part of it under its number."""
-    removed = _unfinished_name(directory)
+    removed = unfinished_path(directory, _UNFINISHED)
     (directory / str(version)).rename(removed)
     shutil.rmtree(removed, ignore_errors=True)
-
-
-def _unfinished_name(directory: Path) -> Path:
-    return directory / f"{_UNFINISHED}{this_process().mark}-{secrets.token_hex(4)}"
-
-
-def _is_abandoned(unfinished: Path) -> bool:
-    return is_abandoned(unfinished, owner_of_mark(unfinished.name.removeprefix(_UNFINISHED).rpartition("-")[0]))

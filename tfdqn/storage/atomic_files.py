@@ -2,8 +2,6 @@
 
 import errno
 import os
-import re
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,21 +11,20 @@ from typing import BinaryIO, TypeVar
 import msgspec
 
 from tfdqn.errors import RunDirError
-from tfdqn.storage.owners import Owner, is_abandoned, owner_of_mark, this_process
+from tfdqn.storage.unfinished import remove_abandoned, unfinished_path, writer_of
 
 _MAX_NAME_BYTES = 100  # of a file's name that begin its partial file's, which mustn't become too long
 _SMALL_BYTES = 65_536
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # EDQUOT: none of the user's share
+_END = ".partial"
 Decoded = TypeVar("Decoded")
-_OWNED = re.compile(r"(.+)-[0-9a-f]+\.partial")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Yields a new file to write, which replaces `path` if the block succeeds; otherwise the old file stays."""
-    _remove_abandoned(path)
-    # Another thread or process may write the same file at the same time.
-    partial = path.with_name(f"{_beginning(path)}{this_process().mark}-{secrets.token_hex(2)}.partial")
+    remove_abandoned(path.parent, _beginning(path), _END)
+    partial = unfinished_path(path.parent, _beginning(path), _END)  # another may write the same file at the same time
     try:
         with partial.open("wb") as file:
             yield file
@@ -122,27 +119,11 @@ def is_by_full_disk(error: BaseException | None) -> bool:
 
 def is_partial(path: Path, of: Path) -> bool:
     """Whether `path` is an unfinished version of the file `of`, from a writer that is running or was killed."""
-    return _writer(path, of) is not None
+    return writer_of(path, _beginning(of), _END) is not None
 
 
 def _beginning(path: Path) -> str:
     return f".{os.fsencode(path.name)[:_MAX_NAME_BYTES].decode(errors='ignore')}."
-
-
-def _writer(path: Path, of: Path) -> Owner | None:
-    """The process that wrote a partial file; None if `path` isn't a partial file of `of`."""
-    beginning = _beginning(of)
-    found = _OWNED.fullmatch(path.name.removeprefix(beginning)) if path.name.startswith(beginning) else None
-    return None if found is None else owner_of_mark(found[1])
-
-
-def _remove_abandoned(path: Path) -> None:
-    """Removes unfinished versions of the file that killed processes have left."""
-    for left in path.parent.iterdir():
-        writer = _writer(left, path)
-        with suppress(OSError):
-            if writer is not None and is_abandoned(left, writer):
-                left.unlink()
 
 
 def sync_tree(directory: Path) -> None:

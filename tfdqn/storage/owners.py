@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import socket
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from msgspec import Struct
 
 LEASE_BYTES = 512
 _SHOWN_CHARACTERS = 160
-_PAUSE_SECONDS = 3600.0  # without a change, after which a file of a writer that can't be seen is given up
 # A command line of tfdqn, up to its first argument: not that of an editor, say, whose argument is tfdqn's folder.
 _PROGRAM = re.compile(r"(?:[^\0]*python[^\0/]*\0(?:-X\0[^\0]*\0|-[a-zA-Z]+\0)*)?(?:[^\0]*/)?tfdqn\0")
 
@@ -100,20 +98,6 @@ def owner_of_mark(mark: str) -> Owner | None:
         return Owner(int(pid), int(started), kernel, int(namespace))
     except ValueError:
         return None
-
-
-def is_abandoned(unfinished: Path, writer: Owner | None) -> bool:
-    """Whether the writer of an unfinished file or folder has ended or, if that can't be seen, has paused for an hour.
-
-    It can't of another host's or container's, nor of one before this host's last boot. Raises OSError.
-    """
-    is_running = None if writer is None else writer.is_running()
-    if is_running is not None:
-        return not is_running
-    with tempfile.TemporaryFile(dir=unfinished.parent) as file:  # the file system's clock, not this host's
-        now = os.fstat(file.fileno()).st_mtime
-    written = (each.stat().st_mtime for each in [unfinished, *unfinished.rglob("*")])
-    return now - max(written) > _PAUSE_SECONDS
 
 
 @cache
