@@ -15,6 +15,7 @@ from msgspec import UNSET
 from tests.support.checkpoints import holds, save
 from tfdqn.errors import CheckpointError
 from tfdqn.storage.arrays import add_prefix, with_prefix
+from tfdqn.storage.checkpoint_names import checkpoints_in
 from tfdqn.storage.checkpoints import Checkpoint, CheckpointManager
 
 Damage = Callable[[Path], None]
@@ -207,20 +208,21 @@ def test_a_checkpoint_that_a_later_save_has_removed_is_as_old_as_it_was(tmp_path
     assert not first.directory.exists() and age is not None and age >= 0
 
 
-def test_a_save_that_removes_what_is_just_read_leaves_another_to_read(tmp_path: Path) -> None:
-    class Read(CheckpointManager):
-        """Another process saves two more between its first look and its reading."""
+def test_a_save_that_removes_what_is_just_read_leaves_another_to_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(directory: Path) -> list[Path]:
+        """Another process saves two more between the first look and the reading."""
+        monkeypatch.undo()
+        found = checkpoints_in(directory)
+        for value in (2, 3):
+            save(saved, value)
+        return found
 
-        def _saved(self) -> list[Path]:
-            found = super()._saved()
-            while left:
-                save(CheckpointManager(tmp_path, keep=1), left.pop(0))
-            return found
-
-    left = [2, 3]
-    save(CheckpointManager(tmp_path, keep=1), 1)
+    save(saved := CheckpointManager(tmp_path, keep=1), 1)
+    monkeypatch.setattr("tfdqn.storage.checkpoints.checkpoints_in", look)
     said: list[str] = []
-    assert holds(Read(tmp_path).latest(said.append), 3)
+    assert holds(CheckpointManager(tmp_path).latest(said.append), 3)
     assert said == []
 
 

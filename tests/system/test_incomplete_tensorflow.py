@@ -34,7 +34,7 @@ def test_an_incomplete_tensorflow_is_one_line(files: dict[str, str], reason: str
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"tfdqn: TensorFlow can't be imported, since its installation is incomplete ({reason}")
-    assert line.endswith('--force-reinstall "tensorflow==2.15.1"')
+    assert line.endswith('"tensorflow==2.15.1" --force-reinstall')
 
 
 def error_of(code: str) -> Exception:
@@ -95,6 +95,6 @@ def test_cuda_libraries_that_are_installed_are_installed_again(monkeypatch: pyte
         "importlib.metadata.distributions", lambda **named: found * (named["name"] == "nvidia-cudnn-cu12")
     )
     error = ImportError("no", name="tensorflow.python")
-    assert why_no_tensorflow(error).endswith('--force-reinstall "tensorflow[and-cuda]==2.15.1"')
+    assert why_no_tensorflow(error).endswith('"tensorflow[and-cuda]==2.15.1" --force-reinstall')
     found.clear()
-    assert why_no_tensorflow(error).endswith('--force-reinstall "tensorflow==2.15.1"')
+    assert why_no_tensorflow(error).endswith('"tensorflow==2.15.1" --force-reinstall')

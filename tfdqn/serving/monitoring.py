@@ -25,11 +25,7 @@ _METHODS = frozenset(("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"
 
 
 class RequestMetrics:
-    """Requests to one server by path, method and status. Clients can't add values to these labels.
-
-    Args:
-      registry: the server's own, so that several servers in one process count separately.
-    """
+    """Requests to one server, which has a registry of its own, by path, method and status. Clients can't add labels."""
 
     def __init__(self, registry: CollectorRegistry):
         labels = ("path", "method", "status")

@@ -8,11 +8,6 @@ from tfdqn.errors import CheckpointError
 _NAME = re.compile(r"[0-9]{6,}")
 
 
-def checkpoint_name(number: int) -> str:
-    """The name of a checkpoint's directory."""
-    return f"{number:06d}"
-
-
 def checkpoints_in(directory: Path) -> list[Path]:
     """The checkpoints' directories, oldest first; anything else in the folder is not ours. [] if it doesn't exist.
 

@@ -19,7 +19,7 @@ from tfdqn.errors import CheckpointError, first_line
 from tfdqn.records import Counters
 from tfdqn.storage.arrays import SavedArrays, load_arrays, save_arrays
 from tfdqn.storage.atomic_files import is_full_disk, sync, sync_tree
-from tfdqn.storage.checkpoint_names import checkpoint_name, checkpoints_in
+from tfdqn.storage.checkpoint_names import checkpoints_in
 from tfdqn.types import Arrays
 
 BEGINS_ANEW = "no checkpoint yet: starting from the beginning"  # the message if a resumed run has none
@@ -125,8 +125,8 @@ class CheckpointManager:
 
         Raises CheckpointError if it can't be written (a full disk, say); earlier ones stay as they are.
         """
-        saved = self._saved()
-        name = checkpoint_name(int(saved[-1].name if saved else 0) + 1)
+        saved = checkpoints_in(self._directory)
+        name = f"{int(saved[-1].name if saved else 0) + 1:06d}"
         unfinished = self._directory / (_UNFINISHED + name)
         try:
             self._remove_unfinished()
@@ -159,7 +159,7 @@ class CheckpointManager:
         A damaged one is reported to `on_damage`, and the one before it is used. `names` as in `Checkpoint`. Raises
         CheckpointError if there are checkpoints and all of them are damaged.
         """
-        saved = self._saved()
+        saved = checkpoints_in(self._directory)
         while saved:
             for path in reversed(saved):
                 try:
@@ -168,7 +168,7 @@ class CheckpointManager:
                     if path.exists():  # else the process that trains the run has removed it, and has saved another
                         self._damaged.add(path)
                         on_damage(str(error))
-            before, saved = saved, self._saved()
+            before, saved = saved, checkpoints_in(self._directory)
             if saved == before:
                 raise CheckpointError(
                     f"{self._directory}: every checkpoint is damaged; restore one from a backup, "
@@ -176,22 +176,18 @@ class CheckpointManager:
                 )
         return None
 
-    def _saved(self) -> list[Path]:
-        return checkpoints_in(self._directory)
-
     def _prune(self) -> None:
         """Removes the oldest checkpoints. They are renamed first, so that none is ever incomplete under its own name.
 
         One that can't be removed stays until the next time, since the save itself has succeeded.
         """
-        intact: list[Path] = []
         with suppress(CheckpointError):
-            intact = [path for path in self._saved() if path not in self._damaged]
-        for path in intact[: -self._keep]:
-            doomed = path.with_name(f"{_UNFINISHED}{path.name}-old")
-            with suppress(OSError):
-                path.rename(doomed)
-                shutil.rmtree(doomed, ignore_errors=True)
+            intact = [path for path in checkpoints_in(self._directory) if path not in self._damaged]
+            for path in intact[: -self._keep]:
+                doomed = path.with_name(f"{_UNFINISHED}{path.name}-old")
+                with suppress(OSError):
+                    path.rename(doomed)
+                    shutil.rmtree(doomed, ignore_errors=True)
 
     def _remove_unfinished(self) -> None:
         for path in self._directory.glob(_UNFINISHED + "*"):

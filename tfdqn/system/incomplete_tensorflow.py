@@ -5,7 +5,7 @@ import traceback
 from types import ModuleType
 
 from tfdqn.errors import one_line
-from tfdqn.system.shell_commands import pip_install_again
+from tfdqn.system.shell_commands import pip_install
 
 _NAME = "tensorflow"
 
@@ -29,7 +29,7 @@ def why_no_tensorflow(error: BaseException) -> str:
         return ""
     return (
         f"TensorFlow can't be imported, since its installation is incomplete ({one_line(error)}); to install it again: "
-        f"{pip_install_again(_requirement())}"
+        f"{pip_install(_requirement())} --force-reinstall"
     )
 
 

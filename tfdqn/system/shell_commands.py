@@ -37,11 +37,6 @@ def pip_install(*requirements: str) -> str:
     return _pip_command() + "".join(f' "{each}"' for each in requirements)
 
 
-def pip_install_again(requirement: str) -> str:
-    """As `pip_install`, for a package of which pip may believe that it is installed, with all that it needs."""
-    return f'{_pip_command()} --force-reinstall "{requirement}"'
-
-
 def install_extra(extra: str) -> str:
     """The command that installs an extra of tfdqn; in a clone, which stays editable, at the tested versions."""
     if not _CONSTRAINTS.is_file():
