@@ -19,7 +19,6 @@ from tests.support.commands import tfdqn
 from tests.support.run_files import finish, name_own_kinds
 from tests.support.tiny_runs import tiny
 from tfdqn.cli import main
-from tfdqn.cluster.topology import read_topology
 from tfdqn.config.toml import dump
 from tfdqn.coordination.heartbeat_files import STARTING, write_heartbeat
 from tfdqn.coordination.messages import Inspection, Nothing, ReplayStatus
@@ -119,14 +118,6 @@ def test_a_run_that_was_left_shows_what_it_left(run: RunDir, capsys: pytest.Capt
     assert lines[1].split()[-2:] == ["--run-dir", str(run.path)] and lines[2].startswith("evaluations 2: ")
     assert lines[-1].startswith("actor 1 acting 7 ")
     assert lines[-1].endswith(" ago")
-
-
-def test_a_run_that_was_stopped_is_not_running(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
-    """A process that ends well leaves no heartbeat."""
-    lines = shown(capsys, str(run.path))
-    assert lines[0] == f"status the job is not running here: no learner answers at {learner(run)}; to resume:"
-    evaluator = [] if read_topology(run.cluster_file).evaluator else ["--no-evaluator"]
-    assert lines[1] == own_command(["launch", str(run.config_file), *evaluator, "--run-dir", str(run.path)])
 
 
 def test_a_claim_that_trains_nothing_leaves_the_run_the_jobs(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:

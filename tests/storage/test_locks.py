@@ -233,12 +233,6 @@ def test_who_is_taken_over_while_it_ends_gives_nothing_away(file: Path) -> None:
     assert file.read_text() == taker
 
 
-def test_a_lease_that_cannot_be_read_is_nobodys(file: Path) -> None:
-    file.parent.mkdir()
-    file.write_bytes(b"4711\n")
-    acquired(file).release()
-
-
 def test_a_mark_names_its_process() -> None:
     this = owner_of_mark(this_process().mark)
     assert this is not None and this.is_running()
