@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,18 @@ def ended(child: ChildHandle) -> int:
     return child.returncode
 
 
+def killed(child: ChildHandle) -> None:
+    os.kill(child.pid, signal.SIGKILL)
+    assert ended(child) == -signal.SIGKILL
+
+
+@contextmanager
+def prepared(*modules: str) -> Iterator[ForkServer]:
+    with ForkServer(modules or ("preloaded",)) as server:
+        server.prepare(SLEEP, lambda: False)
+        yield server
+
+
 def children() -> list[int]:
     return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
 
@@ -77,8 +91,7 @@ def report(child: ChildHandle, file: str) -> dict[str, Any]:
 def test_a_fork_is_what_a_process_of_its_own_would_be(tmp_path: Path) -> None:
     log, environment = tmp_path / "log", {"ADDED": "ü", "REMOVED": None}
     found = {}
-    with ForkServer(["preloaded"]) as server:
-        server.prepare(SLEEP, lambda: False)
+    with prepared() as server:
         for name, start in (("forked", server.start), ("again", server.start), ("started", start_process)):
             child = start((sys.executable, "-m", "report", "7", "a b", f"{name}.json"), log, environment)
             found[name] = report(child, f"{name}.json")
@@ -99,18 +112,15 @@ def test_a_fork_is_what_a_process_of_its_own_would_be(tmp_path: Path) -> None:
 
 def test_what_imports_print_is_no_answer() -> None:
     Path("preloaded.py").write_text("print('1')\nprint('1', end='')\n")
-    with ForkServer(["preloaded"]) as server:
-        server.prepare(SLEEP, lambda: False)
+    with prepared() as server:
         child = server.start(SLEEP, Path("log"), {})
         assert isinstance(child, ForkedProcess) and child.pid in children()
-        os.kill(child.pid, signal.SIGKILL)
-        assert ended(child) == -signal.SIGKILL
+        killed(child)
         assert not Path("log").read_text()
 
 
 def test_its_end_by_a_signal_is_known() -> None:
-    with ForkServer(["preloaded"]) as server:
-        server.prepare(SLEEP, lambda: False)
+    with prepared() as server:
         child = server.start(SLEEP, Path("log"), {})
         assert isinstance(child, ForkedProcess) and status_when_ended(child) is None
         os.kill(child.pid, signal.SIGTERM)
@@ -118,8 +128,7 @@ def test_its_end_by_a_signal_is_known() -> None:
 
 
 def test_it_outlives_the_server_after_whose_end_processes_are_started_without_it() -> None:
-    with ForkServer(["preloaded"]) as server:
-        server.prepare(SLEEP, lambda: False)
+    with prepared() as server:
         forked = server.start(SLEEP, Path("log"), {})
         assert server._process is not None
         server._process.kill()
@@ -127,8 +136,7 @@ def test_it_outlives_the_server_after_whose_end_processes_are_started_without_it
         child = server.start((sys.executable, "-m", "report", "7", "after.json"), Path("log"), {})
         assert isinstance(child, subprocess.Popen) and report(child, "after.json")["imported_here"]
     assert is_running(forked.pid)
-    os.kill(forked.pid, signal.SIGKILL)
-    assert ended(forked) == -signal.SIGKILL
+    killed(forked)
 
 
 @pytest.mark.parametrize("has_its_own_session", [False, True])
@@ -141,14 +149,12 @@ def test_what_a_killed_fork_had_started_does_not_stay_with_this_process(has_its_
         "Path('pid').rename('started')\n"
         "time.sleep(100)\n"
     )
-    with ForkServer(["preloaded"]) as server:
-        server.prepare(SLEEP, lambda: False)
+    with prepared() as server:
         child = server.start((sys.executable, "-m", "parent", *SLEEP, str(has_its_own_session)), Path("log"), {})
         assert isinstance(child, ForkedProcess)
         until(Path("started").exists)
         grandchild = int(Path("started").read_text())
-        os.kill(child.pid, signal.SIGKILL)
-        assert ended(child) == -signal.SIGKILL
+        killed(child)
         assert grandchild not in children()
         if has_its_own_session:
             os.kill(grandchild, signal.SIGKILL)
@@ -160,26 +166,22 @@ def test_a_fork_says_its_pid_before_anything_that_may_take_long(monkeypatch: pyt
     Path("preloaded.py").write_text(
         "import os, time\nopened = os.open\nos.open = lambda *args: time.sleep(100) or opened(*args)\n"
     )
-    with ForkServer(["preloaded"]) as server:
-        server.prepare(SLEEP, lambda: False)
+    with prepared() as server:
         child = server.start(SLEEP, Path("log"), {})
         assert isinstance(child, ForkedProcess) and os.getsid(child.pid) == child.pid
-        os.kill(child.pid, signal.SIGKILL)
-        assert ended(child) == -signal.SIGKILL
+        killed(child)
 
 
 def test_it_calls_the_exit_handlers_of_what_the_server_has_imported() -> None:
     Path("preloaded.py").write_text("import atexit\natexit.register(lambda: print('handled', flush=True))")
-    with ForkServer(["preloaded"]) as server:
-        server.prepare(SLEEP, lambda: False)
+    with prepared() as server:
         child = server.start((sys.executable, "-m", "tfdqn", "version"), Path("log"), {})
         assert isinstance(child, ForkedProcess) and ended(child) == 0
     assert Path("log").read_text().endswith("\nhandled\n")
 
 
 def test_a_fork_that_comes_too_late_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    with ForkServer(["preloaded"]) as server:
-        server.prepare(SLEEP, lambda: False)
+    with prepared() as server:
         assert server._process is not None
         before = set(children())
         pipe = server._process.stdout
@@ -194,8 +196,7 @@ def test_a_fork_that_comes_too_late_is_ended(monkeypatch: pytest.MonkeyPatch) ->
 def test_where_children_are_reaped_by_the_kernel_an_end_is_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
-        with ForkServer(["preloaded"]) as server:
-            server.prepare(SLEEP, lambda: False)
+        with prepared() as server:
             child = server.start((sys.executable, "-m", "report", "7", "file.json"), Path("log"), {})
             assert isinstance(child, ForkedProcess) and ended(child) == 0
     finally:
@@ -205,8 +206,7 @@ def test_where_children_are_reaped_by_the_kernel_an_end_is_an_end(monkeypatch: p
 
 def test_orphans_are_not_this_processs_while_no_fork_is_awaited() -> None:
     command = "import subprocess; print(subprocess.Popen(['sleep', '100'], stdout=-3).pid)"
-    with ForkServer(["preloaded"]) as server:
-        server.prepare(SLEEP, lambda: False)
+    with prepared() as server:
         child = server.start((sys.executable, "-m", "report", "7", "file.json"), Path("log"), {})
         assert isinstance(child, ForkedProcess) and ended(child) == 7
         assert parent_of_orphan(command) != os.getpid()
@@ -235,8 +235,7 @@ def test_neither_forks_nor_the_server_outlive_their_parent() -> None:
 
 
 def test_a_server_that_cannot_import_its_modules_is_done_without() -> None:
-    with ForkServer(["preloaded", "there_is_none"]) as server:
-        server.prepare(SLEEP, lambda: False)
+    with prepared("preloaded", "there_is_none") as server:
         child = server.start((sys.executable, "-m", "report", "7", "file.json"), Path("log"), {})
         assert isinstance(child, subprocess.Popen) and report(child, "file.json")["imported_here"]
 
@@ -261,10 +260,8 @@ def test_another_command_than_a_module_of_this_python_is_started() -> None:
 
 
 def test_a_log_that_cannot_be_written_is_the_parents_error(tmp_path: Path) -> None:
-    with ForkServer(["preloaded"]) as server:
-        server.prepare(SLEEP, lambda: False)
-        with pytest.raises(IsADirectoryError):
-            server.start(SLEEP, tmp_path, {})
+    with prepared() as server, pytest.raises(IsADirectoryError):
+        server.start(SLEEP, tmp_path, {})
 
 
 @pytest.mark.parametrize(("processes", "gpus", "has_server"), [(2, "", True), (1, "", False), (2, "0", False)])
