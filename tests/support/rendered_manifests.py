@@ -1,5 +1,6 @@
 """What tests of manifests share: the example in launchers/, and the command line's own reading of what is rendered."""
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -21,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "cartpole-parameter-server.toml"
 COUNTS = ("--actors", "4", "--workers", "2", "--parameter-servers", "1", "--replay-servers", "2")
 OVERRIDES = ("acting.actors=4", "replay.shards=2")
+STRATEGIES = [(), ("learner.strategy=multi_worker",), ("learner.strategy=local",)]
 EVERYBODY = {
     *(ProcessId(Role.REPLAY_SERVER, i) for i in range(2)),
     ProcessId(Role.LEARNER),
@@ -40,6 +42,15 @@ def wanted(*overrides: str, **changes: object) -> JobSpec:
 @cache
 def rendered(target: Platform, *overrides: str, **changes: object) -> dict[str, str]:
     return render(target, wanted(*overrides, **changes))
+
+
+def changed(made: Any, path: Sequence[str | int], key: str, value: object) -> Any:
+    """A copy of what is rendered, with another value of a key of what the path leads to."""
+    copied = inner = copy.deepcopy(made)
+    for name in path:
+        inner = inner[name]
+    inner[key] = value
+    return copied
 
 
 def below_init(command: Sequence[str]) -> list[str]:

@@ -8,7 +8,16 @@ import pytest
 
 from tests.support.jobset import Object, action_of, becomes_of, is_admitted, jobs_of, pods_of
 from tests.support.kustomize import assert_admitted, assert_restricted, assert_schemas_accept, objects_in
-from tests.support.rendered_manifests import CONFIG, EVERYBODY, below_init, member_of, rendered, topology_in
+from tests.support.rendered_manifests import (
+    CONFIG,
+    EVERYBODY,
+    STRATEGIES,
+    below_init,
+    changed,
+    member_of,
+    rendered,
+    topology_in,
+)
 from tfdqn.cli import main
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
@@ -16,7 +25,6 @@ from tfdqn.launch.manifests.job_spec import dns_label
 from tfdqn.launch.manifests.platforms import Platform
 
 NAME = "cartpole-parameter-server"
-STRATEGIES = [(), ("learner.strategy=multi_worker",), ("learner.strategy=local",)]
 
 
 def objects(*overrides: str, **changes: object) -> list[Object]:
@@ -76,12 +84,7 @@ def test_the_longest_name_is_admitted_with_the_most_processes() -> None:
     ],
 )
 def test_what_the_interface_does_not_know_is_found(path: tuple[str | int, ...], key: str, value: object) -> None:
-    changed: Any = copy.deepcopy(job_set())
-    inner = changed
-    for name in path:
-        inner = inner[name]
-    inner[key] = value
-    assert not is_admitted(changed)
+    assert not is_admitted(changed(job_set(), path, key, value))
 
 
 def test_every_process_has_a_pod_whose_name_is_its_address(tmp_path: Path) -> None:

@@ -9,13 +9,12 @@ import pytest
 from kubernetes_validate import ValidationError
 
 from tests.support.kustomize import assert_admitted, assert_restricted, assert_schemas_accept, objects_in
-from tests.support.rendered_manifests import EVERYBODY, below_init, member_of, rendered, topology_in
+from tests.support.rendered_manifests import EVERYBODY, STRATEGIES, below_init, member_of, rendered, topology_in
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.errors import RESTART_STATUS, STOPPED_STATUS
 from tfdqn.launch.manifests.platforms import Platform
 
 Object = dict[str, Any]
-STRATEGIES = [(), ("learner.strategy=multi_worker",), ("learner.strategy=local",)]
 
 
 def objects(*overrides: str, **changes: object) -> list[Object]:

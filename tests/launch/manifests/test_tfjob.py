@@ -1,6 +1,5 @@
 """The TFJob, by Kubeflow's own models of it, Kubernetes' schemas, and what each pod makes of the operator's word."""
 
-import copy
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,11 +17,9 @@ from tests.support.kustomize import (
     needs_kubectl,
     objects_in,
 )
-from tests.support.rendered_manifests import EVERYBODY, below_init, rendered, share_of, tf_config
+from tests.support.rendered_manifests import EVERYBODY, STRATEGIES, below_init, changed, rendered, share_of, tf_config
 from tfdqn.cluster.roles import LEARNER, Role
 from tfdqn.launch.manifests.platforms import Platform
-
-STRATEGIES = [(), ("learner.strategy=multi_worker",), ("learner.strategy=local",)]
 
 
 def objects(*overrides: str, **changes: object) -> dict[str, Object]:
@@ -75,12 +72,7 @@ def test_kubeflow_s_models_and_kubernetes_own_schemas_accept_everything(
     ],
 )
 def test_what_kubeflow_does_not_know_is_found(path: tuple[str, ...], key: str, value: object) -> None:
-    job = copy.deepcopy(objects()["TFJob"])
-    inner = job
-    for name in path:
-        inner = inner[name]
-    inner[key] = value
-    assert not is_kubeflow_s(job)
+    assert not is_kubeflow_s(changed(objects()["TFJob"], path, key, value))
 
 
 def test_every_pod_runs_its_share_and_all_are_there_once(tmp_path: Path) -> None:

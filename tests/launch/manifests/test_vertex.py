@@ -1,6 +1,5 @@
 """Vertex AI's CustomJob, by Google's own description of it, and by what each machine makes of the service's word."""
 
-import copy
 import json
 import shutil
 import subprocess
@@ -12,11 +11,10 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.support.rendered_manifests import EVERYBODY, below_init, rendered, share_of
+from tests.support.rendered_manifests import EVERYBODY, STRATEGIES, below_init, changed, rendered, share_of
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.launch.manifests.platforms import Platform
 
-STRATEGIES = [(), ("learner.strategy=multi_worker",), ("learner.strategy=local",)]
 NAMES = ("/tmp/config.toml", "/mnt/nfs/tfdqn/runs/cartpole-parameter-server")
 
 
@@ -85,13 +83,8 @@ def test_google_s_description_has_everything(overrides: tuple[str, ...], changes
     ],
 )
 def test_what_google_does_not_describe_is_found(path: tuple[Any, ...], key: str, value: object) -> None:
-    made = copy.deepcopy(job())
-    inner: Any = made
-    for name in path:
-        inner = inner[name]
-    inner[key] = value
     with pytest.raises(jsonschema.ValidationError):
-        DESCRIPTION.validate(made)
+        DESCRIPTION.validate(changed(job(), path, key, value))
 
 
 def cluster_spec(made: dict[str, Any], pool: str, index: int) -> str:
