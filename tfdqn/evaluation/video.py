@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import imageio
 import numpy as np
@@ -56,7 +56,8 @@ def record_episode(
     of the video's encoder.
     """
     try:
-        remove_abandoned(folder, ".", f"{_UNFINISHED}{suffix}")
+        for each in get_args(Format):
+            remove_abandoned(folder, ".", f"{_UNFINISHED}{each}")
         unfinished = unfinished_path(folder, ".", f"{_UNFINISHED}{suffix}")
         try:
             with written_video(unfinished) as video:

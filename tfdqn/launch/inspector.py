@@ -15,7 +15,7 @@ from tfdqn.coordination.heartbeat_files import STARTING, HeartbeatRecord
 from tfdqn.coordination.messages import Inspection, Nothing, Phase
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.errors import ClusterError, RunDirError
-from tfdqn.launch.run_report import RunReport, is_held, run_report, why_over
+from tfdqn.launch.run_report import RunReport, run_report, why_over
 from tfdqn.records import Status
 from tfdqn.storage.failures import unsaved_end, would_fail_again
 from tfdqn.storage.locks import holder_of, leaver_of
@@ -23,7 +23,7 @@ from tfdqn.storage.owners import Owner
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import why_failed, why_stopped
-from tfdqn.storage.trainer import lone_trainer_of
+from tfdqn.storage.trainer import lone_trainer_of, trainer_of
 from tfdqn.system.addresses import host_and_port, is_address, is_loopback
 from tfdqn.system.shell_commands import own_command
 
@@ -133,26 +133,29 @@ class Inspector:
     ) -> tuple[Status, str, RunReport]:
         """How a run stands whose learner gives no answer, in a word and in words, and what is reported of it.
 
-        `status` is how a job stands that lives; `problem`, why there is no answer.
+        `status` is how a job stands that lives; `problem`, why there is no answer: "" if no job was launched.
         """
-        health = recorded(run).config.health
-        alive = tuple(each for each in report.heartbeats if _is_alive(each, health))
         if (trainer := lone_trainer_of(run)) is not None:
             return Status.TRAINING, f"`tfdqn train` is training it: {trainer}", report
-        if self._topology is None:
-            return *_without_job(run, report), report
-        if report.reason and not is_held(run):
+        is_job, health = self._topology is not None, recorded(run).config.health
+        if not is_job and (learner := holder_of(run.lock_file)) is not None:
+            return Status.TRAINING, f"a learner is training it: {learner}", report
+        alive = tuple(each for each in report.heartbeats if _is_alive(each, health))
+        if report.reason and (trainer_of(run) is None or not is_job):
             return Status.FINISHED, f"finished: {report.reason}", msgspec.structs.replace(report, heartbeats=alive)
-        if any(each.name == str(LEARNER) and each.state == STARTING for each in alive):
-            return Status.STARTING, "the learner is starting", report
-        if (supervisor := holder_of(run.supervisor_lock_file)) is not None:
-            return status, f"{problem}; the job is run by {supervisor}", report
-        if alive or is_held(run):
-            return status, problem, report
+        if is_job:
+            if any(each.name == str(LEARNER) and each.state == STARTING for each in alive):
+                return Status.STARTING, "the learner is starting", report
+            if (supervisor := holder_of(run.supervisor_lock_file)) is not None:
+                return status, f"{problem}; the job is run by {supervisor}", report
+            if alive or trainer_of(run) is not None:
+                return status, problem, report
         again = _resumption(run, report, self._topology)
         if failure := why_failed(run.end_file):
-            return Status.FAILED, f"failed: {failure}{_after_failure(run, report, again)}", report
-        return Status.STOPPED, f"the job is not running here: {_why_unfinished(run) or problem}{again}", report
+            where = f"; its log is {run.child_log}" if run.child_log.exists() else ""
+            return Status.FAILED, f"failed: {failure}{where}{_after_failure(run, report, again)}", report
+        stopped, why = "the job is not running here" if is_job else "not finished", _why_unfinished(run) or problem
+        return Status.STOPPED, f"{stopped}{': ' if why else ''}{why}{again}", report
 
     def _ask(self) -> tuple[Inspection | None, str]:
         """(the learner's answer, why there is none)."""
@@ -196,20 +199,6 @@ def _is_alive(heartbeat: HeartbeatRecord, health: Health) -> bool:
     return 0 <= heartbeat.age_seconds() <= health.dead_after_seconds and not heartbeat.is_gone
 
 
-def _without_job(run: RunDir, report: RunReport) -> tuple[Status, str]:
-    """How a run stands that no job was launched for and `tfdqn train` is not training, and how to go on with it."""
-    if (learner := holder_of(run.lock_file)) is not None:
-        return Status.TRAINING, f"a learner is training it: {learner}"
-    if report.reason:
-        return Status.FINISHED, f"finished: {report.reason}"
-    again = _to_go_on(run, report, "train")
-    if failure := why_failed(run.end_file):
-        where = f"; its log is {run.child_log}" if run.child_log.exists() else ""
-        return Status.FAILED, f"failed: {failure}{where}{_after_failure(run, report, again)}"
-    why = _why_unfinished(run)
-    return Status.STOPPED, f"not finished{f': {why}' if why else ''}{again}"
-
-
 def _why_unfinished(run: RunDir) -> str:
     """What has ended a run that has neither finished nor failed, in words; "" if that is not known."""
     if why := why_stopped(run.end_file):
@@ -220,8 +209,10 @@ def _why_unfinished(run: RunDir) -> str:
     return unsaved_end(str(left_by), next((each for each in logs if each.exists()), None))
 
 
-def _resumption(run: RunDir, report: RunReport, topology: Topology) -> str:
-    """How to go on with a job that has not finished; "" if its processes are not those of one `tfdqn launch`."""
+def _resumption(run: RunDir, report: RunReport, topology: Topology | None) -> str:
+    """How to go on with a run that has not finished; "" if its job's processes are not those of one `tfdqn launch`."""
+    if topology is None:
+        return _to_go_on(run, report, "train")
     if report.reason or not is_loopback(host_and_port(topology.learner)[0]):
         return ""
     return _to_go_on(run, report, "launch", *([] if topology.evaluator else ["--no-evaluator"]))

@@ -76,12 +76,7 @@ def run_report(run: RunDir) -> RunReport:
 
 def why_over(run: RunDir) -> str:
     """As the `reason` of `run_report`; "" also if a process is known to train the run."""
-    return "" if is_held(run) else _reason(run, recorded(run).config, newest_checkpoint(run))
-
-
-def is_held(run: RunDir) -> bool:
-    """Whether a process is known to train the run, which holds a lock of it, on whatever host."""
-    return trainer_of(run) is not None
+    return _reason(run, recorded(run).config, newest_checkpoint(run)) if trainer_of(run) is None else ""
 
 
 def _reason(run: RunDir, config: Config, newest: Checkpoint | None) -> str:
