@@ -31,6 +31,7 @@ class Counters(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seconds: float = 0.0  # wall time spent training, all sessions together
     evaluations_without_best: int = 0
     next_evaluation_env_steps: int = 0
+    start: str | UnsetType = UNSET  # of a job: the life of the learner that began it without a checkpoint
 
 
 class Progress(NamedTuple):

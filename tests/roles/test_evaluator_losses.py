@@ -73,7 +73,8 @@ def start_over(there: Learner) -> None:
     """Begins a life of the learner that has no checkpoint, and has put aside what it found."""
     there.service.close()
     there.board = WeightsBoard()
-    there.begin().begins_anew = True
+    service = there.begin()
+    service.start = service.life
 
 
 def test_another_evaluator_takes_nothing_of_a_start_before_the_learner_began_anew(run_dir: RunDir) -> None:
@@ -113,6 +114,40 @@ def test_an_evaluator_forgets_what_it_found_before_the_learner_began_anew(there:
     assert [line.env_steps for line in read_evaluations(run_dir.evaluations_file)] == [150]
     assert sorted(each.name for each in (run_dir.best / "superseded-1").iterdir()) == ["evaluation.json", "weights.npz"]
     assert any("put aside: best/weights.npz to best/superseded-1" in line for line in evaluator.said)
+
+
+def test_an_evaluation_of_a_start_before_is_put_aside_if_the_learner_has_begun_anew_and_resumed_meanwhile(
+    there: Learner, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    playing, released = held_policy(monkeypatch)
+    there.publish(5, flattering(there))
+    at(there, 100)
+    with started(there, run_dir) as evaluator:
+        until(lambda: playing.is_set() or evaluator.error, "an evaluation")
+        start_over(there)
+        start = there.service.start
+        there.service.close()
+        there.publish(6, weights(there.config, there.task_spec))
+        there.begin().start = start  # from the checkpoint of the life in between
+        released.set()
+        until(lambda: (run_dir.best / "superseded-1").exists() or evaluator.error, "put aside")
+        at(there, 150)
+        report = reported(there, 1, evaluator)
+    assert report.evaluation is not None and report.evaluation.is_best and report.best_return != 20
+    assert [line.env_steps for line in read_evaluations(run_dir.evaluations_file)] == [150]
+
+
+def held_policy(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Two events: the first is set when a policy acts, which waits for the second."""
+    playing, released, call = threading.Event(), threading.Event(), Policy.__call__
+
+    def waits(self: Policy, *arguments: Any) -> Any:
+        playing.set()
+        released.wait()  # no limit: `until` has one
+        return call(self, *arguments)
+
+    monkeypatch.setattr(Policy, "__call__", waits)
+    return playing, released
 
 
 def test_evaluations_of_steps_that_a_learner_takes_again_are_put_aside_and_the_next_is_due_by_its_own(
@@ -188,14 +223,7 @@ def test_what_is_found_while_the_learner_is_away_is_told_to_the_next(there: Lear
 def test_while_a_learner_that_starts_again_has_no_weights_yet_nothing_is_said_to_be_evaluated(
     there: Learner, run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    playing, released, call = threading.Event(), threading.Event(), Policy.__call__
-
-    def waits(self: Policy, *arguments: Any) -> Any:
-        playing.set()
-        released.wait()  # no limit: `until` has one
-        return call(self, *arguments)
-
-    monkeypatch.setattr(Policy, "__call__", waits)
+    playing, released = held_policy(monkeypatch)
     at(there, 100)
     with started(there, run_dir) as evaluator:
         until(lambda: playing.is_set() or evaluator.error, "an evaluation")
@@ -260,14 +288,7 @@ def test_an_evaluator_that_hangs_ends_by_itself_so_that_nobody_waits_for_it(
     ends: list[str] = []
     monkeypatch.setattr(stall_detector, "end_stuck", ends.append)
     monkeypatch.setattr(stall_detector, "_MOST_SECONDS_BETWEEN_CHECKS", 0.25)  # a pause of the machine is no hang
-    released = threading.Event()
-    call = Policy.__call__
-
-    def hangs(self: Policy, *arguments: Any) -> Any:
-        released.wait()
-        return call(self, *arguments)
-
-    monkeypatch.setattr(Policy, "__call__", hangs)
+    _, released = held_policy(monkeypatch)
     hasty = msgspec.structs.replace(CONFIG, health=Health(beat_seconds=0.05, stuck_after_seconds=1.0))
     with learner(hasty) as there:
         at(there, 100)

@@ -81,7 +81,8 @@ def test_what_a_job_saved_goes_on_in_one_process(tmp_path: Path, backend: str) -
 class Elsewhere:
     """A job's replay and other processes; servers that can't write what they hold."""
 
-    def __init__(self) -> None:
+    def __init__(self, life: str = "the first life") -> None:
+        self.life = life
         self.roster, self.task_spec = Roster("now", dead_after_seconds=100), VECTOR
         self.board = WeightsBoard()
         self.min_size, self.stored = 100, 700
@@ -117,7 +118,7 @@ def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Pat
 
     with run.claim(config):
         first = session(there := Elsewhere())
-        assert (there.stored, there.begins_anew) == (0, True)
+        assert (there.stored, there.start) == (0, there.life)
         assert said == ["replay is emptied: its 700 transitions are of a learner that has left no checkpoint"]
         assert first.parts.emptied == said.pop()
         assert (first.resumed, first.env_steps_before, first.env_steps) == ("", -1, 0)
@@ -128,8 +129,8 @@ def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Pat
         assert set(saved.arrays("actor")) == {"environment_restarts"}
         assert not saved.arrays("writer") and not saved.arrays("replay")
         run.metrics_file.touch()
-        second = session(there := Elsewhere())
-    assert not there.begins_anew
+        second = session(there := Elsewhere("a second"))
+    assert there.start == "the first life"
     assert second.parts.emptied == second.put_aside == ""
     assert second.resumed.startswith("resumed at 1,200 environment steps and 0 updates (checkpoint ")
     assert second.resumed.endswith(" old), 700 transitions in replay")
@@ -150,7 +151,7 @@ def test_a_job_that_begins_anew_puts_the_results_of_the_start_before_aside_befor
     chief = SimpleNamespace(make_updater=lambda *_: local(config, VECTOR))
     with run.claim(config):
         session = distributed_session(config, run, chief, there, there, said.append, StallDetector())  # type: ignore[arg-type]
-    assert found == [False] and there.begins_anew
+    assert found == [False] and there.start == there.life
     assert (session.evaluations.best_return, session.reason_to_stop()) == (None, None)
     assert "put aside: best/weights.npz and summary.json to best/superseded-1" in said[-1]
     assert session.put_aside == said[-1]

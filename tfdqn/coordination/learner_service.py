@@ -4,6 +4,8 @@ import time
 import uuid
 from collections.abc import Callable
 
+from msgspec import UNSET, UnsetType
+
 from tfdqn.cluster.roles import LEARNER, ProcessId, counted
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
@@ -45,7 +47,8 @@ class LearnerService:
     def __init__(self, topology: Topology, config: Config, task_spec: TaskSpec, board: WeightsBoard):
         self.life = uuid.uuid4().hex
         self.phase: Phase = Phase.TRAINING
-        self.may_meet = self.begins_anew = False
+        self.may_meet = False
+        self.start: str | UnsetType = UNSET
         self.roster = Roster(self.life, config.health.dead_after_seconds)
         self.inspection: Callable[[], Inspection] = _not_yet
         self.on_evaluated: Callable[[EvaluatorReport], None] = lambda evaluated: None
@@ -119,7 +122,7 @@ class LearnerService:
             phase=self.phase,
             has_begun=self.board.version() >= 0,  # asked first: the counts come before the weights
             env_steps=self.roster.counts().env_steps,
-            begins_anew=self.begins_anew,
+            start=self.start,
             may_meet=self.may_meet,
             largest_priority=self.largest_priority(),
         )

@@ -11,6 +11,8 @@ import time
 import uuid
 from collections.abc import Callable
 
+from msgspec import UNSET, UnsetType
+
 from tfdqn.cluster.roles import LEARNER, ProcessId
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
@@ -169,10 +171,9 @@ class Membership:
         return self._answer is not None and self._answer.has_begun
 
     @property
-    def learner_begins_anew(self) -> bool:
-        """Whether the learner has begun, and had no checkpoint to begin with."""
-        answer = self._answer
-        return answer is not None and answer.has_begun and answer.begins_anew
+    def start(self) -> str | UnsetType:
+        """As `Answer.start`: equals `joined` if the learner had no checkpoint to begin with."""
+        return UNSET if self._answer is None else self._answer.start
 
     @property
     def largest_priority(self) -> float:

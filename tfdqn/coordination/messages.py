@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from tfdqn.cluster.roles import ProcessId
 from tfdqn.records import EpisodeScores, Evaluation
@@ -75,7 +75,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     phase: Phase
     has_begun: bool  # whether the learner has its weights, and knows what was counted before its life
     env_steps: int  # taken in the whole job
-    begins_anew: bool = False  # whether it had no checkpoint to begin with; known once it has begun
+    start: str | UnsetType = UNSET  # as `Counters.start`; known once it has begun
     may_meet: bool = False  # whether the learner is ready for the rendezvous of lockstep processes
     largest_priority: float = 1.0  # so far: what new items of replay get, where sampling is by priorities
 

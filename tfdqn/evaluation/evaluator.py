@@ -204,10 +204,9 @@ class Evaluator:
         self.evaluated_train_steps, self._best_train_steps = None, -1
 
     def forget_best(self) -> None:
-        """Forgets all evaluations, because the run begins anew."""
+        """Forgets the best policy, because the run begins anew."""
         self.best_weights = self.best_return = None
         self.evaluations_without_best = 0
-        self.forget_versions()
 
     def load_best(self, path: Path, wanted: Mapping[str, ArrayInfo]) -> None:
         """Loads the best policy of an earlier session, if there is one. Raises CheckpointError as `load_best` does."""

@@ -7,6 +7,7 @@ received, or has lost by a restart, is sent again.
 import time
 from contextlib import ExitStack, closing, suppress
 
+from msgspec import UnsetType
 from msgspec.structs import replace
 
 from tfdqn.acting.blas_threads import one_blas_thread
@@ -95,10 +96,8 @@ class _EvaluatorLoop:
         self._evaluator = Evaluator(task, policy, WeightsClient(weights), context.config, self._is_over)
         self._evaluations = Evaluations(self._evaluator, exports, run, context.config.stop)
         self._specs = weight_specs(context.config, task.spec)
-        self._has_results = False  # those of before, for the learner that it has joined
-        self._has_served = False  # whether it had them for any learner
-        self._is_first = False  # whether the learner has begun anew, and nothing was evaluated for it yet
-        self._may_be_ahead = True  # of the learner, which may have gone back to an earlier checkpoint, or to none
+        self._start: str | UnsetType | None = None  # whose results it has; None: it has taken none yet
+        self._may_be_ahead = True  # of the learner, which may have gone back to an earlier checkpoint
         self._seconds, self._asked_seconds = 0.0, time.monotonic()  # training time by the learner, and when it said so
         self._report, self._is_heard, self._reports_to = EvaluatorReport(), True, ""
         membership.report_with(
@@ -110,14 +109,14 @@ class _EvaluatorLoop:
 
     def run_until_over(self) -> None:
         while not self._is_over():
-            if self._membership.joined != self._reports_to:
-                self._begin_with_learner()
             phase = self._membership.phase_now(self._context.interrupted)
+            if self._membership.joined != self._reports_to and self._membership.learner_has_begun:
+                self._begin_with_learner()
             if self._weights.version() < 0:
                 self._membership.set_state("waiting for the first weights")
-            elif not self._has_taken_results():
+            elif self._membership.joined != self._reports_to:
                 self._membership.set_state(_WAITING)
-            elif self._is_first or (phase == Phase.TRAINING and self._may_be_ahead):
+            elif phase == Phase.TRAINING and self._may_be_ahead:
                 self._go_back_with_learner()
             elif phase == Phase.FINISHING and not self._report.is_done:
                 self._finish()
@@ -130,48 +129,42 @@ class _EvaluatorLoop:
             time.sleep(_POLL_SECONDS)
 
     def _begin_with_learner(self) -> None:
-        """Begins with a new learner process, which may have resumed an earlier checkpoint and has had no reports."""
-        self._reports_to = self._membership.joined
-        self._evaluator.forget_versions()
-        self._may_be_ahead, self._has_results, self._is_first = True, False, False
-        self._is_heard = True  # there is nothing to report to it yet
+        """Takes over the results of before, or none of them if the run was begun anew since.
 
-    def _has_taken_results(self) -> bool:
-        """Takes over the results of before, or none of them if the learner has begun anew; False: it has not begun yet.
-
-        A learner that begins anew first puts aside what is there, so what is there afterwards was found in its life,
-        unless this process has found it meanwhile with the weights of the life before.
+        A learner that begins anew first puts the best policy aside, so one that is there afterwards was found in its
+        life, unless this process has found it meanwhile with the weights of the start before.
         """
-        if self._has_results or not self._membership.learner_has_begun:
-            return self._has_results
-        if not self._has_served:
+        start, self._reports_to = self._membership.start, self._membership.joined
+        self._evaluator.forget_versions()
+        if self._start is None:
             self._evaluator.load_best(self._run.best_weights, self._specs)
             self._evaluator.evaluations_without_best = read_standing(self._run.evaluations_file).without_best
             self._exports.catch_up()
-        is_of_before = self._has_served or self._evaluator.best_weights is None
-        self._is_first = self._membership.learner_begins_anew and is_of_before
-        if self._is_first:
+            is_another = start == self._reports_to and self._evaluator.best_weights is None
+        else:
+            is_another = start != self._start
+        if is_another:
             if moved := put_results_aside(self._run):
                 self._context.say(moved)
             self._evaluator.forget_best()
-        self._has_results = self._has_served = True
+            self._keep_evaluations(-1)
+        self._start, self._may_be_ahead = start, True
         self._set_report(None)
-        return True
 
     def _go_back_with_learner(self) -> None:
         """Moves aside the evaluations after the learner's present step: of weights that it has lost by a restart."""
         self._membership.set_state(_WAITING)
-        # Until it has begun, its steps are not known; the weights of before may be its predecessor's.
-        if not self._membership.learner_has_begun or not self._has_fetched():
+        if not self._has_fetched():  # the weights of before may be its predecessor's
             return
         counters = Counters(env_steps=self._membership.env_steps(0), train_steps=self._weights.version())
-        if self._is_first:
-            counters = Counters()  # however far it is: all evaluations are of the start before
-        self._may_be_ahead = self._is_first = False
+        self._may_be_ahead = False
         self._evaluations.resume(counters, read_evaluations(self._run.evaluations_file))
-        kept_env_steps = self._evaluations.kept_env_steps
-        if moved := put_aside({self._run.evaluations_file: kept_env_steps}):
-            self._tracker.rewind(kept_env_steps)
+        self._keep_evaluations(self._evaluations.kept_env_steps)
+
+    def _keep_evaluations(self, env_steps: int) -> None:
+        """Moves aside the evaluations after `env_steps`; -1: all of them."""
+        if moved := put_aside({self._run.evaluations_file: env_steps}):
+            self._tracker.rewind(env_steps)
             self._context.say(moved)
             self._set_report(None)
 

@@ -72,6 +72,7 @@ class LocalParts:
         self._config, self._run_dir, self._say, self._interrupted = config, run_dir, say, interrupted
         self.board = WeightsBoard()
         counters = Counters() if saved is None else saved.counters
+        self.start = counters.start
         with ExitStack() as self._open:
             tasks = self._make_tasks()
             self.task_spec = tasks[0].spec

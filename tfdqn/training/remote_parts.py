@@ -135,7 +135,7 @@ class RemoteParts:
         self.evaluations = RemoteEvaluations(
             EvaluatorReport(best_return=best_return, evaluations_without_best=counters.evaluations_without_best)
         )
-        service.begins_anew = saved is None
+        service.start = self.start = service.life if saved is None else counters.start
         service.on_evaluated = self._take_report
         service.largest_priority = lambda: replay.largest_priority
 

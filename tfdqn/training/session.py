@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
+from msgspec import UnsetType
 
 from tfdqn.config import Config
 from tfdqn.config.schedules import cut_short
@@ -111,6 +112,8 @@ class Parts(Protocol):
     def replay(self) -> SampledReplay: ...
     @property
     def ratio(self) -> Ratio: ...
+    @property
+    def start(self) -> str | UnsetType: ...  # as `Counters.start`
 
     @property
     def env_steps(self) -> int:
@@ -275,6 +278,7 @@ class Session(Generic[P]):
             seconds=seconds,
             evaluations_without_best=self.evaluations.evaluations_without_best,
             next_evaluation_env_steps=self.evaluations.next_env_steps,
+            start=self.parts.start,
         )
         arrays = {"learner": learned, **self.parts.state()}
         restarts = {"environment_restarts": np.array(self.environment_restarts)}
