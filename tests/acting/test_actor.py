@@ -12,7 +12,7 @@ from tfdqn.acting.actor import Actor
 from tfdqn.acting.exploration import Explorer
 from tfdqn.acting.policy import Policy, PolicyOutput
 from tfdqn.config import EpsilonGreedy, Task
-from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.errors import NotFiniteError
 from tfdqn.evaluation.evaluator import play_episodes
 from tfdqn.tasks.batched_task import BatchedTask
@@ -59,7 +59,7 @@ def made(
     board.put(VersionedWeights(0, {"bias": np.zeros(2, np.float32)}))
     policy = kind(q_of_step, Explorer(settings, task.num_envs))
     rng = np.random.default_rng(seed)
-    actor = Actor(cast(BatchedTask, task), policy, WeightsClient(board), writer, rng)
+    actor = Actor(cast(BatchedTask, task), policy, board, writer, rng)
     actor.reset(0)
     return actor, writer, board
 

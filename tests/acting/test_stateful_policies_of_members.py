@@ -12,7 +12,7 @@ from tfdqn.acting.exploration import Explorer
 from tfdqn.acting.factory import make_policy
 from tfdqn.acting.stateful_policies import MemberPolicy
 from tfdqn.config import MLP, Config, Ensemble, EpsilonGreedy, NatureCNN, Network
-from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.errors import NotFiniteError
 from tfdqn.networks.factory import network_to_load
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
@@ -51,7 +51,7 @@ def played(task: FakeTask, steps: int) -> tuple[Actor, Writer]:
     board, writer = WeightsBoard(), Writer()
     board.put(VersionedWeights(0, {}))
     policy = member_policy(task.num_envs)
-    actor = Actor(cast(BatchedTask, task), policy, WeightsClient(board), cast(Any, writer), np.random.default_rng(1))
+    actor = Actor(cast(BatchedTask, task), policy, board, cast(Any, writer), np.random.default_rng(1))
     actor.reset(0)
     for _ in range(steps):
         actor.step()

@@ -15,7 +15,6 @@ from tfdqn.coordination.weights import (
     RemoteWeights,
     VersionedWeights,
     WeightsBoard,
-    WeightsClient,
     arrays_of,
     named_arrays,
 )
@@ -87,9 +86,7 @@ def test_weights_arrive_by_themselves_and_stay_while_the_learner_is_away() -> No
         far.board.put(VersionedWeights(50, ARRAYS))
         until(lambda: weights.version() == 50, "weights")
         far.is_away = True
-        client = WeightsClient(weights)
-        client.refresh()
-        np.testing.assert_array_equal(client.weights["a/kernel"], ARRAYS["a/kernel"])
+        np.testing.assert_array_equal(weights.get().weights["a/kernel"], ARRAYS["a/kernel"])
         far.board = WeightsBoard()
         far._encoded = EncodedWeights(far.board, "two")
         far.board.put(
@@ -98,8 +95,7 @@ def test_weights_arrive_by_themselves_and_stay_while_the_learner_is_away() -> No
         assert weights.version() == 50
         far.is_away = False
         until(lambda: weights.version() == 20, "earlier weights")
-        client.refresh()
-        assert (client.version, client.weights.keys()) == (20, ARRAYS.keys())
+        assert weights.get().weights.keys() == ARRAYS.keys()
 
 
 def test_the_weights_of_the_learners_next_life_are_taken_though_their_version_is_the_same() -> None:
@@ -107,19 +103,15 @@ def test_the_weights_of_the_learners_next_life_are_taken_though_their_version_is
     far.board.put(VersionedWeights(50, ARRAYS))
     with closing(RemoteWeights(far, 60, ARRAYS)) as weights:
         weights.fetch()
-        client = WeightsClient(weights)
-        client.refresh()
-        lost = client.weights["c"]
+        lost = weights.get().weights["c"]
         far.board = WeightsBoard()
         far.board.put(VersionedWeights(50, {name: array + 1 for name, array in ARRAYS.items()}))
         far._encoded = EncodedWeights(far.board, "two")
         weights.fetch()
-        client.refresh()
-        assert (client.version, client.weights["c"]) == (50, lost + 1)
-        held = client.weights
+        held = weights.get()
+        assert (held.version, held.weights["c"]) == (50, lost + 1)
         weights.fetch()  # of the same life: nothing comes
-        client.refresh()
-        assert client.weights is held
+        assert weights.get() is held
 
 
 def test_fetching_now_says_where_the_learner_is_away() -> None:

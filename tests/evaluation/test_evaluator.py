@@ -11,7 +11,7 @@ from tests.support.lives import REWARDS
 from tests.support.scripted_task import FakeTask
 from tfdqn.acting.policy import Policy
 from tfdqn.config import Config, Evaluation, Task
-from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.errors import CheckpointError, NotFiniteError
 from tfdqn.evaluation import evaluator as evaluator_module
 from tfdqn.evaluation.evaluator import Evaluator, limited, make_evaluation_task, play_episodes
@@ -132,7 +132,7 @@ def made(monkeypatch: pytest.MonkeyPatch, plays: Plays, confirm_episodes: int = 
     config = Config(evaluation=Evaluation(episodes=2, confirm_episodes=confirm_episodes, final_episodes=3))
     board = WeightsBoard()
     task = cast(BatchedTask, FakeTask([[1]]))
-    return Evaluator(task, constant_policy(), WeightsClient(board), config), board
+    return Evaluator(task, constant_policy(), board, config), board
 
 
 def weights(value: float) -> dict[str, np.ndarray]:
@@ -253,11 +253,7 @@ def test_an_evaluation_that_is_interrupted_is_given_up_and_changes_nothing() -> 
     board, seen = WeightsBoard(), iter([False, False, True])
     board.put(VersionedWeights(1, weights(1)))
     evaluator = Evaluator(
-        cast(BatchedTask, FakeTask([[9]])),
-        constant_policy(),
-        WeightsClient(board),
-        Config(),
-        interrupted=lambda: next(seen),
+        cast(BatchedTask, FakeTask([[9]])), constant_policy(), board, Config(), interrupted=lambda: next(seen)
     )
     with pytest.raises(Interruption):
         evaluator.evaluate(0)
@@ -277,7 +273,7 @@ def test_a_reward_that_is_not_finite_leaves_the_best_alone(value: float, tmp_pat
     task = make_task(Task(id="tests.support.toy_environments:Odd-v0", num_envs=2, kwargs=kwargs))
     board = WeightsBoard()
     board.put(VersionedWeights(1, {"bias": np.zeros(2, np.float32)}))
-    evaluator = Evaluator(task, constant_policy(), WeightsClient(board), Config())
+    evaluator = Evaluator(task, constant_policy(), board, Config())
     keep_best(tmp_path / "best.npz", evaluator)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     board.put(VersionedWeights(2, {"bias": np.ones(2, np.float32)}))
@@ -293,5 +289,5 @@ def test_a_reward_that_is_not_finite_leaves_the_best_alone(value: float, tmp_pat
 def test_evaluations_are_due_at_multiples_of_their_interval() -> None:
     task = cast(BatchedTask, FakeTask([[1]]))
     config = Config(evaluation=Evaluation(interval_env_steps=500))
-    evaluator = Evaluator(task, constant_policy(), WeightsClient(WeightsBoard()), config)
+    evaluator = Evaluator(task, constant_policy(), WeightsBoard(), config)
     assert [evaluator.due_after(at) for at in (0, 499, 500, 1_250)] == [500, 500, 1_000, 1_500]

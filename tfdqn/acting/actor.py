@@ -9,7 +9,7 @@ import numpy as np
 
 from tfdqn.acting.episode_statistics import EpisodeStatistics
 from tfdqn.acting.policy import Policy, forget
-from tfdqn.coordination.weights import WeightsClient
+from tfdqn.coordination.weights import VersionedWeights, WeightsSource
 from tfdqn.errors import NotFiniteError
 from tfdqn.networks.best_actions import best_value_numpy
 from tfdqn.randomness import generator_state, load_generator_state
@@ -23,10 +23,10 @@ from tfdqn.types import Experience, PolicyState, Rng
 class Actor:
     """Steps a batch of E environments by a policy with the newest weights, and writes each step to replay."""
 
-    def __init__(self, task: BatchedTask, policy: Policy, client: WeightsClient, writer: Writer, rng: Rng):
+    def __init__(self, task: BatchedTask, policy: Policy, weights: WeightsSource, writer: Writer, rng: Rng):
         self._task = task
         self._policy = policy
-        self._client = client
+        self._source, self._held = weights, VersionedWeights(-1, {})
         self.writer = writer
         self._rng = rng
         self._policy_state: PolicyState = ()
@@ -46,10 +46,10 @@ class Actor:
         Raises NotFiniteError if a Q-value or a sum of rewards is not finite, and as `BatchedTask.step` does, before
         anything of an invalid step reaches replay.
         """
-        self._client.refresh()
+        self.refresh_weights()
         observation, legal_actions = self._task.observation, self._task.legal_actions
         taken = self.env_steps if env_steps is None else env_steps
-        weights, state = self._client.weights, self._policy_state
+        weights, state = self._held.weights, self._policy_state
         try:
             output = self._policy(weights, observation, legal_actions, state, self._rng, taken)
         except NotFiniteError as error:
@@ -74,12 +74,12 @@ class Actor:
 
     def refresh_weights(self) -> None:
         """Fetches the newest weights, as every step does, so that they can be read before the first step."""
-        self._client.refresh()
+        self._held = self._source.get()
 
     @property
     def weights_version(self) -> int:
         """The number of train steps after which the current weights were published."""
-        return self._client.version
+        return self._held.version
 
     def state(self) -> dict[str, np.ndarray]:
         """The counters, statistics and generator; and the running episodes, if the task's state can be saved."""
@@ -111,8 +111,8 @@ class Actor:
 class RolloutActor(Actor):
     """Steps environments and fills a rollout, during which the weights don't change. Arguments as of `Actor`."""
 
-    def __init__(self, task: BatchedTask, policy: Policy, client: WeightsClient, rollout: Rollout, rng: Rng):
-        super().__init__(task, policy, client, rollout, rng)
+    def __init__(self, task: BatchedTask, policy: Policy, weights: WeightsSource, rollout: Rollout, rng: Rng):
+        super().__init__(task, policy, weights, rollout, rng)
         self._rollout = rollout
 
     def _write(self, experience: Experience) -> int:
@@ -121,6 +121,6 @@ class RolloutActor(Actor):
         written = super()._write(experience)
         if self._rollout.is_whole:
             step = experience.step
-            q_values = self._policy.q_values(self._client.weights, step.observation, step.legal_actions, self._rng)
-            self._rollout.finish(best_value_numpy(q_values, step.legal_actions), self._client.version)
+            q_values = self._policy.q_values(self._held.weights, step.observation, step.legal_actions, self._rng)
+            self._rollout.finish(best_value_numpy(q_values, step.legal_actions), self._held.version)
         return written

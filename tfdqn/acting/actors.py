@@ -10,7 +10,7 @@ from tfdqn.acting.actor import Actor, RolloutActor
 from tfdqn.acting.factory import make_policy
 from tfdqn.acting.policy import ActionValues
 from tfdqn.config import Config
-from tfdqn.coordination.weights import WeightsClient, WeightsSource
+from tfdqn.coordination.weights import WeightsSource
 from tfdqn.randomness import derived_seed, stream
 from tfdqn.replay.interfaces import Writer
 from tfdqn.replay.rollout import Rollout
@@ -47,10 +47,10 @@ def make_actor(
     """
     seed = config.seed if seed is None else seed
     policy = make_policy(config, task.spec, config.exploration, task.num_envs, index, action_values)
-    client, rng = WeightsClient(weights), stream(seed, "exploration", index)
+    rng = stream(seed, "exploration", index)
     if isinstance(writer, Rollout):
-        return RolloutActor(task, policy, client, writer, rng)
-    return Actor(task, policy, client, writer, rng)
+        return RolloutActor(task, policy, weights, writer, rng)
+    return Actor(task, policy, weights, writer, rng)
 
 
 class Actors:

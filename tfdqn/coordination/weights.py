@@ -1,9 +1,8 @@
 """Weights from the learner to the actors, with versions, so that nothing is fetched twice.
 
 A version is the train step that made the weights. A learner that resumes an earlier checkpoint counts to the same
-versions again, so other processes tell weights apart by its life, too. The learner publishes on a `WeightsBoard`. A
-`WeightsClient` reads it in the same process, or reads `RemoteWeights`, which fetch from another process one message
-that is encoded once.
+versions again, so other processes tell weights apart by its life, too. The learner publishes on a
+`WeightsBoard`; another process has `RemoteWeights`, which fetch one message that is encoded once.
 """
 
 import threading
@@ -58,33 +57,6 @@ class WeightsBoard:
         if self._kept is None:
             raise LookupError("no weights were published yet")
         return self._kept
-
-
-class WeightsClient:
-    """An actor's or evaluator's copy of the weights."""
-
-    def __init__(self, source: WeightsSource):
-        self._source = source
-        self._held: VersionedWeights | None = None
-
-    def refresh(self) -> None:
-        """Takes the source's present weights. Raises as its `get`."""
-        self._held = self._source.get()
-
-    @property
-    def version(self) -> int:
-        """The train step of its weights."""
-        return self._require().version
-
-    @property
-    def weights(self) -> Weights:
-        """Its weights."""
-        return self._require().weights
-
-    def _require(self) -> VersionedWeights:
-        if self._held is None:
-            raise LookupError("no weights were fetched yet: call refresh() first")
-        return self._held
 
 
 class RemoteWeights:

@@ -9,7 +9,7 @@ import numpy as np
 from tfdqn.acting.episode_statistics import EpisodeStatistics
 from tfdqn.acting.policy import Policy, forget
 from tfdqn.config import Config, Task
-from tfdqn.coordination.weights import WeightsClient
+from tfdqn.coordination.weights import WeightsSource
 from tfdqn.errors import NotFiniteError
 from tfdqn.randomness import derived_seed, draws, stream
 from tfdqn.records import EpisodeScores, Evaluation
@@ -139,7 +139,7 @@ class Evaluator:
     Args:
       task: the evaluator's own environments.
       policy: a greedy policy.
-      client: fetches the newest weights.
+      source: of the newest weights.
       config: `evaluation` and `seed` are used.
       interrupted: polled before every step; if it returns True, Interruption is raised.
     """
@@ -148,13 +148,13 @@ class Evaluator:
         self,
         task: BatchedTask,
         policy: Policy,
-        client: WeightsClient,
+        source: WeightsSource,
         config: Config,
         interrupted: Callable[[], bool] = lambda: False,
     ):
         self._task = task
         self._policy = policy
-        self._client = client
+        self._source = source
         self._settings = config.evaluation
         self._seed = config.seed
         self._interrupted = interrupted
@@ -171,8 +171,7 @@ class Evaluator:
           env_steps: environment steps taken so far.
           on_step: called before every step of the evaluation's environments.
         """
-        self._client.refresh()
-        weights, version = self._client.weights, self._client.version
+        version, weights = self._source.get()
         # A run that was killed between a new best and the next checkpoint evaluates the same weights again, if it
         # repeats itself bit for bit: whether it does shows at the best's train step.
         are_best = version == self._best_train_steps and _equal(weights, self.best_weights)

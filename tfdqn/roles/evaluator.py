@@ -15,7 +15,7 @@ from tfdqn.acting.factory import make_policy
 from tfdqn.coordination.membership import Membership
 from tfdqn.coordination.messages import Counts, EvaluatorReport, Inspection, Nothing, Phase
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
-from tfdqn.coordination.weights import RemoteWeights, WeightsClient
+from tfdqn.coordination.weights import RemoteWeights
 from tfdqn.evaluation.evaluator import Evaluator, make_evaluation_task
 from tfdqn.exporting.from_run import BestExports
 from tfdqn.networks.factory import weight_specs
@@ -93,7 +93,7 @@ class _EvaluatorLoop:
         self._context, self._run, self._membership = context, run, membership
         self._weights, self._tracker, self._exports = weights, tracker, exports
         policy = make_policy(context.config, task.spec)
-        self._evaluator = Evaluator(task, policy, WeightsClient(weights), context.config, self._is_over)
+        self._evaluator = Evaluator(task, policy, weights, context.config, self._is_over)
         self._evaluations = Evaluations(self._evaluator, exports, run, context.config.stop)
         self._specs = weight_specs(context.config, task.spec)
         self._start: str | UnsetType | None = None  # whose results it has; None: it has taken none yet

@@ -12,7 +12,7 @@ from tfdqn.acting.actors import Actors, lasting, make_actor, saved_actors
 from tfdqn.acting.factory import make_policy
 from tfdqn.config import Config
 from tfdqn.coordination.stall_detector import StallDetector
-from tfdqn.coordination.weights import WeightsBoard, WeightsClient
+from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.evaluation.evaluator import Evaluator, make_evaluation_task
 from tfdqn.exporting.from_run import BestExports
 from tfdqn.learning.strategies.chief import Chief
@@ -188,7 +188,7 @@ class LocalParts:
         evaluator = Evaluator(
             self._open.enter_context(closing(its_task)),
             make_policy(config, spec),
-            WeightsClient(self.board),
+            self.board,
             config,
             lambda: self._interrupted() or self._evaluation_given_up,
         )

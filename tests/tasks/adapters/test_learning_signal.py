@@ -11,7 +11,7 @@ from tfdqn.acting.actor import Actor
 from tfdqn.acting.episode_statistics import EpisodeStatistics
 from tfdqn.acting.policy import Policy
 from tfdqn.config import Task
-from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, WeightsClient
+from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.errors import TaskError
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
@@ -134,7 +134,7 @@ def test_what_it_has_counted_outlives_episodes_and_is_saved_where_the_task_gives
         task = make_task(settings)
         task.state = lambda: None  # type: ignore[method-assign]
         policy = Policy(lambda weights, observation, *_: np.zeros((2, 2), np.float32))
-        made = Actor(task, policy, WeightsClient(board), _Nowhere(), np.random.default_rng(0))  # type: ignore[arg-type]
+        made = Actor(task, policy, board, _Nowhere(), np.random.default_rng(0))  # type: ignore[arg-type]
         made.reset(0)
         return made, task
 
