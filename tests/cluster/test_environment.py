@@ -57,7 +57,7 @@ def test_jobs_that_do_not_learn_are_left_out() -> None:
         ('{"cluster": [1]}', '"cluster" must map each job to its addresses, as in {"worker": ["host-a:2222"]}'),
         (
             '{"cluster": {"worker": ["a:1"], "wroker": ["b:2"]}}',
-            "cluster.wroker: no such job; the jobs are chief, worker, ps, replay_server, learner, actor, evaluator",
+            "'wroker' is not a job of a cluster: the jobs are chief, ps, replay_server, learner",
         ),
         ('{"cluster": {"evaluator": ["a:1"]}}', "the cluster has none of chief, worker, ps"),
         ('{"cluster": {"worker": ["a"]}}', "cluster.worker must be a list of \"host:port\", not ['a']"),

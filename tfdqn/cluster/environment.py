@@ -21,8 +21,6 @@ from tfdqn.system.json_objects import JsonError, loads_once
 
 CLUSTER_SPEC = "CLUSTER_SPEC"
 _LEARNING_JOBS = (CHIEF, WORKER, PARAMETER_SERVER)
-# Allowed as well, but left out of a `Cluster`: `tf.distribute` would reject them.
-_OTHER_JOBS = tuple(role.value for role in Role if role not in (Role.PARAMETER_SERVER, Role.WORKER))
 _MAX_SHOWN = 50  # characters of an invalid value in an error
 
 
@@ -128,9 +126,9 @@ def machines_of_environment(environment: Mapping[str, str] = os.environ) -> Mach
 
 
 def _learning_jobs(variable: _Variable) -> dict[str, tuple[str, ...]]:
-    allowed = (*_LEARNING_JOBS, *_OTHER_JOBS)
-    if unknown := [job for job in variable.jobs if job not in allowed]:
-        raise variable.error(f"cluster.{unknown[0]}: no such job; the jobs are {', '.join(allowed)}")
+    """The addresses of the jobs that learn: `tf.distribute` would reject the others."""
+    for job in variable.jobs:
+        role_of_job(job, variable.origin)
     jobs = {job: variable.addresses(job) for job in _LEARNING_JOBS if variable.jobs.get(job)}
     named = {process_name(job, i): address for job, each in jobs.items() for i, address in enumerate(each)}
     check_addresses(named, variable.origin)

@@ -80,11 +80,9 @@ class LearnerService:
         deadline = began + max(_SECONDS_TO_HEAR_IT_IS_OVER, 2 * self._settings.beat_seconds)
         while time.monotonic() < deadline:
             since = time.monotonic() - began
-            silent = [
-                each.seconds_since_heartbeat for each in self.roster.status() if each.seconds_since_heartbeat >= since
-            ]
+            silent_seconds = (each.seconds_since_heartbeat for each in self.roster.status())
             # A heartbeat since then was answered so; those that count as dead send none.
-            if all(seconds >= self._settings.dead_after_seconds for seconds in silent):
+            if not any(since <= seconds < self._settings.dead_after_seconds for seconds in silent_seconds):
                 return
             time.sleep(0.05)
 
