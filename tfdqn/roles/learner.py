@@ -124,7 +124,7 @@ def _train_to_end(
         session.run_dir.restore_config()
         context.say(f"{context.run_dir} has finished already: {earlier.reason}")
         return True
-    trackers = begin_figures(session, context.say, kept_env_steps=None)
+    trackers = begin_figures(session, kept_env_steps=None)
     show = _Lines(context.say, watchdog)
     monitor = TrainingMonitor(session, trackers, show, context.interrupted, profile=False)
     service.inspection = lambda: _inspection(service, session, monitor, watchdog)

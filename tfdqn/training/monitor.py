@@ -243,15 +243,12 @@ class _Profile:
             self._done = True
 
 
-def begin_figures(session: AnySession, say: Callable[[str], None], kept_env_steps: int | None) -> Tracker:
-    """Makes the trackers of a session; metrics from after the checkpoint that it resumes from are moved aside.
+def begin_figures(session: AnySession, kept_env_steps: int | None) -> Tracker:
+    """Makes the trackers of a new session; metrics from after the checkpoint that it resumes from are moved aside.
 
-    Args:
-      session: a new session.
-      say: prints one line for the user: where the run is resumed, and what was moved.
-      kept_env_steps: as for `tracking.factory.rewind`.
+    `kept_env_steps` is as for `tracking.factory.rewind`. Says where the run is resumed, and what was moved.
     """
     moved = rewind(session.run_dir, session.env_steps_before, kept_env_steps)
     for line in filter(None, (session.resumed, moved)):
-        say(line)
-    return make_trackers(session.config, session.run_dir, "learner", say)
+        session.say(line)
+    return make_trackers(session.config, session.run_dir, "learner", session.say)

@@ -198,7 +198,7 @@ def train_claimed(
         try:
             watchdog.state = "training"
             with closing(local_session(config, run, chief, tell, interrupted, watchdog.work)) as session:
-                summary = _train_to_end(session, tell, show_and_watch, interrupted, profile)
+                summary = _train_to_end(session, show_and_watch, interrupted, profile)
                 if summary.status == "interrupted":
                     keep_interruption(run, is_saved=run.has_checkpoint)
                 return summary
@@ -207,17 +207,13 @@ def train_claimed(
 
 
 def _train_to_end(
-    session: Session[LocalParts],
-    say: Callable[[str], None],
-    show: Callable[[Progress], None],
-    interrupted: Callable[[], bool],
-    profile: bool,
+    session: Session[LocalParts], show: Callable[[Progress], None], interrupted: Callable[[], bool], profile: bool
 ) -> Summary:
     """Trains the session to its end, unless the run has finished before; returns the summary."""
     if (earlier := finished_already(session.config, session.run_dir)) is not None:
         return earlier
     session.run_dir.cluster_file.unlink(missing_ok=True)  # of a job that has trained the run before
-    trackers = begin_figures(session, say, session.parts.evaluations.kept_env_steps)
+    trackers = begin_figures(session, session.parts.evaluations.kept_env_steps)
     with closing(TrainingMonitor(session, trackers, show, interrupted, profile)) as monitor:
 
         def final_scores() -> EpisodeScores:
