@@ -44,7 +44,7 @@ class End:
         self.job = RoleContext(config, topology, LEARNER, folder, self.said.append, self.interrupted)
         for name, stand_in in {
             "Chief": lambda *_: SimpleNamespace(close=self.note("chief"), lost_peers_as_cluster_error=nullcontext),
-            "distributed_session": lambda *_: self.session(),
+            "Session": lambda *_: self.session(),
             "begin_figures": lambda *_, **__: None,
             "TrainingMonitor": lambda *_, **__: SimpleNamespace(
                 seconds=1.0,
@@ -79,14 +79,15 @@ class End:
             environment_restarts=0,
             counters=Counters(env_steps=1_200, train_steps=250),
             learner=SimpleNamespace(train_steps=250),
-            evaluations=self,
-            parts=SimpleNamespace(evaluations=self),
+            parts=self,
             work=StallDetector(),
             save=self.note("saved"),
             close=self.note("session"),
         )
 
-    best_return = 20.0
+    @property
+    def evaluations(self) -> EvaluatorReport:
+        return self.report
 
     def interrupted(self) -> bool:
         """Asked at each look; what happens meanwhile is what a test puts here."""

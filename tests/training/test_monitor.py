@@ -37,7 +37,7 @@ def session() -> Any:
         actors=SimpleNamespace(recent_return=20.0, recent_length=20.0, weights_version=5),
         ratio=SimpleNamespace(transitions=100),
         replay=SimpleNamespace(size=lambda: 100, min_size=101),
-        evaluations=SimpleNamespace(best_return=None),
+        parts=SimpleNamespace(evaluations=SimpleNamespace(best_return=None)),
         env_steps=100,
         env_steps_before=-1,
         first_call_seconds=None,

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,6 @@ from tests.support.tiny_runs import latest, policy_weights, tiny
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination.messages import Counts, Heartbeat
 from tfdqn.coordination.roster import Roster
-from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import CheckpointError
 from tfdqn.evaluation.evaluator import scores
@@ -25,7 +25,7 @@ from tfdqn.storage.best_policy import save_best
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training import train
-from tfdqn.training.remote_parts import RemoteActors, RemoteParts, distributed_session
+from tfdqn.training.remote_parts import RemoteActors, RemoteParts
 from tfdqn.training.session import Session
 
 
@@ -114,7 +114,8 @@ def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Pat
 
     def session(there: Elsewhere) -> Session[RemoteParts]:
         chief = SimpleNamespace(make_updater=lambda *_: local(config, VECTOR))
-        return distributed_session(config, run, chief, there, there, said.append, StallDetector())  # type: ignore[arg-type]
+        make_parts = partial(RemoteParts, config, run, there, there, said.append)
+        return Session(config, run, chief, make_parts, said.append)  # type: ignore[arg-type]
 
     with run.claim(config):
         first = session(there := Elsewhere())
@@ -150,8 +151,9 @@ def test_a_job_that_begins_anew_puts_the_results_of_the_start_before_aside_befor
     there.board.put = lambda given: (found.append(run.best_weights.exists()), put(given))[1]  # type: ignore[method-assign]
     chief = SimpleNamespace(make_updater=lambda *_: local(config, VECTOR))
     with run.claim(config):
-        session = distributed_session(config, run, chief, there, there, said.append, StallDetector())  # type: ignore[arg-type]
+        make_parts = partial(RemoteParts, config, run, there, there, said.append)
+        session = Session(config, run, chief, make_parts, said.append)  # type: ignore[arg-type]
     assert found == [False] and there.start == there.life
-    assert (session.evaluations.best_return, session.reason_to_stop()) == (None, None)
+    assert (session.parts.evaluations.best_return, session.reason_to_stop()) == (None, None)
     assert "put aside: best/weights.npz and summary.json to best/superseded-1" in said[-1]
     assert session.put_aside == said[-1]

@@ -37,7 +37,7 @@ from tfdqn.tracking.systems import require_systems
 from tfdqn.training import loops
 from tfdqn.training.finish import run_to_end
 from tfdqn.training.monitor import TrainingMonitor, begin_figures
-from tfdqn.training.remote_parts import RemoteParts, distributed_session
+from tfdqn.training.remote_parts import RemoteParts
 from tfdqn.training.session import Session
 
 _POLL_SECONDS = 0.1
@@ -102,7 +102,8 @@ def _learn(
         chief = Chief(config, run_dir, cluster, devices, context.say, context.interrupted)
         watchdog.state = "building"
         with chief.lost_peers_as_cluster_error():
-            session = distributed_session(config, run_dir, chief, service, replay, context.say, watchdog.work)
+            make_parts = partial(RemoteParts, config, run_dir, service, replay, context.say)
+            session = Session(config, run_dir, chief, make_parts, context.say, watchdog.work)
             is_over = _train_to_end(context, service, session, watchdog)
     except ClusterError as error:  # it has lost a process that learns with this one
         raise PeerLostError(str(error)) from error
@@ -157,7 +158,7 @@ def _final_scores(context: RoleContext, service: LearnerService, session: Sessio
     Raises Interruption if the user has asked to stop.
     """
     present_seconds = time.monotonic()
-    while not session.parts.evaluations.report.is_done:
+    while not session.parts.evaluations.is_done:
         if context.interrupted():
             raise Interruption
         if service.roster.present(Role.EVALUATOR):
@@ -166,7 +167,7 @@ def _final_scores(context: RoleContext, service: LearnerService, session: Sessio
             context.say("warning: there is no evaluator: the best policy was not evaluated on fresh episodes")
             break
         time.sleep(_POLL_SECONDS)
-    return session.parts.evaluations.report.final
+    return session.parts.evaluations.final
 
 
 @contextmanager

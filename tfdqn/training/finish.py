@@ -68,7 +68,7 @@ def _summary(session: AnySession, seconds: float, reason: str, final: EpisodeSco
         train_steps=session.learner.train_steps,
         episodes=session.actors.episodes,
         seconds=round(seconds, 3),
-        best_return=session.evaluations.best_return,
+        best_return=session.parts.evaluations.best_return,
         environment_restarts=session.environment_restarts,
         final=final,
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ class LocalParts:
         self._config, self._run_dir, self._say, self._interrupted = config, run_dir, say, interrupted
         self.board = WeightsBoard()
         counters = Counters() if saved is None else saved.counters
-        self.start = counters.start
+        self._start = counters.start
         with ExitStack() as self._open:
             tasks = self._make_tasks()
             self.task_spec = tasks[0].spec
@@ -119,6 +120,9 @@ class LocalParts:
     @property
     def environment_restarts(self) -> int:
         return self._restarts_before + self._restarts.count
+
+    def own_counters(self) -> dict[str, Any]:
+        return {"next_evaluation_env_steps": self.evaluations.next_env_steps, "start": self._start}
 
     def resume(self, saved: Checkpoint | None) -> str:
         """Restores everything except the replay's table, which is restored already; episodes only if the task can."""

@@ -146,7 +146,7 @@ class TrainingMonitor:
             updates_per_second=self._shown_rates[1],
             episode_return=session.actors.recent_return,
             loss=None if learner is None else learner["loss"],
-            best_return=session.evaluations.best_return,
+            best_return=session.parts.evaluations.best_return,
             phase=phase or self._phase(),
             first_call_seconds=session.first_call_seconds,
         )

@@ -1,12 +1,12 @@
-"""`RemoteParts`: a job's actors, evaluator and replay, in processes of their own; `distributed_session` builds one.
+"""`RemoteParts`: a job's actors, evaluator and replay, in processes of their own.
 
 samples ← replay servers; updater → learner → weights board → every process that asks `LearnerService`
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from tfdqn.config import Config
 from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.messages import Counts, EvaluatorReport
 from tfdqn.coordination.roster import Roster
-from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.errors import CheckpointError
-from tfdqn.learning.strategies.chief import Chief
 from tfdqn.networks.factory import weight_specs
 from tfdqn.records import Counters
 from tfdqn.replay.replay_ratio import Balance, RemoteReplayRatio
@@ -25,21 +23,6 @@ from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.storage.best_policy import load_best
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.training.session import Session
-
-
-def distributed_session(
-    config: Config,
-    run_dir: RunDir,
-    chief: Chief,
-    service: LearnerService,
-    replay: RemoteReplay,
-    say: Callable[[str], None],
-    work: StallDetector,
-) -> "Session[RemoteParts]":
-    """Builds a session of a job's learner. Arguments as for `Session` and `RemoteParts`."""
-    make_parts = partial(RemoteParts, config, run_dir, service, replay, say)
-    return Session(config, run_dir, chief, make_parts, say, work)
 
 
 class RemoteActors:
@@ -68,25 +51,6 @@ class RemoteActors:
         """The train step of the oldest weights that an actor acts with."""
         versions = [heartbeat.weights_version for heartbeat in self._roster.present(Role.ACTOR)]
         return min((version for version in versions if version >= 0), default=0)
-
-
-class RemoteEvaluations:
-    """The last report of the job's evaluator; before the first, the state in the run directory."""
-
-    next_env_steps = 0  # unused: the evaluator's process decides when it evaluates
-
-    def __init__(self, report: EvaluatorReport):
-        self.report = report
-
-    @property
-    def best_return(self) -> float | None:
-        """Mean greedy return of the best evaluation."""
-        return self.report.best_return
-
-    @property
-    def evaluations_without_best(self) -> int:
-        """How many evaluations there were since the best one."""
-        return self.report.evaluations_without_best
 
 
 class RemoteParts:
@@ -132,10 +96,11 @@ class RemoteParts:
         if saved is not None and run_dir.best_weights.exists():
             _, best = load_best(run_dir.best_weights, weight_specs(config, self.task_spec))
             best_return = best.scores.mean_return
-        self.evaluations = RemoteEvaluations(
-            EvaluatorReport(best_return=best_return, evaluations_without_best=counters.evaluations_without_best)
+        # The evaluator's last report; before the first, the state in the run's directory.
+        self.evaluations = EvaluatorReport(
+            best_return=best_return, evaluations_without_best=counters.evaluations_without_best
         )
-        service.start = self.start = service.life if saved is None else counters.start
+        service.start = self._start = service.life if saved is None else counters.start
         service.on_evaluated = self._take_report
         service.largest_priority = lambda: replay.largest_priority
 
@@ -146,6 +111,9 @@ class RemoteParts:
     @property
     def environment_restarts(self) -> int:
         return self._roster.counts().environment_restarts
+
+    def own_counters(self) -> dict[str, Any]:
+        return {"start": self._start}
 
     def resume(self, saved: Checkpoint | None) -> str:
         return ""
@@ -167,7 +135,7 @@ class RemoteParts:
         """Does nothing: the other processes end by themselves."""
 
     def _take_report(self, report: EvaluatorReport) -> None:
-        self.evaluations.report = report
+        self.evaluations = report
 
 
 def _mean(values: list[float | None]) -> float | None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
-from msgspec import UnsetType
 
 from tfdqn.config import Config
 from tfdqn.config.schedules import cut_short
@@ -66,10 +65,6 @@ class EvaluationProgress(Protocol):
     def evaluations_without_best(self) -> int:
         """How many evaluations there were since the best one."""
 
-    @property
-    def next_env_steps(self) -> int:
-        """When the next one is due, if the learner's process decides that; otherwise 0."""
-
 
 class Ratio(Protocol):
     """Decides how many updates are owed for the transitions in replay."""
@@ -112,8 +107,6 @@ class Parts(Protocol):
     def replay(self) -> SampledReplay: ...
     @property
     def ratio(self) -> Ratio: ...
-    @property
-    def start(self) -> str | UnsetType: ...  # as `Counters.start`
 
     @property
     def env_steps(self) -> int:
@@ -122,6 +115,9 @@ class Parts(Protocol):
     @property
     def environment_restarts(self) -> int:
         """How often environments were restarted since the run began, including those of evaluations."""
+
+    def own_counters(self) -> dict[str, Any]:
+        """The fields of `Counters` that only these parts know."""
 
     def resume(self, saved: Checkpoint | None) -> str:
         """Restores actors and replay, after weights are published; returns a sentence on what wasn't restored."""
@@ -198,8 +194,7 @@ class Session(Generic[P]):
             self.parts.ratio.learned(self.learner.train_steps - self.counters.train_steps)
             lost = self.parts.resume(saved)
             self._open = stack.pop_all()
-        self.actors, self.evaluations = self.parts.actors, self.parts.evaluations
-        self.replay, self.ratio = self.parts.replay, self.parts.ratio
+        self.actors, self.replay, self.ratio = self.parts.actors, self.parts.replay, self.parts.ratio
         self.resumed = BEGINS_ANEW if was_trained else ""  # the message on where the run is resumed
         if saved is not None:
             stored = f"{self.replay.size():,} transitions in {'replay' if config.agent.has_replay else 'the rollout'}"
@@ -251,8 +246,8 @@ class Session(Generic[P]):
         """Why training has ended, or None while it goes on."""
         return reason_to_stop(
             self.config.stop,
-            best_return=self.evaluations.best_return,
-            evaluations_without_best=self.evaluations.evaluations_without_best,
+            best_return=self.parts.evaluations.best_return,
+            evaluations_without_best=self.parts.evaluations.evaluations_without_best,
             is_done=self.ratio.acting_is_done() and not self.ratio.may_learn(),
         )
 
@@ -276,9 +271,8 @@ class Session(Generic[P]):
             train_steps=self.learner.train_steps,
             episodes=self.actors.episodes,
             seconds=seconds,
-            evaluations_without_best=self.evaluations.evaluations_without_best,
-            next_evaluation_env_steps=self.evaluations.next_env_steps,
-            start=self.parts.start,
+            evaluations_without_best=self.parts.evaluations.evaluations_without_best,
+            **self.parts.own_counters(),
         )
         arrays = {"learner": learned, **self.parts.state()}
         restarts = {"environment_restarts": np.array(self.environment_restarts)}
