@@ -4,9 +4,10 @@ import pytest
 
 from tests.support.tiny_runs import tiny, tiny_pqn
 from tfdqn.config import Config
-from tfdqn.config.checks import CHECKS, REPLAY_CHECKS, Check, checks_of, require_together
+from tfdqn.config.checks import CHECKS, REPLAY_CHECKS, checks_of, require_together
 from tfdqn.config.replay_checks import ROLLOUT_CHECKS
 from tfdqn.config.toml import from_mapping
+from tfdqn.config.wording import with_values
 from tfdqn.errors import ConfigError
 
 
@@ -23,20 +24,20 @@ ASYNCHRONOUS = ["learner.strategy=parameter_server"]
 SEQUENCES = ["network.memory=lstm", "replay.item=sequence"]
 ROLLOUTS = ["agent.kind=pqn"]
 
-CONTRADICTIONS = {
-    "check_block_in_table": ["replay.block_size=64", "replay.capacity=63"],
-    "check_batch_in_table": ["learner.batch_size=64", "replay.capacity=63"],
-    "check_blocks_of_batch": ["learner.batch_size=100", "replay.block_size=16"],
-    "check_min_size": ["replay.min_size=1001", "replay.capacity=1000"],
-    "check_first_update": [
+CONTRADICTIONS = [
+    ["replay.block_size=64", "replay.capacity=63"],
+    ["learner.batch_size=64", "replay.capacity=63"],
+    ["learner.batch_size=100", "replay.block_size=16"],
+    ["replay.min_size=1001", "replay.capacity=1000"],
+    [
         "replay.min_size=100",
         "learner.updates_per_call=26",
         "learner.env_steps_per_update=20000",
         "stop.env_steps=520095",
     ],
-    "check_frames": ["replay.item=frames", "task.frame_stack=1"],
-    "check_frames_of_shards": ["replay.shards=3", "task.num_envs=16", "replay.item=frames"],
-    "check_first_frames_of_shards": [
+    ["replay.item=frames", "task.frame_stack=1"],
+    ["replay.shards=3", "task.num_envs=16", "replay.item=frames"],
+    [
         "replay.item=frames",
         "replay.shards=2",
         "agent.n_step=3",
@@ -44,81 +45,81 @@ CONTRADICTIONS = {
         "acting.actors=5",
         "replay.min_size=159",
     ],
-    "check_memory_item": ["replay.item=sequence"],
-    "check_sequence_period": ["replay.item=sequence", "replay.sequence_length=40", "replay.sequence_period=41"],
-    "check_branches": ["task.action_form=branches", "agent.kind=iqn"],
-    "check_reward_sign": ["task.reward_sign=true", "task.reward_clip=1"],
-    "check_discount_schedule": ["agent.discount=1", "agent.discount_end=0.5"],
-    "check_memory_network": ["network.memory=gru", "ensemble.size=2"],
-    "check_memory_inference": ["network.memory=gru", "acting.inference=central"],
-    "check_priorities_of_blocks": ["priorities.exponent=0.6", "replay.block_size=2"],
-    "check_priorities_of_actors": ["priorities.new_items=actor", "replay.item=sequence"],
-    "check_importance_schedule": ["priorities.importance_start=0.6", "priorities.importance_end=0.4"],
-    "check_learning_rate_schedule": ["optimizer.schedule=linear", "optimizer.end_learning_rate=0.5"],
-    "check_exploration_schedule": ["exploration.start=0.1", "exploration.end=0.2"],
-    "check_exponential_decay": ["exploration.end=0", "exploration.decay=exponential"],
-    "check_heartbeats": ["health.beat_seconds=8", "health.dead_after_seconds=8"],
-    "check_partition_edges": ["ensemble.size=3", "ensemble.partition_edges=[0.5]"],
-    "check_blocks_of_workers": [
-        "learner.updates_per_call=5",
-        "learner.batch_size=16",
-        "replay.block_size=16",
-        "learner.workers=2",
-        *AVERAGING,
-    ],
-    "check_shared_table": ["replay.backend=in_graph", "learner.strategy=multi_worker", "learner.workers=2"],
-    "check_model_parallel_strategy": ["learner.model_parallel=2", "learner.strategy=multi_worker"],
-    "check_model_parallel_ensemble": ["ensemble.size=3", "learner.model_parallel=2"],
-    "check_model_parallel_layers": ["network.noisy=true", "learner.model_parallel=2"],
-    "check_model_parallel_units": ["network.hidden_units=[3]", "learner.model_parallel=4"],
-    "check_model_parallel_xla": ["learner.xla=on", "learner.model_parallel=2"],
-    "check_logical_devices_of_processes": ["learner.logical_devices=2", "learner.strategy=multi_worker"],
-    "check_logical_devices_of_networks": ["learner.logical_devices=5", "learner.model_parallel=2"],
-    "check_averaging_replicas": [*AVERAGING, "learner.logical_devices=1", "learner.workers=1"],
-    "check_averaging_period": [*AVERAGING, "learner.updates_per_call=50", "learner.averaging_period_train_steps=20"],
-    "check_updates_per_read": [*ASYNCHRONOUS, "learner.updates_per_read=11", "learner.updates_per_call=10"],
-    "check_max_staleness": [*ASYNCHRONOUS, "learner.updates_per_read=5", "learner.max_staleness_train_steps=3"],
-    "check_precision": ["learner.precision=mixed_bfloat16", "ensemble.size=2"],
-    "check_prefetch_to_device": ["learner.prefetch_to_device=true", "replay.backend=in_graph"],
-    "check_acting_members": ["ensemble.acting=member", "acting.inference=central"],
-    "check_ensemble_target": ["ensemble.target=aggregate", "agent.kind=munchausen"],
-    "check_atoms": ["agent.v_min=10", "agent.v_max=10", "agent.kind=c51"],
-    "check_munchausen_rescaling": ["agent.value_rescaling=0.001", "agent.kind=munchausen"],
-    "check_model_parallel_iqn": ["agent.kind=iqn", "learner.model_parallel=2"],
-    "check_all_reduce": ["learner.all_reduce=ring", "learner.strategy=mirrored"],
-    "check_ensemble_processes": ["ensemble.size=3", "ensemble.execution=processes", "replay.shards=2"],
-    "check_rollout_schedule": [*ROLLOUTS, "learner.schedule=overlap"],
-    "check_rollout_actors": [*ROLLOUTS, "acting.actors=2"],
-    "check_rollout_learner": [*ROLLOUTS, *ASYNCHRONOUS],
-    "check_rollout_size": [*ROLLOUTS, "agent.rollout_steps=10", "task.num_envs=3", "learner.batch_size=16"],
-    "check_batch_size": [*AVERAGING, "learner.batch_size=32", "learner.workers=2", "learner.logical_devices=3"],
-}
+    ["replay.item=sequence"],
+    ["replay.item=sequence", "replay.sequence_length=40", "replay.sequence_period=41"],
+    ["task.action_form=branches", "agent.kind=iqn"],
+    ["task.reward_sign=true", "task.reward_clip=1"],
+    ["agent.discount=1", "agent.discount_end=0.5"],
+    ["network.memory=gru", "ensemble.size=2"],
+    ["network.memory=gru", "acting.inference=central"],
+    ["priorities.exponent=0.6", "replay.block_size=2"],
+    ["priorities.new_items=actor", "replay.item=sequence"],
+    ["priorities.importance_start=0.6", "priorities.importance_end=0.4"],
+    ["optimizer.schedule=linear", "optimizer.end_learning_rate=0.5"],
+    ["exploration.start=0.1", "exploration.end=0.2"],
+    ["exploration.end=0", "exploration.decay=exponential"],
+    ["health.beat_seconds=8", "health.dead_after_seconds=8"],
+    ["ensemble.size=3", "ensemble.partition_edges=[0.5]"],
+    ["learner.updates_per_call=5", "learner.batch_size=16", "replay.block_size=16", "learner.workers=2", *AVERAGING],
+    ["replay.backend=in_graph", "learner.strategy=multi_worker", "learner.workers=2"],
+    ["learner.model_parallel=2", "learner.strategy=multi_worker"],
+    ["ensemble.size=3", "learner.model_parallel=2"],
+    ["network.noisy=true", "learner.model_parallel=2"],
+    ["network.hidden_units=[3]", "learner.model_parallel=4"],
+    ["learner.xla=on", "learner.model_parallel=2"],
+    ["learner.logical_devices=2", "learner.strategy=multi_worker"],
+    ["learner.logical_devices=5", "learner.model_parallel=2"],
+    [*AVERAGING, "learner.logical_devices=1", "learner.workers=1"],
+    [*AVERAGING, "learner.updates_per_call=50", "learner.averaging_period_train_steps=20"],
+    [*ASYNCHRONOUS, "learner.updates_per_read=11", "learner.updates_per_call=10"],
+    [*ASYNCHRONOUS, "learner.updates_per_read=5", "learner.max_staleness_train_steps=3"],
+    ["learner.precision=mixed_bfloat16", "ensemble.size=2"],
+    ["learner.prefetch_to_device=true", "replay.backend=in_graph"],
+    ["ensemble.acting=member", "acting.inference=central"],
+    ["ensemble.target=aggregate", "agent.kind=munchausen"],
+    ["agent.v_min=10", "agent.v_max=10", "agent.kind=c51"],
+    ["agent.value_rescaling=0.001", "agent.kind=munchausen"],
+    ["agent.kind=iqn", "learner.model_parallel=2"],
+    ["learner.all_reduce=ring", "learner.strategy=mirrored"],
+    ["ensemble.size=3", "ensemble.execution=processes", "replay.shards=2"],
+    [*ROLLOUTS, "learner.schedule=overlap"],
+    [*ROLLOUTS, "acting.actors=2"],
+    [*ROLLOUTS, *ASYNCHRONOUS],
+    [*ROLLOUTS, "agent.rollout_steps=10", "task.num_envs=3", "learner.batch_size=16"],
+    [*AVERAGING, "learner.batch_size=32", "learner.workers=2", "learner.logical_devices=3"],
+]
 # What gives their keys a meaning, and is not named.
 BESIDES = {
-    "check_priorities_of_actors": ["priorities.exponent=0.6"],
-    "check_importance_schedule": ["priorities.exponent=0.6", "replay.block_size=1"],
-    "check_partition_edges": ["ensemble.data=partition"],
-    "check_acting_members": ["ensemble.size=2"],
-    "check_ensemble_target": ["ensemble.size=2"],
+    "priorities.new_items=actor": ["priorities.exponent=0.6"],
+    "priorities.importance_end=0.4": ["priorities.exponent=0.6", "replay.block_size=1"],
+    "ensemble.partition_edges=[0.5]": ["ensemble.data=partition"],
+    "ensemble.acting=member": ["ensemble.size=2"],
+    "ensemble.target=aggregate": ["ensemble.size=2"],
 }
 
 
-@pytest.mark.parametrize("check", [*REPLAY_CHECKS, *ROLLOUT_CHECKS, *CHECKS], ids=lambda check: str(check.__name__))
-def test_a_contradiction_between_keys_names_them_and_their_values(
-    check: Check, monkeypatch: pytest.MonkeyPatch
+def besides(overrides: list[str]) -> list[str]:
+    return [each for override in overrides for each in BESIDES.get(override, ())]
+
+
+@pytest.mark.parametrize("overrides", CONTRADICTIONS, ids=str)
+def test_a_contradiction_is_refused_and_names_the_keys_and_their_values(
+    overrides: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Alone: some contradictions bring another along, which would speak first.
-    monkeypatch.setattr("tfdqn.config.checks.checks_of", lambda config: (check,))
-    overrides = CONTRADICTIONS[check.__name__]
-    line = refusal(*overrides, *BESIDES.get(check.__name__, ()))
-    for key, value in (each.split("=") for each in overrides):
-        assert key in line
-        assert value in line
+    assert refusal(*overrides, *besides(overrides))
+    # Some contradictions bring another along, which speaks first.
+    monkeypatch.setattr("tfdqn.config.reader.contradiction", lambda config: None)
+    config = from_mapping({}, [*overrides, *besides(overrides)])
+    lines = [with_values(config, problem) for check in checks_of(config) for problem in check(config)]
+    parts = [part for each in overrides for part in each.split("=")]
+    assert any(all(part in line for part in parts) for line in lines), lines
 
 
-@pytest.mark.parametrize("name", CONTRADICTIONS)
-def test_a_contradiction_is_refused(name: str) -> None:
-    assert refusal(*CONTRADICTIONS[name], *BESIDES.get(name, ()))
+def test_each_check_has_a_contradiction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfdqn.config.reader.contradiction", lambda config: None)
+    configs = [from_mapping({}, [*each, *besides(each)]) for each in CONTRADICTIONS]
+    speaking = {check for config in configs for check in checks_of(config) if any(check(config))}
+    assert speaking == {*REPLAY_CHECKS, *ROLLOUT_CHECKS, *CHECKS}
 
 
 def test_the_defaults_agree_with_one_another() -> None:

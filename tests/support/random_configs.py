@@ -27,9 +27,8 @@ from tfdqn.config import (
 )
 from tfdqn.config.checks import unused_keys, without
 from tfdqn.config.fields import kinds
-from tfdqn.config.replay_checks import check_importance_schedule, check_priorities_of_actors, check_priorities_of_blocks
+from tfdqn.config.replay_checks import check_priorities
 
-_PRIORITY_CHECKS = (check_priorities_of_blocks, check_priorities_of_actors, check_importance_schedule)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 PLAIN = st.recursive(
@@ -262,8 +261,7 @@ def of_used_keys(config: Config) -> Config:
 
 def prioritised(config: Config) -> Config:
     """By the priorities that were drawn, where they can be used, or by none."""
-    is_possible = not any(problem for check in _PRIORITY_CHECKS for problem in check(config))
-    return config if is_possible else msgspec.structs.replace(config, priorities=Priorities())
+    return msgspec.structs.replace(config, priorities=Priorities()) if any(check_priorities(config)) else config
 
 
 def without_replay(config: Config) -> Config:

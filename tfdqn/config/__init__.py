@@ -13,7 +13,7 @@ only `errors`.
 - To add a section, write a subclass of `Section`, and add it to `schema.Config` and to this file.
 - To add a kind of agent or network, write a subclass of `Agent` or `Network` with a tag, here or in your own package;
   of `ConvolutionalNetwork` for a network with convolutions.
-- To refuse a combination of keys, add a function to `checks.py`, or to one of the files that it names.
+- To refuse a combination of keys, extend a function of `checks.py`, or of one of the files that it names, or add one.
 """
 
 from tfdqn.config.acting import Acting, Boltzmann, EpsilonGreedy, Exploration

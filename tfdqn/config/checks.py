@@ -1,9 +1,9 @@
-"""Checks across keys: for each way in which they can contradict each other, a small function; and keys without effect.
+"""Checks across keys, a function for each subject on which they can contradict each other; and keys without effect.
 
 A check takes a configuration whose keys are each valid on their own, and yields each problem as one line that names
 keys and values: `<stop.env_steps>` stands for "stop.env_steps = 500000". It refuses what can't work or can't be meant,
-never what is merely unwise. To add a check, write a function whose name begins with "check_", here, in
-`replay_checks.py` or in `strategy_checks.py`: they apply in the order in which they are written.
+never what is merely unwise. To add one, extend the check of its subject, or write a function whose name begins with
+"check_", here, in `replay_checks.py` or in `strategy_checks.py`: they apply in the order in which they are written.
 """
 
 from collections.abc import Iterator
@@ -113,61 +113,41 @@ def check_reward_sign(config: Config) -> Iterator[str]:
         yield "task.reward_sign = true with <task.reward_normalization>: the sign of a reward is the same at any scale"
 
 
-def check_branches(config: Config) -> Iterator[str]:
-    if config.task.action_form == "branches" and not config.agent.takes_branches:
+def check_agent(config: Config) -> Iterator[str]:
+    agent = config.agent
+    if config.task.action_form == "branches" and not agent.takes_branches:
         yield (
             "<task.action_form> with <agent.kind>: Q-values of several action dimensions are learned by agent.kind = "
             '"dqn", "double_dqn" or "pqn"'
         )
+    if isinstance(agent, C51) and agent.v_min >= agent.v_max:
+        yield "<agent.v_min> with <agent.kind> is not below <agent.v_max>"
+    if isinstance(agent, Munchausen) and agent.value_rescaling:
+        yield "<agent.value_rescaling> with <agent.kind>: its log-policy would have another scale than its rewards"
 
 
-def check_discount_schedule(config: Config) -> Iterator[str]:
+def check_schedules(config: Config) -> Iterator[str]:
+    optimizer, exploration = config.optimizer, config.exploration
     if config.agent.discount_end is not None and config.agent.discount == 1:
         yield "<agent.discount> with <agent.discount_end>: no factor leads from 1 - discount = 0 to anything else"
-
-
-def check_learning_rate_schedule(config: Config) -> Iterator[str]:
-    optimizer = config.optimizer
     if optimizer.schedule != "constant" and optimizer.end_learning_rate > optimizer.learning_rate:
         yield "<optimizer.end_learning_rate> is more than <optimizer.learning_rate>, and <optimizer.schedule> decays"
-
-
-def check_exploration_schedule(config: Config) -> Iterator[str]:
-    if config.exploration.end > config.exploration.start:
+    if exploration.end > exploration.start:
         yield "<exploration.end> is more than <exploration.start>"
-
-
-def check_exponential_decay(config: Config) -> Iterator[str]:
-    for key in ("start", "end"):
-        if config.exploration.decay == "exponential" and getattr(config.exploration, key) == 0:
+    for key in ("start", "end") if exploration.decay == "exponential" else ():
+        if getattr(exploration, key) == 0:
             yield f'<exploration.{key}> is never reached by <exploration.decay>: use "linear"'
 
 
-def check_acting_members(config: Config) -> Iterator[str]:
-    if config.ensemble.acting == "member" and config.acting.inference == "central":
+def check_ensemble(config: Config) -> Iterator[str]:
+    ensemble, edges = config.ensemble, config.ensemble.partition_edges
+    if ensemble.acting == "member" and config.acting.inference == "central":
         yield "<ensemble.acting> with <acting.inference>: actors get the Q-values of all members as one"
-
-
-def check_ensemble_target(config: Config) -> Iterator[str]:
-    if config.ensemble.target != "own" and not config.agent.has_greedy_target:
+    if ensemble.target != "own" and not config.agent.has_greedy_target:
         yield (
             "<ensemble.target> with <agent.kind>: its target is not the value of one greedy action, which the members "
             "could share"
         )
-
-
-def check_atoms(config: Config) -> Iterator[str]:
-    if isinstance(config.agent, C51) and config.agent.v_min >= config.agent.v_max:
-        yield "<agent.v_min> with <agent.kind> is not below <agent.v_max>"
-
-
-def check_munchausen_rescaling(config: Config) -> Iterator[str]:
-    if isinstance(config.agent, Munchausen) and config.agent.value_rescaling:
-        yield "<agent.value_rescaling> with <agent.kind>: its log-policy would have another scale than its rewards"
-
-
-def check_partition_edges(config: Config) -> Iterator[str]:
-    ensemble, edges = config.ensemble, config.ensemble.partition_edges
     if ensemble.data == "partition" and len(edges) != ensemble.size - 1:
         yield f"<ensemble.partition_edges> has {len(edges)} values, but <ensemble.size> needs {ensemble.size - 1}"
     elif not all(low < high for low, high in pairwise(edges)):

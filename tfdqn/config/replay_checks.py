@@ -20,29 +20,25 @@ def for_each_shard(config: Config) -> str:
     return " for each of <replay.shards>" if config.replay.shards > 1 else ""
 
 
-def check_block_in_table(config: Config) -> Iterator[str]:
-    replay = config.replay
-    if uses_blocks(config) and replay.block_size * replay.shards > replay.capacity:
-        yield f"<replay.block_size>{for_each_shard(config)} is more than <replay.capacity>"
-
-
-def check_batch_in_table(config: Config) -> Iterator[str]:
-    if config.replay.item == "sequence":
-        if config.learner.batch_size * config.replay.sequence_period > config.replay.capacity:
+def check_batch(config: Config) -> Iterator[str]:
+    replay, learner = config.replay, config.learner
+    if replay.item == "sequence":
+        if learner.batch_size * replay.sequence_period > replay.capacity:
             yield "<learner.batch_size> sequences of <replay.sequence_period> each are more than <replay.capacity>"
-    elif config.learner.batch_size > config.replay.capacity:
+    elif learner.batch_size > replay.capacity:
         yield "<learner.batch_size> is more than <replay.capacity>"
 
 
-def check_blocks_of_batch(config: Config) -> Iterator[str]:
-    if uses_blocks(config) and config.learner.batch_size % config.replay.block_size:
+def check_blocks(config: Config) -> Iterator[str]:
+    replay, learner = config.replay, config.learner
+    if not uses_blocks(config):
+        return
+    if replay.block_size * replay.shards > replay.capacity:
+        yield f"<replay.block_size>{for_each_shard(config)} is more than <replay.capacity>"
+    if learner.batch_size % replay.block_size:
         yield "<learner.batch_size> isn't a multiple of <replay.block_size>"
-
-
-def check_blocks_of_workers(config: Config) -> Iterator[str]:
-    learner = config.learner
-    sampled, processes = learner.updates_per_call * learner.batch_size, learner.processes
-    if uses_blocks(config) and processes > 1 and sampled % (processes * config.replay.block_size):
+    processes = learner.processes
+    if processes > 1 and learner.updates_per_call * learner.batch_size % (processes * replay.block_size):
         yield (
             "<learner.strategy> divides <learner.updates_per_call> batches of <learner.batch_size> among "
             "<learner.workers>, and a share is not a whole number of blocks of <replay.block_size>"
@@ -77,138 +73,108 @@ def check_first_update(config: Config) -> Iterator[str]:
 
 
 def check_frames(config: Config) -> Iterator[str]:
-    if config.replay.item == "frames" and config.replay.backend != "reverb":
-        yield f'<replay.item> needs replay.backend = "reverb", not "{config.replay.backend}"'
-    if config.replay.item == "frames" and config.task.frame_stack == 1:
+    replay, agent, num_envs = config.replay, config.agent, config.task.num_envs
+    if replay.item != "frames":
+        return
+    if replay.backend != "reverb":
+        yield f'<replay.item> needs replay.backend = "reverb", not "{replay.backend}"'
+    if config.task.frame_stack == 1:
         yield "<replay.item> needs task.frame_stack above 1, not 1: it stores the frames of a stack"
-
-
-def check_frames_of_shards(config: Config) -> Iterator[str]:
-    if config.replay.item == "frames" and config.task.num_envs % config.replay.shards:
+    if num_envs % replay.shards:
         yield (
             "<replay.item> keeps each environment's history on one server: <task.num_envs> can't be divided evenly "
             "by <replay.shards>"
         )
-
-
-def check_first_frames_of_shards(config: Config) -> Iterator[str]:
     # A transition is finished n steps after it began: until then a server may have nothing to sample.
-    longest = "n_step_end" if (config.agent.n_step_end or 0) > config.agent.n_step else "n_step"
-    enough = (getattr(config.agent, longest) - 1) * config.task.num_envs * config.acting.actors
-    replay = config.replay
-    if replay.item == "frames" and replay.shards > 1 and replay.min_size < enough:
+    longest = "n_step_end" if (agent.n_step_end or 0) > agent.n_step else "n_step"
+    enough = (getattr(agent, longest) - 1) * num_envs * config.acting.actors
+    if replay.shards > 1 and replay.min_size < enough:
         yield (
             f"<replay.min_size> is less than {enough}: with <replay.item>, <replay.shards>, <agent.{longest}>, "
             "<task.num_envs> and <acting.actors> a server may have nothing to sample when learning starts"
         )
 
 
-def check_memory_item(config: Config) -> Iterator[str]:
-    has_memory, has_sequences = config.network.state_size > 0, config.replay.item == "sequence"
+def check_memory(config: Config) -> Iterator[str]:
+    replay, has_memory, has_sequences = config.replay, config.network.state_size > 0, config.replay.item == "sequence"
     if has_sequences and not has_memory:
         yield "<replay.item> needs a network with a memory: network.memory"
-    if has_memory and not has_sequences:
-        yield f'<network.memory> learns from replay.item = "sequence", not "{config.replay.item}"'
-
-
-def check_sequence_period(config: Config) -> Iterator[str]:
-    if config.replay.item == "sequence" and config.replay.sequence_period > config.replay.sequence_length:
+    if has_sequences and replay.sequence_period > replay.sequence_length:
         yield (
             "<replay.item>: <replay.sequence_period> is more than <replay.sequence_length>, and steps between two "
             "would be in neither"
         )
-
-
-def check_memory_network(config: Config) -> Iterator[str]:
-    if not config.network.state_size:
+    if not has_memory:
         return
+    if not has_sequences:
+        yield f'<network.memory> learns from replay.item = "sequence", not "{replay.item}"'
     if config.ensemble.size > 1:
         yield "<ensemble.size> with <network.memory>: the networks of an ensemble have no memory"
     if config.learner.model_parallel > 1:
         yield "<learner.model_parallel> with <network.memory>: a memory can't be split over devices"
-
-
-def check_memory_inference(config: Config) -> Iterator[str]:
-    if config.network.state_size and config.acting.inference == "central":
+    if config.acting.inference == "central":
         yield "<acting.inference> with <network.memory>: the memory's state, and so the network, is kept by the actor"
 
 
-def check_priorities_of_blocks(config: Config) -> Iterator[str]:
-    size = config.replay.block_size
-    if config.priorities.are_used and uses_blocks(config) and size > 1:
+def check_priorities(config: Config) -> Iterator[str]:
+    priorities, size = config.priorities, config.replay.block_size
+    if priorities.are_used and uses_blocks(config) and size > 1:
         yield (
             f"<priorities.exponent> needs replay.block_size = 1, not {size}: transitions of one block "
             "would share a priority"
         )
+    if priorities.new_items == "actor":
+        yield from _priorities_of_actors(config)
+    if priorities.importance_end < priorities.importance_start:
+        yield "<priorities.importance_end> is less than <priorities.importance_start>: the correction only grows"
 
 
-def check_priorities_of_actors(config: Config) -> Iterator[str]:
-    if config.priorities.new_items != "actor":
-        return
-    if config.replay.item not in ("block", "frames"):
+def _priorities_of_actors(config: Config) -> Iterator[str]:
+    agent, ensemble, item = config.agent, config.ensemble, config.replay.item
+    if item not in ("block", "frames"):
         yield (
-            f'<priorities.new_items> needs replay.item = "block" or "frames", not "{config.replay.item}": an actor '
-            "knows the errors of single transitions"
+            f'<priorities.new_items> needs replay.item = "block" or "frames", not "{item}": an actor knows the errors '
+            "of single transitions"
         )
-    agent = config.agent
     if not isinstance(agent, TDAgent) or isinstance(agent, Munchausen) or agent.value_rescaling:
         yield (
             "<priorities.new_items> with <agent.kind>: an actor knows the errors of Q-values that are neither "
             "distributions nor rescaled, and of targets without Munchausen's bonus and soft value"
         )
-    ensemble = config.ensemble
     if ensemble.size > 1 and (ensemble.aggregation, ensemble.acting) == ("majority", "aggregate"):
         yield "<priorities.new_items> with <ensemble.size> and <ensemble.aggregation>: votes are no values"
 
 
-def check_importance_schedule(config: Config) -> Iterator[str]:
-    if config.priorities.importance_end < config.priorities.importance_start:
-        yield "<priorities.importance_end> is less than <priorities.importance_start>: the correction only grows"
-
-
-def check_rollout_schedule(config: Config) -> Iterator[str]:
-    if config.learner.schedule != "alternate":
+def check_rollouts(config: Config) -> Iterator[str]:
+    agent, learner, acting = config.agent, config.learner, config.acting
+    if learner.schedule != "alternate":
         yield (
             '<agent.kind> needs learner.schedule = "alternate", not "overlap": one network acts throughout a rollout; '
             "give learner.schedule=alternate"
         )
-
-
-def check_rollout_actors(config: Config) -> Iterator[str]:
-    if config.acting.actors > 1:
+    if acting.actors > 1:
         yield "<acting.actors> with <agent.kind>: a rollout is one actor's; task.num_envs gives it more environments"
-    if config.acting.inference != "local":
+    if acting.inference != "local":
         yield "<acting.inference> with <agent.kind>: it acts in the process that learns, which has the weights"
-
-
-def check_rollout_learner(config: Config) -> Iterator[str]:
-    if config.learner.strategy not in ("local", "mirrored", "multi_worker"):
+    if learner.strategy not in ("local", "mirrored", "multi_worker"):
         yield (
             '<agent.kind> needs learner.strategy = "local", "mirrored" or "multi_worker", not '
-            f'"{config.learner.strategy}": a rollout is learned from in lockstep, and then discarded'
+            f'"{learner.strategy}": a rollout is learned from in lockstep, and then discarded'
         )
     if config.network.state_size > 0:
         yield '<agent.kind>: a network with a memory learns from replay.item = "sequence", and there is no replay'
-    if config.learner.model_parallel > 1:
+    if learner.model_parallel > 1:
         yield "<learner.model_parallel> with <agent.kind>: a network in pieces learns from replay alone"
     if config.ensemble.size > 1:
         yield "<ensemble.size> with <agent.kind>: its targets are the Q-values of the one network that acted"
-
-
-def check_rollout_size(config: Config) -> Iterator[str]:
-    assert isinstance(config.agent, PQN)
-    size = config.agent.rollout_steps * config.task.num_envs
-    if size % config.learner.batch_size:
-        yield (
-            f"<agent.kind>: <agent.rollout_steps> of <task.num_envs> are {size} transitions, which isn't a multiple of "
-            "<learner.batch_size>"
-        )
+    assert isinstance(agent, PQN)
+    size = agent.rollout_steps * config.task.num_envs
+    transitions = f"<agent.kind>: <agent.rollout_steps> of <task.num_envs> are {size} transitions"
+    if size % learner.batch_size:
+        yield f"{transitions}, which isn't a multiple of <learner.batch_size>"
     if size > config.stop.env_steps:
-        yield (
-            f"<agent.kind>: <agent.rollout_steps> of <task.num_envs> are {size} transitions, more than "
-            "<stop.env_steps>: no update would be made"
-        )
+        yield f"{transitions}, more than <stop.env_steps>: no update would be made"
 
 
-ROLLOUT_CHECKS = checks_among(globals(), "check_rollout_")
-REPLAY_CHECKS = tuple(each for each in checks_among(globals()) if each not in ROLLOUT_CHECKS)
+ROLLOUT_CHECKS = (check_rollouts,)
+REPLAY_CHECKS = tuple(each for each in checks_among(globals()) if each is not check_rollouts)

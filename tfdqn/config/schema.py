@@ -169,9 +169,9 @@ class Config(Section, frozen=True, kw_only=True):
 Check = Callable[[Config], Iterator[str]]  # as `checks.py` describes it
 
 
-def checks_among(names: Mapping[str, Any], prefix: str = "check_") -> tuple[Check, ...]:
+def checks_among(names: Mapping[str, Any]) -> tuple[Check, ...]:
     """The checks among a module's `globals()`, in the order in which they are written."""
-    return tuple(each for name, each in names.items() if name.startswith(prefix))
+    return tuple(each for name, each in names.items() if name.startswith("check_"))
 
 
 def keys() -> dict[str, tuple[str, ...]]:

@@ -4,6 +4,7 @@ The number of GPUs, and the processes that `TF_CONFIG` lists, are not known here
 """
 
 from collections.abc import Iterator
+from operator import attrgetter
 
 from tfdqn.config.agent import IQN
 from tfdqn.config.network import MLP, DeepNetwork, Impala, Linear
@@ -27,41 +28,33 @@ def check_shared_table(config: Config) -> Iterator[str]:
         )
 
 
-def check_model_parallel_strategy(config: Config) -> Iterator[str]:
-    strategy = config.learner.strategy
-    if config.learner.model_parallel > 1 and strategy in _WHOLE_NETWORKS:
+def check_model_parallel(config: Config) -> Iterator[str]:
+    learner, network = config.learner, config.network
+    if learner.model_parallel == 1:
+        return
+    if learner.strategy in _WHOLE_NETWORKS:
         yield (
-            f'<learner.model_parallel> needs learner.strategy = "local" or "mirrored", not "{strategy}", '
-            f"{_WHOLE_NETWORKS[strategy]}"
+            f'<learner.model_parallel> needs learner.strategy = "local" or "mirrored", not "{learner.strategy}", '
+            f"{_WHOLE_NETWORKS[learner.strategy]}"
         )
-
-
-def check_model_parallel_ensemble(config: Config) -> Iterator[str]:
-    if config.ensemble.size > 1 and config.learner.model_parallel > 1:
+    if config.ensemble.size > 1:
         yield (
             "<ensemble.size> with <learner.model_parallel>: the layers of an ensemble are stacks of its members' "
             "layers, which can't be split"
         )
-
-
-def check_model_parallel_iqn(config: Config) -> Iterator[str]:
-    if isinstance(config.agent, IQN) and config.learner.model_parallel > 1:
+    if isinstance(config.agent, IQN):
         yield (
             "<agent.kind> with <learner.model_parallel>: its embedding multiplies all features, which several devices "
             "share"
         )
-
-
-def check_model_parallel_layers(config: Config) -> Iterator[str]:
-    network = config.network
-    if config.learner.model_parallel == 1:
-        return
     if isinstance(network, Impala):
         yield 'network.kind = "impala" with <learner.model_parallel>: residual blocks can\'t be split over devices'
     if isinstance(network, DeepNetwork):
         for key, layers in {"noisy": "noisy layers", "layer_norm": "layers that are normalised"}.items():
             if getattr(network, key):
                 yield f"network.{key} = true with <learner.model_parallel>: {layers} can't be split over devices"
+    if learner.xla == "on":
+        yield "<learner.xla> with <learner.model_parallel>: XLA can't compile layers that several devices share"
 
 
 def check_model_parallel_units(config: Config) -> Iterator[str]:
@@ -77,54 +70,43 @@ def check_model_parallel_units(config: Config) -> Iterator[str]:
         yield f"network.{name}: a layer of {min(units)} units can't be split over <learner.model_parallel> devices"
 
 
-def check_model_parallel_xla(config: Config) -> Iterator[str]:
-    if config.learner.model_parallel > 1 and config.learner.xla == "on":
-        yield ("<learner.xla> with <learner.model_parallel>: XLA can't compile layers that several devices share")
-
-
-def check_logical_devices_of_processes(config: Config) -> Iterator[str]:
+def check_logical_devices(config: Config) -> Iterator[str]:
     learner = config.learner
     if learner.logical_devices > 1 and learner.strategy in ("multi_worker", "parameter_server"):
         yield (
             "<learner.logical_devices> does nothing for <learner.strategy>, each of whose processes takes its GPUs or "
             "its whole CPU"
         )
-
-
-def check_logical_devices_of_networks(config: Config) -> Iterator[str]:
-    if config.learner.logical_devices % config.learner.model_parallel:
+    if learner.logical_devices % learner.model_parallel:
         yield "<learner.logical_devices> isn't a multiple of <learner.model_parallel>, the devices of one network"
 
 
-def check_averaging_replicas(config: Config) -> Iterator[str]:
+def check_averaging(config: Config) -> Iterator[str]:
     learner = config.learner
-    if learner.strategy == "averaging" and learner.workers == learner.logical_devices == 1:
+    if learner.strategy != "averaging":
+        return
+    if learner.workers == learner.logical_devices == 1:
         yield "<learner.strategy> with <learner.workers> and <learner.logical_devices>: one replica is its own mean"
-
-
-def check_averaging_period(config: Config) -> Iterator[str]:
-    learner = config.learner
-    if learner.strategy == "averaging" and learner.updates_per_call % learner.averaging_period_train_steps:
+    if learner.updates_per_call % learner.averaging_period_train_steps:
         yield (
             "<learner.strategy>: <learner.updates_per_call> isn't a multiple of <learner.averaging_period_train_steps>"
         )
 
 
-def check_updates_per_read(config: Config) -> Iterator[str]:
+def check_parameter_server(config: Config) -> Iterator[str]:
     learner = config.learner
-    if learner.strategy == "parameter_server" and learner.updates_per_read > learner.updates_per_call:
+    if learner.strategy != "parameter_server":
+        return
+    if learner.updates_per_read > learner.updates_per_call:
         yield (
             "<learner.strategy>: <learner.updates_per_read> is more than <learner.updates_per_call>, the updates that "
             "are due at a time"
         )
-
-
-def check_max_staleness(config: Config) -> Iterator[str]:
-    bound, most = config.learner.max_staleness_train_steps, config.learner.updates_per_read - 1
-    if config.learner.strategy == "parameter_server" and 0 < bound < most:
+    least = learner.updates_per_read - 1
+    if 0 < learner.max_staleness_train_steps < least:
         yield (
             "<learner.strategy>: <learner.max_staleness_train_steps> would drop the last gradient of every "
-            f"<learner.updates_per_read>, whose staleness is at least {most}"
+            f"<learner.updates_per_read>, whose staleness is at least {least}"
         )
 
 
@@ -161,14 +143,9 @@ def check_all_reduce(config: Config) -> Iterator[str]:
 def check_ensemble_processes(config: Config) -> Iterator[str]:
     if not config.ensemble.in_processes:
         return
-    needed = {
-        "learner.strategy": (config.learner.strategy, "local"),
-        "ensemble.target": (config.ensemble.target, "own"),
-        "replay.backend": (config.replay.backend, "reverb"),
-        "replay.item": (config.replay.item, "block"),
-    }
-    for key, (given, only) in needed.items():
-        if given != only:
+    needed = {"learner.strategy": "local", "ensemble.target": "own", "replay.backend": "reverb", "replay.item": "block"}
+    for key, only in needed.items():
+        if (given := attrgetter(key)(config)) != only:
             yield f'<ensemble.execution> needs {key} = "{only}", not "{given}"'
     if config.replay.shards > 1:
         yield (
@@ -186,16 +163,14 @@ def check_precision(config: Config) -> Iterator[str]:
 
 
 def check_prefetch_to_device(config: Config) -> Iterator[str]:
-    if not config.learner.prefetch_to_device:
-        return
-    needed = {
-        "learner.strategy": (config.learner.strategy, ("local", "mirrored")),
-        "learner.model_parallel": (config.learner.model_parallel, (1,)),
-        "replay.backend": (config.replay.backend, ("reverb",)),
-        "ensemble.execution": (config.ensemble.execution, ("batched",)),
+    needed: dict[str, tuple[str | int, ...]] = {
+        "learner.strategy": ("local", "mirrored"),
+        "learner.model_parallel": (1,),
+        "replay.backend": ("reverb",),
+        "ensemble.execution": ("batched",),
     }
-    for key, (given, allowed) in needed.items():
-        if given not in allowed:
+    for key, allowed in needed.items() if config.learner.prefetch_to_device else ():
+        if (given := attrgetter(key)(config)) not in allowed:
             yield f"learner.prefetch_to_device = true needs {key} = {either(allowed)}, not {given}"
 
 
