@@ -38,14 +38,10 @@ def show(
 
     Unless each replaces the last on a terminal, a report that differs from the last only in ages is left out.
 
-    Raises typer.Exit if nobody reads the output any more (`| head`).
+    `is_over` says whether the next report will be the last that says anything new; `as_json` prints each report as one
+    line of JSON.
 
-    Args:
-      report: makes a report.
-      rendered: lays a report out for a console.
-      is_over: whether the next report will be the last that says anything new.
-      is_watched: print again every second; a terminal shows the new report in place of the old one.
-      as_json: print each report as one line of JSON instead.
+    Raises typer.Exit if nobody reads the output any more (`| head`).
     """
     console, last = make_console(), b""
     with ExitStack() as shown:

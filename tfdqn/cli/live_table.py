@@ -49,10 +49,7 @@ def totals(inspection: Inspection, total_env_steps: int, phase: str) -> Progress
 class JobView(LiveView):
     """Shows a job while it runs: `with JobView(stop.env_steps) as view: Supervisor(…, view).run()`.
 
-    Args:
-      total_env_steps: environment steps after which the job ends.
-      logs: the folder of the processes' logs, whose new lines are shown too; None: they are not.
-      console: where it is shown; None: stdout.
+    New lines in the folder `logs` of the processes' logs are shown, too, if it is given. `console`: None for stdout.
     """
 
     def __init__(self, total_env_steps: int, logs: Path | None = None, console: Console | None = None):

@@ -43,9 +43,7 @@ class RunsView(LiveView):
 class TrialsView(LiveView):
     """Shows a search while it runs: `with TrialsView(wanted) as view: search(…, view)`.
 
-    Args:
-      wanted: how many trials the study is to have.
-      fresh_seeds: with how many seeds its best configuration is trained afterwards.
+    `wanted` trials are to be in the study; its best configuration is trained with `fresh_seeds` seeds afterwards.
     """
 
     def __init__(self, wanted: int, fresh_seeds: int = 0):
@@ -96,14 +94,10 @@ def totals_of_runs(runs: Sequence[ObservedRun]) -> str:
 def totals_of_trials(
     trials: Sequence[Trial], wanted: int, runs: Sequence[ObservedRun] = (), fresh_seeds: int = 0
 ) -> str:
-    """The state of a study in one short line.
+    """The state of a study that is to have `wanted` trials, then `fresh_seeds`, in one short line.
 
-    Args:
-      trials: of the study.
-      wanted: how many it is to have.
-      runs: those of its trials that are trained on this host. The time left is estimated by their rates: at most,
-        because trials may be pruned; and about, because others may be faster or slower.
-      fresh_seeds: how many are trained afterwards, which takes its own time.
+    The time left is estimated by the rates of `runs`, trials on this host: at most, because trials may be pruned; and
+    about, because others may be faster or slower.
     """
     ended = ended_of(trials)
     parts = [f"{ended} of {wanted} trials", *in_words(counts_by_state(trials))]

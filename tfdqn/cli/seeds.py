@@ -42,16 +42,7 @@ def train(
     options: Sequence[str],
     together: bool = False,
 ) -> None:
-    """Trains a configuration with several seeds.
-
-    Args:
-      config: a TOML file.
-      overrides: "key=value" each.
-      run_dir: the folder of the seeds' runs; None: runs/<CONFIG>-seeds.
-      seeds: a list such as "1-5,8".
-      jobs: how many to train in parallel; None: from the number of cores.
-      options: further options of `tfdqn train` for each seed.
-      together: train them as threads of a few processes.
+    """Trains a configuration with several seeds. `options` are further options of `tfdqn train` for each.
 
     Raises ConfigError for a configuration or options that can't be trained so, and typer.Exit as `train_each`.
     """

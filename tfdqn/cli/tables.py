@@ -20,10 +20,7 @@ class WholeTable:
     fit beside the first, or there are no figures, each row becomes a few lines. Of a cell of several lines, the first
     alone is broken: the others are to be copied.
 
-    Args:
-      text: heads of the columns of text.
-      right: of the columns of figures.
-      has_head: False: the heads, all empty, take no line.
+    `text` are the heads of the columns of text, `right` those of figures; without `has_head` they take no line.
     """
 
     def __init__(self, *text: str, right: Sequence[str] = (), has_head: bool = True):

@@ -122,9 +122,7 @@ def foreign_names() -> dict[str, list[str]]:
 def instead_of(name: str, allowed: Collection[str]) -> str:
     """What there is in place of what a name of another library sets, in words; "" if keys stand for it, or nothing.
 
-    Args:
-      name: the name, which may be misspelt.
-      allowed: the keys that there are in its place.
+    The name may be misspelt; `allowed` are the keys that there are in its place.
     """
     respelt = _respelt(name, allowed)
     found = (instead for instead, names in _NAMES_INSTEAD.items() if respelt in names.split())

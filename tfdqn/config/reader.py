@@ -37,10 +37,9 @@ def read(
 
     Args:
       values: the configuration, with its overrides applied.
-      origin: where it comes from, such as a file's path; error messages begin with it.
+      origin: a file's path, say; error messages begin with it.
       overridden: the keys that were overridden, each with what the user gave it by, such as "override" or "--set", with
         which error messages about it begin.
-      say: prints one line.
       unused: receives, by key, a line about each other key that nothing reads; these keys get their defaults. None:
         they are refused.
       problems: what was found wrong before, with which all wrong keys are reported.

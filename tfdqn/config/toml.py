@@ -37,18 +37,12 @@ def load(
     unused: Lines | None = None,
     options: Mapping[str, str] | None = None,
 ) -> Config:
-    """The configuration in the file at `path`, with overrides such as "agent.n_step=3" applied.
+    """The configuration in the TOML file at `path`, with overrides such as "agent.n_step=3" applied.
 
     If a kind is overridden, as in network.kind=mlp, the file's keys that the new kind doesn't have are left out, and
     `say` is told which; so are keys of the file that an override leaves without effect, and a file without keys.
 
-    Args:
-      path: a TOML file.
-      overrides: "key=value" each.
-      say: prints one line.
-      unused: receives, by key, a line about each other key that is set and never read; these keys get their defaults.
-        None: they are refused.
-      options: the options that gave keys of `overrides`, such as {"acting.actors": "--actors"}, for errors.
+    `unused` is as in `read`; `options` are those that gave keys of `overrides`, such as {"acting.actors": "--actors"}.
 
     Raises ConfigError if the file can't be read or isn't TOML, for unknown keys and bad values, in one line for each,
     and if keys contradict each other.
@@ -213,14 +207,7 @@ def differences(run: Config, now: Config, directory: Literal["run", "replay"]) -
 
 
 def deviations(own: Config, theirs: Config, who: str, besides: Collection[str] = ()) -> list[str]:
-    """One line for each key in which two processes differ: "seed = 1 where the chief has 0".
-
-    Args:
-      own: this process's configuration.
-      theirs: the other process's.
-      who: the other process, in words.
-      besides: keys that may differ.
-    """
+    """One line for each key, but for those in `besides`, in which two processes differ: "seed = 1 where WHO has 0"."""
     ours, others = ({key: written(value) for key, value in flat(each).items()} for each in (own, theirs))
     return [
         f"{key} = {ours.get(key, 'absent')} where {who} has {others.get(key, 'absent')}"

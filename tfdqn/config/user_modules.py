@@ -29,10 +29,8 @@ _packages: set[str] = set()  # top-level packages of the user's modules that wer
 def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> None:
     """Imports a user's module, which registers its names, from the current directory or the installed packages.
 
-    Args:
-      name: dotted.
-      wanted_by: the key and value that name the module; error messages begin with it.
-      error: the type that is raised, with one line, if there is no such module or importing it fails.
+    Raises `error`, one line that begins with `wanted_by`, the key and value that name the module, if there is none or
+    importing it fails.
     """
     if name.startswith("."):  # Python would take it for a relative import
         raise error(f'{wanted_by}: there is no module "{name}"{_as_a_module(name)}')
@@ -61,13 +59,8 @@ def import_replaced_kinds(
 ) -> None:
     """Imports the user's modules whose kinds were overridden, so that their keys are known, and can be left out.
 
-    They are no longer needed: `say` is told of one that fails, and nothing of one that isn't there.
-
-    Args:
-      values: the configuration, without its overrides.
-      merged: the configuration, with its overrides.
-      overridden: the keys that were overridden.
-      say: prints one line.
+    They are no longer needed: `say` is told of one that fails, and nothing of one that isn't there. `values` is the
+    configuration without its overrides, `merged` with them.
     """
     for section in values:
         kind, module = _kind_of(section, values)

@@ -47,11 +47,7 @@ class Comparison(NamedTuple):
 
 
 def compare_runs(ours: Sequence[Path | str], theirs: Sequence[Path | str]) -> Comparison:
-    """Compares two sets of runs by their scores.
-
-    Args:
-      ours: A's run directories, or folders of runs; they may differ in their seed alone.
-      theirs: B's, likewise.
+    """Compares A's runs, `ours`, with B's by their scores; each side's may differ in their seed alone.
 
     Raises RunDirError for a run that has not finished or can't be read, and UserError if a side has a single run or
     several configurations, or a trial of a search beside fresh seeds, if a run is on both sides, or if the two are of

@@ -81,12 +81,7 @@ def agent_of(configuration: Configuration) -> str:
 
 
 def labels(configurations: Sequence[Configuration], names: Sequence[str]) -> list[str]:
-    """A label for each configuration: its name, and if others have that too, the first keys that tell these apart.
-
-    Args:
-      configurations: all different.
-      names: a name for each, which need not be unique.
-    """
+    """A label for each configuration: its name, and if others have that too, the first keys that tell these apart."""
     alike: dict[str, list[Configuration]] = {}
     for each, name in zip(configurations, names, strict=True):
         alike.setdefault(name, []).append(each)

@@ -8,12 +8,7 @@ from tfdqn.errors import UserError, message_in_one_line, one_line
 
 @contextmanager
 def failures_are_warnings(what: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Makes of any error of the block one warning, "warning: WHAT: why".
-
-    Args:
-      what: what has not been done then, such as "the page is not written".
-      say: shows one line.
-    """
+    """Makes of any error of the block one warning, such as "warning: the page is not written: why"."""
     try:
         yield
     except Exception as error:

@@ -50,12 +50,7 @@ class FinishedRun(NamedTuple):
 
 
 class _RefusedError(Exception):
-    """A run that can't be used.
-
-    Args:
-      what: the file or folder that is wrong; "" if the reason names it.
-      reason: what is wrong with it.
-    """
+    """A run that can't be used: the file or folder that is wrong, "" if the reason names it; and the reason."""
 
     def __init__(self, what: Path | str, reason: str):
         self.what, self.reason = str(what), reason
@@ -66,8 +61,8 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
 
     Args:
       paths: run directories, or folders, up to five levels below which runs are searched for.
-      say: shows one line. If it is given, runs below a folder that can't be used are left out, and named in that line,
-        as long as another run there can be used. None: they are errors.
+      say: if given, runs below a folder that can't be used are left out, and named in one line, as long as another run
+        there can be used. None: they are errors.
 
     Raises RunDirError for each path without runs, each run that has not finished, can't be read by this version or has
     a return that is not finite, and each run that is a copy of another; one line names them all.

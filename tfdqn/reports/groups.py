@@ -86,11 +86,8 @@ def read_report(
 ) -> Report:
     """Reads finished runs and groups those that differ in their seed alone, without trials beside fresh seeds.
 
-    Args:
-      paths: run directories, or folders with runs in them.
-      threshold: the return from which the task counts as learned; None: `stop.return_at_least`, if all runs have the
-        same.
-      say: as in `read_runs`.
+    If `threshold`, the return from which the task counts as learned, is None, it is `stop.return_at_least`, if all runs
+    have the same. `paths` and `say` are as in `read_runs`.
 
     Raises RunDirError as `read_runs`, UserError if the runs are of different tasks.
     """

@@ -37,10 +37,7 @@ pre { background: var(--box); border: 1px solid var(--line); border-radius: 6px;
 def document(title: str, body: Iterable[str], style: str = "") -> str:
     """A whole HTML document, with escapes for what is not UTF-8 in the names of files.
 
-    Args:
-      title: plain text, which is also the heading.
-      body: the parts of the body, as HTML.
-      style: CSS in addition to that of all documents.
+    The title is plain text, the parts of the body are HTML, and `style` is CSS in addition to that of all documents.
     """
     head = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -44,16 +44,14 @@ def plot(
     output: Path | str | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Draws the runs' learning curves; runs that differ in the seed alone are drawn as their mean with a band.
+    """Draws the learning curves of runs, or of folders with runs in them; returns the path of the PNG.
 
-    A search's trials are not drawn together with fresh seeds of their configuration.
+    Runs that differ in the seed alone are drawn as their mean with a band. A run that is named twice is drawn once, and
+    a search's trials are not drawn together with fresh seeds of their configuration.
 
     Args:
-      run_dirs: one or more runs, or folders with runs in them; a run that is named twice is drawn once.
       output: the PNG to write; None: `learning_curve` of the first run.
-      say: shows one line, of a run that is left out, or of a folder that can't be read.
-
-    Returns the path of the PNG.
+      say: is told in one line of a run that is left out, or of a folder that can't be read.
 
     Raises RunDirError if a run has nothing to draw yet or is damaged, or the picture can't be written, UserError if
     `output` is not a PNG's name, or if the runs are of different tasks.

@@ -37,14 +37,9 @@ _THRESHOLD = (
 def write_page(report: Report, file: Path, command: str) -> list[Path]:
     """Writes the page, and beside it its pictures as PNGs, such as `report-curves.png` for `report.html`.
 
-    Args:
-      report: the groups to report on.
-      file: the page; its name ends in .html or .htm.
-      command: the command that makes the page, which is shown on it.
+    The page shows the command that makes it. Returns the paths of all files, the page first.
 
-    Returns the paths of all files, the page first.
-
-    Raises UserError if `file` is not a page's name, RunDirError if a file can't be written.
+    Raises UserError if `file` doesn't end in .html or .htm, RunDirError if a file can't be written.
     """
     if file.is_dir() or file.suffix.lower() not in (".html", ".htm"):
         kind = "a directory" if file.is_dir() else "not an HTML page's name"

@@ -68,7 +68,6 @@ def percentile_bootstrap_interval(statistic: Statistic, *scores: np.ndarray, res
     Args:
       statistic: takes as many arrays as there are `scores`, of their shapes.
       scores: one or two arrays, which are resampled independently of each other, always by the same random draws.
-      resamples: how many.
 
     Raises ValueError if there is no run.
     """

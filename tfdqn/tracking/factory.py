@@ -28,9 +28,7 @@ TRACKERS: dict[str, MakeTracker] = {}
 def register_tracker(name: str, make: MakeTracker) -> None:
     """Registers a tracker of your own, which every run in this process makes from now on.
 
-    Args:
-      name: its name in messages.
-      make: makes it, in a thread of its own; returns None if the configuration asks for none.
+    `make` makes it, in a thread of its own, or returns None if the configuration asks for none; `name` is for messages.
 
     Raises OwnCodeError for a name that is no text, and for anything but such a function.
     """
@@ -57,9 +55,7 @@ class JsonLines(Tracker):
 class Trackers(ForwardingTracker):
     """All trackers of a process as one.
 
-    Args:
-      own: trackers that write the run's own files. They are called at once, and their errors (a full disk) are raised.
-      background: all other trackers.
+    Those in `own` write the run's own files: they are called at once, and their errors (a full disk) are raised.
     """
 
     def __init__(self, own: Sequence[Tracker], background: Sequence[BackgroundTracker]):
@@ -87,13 +83,9 @@ class Trackers(ForwardingTracker):
 
 
 def make_trackers(config: Config, run: RunDir, part: Part, say: Callable[[str], None]) -> Trackers:
-    """Makes all trackers that the configuration asks for. The learner's are given the configuration.
+    """Makes all trackers that the configuration asks for, after `rewind`. The learner's are given the configuration.
 
-    Args:
-      config: the run's configuration.
-      run: its directory; call `rewind` first.
-      part: the process that tracks.
-      say: prints one line for the user, such as a warning about a tracker that was dropped.
+    `say` is told in one line of a tracker that was dropped.
     """
     own: list[Tracker] = [JsonLines(run)]
     if config.logging.tensorboard:
@@ -117,7 +109,7 @@ def rewind(run: RunDir, env_steps: int, kept_env_steps: int | None) -> str:
     """Moves aside what was logged after the checkpoint from which a run is resumed: it will be logged again.
 
     Args:
-      run: the run's directory.
+      run: its directory.
       env_steps: environment steps of the checkpoint; -1 if the run starts over.
       kept_env_steps: as of `Evaluations`: later evaluations are moved. None: leave the evaluations to the evaluator's
         process, which has made them.

@@ -19,13 +19,7 @@ _MAX_PARAM_CHARACTERS = 6_000
 
 
 class MLflow(ExternalRun):
-    """A run in MLflow: the configuration as params, curves as metrics by environment steps, the policy as artifacts.
-
-    Args:
-      config: the section `tracking`.
-      run: the run's directory.
-      tracked: says which MLflow run to resume, if it is not new.
-    """
+    """A run in MLflow: the configuration as params, curves as metrics by environment steps, the policy as artifacts."""
 
     def __init__(self, config: Tracking, run: RunDir, tracked: TrackedRun):
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -43,12 +43,9 @@ def _require_wandb_login(config: Tracking) -> None:
 def mlflow_tracking_uri(config: Tracking, store: str = "") -> str | None:
     """The server's URL, or that of an SQLite file, or a folder's path; paths are absolute, as `absolute` makes them.
 
-    None: as MLflow's own variable says, else its default.
-
-    Args:
-      config: the section `tracking`.
-      store: where the run is kept so far, to which a relative path refers from whatever directory the run is resumed;
-        "": nowhere. A folder or file that isn't there any more may have been moved, with the run.
+    None: as MLflow's own variable says, else its default. A relative path refers to `store`, where the run is kept so
+    far ("": nowhere), from whatever directory the run is resumed. A folder or file that isn't there any more may have
+    been moved, with the run.
     """
     if store and (not (path := _path_of(store)) or os.path.exists(path)):
         return store

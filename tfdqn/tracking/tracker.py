@@ -125,12 +125,8 @@ class ForwardingTracker(Tracker):
 class BackgroundTracker(ForwardingTracker):
     """Makes a tracker in a thread, and passes calls on to it in order.
 
-    A tracker that raises, falls far behind or doesn't close in time is dropped and killed, with one warning.
-
-    Args:
-      name: the tracker's name in messages.
-      make: called in the thread, so that it may wait, for a server say; returns None if no tracker is wanted.
-      say: prints one line for the user.
+    A tracker that raises, falls far behind or doesn't close in time is dropped and killed, with one warning by `say`.
+    `make` may wait, for a server say; it returns None if no tracker is wanted.
     """
 
     def __init__(self, name: str, make: Callable[[], Tracker | None], say: Callable[[str], None]):

@@ -38,13 +38,8 @@ class TrackerProcess(ForwardingTracker):
     """Starts the process, and passes calls on to it; each method but `kill` waits for the answer.
 
     The process ends with the thread that made it. Its output goes to `tracking/` in the run directory. Methods raise
-    TrackerError if a call fails, after which the process is killed, or if the process has ended.
-
-    Args:
-      system: a name in `SYSTEMS`.
-      config: the section `tracking`.
-      run: the run's directory.
-      say: prints one line for the user, which tells where the run is tracked.
+    TrackerError if a call fails, after which the process is killed, or if the process has ended. `say` is told where
+    the run is tracked.
     """
 
     def __init__(self, system: str, config: Tracking, run: RunDir, say: Callable[[str], None]):

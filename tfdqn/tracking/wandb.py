@@ -25,13 +25,8 @@ class WandB(ExternalRun):
     """A run in W&B: curves against environment steps, and the exported policy as a model artifact.
 
     W&B keeps its own files in `wandb/` in the run directory, from which `wandb sync` sends what hasn't been sent. It
-    joins offline sessions into one run if the row numbers of a session are above those of earlier ones.
-
-    Args:
-      config: the section `tracking`.
-      run: the run's directory.
-      tracked: says which W&B run to resume, or to create if there is none, and how many calls earlier sessions have
-        made, from which row numbers go on.
+    joins offline sessions into one run if the row numbers of a session are above those of earlier ones: they go on from
+    the calls that these have made.
     """
 
     def __init__(self, config: Tracking, run: RunDir, tracked: TrackedRun):

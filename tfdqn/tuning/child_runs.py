@@ -57,12 +57,9 @@ class ChildProcess(ABC):
 
     @abstractmethod
     def start(self, start: Starter, command: Sequence[str], environment: Mapping[str, str | None]) -> None:
-        """Starts the process.
+        """Starts the process by `start`, which is like `start_process`.
 
-        Args:
-          start: starts it, as `start_process`.
-          command: the beginning of its command line.
-          environment: variables to set; with None, to remove.
+        `command` is the beginning of its command line, `environment` has the variables to set or, with None, to remove.
         """
 
     @abstractmethod
@@ -91,11 +88,7 @@ class ChildProcess(ABC):
 
 
 class ChildRun(ChildProcess, ObservedRun):
-    """A run that is trained by a child process.
-
-    Args:
-      name, config, run: as in `ObservedRun`.
-      options: further options of `tfdqn train`.
+    """A run that is trained by a child process; `options` are further options of its `tfdqn train`.
 
     Attributes:
       was_killed: whether the run failed because a signal from outside ended its process.
@@ -154,7 +147,6 @@ class ChildRuns(Generic[Child]):
 
     Args:
       environments: variables for each process, as in `ChildProcess.start`; at most as many run at a time.
-      say: prints one line for the user.
       command: the beginning of each command line.
       server: forks the processes; None: each is started by itself.
     """

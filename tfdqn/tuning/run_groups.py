@@ -58,13 +58,7 @@ class GroupedRun(ObservedRun):
 
 
 class RunGroup(ChildProcess):
-    """A process that trains several runs.
-
-    Args:
-      runs: in the order in which they are started.
-      most: how many are trained at a time.
-      native_log: a file that takes the output of the process.
-    """
+    """A process that trains several runs, in order, at most `most` at a time; `native_log` takes its output."""
 
     def __init__(self, runs: Sequence[GroupedRun], most: int, native_log: Path):
         super().__init__()

@@ -96,12 +96,7 @@ class SearchSpace:
 
 
 def load_space(path: Path | str, config: Config, overridden: Collection[str] = ()) -> SearchSpace:
-    """The space in the file at `path`, for trials of `config`.
-
-    Args:
-      path: a TOML file.
-      config: the configuration, with the overrides of the command line.
-      overridden: the keys of these overrides.
+    """The space in the TOML file at `path`, for trials of `config`, in which the command line has overridden keys.
 
     Raises ConfigError if the file can't be read, isn't TOML or is empty, and, in one line for each key, if it doesn't
     exist or can't be searched, or if its range or choices aren't within the key's own bounds.

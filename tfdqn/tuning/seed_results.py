@@ -89,13 +89,11 @@ def summarize(
     wanted: Iterable[int] = (),
     options: Sequence[str] = (),
 ) -> SeedsSummary:
-    """The present results of a folder.
+    """The present results of a folder, with the `options` of the command that trains its seeds.
 
     Args:
-      folder: the folder of the seeds' runs.
       failures: why seeds have just failed, by seed: they count as failed although their results may stand.
       wanted: seeds that are to be trained, also those that have not begun.
-      options: of the command that trains them.
     """
     kept = folder.failures()
     known = sorted({*folder.seeds(), *kept, *failures, *wanted})

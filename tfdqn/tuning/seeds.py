@@ -60,8 +60,7 @@ def train_seeds(
     Args:
       config: the whole configuration; its own seed is ignored.
       seeds: in the order in which they are started.
-      folder: the folder of the seeds' runs, which is made if need be.
-      view: shows the runs.
+      folder: is made if need be.
       jobs: how many are trained in parallel; None: as many as this host has cores for.
       options: further options of `tfdqn train`, for each run.
       command: the beginning of each command line, before `train`.

@@ -55,13 +55,9 @@ class Settings(NamedTuple):
 
 
 class Study:
-    """An open study, which is created if there is none.
+    """An open study, which is created, with its folder, if there is none.
 
-    Args:
-      folder: the study's folder, which is made if need be.
-      config: the configuration that all trials start from.
-      space: the keys in which they differ.
-      settings: where the study is kept, and how it prunes.
+    All trials start from `config`, and differ in the keys of `space`.
 
     Raises StudyError, in one line, if a database's driver is missing, if the database can't be reached, and
     if the folder or the study belongs to another search.
@@ -110,10 +106,7 @@ class Study:
     def report(self, trial: ClaimedTrial, evaluation: int, mean_return: float) -> bool:
         """Records a trial's evaluation; returns whether the trial should end, because it is pruned or already over.
 
-        Args:
-          trial: a trial that this process runs.
-          evaluation: its number, from 1. One that was recorded before the trial was resumed isn't changed.
-          mean_return: its mean return.
+        Evaluations are numbered from 1. One that was recorded before the trial was resumed isn't changed.
         """
         from optuna.exceptions import UpdateFinishedTrialError
 

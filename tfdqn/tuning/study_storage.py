@@ -40,12 +40,7 @@ class Pruner(StrEnum):
 
 
 def require_optuna(what: str, instead: str = "") -> None:
-    """Raises StudyError if Optuna isn't installed. Imports nothing.
-
-    Args:
-      what: what needs it, for the error.
-      instead: what can be done without it; it ends the error.
-    """
+    """Raises StudyError, "WHAT needs Optuna: …INSTEAD", if Optuna isn't installed. Imports nothing."""
     if find_spec("optuna") is None:
         raise StudyError(f"{what} needs Optuna: {install_extra('tune')}{instead}")
 
@@ -187,14 +182,7 @@ def make_pruner(pruner: Pruner, least: int, most: int) -> "optuna.pruners.BasePr
 def read_trial(
     trial: "FrozenTrial", dimensions: Dimensions, folder_id: str, has_process: Callable[[int], bool]
 ) -> Trial:
-    """A trial of a study with a folder on this host.
-
-    Args:
-      trial: as Optuna has it.
-      dimensions: the study's, by key.
-      folder_id: the id of the study's folder.
-      has_process: whether a process runs the trial with this number, whose run is in the folder.
-    """
+    """A trial of a study with a folder on this host; `has_process` says whether a process runs one of its trials."""
     why = trial.user_attrs.get(WHY, "")
     state = TrialState[trial.state.name] if trial.state.name in TrialState.__members__ else TrialState.FAILED
     folder = trial.user_attrs.get(FOLDER)

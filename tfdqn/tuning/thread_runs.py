@@ -101,12 +101,8 @@ def train_in_threads(
 
     For the main thread, which receives the signals. One before the first run has begun ends the process.
 
-    Args:
-      runs: at least one.
-      most: how many are trained at a time.
-      native_log: a file that takes the output of C++ libraries.
-      say: prints one line for the user.
-      look: called a few times a second with those that have ended since.
+    At most `most` are trained at a time, and `native_log` takes the output of C++ libraries. `look` is called a few
+    times a second with the runs that have ended since.
 
     Returns whether all were trained; False if some were not begun because the user asked to stop.
     """

@@ -55,15 +55,10 @@ class View(Protocol):
 def search(
     study: Study, template: Template, wanted: int, view: View, jobs: int | None = None, command: Sequence[str] = TFDQN
 ) -> bool:
-    """Runs trials until the study has `wanted` trials; returns False if the user asks to stop before.
+    """Runs trials until the study has `wanted` trials in all; returns False if the user asks to stop before.
 
-    Args:
-      study: other processes may run trials of it at the same time.
-      template: makes a run's configuration of a trial's values.
-      wanted: how many trials the study is to have, including those that it has.
-      view: shows the search.
-      jobs: how many trials this process runs in parallel; None: as many as this host has cores for.
-      command: the beginning of each command line, before `train`.
+    Other processes may run trials of the study at the same time. This one runs `jobs` in parallel; None: as many as
+    this host has cores for. `command` is the beginning of each command line, before `train`.
 
     Raises StudyError if every trial fails. Raises ClusterError if this host can train no more: its disk is full, or it
     can't start a process. The trials that met this do not count: they are resumed when the search goes on.
