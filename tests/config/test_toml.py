@@ -239,14 +239,6 @@ def test_bytes_of_a_command_line_that_are_no_text_are_refused() -> None:
     assert "must be strings" in problem({}, "task.kwargs.\udcff=3")
 
 
-def test_a_key_of_ones_own_without_a_meaning_is_refused_in_one_line() -> None:
-    class Bare(MLP, frozen=True, kw_only=True, tag_field="kind", tag="tests.config.test_toml:bare"):
-        bins: int = 3
-
-    with pytest.raises(ConfigError, match=r"^bins: a key is Annotated.*and this one has no doc$"):
-        dump(Config(network=Bare()))
-
-
 def test_an_overridden_kind_leaves_out_the_files_keys_of_another_and_says_which(tmp_path: Path) -> None:
     file = tmp_path / "images.toml"
     file.write_text('[network]\nkind = "nature_cnn"\ndense_units = 64\ndueling = true\n')

@@ -4,9 +4,10 @@ In: a TOML file and KEY=VALUE arguments (`toml.load`), or a `Config` made in Pyt
 `Config` whose keys are valid and consistent: no code below the command line and `tfdqn.train` checks it again. Imports
 only `errors`.
 
-- To add a key, add a field to its section: its type and limits, its default, `doc("what it means")`, and, where a run
-  may be resumed with another value, a mark from `fields.py` such as `MAY_CHANGE`. `tfdqn config`, error messages and
-  resuming take everything from there. Then `tfdqn config --reference > docs/configuration.md`.
+- To add a key, add a field to its section: its type and limits, its default, `doc("what it means")`, and, where its
+  section in `Config` doesn't say whether a run may be resumed with another value, a mark from `fields.py` such as
+  `MAY_CHANGE`. `tfdqn config`, error messages and resuming take everything from there. Then
+  `tfdqn config --reference > docs/configuration.md`.
 - If a key has an effect only with certain values of other keys, mark it, for instance with
   `needs("agent.loss", "huber")`. `checks.py` finds keys that are set without effect, `reader.py` refuses them, and
   `tfdqn config` prints what they need.

@@ -21,8 +21,9 @@ NonNegative = Annotated[float, Meta(ge=0, le=1e12)]
 # Where a key's value is fixed: it can't change when a run is resumed, or when stored replay is used again. A key is
 # marked itself, or by its section in `Config`; without a mark it is fixed in the run and not in replay.
 MAY_CHANGE = Meta(extra={"fixed_in": ()})  # how work is divided, monitored and saved
+FIXED_IN_RUN = Meta(extra={"fixed_in": ("run",)})  # weights, curves, the best policy
 FIXED_IN_REPLAY = Meta(extra={"fixed_in": ("replay",)})  # what transitions are, and how many are kept
-FIXED_IN_BOTH = Meta(extra={"fixed_in": ("run", "replay")})  # "run": weights, curves, the best policy
+FIXED_IN_BOTH = Meta(extra={"fixed_in": ("run", "replay")})
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,6 +90,12 @@ def needs_agent(trait: str, why: str) -> Needs:
 def needs_of(key_type: Any) -> tuple[Needs, ...]:
     """The `Needs` marks of a key or section."""
     return tuple(each for each in getattr(key_type, "__metadata__", ()) if isinstance(each, Needs))
+
+
+def doc_of(key_type: Any) -> str:
+    """The meaning of a key, from its `doc`; "" if it has none."""
+    found = (each.description for each in getattr(key_type, "__metadata__", ()) if isinstance(each, Meta))
+    return next(filter(None, found), "")
 
 
 def fixed_in(key_type: Any, otherwise: tuple[str, ...]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from tfdqn.config.fields import (
     FIXED_IN_BOTH,
-    MAY_CHANGE,
+    FIXED_IN_RUN,
     Count,
     CountOrZero,
     Positive,
@@ -24,49 +24,37 @@ class Learner(Section, frozen=True, kw_only=True):
 
     strategy: Annotated[
         Literal["local", "mirrored", "multi_worker", "parameter_server", "averaging"],
-        MAY_CHANGE,
         doc("how updates are divided among devices and processes (docs/parallelism.md)"),
     ] = "local"
     logical_devices: Annotated[
-        int, MAY_CHANGE, doc("devices that the CPU is split into; 0: use every GPU, or the CPU undivided", ge=0, le=256)
+        int, doc("devices that the CPU is split into; 0: use every GPU, or the CPU undivided", ge=0, le=256)
     ] = 0
-    min_gpus: Annotated[
-        int, MAY_CHANGE, doc("refuse to learn in a process where TensorFlow finds fewer GPUs", ge=0, le=64)
-    ] = 0
-    model_parallel: Annotated[
-        int, MAY_CHANGE, doc("devices over which the layers of one network are split", ge=1, le=64)
-    ] = 1
+    min_gpus: Annotated[int, doc("refuse to learn in a process where TensorFlow finds fewer GPUs", ge=0, le=64)] = 0
+    model_parallel: Annotated[int, doc("devices over which the layers of one network are split", ge=1, le=64)] = 1
     workers: Annotated[
-        int,
-        _WORKERS,
-        MAY_CHANGE,
-        doc("processes that compute gradients; TF_CONFIG overrides this if it lists them", ge=1, le=1024),
+        int, _WORKERS, doc("processes that compute gradients; TF_CONFIG overrides this if it lists them", ge=1, le=1024)
     ] = 2
     parameter_servers: Annotated[
-        int, _ASYNCHRONOUS, MAY_CHANGE, doc("processes among which the weights are divided", ge=1, le=256)
+        int, _ASYNCHRONOUS, doc("processes among which the weights are divided", ge=1, le=256)
     ] = 1
     updates_per_read: Annotated[
-        int,
-        _ASYNCHRONOUS,
-        MAY_CHANGE,
-        doc("gradients that a worker computes for each read of the weights", ge=1, le=1000),
+        int, _ASYNCHRONOUS, doc("gradients that a worker computes for each read of the weights", ge=1, le=1000)
     ] = 5
     max_staleness_train_steps: Annotated[
-        CountOrZero, _ASYNCHRONOUS, MAY_CHANGE, doc("drop gradients older than this; 0: drop none")
+        CountOrZero, _ASYNCHRONOUS, doc("drop gradients older than this; 0: drop none")
     ] = 0
     all_reduce: Annotated[
         Literal["auto", "nccl", "ring", "hierarchical_copy", "one_device"],
-        MAY_CHANGE,
         doc(
             "how replicas sum gradients: auto or nccl; under mirrored also hierarchical_copy or one_device, under "
             "multi_worker and averaging also ring"
         ),
     ] = "auto"
     averaging_period_train_steps: Annotated[
-        Count, _AVERAGING, MAY_CHANGE, doc("H: updates that each replica makes on its own between averagings")
+        Count, _AVERAGING, doc("H: updates that each replica makes on its own between averagings")
     ] = 10
     average_optimizer: Annotated[
-        bool, _AVERAGING, MAY_CHANGE, doc("average the optimizer's moments too; false: each replica keeps its own")
+        bool, _AVERAGING, doc("average the optimizer's moments too; false: each replica keeps its own")
     ] = True
     batch_size: Annotated[
         int, FIXED_IN_BOTH, doc("transitions, or sequences, per update, over all replicas", ge=1, le=2**20)
@@ -84,32 +72,32 @@ class Learner(Section, frozen=True, kw_only=True):
         doc("updates made by one call into TensorFlow", ge=1, le=10_000),
     ] = 50
     schedule: Annotated[
-        Literal["overlap", "alternate"], doc("overlap: act and learn in two threads; alternate: in turn, reproducibly")
+        Literal["overlap", "alternate"],
+        FIXED_IN_RUN,
+        doc("overlap: act and learn in two threads; alternate: in turn, reproducibly"),
     ] = "overlap"
     xla: Annotated[
         Literal["auto", "on", "off"],
-        MAY_CHANGE,
         doc("compile updates with XLA: on, off, or auto (all but convolutions and ensembles on a CPU)"),
     ] = "auto"
     prefetch_to_device: Annotated[
         bool,
         needs_agent("has_replay", "its batches come from a rollout that is complete already"),
-        MAY_CHANGE,
         doc("copy the next call's batches to each device while it computes; for local and mirrored on GPUs"),
     ] = False
     precision: Annotated[
         Literal["float32", "mixed_bfloat16"],
+        FIXED_IN_RUN,
         doc(
             "float32, or mixed_bfloat16: layers (on a CPU convolutions only) compute in bfloat16, with float32 "
             "weights; for devices that support it"
         ),
     ] = "float32"
     tf32: Annotated[
-        bool, MAY_CHANGE, doc("let GPUs multiply float32 as TF32, with a 10-bit mantissa: faster, accurate to 1e-3")
+        bool, doc("let GPUs multiply float32 as TF32, with a 10-bit mantissa: faster, accurate to 1e-3")
     ] = True
     threads: Annotated[
         int,
-        MAY_CHANGE,
         doc(
             "CPU threads for one operation; 0: one, or for large convolutions all cores but the one that acts",
             ge=0,

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from msgspec import Struct, structs
-from msgspec.inspect import Metadata, type_info
 
+from tfdqn.config.fields import doc_of
 from tfdqn.errors import OwnCodeError, of_type
 
 _PACKAGE = __name__.partition(".")[0]
@@ -102,9 +102,7 @@ def mistaken_keys(struct: type[Struct], given: Collection[str]) -> dict[str, str
     """What is wrong with keys of the user's class, by key: it has no meaning, or neither a default nor a value."""
     problems: dict[str, str] = {}
     for field in structs.fields(struct) if is_own(struct) else ():
-        described = type_info(field.type)
-        schema = described.extra_json_schema if isinstance(described, Metadata) else None
-        if "description" not in (schema or {}):
+        if not doc_of(field.type):
             words = f'write {field.name}: Annotated[its type, doc("what it means")]'
             problems[field.name] = (
                 f": the class {struct.__name__} of {struct.__module__} doesn't say its meaning; {words}"

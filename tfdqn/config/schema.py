@@ -15,6 +15,7 @@ from tfdqn.config.acting import Acting, EpsilonGreedy, Exploration
 from tfdqn.config.agent import DQN, PQN, Agent, Ensemble
 from tfdqn.config.fields import (
     FIXED_IN_BOTH,
+    FIXED_IN_RUN,
     MAY_CHANGE,
     Count,
     CountOrZero,
@@ -54,17 +55,15 @@ class Stop(Section, frozen=True, kw_only=True):
 class Evaluation(Section, frozen=True, kw_only=True):
     """Greedy episodes in environments of their own; the best policy is kept."""
 
-    interval_env_steps: Annotated[Count, MAY_CHANGE, doc("environment steps between evaluations")] = 10_000
-    episodes: Annotated[int, MAY_CHANGE, doc("episodes of each evaluation", ge=1, le=100_000)] = 20
+    interval_env_steps: Annotated[Count, doc("environment steps between evaluations")] = 10_000
+    episodes: Annotated[int, doc("episodes of each evaluation", ge=1, le=100_000)] = 20
     confirm_episodes: Annotated[
-        int, MAY_CHANGE, doc("further episodes that must confirm a new best; 0: none", ge=0, le=100_000)
+        int, doc("further episodes that must confirm a new best; 0: none", ge=0, le=100_000)
     ] = 80
     max_episode_steps: Annotated[
-        Count, doc("truncate evaluation episodes here, even where the task's own limit is higher")
+        Count, FIXED_IN_RUN, doc("truncate evaluation episodes here, even where the task's own limit is higher")
     ] = 10_000
-    final_episodes: Annotated[
-        int, MAY_CHANGE, doc("fresh episodes of the best policy at the end", ge=1, le=100_000)
-    ] = 100
+    final_episodes: Annotated[int, doc("fresh episodes of the best policy at the end", ge=1, le=100_000)] = 100
 
 
 class Checkpoint(Section, frozen=True, kw_only=True):
@@ -143,9 +142,9 @@ class Config(Section, frozen=True, kw_only=True):
     acting: Annotated[Acting, MAY_CHANGE] = field(default_factory=Acting)
     replay: Annotated[Replay, _HAS_REPLAY, FIXED_IN_BOTH] = field(default_factory=Replay)
     priorities: Annotated[Priorities, _HAS_REPLAY] = field(default_factory=Priorities)
-    learner: Learner = field(default_factory=Learner)
+    learner: Annotated[Learner, MAY_CHANGE] = field(default_factory=Learner)
     stop: Annotated[Stop, MAY_CHANGE] = field(default_factory=Stop)
-    evaluation: Evaluation = field(default_factory=Evaluation)
+    evaluation: Annotated[Evaluation, MAY_CHANGE] = field(default_factory=Evaluation)
     checkpoint: Annotated[Checkpoint, MAY_CHANGE] = field(default_factory=Checkpoint)
     export: Annotated[Export, MAY_CHANGE] = field(default_factory=Export)
     logging: Annotated[Logging, MAY_CHANGE] = field(default_factory=Logging)

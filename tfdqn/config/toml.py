@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import msgspec
 import tomlkit
-from msgspec import Struct, inspect
+from msgspec import Struct
 from tomlkit.items import Item
 
-from tfdqn.config.fields import kinds, needs_of
+from tfdqn.config.fields import doc_of, kinds, needs_of
 from tfdqn.config.nearby_runs import is_of_run, own_config_file
 from tfdqn.config.network import may_convolve
 from tfdqn.config.problems import Problems
@@ -256,12 +256,7 @@ def _assignments(section: Struct, fields: Sequence[msgspec.structs.FieldInfo]) -
 
 def meaning(field: msgspec.structs.FieldInfo, lists_choices: bool = True) -> str:
     """What a key means and needs; with `lists_choices`, also which values it takes, if the text doesn't say."""
-    described = inspect.type_info(field.type)
-    schema = described.extra_json_schema if isinstance(described, inspect.Metadata) else None
-    if not schema or "description" not in schema:
-        raise ConfigError(f'{field.name}: a key is Annotated[its type, doc("what it means")], and this one has no doc')
-    meaning = str(schema["description"])
-    choices = literals(field.type)
+    meaning, choices = doc_of(field.type), literals(field.type)
     if lists_choices and not all(each in meaning for each in choices):
         meaning += f": {', '.join(choices)}"
     needed = [each.words for each in needs_of(field.type) if not each.is_of_the_agent]
