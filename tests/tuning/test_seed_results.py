@@ -18,7 +18,7 @@ from tfdqn.storage.run_folders import SeedsFolder, is_seeds_folder
 from tfdqn.storage.run_records import Outcome, RunEnd, write_end
 from tfdqn.system.shell_commands import own_command
 from tfdqn.tuning.child_runs import ChildRun
-from tfdqn.tuning.observed_run import ProgressReader, file_bytes
+from tfdqn.tuning.observed_run import file_bytes, progress_of
 from tfdqn.tuning.seed_results import is_over, seeds_report, summarize, write_summary
 
 FINAL = {1: 10.0, 2: 20.0, 3: 60.0, 4: 100.0, 12: 900.0}
@@ -133,25 +133,25 @@ def test_a_seed_has_come_as_far_as_its_last_report_or_its_newest_checkpoint(tmp_
     run = folder.run(1)
     with run.claim(tiny("seed=1")):
         pass
-    reader, checkpoints = ProgressReader(run), CheckpointManager(run.checkpoints)
-    assert reader.read().env_steps == 0
+    observed, checkpoints = ChildRun("seed 1", tiny("seed=1"), run), CheckpointManager(run.checkpoints)
+    assert observed.progress().env_steps == 0
     checkpoints.save(Counters(env_steps=435, train_steps=80, seconds=2.5), {}, lambda _: None)
     (seed,) = summarize(folder).seeds
     assert (seed.env_steps, seed.train_steps, seed.seconds) == (435, 80, 2.5)
-    assert reader.read().env_steps == 435
+    assert observed.progress().env_steps == 435
     append_line(run.metrics_file, {"env_steps": 600, "train_steps": 120, "seconds": 3.5})
     (seed,) = summarize(folder).seeds
     assert (seed.env_steps, seed.train_steps, seed.seconds) == (600, 120, 3.5)
-    assert reader.read().env_steps == 600
+    assert observed.progress().env_steps == 600
     checkpoints.save(Counters(env_steps=666, train_steps=136, seconds=3.9), {}, lambda _: None)
-    assert reader.read()[:3] == (666, 136, 3.9)
+    assert observed.progress()[:3] == (666, 136, 3.9)
 
 
 def test_what_is_measured_may_be_removed_at_any_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As by a user, while a table of runs is shown."""
     monkeypatch.setattr(Path, "exists", lambda _: True)
     assert file_bytes(tmp_path / "gone") == 0
-    assert ProgressReader(SeedsFolder(tmp_path).run(1)).read().env_steps == 0
+    assert progress_of(SeedsFolder(tmp_path).run(1)).env_steps == 0
 
 
 def test_the_file_says_the_same(folder: SeedsFolder) -> None:

@@ -25,7 +25,7 @@ from tfdqn.cli.arguments import (
 )
 from tfdqn.cli.phase_line import PhaseLine
 from tfdqn.cli.training import train_one
-from tfdqn.errors import ConfigError, VideoError
+from tfdqn.errors import ConfigError, VideoError, counted
 from tfdqn.exporting.formats import ModelFormat, parse_formats
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.output import others_print_to_stderr
@@ -129,7 +129,8 @@ def evaluate(
     task = toml.with_changed_task(directory.config(), changes or (), str(directory.config_file), "--set").task
     require_policy(directory, checkpoint.value)
     console = terminal.make_console()
-    heading = partial(terminal.print_evaluated, task.id, checkpoint.value, run, episodes, console)
+    line = f"{task.id}: {counted(episodes, 'episode')} of the {checkpoint.value} policy of {run}"
+    heading = partial(terminal.print_line, console, line)
     try:
         with others_print_to_stderr() if as_json else nullcontext(), _phases(None if as_json else heading) as begin:
             # Imported late: this takes seconds, and mistakes are reported before.

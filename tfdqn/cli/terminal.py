@@ -4,7 +4,6 @@ import os
 import select
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,7 +13,6 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from tfdqn.cli.tables import WholeTable, pairs_table, print_whole
-from tfdqn.errors import counted
 from tfdqn.records import Progress, Summary
 from tfdqn.system.interval import IntervalTrigger, duration
 from tfdqn.system.signals import stopping_line
@@ -170,11 +168,6 @@ def print_summary(summary: Summary, console: Console | None = None) -> None:
         mean = f"{final.mean_return:,.2f} (std {final.std_return:,.2f})"
         rows.append(("final evaluation", f"{mean} over {final.episodes:,} fresh greedy episodes"))
     print_whole(console or make_console(), pairs_table([*rows, *summary.paths.items()]))
-
-
-def print_evaluated(task: str, policy: str, run: Path, episodes: int, console: Console) -> None:
-    """Prints what `tfdqn evaluate` is about to do."""
-    print_line(console, f"{task}: {counted(episodes, 'episode')} of the {policy} policy of {run}")
 
 
 def print_evaluation(report: "EvaluationReport", console: Console) -> None:

@@ -4,6 +4,7 @@ import math
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from html import escape
+from itertools import cycle
 from pathlib import Path
 
 from tfdqn.config import toml
@@ -11,7 +12,7 @@ from tfdqn.errors import UserError, counted
 from tfdqn.reports import group_table
 from tfdqn.reports.groups import Group, Improvement, Report, improvements
 from tfdqn.reports.html import document, table
-from tfdqn.reports.pictures import MOST_PAIRS, Picture, colours, pictures, png, svg
+from tfdqn.reports.pictures import COLOURS, MOST_PAIRS, Picture, pictures, png, svg
 from tfdqn.storage.atomic_files import write_atomically
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.shell_commands import own_command
@@ -77,7 +78,7 @@ def _parts(report: Report, pairs: Sequence[Improvement], drawn: dict[str, Pictur
 def _legend(groups: Sequence[Group]) -> str:
     entries = [
         f'<li><span style="background:{colour}"></span>{escape(group.name)}</li>'
-        for group, colour in zip(groups, colours(groups), strict=True)
+        for group, colour in zip(groups, cycle(COLOURS), strict=False)
     ]
     return f'<ul class="legend">{"".join(entries)}</ul>'
 

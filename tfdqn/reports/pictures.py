@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
-from itertools import cycle, islice
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from tfdqn.errors import UserError
 from tfdqn.reports.curves import Curve, on_common_steps
-from tfdqn.reports.groups import Group, Improvement, Report
+from tfdqn.reports.groups import Improvement, Report
 from tfdqn.reports.statistics import percentile_bootstrap_interval, performance_profile
 
 # Okabe and Ito's palette for colour-blind readers (jfly.uni-koeln.de/color), with grey instead of black and yellow.
@@ -48,11 +48,6 @@ def pictures(report: Report, improvements: Sequence[Improvement]) -> dict[str, P
         drawn = improvements[:MOST_PAIRS]
         found["improvement"] = Picture(partial(_draw_improvements, drawn), height=0.7 + 0.3 * len(drawn))
     return found
-
-
-def colours(groups: Sequence[Group]) -> list[str]:
-    """A colour for each group; the eighth has the first colour again."""
-    return list(islice(cycle(COLOURS), len(groups)))
 
 
 def png(picture: Picture) -> bytes:
@@ -155,7 +150,7 @@ def _saved(figure: Any, **options: Any) -> bytes:
 
 def _draw_curves(report: Report, axes: Any) -> None:
     """Draws the mean of each group's greedy evaluations, and a band from the lowest to the highest."""
-    for i, (group, colour) in enumerate(zip(report.groups, colours(report.groups), strict=True)):
+    for i, (group, colour) in enumerate(zip(report.groups, cycle(COLOURS), strict=False)):
         draw_range(axes, [run.evaluation for run in group.runs], colour, label=group.name, gid=f"curve-{i}")
     if report.threshold is not None:
         axes.axhline(report.threshold, color="#888888", lw=1, ls="--", gid="threshold")
@@ -168,7 +163,7 @@ def _draw_profile(report: Report, axes: Any) -> None:
     margin = 0.05 * np.ptp(every) or 1.0
     thresholds = np.linspace(every.min() - margin, every.max() + margin, _PROFILE_POINTS)
     profile = partial(performance_profile, thresholds=thresholds)
-    for i, (group, colour) in enumerate(zip(report.groups, colours(report.groups), strict=True)):
+    for i, (group, colour) in enumerate(zip(report.groups, cycle(COLOURS), strict=False)):
         style = {"color": colour, "label": group.name, "gid": f"profile-{i}"}
         axes.plot(thresholds, profile(group.scores), **style)
         if len(group.runs) > 1:

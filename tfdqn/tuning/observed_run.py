@@ -31,22 +31,6 @@ class RunProgress(NamedTuple):
         return max(returns, default=None)
 
 
-class ProgressReader:
-    """Reads the progress repeatedly, but only if files have changed."""
-
-    def __init__(self, run: RunDir):
-        self._run = run
-        self._read_of: tuple[int, int, int | None] | None = None
-        self._progress: RunProgress
-
-    def read(self) -> RunProgress:
-        run = self._run
-        now = file_bytes(run.metrics_file), file_bytes(run.evaluations_file), _written_ns(run.checkpoints)
-        if now != self._read_of:
-            self._progress, self._read_of = _read(run), now
-        return self._progress
-
-
 class ObservedRun(ABC):
     """A run and its progress.
 
@@ -70,7 +54,8 @@ class ObservedRun(ABC):
         self.could_not_start = False
         self._metrics_before: int | None = None
         self._log_start_bytes = 0  # the size of its process's log before that was started
-        self._reader = ProgressReader(run)
+        self._progress: RunProgress
+        self._read_of: tuple[int, int, int | None] | None = None  # what tells whether files have changed since
         self._summary: Summary | None = None  # of a run that has finished
 
     @property
@@ -105,10 +90,13 @@ class ObservedRun(ABC):
 
     def progress(self) -> RunProgress:
         """The run's present progress."""
-        now, end = self._reader.read(), self._summary
+        run, end = self.run, self._summary
+        now = file_bytes(run.metrics_file), file_bytes(run.evaluations_file), _written_ns(run.checkpoints)
+        if now != self._read_of:
+            self._progress, self._read_of = progress_of(run), now
         if end is None:
-            return now
-        return now._replace(env_steps=end.env_steps, train_steps=end.train_steps, seconds=end.seconds)
+            return self._progress
+        return self._progress._replace(env_steps=end.env_steps, train_steps=end.train_steps, seconds=end.seconds)
 
     def take_as_finished(self) -> bool:
         """Marks the run as finished if it was before, so that it needn't be started; returns whether it was."""
@@ -147,7 +135,7 @@ class ObservedRun(ABC):
         self.outcome, self.why, self.could_not_start = Outcome.FAILED, f"can't be started: {error}", True
 
 
-def _read(run: RunDir) -> RunProgress:
+def progress_of(run: RunDir) -> RunProgress:
     """The run's progress by its last report or its newest checkpoint, whichever is further."""
     newest, checkpoint = read_progress(run.metrics_file) or ProgressLine(), newest_checkpoint(run)
     saved = Counters() if checkpoint is None else checkpoint.counters

@@ -17,7 +17,7 @@ from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.system.shell_commands import as_argument, own_command
-from tfdqn.tuning.observed_run import ProgressReader, summary_of
+from tfdqn.tuning.observed_run import progress_of, summary_of
 
 
 class SeedResult(Struct, frozen=True, kw_only=True):
@@ -163,7 +163,7 @@ def _command(folder: SeedsFolder, summary: SeedsSummary) -> str:
 def _result(seed: int, run: RunDir, failure: str, kept_failure: str) -> SeedResult:
     has_begun = run.config_file.is_file()
     summary = summary_of(run, recorded(run).config) if has_begun and not failure else None
-    progress = ProgressReader(run).read()
+    progress = progress_of(run)
     begun = "not finished" if has_begun else "not begun"
     is_in_training = not failure and holder_of(run.lock_file) is not None  # then what is kept is of a process before
     why = "" if summary or is_in_training else failure or kept_failure
