@@ -49,7 +49,7 @@ def test_in_one_line_the_mistakes_of_a_configuration_are_told_apart() -> None:
     assert message_in_one_line(ValueError("bad\n worse ")) == "bad worse"
     mistakes = ConfigErrors(["seed = -1: too small", "gamma is\tnot a key"])
     assert message_in_one_line(mistakes) == "seed = -1: too small; gamma is not a key"
-    assert one_line(mistakes) == "ConfigErrors: seed = -1: too small; gamma is not a key"
+    assert one_line(mistakes) == "seed = -1: too small; gamma is not a key"
 
 
 def test_a_path_in_the_home_directory_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,5 +200,8 @@ def shortened(text: str, most: int) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Describes an error as "ValueError: its message", on one line of at most 300 characters."""
-    return shortened(f"{type(error).__name__}: {message_in_one_line(error)}".removesuffix(": "), 300)
+    """Describes an error on one line: "ValueError: its message", at most 300 characters; of a UserError its message."""
+    message = message_in_one_line(error)
+    if isinstance(error, UserError):
+        return message
+    return shortened(f"{type(error).__name__}: {message}".removesuffix(": "), 300)

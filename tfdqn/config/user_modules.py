@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from tfdqn.config.wording import shown
-from tfdqn.errors import ConfigError, OwnCodeError, UserError, message_in_one_line, one_line, shortened
+from tfdqn.errors import ConfigError, OwnCodeError, UserError, one_line, shortened
 
 # A line of the stacks in TensorFlow's messages, and the first words of the lines there that say nothing of the reason.
 _STACK_LINE = re.compile(r'File "(.+?)", line (\d+), in (\S+)')
@@ -50,8 +50,7 @@ def import_user_module(name: str, wanted_by: str, error: type[UserError]) -> Non
         frame = _own_frame(failure)
         what = "failed" if isinstance(failure, Exception) else "ended the program"
         where = f" at {_place(*frame)}" if frame else ""
-        why = message_in_one_line(failure) if isinstance(failure, UserError) else one_line(failure)
-        raise error(f"{wanted_by}: importing {name} {what}{where}: {why}") from failure
+        raise error(f"{wanted_by}: importing {name} {what}{where}: {one_line(failure)}") from failure
 
 
 def import_replaced_kinds(

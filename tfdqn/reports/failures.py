@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tfdqn.errors import UserError, message_in_one_line, one_line
+from tfdqn.errors import one_line
 
 
 @contextmanager
@@ -12,5 +12,4 @@ def failures_are_warnings(what: str, say: Callable[[str], None]) -> Iterator[Non
     try:
         yield
     except Exception as error:
-        why = message_in_one_line(error) if isinstance(error, UserError) else one_line(error)
-        say(f"warning: {what}: {why}")
+        say(f"warning: {what}: {one_line(error)}")

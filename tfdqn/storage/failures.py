@@ -57,8 +57,7 @@ def failures_are_kept(run: RunDir) -> Iterator[None]:
             if isinstance(error, PeerLostError):  # no failure of this process, which is started again
                 keep_stop(run, message_in_one_line(error), is_saved=False)
             else:
-                why = message_in_one_line(error) if isinstance(error, UserError) else one_line(error)
-                keep_failure(run, why, needs_another_run=_needs_another_run(run, error))
+                keep_failure(run, one_line(error), needs_another_run=_needs_another_run(run, error))
         raise
 
 

@@ -87,6 +87,11 @@ def curves_of(scores: EpisodeScores | EvaluationLine) -> dict[str, float]:
     return {f"evaluation/{name}": value for name, value in values.items() if value is not None}
 
 
+def _passed_on(method: str) -> Callable[..., None]:
+    """A method of `ForwardingTracker`, with the arguments of `Tracker`'s own."""
+    return lambda self, *arguments: self.tell(method, *arguments)
+
+
 class ForwardingTracker(Tracker):
     """A tracker that passes each call on through one method, `tell`."""
 
@@ -94,32 +99,15 @@ class ForwardingTracker(Tracker):
     def tell(self, method: str, *arguments: Any) -> None:
         """Passes a call on. `method` is the name of one of `Tracker`'s methods."""
 
-    def scalars(self, values: Mapping[str, float], at: Point) -> None:
-        self.tell("scalars", values, at)
-
-    def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
-        self.tell("evaluation", evaluation, seconds)
-
-    def histogram(self, name: str, values: np.ndarray, at: Point) -> None:
-        self.tell("histogram", name, values, at)
-
-    def hyperparameters(self, values: Mapping[str, bool | int | float | str]) -> None:
-        self.tell("hyperparameters", values)
-
-    def text(self, name: str, markdown: str) -> None:
-        self.tell("text", name, markdown)
-
-    def summary(self, summary: Summary, at: Point) -> None:
-        self.tell("summary", summary, at)
-
-    def video(self, name: str, video: Path, at: Point) -> None:
-        self.tell("video", name, video, at)
-
-    def rewind(self, env_steps: int) -> None:
-        self.tell("rewind", env_steps)
-
-    def close(self) -> None:
-        self.tell("close")
+    scalars = _passed_on("scalars")
+    evaluation = _passed_on("evaluation")
+    histogram = _passed_on("histogram")
+    hyperparameters = _passed_on("hyperparameters")
+    text = _passed_on("text")
+    summary = _passed_on("summary")
+    video = _passed_on("video")
+    rewind = _passed_on("rewind")
+    close = _passed_on("close")
 
 
 class BackgroundTracker(ForwardingTracker):

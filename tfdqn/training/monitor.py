@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfdqn.acting import exploration
 from tfdqn.config import EpsilonGreedy
-from tfdqn.errors import UserError, one_line
+from tfdqn.errors import one_line
 from tfdqn.evaluation.evaluate import evaluate
 from tfdqn.records import Evaluation, Progress, Summary
 from tfdqn.storage.run_records import read_progress
@@ -120,8 +120,7 @@ class TrainingMonitor:
         try:
             video = evaluate(self._session.run_dir.path, episodes=1, checkpoint=policy, video="mp4").video
         except Exception as error:  # must not fail a run that has finished
-            why = error if isinstance(error, UserError) else one_line(error)
-            log.warning("there is no video of the %s policy: %s", policy, why)
+            log.warning("there is no video of the %s policy: %s", policy, one_line(error))
         else:
             self._tracker.video(f"evaluation/{policy}", Path(str(video)), self._now())
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tfdqn.config import Config, toml
-from tfdqn.errors import UserError, message_in_one_line, one_line
+from tfdqn.errors import UserError, one_line
 from tfdqn.records import Summary
 from tfdqn.storage.failures import keep_end, keep_failure_of_child
 from tfdqn.storage.run_directory import RunDir
@@ -82,12 +82,9 @@ class ThreadRun(ObservedRun):
         try:
             summary = train(self, say, self._interrupted)
             say(f"{summary.status}: {summary.reason}")
-        except UserError as error:
-            self.why = message_in_one_line(error)
-            say(f"tfdqn: {self.why}")
         except BaseException as error:  # even SystemExit must end only this run
             self.why = one_line(error)
-            say(traceback.format_exc())
+            say(f"tfdqn: {self.why}" if isinstance(error, UserError) else traceback.format_exc())
 
 
 def train_in_threads(
