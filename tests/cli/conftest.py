@@ -3,13 +3,18 @@
 import sys
 import types
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.commands import PROJECT
+from tests.support.studies import searched
 from tests.support.waiting import PATIENCE_SECONDS
+from tfdqn.config.toml import dump
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.tuning import seeds, trial_runs
 
 
 def _another(name: str) -> "Recorder":
@@ -71,3 +76,22 @@ def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "small.toml"
     file.write_text("[stop]\nenv_steps = 20_000\n")
     return file
+
+
+SPACE = """
+"optimizer.learning_rate" = { low = 1e-4, high = 1e-2, log = true }
+"agent.n_step" = { low = 1, high = 5, step = 2 }
+"""
+
+
+@pytest.fixture
+def search_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration and a space, in the current directory, for searches whose runs are stand-ins."""
+    stand_in = (sys.executable, str(PROJECT / "tests" / "support" / "fake_trial.py"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    monkeypatch.setattr("tfdqn.tuning.child_runs._LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(trial_runs, "search", partial(trial_runs.search, command=stand_in))
+    monkeypatch.setattr(seeds, "train_seeds", partial(seeds.train_seeds, command=stand_in))
+    Path("small.toml").write_text(dump(searched()))
+    Path("space.toml").write_text(SPACE)

@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import sys
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.support.commands import PROJECT
+from tests.cli.conftest import SPACE
 from tests.support.fake_trial import level
-from tests.support.studies import searched
 from tfdqn.cli import main
 from tfdqn.cli.tune import _failures_said
 from tfdqn.config import toml
@@ -26,22 +24,7 @@ from tfdqn.tuning import trial_runs as search_module
 from tfdqn.tuning.study_folder import StudyFolder
 from tfdqn.tuning.trial_records import TrialState
 
-FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_trial.py"))
-SPACE = """
-"optimizer.learning_rate" = { low = 1e-4, high = 1e-2, log = true }
-"agent.n_step" = { low = 1, high = 5, step = 2 }
-"""
-
-
-@pytest.fixture(autouse=True)
-def _in_a_folder_with_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
-    monkeypatch.setattr("tfdqn.tuning.child_runs._LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(search_module, "search", partial(search_module.search, command=FAKE))
-    monkeypatch.setattr(seeds_module, "train_seeds", partial(seeds_module.train_seeds, command=FAKE))
-    Path("small.toml").write_text(toml.dump(searched()))
-    Path("space.toml").write_text(SPACE)
+pytestmark = pytest.mark.usefixtures("search_files")
 
 
 def tune(arguments: str) -> int:
@@ -175,6 +158,22 @@ def test_a_folder_of_another_search_is_refused(capsys: pytest.CaptureFixture[str
     Path("space.toml").write_text(f'{SPACE}"agent.loss" = {{ choices = ["huber", "squared"] }}')
     line = failure(capsys, "small.toml space.toml")
     assert 'agent.loss is absent there, {choices = ["huber", "squared"]} here; ' in line
+
+
+def test_the_best_trial_is_printed_and_one_warning_says_why_there_is_no_page(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write_page(study: Any) -> None:
+        study.folder.page.touch()  # as an earlier search has written it
+        raise ValueError("Expected end_group")
+
+    monkeypatch.setattr("tfdqn.tuning.study_page.write_page", write_page)
+    assert tune("small.toml space.toml --trials 1") == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines.count("warning: the page is not written: ValueError: Expected end_group") == 1
+    assert "its configuration runs/small-tune/best.toml" in lines
+    assert not any(line.startswith("page ") for line in lines)
+    assert lines[-2] == "To train the best configuration:"
 
 
 def test_an_argument_that_the_task_does_not_take_is_refused_before_any_trial(

@@ -3,27 +3,15 @@
 import errno
 import os
 import shlex
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.cli.test_tune import FAKE, SPACE, tune
-from tests.support.commands import PROJECT
-from tests.support.studies import searched
-from tfdqn.config import toml
+from tests.cli.test_tune import tune
 from tfdqn.system.shell_commands import own_command
 from tfdqn.tuning import trial_runs as search_module
 
-
-@pytest.fixture(autouse=True)
-def _in_a_folder_with_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
-    monkeypatch.setattr("tfdqn.tuning.child_runs._LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(search_module, "search", partial(search_module.search, command=FAKE))
-    Path("small.toml").write_text(toml.dump(searched()))
-    Path("space.toml").write_text(SPACE)
+pytestmark = pytest.mark.usefixtures("search_files")
 
 
 def test_more_fresh_seeds_than_there_are_is_refused_before_the_search(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,13 +23,6 @@ from tfdqn.tuning.child_runs import ChildRun, ChildRuns
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_run.py"))
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
-    monkeypatch.setattr("tfdqn.tuning.child_runs._LOOK_SECONDS", 0.02)
-    monkeypatch.setattr("tfdqn.system.signals._ANSWER_SECONDS", PATIENCE_SECONDS)
-
-
 def a_run(folder: Path, seed: int, do: str = "learn finish") -> ChildRun:
     """One whose stand-in does as it is told."""
     path = folder / f"seed-{seed}"

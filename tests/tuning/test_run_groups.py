@@ -23,12 +23,6 @@ from tfdqn.tuning.run_groups import GroupedRun, RunGroup
 FAKE = (sys.executable, str(PROJECT / "tests" / "support" / "fake_group.py"))
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
-    monkeypatch.setattr("tfdqn.tuning.child_runs._LOOK_SECONDS", 0.02)
-
-
 def a_run(folder: Path, seed: int, do: str) -> GroupedRun:
     run = RunDir(folder / f"seed-{seed}")
     run.process_logs.mkdir(parents=True)

@@ -39,9 +39,7 @@ class Recorder:
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
-    monkeypatch.setattr("tfdqn.tuning.child_runs._LOOK_SECONDS", 0.02)
+def _on_a_host_of_eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("child_runs", "seeds"):
         monkeypatch.setattr(f"tfdqn.tuning.{module}.available_cores", lambda: 8)
         monkeypatch.setattr(f"tfdqn.tuning.{module}.visible_gpus", lambda: ())

@@ -28,12 +28,6 @@ from tfdqn.tuning.thread_runs import ThreadRun, train_in_threads
 Act = Callable[[ThreadRun, Callable[[], bool]], None]  # a run, whether it is asked to end
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfdqn.tuning.thread_runs._LOOK_SECONDS", 0.02)
-    monkeypatch.setattr("tfdqn.system.signals._ANSWER_SECONDS", PATIENCE_SECONDS)
-
-
 @pytest.fixture
 def acts(monkeypatch: pytest.MonkeyPatch) -> dict[int, Act]:
     """What stands in for training, by seed; by default a run finishes."""

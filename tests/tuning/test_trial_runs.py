@@ -32,9 +32,7 @@ TEMPLATE = Template(toml.dump(searched()).encode(), "small.toml", (), SPACE)
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
-    monkeypatch.setattr("tfdqn.tuning.child_runs._LOOK_SECONDS", 0.02)
+def _others_are_looked_at_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tfdqn.tuning.trial_runs._SECONDS_BETWEEN_LOOKS_AT_OTHERS", 0.1)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import PROJECT
 from tests.support.disks import fill, small_disk
 from tests.support.studies import study_in
 from tests.tuning.test_trial_runs import FAKE, TEMPLATE, Watcher
@@ -16,12 +15,6 @@ from tfdqn.tuning.study_folder import StudyError
 from tfdqn.tuning.study_storage import storage_failures_as_study_error
 from tfdqn.tuning.trial_records import TrialState
 from tfdqn.tuning.trial_runs import search
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
-    monkeypatch.setattr("tfdqn.tuning.child_runs._LOOK_SECONDS", 0.02)
 
 
 @pytest.mark.parametrize("but_bytes", [0, 8_192, 24_576])
