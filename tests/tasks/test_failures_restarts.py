@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 
-from tfdqn.acting.episode_statistics import EpisodeStatistics
 from tfdqn.acting.policy import Policy
 from tfdqn.config import Task
 from tfdqn.errors import EnvironmentFailedError
@@ -18,6 +17,7 @@ from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.episode_statistics import EpisodeStatistics
 from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.registry import make_task
 from tfdqn.tasks.suites.processes import Processes

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tfdqn.acting.episode_statistics import EpisodeStatistics
 from tfdqn.acting.policy import Policy, forget
 from tfdqn.coordination.weights import VersionedWeights, WeightsSource
 from tfdqn.errors import NotFiniteError
@@ -17,6 +16,7 @@ from tfdqn.replay.interfaces import Writer
 from tfdqn.replay.rollout import Rollout
 from tfdqn.storage.arrays import add_prefix, with_prefix
 from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.episode_statistics import EpisodeStatistics
 from tfdqn.types import Experience, PolicyState, Rng
 
 

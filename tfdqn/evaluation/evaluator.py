@@ -6,7 +6,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from tfdqn.acting.episode_statistics import EpisodeStatistics
 from tfdqn.acting.policy import Policy, forget
 from tfdqn.config import Config, Task
 from tfdqn.coordination.weights import WeightsSource
@@ -18,6 +17,7 @@ from tfdqn.storage.best_policy import load_best
 from tfdqn.system.signals import Interruption
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.batched_task import BatchedTask
+from tfdqn.tasks.episode_statistics import EpisodeStatistics
 from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.registry import make_task
 from tfdqn.types import PolicyState, Weights

@@ -8,7 +8,6 @@ from gymnasium.wrappers.vector import NormalizeReward
 from tests.support.batches import vector_spec
 from tests.support.lives import REWARDS
 from tfdqn.acting.actor import Actor
-from tfdqn.acting.episode_statistics import EpisodeStatistics
 from tfdqn.acting.policy import Policy
 from tfdqn.config import Task
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
@@ -17,6 +16,7 @@ from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.horizon import Horizon
 from tfdqn.replay.n_step_writer import NStepWriter
 from tfdqn.tasks.adapters.learning_signal import LearningSignal, Rewards, RunningScale
+from tfdqn.tasks.episode_statistics import EpisodeStatistics
 from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.registry import make_task
 from tfdqn.types import Experience, Step

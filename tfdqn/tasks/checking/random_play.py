@@ -18,6 +18,7 @@ from tfdqn.config import Task
 from tfdqn.task_spec import MaskForms, TaskSpec
 from tfdqn.tasks.adapters.legal_actions import takes_no_arguments
 from tfdqn.tasks.checked_env import bare
+from tfdqn.tasks.episode_statistics import EpisodeStatistics
 from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 from tfdqn.tasks.registry import make_task, suite_of
@@ -79,21 +80,17 @@ def play_at_random(
     task = make_task(config, restarts=restarts)
     try:
         observation, legal = task.reset(seed)
-        recorder = _Recorder(task.spec, observation, task.num_envs)
-        rng, taken, longest = np.random.default_rng(seed), 0.0, 0.0
+        recorder, rng = _Recorder(task.spec, observation, task.num_envs), np.random.default_rng(seed)
         for done in range(1, env_steps + 1):
             actions = random_actions(task.spec, legal, task.num_envs, rng)
             began = time.perf_counter()
             step = task.step(actions)
-            lasted = time.perf_counter() - began
-            taken, longest = taken + lasted, max(longest, lasted)
+            recorder.add(step, time.perf_counter() - began)
             legal = step.legal_actions
-            recorder.add(step)
             tell(done)
-            if taken > seconds or (to_an_end and step.ended.any()):
+            if recorder.seconds > seconds or (to_an_end and step.ended.any()):
                 break
-        found = recorder.play(task.is_own_vector_version, task.state() is not None, taken)
-        return found._replace(longest_seconds=longest)
+        return recorder.play(task.is_own_vector_version, task.state() is not None)
     finally:
         task.close()
 
@@ -115,7 +112,8 @@ class _Recorder:
         self._spec = spec
         self._first = {name: array.copy() for name, array in first.items()}
         self._hash, self._steps, self._env_steps = hashlib.sha256(), 0, 0
-        self._length, self._return = np.zeros(num_envs, int), np.zeros(num_envs)
+        self.seconds, self._longest_seconds = 0.0, 0.0
+        self._episodes = EpisodeStatistics(num_envs)
         self._lengths: list[int] = []
         self._returns: list[float] = []
         self._low, self._high, self._largest = np.inf, -np.inf, 0.0
@@ -123,27 +121,25 @@ class _Recorder:
         self._largest_scaled = {name: 0.0 for name, each in images.items() if min(each.high, default=0) > 1}
         self._add_observation(first)
 
-    def add(self, step: Step) -> None:
-        """Adds one step of the batch."""
+    def add(self, step: Step, seconds: float) -> None:
+        """Adds one step of the batch, which took so many seconds."""
         self._steps += 1
+        self.seconds += seconds
+        self._longest_seconds = max(self._longest_seconds, seconds)
         is_step = ~step.is_reset
         self._env_steps += int(is_step.sum())
-        self._length[step.is_reset] = self._return[step.is_reset] = 0  # of an episode whose environment has failed
-        self._length += is_step
-        self._return += np.where(is_step, step.score, 0.0)
         if is_step.any():
             taken = step.score[is_step]
             self._low, self._high = min(self._low, float(taken.min())), max(self._high, float(taken.max()))
-        for index in np.flatnonzero(step.ended):
-            self._lengths.append(int(self._length[index]))
-            self._returns.append(float(self._return[index]))
-            self._length[index] = self._return[index] = 0
+        if (finished := self._episodes.add(step)) is not None:
+            self._lengths += finished.lengths.tolist()
+            self._returns += finished.returns.tolist()
         self._add_observation(step.observation)
         if self._steps <= REMEMBERED_STEPS:
             for array in (*step.observation.values(), step.score, step.terminated, step.truncated):
                 self._hash.update(np.ascontiguousarray(array).tobytes())
 
-    def play(self, is_own: bool, gives_state: bool, seconds: float) -> Play:
+    def play(self, is_own: bool, gives_state: bool) -> Play:
         """The result so far."""
         return Play(
             spec=self._spec,
@@ -152,13 +148,14 @@ class _Recorder:
             first=self._first,
             steps=self._steps,
             env_steps=self._env_steps,
-            seconds=seconds,
+            seconds=self.seconds,
             lengths=tuple(self._lengths),
             returns=tuple(self._returns),
             rewards=(self._low, self._high),
             largest=self._largest,
             digest=self._hash.hexdigest(),
             largest_scaled=self._largest_scaled,
+            longest_seconds=self._longest_seconds,
         )
 
     def _add_observation(self, observation: Observation) -> None:

@@ -1,4 +1,4 @@
-"""Statistics of the episodes that finish while acting."""
+"""`EpisodeStatistics`: returns and lengths of the episodes that finish in a batch of environments."""
 
 from collections import deque
 from collections.abc import Mapping

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfdqn.acting.episode_statistics import RECENT_EPISODES, EpisodeStatistics
+from tfdqn.tasks.episode_statistics import RECENT_EPISODES, EpisodeStatistics
 from tfdqn.types import Step
 
 
