@@ -2,8 +2,10 @@
 
 import logging
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from logging.handlers import BufferingHandler
 
 import numpy as np
 from msgspec import Struct, structs
@@ -51,7 +53,7 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
     `tell` is called when a play begins, and after each step. A play takes `env_steps` in each environment, or ends
     after `seconds` of stepping. What is wrong with the task is in the result, and not raised.
     """
-    with _said() as (warned, converted):
+    with _said() as said:
         try:
             spec = resolve_spec(task)
         except UserError as error:
@@ -66,10 +68,12 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
             trial.compare_seeds(alone, together)
             together = trial.play_to_an_end(alone, together)
             findings += [*of_images(spec, together.largest), *of_scaled(spec, together.largest_scaled)]
+            converted = {record.getMessage() for record in said if record.name == CONVERSIONS}
             findings += [Finding("dtype", "note", line) for line in sorted(converted)]
             findings += of_play(alone, together, own.info)
         findings += trial.findings
-        findings += [Finding("warning", "note", line) for line in dict.fromkeys(warned)]
+        warned = dict.fromkeys(record.getMessage() for record in said if record.levelno >= logging.WARNING)
+        findings += [Finding("warning", "note", line) for line in warned]
     ended = [play for play in (alone, together) if play is not None]
     return TaskCheck(
         task=task.id,
@@ -181,26 +185,16 @@ def _bytes(observation: dict[str, np.ndarray], index: int) -> bytes:
 
 
 @contextmanager
-def _said() -> Iterator[tuple[list[str], set[str]]]:
-    """Collects what `tfdqn.tasks` logs in the block, and keeps it off the terminal: (warnings, conversions)."""
-    warned: list[str] = []
-    converted: set[str] = set()
-
-    def emit(record: logging.LogRecord) -> None:
-        if record.name == CONVERSIONS:
-            converted.add(record.getMessage())
-        elif record.levelno >= logging.WARNING:
-            warned.append(record.getMessage())
-
-    handler = logging.Handler()
-    handler.emit = emit  # type: ignore[method-assign]
+def _said() -> Iterator[list[logging.LogRecord]]:
+    """Collects what `tfdqn.tasks` logs in the block, conversions of arrays as well, and keeps it off the terminal."""
+    handler = BufferingHandler(sys.maxsize)
     logger, conversions = logging.getLogger("tfdqn.tasks"), logging.getLogger(CONVERSIONS)
     before = logger.propagate, conversions.level
     logger.propagate = False
     conversions.setLevel(logging.DEBUG)
     logger.addHandler(handler)
     try:
-        yield warned, converted
+        yield handler.buffer
     finally:
         logger.removeHandler(handler)
         logger.propagate = before[0]
