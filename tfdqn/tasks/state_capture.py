@@ -46,7 +46,11 @@ def read(envs: VectorEnv) -> State:
         return _read_core(envs)
     state: State = {"autoreset": envs._autoreset_envs.copy()}
     for index, env in enumerate(envs.envs):
-        state |= add_prefix(str(index), _read_single(env))
+        own = _read_core(env.unwrapped)
+        for wrapper in _wrappers(env):
+            if isinstance(wrapper, TimeLimit):
+                own["elapsed_steps"] = np.asarray(wrapper._elapsed_steps)
+        state |= add_prefix(str(index), own)
     return state
 
 
@@ -78,17 +82,12 @@ def _single_gives_state(env: gymnasium.Env) -> bool:
     return _class_name(env.unwrapped) in _ATTRIBUTES or _has_methods(env.unwrapped)
 
 
-def _read_single(env: gymnasium.Env) -> State:
-    state = _read_core(env.unwrapped)
-    for wrapper in _wrappers(env):
-        if isinstance(wrapper, TimeLimit):
-            state["elapsed_steps"] = np.asarray(wrapper._elapsed_steps)
-    return state
-
-
 def _read_core(env: Any) -> State:
     """The attributes, or the `get_state()`, and the generator of an environment without its wrappers."""
-    values = env.get_state() if _has_methods(env) else {name: getattr(env, name) for name in _attributes(env)}
+    if _has_methods(env):
+        values = env.get_state()
+    else:
+        values = {name: getattr(env, name) for name in _ATTRIBUTES[_class_name(env)]}
     if not isinstance(values, Mapping):
         raise TaskError(f"{_class_name(env)}.get_state() gave a {type(values).__name__}, not a dict")
     state = {f"state/{name}": np.array(value) for name, value in values.items()}
@@ -103,7 +102,7 @@ def _write_core(env: Any, state: Mapping[str, np.ndarray]) -> None:
     if _has_methods(env):
         env.set_state(values)
     else:
-        for name in _attributes(env):
+        for name in _ATTRIBUTES[_class_name(env)]:
             setattr(env, name, values[name])
     load_generator_state(env.np_random, state["np_random"])
 
@@ -125,10 +124,6 @@ def _wrappers(env: gymnasium.Env) -> list[gymnasium.Wrapper]:
 
 def _has_methods(env: Any) -> bool:
     return callable(getattr(env, "get_state", None)) and callable(getattr(env, "set_state", None))
-
-
-def _attributes(env: Any) -> tuple[str, ...]:
-    return _ATTRIBUTES[_class_name(env)]
 
 
 def _class_name(env: Any) -> str:
