@@ -32,9 +32,10 @@ def weighted(
     flat = [tf.reshape(draw.probability, [draw.probability.shape[0], -1]) for draw in draws if draw is not None]
     least = least_of_all(tf.reduce_min(tf.concat(flat, axis=1), axis=1))
     beta = importance_exponent(settings, tf.convert_to_tensor(train_steps) + tf.range(flat[0].shape[0], dtype=tf.int64))
+    each = [tf.pow(probability / least[:, tf.newaxis], -beta[:, tf.newaxis]) for probability in flat]
     return [
-        batch._replace(weights=tf.reshape(_weights(probability, least, beta), batch.draw.probability.shape), draw=None)
-        for batch, probability in zip(batches, flat, strict=True)
+        batch._replace(weights=tf.reshape(weights, batch.draw.probability.shape), draw=None)
+        for batch, weights in zip(batches, each, strict=True)
         if batch.draw is not None
     ]
 
@@ -43,8 +44,3 @@ def importance_exponent(settings: Priorities, train_steps: tf.Tensor) -> tf.Tens
     """β for the update that follows `train_steps` train steps; int64 of any shape → float32 of that shape."""
     fraction = tf.minimum(tf.cast(train_steps / settings.importance_train_steps, tf.float32), 1.0)
     return settings.importance_start + (settings.importance_end - settings.importance_start) * fraction
-
-
-def _weights(probability: tf.Tensor, least: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
-    """The weights float32[K, B] for probabilities float32[K, B], their minima float32[K] and β float32[K]."""
-    return tf.pow(probability / least[:, tf.newaxis], -beta[:, tf.newaxis])
