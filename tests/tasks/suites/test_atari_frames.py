@@ -1,5 +1,6 @@
 """ale-py's threads and gymnasium's wrappers give the same frames, rewards and ends."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -46,16 +47,10 @@ def test_both_give_the_same_where_no_action_sticks(game, steps, keys):
 
 def test_both_give_the_same_where_actions_stick():
     """With one seed in the emulator, over the ends of games: which action sticks is drawn alike."""
-    settings = {
-        "repeat_action_probability": 0.25,
-        "full_action_space": False,
-        "frameskip": 4,
-        "noop_max": 0,
-        "img_height": 84,
-        "img_width": 84,
-    }
-    many = atari.make_vector("breakout", 1, 1, 108_000, {**settings, "num_threads": 1})
-    one = atari.make_single("breakout", max_num_frames_per_episode=108_000, **settings)
+    settings = atari.Settings(num_threads=1)
+    many = atari.make_vector(Task(id="ALE/Breakout-v5", num_envs=1), settings)
+    of_one = {name: value for name, value in msgspec.structs.asdict(settings).items() if name != "num_threads"}
+    one = atari.make_single("breakout", max_num_frames_per_episode=108_000, **of_one)
     many.env.reset(seed=np.array([7]))
     ale = one.unwrapped.ale
     ale.setInt("random_seed", 7)

@@ -7,7 +7,7 @@ the same frames.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import gymnasium
@@ -83,7 +83,7 @@ class AtariSuite(Suite):
     def environments(self, task: Task, render_mode: str | None) -> tuple[TaskSpec, Callable[[], VectorEnv]]:
         spec, settings = self.describe(task), _settings(task)
         if task.vectorization in ("auto", "own") and render_mode is None:
-            return spec, functools.partial(_together, task, settings)
+            return spec, functools.partial(make_vector, task, settings)
         if task.vectorization == "async":
             require_room(spec.id, task.frame_stack * observation_bytes(_frame(settings)), task.num_envs)
         return spec, functools.partial(_one_by_one, task, settings, render_mode)
@@ -122,11 +122,6 @@ def _frame(settings: Settings) -> spaces.Box:
 
 def _max_episode_steps(task: Task, settings: Settings) -> int:
     return task.max_episode_steps or _MAX_FRAMES // settings.frameskip
-
-
-def _together(task: Task, settings: Settings) -> VectorEnv:
-    frames = _max_episode_steps(task, settings) * settings.frameskip
-    return make_vector(_game(task), task.num_envs, task.frame_stack, frames, msgspec.structs.asdict(settings))
 
 
 def _one_by_one(task: Task, settings: Settings, render_mode: str | None) -> VectorEnv:
@@ -182,10 +177,8 @@ def make_single(
     return AtariPreprocessing(env, noop_max=noop_max, frame_skip=frameskip, screen_size=(img_width, img_height))
 
 
-def make_vector(
-    game: str, num_envs: int, frame_stack: int, max_num_frames_per_episode: int, kwargs: Mapping[str, Any]
-) -> VectorEnv:
-    """Many environments, stepped by threads of C++; `kwargs` are those of `ale_py.vector_env.AtariVectorEnv`.
+def make_vector(task: Task, settings: Settings) -> VectorEnv:
+    """Many environments, stepped by threads of C++.
 
     An episode begins with 0 to `noop_max` frames without an action, which don't count towards its limit.
     """
@@ -193,15 +186,15 @@ def make_vector(
     from ale_py.vector_env import AtariVectorEnv
 
     envs = AtariVectorEnv(
-        game,
-        num_envs,
-        stack_num=frame_stack,
-        max_num_frames_per_episode=max_num_frames_per_episode,
+        _game(task),
+        task.num_envs,
+        stack_num=task.frame_stack,
+        max_num_frames_per_episode=_max_episode_steps(task, settings) * settings.frameskip,
         # With `episodic_life` a lost life would begin a new game. `Lives` marks the loss instead.
         episodic_life=False,
         reward_clipping=False,
         use_fire_reset=False,
-        **{**kwargs, "noop_max": kwargs["noop_max"] + 1},  # it draws from 0 to noop_max - 1
+        **{**msgspec.structs.asdict(settings), "noop_max": settings.noop_max + 1},  # it draws from 0 to noop_max - 1
     )
     return AtariBatch(envs)
 
