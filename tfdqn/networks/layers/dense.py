@@ -70,18 +70,12 @@ class NoisyDense(tf.keras.layers.Layer):
         super().__init__(name=name, dtype=dtype)
         self._leading, self._fan_in, self._units = leading, fan_in, units
         self._activation = tf.keras.activations.get(activation)
-        self._sigma = sigma * fan_in**-0.5
-        self._kernel_initializer = initializers["kernel_initializer"]
-        self._bias_initializer = initializers["bias_initializer"]
-
-    def build(self, input_shape: tf.TensorShape) -> None:
-        kernel, bias = (*self._leading, self._fan_in, self._units), (*self._leading, self._units)
-        sigma = tf.keras.initializers.Constant(self._sigma)
-        self.kernel = self.add_weight("kernel", kernel, initializer=self._kernel_initializer)
-        self.bias = self.add_weight("bias", bias, initializer=self._bias_initializer)
-        self.kernel_sigma = self.add_weight("kernel_sigma", kernel, initializer=sigma)
-        self.bias_sigma = self.add_weight("bias_sigma", bias, initializer=sigma)
-        super().build(input_shape)
+        kernel, bias = (*leading, fan_in, units), (*leading, units)
+        scale = tf.keras.initializers.Constant(sigma * fan_in**-0.5)
+        self.kernel = self.add_weight("kernel", kernel, initializer=initializers["kernel_initializer"])
+        self.bias = self.add_weight("bias", bias, initializer=initializers["bias_initializer"])
+        self.kernel_sigma = self.add_weight("kernel_sigma", kernel, initializer=scale)
+        self.bias_sigma = self.add_weight("bias_sigma", bias, initializer=scale)
 
     def call(self, inputs: tf.Tensor, noise: Noise | None = None) -> tf.Tensor:
         kernel, bias = self.kernel, self.bias
@@ -115,11 +109,8 @@ class LayerNorm(tf.keras.layers.Layer):
     def __init__(self, leading: tuple[int, ...], width: int, dtype: str, name: str):
         super().__init__(name=name, dtype=dtype)
         self._shape = (*leading, width)
-
-    def build(self, input_shape: tf.TensorShape) -> None:
         self.scale = self.add_weight("scale", self._shape, initializer="ones")
         self.offset = self.add_weight("offset", self._shape, initializer="zeros")
-        super().build(input_shape)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         exact = tf.cast(inputs, tf.float32)  # bfloat16's three digits are too few for a mean and differences from it
