@@ -70,11 +70,6 @@ class Agent(Section, frozen=True, kw_only=True):
         0.0
     )
 
-    @property
-    def kind(self) -> str:
-        """The name of this kind of agent in a configuration file, such as "dqn"."""
-        return str(self.__struct_config__.tag)
-
 
 class TDAgent(Agent, frozen=True, kw_only=True):
     """The keys of agents whose loss is a function of the TD error of a scalar Q(s, a)."""

@@ -29,6 +29,11 @@ FIXED_IN_BOTH = Meta(extra={"fixed_in": ("run", "replay")})
 class Section(Struct, frozen=True, forbid_unknown_fields=True):
     """The base of all sections. Subclasses must repeat `frozen` and `kw_only`, which are not inherited by new keys."""
 
+    @property
+    def kind(self) -> str:
+        """The kind of the section in a configuration file, such as "dqn"; "" if there is only one."""
+        return str(self.__struct_config__.tag or "")
+
 
 def doc(text: str, **limits: Any) -> Meta:
     """The meaning of a key, which `tfdqn config` prints beside its value; `limits` are `Meta`'s, such as ge and le."""

@@ -25,7 +25,7 @@ def _agent(config: Config) -> str:
 
 
 def _network(network: Network) -> str:
-    words = [network.title or str(network.__struct_config__.tag)]
+    words = [network.title or network.kind]
     if isinstance(network, MLP) and network.hidden_units:
         words.append("-".join(map(str, network.hidden_units)))
     if isinstance(network, DeepNetwork):

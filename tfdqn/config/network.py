@@ -18,11 +18,6 @@ class Network(Section, frozen=True, kw_only=True):
     title: ClassVar[str] = ""  # its name in messages; "": its kind
 
     @property
-    def kind(self) -> str:
-        """The name of this kind of network in a configuration file, such as "mlp"."""
-        return str(self.__struct_config__.tag)
-
-    @property
     def state_size(self) -> int:
         """How many numbers the recurrent state has; 0: the network has no memory."""
         return 0

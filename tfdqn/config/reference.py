@@ -42,7 +42,7 @@ def _section(name: str, by_kind: Mapping[str, type[Struct]], or_own: str) -> lis
             rows.setdefault(row, []).append(kind)
     if "" in by_kind:
         return [_docstring(by_kind[""]), _table(rows)]
-    default = written(getattr(Config(), name).__struct_config__.tag)
+    default = written(getattr(Config(), name).kind)
     kinds_in_words = [f"- `{kind}`: {_docstring(struct)}" for kind, struct in by_kind.items()]
     return [
         f"`{name}.kind` is one of these{or_own}; the default is `{default}`.",

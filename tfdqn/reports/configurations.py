@@ -82,13 +82,12 @@ def agent_of(configuration: Configuration) -> str:
 
 def labels(configurations: Sequence[Configuration], names: Sequence[str]) -> list[str]:
     """A label for each configuration: its name, and if others have that too, the first keys that tell these apart."""
-    alike: dict[str, list[Configuration]] = {}
-    for each, name in zip(configurations, names, strict=True):
-        alike.setdefault(name, []).append(each)
+    pairs = list(zip(configurations, names, strict=True))
+    alike = {name: [each for each, own in pairs if own == name] for name in names}
     keys = {name: differing_keys(those) for name, those in alike.items()}
     telling = {name: keys[name][: _telling(those, keys[name])] for name, those in alike.items()}
     found = []
-    for each, name in zip(configurations, names, strict=True):
+    for each, name in pairs:
         differing, shown = keys[name], telling[name]
         parts = [f"{key}={_short(each, key)}" for key in shown]
         found.append(", ".join([name, *parts, *(["…"] if len(differing) > len(shown) else [])]))

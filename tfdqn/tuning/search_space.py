@@ -140,7 +140,7 @@ def is_space(path: Path | str) -> bool:
 class _SpaceReader:
     def __init__(self, origin: str, config: Config):
         self._origin = origin
-        self._own_kinds = {name: _tag(getattr(config, name)) for name in config.__struct_fields__}
+        self._own_kinds = {name: getattr(getattr(config, name), "kind", "") for name in config.__struct_fields__}
         self._kinds: dict[str, Sequence[str]] = {}  # of the space, by section; none where they are wrong
 
     def read(self, values: Mapping[str, Any]) -> dict[str, NumberRange | Choices]:
@@ -217,10 +217,8 @@ class _SpaceReader:
         """A value as the configuration holds it. Raises ConfigError if no possible kind's key can have it."""
         section, *path = key.split(".")
         own_kind = self._own_kinds.get(section, "")
-        if not path or not own_kind:
+        if not path or not own_kind or path == ["kind"]:
             return _value_at(read_alone(_nested(key, value), self._origin), key)
-        if path == ["kind"]:
-            return _tag(getattr(read_alone(_nested(key, value), self._origin), section))
         possible = self._kinds.get(section, [own_kind])
         having = [kind for kind in possible if path[0] in _keys_of(section, kind)]
         kind, *_ = having or possible
@@ -274,11 +272,6 @@ def _keys_of(section: str, kind: str) -> tuple[str, ...]:
     """The keys of a kind of a section."""
     fields = {field.name: field for field in msgspec.structs.fields(Config)}
     return kinds(fields[section].type)[kind].__struct_fields__
-
-
-def _tag(section: Any) -> str:
-    """The kind of a section; "" if it has none."""
-    return str(section.__struct_config__.tag or "") if isinstance(section, msgspec.Struct) else ""
 
 
 def _is_kind(key: str) -> bool:
