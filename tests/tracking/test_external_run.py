@@ -26,7 +26,7 @@ class Told(ExternalRun):
 
 def session(folder: Path, place: str = "a") -> tuple[TrackedRun, Told]:
     tracked = TrackedRun(folder / "system.json", place, folder / "evaluations.jsonl")
-    told = Told(tracked.id)
+    told = Told(tracked.record.id)
     tracked.begin(told)
     return tracked, told
 
@@ -48,7 +48,7 @@ def test_a_resumed_run_keeps_its_id_and_is_told_only_what_is_new(tmp_path: Path)
     for env_steps in (100, 200, 300):
         tracked.scalars({"loss": env_steps / 10}, at(env_steps))
     again, told_again = session(tmp_path)  # from a checkpoint at 100
-    assert (again.is_new, again.id) == (False, tracked.id)
+    assert (again.is_new, again.record.id) == (False, tracked.record.id)
     for env_steps in (150, 250, 300, 350):
         again.scalars({"loss": env_steps / 10}, at(env_steps))
     again.scalars({"loss": 36.0}, at(350))  # an update later, say
@@ -61,25 +61,25 @@ def test_a_resumed_run_keeps_its_id_and_is_told_only_what_is_new(tmp_path: Path)
 def test_the_systems_own_id_is_kept_where_it_gives_one(tmp_path: Path) -> None:
     tracked = TrackedRun(tmp_path / "system.json", "a", tmp_path / "evaluations.jsonl")
     tracked.begin(Told("given by a server"))
-    assert session(tmp_path)[0].id == "given by a server"
+    assert session(tmp_path)[0].record.id == "given by a server"
 
 
 def test_a_resumed_run_is_told_where_the_system_has_kept_it(tmp_path: Path) -> None:
     first = TrackedRun(tmp_path / "system.json", "a", tmp_path / "evaluations.jsonl")
-    assert first.store == ""
-    kept = Told(first.id)
+    assert first.record.store == ""
+    kept = Told(first.record.id)
     kept.store = "/somewhere/mlruns"
     first.begin(kept)
     again = TrackedRun(tmp_path / "system.json", "a", tmp_path / "evaluations.jsonl")
-    assert again.store == "/somewhere/mlruns"
-    assert TrackedRun(tmp_path / "system.json", "b", tmp_path / "evaluations.jsonl").store == ""
+    assert again.record.store == "/somewhere/mlruns"
+    assert TrackedRun(tmp_path / "system.json", "b", tmp_path / "evaluations.jsonl").record.store == ""
 
 
 def test_another_project_has_a_run_of_its_own(tmp_path: Path) -> None:
     tracked, _ = session(tmp_path)
     tracked.scalars({"loss": 1.0}, at(300))
     other, told = session(tmp_path, place="b")
-    assert other.is_new and other.id != tracked.id
+    assert other.is_new and other.record.id != tracked.record.id
     other.scalars({"loss": 2.0}, at(200))
     assert told.points == [(200, {"loss": 2.0})]
 
@@ -129,4 +129,4 @@ def test_an_evaluation_that_an_older_version_has_written_is_told_as_far_as_it_is
 def test_a_damaged_record_is_one_of_no_run(tmp_path: Path) -> None:
     tracked, _ = session(tmp_path)
     (tmp_path / "system.json").write_text('{"id": 1')
-    assert session(tmp_path)[0].id != tracked.id
+    assert session(tmp_path)[0].record.id != tracked.record.id

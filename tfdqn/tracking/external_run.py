@@ -27,18 +27,18 @@ class ExternalRun(Tracker):
     store: str = ""
 
 
-class _Record(msgspec.Struct):
-    """What another system has been given so far; kept in the run directory."""
+class Record(msgspec.Struct):
+    """What another system has been given so far, all sessions together; kept in the run directory."""
 
-    id: str
+    id: str  # the external run's; of a new one a random id, which the system may replace
     place: str
-    store: str = ""
+    store: str = ""  # of the external run, which it must go on in; "": it is new, or has none
     point: tuple[int, int] = (-1, -1)  # (env steps, train steps) of the newest point of the curves
     evaluated: tuple[int, int] = (-1, -1)  # (env steps, train steps) of the newest evaluation
-    calls: int = 0  # number of calls
+    calls: int = 0  # number of calls of the external run's methods
 
 
-_records = msgspec.json.Decoder(_Record)
+_records = msgspec.json.Decoder(Record)
 
 
 class TrackedRun(ForwardingTracker):
@@ -54,6 +54,7 @@ class TrackedRun(ForwardingTracker):
 
     Attributes:
       is_new: whether there is no external run to resume.
+      record: what it has been given.
     """
 
     def __init__(self, file: Path, place: str, evaluations: Path):
@@ -61,28 +62,13 @@ class TrackedRun(ForwardingTracker):
         self._evaluations_bytes = 0
         earlier = read_decoded(file, _records.decode)
         self.is_new = earlier is None or earlier.place != place
-        self._record = _Record(secrets.token_hex(4), place) if earlier is None or self.is_new else earlier
-        self._point_before = self._record.point  # the newest of earlier sessions
+        self.record = Record(secrets.token_hex(4), place) if earlier is None or self.is_new else earlier
+        self._point_before = self.record.point  # the newest of earlier sessions
         self._run: ExternalRun | None = None
-
-    @property
-    def id(self) -> str:
-        """The external run's id; a random one, which the system may replace, if the run `is_new`."""
-        return self._record.id
-
-    @property
-    def store(self) -> str:
-        """The `store` of the external run, which it must go on in; "" if it is new, or has none."""
-        return self._record.store
-
-    @property
-    def calls(self) -> int:
-        """The number of calls of the external run's methods so far, all sessions together."""
-        return self._record.calls
 
     def begin(self, run: ExternalRun) -> None:
         """Attaches the external run, which from now on receives what it doesn't have yet."""
-        self._run, self._record.id, self._record.store = run, run.id, run.store
+        self._run, self.record.id, self.record.store = run, run.id, run.store
         self._write()
 
     def tell(self, method: str, *arguments: Any) -> None:
@@ -92,7 +78,7 @@ class TrackedRun(ForwardingTracker):
     def scalars(self, values: Mapping[str, float], at: Point) -> None:
         point = (at.env_steps, at.train_steps)
         if point > self._point_before:
-            self._record.point = point
+            self.record.point = point
             super().scalars(values, at)
 
     def evaluation(self, evaluation: Evaluation, seconds: float) -> None:
@@ -105,15 +91,15 @@ class TrackedRun(ForwardingTracker):
         self._evaluations_bytes = size
         for line in read_evaluations(self._evaluations):
             number = (line.env_steps, line.train_steps or 0)
-            if number > self._record.evaluated:
-                self._record.evaluated = number
+            if number > self.record.evaluated:
+                self.record.evaluated = number
                 self._call("scalars", curves_of(line), Point(*number, line.seconds or 0.0))
 
     def _call(self, method: str, *arguments: Any) -> None:
         """Records a call, then makes it: a kill in between loses a point, but none is given twice."""
-        self._record.calls += 1
+        self.record.calls += 1
         self._write()
         getattr(self._run, method)(*arguments)
 
     def _write(self) -> None:
-        write_atomically(self._file, msgspec.json.encode(self._record))
+        write_atomically(self._file, msgspec.json.encode(self.record))

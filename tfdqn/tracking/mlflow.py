@@ -27,11 +27,11 @@ class MLflow(ExternalRun):
         from mlflow.entities import Metric, Param
 
         self._metric, self._param = Metric, Param
-        if (uri := mlflow_tracking_uri(config, tracked.store)) is not None:
+        if (uri := mlflow_tracking_uri(config, tracked.record.store)) is not None:
             mlflow.set_tracking_uri(uri)
         self.store = absolute(mlflow.get_tracking_uri())
         self._client = mlflow.MlflowClient()
-        id = tracked.id
+        id = tracked.record.id
         if tracked.is_new:
             experiment = self._experiment(config.mlflow_experiment)
             name = config.name or run.path.resolve().name

@@ -35,7 +35,7 @@ class WandB(ExternalRun):
 
         self._wandb: Any = wandb
         self._run = wandb.init(
-            id=tracked.id,
+            id=tracked.record.id,
             resume="allow",
             project=config.wandb_project,
             entity=config.wandb_entity,
@@ -46,7 +46,7 @@ class WandB(ExternalRun):
             dir=str(run.path),
             settings=wandb.Settings(console="off", x_stats_pid=os.getppid()),  # the trainer's CPU and memory
         )
-        self.id, self._row = self._run.id, tracked.calls
+        self.id, self._row = self._run.id, tracked.record.calls
         self.where = self._run.url or f"offline; to send it: wandb sync {Path(self._run.dir).parent}"
         self._run.define_metric("env_steps")
         self._run.define_metric("*", step_metric="env_steps")
