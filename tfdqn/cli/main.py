@@ -36,7 +36,6 @@ _PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errn
 
 app = typer.Typer(
     name="tfdqn",
-    help="Train deep Q-networks in parallel with TensorFlow.",
     context_settings={"help_option_names": ["-h", "--help"]},  # of every verb
     add_completion=False,
     # Rich would double the time that --help takes.
@@ -103,17 +102,13 @@ def _with_home(argument: str) -> str:
     return f"{option}{os.path.expanduser(value)}"
 
 
-def _help_width() -> int:
-    """The columns of the help: the terminal's, between 46 and 80, less a margin. Typer's own has at least 50."""
-    return min(max(shutil.get_terminal_size().columns, 46), 80) - 2
-
-
 def _status_of(arguments: Sequence[str]) -> int:
     """Runs a command; returns its exit status. Prints one line on stderr for an error that the user can fix."""
     try:
         _require_none_empty(arguments)
+        width = min(max(shutil.get_terminal_size().columns, 46), 80) - 2  # of help; Typer's own is at least 50
         with unused_links_removed(), logged_lines():
-            return app(args=arguments, prog_name="tfdqn", standalone_mode=False, terminal_width=_help_width()) or 0
+            return app(args=arguments, prog_name="tfdqn", standalone_mode=False, terminal_width=width) or 0
     except UserError as error:
         return _fail(str(error), error)
     except PeerLostError as error:

@@ -42,8 +42,10 @@ def print_comparison(found: Comparison) -> None:
     """The verdict, and the keys in which the sides differ, each broken between words alone."""
     console = make_console()
     console.print(verdict(found), markup=False)
-    if found.key_differences:
-        console.print(_key_differences(found), markup=False)
+    # So that a key that should be the same is noticed.
+    shown = [f"{key} ({ours} in A, {theirs} in B)" for key, (ours, theirs) in found.key_differences.items()]
+    if shown:
+        console.print(f"The sides differ in {listed(shown)}", markup=False)
     require_reader(console)
 
 
@@ -63,12 +65,6 @@ def verdict(found: Comparison) -> str:
         f"P(B > A) = {found.improvement:.2f}{_improvement_interval(found)}, of {of_b} and {of_a} runs"
     )
     return f"{head}: {figures}{'' if found.is_settled else _advice(found)}"
-
-
-def _key_differences(found: Comparison) -> str:
-    """What tells the sides apart, so that a key that should be the same is noticed."""
-    shown = [f"{key} ({ours} in A, {theirs} in B)" for key, (ours, theirs) in found.key_differences.items()]
-    return f"The sides differ in {listed(shown)}"
 
 
 def _advice(found: Comparison) -> str:
