@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from tests.cli.test_tune import _in_a_folder_with_files as _in_a_folder_with_files
 from tests.cli.test_tune import tune
 from tfdqn.cli import main
 from tfdqn.tuning.study_folder import StudyFolder
 
 STUDY = Path("runs/small-tune")
+pytestmark = pytest.mark.usefixtures("search_files")
 
 
 def inspected(capsys: pytest.CaptureFixture[str], *options: str) -> list[str]:
