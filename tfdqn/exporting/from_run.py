@@ -178,7 +178,9 @@ class BestExports:
                 _RUN: self._run_id(),
             }
             newest = next(reversed(self._own_cards().values()), {})
-            if newest != newest | origin:
+            newest_return = newest.get("evaluation", {}).get("mean_return")
+            # Two evaluations of the same policy play the same episodes.
+            if (newest.get("train_steps"), newest_return) != (evaluation.train_steps, evaluation.scores.mean_return):
                 where = self._publish(weights, origin)
                 self._say(f"exported the best policy so far, with return {evaluation.scores.mean_return:,.2f}: {where}")
                 for version in list(self._own_cards())[: -self._config.export.keep]:
