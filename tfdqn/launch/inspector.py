@@ -10,8 +10,7 @@ from msgspec import Struct
 
 from tfdqn.cluster.roles import LEARNER
 from tfdqn.cluster.topology import Topology, topology_at
-from tfdqn.config import Health
-from tfdqn.coordination.heartbeat_files import STARTING, HeartbeatRecord
+from tfdqn.coordination.heartbeat_files import STARTING
 from tfdqn.coordination.messages import Inspection, Nothing, Phase
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.errors import ClusterError, RunDirError
@@ -137,10 +136,12 @@ class Inspector:
         """
         if (trainer := lone_trainer_of(run)) is not None:
             return Status.TRAINING, f"`tfdqn train` is training it: {trainer}", report
-        is_job, health = self._topology is not None, recorded(run).config.health
+        is_job, most_seconds = self._topology is not None, recorded(run).config.health.dead_after_seconds
         if not is_job and (learner := holder_of(run.lock_file)) is not None:
             return Status.TRAINING, f"a learner is training it: {learner}", report
-        alive = tuple(each for each in report.heartbeats if _is_alive(each, health))
+        alive = tuple(
+            each for each in report.heartbeats if 0 <= each.age_seconds() <= most_seconds and not each.is_gone
+        )
         if report.reason and (trainer_of(run) is None or not is_job):
             return Status.FINISHED, f"finished: {report.reason}", msgspec.structs.replace(report, heartbeats=alive)
         if is_job:
@@ -193,10 +194,6 @@ class Inspector:
 def _may_be_from(process: Owner | None, answer: Inspection | None) -> bool:
     """Whether a learner's answer may be that of this process; None: a refusal, which doesn't say whose it is."""
     return process is not None and (answer is None or (answer.pid, answer.host) == (process.pid, process.host))
-
-
-def _is_alive(heartbeat: HeartbeatRecord, health: Health) -> bool:
-    return 0 <= heartbeat.age_seconds() <= health.dead_after_seconds and not heartbeat.is_gone
 
 
 def _why_unfinished(run: RunDir) -> str:

@@ -129,7 +129,8 @@ class CheckpointManager:
         name = f"{int(saved[-1].name if saved else 0) + 1:06d}"
         unfinished = self._directory / (_UNFINISHED + name)
         try:
-            self._remove_unfinished()
+            for left in self._directory.glob(_UNFINISHED + "*"):
+                shutil.rmtree(left, ignore_errors=True)
             (unfinished / _REPLAY).mkdir(parents=True)
             for file_name, content in arrays.items():
                 save_arrays(unfinished / f"{file_name}.npz", content)
@@ -145,7 +146,8 @@ class CheckpointManager:
             unfinished.rename(self._directory / name)
             sync(self._directory)
         except (OSError, RuntimeError, CheckpointError) as error:
-            failure = self._failure(error, saved, max(_bytes_of(arrays), _bytes_in(unfinished)))
+            array_bytes = sum(array.nbytes for each in arrays.values() for array in each.values())
+            failure = self._failure(error, saved, max(array_bytes, _bytes_in(unfinished)))
             shutil.rmtree(unfinished, ignore_errors=True)
             raise CheckpointError(failure) from error
         self._prune()
@@ -189,19 +191,11 @@ class CheckpointManager:
                     path.rename(doomed)
                     shutil.rmtree(doomed, ignore_errors=True)
 
-    def _remove_unfinished(self) -> None:
-        for path in self._directory.glob(_UNFINISHED + "*"):
-            shutil.rmtree(path, ignore_errors=True)
-
     def _failure(self, error: Exception, saved: Sequence[Path], least_bytes: int) -> str:
         kept = f"the last one, {saved[-1].name}, is intact" if saved else "there is no earlier one"
         full = f"the disk is full: the checkpoint needs at least {least_bytes / 1e6:,.1f} MB"
         why = full if is_full_disk(error) else first_line(error)
         return f"{self._directory}: the checkpoint could not be written: {why}; {kept}"
-
-
-def _bytes_of(arrays: Mapping[str, Arrays]) -> int:
-    return sum(array.nbytes for each in arrays.values() for array in each.values())
 
 
 def _bytes_in(directory: Path) -> int:

@@ -168,11 +168,6 @@ class FileLock:
         self._descriptor = -1
         _open.discard(self)
 
-    def _forget(self) -> None:
-        """Closes the lock in a forked child, which would otherwise keep holding it after its parent was killed."""
-        self._lease = None
-        self._close()
-
 
 def holder_of(file: Path) -> Owner | None:
     """The process that holds the lock, by its lease; None if there is none, or it is known to be gone."""
@@ -266,9 +261,11 @@ def _renew_for_ever() -> None:
 
 
 def _forget_all() -> None:
+    """Closes the locks in a forked child, which would otherwise keep holding them after its parent was killed."""
     global _renewing
     for lock in tuple(_open):
-        lock._forget()
+        lock._lease = None
+        lock._close()
     _renewing = None
 
 
