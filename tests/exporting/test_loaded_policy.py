@@ -8,11 +8,10 @@ from gymnasium import spaces
 from gymnasium.vector.utils import concatenate, create_empty_array
 from msgspec.structs import replace
 
-from tfdqn import config
+from tests.support.policies import network_of
 from tfdqn.errors import UserError
 from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.exporting.saved_model import export_policy
-from tfdqn.networks.factory import q_network
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 from tfdqn.tasks.contract import Contract
 from tfdqn.tasks.observations import observation_specs
@@ -43,8 +42,7 @@ SPACES = {
 @pytest.mark.parametrize("space", SPACES.values(), ids=list(SPACES))
 def test_a_policy_reads_its_own_tasks_observations(space, tmp_path):
     spec = TaskSpec(id="Own-v0", observation=observation_specs(space), actions=discrete(3, -1))
-    network = q_network(config.Config(network=config.MLP(hidden_units=(16,))), spec, seed=1)
-    network.create_variables()
+    network = network_of(spec)
     policy = load_policy(export_policy(spec, network, tmp_path, {}))
     contract = Contract(space, spec, num_envs=1)
     space.seed(3)
@@ -61,9 +59,7 @@ def test_a_policy_reads_its_own_tasks_observations(space, tmp_path):
 
 def test_a_part_that_the_task_has_not_is_named(tmp_path):
     spec = TaskSpec(id="Own-v0", observation=observation_specs(SPACES["tuple"]), actions=discrete(2))
-    network = q_network(config.Config(network=config.MLP(hidden_units=(4,))), spec, seed=1)
-    network.create_variables()
-    policy = load_policy(export_policy(spec, network, tmp_path, {}))
+    policy = load_policy(export_policy(spec, network_of(spec), tmp_path, {}))
     with pytest.raises(UserError, match="an observation of observation_0, observation_1 is needed; got speed"):
         policy({"speed": [0.0, 0.0]})
     with pytest.raises(UserError, match="an observation of observation_0, observation_1 is needed; got one array"):
@@ -73,8 +69,7 @@ def test_a_part_that_the_task_has_not_is_named(tmp_path):
 @pytest.mark.parametrize("batch", [(), (2,)])
 def test_a_mask_in_the_observation_says_which_actions_are_legal(batch, tmp_path):
     spec = TaskSpec(id="Own-v0", observation={"x": ArraySpec(shape=(2,), dtype="float32")}, actions=discrete(3))
-    network = q_network(config.Config(network=config.MLP(hidden_units=(4,))), spec, seed=1)
-    network.create_variables()
+    network = network_of(spec)
     policy = load_policy(export_policy(replace(spec, action_masks=True), network, tmp_path / "masked", {}))
     x, first = np.zeros((*batch, 2), np.float32), np.broadcast_to([1, 0, 0], (*batch, 3))
     for only in range(3):
@@ -91,9 +86,7 @@ def test_a_mask_in_the_observation_says_which_actions_are_legal(batch, tmp_path)
 
 def test_a_bit_is_0_or_1(tmp_path):
     spec = TaskSpec(id="Own-v0", observation=observation_specs(spaces.MultiBinary(3)), actions=discrete(2))
-    network = q_network(config.Config(network=config.MLP(hidden_units=(4,))), spec, seed=1)
-    network.create_variables()
-    policy = load_policy(export_policy(spec, network, tmp_path, {}))
+    policy = load_policy(export_policy(spec, network_of(spec), tmp_path, {}))
     with pytest.raises(UserError, match="an observation of one array is needed; got position"):
         policy({"position": [0, 1, 1]})
     with pytest.raises(UserError, match=r"observation\[2\]: 2; the task has 0 to 1"):
@@ -105,9 +98,7 @@ def test_files_of_policies_that_do_not_belong_together_are_refused_in_one_line(t
     for width in (2, 3):
         box = spaces.Box(-1.0, 1.0, (width,))
         spec = TaskSpec(id="Own-v0", observation=observation_specs(box), actions=discrete(3))
-        network = q_network(config.Config(network=config.MLP(hidden_units=(4,))), spec, seed=1)
-        network.create_variables()
-        exported.append(export_policy(spec, network, tmp_path / str(width), {}))
+        exported.append(export_policy(spec, network_of(spec), tmp_path / str(width), {}))
     two, three = exported
     mixed = tmp_path / "mixed"
     shutil.copytree(two, mixed)
