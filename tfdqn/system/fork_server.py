@@ -24,7 +24,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
 
 from tfdqn.system import exits as exits  # before the server imports modules with exit handlers
 from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
@@ -74,7 +73,7 @@ class ForkedProcess:
         return self.returncode
 
 
-class ForkServer:
+class ForkServer(AbstractContextManager["ForkServer"]):
     """Starts processes as `start_process` does, by forking one that has imported these modules.
 
     A fork is a child of this process, not of the server: it outlives the server, but not this process. For this, this
@@ -92,18 +91,25 @@ class ForkServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._has_begun = self._is_ready = False
 
-    def __enter__(self) -> "ForkServer":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         """Ends the server; its forks run on."""
         self._end()
 
     def begin(self, command: Sequence[str]) -> None:
         """Starts the server, if it is to fork this command, and lets it import meanwhile."""
-        if not self._has_begun and _is_module(command):
-            self._has_begun = True
-            self._begin()
+        if self._has_begun or not _is_module(command):
+            return
+        self._has_begun = True
+        with suppress(OSError):  # if it can't be started
+            self._process = subprocess.Popen(
+                [*_PYTHON_MODULE, __name__, *self._modules, _PADDING],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # a process that is started without it shows what is wrong
+                start_new_session=True,
+                preexec_fn=dies_with(os.getpid()),
+            )
 
     def prepare(self, command: Sequence[str], interrupted: Callable[[], bool]) -> None:
         """As `begin`; then waits until the server is ready, can't be, or this is interrupted."""
@@ -125,18 +131,6 @@ class ForkServer:
                     return ForkedProcess(pid)
                 self._end()
         return start_process(command, log, environment)
-
-    def _begin(self) -> None:
-        with suppress(OSError):  # if it can't be started
-            self._process = subprocess.Popen(
-                [*_PYTHON_MODULE, __name__, *self._modules, _PADDING],
-                bufsize=0,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # a process that is started without it shows what is wrong
-                start_new_session=True,
-                preexec_fn=dies_with(os.getpid()),
-            )
 
     def _fork(self, arguments: Sequence[str], log: Path, environment: Mapping[str, str | None]) -> int | None:
         """The pid of the fork; None if the server does not answer."""
