@@ -10,19 +10,25 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.commands import PROJECT
 from tests.support.serving_in_process import Drain, InProcess, received, request, serving
 from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.serving.access import read_access
-from tfdqn.serving.monitoring import RequestMetrics
+from tfdqn.serving.batching import Batcher
+from tfdqn.serving.limits import MemoryBudget
+from tfdqn.serving.monitoring import Monitor
 from tfdqn.serving.options import Options
 
 ONE = {"instances": [[1, 2, 3, 4]]}
 METRICS = "/monitoring/prometheus/metrics"
 PATHS = {"/healthz": "live", "/v2/health/live": "live", "/readyz": "ready", "/v2/health/ready": "ready"}
+
+
+def monitor() -> Monitor:
+    versions = SimpleNamespace(states={})
+    return Monitor("sum", versions, Batcher(ThreadPoolExecutor()), MemoryBudget(), ())  # type: ignore[arg-type]
 
 
 def metrics(server: InProcess) -> dict[str, float]:
@@ -140,13 +146,13 @@ def test_readiness_goes_first_and_requests_are_answered_until_the_end(monkeypatc
 
 
 def test_requests_are_counted_by_path_method_and_status() -> None:
-    registry = CollectorRegistry()
-    requests = RequestMetrics(registry)
+    counting = monitor()
+    registry = counting._registry
     for path, method, status, seconds in (
         *(("/a", "GET", 200, 0.001), ("/a", "GET", 200, 0.2), ("/a", "POST", 400, 40.0)),
         *(("/b", "BREW", 400, 0.0), ("/b", "STEEP", 400, 0.0)),
     ):
-        requests.add(path, method, status, seconds)
+        counting.count(path, method, status, seconds)
     (family,) = (each for each in registry.collect() if each.name == "tfdqn_requests")
     counts = {tuple(each.labels.values()): each.value for each in family.samples if each.name.endswith("_total")}
     assert counts == {("/a", "GET", "200"): 2, ("/a", "POST", "400"): 1, ("/b", "other", "400"): 2}
@@ -160,8 +166,7 @@ def test_requests_are_counted_by_path_method_and_status() -> None:
 
 
 def test_two_servers_of_one_process_count_apart() -> None:
-    registries = [CollectorRegistry(), CollectorRegistry()]
-    one, _ = (RequestMetrics(each) for each in registries)
-    one.add("/a", "GET", 200, 0.1)
+    both = [monitor(), monitor()]
+    both[0].count("/a", "GET", 200, 0.1)
     labels = {"path": "/a", "method": "GET", "status": "200"}
-    assert [each.get_sample_value("tfdqn_requests_total", labels) for each in registries] == [1, None]
+    assert [each._registry.get_sample_value("tfdqn_requests_total", labels) for each in both] == [1, None]

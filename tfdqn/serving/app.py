@@ -75,7 +75,7 @@ def make_app(
             await guarded(scope, receive, noting)
         finally:
             path = scope["state"].get("path", "other")
-            monitor.requests.add(path, scope["method"], status, time.perf_counter() - begun)
+            monitor.count(path, scope["method"], status, time.perf_counter() - begun)
 
     return counted
 

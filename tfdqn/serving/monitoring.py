@@ -24,45 +24,32 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _METHODS = frozenset(("GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"))
 
 
-class RequestMetrics:
-    """Requests to one server, which has a registry of its own, by path, method and status. Clients can't add labels."""
-
-    def __init__(self, registry: CollectorRegistry):
-        labels = ("path", "method", "status")
-        self._requests = Counter("tfdqn_requests_total", "Requests that were answered.", labels, registry=registry)
-        self._seconds = Histogram(
-            "tfdqn_request_seconds",
-            "From a request's head to its answer's last byte.",
-            ("path",),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-
-    def add(self, path: str, method: str, status: int, seconds: float) -> None:
-        """Counts one request; `path` is its route's, with names in place of values."""
-        self._requests.labels(path, method if method in _METHODS else "other", status).inc()
-        self._seconds.labels(path).observe(seconds)
-
-
 class Monitor:
-    """Answers health checks, and gives Prometheus its metrics.
+    """Counts requests, answers health checks, and gives Prometheus its metrics: those of this server alone.
 
     Attributes:
       is_ready: whether the server takes new requests; false once it is about to end.
-      requests: the metrics of requests.
     """
 
     def __init__(self, name: str, versions: ModelVersions, batcher: Batcher, budget: MemoryBudget, connections: Sized):
         self.is_ready = True
-        self._registry = CollectorRegistry()
-        self.requests = RequestMetrics(self._registry)
-        self._registry.register(batcher.batch_rows)
+        self._registry = registry = CollectorRegistry()
+        labels = ("path", "method", "status")
+        self._requests = Counter("tfdqn_requests_total", "Requests that were answered.", labels, registry=registry)
+        help = "From a request's head to its answer's last byte."
+        self._seconds = Histogram("tfdqn_request_seconds", help, ("path",), buckets=_SECONDS, registry=registry)
+        registry.register(batcher.batch_rows)
         self._gauge("tfdqn_waiting_requests", "Requests that wait for a call of the model.", lambda: batcher.waiting)
         self._gauge("tfdqn_connections", "Open connections.", lambda: len(connections))
         self._gauge("tfdqn_large_request_bytes", "Bytes that large requests hold.", lambda: budget.held_bytes)
         self._gauge("tfdqn_ready", "Whether new requests should come.", lambda: self.is_ready)
-        self._registry.register(_VersionStates(name, versions))
-        ProcessCollector(registry=self._registry)
+        registry.register(_VersionStates(name, versions))
+        ProcessCollector(registry=registry)
+
+    def count(self, path: str, method: str, status: int, seconds: float) -> None:
+        """Counts one request; `path` is its route's, with names in place of values, so that clients add no labels."""
+        self._requests.labels(path, method if method in _METHODS else "other", status).inc()
+        self._seconds.labels(path).observe(seconds)
 
     async def live(self, request: Request) -> Response:
         return JSONResponse({"live": True})
