@@ -9,7 +9,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import tensorflow as tf
 
@@ -29,20 +29,7 @@ Card = dict[str, Any]
 Export = Callable[[Path], Path]  # writes the next version to a folder, and returns the version's path
 
 
-class Destination(Protocol):
-    """A place that holds numbered versions of one policy."""
-
-    def publish(self, export: Export) -> str:
-        """Calls `export` and publishes the version that it writes, as a whole; returns its path or URL."""
-
-    def cards(self) -> dict[int, Card]:
-        """Each complete version's `export.json`, by number, oldest first; {} for one that has none."""
-
-    def remove(self, version: int) -> None:
-        """Deletes a version; it is no longer listed from the first moment on."""
-
-
-def make_destination(place: str, default: Path, name: str) -> Destination:
+def make_destination(place: str, default: Path, name: str) -> "Folder | Url":
     """The destination that `export.directory` names: `place`, a path or a URL, or `default` if that is empty.
 
     `name` is the model's for TensorFlow Serving, at a URL. Raises ConfigError for a URL that TensorFlow can't write.
@@ -64,11 +51,13 @@ class Folder:
         self._path = path
 
     def publish(self, export: Export) -> str:
+        """Calls `export` and publishes the version that it writes, as a whole; returns its path or URL."""
         version = export(self._path)
         write_serving_files(self._path)
         return str(version)
 
     def cards(self) -> dict[int, Card]:
+        """Each complete version's `export.json`, by number, oldest first; {} for one that has none."""
         found = {}
         for version in versions(self._path):
             try:
@@ -79,11 +68,12 @@ class Folder:
         return found
 
     def remove(self, version: int) -> None:
+        """Deletes a version; it is no longer listed from the first moment on."""
         remove_version(self._path, version)
 
 
 class Url:
-    """A folder at a URL, to which one run at a time may write."""
+    """A folder at a URL, to which one run at a time may write; does what `Folder` does."""
 
     def __init__(self, url: str, name: str):
         self._url, self._name = url, name
