@@ -86,11 +86,7 @@ def mask_source(task: Task, place: str | None, space: Space[Any], actions: Actio
 
 
 class MaskReader:
-    """Reads each state's mask, and checks it.
-
-    Args:
-      env: the environment, or a task's own vectorised version, whose method may give the masks.
-    """
+    """Reads each state's mask, which a method of `env`, perhaps of a vectorised version, may give; and checks it."""
 
     def __init__(self, source: MaskSource, env: Any, task_id: str):
         self._source, self._task_id = source, task_id

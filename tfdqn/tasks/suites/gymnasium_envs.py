@@ -71,11 +71,11 @@ def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
     possible, and what the environments' package raises.
     """
     if vectorization in ("auto", "own"):
-        own, reason = _own_or_why_not(recipe, num_envs)
-        if own is not None:
+        own = _own_or_why_not(recipe, num_envs)
+        if not isinstance(own, str):
             return own
         if vectorization == "own":
-            raise TaskError(f'{reason}; set task.vectorization to "sync" or "async"')
+            raise TaskError(f'{own}; set task.vectorization to "sync" or "async"')
     makers: list[Callable[[], gymnasium.Env]] = [
         functools.partial(GuardedEnv, functools.partial(make_single, recipe, index)) for index in range(num_envs)
     ]
@@ -88,11 +88,10 @@ def make_vector(recipe: Recipe, num_envs: int, vectorization: str) -> VectorEnv:
     return SyncVectorEnv(makers, copy=False)
 
 
-def _own_or_why_not(recipe: Recipe, num_envs: int) -> tuple[VectorEnv | None, str | None]:
-    """(the task's own vectorised version, None), or (None, why it can't be used)."""
-    reason = why_not_own(recipe)
-    if reason is not None:
-        return None, reason
+def _own_or_why_not(recipe: Recipe, num_envs: int) -> VectorEnv | str:
+    """The task's own vectorised version, or why it can't be used."""
+    if (reason := why_not_own(recipe)) is not None:
+        return reason
     own = _make_own(recipe, num_envs)
     if own.metadata.get("autoreset_mode") != AutoresetMode.NEXT_STEP:
         reason = "it does not reset on the step after an episode's end"
@@ -100,8 +99,8 @@ def _own_or_why_not(recipe: Recipe, num_envs: int) -> tuple[VectorEnv | None, st
         reason = f"its own vectorised version gives no action masks by {recipe.masks.called}"
     if reason is not None:
         own.close()
-        return None, reason
-    return own if recipe.masks is None else VectorMasks(own, recipe.masks, recipe.task_id), None
+        return reason
+    return own if recipe.masks is None else VectorMasks(own, recipe.masks, recipe.task_id)
 
 
 def why_not_own(recipe: Recipe) -> str | None:
