@@ -30,9 +30,7 @@ def cluster_overrides(cluster: Cluster | None) -> list[str]:
 def unused_values(given: Mapping[str, Any], cluster: Cluster) -> list[str]:
     """A one-line warning for each key that the cluster determines and a configuration sets otherwise.
 
-    Args:
-      given: the content of a configuration file, or the keys that were set in Python.
-      cluster: of `TF_CONFIG`.
+    `given` is the content of a configuration file, or the keys that were set in Python.
     """
     own = flat(given)
     return [

@@ -94,13 +94,9 @@ def topology_of_environment(environment: Mapping[str, str] = os.environ) -> tupl
 def process_in_job(config: Config, cluster: Path | None, role: Role, index: int | None) -> tuple[Topology, ProcessId]:
     """Finds the job's topology, and which of its processes this one is.
 
-    Args:
-      config: the job's configuration.
-      cluster: the cluster file; None: `TF_CONFIG` is read.
-      role, index: which process this is, as given on the command line; None: index 0, or `TF_CONFIG`'s.
-
-    Raises:
-      ConfigError: there is no such process, `TF_CONFIG` names another, or the processes can't run the configuration.
+    `cluster` is the cluster file; without one, `TF_CONFIG` is read. `role` and `index` are those of the command line;
+    without an index it is 0, or `TF_CONFIG`'s. Raises ConfigError if there is no such process, `TF_CONFIG` names
+    another, or the processes can't run the configuration.
     """
     asked = ProcessId(role, index or 0)
     if cluster is not None:

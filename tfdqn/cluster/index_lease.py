@@ -18,20 +18,10 @@ _RETRY_SECONDS = 1.0
 def lease_index(
     folder: Path, role: Role, count: int, say: Callable[[str], None], interrupted: Callable[[], bool]
 ) -> ProcessId | None:
-    """Leases an index for this process until it ends; waits while all are taken.
+    """Leases one of `count` indices for this process until it ends; waits while all are taken.
 
-    Args:
-      folder: where the locks are.
-      role: the process's role.
-      count: the number of processes of this role in the job.
-      say: shows one line to the user.
-      interrupted: whether the user has asked to stop.
-
-    Returns:
-      The process's identity; None if the user asked to stop before an index was free.
-
-    Raises:
-      ClusterError: the folder can't be written, or its file system has no locks.
+    Returns None if the user asked to stop before one was free. Raises ClusterError if `folder`, where the locks are,
+    can't be written, or its file system has no locks.
     """
     process_ids = (ProcessId(role, index) for index in range(count))
     locks = {each: FileLock(folder / f"{each.file_stem}.lock") for each in process_ids}

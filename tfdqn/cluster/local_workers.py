@@ -52,10 +52,8 @@ def own_share(config: Config, shares: Shares) -> Mapping[str, str]:
 def fork_server_of_workers(config: Config, cluster: Cluster | None, *, begins: bool) -> Iterator[ForkServer | None]:
     """A server that forks the processes of `LocalWorkers`; None where it would not shorten their start.
 
-    Args:
-      config: the configuration, which says how many there are.
-      cluster: the result of `cluster_for`, where they are on other hosts.
-      begins: whether it imports from now on, while this process does; otherwise it is of use to several only.
+    With a `cluster` they are on other hosts. If it `begins`, it imports from now on, while this process does;
+    otherwise it is of use to several only.
     """
     others = 0 if cluster is not None else max(sum(tensorflow_jobs(config).values()) - 1, 0)
     if threading.current_thread() is not threading.main_thread():
@@ -70,8 +68,8 @@ class LocalWorkers:
     """The processes of all tasks other than the chief's, which is this process.
 
     Args:
-      counts: the number of tasks of each job, from `tensorflow_jobs`; without a job "chief", worker 0 is the chief.
-      command: the command that every process runs.
+      counts: from `tensorflow_jobs`; without a job "chief", worker 0 is the chief.
+      command: every process runs it.
       logs: the folder for their output, one file each.
       gpus: the result of `share_gpus`.
       start: starts a process, as `start_process`.

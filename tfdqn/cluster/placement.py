@@ -45,8 +45,7 @@ class Machines(Struct, frozen=True, kw_only=True):
         Kubeflow does not list evaluators, so a pool without serving roles may be missing or empty, and then counts as
         one machine.
 
-        Raises:
-          ConfigError: there is no pool, one with a serving role has no machine, or this machine is in none of them.
+        Raises ConfigError if there is no pool, one with a serving role has no machine, or this machine is in none.
         """
         listed = ", ".join(self.addresses) or "none"
         if not pools:
@@ -84,13 +83,7 @@ def read_pools(texts: Sequence[str]) -> dict[str, tuple[Role, ...]]:
 def place(config: Config, pools: Pools, sizes: Mapping[str, int]) -> dict[Machine, tuple[ProcessId, ...]]:
     """Assigns processes to machines: those of each role go to the machines of its pool in turn.
 
-    Args:
-      config: the job's configuration.
-      pools: the roles of each pool.
-      sizes: the number of machines in each pool.
-
-    Raises:
-      ConfigError: a role that the job has is in no pool, or in two.
+    `sizes` are the pools' numbers of machines. Raises ConfigError if a role that the job has is in no pool, or in two.
     """
     counts = process_counts(config)
     placed = [role for roles in pools.values() for role in roles]

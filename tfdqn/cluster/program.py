@@ -64,12 +64,9 @@ def run_arguments(
 
 
 def make_program(config: Config, topology: Topology, *, config_file: str, cluster_file: str, run_dir: str) -> Program:
-    """Makes the program of a topology. Raises ConfigError if the topology can't run the configuration.
+    """Makes the program of a topology; the paths are as its processes see them.
 
-    Args:
-      config: the job's configuration.
-      topology: the job's processes.
-      config_file, cluster_file, run_dir: paths as the processes see them.
+    Raises ConfigError if the topology can't run the configuration.
     """
     check_topology(config, topology)
     return Program(
@@ -118,10 +115,7 @@ def local_topology(config: Config, *, has_evaluator: bool = True, kept: Topology
 def topology_on_hosts(config: Config, host: Callable[[ProcessId], str], *, has_evaluator: bool = True) -> Topology:
     """Makes a topology for `config` in which every serving process has its own host, on which all ports are free.
 
-    Args:
-      config: the job's configuration.
-      host: returns the name of a process's host, by which the other processes reach it.
-      has_evaluator: whether the job has an evaluator.
+    `host` gives the name of a process's host, by which the other processes reach it.
     """
     counts = process_counts(config, has_evaluator=has_evaluator)
     return make_topology(counts, lambda each: f"{host(each)}:{PORT}", f"{host(LEARNER)}:{CHIEF_PORT}")

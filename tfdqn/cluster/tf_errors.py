@@ -34,16 +34,10 @@ _SENTENCE_END = re.compile(r"\.\s+[A-Z].*$")
 
 
 def in_one_line(error: Exception, cluster: Cluster, who: str) -> str | None:
-    """Shortens an error to a line such as "the cluster has lost worker 1 at host-b:2222: Socket closed".
+    """Shortens TensorFlow's error to a line such as "the cluster has lost worker 1 at host-b:2222: Socket closed".
 
-    Args:
-      error: an error of TensorFlow's.
-      cluster: the cluster as this process sees it.
-      who: the subject of the line, which has lost a process.
-
-    Returns:
-      The line, which may also be that this process can't serve at its address; None if the error need not mean that a
-      process is lost.
+    `who` is the line's subject. The line may also be that this process can't serve at its address. Returns None if the
+    error need not mean that a process is lost.
     """
     text = str(error)
     if _CANT_SERVE in text:

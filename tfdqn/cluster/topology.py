@@ -97,13 +97,7 @@ class Topology(Struct, frozen=True, kw_only=True):
 
 
 def make_topology(counts: Mapping[Role, int], address: Callable[[ProcessId], str], chief: str) -> Topology:
-    """Makes a topology.
-
-    Args:
-      counts: the number of processes of each role.
-      address: returns the address of a serving process.
-      chief: the learner's second address, which is ignored if it learns alone.
-    """
+    """Makes a topology. `chief`, the learner's second address, is ignored if it learns alone."""
     fields: dict[str, Any] = {
         role.value: tuple(address(ProcessId(role, i)) for i in range(counts[role]))
         if TRAITS[role].serves

@@ -191,12 +191,7 @@ class Finding(NamedTuple):
 
 
 def health_of(process_id: ProcessId, folder: Path | None, within_seconds: float) -> Finding:
-    """The health of one process of a job.
-
-    Args:
-      folder: of the heartbeats; None: the default folder.
-      within_seconds: an older heartbeat does not count.
-    """
+    """The health of one process of a job; a heartbeat older than `within_seconds` does not count."""
     file = heartbeat_file(process_id, folder)
     heartbeat = read_heartbeat(file)
     if heartbeat is None:
@@ -207,10 +202,8 @@ def health_of(process_id: ProcessId, folder: Path | None, within_seconds: float)
 def health_of_all(folder: Path | None, within_seconds: float, job_since_seconds: float = math.inf) -> list[Finding]:
     """The health of each process with a heartbeat in the folder; if there are none, a finding that says so.
 
-    Args:
-      folder, within_seconds: as for `health_of`.
-      job_since_seconds: since the epoch, when the folder's job began: a process that is gone counts if its heartbeat is
-        newer. By default none does.
+    `job_since_seconds` is when the folder's job began, since the epoch: a process that is gone counts if its heartbeat
+    is newer. By default none does. The rest is as for `health_of`.
     """
     place = folder or heartbeat_folder()
     heartbeats = filter(None, map(read_heartbeat, sorted(place.glob("*.json"))))

@@ -37,11 +37,7 @@ _THREADS = 16
 class LearnerService:
     """Answers from threads of its own until it is closed. The learner reads and writes the state that they share.
 
-    Args:
-      topology: its address, and the processes that may take part.
-      config: the configuration, which every process must have.
-      task_spec: sent to every process that joins.
-      board: the newest weights.
+    Every process that joins must be of `topology`, and have the learner's configuration.
     """
 
     def __init__(self, topology: Topology, config: Config, task_spec: TaskSpec, board: WeightsBoard):

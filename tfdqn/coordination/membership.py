@@ -49,14 +49,7 @@ class LearnerRestartedError(Exception):
 
 
 class Membership:
-    """Made at the start of a process; sends heartbeats until it is closed.
-
-    Args:
-      process_id: which process this is.
-      topology: has the learner's address.
-      config: `health` has the intervals. The learner refuses a configuration that is not its own.
-      say: shows one line to the user.
-    """
+    """Made at the start of a process; sends heartbeats until it is closed, at the intervals of `config.health`."""
 
     def __init__(self, process_id: ProcessId, topology: Topology, config: Config, say: Callable[[str], None]):
         self.process_id = process_id
@@ -186,11 +179,9 @@ class Membership:
         return time.monotonic() - self._heard_seconds
 
     def env_steps(self, own: int, alike: int = 1) -> int:
-        """An estimate of the environment steps that the whole job has taken.
+        """An estimate of the environment steps that the whole job has taken, of which `own` are this process's.
 
-        Args:
-          own: all steps that this process has taken.
-          alike: how many processes are assumed to have taken as many as this one since the learner's last answer.
+        Since the learner's last answer, `alike` processes are assumed to have taken as many as this one.
         """
         known, own_among_them = self._known
         return known + alike * (own - own_among_them)

@@ -17,9 +17,7 @@ from tfdqn.errors import PeerLostError
 class Roster:
     """The known processes and their counts. Written by the server's threads, and read by the learner's.
 
-    Args:
-      life: the learner's; only processes that joined this life count.
-      dead_after_seconds: the silence after which a process counts as dead.
+    Only processes that joined this life of the learner count, and none that has been silent for `dead_after_seconds`.
     """
 
     def __init__(self, life: str, dead_after_seconds: float):

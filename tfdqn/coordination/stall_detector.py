@@ -48,11 +48,7 @@ class StallDetector:
         return self._suspensions > 0
 
     def check(self, is_excused: bool = False) -> None:
-        """Checks for progress since the last check.
-
-        Args:
-          is_excused: whether there was a good reason for none.
-        """
+        """Checks for progress since the last check; `is_excused`: there was a good reason for none."""
         now = time.monotonic()
         passed = min(now - self._checked_seconds, _MOST_SECONDS_BETWEEN_CHECKS)
         idle = {}

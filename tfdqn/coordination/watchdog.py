@@ -33,8 +33,6 @@ class Watchdog:
 
     Args:
       name: of the process, in words.
-      health: the limits.
-      say: shows one line to the user.
       interrupted: whether the user has asked to stop; called by the thread.
       stopped_status: the exit status if the user has asked to stop and the process can't end by itself, but is saved;
         also if it is not saved, unless it is 0.
@@ -68,11 +66,9 @@ class Watchdog:
         self._thread.join(_LAST_CHECK_SECONDS)
 
     def require(self, others: Pollable, answer: str, said_after_seconds: float | None = None) -> None:
-        """Requires peers: from now on they must not be silent beyond its patience.
+        """Requires peers: from now on they must not be silent beyond its patience. Says `answer` when all answer.
 
-        Args:
-          answer: the line to show when all of them answer.
-          said_after_seconds: the silence after which it says that it waits; None: the one that counts as death.
+        After a silence of `said_after_seconds`, by default the one that counts as death, it says that it waits.
         """
         said_after_seconds = said_after_seconds or self._health.dead_after_seconds
         self._awaited.append(PeerWait(others, answer, self._health, self._say_aside, said_after_seconds))

@@ -39,13 +39,7 @@ def play_episodes(
     Each environment plays a number of episodes fixed beforehand: taking those that finish first would favour short
     ones.
 
-    Args:
-      task: the environments.
-      policy: a greedy policy.
-      weights: the weights of its network.
-      episodes: N.
-      seed: seeds the environments and the policy.
-      on_frame: called before every step, to record a video, or to give up by raising.
+    `on_frame` is called before every step, to record a video, or to give up by raising.
     """
     rng = stream(seed, "evaluation policy")
     quota = np.full(task.num_envs, episodes // task.num_envs)
@@ -97,12 +91,8 @@ def make_evaluation_task(
 ) -> BatchedTask:
     """Makes the environments for evaluations: one per episode if `is_wide`, else no more than training has.
 
-    Args:
-      config: the run's configuration.
-      spec: the task's specification.
-      is_wide: whether many environments cost little more than one.
-      say: prints one line if evaluations truncate episodes before the task's own limit.
-      restarts: as for `make_task`.
+    They are `is_wide` if many environments cost little more than one. `restarts` are as for `make_task`. Says so if
+    evaluations truncate episodes before the task's own limit.
     """
     settings = config.evaluation
     task = limited(config.task, spec.max_episode_steps, settings.max_episode_steps, say)
@@ -113,11 +103,8 @@ def make_evaluation_task(
 def limited(task: Task, own_limit: int | None, most: int, say: Callable[[str], None]) -> Task:
     """The task with a limit for an evaluation's episodes, so that a policy that goes in circles doesn't play for ever.
 
-    Args:
-      task: the task as it is trained on.
-      own_limit: its own limit of an episode, in steps; None: it has none.
-      most: `evaluation.max_episode_steps`.
-      say: prints one line if `most` is below the task's own limit.
+    `own_limit` is the task's own, in steps, if it has one; `most` is `evaluation.max_episode_steps`. Says so if that is
+    below.
     """
     if own_limit is not None and own_limit <= most:
         return task
@@ -136,12 +123,8 @@ class Evaluator:
 
     Further episodes must confirm a new best, so that a few lucky ones don't make a poor policy the best.
 
-    Args:
-      task: the evaluator's own environments.
-      policy: a greedy policy.
-      source: of the newest weights.
-      config: `evaluation` and `seed` are used.
-      interrupted: polled before every step; if it returns True, Interruption is raised.
+    `task` has environments of its own, and `policy` is greedy. `interrupted` is asked before every step; if it returns
+    True, Interruption is raised.
     """
 
     def __init__(
@@ -167,9 +150,7 @@ class Evaluator:
     def evaluate(self, env_steps: int, on_step: Callable[[], None] = lambda: None) -> Evaluation:
         """Plays `evaluation.episodes`, and if their mean return is a new best, `confirm_episodes` more.
 
-        Args:
-          env_steps: environment steps taken so far.
-          on_step: called before every step of the evaluation's environments.
+        So far `env_steps` were taken. `on_step` is called before every step of the evaluation's environments.
         """
         version, weights = self._source.get()
         # A run that was killed between a new best and the next checkpoint evaluates the same weights again, if it

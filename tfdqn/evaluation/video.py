@@ -47,9 +47,8 @@ def record_episode(
     Args:
       folder: an existing folder, in which the video gets the next free number ("7.mp4").
       task: of `rendered_task`.
-      policy: a greedy policy.
-      weights: the weights of its network.
-      seed: seeds the environment and the policy.
+      policy: a greedy one.
+      seed: of the environment and the policy.
       suffix: "mp4": every frame; "gif": a small video of every fourth frame. Tiny pictures are enlarged.
 
     Raises TaskError if the task can't be rendered to the end, RunDirError if the video can't be written, and any error

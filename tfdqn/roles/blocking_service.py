@@ -27,11 +27,6 @@ def serve(context: RoleContext, membership: Membership, service: Callable[[], No
 
     If the service returns, the process waits for the job's end. Returns only if the user has asked to stop before the
     learner was reached, and then False.
-
-    Args:
-      context: of this process.
-      membership: in the job, which has not joined the learner yet.
-      service: does the role's work; it need never return.
     """
     if membership.join(context.interrupted) is None:
         return False

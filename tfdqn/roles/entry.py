@@ -22,13 +22,9 @@ from tfdqn.system.addresses import require_free
 
 
 def run_role(context: RoleContext, begun: Callable[[], None] = lambda: None) -> bool:
-    """Runs the role of this process; returns, or ends the process, when it has finished.
+    """Runs the role of this process to its end; returns whether the job is over: not if it was told to stop before.
 
-    Args:
-      context: of the process.
-      begun: called when the role's module is imported: from then on the role asks `context.interrupted`.
-
-    Returns whether the job is over; False if the process was told to stop before.
+    `begun` is called when the role's module is imported: from then on the role asks `context.interrupted`.
 
     Raises UserError for a mistake that the user can correct, PeerLostError or ProcessFailedError if it must be started
     again.
@@ -62,14 +58,7 @@ def serve_chief(config: Config, cluster: Cluster, say: Callable[[str], None]) ->
     """Serves the chief of a `tf.distribute` cluster; returns, or ends the process, when the chief has finished.
 
     The process has nothing to save. A signal ends it at once, as does the chief's silence for longer than
-    `health.patience_seconds`.
-
-    Args:
-      config: the whole configuration.
-      cluster: the cluster, in which this process is not the chief.
-      say: shows one line to the user.
-
-    Raises ClusterError if it can't serve or loses the others.
+    `health.patience_seconds`. Raises ClusterError if it can't serve or loses the others.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends the process at once, as SIGTERM does
     import tensorflow as tf

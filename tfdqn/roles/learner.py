@@ -48,11 +48,8 @@ _LINE_SECONDS = 10.0
 def run(context: RoleContext, gives_heartbeats: Callable[[], None] = lambda: None) -> bool:
     """Trains with the other processes of the topology until the configuration says stop.
 
-    Args:
-      context: of the learner.
-      gives_heartbeats: called when it gives heartbeats by itself.
-
-    Returns False if the user has asked to stop before; the run is saved then, if it had begun.
+    Calls `gives_heartbeats` when it gives heartbeats by itself. Returns False if the user has asked to stop before; the
+    run is saved then, if it had begun.
 
     Raises UserError for a mistake that the user can correct, PeerLostError if it has lost a process that it can't go on
     without.

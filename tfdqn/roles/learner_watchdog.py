@@ -19,12 +19,7 @@ class LearnerWatchdog(Watchdog):
     If it has lost one that it can do without (an asynchronous worker), it only breaks the connections to it, so that
     calls to it fail instead of waiting.
 
-    Args:
-      context: of the learner.
-      service: knows the other processes by their heartbeats.
-
-    Attributes:
-      updates_per_second: shown in the heartbeat.
+    The learner sets `updates_per_second`, which the heartbeat shows.
     """
 
     def __init__(self, context: RoleContext, service: LearnerService):

@@ -30,12 +30,7 @@ _RETRY_SECONDS = 0.2
 
 
 def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: None) -> None:
-    """Takes part in updates until the chief says stop.
-
-    Args:
-      config: the whole configuration; it must be the chief's.
-      cluster: the `tf.distribute` cluster, and which process of it this is.
-      on_met: is called when all processes have met at the rendezvous.
+    """Takes part in updates until the chief says stop; calls `on_met` when all processes have met at the rendezvous.
 
     Raises ConfigError if its configuration differs from the chief's, ClusterError if it can't reach its replay.
     """

@@ -43,10 +43,7 @@ def local_session(
     interrupted: Callable[[], bool] = lambda: False,
     work: StallDetector | None = None,
 ) -> "Session[LocalParts]":
-    """Builds a session in which only the updates may be divided among processes.
-
-    Arguments as for `Session`; `interrupted` returns whether the user has asked to stop.
-    """
+    """Builds a session in which only the updates may be divided among processes. Arguments as for `Session`."""
     make_parts = partial(LocalParts, config, run_dir, say, interrupted)
     return Session(config, run_dir, chief, make_parts, say, work)
 
@@ -54,12 +51,7 @@ def local_session(
 class LocalParts:
     """Actors, which wait for the learner as a `ReplayRatio` says, an evaluator and a replay, for the loops to call.
 
-    Args:
-      config: the run's configuration.
-      run_dir: already claimed.
-      say: shows one line to the user.
-      interrupted: whether the user has asked to stop.
-      saved: the checkpoint to resume from. All of it but the learner's arrays is checked here; `resume` restores it.
+    All of `saved`, the checkpoint to resume from, but the learner's arrays is checked here; `resume` restores it.
     """
 
     def __init__(

@@ -101,10 +101,7 @@ class _Pauses:
 
     While one thread finishes a long unit of work, the other threads wait for it, but the watching thread does not. A
     thread that is held up, for example by a silent process, may need the others' work: so after a while they go on,
-    and what was due is put off. No thread is held back after the block.
-
-    Args:
-      put_off: called when something due is put off.
+    and `put_off` is called instead of what was due. No thread is held back after the block.
     """
 
     def __init__(

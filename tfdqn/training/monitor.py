@@ -32,12 +32,7 @@ _PROFILE_SECONDS = 2.0
 class TrainingMonitor:
     """Logs, saves, reports and decides when to stop.
 
-    Args:
-      session: the session that is monitored.
-      tracker: receives the curves.
-      on_progress: called with the progress, at most ten times a second.
-      interrupted: whether the user has asked to stop.
-      profile: whether to record a profiler trace of the first seconds of learning.
+    Calls `on_progress` at most ten times a second. With `profile`, records a trace of the first seconds of learning.
     """
 
     def __init__(

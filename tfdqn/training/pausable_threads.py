@@ -58,12 +58,9 @@ class Gate:
 
 
 class PausableThread(threading.Thread):
-    """Repeats a unit of work until it is told to stop, or fails.
+    """Repeats a unit of work until it is told to stop, or fails. Without a gate it is never paused.
 
-    Args:
-      name: the thread's name.
-      work: does one unit; returns within a fraction of a second if there is nothing to do.
-      gate: passed before every unit; None: the thread is never paused.
+    `work` does one unit, and returns within a fraction of a second if there is nothing to do.
     """
 
     def __init__(self, name: str, work: Callable[[], None], gate: Gate | None = None):

@@ -47,9 +47,7 @@ def image_warning(config: Config, task_spec: TaskSpec) -> str:
 def long_call_warning(config: Config, weights: Weights) -> str:
     """A warning, in one line, of calls so long that nothing could be saved for minutes; "" if they are short enough.
 
-    Args:
-      config: the run's configuration.
-      weights: the network's weights by canonical name. A convolution's count once, although it uses them repeatedly.
+    A convolution's weights count once, although it uses them repeatedly.
     """
     updates, batch, replay = config.updates_per_call, config.learner.batch_size, config.replay
     is_sequence = config.agent.has_replay and replay.item == "sequence"

@@ -56,13 +56,7 @@ class RemoteActors:
 class RemoteParts:
     """What the learner knows of its job's other processes, each of which saves its own state.
 
-    Args:
-      config: the run's configuration.
-      run_dir: already claimed.
-      service: receives the messages of the other processes, and hands out the weights of its board.
-      replay: the replay servers, all of which have answered.
-      say: shows one line to the user.
-      saved: the checkpoint to resume from.
+    All servers of `replay` have answered.
     """
 
     def __init__(

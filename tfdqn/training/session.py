@@ -141,13 +141,7 @@ P = TypeVar("P", bound=Parts)
 class Session(Generic[P]):
     """Everything that the learner's process needs to train, and what it must save to go on later.
 
-    Args:
-      config: the run's configuration.
-      run_dir: already claimed.
-      chief: makes the updates.
-      make_parts: makes the parts from the checkpoint to resume from, or from None at the beginning of a run.
-      say: shows one line to the user.
-      work: records the progress of the work; None: it isn't monitored.
+    The run's directory is claimed. `make_parts` gets the checkpoint to resume from; None: the run begins.
     """
 
     def __init__(

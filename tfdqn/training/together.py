@@ -28,14 +28,10 @@ from tfdqn.training.train import claimed, finished_already, say_if_left, train_c
 
 @contextmanager
 def side_by_side(config: Config, runs: int, native_log: Path) -> Iterator[Sequence[str]]:
-    """Prepares this process for several runs, each in a thread; yields the devices on which they learn.
+    """Prepares this process for so many runs at a time, each in a thread; yields the devices on which they learn.
 
-    Args:
-      config: the configuration of one of them; they differ only in their seeds.
-      runs: how many are trained at a time.
-      native_log: a file that takes the output of C++ libraries.
-
-    Raises the errors of `learning_devices`.
+    Their configurations differ only in the seeds. `native_log` takes the output of C++ libraries. Raises the errors of
+    `learning_devices`.
     """
     for each in (EvaluationLine, TaskSpec):  # msgspec crashes if two threads make the first decoder of a type at once
         msgspec.json.Decoder(each)
@@ -56,14 +52,7 @@ def train_beside(
 ) -> Summary:
     """Trains one of several runs, as `train` does, in a thread. Call it within the block of `side_by_side`.
 
-    Args:
-      config: the whole configuration, checked.
-      run: the run's directory.
-      name: the name that users see, such as "seed 3".
-      devices: from `side_by_side`.
-      native_log: as given to `side_by_side`.
-      say: prints one line for the user.
-      interrupted: whether the user has asked to stop.
+    `name` is what users see, such as "seed 3"; `devices` and `native_log` are those of `side_by_side`.
     """
     with claimed(config, run), Watchdog(name, config.health, say, interrupted) as watchdog:
         say(headline(config))
