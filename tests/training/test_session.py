@@ -3,7 +3,7 @@
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -33,24 +33,28 @@ from tfdqn.training.local_parts import LocalParts, local_session
 from tfdqn.training.session import Session
 
 
+@contextmanager
+def begun(
+    run: RunDir, config: Config, say: Callable[[str], None] = print, work: StallDetector | None = None
+) -> Iterator[Session[LocalParts]]:
+    """A session of a claimed run."""
+    with (
+        closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
+        closing(local_session(config, run, chief, say, work=work)) as session,
+    ):
+        yield session
+
+
 def test_the_age_of_the_weights_can_be_logged_before_the_first_step(tmp_path: Path) -> None:
     run, config = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph")
-    with (
-        run.claim(config),
-        closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
-        closing(local_session(config, run, chief, print)) as session,
-    ):
+    with run.claim(config), begun(run, config) as session:
         assert session.actors.weights_version == 0
 
 
 def test_a_schedule_that_the_run_cuts_short_is_doubted_at_its_start(tmp_path: Path) -> None:
     run, said = RunDir(tmp_path / "run"), list[str]()
     config = tiny("replay.backend=in_graph", "exploration.decay_env_steps=12_000")
-    with (
-        run.claim(config),
-        closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
-        closing(local_session(config, run, chief, said.append)),
-    ):
+    with run.claim(config), begun(run, config, said.append):
         doubt = "stop.env_steps = 1,200 ends the run after 10 % of exploration.decay_env_steps = 12,000"
         assert said == [f"warning: {doubt}"]
 
@@ -68,11 +72,7 @@ def test_progress_is_expected_but_for_the_first_call_of_updates(
         work.check()
         return work.stuck_seconds > 0
 
-    with (
-        run.claim(config),
-        closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
-        closing(local_session(config, run, chief, print, work=work)) as session,
-    ):
+    with run.claim(config), begun(run, config, print, work) as session:
         make_updates = session.learner.run
 
         def watched(owed: int) -> int:
@@ -117,11 +117,7 @@ def test_progress_that_is_recorded_just_as_the_first_call_of_updates_begins_is_n
         return 0
 
     monkeypatch.setattr(work, "record_progress", record_slowly)
-    with (
-        run.claim(config),
-        closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
-        closing(local_session(config, run, chief, print, work=work)) as session,
-    ):
+    with run.claim(config), begun(run, config, print, work) as session:
         monkeypatch.setattr(session.learner, "run", compile_slowly)
         while not session.ratio.may_learn():
             session.parts.act()
@@ -171,16 +167,8 @@ def test_updates_of_which_nothing_was_heard_are_in_the_checkpoint_and_no_longer_
     """As of a worker that is lost with the result of what it had done. Earlier versions counted them on resuming."""
     run, config = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph")
 
-    @contextmanager
-    def begun() -> Iterator[Session[LocalParts]]:
-        with (
-            closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
-            closing(local_session(config, run, chief, print)) as session,
-        ):
-            yield session
-
     with run.claim(config):
-        with begun() as session:
+        with begun(run, config) as session:
             while session.ratio.updates_owed() < 7:
                 session.parts.act()
             cast(Any, session.learner)._updater._train_step.train_steps.assign(4)
@@ -192,7 +180,7 @@ def test_updates_of_which_nothing_was_heard_are_in_the_checkpoint_and_no_longer_
             CheckpointManager(run.checkpoints).save(
                 replace(saved.counters, train_steps=1), arrays, session.parts.save_replay
             )
-        with begun() as session:
+        with begun(run, config) as session:
             assert (session.learner.train_steps, session.ratio.updates_owed()) == (4, 3)
 
 
@@ -204,10 +192,7 @@ def test_who_comes_back_before_the_first_checkpoint_begins_anew_and_says_so(
     with run.claim(config):
         if has_been_trained:
             run.metrics_file.touch()
-        with (
-            closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
-            closing(local_session(config, run, chief, print)) as session,
-        ):
+        with begun(run, config) as session:
             assert session.resumed == (BEGINS_ANEW if has_been_trained else "")
 
 
@@ -230,11 +215,7 @@ def test_a_run_that_begins_anew_puts_the_best_policy_and_the_summary_of_the_star
 def test_what_the_network_would_misread_is_said_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tfdqn.training.session.image_warning", lambda config, spec: f"{spec.id} has odd images")
     run, config, said = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph"), list[str]()
-    with (
-        run.claim(config),
-        closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
-        closing(local_session(config, run, chief, said.append)),
-    ):
+    with run.claim(config), begun(run, config, said.append):
         assert said == ["warning: CartPole-v1 has odd images"]
 
 
@@ -257,11 +238,7 @@ def test_a_run_that_was_begun_with_images_as_they_are_goes_on_so(
     )
 
     def sees(high: tuple[float, ...]) -> None:
-        with (
-            run.claim(config),
-            closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
-            closing(local_session(config, run, chief, print)) as session,
-        ):
+        with run.claim(config), begun(run, config) as session:
             assert session.parts.task_spec.observation["observation"].high == high
             assert acts_on[-1] == session.parts.task_spec
 
