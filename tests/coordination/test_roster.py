@@ -1,29 +1,20 @@
 """Who takes part, by their heartbeats: what they counted is neither lost nor doubled, and silence is death."""
 
-from collections.abc import Callable
-
 import pytest
 
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination import roster as roster_module
 from tfdqn.coordination.messages import Counts, Heartbeat
 from tfdqn.coordination.roster import Roster
-from tfdqn.errors import PeerLostError
 
 
 class Clock:
-    """Stands in for `time`: it goes on when somebody sleeps, or when it is told to."""
+    """Stands in for `time`: it goes on when it is told to."""
 
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.on_sleep: Callable[[], None] = lambda: None
+    now = 1000.0
 
     def monotonic(self) -> float:
         return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        self.on_sleep()
 
 
 @pytest.fixture
@@ -116,29 +107,6 @@ def test_each_kind_of_death_has_its_words(clock: Clock) -> None:
         "worker 1 has been silent for 8 s",
         "worker 2 has started again",
     ]
-
-
-def test_it_waits_for_the_missing_and_names_them_whenever_they_are_others(clock: Clock) -> None:
-    roster, said = Roster("L", 8), []
-    workers = [ProcessId(Role.WORKER, index) for index in range(2)]
-    coming = iter([heartbeat(1, role=Role.WORKER), heartbeat(0, role=Role.WORKER)])
-
-    def one_more() -> None:
-        if clock.now > 1000.95 and (each := next(coming, None)) is not None:
-            roster.add(each)
-
-    clock.on_sleep = one_more
-    assert roster.wait_for(workers, 60, said.append, lambda: False)
-    assert said == ["waiting for worker 0, worker 1", "waiting for worker 0"]
-
-
-def test_patience_ends(clock: Clock) -> None:
-    with pytest.raises(PeerLostError, match=r"worker 0 has not joined, after 60 s of waiting"):
-        Roster("L", 8).wait_for([ProcessId(Role.WORKER)], 60, lambda line: None, lambda: False)
-
-
-def test_the_user_need_not_wait() -> None:
-    assert not Roster("L", 8).wait_for([ProcessId(Role.WORKER)], 60, lambda line: None, lambda: True)
 
 
 def test_quiet_are_all_that_took_part_and_are_silent_of_whatever_role(clock: Clock) -> None:

@@ -15,6 +15,7 @@ from tfdqn.coordination import sudden_end
 from tfdqn.coordination.messages import EvaluatorReport, Heartbeat, Phase
 from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.stall_detector import StallDetector
+from tfdqn.errors import PeerLostError
 from tfdqn.records import Counters, Summary
 from tfdqn.roles import learner
 from tfdqn.roles.context import RoleContext
@@ -213,3 +214,20 @@ def test_the_others_hear_of_what_a_start_anew_discards() -> None:
     session.put_aside = "results were put aside"
     inspection = learner._inspection(service, session, monitor, watchdog)
     assert (inspection.resumed, inspection.discarded) == (session.resumed, (parts.emptied, session.put_aside))
+
+
+def test_it_waits_for_the_missing_and_names_them_whenever_they_are_others(end: End) -> None:
+    both, one = {"worker 0": "it is silent", "worker 1": "it is silent"}, {"worker 0": "it is silent"}
+    missing = iter([both, both, one, one, {}])
+    assert learner._are_there(end.job, lambda: next(missing))
+    assert end.said == ["waiting for worker 0, worker 1", "waiting for worker 0"]
+
+
+def test_its_patience_with_the_missing_ends(end: End) -> None:
+    with pytest.raises(PeerLostError, match=r"^it has not joined, after 60 s of waiting: the learner gives up$"):
+        learner._are_there(end.job, lambda: {"worker 0": "it has not joined"})
+
+
+def test_nobody_is_waited_for_once_the_user_has_asked_to_stop(end: End) -> None:
+    end.meanwhile = lambda: True  # type: ignore[method-assign]
+    assert not learner._are_there(end.job, lambda: {"worker 0": "it has not joined"})

@@ -6,12 +6,11 @@ counts of an actor are kept when it dies.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination.heartbeat_files import silence_limit_seconds
 from tfdqn.coordination.messages import Counts, Heartbeat, ProcessStatus
-from tfdqn.errors import PeerLostError
 
 
 class Roster:
@@ -97,27 +96,3 @@ class Roster:
         """Which of these processes took part, and count as dead only because they are silent."""
         found = {status.heartbeat.process_id: status.seconds_since_heartbeat for status in self.status()}
         return [process_id for process_id in process_ids if found.get(process_id, 0.0) >= self._dead_after_seconds]
-
-    def wait_for(
-        self,
-        process_ids: Sequence[ProcessId],
-        patience_seconds: float,
-        say: Callable[[str], None],
-        interrupted: Callable[[], bool],
-    ) -> bool:
-        """Waits until all of them have joined and are heard; False if the user asks to stop meanwhile.
-
-        Raises PeerLostError when its patience ends.
-        """
-        began, said = time.monotonic(), ""
-        while missing := self.lost(process_ids):
-            if interrupted():
-                return False
-            if time.monotonic() - began > patience_seconds:
-                raise PeerLostError(f"{'; '.join(missing.values())}, after {patience_seconds:.0f} s of waiting")
-            names = ", ".join(map(str, missing))
-            if names != said:
-                say(f"waiting for {names}")
-                said = names
-            time.sleep(0.1)
-        return True

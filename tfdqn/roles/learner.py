@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
@@ -192,30 +192,40 @@ def _task_spec(context: RoleContext, run_dir: RunDir) -> TaskSpec:
 
 
 def _others_are_there(context: RoleContext, service: LearnerService) -> bool:
-    """Waits for the workers and parameter servers; False if the user has asked to stop meanwhile."""
+    """Waits for the workers and parameter servers; returns and raises as `_are_there`."""
     learning = context.topology.process_ids(Role.PARAMETER_SERVER, Role.WORKER)
-    return service.roster.wait_for(learning, context.config.health.patience_seconds, context.say, context.interrupted)
+    return _are_there(context, lambda: {str(each): why for each, why in service.roster.lost(learning).items()})
 
 
 def _replay(context: RoleContext, task_spec: TaskSpec) -> RemoteReplay | None:
-    """Waits for every replay server; None if the user has asked to stop meanwhile.
+    """Waits for every replay server; None if the user has asked to stop meanwhile. Raises as `_are_there`."""
+    addresses = context.topology.replay_server
+    replay = RemoteReplay(context.config, task_spec, addresses)
+    servers = f"replay server{'' if len(addresses) == 1 else 's'} at {', '.join(addresses)}"
+    found = _are_there(context, lambda: {} if replay.poll() else {servers: "; ".join(replay.silent())})
+    return replay if found else None
 
-    Raises PeerLostError if one does not answer within `health.patience_seconds`.
+
+def _are_there(context: RoleContext, missing: Callable[[], Mapping[str, str]]) -> bool:
+    """Waits until none is `missing`, which gives names and reasons; False if the user has asked to stop meanwhile.
+
+    Raises PeerLostError if one still is after `health.patience_seconds`.
     """
-    replay = RemoteReplay(context.config, task_spec, context.topology.replay_server)
-    began, line = time.monotonic(), IntervalTrigger(_SAY_AGAIN_SECONDS, is_due=True)
-    while not replay.poll():
+    patience_seconds = context.config.health.patience_seconds
+    began, said, line = time.monotonic(), "", IntervalTrigger(_SAY_AGAIN_SECONDS)
+    while reasons := missing():
         if context.interrupted():
-            return None
-        if time.monotonic() - began > context.config.health.patience_seconds:
-            raise PeerLostError(f"{'; '.join(replay.silent())}: the learner gives up")
-        if line.is_due():
-            addresses = context.topology.replay_server
-            servers = f"replay server{'' if len(addresses) == 1 else 's'} at {', '.join(addresses)}"
-            context.say(f"waiting for {servers}")
+            return False
+        if time.monotonic() - began > patience_seconds:
+            why = "; ".join(reasons.values())
+            raise PeerLostError(f"{why}, after {patience_seconds:.0f} s of waiting: the learner gives up")
+        names = ", ".join(reasons)
+        if names != said or line.is_due():
+            context.say(f"waiting for {names}")
+            said = names
             line.done()
         time.sleep(_POLL_SECONDS)
-    return replay
+    return True
 
 
 def _meet(context: RoleContext, service: LearnerService, watchdog: LearnerWatchdog) -> None:
