@@ -284,10 +284,3 @@ def test_a_reward_that_is_not_finite_leaves_the_best_alone(value: float, tmp_pat
     assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
     rewards[0] = 3.0
     assert evaluator.evaluate(20).is_best and evaluator.best_return == 4.0
-
-
-def test_evaluations_are_due_at_multiples_of_their_interval() -> None:
-    task = cast(BatchedTask, FakeTask([[1]]))
-    config = Config(evaluation=Evaluation(interval_env_steps=500))
-    evaluator = Evaluator(task, constant_policy(), WeightsBoard(), config)
-    assert [evaluator.due_after(at) for at in (0, 499, 500, 1_250)] == [500, 500, 1_000, 1_500]

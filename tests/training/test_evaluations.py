@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from tests.support.tiny_runs import tiny
-from tfdqn.config import Stop
 from tfdqn.evaluation.evaluator import Evaluator
 from tfdqn.records import Counters
 from tfdqn.storage.run_directory import RunDir
@@ -29,9 +28,10 @@ def resumed(
     The interval is 300 environment steps, the checkpoint counts 7 evaluations since the best, and a return of 90 ends
     the run.
     """
-    evaluator = Evaluator(NONE, NONE, NONE, tiny("evaluation.interval_env_steps=300"))
+    config = tiny("evaluation.interval_env_steps=300", f"stop.env_steps={total}", "stop.return_at_least=90.0")
+    evaluator = Evaluator(NONE, NONE, NONE, config)
     evaluator.best_weights, evaluator.best_return = best, best_return
-    evaluations = Evaluations(evaluator, NONE, RunDir(path), Stop(env_steps=total, return_at_least=90.0))
+    evaluations = Evaluations(evaluator, NONE, RunDir(path), config)
     env_steps, train_steps, due = counters
     counts = {"next_evaluation_env_steps": due, "evaluations_without_best": 7}
     evaluations.resume(Counters(env_steps=env_steps, train_steps=train_steps, **counts), made)
@@ -102,3 +102,9 @@ def test_all_stand_where_a_return_ends_the_run_though_they_are_later_than_the_ch
     last = made((900, 225), (1_200, 300))
     assert resumed(2_000, (950, 230, 1_200), last, tmp_path, best={}, best_return=90.0)[-1] == 1_200
     assert resumed(2_000, (950, 230, 1_200), last, tmp_path, best={}, best_return=89.0)[-1] == 1_199
+
+
+def test_evaluations_are_due_at_multiples_of_their_interval(tmp_path: Path) -> None:
+    config = tiny("evaluation.interval_env_steps=500", "stop.env_steps=9_000")
+    evaluations = Evaluations(Evaluator(NONE, NONE, NONE, config), NONE, RunDir(tmp_path), config)
+    assert [evaluations._due_after(at) for at in (0, 499, 500, 1_250)] == [500, 500, 1_000, 1_500]

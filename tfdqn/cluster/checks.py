@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tfdqn.cluster.roles import TRAITS, Role, counted
+from tfdqn.cluster.roles import TRAITS, counted
 from tfdqn.cluster.tf_config import CHIEF, PARAMETER_SERVER, VARIABLE, WORKER, Cluster, tensorflow_jobs
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
@@ -113,10 +113,6 @@ def check_topology(config: Config, topology: Topology, origin: str = "the cluste
             f'replay.backend = "{config.replay.backend}" is within one process: a job of several needs '
             'replay.backend = "reverb"'
         )
-    needed = {Role.REPLAY_SERVER: "a replay server", Role.ACTOR: "an actor"}
-    for role, words in needed.items():
-        if not topology.count(role):
-            raise ConfigError(f"{origin} has {counted(0, role)}: {words} at least is needed")
     for role, traits in TRAITS.items():
         number, keys = traits.count(config)
         if keys and topology.count(role) != number:

@@ -170,11 +170,6 @@ class Evaluator:
         self.evaluated_train_steps = version
         return Evaluation(env_steps=env_steps, train_steps=version, scores=scores(returns, lengths), is_best=is_best)
 
-    def due_after(self, env_steps: int) -> int:
-        """The environment steps at which an evaluation is due, after one that began at `env_steps`."""
-        interval = self._settings.interval_env_steps
-        return (env_steps // interval + 1) * interval
-
     def final(self, weights: Weights) -> EpisodeScores:
         """The scores of given weights on `final_episodes` fresh episodes."""
         return scores(*self._play(weights, self._settings.final_episodes, "final evaluation", 0))

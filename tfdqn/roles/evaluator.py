@@ -94,7 +94,7 @@ class _EvaluatorLoop:
         self._weights, self._tracker, self._exports = weights, tracker, exports
         policy = make_policy(context.config, task.spec)
         self._evaluator = Evaluator(task, policy, weights, context.config, self._is_over)
-        self._evaluations = Evaluations(self._evaluator, exports, run, context.config.stop)
+        self._evaluations = Evaluations(self._evaluator, exports, run, context.config)
         self._specs = weight_specs(context.config, task.spec)
         self._start: str | UnsetType | None = None  # whose results it has; None: it has taken none yet
         self._may_be_ahead = True  # of the learner, which may have gone back to an earlier checkpoint

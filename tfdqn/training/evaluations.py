@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from tfdqn.config import Stop
+from tfdqn.config import Config
 from tfdqn.evaluation.evaluator import Evaluator
 from tfdqn.exporting.from_run import BestExports
 from tfdqn.records import Counters, EpisodeScores, Evaluation
@@ -15,31 +15,26 @@ from tfdqn.storage.run_records import EvaluationLine, standing_after
 class Evaluations:
     """Runs an evaluator at intervals, in the learner's process or in one of its own.
 
-    Args:
-      evaluator: with the state of earlier sessions.
-      exports: exports every new best.
-      run_dir: where the best policy is kept.
-      stop: when the run ends. Once all environment steps are taken, no evaluation is due by the interval: the last
-        updates follow, and then an evaluation of the last weights.
+    The evaluator has the state of earlier sessions. Once all environment steps of `config.stop` are taken, no
+    evaluation is due by the interval: the last updates follow, and then an evaluation of the last weights.
 
     Attributes:
       kept_env_steps: evaluations after so many environment steps are of weights that were lost, or are made again; -1:
         all are, since the run starts over.
     """
 
-    def __init__(self, evaluator: Evaluator, exports: BestExports, run_dir: RunDir, stop: Stop):
+    def __init__(self, evaluator: Evaluator, exports: BestExports, run_dir: RunDir, config: Config):
         self._evaluator, self._exports = evaluator, exports
-        self._run, self._stop, self._total_env_steps = run_dir, stop, stop.env_steps
+        self._run, self._stop, self._total_env_steps = run_dir, config.stop, config.stop.env_steps
+        self._interval_env_steps = config.evaluation.interval_env_steps
         self.next_env_steps, self.kept_env_steps = self._due_after(0), -1
 
     @property
     def best_return(self) -> float | None:
-        """Mean greedy return of the best evaluation."""
         return self._evaluator.best_return
 
     @property
     def evaluations_without_best(self) -> int:
-        """How many evaluations there were since the best one."""
         return self._evaluator.evaluations_without_best
 
     @property
@@ -113,5 +108,5 @@ class Evaluations:
 
     def _due_after(self, env_steps: int) -> int:
         """When an evaluation is due after `env_steps`: by the interval, or earlier, once all steps are taken."""
-        due = self._evaluator.due_after(env_steps)
+        due = (env_steps // self._interval_env_steps + 1) * self._interval_env_steps
         return due if env_steps >= self._total_env_steps else min(due, self._total_env_steps)

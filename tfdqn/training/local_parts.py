@@ -189,7 +189,7 @@ class LocalParts:
             lambda: self._interrupted() or self._evaluation_given_up,
         )
         exports = self._open.enter_context(closing(BestExports(config, self._run_dir, spec, self._say)))
-        evaluations = Evaluations(evaluator, exports, self._run_dir, config.stop)
+        evaluations = Evaluations(evaluator, exports, self._run_dir, config)
         if saved is not None:
             evaluator.load_best(self._run_dir.best_weights, self._weight_specs)
             exports.catch_up()

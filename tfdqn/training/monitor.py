@@ -73,7 +73,7 @@ class TrainingMonitor:
 
         Raises RunDirError if another process has taken the run over, or its directory is gone.
         """
-        self._session.check()
+        self._session.chief.check()
         if self._profile is not None:
             self._profile.tick(self._session.learner.metrics is not None)
         if self._show_due.is_due():

@@ -154,7 +154,7 @@ class Session(Generic[P]):
         work: StallDetector | None = None,
     ):
         self.config, self.run_dir, self.work = config, run_dir, work or StallDetector()
-        self._chief, self.say = chief, say
+        self.chief, self.say = chief, say
         self._first_call_began: float | None = None
         self._progress = threading.Lock()  # so that no progress is recorded just as the first call begins
         self._checkpoints = CheckpointManager(run_dir.checkpoints, config.checkpoint.keep)
@@ -278,10 +278,6 @@ class Session(Generic[P]):
     def put_off(self) -> None:
         """Tells the user that a checkpoint is put off, and why."""
         self.say(f"warning: a checkpoint is put off: {self.parts.held_up_by()}")
-
-    def check(self) -> None:
-        """Raises ClusterError if another learning process of this host has ended."""
-        self._chief.check()
 
     def close(self) -> None:
         """Releases the other learning processes, then closes the parts; each one even if closing another fails."""
