@@ -132,7 +132,9 @@ def test_an_evaluation_of_a_start_before_is_put_aside_if_the_learner_has_begun_a
         released.set()
         until(lambda: (run_dir.best / "superseded-1").exists() or evaluator.error, "put aside")
         at(there, 150)
-        report = reported(there, 1, evaluator)
+        # The evaluation that was under way is told as well, to the life that it was for.
+        until(lambda: (heard(there) and heard(there)[-1].joined == there.service.life) or evaluator.error, "the next")
+        report = heard(there)[-1]
     assert report.evaluation is not None and report.evaluation.is_best and report.best_return != 20
     assert [line.env_steps for line in read_evaluations(run_dir.evaluations_file)] == [150]
 
