@@ -15,19 +15,14 @@ from msgspec import structs
 
 from tests.support.actions import branches
 from tests.support.disks import fill, small_disk
-from tests.support.tiny_runs import tiny
+from tests.support.untrained_runs import untrained_run
 from tfdqn.errors import ConfigError, EnvironmentFailedError, RunDirError, TaskError, VideoError
 from tfdqn.evaluation import evaluate as evaluate_module
 from tfdqn.evaluation import video
 from tfdqn.evaluation.evaluate import _check_same_shape, evaluate
-from tfdqn.evaluation.evaluator import scores
-from tfdqn.networks.factory import q_network
-from tfdqn.records import Evaluation
-from tfdqn.storage.best_policy import save_best
 from tfdqn.storage.owners import this_process
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
-from tfdqn.tasks.registry import resolve_spec
 
 TRAINED = TaskSpec(
     id="Lake-v1",
@@ -88,7 +83,7 @@ def test_what_a_policy_does_not_see_may_change() -> None:
 
 
 def test_the_run_s_action_names_are_no_matter_of_another_task(tmp_path: Path) -> None:
-    found = begun(tmp_path / "run", 'task.action_names=["left", "right"]')
+    found = untrained_run(tmp_path / "run", 'task.action_names=["left", "right"]')
     with pytest.raises(TaskError, match=r"^Acrobot-v1 isn't what the policy was trained on: .*actions is 3, not 2"):
         evaluate(found.path, episodes=1, overrides=["task.id=Acrobot-v1"])
     with pytest.raises(TaskError, match=r"CartPole-v1: task\.action_names must have one name for each action"):
@@ -99,7 +94,7 @@ def test_the_run_s_action_names_are_no_matter_of_another_task(tmp_path: Path) ->
 
 @pytest.mark.parametrize("video", [True, "avi"])
 def test_a_video_has_one_of_two_formats(video: Any, tmp_path: Path) -> None:
-    found = begun(tmp_path / "run")
+    found = untrained_run(tmp_path / "run")
     with pytest.raises(ConfigError, match=rf'^video = {video!r}: allowed are "mp4" and "gif"; None: no video$'):
         evaluate(found.path, episodes=1, video=video)
 
@@ -113,26 +108,12 @@ def test_numbers_of_numpy_are_taken_as_pythons(run: RunDir) -> None:
 @pytest.fixture
 def run(tmp_path: Path) -> RunDir:
     """Of CartPole, with a policy that has learned nothing."""
-    return begun(tmp_path / "run")
-
-
-def begun(path: Path, *overrides: str) -> RunDir:
-    """A run with a policy that has learned nothing."""
-    found, config = RunDir(path), tiny(*overrides)
-    spec = resolve_spec(config.task)
-    with found.claim(config):
-        found.write_task_spec(spec)
-    network = q_network(config, spec, seed=1)
-    network.create_variables()
-    weights = {name: each.numpy() for name, each in network.named_weights().items()}
-    of_one = scores(np.array([9.0]), np.array([9]))
-    save_best(found.best_weights, weights, Evaluation(env_steps=4, train_steps=3, scores=of_one, is_best=True))
-    return found
+    return untrained_run(tmp_path / "run")
 
 
 def draws(path: Path, how: str) -> RunDir:
     """A run of a task that draws oddly."""
-    return begun(path, "task.id=tests.support.toy_environments:Draws-v0", f"task.kwargs={{how='{how}'}}")
+    return untrained_run(path, "task.id=tests.support.toy_environments:Draws-v0", f"task.kwargs={{how='{how}'}}")
 
 
 def test_a_video_of_floats_in_lists_and_of_odd_sizes_is_a_video(
@@ -252,7 +233,7 @@ def test_a_writer_that_fails_takes_no_figures_with_it(run: RunDir, monkeypatch: 
 @pytest.mark.parametrize("limit", ["", "task.max_episode_steps=10000000"])
 def test_episodes_that_never_end_are_cut(tmp_path: Path, limit: str) -> None:
     endless = ("task.id=tests.support.toy_environments:Counter-v0", "task.kwargs={ends_at=0}")
-    found = begun(tmp_path / "run", *endless, "evaluation.max_episode_steps=30", *([limit] if limit else []))
+    found = untrained_run(tmp_path / "run", *endless, "evaluation.max_episode_steps=30", *([limit] if limit else []))
     assert evaluate(found.path, episodes=3).mean_length == 30
     assert evaluate(found.path, episodes=3, overrides=["task.max_episode_steps=40"]).mean_length == 40
 
@@ -281,7 +262,7 @@ def test_environments_that_fail_are_restarted_as_often_as_the_task_allows(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     fails = "task.id=tests.support.toy_environments:Fails-v0"
-    found = begun(tmp_path / "run", fails, "task.num_envs=1")
+    found = untrained_run(tmp_path / "run", fails, "task.num_envs=1")
     once = [f'task.kwargs={{at=6,once="{tmp_path / "once"}"}}']
     assert evaluate(found.path, episodes=3, overrides=[*once, "task.restarts=1"]).mean_length == 4
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["tests.support.toy_environments"]

@@ -110,7 +110,9 @@ def evaluate(
     episodes: Annotated[int, typer.Option(min=1, metavar="N", help="number of episodes")] = 100,
     video: Annotated[bool, typer.Option("--video", help="record one episode as MP4")] = False,
     gif: Annotated[bool, typer.Option("--gif", help="record one episode as a small GIF, instead of --video")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print JSON, with the return and the length of each episode")
+    ] = False,
     seed: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, metavar="N", help="seed of the evaluation environments")
     ] = 0,

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from numbers import Integral
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
+import numpy as np
 from msgspec.structs import replace
 
 from tfdqn.acting.blas_threads import one_blas_thread
@@ -35,8 +36,10 @@ log = logging.getLogger(__name__)
 
 
 class EvaluationReport(EpisodeScores, frozen=True, kw_only=True):
-    """What `evaluate` found."""
+    """What `evaluate` found; `tfdqn evaluate --json` prints it."""
 
+    returns: tuple[float, ...]  # of each episode, in the order in which they ended
+    lengths: tuple[int, ...]  # in environment steps, in the same order
     run: str
     checkpoint: str  # "best" or "latest"
     train_steps: int  # of the weights
@@ -90,14 +93,20 @@ def evaluate(
             if video is not None:
                 recorded = recording.enter_context(closing(rendered_task(task_config)))
             on_begin()
-            found = scores(*play_episodes(task, policy, weights, episodes, episode_seed))
+            figures = _figures(*play_episodes(task, policy, weights, episodes, episode_seed))
         origin_fields = {"run": str(run.path), "train_steps": origin["train_steps"]}
-        report = EvaluationReport(**msgspec.structs.asdict(found), **origin_fields, checkpoint=checkpoint, seed=seed)
+        report = EvaluationReport(**figures, **origin_fields, checkpoint=checkpoint, seed=seed)
         if video is not None:
             with _failures_keep(report, task_config.id):
                 path = record_episode(run.videos, recorded, policy, weights, episode_seed, video)
             report = replace(report, video=str(path))
     return report
+
+
+def _figures(returns: np.ndarray, lengths: np.ndarray) -> dict[str, Any]:
+    """A report's fields of N episodes, by their returns float64[N] and lengths int64[N]."""
+    each = {"returns": tuple(returns.tolist()), "lengths": tuple(lengths.tolist())}
+    return msgspec.structs.asdict(scores(returns, lengths)) | each
 
 
 def _environments(task: Task, episodes: int) -> BatchedTask:

@@ -32,8 +32,6 @@ from tfdqn.storage.arrays import check_arrays
 from tfdqn.system.utf8 import path_for_libraries
 from tfdqn.task_spec import LEGAL_ACTIONS, MASK, POLICY_STATE, ArraySpec, MaskForms, OwnActions, TaskSpec, flat_name
 
-mend_eager_tensors()
-
 
 class LoadedPolicy:
     """A greedy policy from an exported SavedModel.
@@ -184,12 +182,18 @@ class LoadedPolicy:
         return numbers.reshape(rows, self.state_size)
 
 
-def load_policy(path: str | Path) -> LoadedPolicy:
+def load_policy(path: str | Path, *, mends_tensorflow: bool = True) -> LoadedPolicy:
     """Loads the newest exported policy of a run directory or its `exports/`, or the one in the folder of a version.
 
-    Raises UserError if there is none, or it can't be loaded.
+    Under CPython 3.11, TensorFlow 2.15 leaks 48 bytes with every eager tensor, three or more for each call of a policy.
+    Therefore this also replaces the constructor (the slot `tp_new`) of `EagerTensor` in the whole process: tensors that
+    are made afterwards work the same, and don't leak. With `mends_tensorflow=False` it is left alone.
+
+    Raises UserError if there is no policy, or it can't be loaded.
     """
     path = as_path(path, "a policy")
+    if mends_tensorflow:
+        mend_eager_tensors()
     if has_model(path):
         return LoadedPolicy(path)
     for directory in (path, path / "exports"):

@@ -24,8 +24,6 @@ from tfdqn.networks.torsos.torso import NumpyTorso, Torso, check_convolutions, c
 from tfdqn.task_spec import TaskSpec, check_input_names
 from tfdqn.types import Rng, Weights
 
-mend_eager_tensors()  # here, since every process that makes many eager tensors imports this
-
 NumpyFunction = TypeVar("NumpyFunction", NumpyTorso, NumpyHead)
 MEMORY = "memory"  # the recurrent layer's name
 TRIAL_ROWS = 3  # of an observation that the user's parts are tried with: more than one, rarely another axis's size
@@ -171,6 +169,7 @@ def _network(config: Config, task_spec: TaskSpec, make_factory: Callable[[], Lay
 
 
 def _build(config: Config, task_spec: TaskSpec, make: LayerFactory) -> tuple[Torso, Memory | None, Head]:
+    mend_eager_tensors()  # here, since every process that makes many eager tensors builds a network or its weights
     network, kind = config.network, HEADS.of(config.agent)
     check_input_names(task_spec.id, task_spec.observation, task_spec.action_masks, network.state_size > 0)
     build_torso, memory = TORSOS.of(network).build, None

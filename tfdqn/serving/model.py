@@ -16,6 +16,7 @@ from tfdqn.errors import UserError, first_line
 from tfdqn.exporting.policy_inputs import PolicyInputs, check_finite, state_size_of
 from tfdqn.exporting.saved_model import signature_defs
 from tfdqn.exporting.versions import DEFAULT_SIGNATURE, EXTRA, TASK_SPEC_FILE, complete_versions
+from tfdqn.networks.eager_tensor_leak import mend_eager_tensors
 from tfdqn.serving.inputs import Input, Reader
 from tfdqn.serving.options import LATEST, VersionPolicy
 from tfdqn.task_spec import TaskSpec
@@ -56,6 +57,7 @@ class Model:
     """
 
     def __init__(self, path: Path, version: int):
+        mend_eager_tensors()  # each request makes some
         self.version = version
         module = tf.saved_model.load(str(path), tags="serve")
         self.policy_inputs = _policy_inputs(path, module)
