@@ -8,16 +8,56 @@ from tfdqn.system import before_tensorflow as before_tensorflow  # before anythi
 # Nothing else is imported here, `typing` included: until `__main__` handles signals, a Ctrl-C ends in a traceback.
 TYPE_CHECKING = False  # type checkers take it for typing's
 if TYPE_CHECKING:
-    from tfdqn.config import Config as Config
+    from tfdqn.config import (
+        C51,
+        DQN,
+        IQN,
+        MLP,
+        PQN,
+        QRDQN,
+        SGD,
+        Acting,
+        Adam,
+        Boltzmann,
+        Checkpoint,
+        Config,
+        DoubleDQN,
+        Ensemble,
+        EpsilonGreedy,
+        Evaluation,
+        Export,
+        Health,
+        Impala,
+        Learner,
+        Linear,
+        Logging,
+        Munchausen,
+        NatureCNN,
+        Priorities,
+        RAdam,
+        Replay,
+        RMSprop,
+        SmallCNN,
+        Stop,
+        Task,
+        Tracking,
+    )
     from tfdqn.config.toml import load as load_config
-    from tfdqn.errors import UserError as UserError
-    from tfdqn.evaluation.evaluate import evaluate as evaluate
+    from tfdqn.errors import UserError
+    from tfdqn.evaluation.evaluate import evaluate
     from tfdqn.exporting.from_run import export_run as export
-    from tfdqn.exporting.loaded_policy import load_policy as load_policy
-    from tfdqn.training.train import train as train
+    from tfdqn.exporting.loaded_policy import load_policy
+    from tfdqn.training.train import train
 
-_PUBLIC = {
-    "Config": ("tfdqn.config", "Config"),
+# fmt: off
+__all__ = [
+    "C51", "DQN", "IQN", "MLP", "PQN", "QRDQN", "SGD", "Acting", "Adam", "Boltzmann", "Checkpoint", "Config",
+    "DoubleDQN", "Ensemble", "EpsilonGreedy", "Evaluation", "Export", "Health", "Impala", "Learner", "Linear",
+    "Logging", "Munchausen", "NatureCNN", "Priorities", "RAdam", "RMSprop", "Replay", "SmallCNN", "Stop", "Task",
+    "Tracking", "UserError", "evaluate", "export", "load_config", "load_policy", "train",
+]
+# fmt: on
+_MODULES = {  # of those that are not in tfdqn.config
     "UserError": ("tfdqn.errors", "UserError"),
     "evaluate": ("tfdqn.evaluation.evaluate", "evaluate"),
     "export": ("tfdqn.exporting.from_run", "export_run"),
@@ -25,7 +65,6 @@ _PUBLIC = {
     "load_policy": ("tfdqn.exporting.loaded_policy", "load_policy"),
     "train": ("tfdqn.training.train", "train"),
 }
-__all__ = ["Config", "UserError", "evaluate", "export", "load_config", "load_policy", "train"]
 
 
 def __dir__() -> list[str]:
@@ -37,10 +76,10 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("tfdqn")
-    if name not in _PUBLIC:
+    if name not in __all__:
         raise AttributeError(f"module 'tfdqn' has no attribute {name!r}")
     from importlib import import_module
 
     before_tensorflow.ignore_warnings_of_libraries()
-    module, attribute = _PUBLIC[name]
+    module, attribute = _MODULES.get(name, ("tfdqn.config", name))
     return getattr(import_module(module), attribute)

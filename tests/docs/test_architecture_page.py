@@ -18,6 +18,11 @@ def test_every_file_that_the_page_names_is_there() -> None:
     assert [name for name in sorted(named) if not (ROOT / name).exists() and not (ROOT / "tfdqn" / name).exists()] == []
 
 
+def test_the_page_lists_the_storeys_in_their_order() -> None:
+    (sentence,) = re.findall(r"From the ground up, the storeys are (.*?);", PAGE, re.S)
+    assert re.findall(r"`(\w+)`", sentence) == [name for name in ORDER if name not in NOT_DRAWN]
+
+
 def test_every_storey_is_drawn_once_and_those_without_tensorflow_are_marked() -> None:
     tree = ElementTree.parse(ROOT / "docs" / "pictures" / "house.svg").getroot()
     drawn = [text.text for text in tree.iter(f"{SVG}text") if "small" not in text.get("class", "")]

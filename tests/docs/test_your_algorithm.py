@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.commands import PROJECT, ran
 from tfdqn.cli.main import main
+from tfdqn.config import Config, Stop
+from tfdqn.config.toml import checked, load
 
 PAGE = (PROJECT / "docs" / "your_algorithm.md").read_text(encoding="utf-8")
 CATCH = (
@@ -115,6 +117,14 @@ def test_an_image_and_numbers_are_read_together(folder: Path, ensemble: int) -> 
 def test_the_torso_learns(folder: Path) -> None:
     network = ("network.filters=8", "network.dense_units=32", "task.kwargs={board = true}")
     assert trained(folder, "images.toml", *CATCH, *network)["final"]["mean_return"] >= 0.8
+
+
+def test_it_is_configured_in_python(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(folder)
+    import my_algorithm  # type: ignore[import-not-found]
+
+    made = Config(agent=my_algorithm.HLGauss(limit=100.0), stop=Stop(env_steps=500_000, return_at_least=475.0))
+    assert checked(made) == load(folder / "mine.toml")
 
 
 def test_its_loss_is_the_cross_entropy_with_a_gaussian_around_dqns_target(

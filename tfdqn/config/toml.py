@@ -31,13 +31,15 @@ _ESCAPED = {ord(each): f"\\u{ord(each):04x}" for each in "\x85\u2028\u2029"}
 
 
 def load(
-    path: Path | str,
+    path: Path | str | None = None,
     overrides: Sequence[str] = (),
     say: Callable[[str], None] = lambda line: None,
     unused: Lines | None = None,
     options: Mapping[str, str] | None = None,
 ) -> Config:
     """The configuration in the TOML file at `path`, with overrides such as "agent.n_step=3" applied.
+
+    Without a `path`, it is of defaults and overrides alone. A `Config` can also be made of its sections.
 
     If a kind is overridden, as in network.kind=mlp, the file's keys that the new kind doesn't have are left out, and
     `say` is told which; so are keys of the file that an override leaves without effect, and a file without keys.
@@ -47,6 +49,8 @@ def load(
     Raises ConfigError if the file can't be read or isn't TOML, for unknown keys and bad values, in one line for each,
     and if keys contradict each other.
     """
+    if path is None:
+        return from_mapping({}, overrides, unused=unused, options=options)
     return from_mapping(values_in(path), overrides, str(path), say, unused, options=options)
 
 
