@@ -12,7 +12,7 @@ from tfdqn.cluster.program import Program, local_topology, make_program
 from tfdqn.cluster.roles import LEARNER, TRAITS
 from tfdqn.cluster.topology import Topology, topology_at
 from tfdqn.config import Config
-from tfdqn.config.schedules import cut_short
+from tfdqn.config.doubts import doubts
 from tfdqn.config.toml import differences, dump
 from tfdqn.errors import ConfigError, UserError
 from tfdqn.launch.supervisor import Supervisor, View
@@ -61,8 +61,8 @@ def launch(config: Config, run: RunDir, view: View, *, has_evaluator: bool = Tru
                 f"starting {len(program.processes)} processes; their output is in {run.process_logs}, "
                 f"their addresses in {run.cluster_file}"
             )
-            if warning := cut_short(config):
-                view.say(f"warning: {warning}")
+            for doubt in doubts(config):
+                view.say(f"warning: {doubt}")
             with _fork_server(program) as server:
                 folders = (run.process_logs, run.heartbeats)
                 supervisor = Supervisor(program, *folders, config.health, view, server)

@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from tfdqn.config import Config
-from tfdqn.config.schedules import cut_short
+from tfdqn.config.doubts import doubts
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.learning.devices import learns_on_gpus
@@ -162,8 +162,8 @@ class Session(Generic[P]):
         self.counters = Counters() if saved is None else saved.counters  # at the start of this session
         self.env_steps_before = -1 if saved is None else self.counters.env_steps  # -1: the run starts over
         was_trained = run_dir.has_been_trained
-        if warning := cut_short(config):
-            say(f"warning: {warning}")
+        for doubt in doubts(config):
+            say(f"warning: {doubt}")
         with ExitStack() as stack:
             self.parts = make_parts(saved)
             stack.callback(self.parts.close)

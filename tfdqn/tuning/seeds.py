@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from msgspec.structs import replace
 
 from tfdqn.config import Config
-from tfdqn.config.schedules import cut_short
+from tfdqn.config.doubts import doubts
 from tfdqn.errors import counted
 from tfdqn.storage.run_folders import SeedsFolder
 from tfdqn.storage.run_records import Outcome
@@ -159,8 +159,8 @@ def _train(
     with folder.claim(config, by_seed):
         summary()  # so that seeds that never begin are known
         left = [run for run in runs if not run.take_as_finished()]
-        if left and (warning := cut_short(config)):
-            view.say(f"warning: {warning}")
+        for doubt in doubts(config) if left else ():
+            view.say(f"warning: {doubt}")
         is_over = train(left, look) if left else True
         stopped = [run for run in runs if run.outcome is Outcome.STOPPED]
         return SeedsOutcome(

@@ -1,11 +1,31 @@
-"""`cut_short`: warns of schedules of which a run sees only the beginning."""
+"""What a configuration may say, but is hardly meant to: `doubts` warns of it."""
 
 from collections.abc import Iterator
 
 from tfdqn.config.agent import PQN
+from tfdqn.config.replay_checks import uses_blocks
 from tfdqn.config.schema import Config
 
 _MUCH = 2.0  # times the run's length
+_FEW = 16  # blocks for the batches of one call
+
+
+def doubts(config: Config) -> Iterator[str]:
+    """Warnings of a run, each in one line."""
+    yield from filter(None, (cut_short(config), few_blocks(config)))
+
+
+def few_blocks(config: Config) -> str:
+    """A warning, in one line, if the batches of a call are so few blocks of replay that they are hardly random."""
+    size = config.replay.block_size
+    examples = config.updates_per_call * config.learner.batch_size
+    if not (config.agent.has_replay and uses_blocks(config)) or size == 1 or examples >= _FEW * size:
+        return ""
+    calls = "each batch consists" if config.updates_per_call == 1 else f"{config.updates_per_call} batches consist"
+    return (
+        f"{calls} of {examples // size} blocks of {size} transitions that were stored together: replay.block_size = 1 "
+        "draws each by itself"
+    )
 
 
 def cut_short(config: Config) -> str:

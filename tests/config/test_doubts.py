@@ -1,9 +1,9 @@
-"""A schedule that is much longer than its run is doubted, in the unit that it counts in; others are not."""
+"""What is doubted: a schedule much longer than its run, in the unit that it counts in; batches of few blocks."""
 
 import pytest
 
 from tests.support.tiny_runs import tiny, tiny_pqn
-from tfdqn.config.schedules import cut_short
+from tfdqn.config.doubts import cut_short, doubts
 
 SHORT = ("stop.env_steps=50_000",)
 PRIORITIES = ("priorities.exponent=0.6", "replay.block_size=1")
@@ -39,3 +39,18 @@ def test_with_rollouts_it_is_compared_with_the_updates_of_all_of_them() -> None:
     assert cut_short(tiny_pqn(*of_rollouts, "optimizer.decay_train_steps=2_400")) == ""
     said = cut_short(tiny_pqn(*of_rollouts, "optimizer.decay_train_steps=12_000"))
     assert said == "stop.env_steps = 6,400 ends the run after 10 % of optimizer.decay_train_steps = 12,000"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["learner.updates_per_call=1"], "each batch consists of 2 blocks of 16 transitions that were stored together"),
+        (["learner.updates_per_call=7"], "7 batches consist of 14 blocks of 16 transitions that were stored together"),
+        (["learner.updates_per_call=8"], ""),
+        (["learner.updates_per_call=1", "replay.block_size=1"], ""),
+        (["learner.updates_per_call=1", "replay.backend=in_graph"], ""),
+    ],
+)
+def test_batches_of_few_blocks_are_doubted(overrides: list[str], said: str) -> None:
+    found = list(doubts(tiny("learner.batch_size=32", "replay.block_size=16", *overrides)))
+    assert [each.partition(": ")[0] for each in found] == ([said] if said else [])
