@@ -147,6 +147,8 @@ def test_of_a_folder_the_unfinished_runs_are_left_out_and_named_in_one_line(
             "; if the difference is as estimated, about 14 more seeds of A and 14 of B would settle it",
         ),
         ([1, 2, 3, 4, 5], [2, 3, 4, 5, 6], "P(B > A) = 0.68 ("),
+        ([499, 499], [500, 500], "Not settled: B 500, A 499, difference 1 (no interval), P(B > A) = 1.00, "),
+        ([499, 499], [500, 500], "; the scores of neither side vary, which says nothing about further seeds: "),
         ([9, 10, 11], [9.001, 10.001, 11.001], "a thousand runs of each would not settle it"),
     ],
 )

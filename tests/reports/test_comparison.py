@@ -40,7 +40,21 @@ def test_scores_that_are_all_alike_are_compared_as_they_are() -> None:
     found = compare(np.full(3, 500.0), np.full(3, 500.0))
     assert (found.difference, found.is_settled, found.runs_to_settle) == (0.0, False, None)
     found = compare(np.full(3, 499.0), np.full(4, 500.0))
-    assert (found.difference, found.is_settled, found.runs_to_settle) == (1.0, True, 4)
+    assert (found.difference, found.is_settled, found.runs_to_settle) == (1.0, False, None)
+    assert compare(np.full(5, 499.0), np.array([500.0, 501.0, 500.5])).is_settled
+
+
+def test_each_of_several_looks_has_its_share_of_the_errors() -> None:
+    rng = np.random.default_rng(1)
+    ours, theirs = rng.normal(0, 1, 5), rng.normal(1, 1, 6)
+    known = scipy.stats.ttest_ind(theirs, ours, equal_var=False)
+    for looks, confidence in ((1, 0.95), (2, 0.975), (4, 0.9875)):
+        found, interval = compare(ours, theirs, looks), known.confidence_interval(confidence)
+        assert found.confidence == pytest.approx(confidence)
+        assert found.interval == pytest.approx((interval.low, interval.high), rel=1e-6)
+    assert (compare(ours, theirs, 2).runs_to_settle or 0) > (compare(ours, theirs).runs_to_settle or 0)
+    wider, narrower = (compare(ours, theirs, looks).improvement_interval for looks in (2, 1))
+    assert wider.low <= narrower.low and wider.high >= narrower.high
 
 
 def test_the_runs_that_settle_it_are_those_of_four_tests_in_five() -> None:

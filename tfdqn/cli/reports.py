@@ -97,13 +97,19 @@ def compare(
     b: Annotated[Path, typer.Argument(metavar="B", help="a run directory or a folder of seeds")],
     and_a: FurtherA = None,
     and_b: FurtherB = None,
+    looks: Annotated[
+        int,
+        typer.Option(
+            min=1, max=20, metavar="N", help="how often A and B are compared in all, with seeds added in between"
+        ),
+    ] = 1,
 ) -> None:
     """Test whether B scores higher than A.
 
     Prints the difference with its 95 % confidence interval and, if that does not settle the question, about how many
-    more seeds would.
+    more seeds would. If you mean to add them, and to compare again, give --looks 2 both times.
     """
     from tfdqn.cli import reports_view
     from tfdqn.reports.comparison import compare_runs
 
-    reports_view.print_comparison(compare_runs([a, *(and_a or ())], [b, *(and_b or ())]))
+    reports_view.print_comparison(compare_runs([a, *(and_a or ())], [b, *(and_b or ())], looks))

@@ -52,22 +52,25 @@ def print_comparison(found: Comparison) -> None:
 def verdict(found: Comparison) -> str:
     """The result of a comparison in one line: which side is better, by how much and how certainly.
 
-    If the interval contains 0, also how many more runs would settle it.
+    If the interval contains 0, also how many more runs would settle it; if the scores don't vary, that they don't.
     """
     of_a, of_b = found.runs
     better = "B is better" if found.difference > 0 else "A is better"
     head = better if found.is_settled else "Not settled" if found.difference else "No difference"
     signed = [found.difference, *map(float, found.interval)]
     form = precision([*found.means, *signed], signed)
+    interval = f"{100 * found.confidence:.4g} % interval {span(found.interval, form)}"
     figures = (
         f"B {found.means[1]:{form}}, A {found.means[0]:{form}}, difference {found.difference:{form}} "
-        f"(95 % interval {span(found.interval, form)}), "
+        f"({interval if found.has_variance else 'no interval'}), "
         f"P(B > A) = {found.improvement:.2f}{_improvement_interval(found)}, of {of_b} and {of_a} runs"
     )
     return f"{head}: {figures}{'' if found.is_settled else _advice(found)}"
 
 
 def _advice(found: Comparison) -> str:
+    if found.difference and not found.has_variance:
+        return "; the scores of neither side vary, which says nothing about further seeds: compare on a harder task"
     if found.runs_to_settle is None:
         return "; if there is a difference, a thousand runs of each would not settle it"
     of_a, of_b = (max(found.runs_to_settle - runs, 0) for runs in found.runs)

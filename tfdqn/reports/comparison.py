@@ -20,9 +20,8 @@ from tfdqn.errors import UserError
 from tfdqn.reports.configurations import differing_keys, key_differences, require_one_task
 from tfdqn.reports.finished_runs import FinishedRun, read_runs
 from tfdqn.reports.run_search import WHY_LEFT_OUT, unselected
-from tfdqn.reports.statistics import Interval, percentile_bootstrap_interval, probability_of_improvement
+from tfdqn.reports.statistics import CONFIDENCE, Interval, percentile_bootstrap_interval, probability_of_improvement
 
-_CONFIDENCE = 0.95
 _POWER = 0.8
 _MOST_RUNS = 1_000
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
@@ -34,20 +33,28 @@ class Comparison(NamedTuple):
     runs: tuple[int, int]  # how many A and B have
     means: tuple[float, float]  # A's and B's
     difference: float  # B's mean minus A's
-    interval: Interval  # of the difference: 95 %, Welch's
+    confidence: float  # of both intervals
+    interval: Interval  # of the difference: Welch's
     improvement: float  # P(B > A)
-    improvement_interval: Interval  # 95 %, by percentile bootstrap
+    improvement_interval: Interval  # by percentile bootstrap
     runs_to_settle: int | None  # runs that each side would need in all; None: more than a thousand
     key_differences: Mapping[str, tuple[str, str]] = MappingProxyType({})  # A's and B's values of keys that differ
 
     @property
     def is_settled(self) -> bool:
-        """Whether zero lies outside the interval of the difference."""
-        return bool(self.interval.low > 0 or self.interval.high < 0)
+        """Whether zero lies outside the interval of the difference; without variance there is no interval."""
+        return self.has_variance and bool(self.interval.low > 0 or self.interval.high < 0)
+
+    @property
+    def has_variance(self) -> bool:
+        """Whether the scores of a side vary: if not, nothing is known of what further seeds would score."""
+        return bool(self.interval.low < self.interval.high)
 
 
-def compare_runs(ours: Sequence[Path | str], theirs: Sequence[Path | str]) -> Comparison:
+def compare_runs(ours: Sequence[Path | str], theirs: Sequence[Path | str], looks: int = 1) -> Comparison:
     """Compares A's runs, `ours`, with B's by their scores; each side's may differ in their seed alone.
+
+    `looks` says how often they are compared in all, each time with more runs: as of `compare`.
 
     Raises RunDirError for a run that has not finished or can't be read, and UserError if a side has a single run or
     several configurations, or a trial of a search beside fresh seeds, if a run is on both sides, or if the two are of
@@ -65,46 +72,59 @@ def compare_runs(ours: Sequence[Path | str], theirs: Sequence[Path | str]) -> Co
     if both := {run.path.resolve() for run in sides["A"]} & {run.path.resolve() for run in sides["B"]}:
         raise UserError(f"{min(both)} is on both sides")
     between = key_differences(*(runs[0].configuration for runs in sides.values()))
-    return compare(_scores(sides["A"]), _scores(sides["B"]))._replace(key_differences=between)
+    return compare(_scores(sides["A"]), _scores(sides["B"]), looks)._replace(key_differences=between)
 
 
-def compare(ours: np.ndarray, theirs: np.ndarray) -> Comparison:
-    """Compares the scores float64[N] of A with float64[M] of B; N and M must be at least 2."""
+def compare(ours: np.ndarray, theirs: np.ndarray, looks: int = 1) -> Comparison:
+    """Compares the scores float64[N] of A with float64[M] of B; N and M must be at least 2.
+
+    A comparison that is repeated with more runs until it is settled finds a difference that doesn't exist more often
+    than in one case of twenty. So if there are `looks` comparisons in all, each has a share of the 5 % (Bonferroni).
+    """
+    confidence = confidence_of(looks)
     return Comparison(
         runs=(len(ours), len(theirs)),
         means=(float(ours.mean()), float(theirs.mean())),
         difference=float(theirs.mean() - ours.mean()),
-        interval=welch_interval(ours, theirs),
+        confidence=confidence,
+        interval=welch_interval(ours, theirs, confidence),
         improvement=probability_of_improvement(theirs, ours),
-        improvement_interval=percentile_bootstrap_interval(probability_of_improvement, theirs, ours),
-        runs_to_settle=runs_to_settle(ours, theirs),
+        improvement_interval=percentile_bootstrap_interval(
+            probability_of_improvement, theirs, ours, confidence=confidence
+        ),
+        runs_to_settle=runs_to_settle(ours, theirs, confidence),
     )
 
 
-def welch_interval(ours: np.ndarray, theirs: np.ndarray) -> Interval:
-    """Welch's 95 % confidence interval of the difference of means, of scores float64[N] and float64[M]."""
+def confidence_of(looks: int) -> float:
+    """The confidence of the intervals of each of so many comparisons, which together err in at most 5 %."""
+    return 1 - (1 - CONFIDENCE) / looks
+
+
+def welch_interval(ours: np.ndarray, theirs: np.ndarray, confidence: float = CONFIDENCE) -> Interval:
+    """Welch's confidence interval of the difference of means, of scores float64[N] and float64[M]."""
     difference = theirs.mean() - ours.mean()
     error, freedom = _welch(_variances(ours, theirs), (len(ours), len(theirs)))
-    margin = error * student_t_quantile(freedom) if error else 0.0
+    margin = error * student_t_quantile(freedom, confidence) if error else 0.0
     return Interval(np.array(difference - margin), np.array(difference + margin))
 
 
-def runs_to_settle(ours: np.ndarray, theirs: np.ndarray) -> int | None:
+def runs_to_settle(ours: np.ndarray, theirs: np.ndarray, confidence: float = CONFIDENCE) -> int | None:
     """The fewest runs on each side with which Welch's test finds the present difference with probability 0.8.
 
     It assumes that the true difference and standard deviations are the present ones, which is a rough guess if there
     are few runs: `benchmarks.advised_runs` simulates how often the advised number of runs finds the difference.
 
-    Returns None if more than a thousand are needed, or if no score differs from any other.
+    Returns None if more than a thousand are needed, or if the scores of neither side vary.
     """
     difference, variances = abs(theirs.mean() - ours.mean()), _variances(ours, theirs)
 
     def power(runs: int) -> float:
         error, freedom = _welch(variances, (runs, runs))
-        if not error:  # all scores of a side are equal
-            return float(difference > 0)
-        return student_t_cdf(difference / error - student_t_quantile(freedom), freedom)
+        return student_t_cdf(difference / error - student_t_quantile(freedom, confidence), freedom)
 
+    if not any(variances):
+        return None
     counts = range(max(len(ours), len(theirs)), _MOST_RUNS + 1)
     enough = bisect_left(counts, _POWER, key=power)  # the power grows with the number of runs
     return counts[enough] if enough < len(counts) else None
@@ -125,12 +145,12 @@ def _welch(variances: tuple[float, float], runs: tuple[int, int]) -> tuple[float
     return math.sqrt(sum(parts)), sum(parts) ** 2 / spread if spread else math.inf
 
 
-def student_t_quantile(freedom: float) -> float:
-    """The t between whose negative and itself Student's distribution with `freedom` degrees of freedom has 95 %."""
+def student_t_quantile(freedom: float, confidence: float = CONFIDENCE) -> float:
+    """The t between whose negative and itself Student's distribution with `freedom` degrees of freedom has so much."""
     low, high = 0.0, 1e3
     for _ in range(60):
         middle = (low + high) / 2
-        is_beyond = student_t_cdf(middle, freedom) > (1 + _CONFIDENCE) / 2
+        is_beyond = student_t_cdf(middle, freedom) > (1 + confidence) / 2
         low, high = (low, middle) if is_beyond else (middle, high)
     return high
 
