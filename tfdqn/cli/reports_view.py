@@ -75,7 +75,7 @@ def _advice(found: Comparison) -> str:
         return "; if there is a difference, a thousand runs of each would not settle it"
     of_a, of_b = (max(found.runs_to_settle - runs, 0) for runs in found.runs)
     more = f"{counted(of_a, 'more seed')} of A and {of_b} of B"
-    return f"; if the difference is as estimated, about {more} would settle it"
+    return f"; if the difference is as estimated, about {more} would settle it by `compare --looks 2`"
 
 
 def _improvement_interval(found: Comparison) -> str:

@@ -22,6 +22,7 @@ from tfdqn.reports.finished_runs import FinishedRun, read_runs
 from tfdqn.reports.run_search import WHY_LEFT_OUT, unselected
 from tfdqn.reports.statistics import CONFIDENCE, Interval, percentile_bootstrap_interval, probability_of_improvement
 
+_LOOKS_AGAIN = 2  # at least, if what is not settled is compared again
 _POWER = 0.8
 _MOST_RUNS = 1_000
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
@@ -37,7 +38,7 @@ class Comparison(NamedTuple):
     interval: Interval  # of the difference: Welch's
     improvement: float  # P(B > A)
     improvement_interval: Interval  # by percentile bootstrap
-    runs_to_settle: int | None  # runs that each side would need in all; None: more than a thousand
+    runs_to_settle: int | None  # runs that each side would need in all at a further look; None: more than a thousand
     key_differences: Mapping[str, tuple[str, str]] = MappingProxyType({})  # A's and B's values of keys that differ
 
     @property
@@ -81,7 +82,7 @@ def compare(ours: np.ndarray, theirs: np.ndarray, looks: int = 1) -> Comparison:
     A comparison that is repeated with more runs until it is settled finds a difference that doesn't exist more often
     than in one case of twenty. So if there are `looks` comparisons in all, each has a share of the 5 % (Bonferroni).
     """
-    confidence = confidence_of(looks)
+    confidence, again = confidence_of(looks), confidence_of(max(looks, _LOOKS_AGAIN))
     return Comparison(
         runs=(len(ours), len(theirs)),
         means=(float(ours.mean()), float(theirs.mean())),
@@ -92,7 +93,7 @@ def compare(ours: np.ndarray, theirs: np.ndarray, looks: int = 1) -> Comparison:
         improvement_interval=percentile_bootstrap_interval(
             probability_of_improvement, theirs, ours, confidence=confidence
         ),
-        runs_to_settle=runs_to_settle(ours, theirs, confidence),
+        runs_to_settle=runs_to_settle(ours, theirs, again),
     )
 
 
