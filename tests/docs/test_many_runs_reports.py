@@ -16,7 +16,6 @@ from tfdqn.reports.groups import read_report
 from tfdqn.reports.tidy_rows import COLUMNS
 
 PAGE = (PROJECT / "docs" / "many_runs.md").read_text(encoding="utf-8")
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
 REPORTS = PAGE.split("## Reports")[1].split("\n## ")[0]
 COMPARISON = PAGE.split("## Is B better?")[1].split("\n## ")[0]
 
@@ -34,20 +33,19 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds(Path("runs/cartpole-munchausen-seeds"), [490, 495, 500], ["agent.kind=munchausen"])
 
 
-def test_the_commands_of_the_page_and_the_readme_work(folders: None, capsys: pytest.CaptureFixture[str]) -> None:
-    given = commands(REPORTS) + commands(COMPARISON) + commands(README)
-    assert [command[0] for command in given] == ["report"] * 3 + ["compare", "report", "compare"]
+def test_the_commands_of_the_page_work(folders: None, capsys: pytest.CaptureFixture[str]) -> None:
+    given = commands(REPORTS) + commands(COMPARISON)
+    assert [command[0] for command in given] == ["report"] * 3 + ["compare"]
     for command in given:
         assert main(command) == 0, command
     assert all(Path("runs", name).exists() for name in ("report.html", "report-curves.png", "evaluations.csv"))
     assert "P(B > A) = 1.00" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("text", [PAGE, README], ids=["many_runs.md", "README.md"])
-def test_a_command_before_makes_each_folder_of_seeds_that_another_reads(text: str) -> None:
+def test_a_command_before_makes_each_folder_of_seeds_that_another_reads() -> None:
     made: set[str] = set()
     read: set[str] = set()
-    for line in re.findall(r"^tfdqn .*", text, flags=re.MULTILINE):
+    for line in re.findall(r"^tfdqn .*", PAGE, flags=re.MULTILINE):
         made.update(f"runs/{stem}-seeds" for stem in re.findall(r"^tfdqn train configs/(\S+)\.toml .*--seeds ", line))
         read.update(re.findall(r"runs/\S+-seeds", line))
         assert read <= made, line

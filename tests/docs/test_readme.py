@@ -1,4 +1,4 @@
-"""The README is true: its Python runs, its files exist, its verbs are the command line's."""
+"""The README and docs/running.md are true: their Python runs, their links lead somewhere, verbs are the program's."""
 
 import re
 import subprocess
@@ -12,14 +12,25 @@ from tests.support.tiny_runs import tiny
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+RUNNING = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "benchmarks" / "README.md"]
+
+
+def python_in(text: str) -> str:
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    return code
+
+
+def anchors_of(page: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_readmes_python_runs_as_it_stands(tmp_path):
-    code, _ = BLOCKS
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", python_in(README)],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
         capture_output=True,
@@ -34,35 +45,36 @@ def test_the_readmes_python_runs_as_it_stands(tmp_path):
 
 
 @pytest.mark.parametrize(("seconds", "status"), [("3600", "finished"), ("0", "interrupted")])
-def test_the_functions_that_the_readme_gives_to_train_show_and_stop_it(tmp_path, monkeypatch, capsys, seconds, status):
+def test_the_functions_that_the_page_gives_to_train_show_and_stop_it(tmp_path, monkeypatch, capsys, seconds, status):
     monkeypatch.chdir(tmp_path)
-    _, code = BLOCKS
-    exec(code.replace("3600", seconds), {"tfdqn": tfdqn, "config": tiny("replay.backend=in_graph")})
+    loaded = []
+    given = tiny("replay.backend=in_graph")
+    monkeypatch.setattr(tfdqn, "load_config", lambda file: loaded.append(file) or given, raising=False)
+    exec(python_in(RUNNING).replace("3600", seconds), {})
+    assert (ROOT / loaded[0]).exists()
     headline, *shown, said = capsys.readouterr().out.splitlines()
     assert headline.startswith("CartPole-v1") and said == status
     phases = [line.partition(": ")[0] for line in shown if " of 1,200 steps, " in line]
     assert phases[-1] == ("drawing and exporting" if status == "finished" else "saving")
 
 
-@pytest.mark.parametrize(
-    "page",
-    [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "benchmarks" / "README.md"],
-    ids=lambda page: page.name,
-)
-def test_every_file_that_a_page_links_to_exists(page):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_and_heading_that_a_page_links_to_exists(page):
     text = page.read_text(encoding="utf-8")
     links = [*re.findall(r"\]\(([^)\s]+)\)", text), *re.findall(r'src="([^"]+)"', text)]
     for link in links:
-        if "://" not in link and not link.startswith("#"):
-            assert (page.parent / link.split("#")[0]).exists(), link
+        if "://" not in link:
+            name, _, anchor = link.partition("#")
+            file = page.parent / name if name else page
+            assert file.exists(), link
+            assert not anchor or anchor in anchors_of(file), link
 
 
 def test_what_the_pages_commands_write_is_no_news_to_git():
     """Else a folder or a picture that a reader makes turns up as an untracked file of the repository."""
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     assert {"/runs/", "/launchers/*/", "/learning_curves.png", "/mlruns/"} <= set(ignored)
-    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"]
-    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     blocks = "".join(re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL))
     options = "run-dir|study-dir|output|html|csv|parquet|hub-layout|json"
     written = re.findall(rf"(?: -o|--(?:{options})|>)[ =]?(?!type=)(\w[\w./-]*|/[\w./-]+)", blocks)
@@ -91,10 +103,10 @@ def test_every_verb_that_the_readme_names_is_one():
     assert named and named <= verbs
 
 
-def test_what_may_change_on_resuming_is_what_the_readme_says():
+def test_what_may_change_on_resuming_is_what_the_page_says():
     from tfdqn.config.schema import keys
 
-    (sentence,) = re.findall(r"On resuming, you can change (.*?)\. Any other", " ".join(README.split()))
+    (sentence,) = re.findall(r"On resuming, you can change (.*?)\. Any other", " ".join(RUNNING.split()))
     free = {key for key, fixed_in in keys().items() if "run" not in fixed_in}
     fixed_sections = {key.partition(".")[0] for key in keys().keys() - free}
     free_sections = {key.partition(".")[0] for key in free} - fixed_sections
