@@ -127,7 +127,7 @@ def test_its_options_and_limits_are_the_programs() -> None:
         f"longer than {endpoints._SHORT_BYTES // 2**10} KiB is read outside",
         f"of more than {endpoints._SHORT_ROWS} rows is written",
         f"first {limits.UNCOUNTED_BYTES // 2**10} KiB of a request",
-        f"{limits.MOST_BYTES // 2**20} MiB are for what is longer",
+        f"{limits.MOST_BYTES // 2**20} MiB, each from its first byte",
         f"hold {limits.MOST_BYTES // 2**20} MiB already",
         f"{limits._MOST_CONNECTIONS} connections are open",
         f"body takes more than {endpoints._BODY_SECONDS:.0f} seconds",
