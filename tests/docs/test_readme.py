@@ -1,4 +1,4 @@
-"""The README and docs/running.md are true: their Python runs, their links lead somewhere, verbs are the program's."""
+"""The README and docs/running.md are true: its Python runs, links lead somewhere, verbs and keys are the program's."""
 
 import re
 import subprocess
@@ -7,18 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import tfdqn
-from tests.support.tiny_runs import tiny
-
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RUNNING = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "benchmarks" / "README.md"]
-
-
-def python_in(text: str) -> str:
-    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    return code
 
 
 def anchors_of(page: Path) -> set[str]:
@@ -28,9 +20,10 @@ def anchors_of(page: Path) -> set[str]:
 
 
 def test_the_readmes_python_runs_as_it_stands(tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     done = subprocess.run(
-        [sys.executable, "-c", python_in(README)],
+        [sys.executable, "-c", code],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
         capture_output=True,
@@ -42,20 +35,6 @@ def test_the_readmes_python_runs_as_it_stands(tmp_path):
     assert "exported policy" in summary
     assert len(scores.split()) == 3
     assert action in ("0", "1")
-
-
-@pytest.mark.parametrize(("seconds", "status"), [("3600", "finished"), ("0", "interrupted")])
-def test_the_functions_that_the_page_gives_to_train_show_and_stop_it(tmp_path, monkeypatch, capsys, seconds, status):
-    monkeypatch.chdir(tmp_path)
-    loaded = []
-    given = tiny("replay.backend=in_graph")
-    monkeypatch.setattr(tfdqn, "load_config", lambda file: loaded.append(file) or given, raising=False)
-    exec(python_in(RUNNING).replace("3600", seconds), {})
-    assert (ROOT / loaded[0]).exists()
-    headline, *shown, said = capsys.readouterr().out.splitlines()
-    assert headline.startswith("CartPole-v1") and said == status
-    phases = [line.partition(": ")[0] for line in shown if " of 1,200 steps, " in line]
-    assert phases[-1] == ("drawing and exporting" if status == "finished" else "saving")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
