@@ -144,7 +144,7 @@ def test_of_a_folder_the_unfinished_runs_are_left_out_and_named_in_one_line(
         (
             [9, 10, 11],
             [10, 11, 12],
-            "; if the difference is as estimated, about 18 more seeds of A and 18 of B would settle it by `compare --looks 2`",
+            "; if the difference is as estimated, about 18 more seeds of A and 18 of B would settle it by `compare",
         ),
         ([1, 2, 3, 4, 5], [2, 3, 4, 5, 6], "P(B > A) = 0.68 ("),
         ([499, 499], [500, 500], "Not settled: B 500, A 499, difference 1 (no interval), P(B > A) = 1.00, "),
