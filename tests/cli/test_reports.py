@@ -141,6 +141,7 @@ def test_of_a_folder_the_unfinished_runs_are_left_out_and_named_in_one_line(
             "A is better: B 11.00, A 21.00, difference -10.00 (95 % interval -12.27 to -7.73), ",
         ),
         ([5, 5], [5, 5], "No difference: B 5, A 5"),
+        ([5, 5], [5, 5], "; the scores of neither side vary, which says nothing about further seeds: "),
         (
             [9, 10, 11],
             [10, 11, 12],
@@ -158,6 +159,18 @@ def test_compare_is_one_line(
     assert main(["compare", str(seeds(tmp_path / "a", ours)), str(seeds(tmp_path / "b", theirs))]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert said in line
+
+
+def test_each_of_several_looks_is_of_higher_confidence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sides = [str(seeds(tmp_path / name, scores)) for name, scores in (("a", [9.0, 10.0, 11.0]), ("b", [10.0, 11, 12]))]
+    for looks, said in (("2", "about 18 more seeds of A and 18 of B"), ("3", "about 20 more seeds of A and 20 of B")):
+        assert main(["compare", *sides, "--looks", looks]) == 0
+        (line,) = capsys.readouterr().out.splitlines()
+        assert f"({100 - 5 / int(looks):.4g} % interval " in line
+        assert line.endswith(
+            f"; if the difference is as estimated, {said} would settle it by `compare --looks {looks}`"
+        )
+    assert main(["compare", *sides, "--looks", "0"]) == 2
 
 
 def test_each_side_may_be_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

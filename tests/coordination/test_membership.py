@@ -73,9 +73,9 @@ def test_the_jobs_steps_are_those_heard_and_ones_own_since(there: Learner, confi
         one.join()
         figures.steps = 100
         there.service.roster.start_from(Counts(env_steps=1000))
-        until(lambda: one.env_steps(100) == 1100, "the others' steps")
+        until(lambda: one.env_steps(130, alike=4) == 1220, "the others' steps, and that one's own are heard")
+        assert one.env_steps(100) == 1100
         assert one.env_steps(130) == 1130
-        assert one.env_steps(130, alike=4) == 1220
 
 
 def test_who_ends_with_the_learner_waits_until_it_is_heard_no_more(there: Learner, config: Config) -> None:

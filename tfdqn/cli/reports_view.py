@@ -5,7 +5,7 @@ from rich.console import Console
 from tfdqn.cli.tables import WholeTable, print_whole
 from tfdqn.cli.terminal import make_console, require_reader
 from tfdqn.errors import counted, listed
-from tfdqn.reports.comparison import Comparison
+from tfdqn.reports.comparison import Comparison, confidence_of
 from tfdqn.reports.group_table import group_table, precision, span
 from tfdqn.reports.groups import Report
 
@@ -59,7 +59,7 @@ def verdict(found: Comparison) -> str:
     head = better if found.is_settled else "Not settled" if found.difference else "No difference"
     signed = [found.difference, *map(float, found.interval)]
     form = precision([*found.means, *signed], signed)
-    interval = f"{100 * found.confidence:.4g} % interval {span(found.interval, form)}"
+    interval = f"{100 * confidence_of(found.looks):.4g} % interval {span(found.interval, form)}"
     figures = (
         f"B {found.means[1]:{form}}, A {found.means[0]:{form}}, difference {found.difference:{form}} "
         f"({interval if found.has_variance else 'no interval'}), "
@@ -69,13 +69,13 @@ def verdict(found: Comparison) -> str:
 
 
 def _advice(found: Comparison) -> str:
-    if found.difference and not found.has_variance:
+    if not found.has_variance:
         return "; the scores of neither side vary, which says nothing about further seeds: compare on a harder task"
     if found.runs_to_settle is None:
         return "; if there is a difference, a thousand runs of each would not settle it"
     of_a, of_b = (max(found.runs_to_settle - runs, 0) for runs in found.runs)
     more = f"{counted(of_a, 'more seed')} of A and {of_b} of B"
-    return f"; if the difference is as estimated, about {more} would settle it by `compare --looks 2`"
+    return f"; if the difference is as estimated, about {more} would settle it by `compare --looks {found.looks_again}`"
 
 
 def _improvement_interval(found: Comparison) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from tfdqn.config.agent import PQN
 from tfdqn.config.replay_checks import uses_blocks
 from tfdqn.config.schema import Config
+from tfdqn.errors import counted
 
 _MUCH = 2.0  # times the run's length
 _FEW = 16  # blocks for the batches of one call
@@ -21,10 +22,11 @@ def few_blocks(config: Config) -> str:
     examples = config.updates_per_call * config.learner.batch_size
     if not (config.agent.has_replay and uses_blocks(config)) or size == 1 or examples >= _FEW * size:
         return ""
-    calls = "each batch consists" if config.updates_per_call == 1 else f"{config.updates_per_call} batches consist"
+    calls = config.updates_per_call
+    batches = "each batch consists" if calls == 1 else f"each {calls} batches together consist"
     return (
-        f"{calls} of {examples // size} blocks of {size} transitions that were stored together: replay.block_size = 1 "
-        "draws each by itself"
+        f"{batches} of {counted(examples // size, 'block')} of {size} transitions that were stored together: "
+        "replay.block_size = 1 draws each by itself"
     )
 
 

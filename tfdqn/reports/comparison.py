@@ -22,7 +22,6 @@ from tfdqn.reports.finished_runs import FinishedRun, read_runs
 from tfdqn.reports.run_search import WHY_LEFT_OUT, unselected
 from tfdqn.reports.statistics import CONFIDENCE, Interval, percentile_bootstrap_interval, probability_of_improvement
 
-_LOOKS_AGAIN = 2  # at least, if what is not settled is compared again
 _POWER = 0.8
 _MOST_RUNS = 1_000
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
@@ -34,10 +33,10 @@ class Comparison(NamedTuple):
     runs: tuple[int, int]  # how many A and B have
     means: tuple[float, float]  # A's and B's
     difference: float  # B's mean minus A's
-    confidence: float  # of both intervals
-    interval: Interval  # of the difference: Welch's
+    looks: int  # how often these are compared in all, each time with more runs
+    interval: Interval  # of the difference: Welch's, of the confidence that `confidence_of` the looks is
     improvement: float  # P(B > A)
-    improvement_interval: Interval  # by percentile bootstrap
+    improvement_interval: Interval  # likewise, by percentile bootstrap
     runs_to_settle: int | None  # runs that each side would need in all at a further look; None: more than a thousand
     key_differences: Mapping[str, tuple[str, str]] = MappingProxyType({})  # A's and B's values of keys that differ
 
@@ -50,6 +49,11 @@ class Comparison(NamedTuple):
     def has_variance(self) -> bool:
         """Whether the scores of a side vary: if not, nothing is known of what further seeds would score."""
         return bool(self.interval.low < self.interval.high)
+
+    @property
+    def looks_again(self) -> int:
+        """How many looks there are in all, at least, if these are compared again."""
+        return max(self.looks, 2)
 
 
 def compare_runs(ours: Sequence[Path | str], theirs: Sequence[Path | str], looks: int = 1) -> Comparison:
@@ -82,19 +86,20 @@ def compare(ours: np.ndarray, theirs: np.ndarray, looks: int = 1) -> Comparison:
     A comparison that is repeated with more runs until it is settled finds a difference that doesn't exist more often
     than in one case of twenty. So if there are `looks` comparisons in all, each has a share of the 5 % (Bonferroni).
     """
-    confidence, again = confidence_of(looks), confidence_of(max(looks, _LOOKS_AGAIN))
-    return Comparison(
+    confidence = confidence_of(looks)
+    found = Comparison(
         runs=(len(ours), len(theirs)),
         means=(float(ours.mean()), float(theirs.mean())),
         difference=float(theirs.mean() - ours.mean()),
-        confidence=confidence,
+        looks=looks,
         interval=welch_interval(ours, theirs, confidence),
         improvement=probability_of_improvement(theirs, ours),
         improvement_interval=percentile_bootstrap_interval(
             probability_of_improvement, theirs, ours, confidence=confidence
         ),
-        runs_to_settle=runs_to_settle(ours, theirs, again),
+        runs_to_settle=None,
     )
+    return found._replace(runs_to_settle=runs_to_settle(ours, theirs, confidence_of(found.looks_again)))
 
 
 def confidence_of(looks: int) -> float:
