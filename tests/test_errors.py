@@ -17,6 +17,7 @@ from tfdqn.errors import (
     first_line,
     message_in_one_line,
     one_line,
+    type_and_message,
     why_no_directory,
 )
 
@@ -50,6 +51,12 @@ def test_in_one_line_the_mistakes_of_a_configuration_are_told_apart() -> None:
     mistakes = ConfigErrors(["seed = -1: too small", "gamma is\tnot a key"])
     assert message_in_one_line(mistakes) == "seed = -1: too small; gamma is not a key"
     assert one_line(mistakes) == "seed = -1: too small; gamma is not a key"
+
+
+def test_a_line_is_cut_unless_it_says_what_the_user_has_to_correct() -> None:
+    assert one_line(ValueError("9" * 400)) == f"ValueError: {'9' * 285}..."
+    assert one_line(UserError("9" * 400)) == "9" * 400
+    assert type_and_message(UserError("9" * 400)) == f"UserError: {'9' * 286}..."
 
 
 def test_a_path_in_the_home_directory_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

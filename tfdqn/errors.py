@@ -199,9 +199,11 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
+def type_and_message(error: BaseException) -> str:
+    """Describes an error as "ValueError: its message", on one line of at most 300 characters."""
+    return shortened(f"{type(error).__name__}: {message_in_one_line(error)}".removesuffix(": "), 300)
+
+
 def one_line(error: BaseException) -> str:
-    """Describes an error on one line: "ValueError: its message", at most 300 characters; of a UserError its message."""
-    message = message_in_one_line(error)
-    if isinstance(error, UserError):
-        return message
-    return shortened(f"{type(error).__name__}: {message}".removesuffix(": "), 300)
+    """As `type_and_message`, but of a UserError the message alone, however long: the user needs all of its mistakes."""
+    return message_in_one_line(error) if isinstance(error, UserError) else type_and_message(error)

@@ -98,6 +98,14 @@ def test_each_mistake_is_one_line_that_says_what_to_write(tmp_path: Path) -> Non
         assert ("annotation" in line) == ("annotation" in said), agent
 
 
+def test_a_key_without_a_meaning_is_one_line_where_a_configuration_is_written(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(MODULE)
+    program = "import own; from tfdqn.config import Config, toml; toml.dump(Config(agent=own.Bare()))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    *_, line = done.stderr.splitlines()
+    assert line == f'tfdqn.errors.ConfigError: {BARE}write bins: Annotated[its type, doc("what it means")]'
+
+
 @pytest.mark.parametrize(
     ("word", "meant"),
     [

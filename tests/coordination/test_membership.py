@@ -113,6 +113,7 @@ def test_another_life_of_the_learner_is_noticed_and_told_only_what_is_new(there:
         figures.steps = 100
         until(lambda: there.service.roster.counts().env_steps == 100, "counts")
         until(lambda: one.env_steps(100) == 100, "an answer")
+        assert one.learner_has_begun and one.start is not None
         there.service.close()
         figures.steps = 130  # while nobody listens
         there.begin().roster.start_from(Counts(env_steps=90))  # the checkpoint missed ten of them
@@ -125,6 +126,7 @@ def test_another_life_of_the_learner_is_noticed_and_told_only_what_is_new(there:
             return False
 
         until(is_noticed, "another life")
+        assert not one.learner_has_begun and one.start is None  # of the one that it has joined
         assert there.service.roster.counts().env_steps == 90  # it has not joined yet
         one.join()
         until(lambda: there.service.roster.counts().env_steps == 90 + 30, "counts of what is new")

@@ -60,6 +60,37 @@ def test_of_a_folder_that_cannot_be_seen_every_file_is_looked_at(tmp_path: Path)
     assert not left.exists()
 
 
+def test_where_any_writer_is_meant_what_names_none_goes_after_an_hour(tmp_path: Path) -> None:
+    left, another = tmp_path / ".export-7-0badcafe", tmp_path / ".exports"
+    for each in (left, another):
+        make(each, "folder")
+    remove_abandoned(tmp_path, ".export-", any_writer=True)
+    assert left.exists()
+    for each in (left, another):
+        grow_old(each)
+    remove_abandoned(tmp_path, ".export-", any_writer=True)
+    assert set(tmp_path.iterdir()) == {another}
+
+
+def test_what_can_not_be_removed_keeps_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = tmp_path / f".export-{msgspec.structs.replace(this_process(), kernel='another').mark}-0badcafe"
+    make(left, "folder")
+    for name in "abc":
+        (left / name).touch()
+    grow_old(left)
+    unlink, refused = os.unlink, list[str]()
+
+    def refuses_the_first(name: str, **named: int) -> None:
+        if name in "abc" and (not refused or name in refused):
+            refused.append(name)
+            raise PermissionError(1, "Operation not permitted")
+        unlink(name, **named)
+
+    monkeypatch.setattr(os, "unlink", refuses_the_first)
+    remove_abandoned(tmp_path, ".export-")
+    assert [each.name for each in left.iterdir()] == refused
+
+
 def test_a_path_says_who_writes_there_and_what(tmp_path: Path) -> None:
     path = unfinished_path(tmp_path, ".a.", ".partial")
     assert path != unfinished_path(tmp_path, ".a.", ".partial")

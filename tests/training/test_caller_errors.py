@@ -11,7 +11,7 @@ import pytest
 from tests.support.tiny_runs import latest, tiny
 from tfdqn import train
 from tfdqn.coordination import watchdog
-from tfdqn.errors import OwnCodeError, RunDirError
+from tfdqn.errors import OwnCodeError, RunDirError, UserError
 from tfdqn.launch.inspector import Inspector, Status
 from tfdqn.records import Progress
 from tfdqn.storage.run_directory import RunDir
@@ -45,6 +45,11 @@ def test_an_error_of_training_stays_and_a_keyboard_interrupt_is_raised_at_once()
         errors.taken_from(fails, None)(LookupError("mine"))
         raise RunDirError("the disk is full")
     assert caught.value.__notes__ == ["Earlier, a function that was given to train raised LookupError: mine"]
+    with pytest.raises(RunDirError) as caught, CallerErrors() as errors:
+        errors.taken_from(fails, None)(UserError("the file a.toml is empty"))
+        raise RunDirError("the disk is full")
+    note = "Earlier, a function that was given to train raised UserError: the file a.toml is empty"
+    assert caught.value.__notes__ == [note]
     with pytest.raises(KeyboardInterrupt), CallerErrors() as errors:
         errors.taken_from(fails, None)(KeyboardInterrupt())
 

@@ -162,6 +162,15 @@ def test_the_file_says_the_same(folder: SeedsFolder) -> None:
     assert len(written["final"]["mean_interval"]) == 2
 
 
+def test_what_was_asked_for_is_read_from_the_file_of_an_earlier_version(tmp_path: Path) -> None:
+    folder = SeedsFolder(tmp_path / "seeds")
+    finished_run(folder.run(1).path, tiny("seed=1"), [5.0], 5.0)
+    folder.summary_file.write_text('{"seeds":[{"seed":1,"score":5.0},{"seed":7}],"options":["--jobs","2"],"final":5.0}')
+    report = seeds_report(folder)
+    assert [(each.seed, each.status) for each in report.seeds] == [(1, "finished"), (7, "not begun")]
+    assert report.options == ("--jobs", "2")
+
+
 def test_a_report_has_the_seeds_that_were_asked_for_and_the_command_that_goes_on(tmp_path: Path) -> None:
     folder = SeedsFolder(tmp_path / "seeds")
     folder.path.mkdir()

@@ -5,7 +5,7 @@ the key, its value and what is allowed, and suggest what was meant.
 """
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from typing import Any, Literal, NoReturn, get_args, get_origin
+from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin
 
 import msgspec
 from msgspec import Struct, inspect
@@ -65,8 +65,8 @@ def built_in(by_kind: Mapping[str, type[Struct]]) -> list[str]:
 
 
 def literals(key_type: Any) -> tuple[str, ...]:
-    """The values of `Annotated[Literal[...], ...]`, in order; empty for any other type."""
-    allowed = get_args(key_type)[0]
+    """The values of a Literal, perhaps an annotated one, in order; empty for any other type."""
+    allowed = get_args(key_type)[0] if get_origin(key_type) is Annotated else key_type
     return get_args(allowed) if get_origin(allowed) is Literal else ()
 
 

@@ -15,6 +15,7 @@ from tomlkit.items import Item
 from tfdqn.config.fields import doc_of, kinds, needs_of
 from tfdqn.config.nearby_runs import is_of_run, own_config_file
 from tfdqn.config.network import may_convolve
+from tfdqn.config.own_code import mistaken_keys
 from tfdqn.config.problems import Problems
 from tfdqn.config.reader import built_in, literals, read
 from tfdqn.config.schema import Config, keys, values_of
@@ -44,7 +45,8 @@ def load(
     If a kind is overridden, as in network.kind=mlp, the file's keys that the new kind doesn't have are left out, and
     `say` is told which; so are keys of the file that an override leaves without effect, and a file without keys.
 
-    `unused` is as in `read`; `options` are those that gave keys of `overrides`, such as {"acting.actors": "--actors"}.
+    `unused` receives, by key, a line about each other key that nothing reads, and these keys get their defaults; if it
+    is None, they are refused. `options` are those that gave keys of `overrides`, such as {"acting.actors": "--actors"}.
 
     Raises ConfigError if the file can't be read or isn't TOML, for unknown keys and bad values, in one line for each,
     and if keys contradict each other.
@@ -175,7 +177,10 @@ def checked(
 
 
 def dump(config: Config) -> str:
-    """Writes TOML with a comment for each section and key; `load` gives the same configuration back."""
+    """Writes TOML with a comment for each section and key; `load` gives the same configuration back.
+
+    Raises ConfigError if a key of the user's own class doesn't say its meaning.
+    """
     fields = msgspec.structs.fields(Config)
     lines = [f"# {line}".rstrip() for line in (Config.__doc__ or "").splitlines()]
     lines += _assignments(config, [field for field in fields if not kinds(field.type)])
@@ -238,6 +243,8 @@ def _apply(values: dict[str, Any], override: str, option: str) -> str:
 
 
 def _section(field: msgspec.structs.FieldInfo, section: Struct) -> list[str]:
+    for key, problem in mistaken_keys(type(section), section.__struct_fields__).items():
+        raise ConfigError(f"configuration: {field.name}.{key}{problem}")
     lines = ["", f"[{field.name}]"]
     lines += [f"# {line.strip()}".rstrip() for line in (section.__doc__ or "").splitlines()]
     if "" not in (choices := kinds(field.type)):

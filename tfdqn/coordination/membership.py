@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
 from tfdqn.cluster.roles import LEARNER, ProcessId
 from tfdqn.cluster.topology import Topology
@@ -160,13 +160,17 @@ class Membership:
 
     @property
     def learner_has_begun(self) -> bool:
-        """Whether the learner has said so, so that `env_steps` tells how far the job is."""
-        return self._answer is not None and self._answer.has_begun
+        """Whether the learner that was joined has said so, so that `env_steps` tells how far the job is."""
+        return self.start is not None
 
     @property
-    def start(self) -> str | UnsetType:
-        """As `Answer.start`: equals `joined` if the learner had no checkpoint to begin with."""
-        return UNSET if self._answer is None else self._answer.start
+    def start(self) -> str | UnsetType | None:
+        """As `Answer.start`: equals `joined` if the learner had no checkpoint to begin with.
+
+        None until the learner that was joined has said that it has begun: another's answer doesn't count.
+        """
+        answer = self._answer
+        return answer.start if answer is not None and answer.life == self.joined and answer.has_begun else None
 
     @property
     def largest_priority(self) -> float:

@@ -45,7 +45,7 @@ class Method(NamedTuple):
 class Server:
     """Answers calls at an address until it is closed. Raises ClusterError if the address can't be had.
 
-    At a loopback address it listens on loopback only. So many calls as it has `threads` are answered at a time.
+    At a loopback address it listens on loopback only. It answers up to `threads` calls at a time.
     """
 
     def __init__(self, address: str, methods: Mapping[str, Method], threads: int = 16):

@@ -91,7 +91,7 @@ def make_evaluation_task(
 ) -> BatchedTask:
     """Makes the environments for evaluations: one per episode if `is_wide`, else no more than training has.
 
-    They are `is_wide` if many environments cost little more than one. `restarts` are as for `make_task`. Says so if
+    Give `is_wide` where many environments cost little more than one. `restarts` are as for `make_task`. Says so if
     evaluations truncate episodes before the task's own limit.
     """
     settings = config.evaluation

@@ -120,7 +120,7 @@ def unfinished_version(directory: Path) -> Iterator[Path]:
     nothing can be written there.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(directory, _UNFINISHED)
+    remove_abandoned(directory, _UNFINISHED, any_writer=True)
     unfinished = unfinished_path(directory, _UNFINISHED)
     try:
         unfinished.mkdir()

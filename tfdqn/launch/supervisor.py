@@ -96,7 +96,9 @@ class Supervisor:
         self._shown_life = ""  # the last life of the learner whose beginning was shown
 
     def run(self, interrupted: Callable[[], bool]) -> bool:
-        """Runs until the job is over; False if the user has `interrupted` it before, and every process has ended.
+        """Runs until the job is over.
+
+        Returns False if `interrupted()` has said before that the user asks to stop, and every process has ended.
 
         Raises ClusterError, after every process was stopped, if one can't be started, ends with a status that asks
         for the user's correction, or fails too often in a row.

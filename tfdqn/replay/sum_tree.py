@@ -24,8 +24,8 @@ class SumTree:
     Each level is float64[rows, 32], starting with the leaves; a node is the sum of one row of the level below. For each
     node the tree also keeps its start: the sum of the nodes before it in its row, or infinity if this node and those
     after it are 0. `write` changes only the leaves; `refresh` updates starts and sums. These are always computed from
-    all their terms, in order: rounding errors don't accumulate, and the same writes give the same tree, bit for bit. If
-    XLA compiles `draw`, which `uses_xla` tells, that is faster and draws the same.
+    all their terms, in order: rounding errors don't accumulate, and the same writes give the same tree, bit for bit.
+    `uses_xla` says that XLA will compile `draw`, which is faster and draws the same.
     """
 
     def __init__(self, size: int, uses_xla: bool):

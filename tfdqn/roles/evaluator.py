@@ -110,8 +110,8 @@ class _EvaluatorLoop:
     def run_until_over(self) -> None:
         while not self._is_over():
             phase = self._membership.phase_now(self._context.interrupted)
-            if self._membership.joined != self._reports_to and self._membership.learner_has_begun:
-                self._begin_with_learner()
+            if self._membership.joined != self._reports_to and (start := self._membership.start) is not None:
+                self._begin_with_learner(start)
             if self._weights.version() < 0:
                 self._membership.set_state("waiting for the first weights")
             elif self._membership.joined != self._reports_to:
@@ -128,13 +128,13 @@ class _EvaluatorLoop:
                 self._send_report()
             time.sleep(_POLL_SECONDS)
 
-    def _begin_with_learner(self) -> None:
+    def _begin_with_learner(self, start: str | UnsetType) -> None:
         """Takes over the results of before, or none of them if the run was begun anew since.
 
         A learner that begins anew first puts the best policy aside, so one that is there afterwards was found in its
         life, unless this process has found it meanwhile with the weights of the start before.
         """
-        start, self._reports_to = self._membership.start, self._membership.joined
+        self._reports_to = self._membership.joined
         self._evaluator.forget_versions()
         if self._start is None:
             self._evaluator.load_best(self._run.best_weights, self._specs)

@@ -28,20 +28,23 @@ def writer_of(path: Path, beginning: str, end: str = "") -> Owner | None:
     return owner_of_mark(path.name.removeprefix(beginning).removesuffix(end).rpartition("-")[0])
 
 
-def remove_abandoned(folder: Path, beginning: str, end: str = "") -> None:
+def remove_abandoned(folder: Path, beginning: str, end: str = "", any_writer: bool = False) -> None:
     """Removes what has such a name in a folder, if its writer has ended or, if that can't be seen, paused for an hour.
 
-    It can't of another host's or container's process, nor of one before this host's last boot.
+    It can't of another host's or container's process, nor of one before this host's last boot; with `any_writer`, nor
+    of one that the name doesn't tell, as those of an earlier version may not. Without, such a name may be anything's.
     """
     for left in folder.iterdir():
+        if not (left.name.startswith(beginning) and left.name.endswith(end)):
+            continue
         writer = writer_of(left, beginning, end)
         with suppress(OSError):  # another process has removed it, say
-            if writer is not None and _is_abandoned(left, writer):
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            if (writer is not None or any_writer) and _is_abandoned(left, writer):
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
 
 
-def _is_abandoned(unfinished: Path, writer: Owner) -> bool:
-    is_running = writer.is_running()
+def _is_abandoned(unfinished: Path, writer: Owner | None) -> bool:
+    is_running = None if writer is None else writer.is_running()
     if is_running is not None:
         return not is_running
     with tempfile.TemporaryFile(dir=unfinished.parent) as file:  # the file system's clock, not this host's

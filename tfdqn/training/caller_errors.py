@@ -5,7 +5,7 @@ from functools import wraps
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
-from tfdqn.errors import one_line
+from tfdqn.errors import type_and_message
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -34,7 +34,7 @@ class CallerErrors:
             return
         if error is None:
             raise self.first
-        error.add_note(f"Earlier, a function that was given to train raised {one_line(self.first)}")
+        error.add_note(f"Earlier, a function that was given to train raised {type_and_message(self.first)}")
 
     def taken_from(self, function: Callable[Given, Result], instead: Result) -> Callable[Given, Result]:
         """The same function, whose errors are taken. Once there is one, of whichever function, it returns `instead`."""

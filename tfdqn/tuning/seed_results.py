@@ -69,7 +69,18 @@ class SeedsReport(SeedsSummary, frozen=True, kw_only=True):
     resume: str  # the command that trains the seeds that have not finished; "": none is to be given, or of any use
 
 
-_summaries = msgspec.json.Decoder(SeedsSummary)
+class _SeedNumber(Struct, frozen=True):
+    seed: int
+
+
+class _Request(Struct, frozen=True):
+    """What a summary, perhaps of another version of tfdqn, says of the command that wrote it."""
+
+    seeds: tuple[_SeedNumber, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+_requests = msgspec.json.Decoder(_Request)
 
 
 def summarize(
@@ -99,8 +110,8 @@ def summarize(
 def seeds_report(folder: SeedsFolder) -> SeedsReport:
     """How a folder of seeds stands now, with the seeds that were last asked for."""
     # Nothing was asked for where no summary can be read.
-    last = read_decoded(folder.summary_file, _summaries.decode) or SeedsSummary(seeds=(), final=None, best=None)
-    summary = summarize(folder, wanted=[each.seed for each in last.seeds], options=last.options)
+    request = read_decoded(folder.summary_file, _requests.decode) or _Request()
+    summary = summarize(folder, wanted=[each.seed for each in request.seeds], options=request.options)
     in_training = [each.seed for each in summary.seeds if each.status == "in training"]
     locks = [folder.lock_file, *(folder.run(seed).lock_file for seed in in_training)]
     trainer = next(filter(None, map(holder_of, locks)), None)
