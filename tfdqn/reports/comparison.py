@@ -103,7 +103,7 @@ def compare(ours: np.ndarray, theirs: np.ndarray, looks: int = 1) -> Comparison:
 
 
 def confidence_of(looks: int) -> float:
-    """The confidence of the intervals of each of so many comparisons, which together err in at most 5 %."""
+    """The confidence of the intervals of each of so many comparisons, which together err in about 5 % of cases."""
     return 1 - (1 - CONFIDENCE) / looks
 
 
