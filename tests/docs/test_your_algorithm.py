@@ -105,7 +105,7 @@ def test_the_torso_is_trained_as_it_stands_there(folder: Path) -> None:
     assert card["configuration"]["network"]["filters"] == 32
 
 
-@pytest.mark.parametrize("ensemble", [1, 2])
+@pytest.mark.parametrize("ensemble", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_an_image_and_numbers_are_read_together(folder: Path, ensemble: int) -> None:
     (folder / "rover.py").write_text(ROVER)
     (folder / "rover.toml").write_text('task.id = "rover:Rover-v0"\nnetwork.kind = "my_camera:camera"\n')

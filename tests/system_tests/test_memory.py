@@ -11,16 +11,12 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 ROLES = {"supervisor", "learner", "actor", "evaluator", "replay_server", "worker", "parameter_server"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("verb", "overrides", "expected"),
     [
         ("launch", (), {"supervisor", "learner 0", "actor 0", "evaluator 0", "replay_server 0"}),
-        pytest.param(
-            "train",
-            ("learner.strategy=parameter_server",),
-            {"train", "worker 0", "worker 1", "parameter_server 0"},
-            marks=pytest.mark.long,
-        ),
+        ("train", ("learner.strategy=parameter_server",), {"train", "worker 0", "worker 1", "parameter_server 0"}),
     ],
 )
 def test_every_process_of_a_run_is_sampled(

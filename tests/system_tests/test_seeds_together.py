@@ -35,36 +35,38 @@ def assert_same_run(ours: Path, theirs: Path) -> None:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize(("seeds", "is_killed_too"), [(2, False), pytest.param(3, True, marks=pytest.mark.long)])
 def test_each_seed_is_its_own_run_and_goes_on_as_one_after_a_signal_and_after_a_kill(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, seeds: int, is_killed_too: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = write_config(tmp_path, *COMPILED, OFTEN)
-    runs = [tmp_path / "s" / f"seed-{seed}" for seed in (1, 2, 3)]
-    arguments = ["train", config, ENDLESS, "--seeds", "1-3", "--together", "--run-dir", "s"]
+    runs = [tmp_path / "s" / f"seed-{seed}" for seed in range(1, seeds + 1)]
+    arguments = ["train", config, ENDLESS, "--seeds", f"1-{seeds}", "--together", "--run-dir", "s"]
     with tfdqn(tmp_path, *arguments) as process:
         for run in runs:
             process.until_saved(run)
         process.send(signal.SIGTERM)
         assert process.ended() == 0, process.err
-        assert process.out.splitlines()[0].startswith("3 seeds in s: 3 together in ")
+        assert process.out.splitlines()[0].startswith(f"{seeds} seeds in s: {seeds} together in ")
         again = process.resumption()
     assert again == arguments
-    before = [newest(run) for run in runs]
-    with tfdqn(tmp_path, *again) as process:
-        for run, saved in zip(runs, before, strict=True):
-            process.until_saved(run, beyond=saved)
-        process.kill()
-        until(lambda: not process.relatives())  # none outlives it
+    if is_killed_too:
+        before = [newest(run) for run in runs]
+        with tfdqn(tmp_path, *again) as process:
+            for run, saved in zip(runs, before, strict=True):
+                process.until_saved(run, beyond=saved)
+            process.kill()
+            until(lambda: not process.relatives())  # none outlives it
     end = f"stop.env_steps={max(counters(run).env_steps for run in runs) + 1_000}"
     with tfdqn(tmp_path, *(end if each == ENDLESS else each for each in again), "--jobs", "1") as process:
         assert process.ended() == 0, process.err
-        assert "3 seeds in s: 1 together in 1 process on" in process.out  # so each uses the first one's programs
-        assert "seed 3 has finished: mean return " in process.out
+        assert f"{seeds} seeds in s: 1 together in 1 process on" in process.out  # so each uses the first one's programs
+        assert f"seed {seeds} has finished: mean return " in process.out
     monkeypatch.chdir(tmp_path)
-    assert main.main(["train", config, end, "seed=3", "--run-dir", "own"]) == 0
-    assert_same_run(runs[2], tmp_path / "own")
+    assert main.main(["train", config, end, f"seed={seeds}", "--run-dir", "own"]) == 0
+    assert_same_run(runs[-1], tmp_path / "own")
     summary = json.loads((tmp_path / "s" / "seeds.json").read_text())
-    assert [each["status"] for each in summary["seeds"]] == ["finished"] * 3
+    assert [each["status"] for each in summary["seeds"]] == ["finished"] * seeds
     assert (tmp_path / "s" / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
     for command in (["inspect", "s"], ["report", "s"]):
         assert main.main(command) == 0
