@@ -19,8 +19,8 @@ from tests.support.replay_servers import config
 from tfdqn.config import Config
 from tfdqn.records import Counters
 from tfdqn.replay.items.kinds import make_item_kind
-from tfdqn.replay.replay_ratio import Balance, RemoteReplayRatio, ReplayRatio
-from tfdqn.replay.reverb.remote_replay import RemoteReplay
+from tfdqn.replay.replay_ratio import Balance, ReplayRatio
+from tfdqn.replay.reverb.remote_replay import RemoteReplay, RemoteReplayRatio
 from tfdqn.replay.reverb.server import TABLE
 from tfdqn.replay.reverb.shards import DistributedReplayRatio
 

@@ -1,30 +1,31 @@
 """The replay ratio: one update is owed for every `env_steps_per_update` transitions beyond the first `min_size`.
 
-`ReplayRatio` keeps acting and learning at this ratio in one process. `RemoteReplayRatio` is the learner's side if
-replay and actors are in other processes, where the servers hold the actors back (`replay.reverb.shards`). `Balance`
-is what a checkpoint keeps of either, so that a run can be resumed in one process or in many.
+`ReplayRatio` keeps acting and learning at this ratio in one process. If replay and actors are in other processes, the
+learner's side is `replay.reverb.remote_replay.RemoteReplayRatio`, and the servers hold the actors back
+(`replay.reverb.shards`). `Balance` is what a checkpoint keeps of either, so that a run can be resumed in one process or
+in many.
 """
 
 import threading
-import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from msgspec import UNSET
 
-from tfdqn.config import Config, Learner
+from tfdqn.config import Learner
 from tfdqn.records import Counters
-
-if TYPE_CHECKING:  # imports Reverb, which only this side of the ratio needs
-    from tfdqn.replay.reverb.remote_replay import RemoteReplay
 
 
 class Balance(NamedTuple):
-    """The counts that determine how many updates a run owes, as a checkpoint keeps them."""
+    """The counts that determine how many updates a run owes, as a checkpoint keeps them.
 
-    transitions: int  # the number written to replay since the run began, over all sessions
-    exempt: int  # how many of these, besides the first `min_size`, owe no updates: they refilled an empty replay
-    train_steps: int  # the number of updates made
+        updates owed = (transitions - min_size - exempt) / env_steps_per_update - train_steps
+
+    The defaults are those of a new run.
+    """
+
+    transitions: int = 0  # the number written to replay since the run began, over all sessions
+    exempt: int = 0  # how many of these, besides the first `min_size`, owe no updates: they refilled an empty replay
+    train_steps: int = 0  # the number of updates made
 
     @classmethod
     def saved(cls, counters: Counters, min_size: int, stored: int, settings: Learner) -> "Balance":
@@ -35,33 +36,31 @@ class Balance(NamedTuple):
         """
         if counters.exempt_transitions is not UNSET:
             return cls(counters.transitions, counters.exempt_transitions, counters.train_steps)
-        owed = cls(counters.transitions, 0, counters.train_steps).updates_owed(min_size, settings)
+        balance = cls(counters.transitions, 0, counters.train_steps)
+        most = 2.0 * settings.updates_per_call
         least = -max(min_size - stored, 0) / settings.env_steps_per_update
-        plausible = max(min(owed, 2.0 * settings.updates_per_call), least)
-        return cls.owing(plausible, counters.transitions, counters.train_steps, min_size, settings)
-
-    @classmethod
-    def owing(cls, updates: float, transitions: int, train_steps: int, min_size: int, settings: Learner) -> "Balance":
-        """Makes a balance that owes `updates` updates, by choosing `exempt`."""
-        earned = settings.env_steps_per_update * (train_steps + updates)
-        return cls(transitions, round(transitions - min_size - earned), train_steps)
+        possible = max(min(balance.updates_owed(min_size, settings), most), least)
+        return balance.with_updates_owed(possible, min_size, settings)
 
     def updates_owed(self, min_size: int, settings: Learner) -> float:
         """The updates that are due but not yet made; negative before `min_size` is reached."""
-        counted = self.transitions - self.exempt - min_size
-        return counted / settings.env_steps_per_update - self.train_steps
+        return (self.transitions - min_size - self.exempt) / settings.env_steps_per_update - self.train_steps
+
+    def with_updates_owed(self, updates: float, min_size: int, settings: Learner) -> "Balance":
+        """The same transitions and updates made, with `exempt` such that `updates` are owed."""
+        owing = settings.env_steps_per_update * (self.train_steps + updates)  # the transitions that are not exempt
+        return self._replace(exempt=round(self.transitions - min_size - owing))
 
     def with_empty_replay(self, min_size: int, settings: Learner) -> "Balance":
         """The balance for an empty replay, whose first `min_size` transitions owe no updates.
 
         Updates that are owed already are made after that, at most one call's: a call must not be due before.
         """
-        owed = after_refill(self.updates_owed(min_size, settings), settings)
-        filling = min_size / settings.env_steps_per_update
-        return Balance.owing(owed - filling, self.transitions, self.train_steps, min_size, settings)
+        owed = owed_after_refill(self.updates_owed(min_size, settings), settings)
+        return self.with_updates_owed(owed - min_size / settings.env_steps_per_update, min_size, settings)
 
 
-def after_refill(owed: float, settings: Learner) -> float:
+def owed_after_refill(owed: float, settings: Learner) -> float:
     """How many of the owed updates are still made after replay has been refilled: at most one call's."""
     return min(max(owed, 0.0), float(settings.updates_per_call))
 
@@ -83,11 +82,11 @@ class ReplayRatio:
         env_steps_per_update: float,
         updates_per_call: int,
         most_env_steps: int | None = None,
-        balance: Balance = Balance(0, 0, 0),  # noqa: B008 (which is immutable)
+        balance: Balance = Balance(),  # noqa: B008 (which is immutable)
         env_steps: int = 0,
     ):
         self.transitions, self._exempt, self.train_steps = balance
-        self._exempt_in_all = min_size + self._exempt
+        self._owing_none = min_size + self._exempt  # transitions: those that filled replay, once or again
         self._env_steps_per_update = env_steps_per_update
         self._updates_per_call = updates_per_call
         self._most_env_steps = float("inf") if most_env_steps is None else most_env_steps
@@ -150,79 +149,11 @@ class ReplayRatio:
             return self._learner_may.wait_for(self.may_learn, timeout_seconds)
 
     def _owed_after(self, transitions: int) -> int:
-        due = int((transitions - self._exempt_in_all) / self._env_steps_per_update)
+        """The updates owed if the run has written so many transitions."""
+        due = int((transitions - self._owing_none) / self._env_steps_per_update)
         return max(due, 0) - self.train_steps
 
     def _wake_an_actor(self) -> None:
         """Wakes one actor if it may act; that one wakes the next, so none is woken to find that it may not."""
         if self.may_act():
             self._actors_may.notify()
-
-
-class RemoteReplayRatio:
-    """Counts the updates that a learner owes for the transitions on the replay servers, which hold back the actors.
-
-    The servers' counts may include those of an earlier job, or samples that an earlier learner fetched ahead and never
-    used. So only their changes since this learner started count, on top of what the run's checkpoint owed. All servers
-    must have answered once. `env_steps` returns those that the actors have reported.
-    """
-
-    def __init__(self, replay: "RemoteReplay", saved: Balance | None, config: Config, env_steps: Callable[[], int]):
-        self._replay, self._settings = replay, config.learner
-        self._env_steps, self._most_env_steps = env_steps, config.stop.env_steps
-        self._counted_env_steps = env_steps()  # whose transitions the servers' last answers include
-        owed = 0.0 if saved is None else max(saved.updates_owed(replay.min_size, config.learner), 0.0)
-        filling = min(replay.updates_due_unsampled(), 0)
-        if filling < 0:
-            owed = after_refill(owed, config.learner) + filling
-        self._sampled_ahead = owed - replay.updates_due() - replay.updates_sampled()
-        self._transitions_before = (0 if saved is None else saved.transitions) - replay.transitions()
-        self._train_steps = 0 if saved is None else saved.train_steps
-        self._made_since_poll = 0
-
-    @property
-    def transitions(self) -> int:
-        """The number of transitions written to replay since the run began."""
-        return self._transitions_before + self._replay.transitions()
-
-    def balance(self) -> Balance:
-        """The state that a checkpoint keeps."""
-        return Balance.owing(self._owed(), self.transitions, self._train_steps, self._replay.min_size, self._settings)
-
-    def updates_owed(self) -> int:
-        """The updates that are due but not yet made, as of the last `poll`; 0 while a server has nothing to sample."""
-        return int(self._owed()) if self._replay.can_be_sampled() else 0
-
-    def may_learn(self) -> bool:
-        """Whether enough updates are owed for a call of the learner."""
-        return self.updates_owed() >= self._settings.updates_per_call
-
-    def wait_to_learn(self, timeout_seconds: float) -> bool:
-        """Whether enough updates are owed for a call of the learner; if not, polls the servers, and may sleep."""
-        if self.may_learn():
-            return True
-        env_steps = self._env_steps()
-        if self._replay.poll():
-            # In this order: a thread that asks in between must not find that too few are owed, which would end the run.
-            made, self._made_since_poll = self._made_since_poll, 0
-            self._sampled_ahead -= made
-            self._counted_env_steps = env_steps
-            if self.may_learn():
-                return True
-        time.sleep(timeout_seconds)
-        return False
-
-    def acting_is_done(self) -> bool:
-        """Whether all environment steps have been taken, and the servers have counted their transitions since."""
-        return self._counted_env_steps >= self._most_env_steps
-
-    def learned(self, train_steps: int) -> None:
-        """Counts updates made."""
-        self._made_since_poll += train_steps
-        self._train_steps += train_steps
-
-    def _owed(self) -> float:
-        # Updates whose samples had been drawn, but which had not been made, when the servers last answered. Not below
-        # 0: the servers hold the actors back by their own counts.
-        ahead = self._sampled_ahead + self._replay.updates_sampled()
-        return self._replay.updates_due() + max(ahead, 0.0) - self._made_since_poll

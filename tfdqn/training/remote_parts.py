@@ -18,8 +18,8 @@ from tfdqn.coordination.roster import Roster
 from tfdqn.errors import CheckpointError
 from tfdqn.networks.factory import weight_specs
 from tfdqn.records import Counters
-from tfdqn.replay.replay_ratio import Balance, RemoteReplayRatio
-from tfdqn.replay.reverb.remote_replay import RemoteReplay
+from tfdqn.replay.replay_ratio import Balance
+from tfdqn.replay.reverb.remote_replay import RemoteReplay, RemoteReplayRatio
 from tfdqn.storage.best_policy import load_best
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.run_directory import RunDir
@@ -71,7 +71,7 @@ class RemoteParts:
         self._roster, self._say = service.roster, say
         self.task_spec, self.board, self.replay = service.task_spec, service.board, replay
         self.emptied = ""  # the message on what was removed from replay
-        counters, restarts, balance = Counters(), 0, None
+        counters, restarts, balance = Counters(), 0, Balance()
         if saved is not None:
             counters = saved.counters
             restarts = int(saved.arrays("actor").get("environment_restarts", 0))

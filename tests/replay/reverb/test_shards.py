@@ -8,8 +8,8 @@ import pytest
 from tests.support.random_episodes import VECTOR
 from tests.support.tiny_runs import tiny
 from tests.support.waiting import until
-from tfdqn.replay.replay_ratio import RemoteReplayRatio
-from tfdqn.replay.reverb.remote_replay import RemoteReplay
+from tfdqn.replay.replay_ratio import Balance
+from tfdqn.replay.reverb.remote_replay import RemoteReplay, RemoteReplayRatio
 from tfdqn.replay.reverb.server import TABLE
 from tfdqn.replay.reverb.shards import Shard, Shards, TableCounts
 
@@ -75,7 +75,7 @@ def test_no_update_is_due_while_a_server_has_come_back_with_nothing() -> None:
     replay = RemoteReplay(tiny("replay.shards=2"), VECTOR, ["localhost:1", "localhost:2"])
     one, other = replay._shards.each
     one.counted = other.counted = TableCounts(inserted=1_000, sampled=100, stored=500)
-    ratio = RemoteReplayRatio(replay, None, tiny(), lambda: 0)
+    ratio = RemoteReplayRatio(replay, Balance(), tiny(), lambda: 0)
     assert ratio.updates_owed() > 0
     other.counted = TableCounts()
     assert ratio.updates_owed() == 0

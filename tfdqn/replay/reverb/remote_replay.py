@@ -1,17 +1,22 @@
-"""`RemoteReplay`: the learner's side of replay in other processes; actors write to it by `remote_writer`."""
+"""`RemoteReplay`: the learner's side of replay in other processes; actors write to it by `remote_writer`.
 
+`RemoteReplayRatio` says how many updates the learner owes for it.
+"""
+
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 from reverb.errors import ReverbError
 
-from tfdqn.config import Config
+from tfdqn.config import Config, Learner
 from tfdqn.coordination.messages import ReplayStatus
 from tfdqn.errors import CheckpointError, PeerLostError, first_line
 from tfdqn.replay.interfaces import ItemPriorities, Sampler
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.priorities import PriorityScale
+from tfdqn.replay.replay_ratio import Balance, owed_after_refill
 from tfdqn.replay.reverb.priority_updates import PriorityUpdates
 from tfdqn.replay.reverb.sampling import make_sampler
 from tfdqn.replay.reverb.server import TABLE, write_checkpoint
@@ -175,3 +180,90 @@ def _checkpoint(shard: Shard) -> str:
         return "does not answer"
     problem = write_checkpoint(shard.client)
     return problem and f"can't write its checkpoint: {problem}"
+
+
+class RemoteReplayRatio:
+    """Counts the updates that a learner owes for the transitions on the replay servers, which hold back the actors.
+
+    In updates since the run began:
+
+        owed = earned - made
+        earned = earned before + due + sampled
+
+    `RemoteReplay` says how many are due and how many have been sampled for. What is sampled is no longer due, so their
+    sum changes only by new transitions. It may include those of an earlier job, or samples that an earlier learner
+    fetched ahead and never used: 'earned before' is such that at the start `owed` is what the checkpoint owed.
+
+    At least as many are owed as were due in the last `poll`. The servers hold the actors back by that number, so a
+    learner that believed to owe less would wait for the actors, and they for it.
+
+    Args:
+      replay: its servers have answered once.
+      saved: the checkpoint's balance; `Balance()` for a new run.
+      env_steps: returns the number of environment steps that the actors have reported.
+    """
+
+    def __init__(self, replay: RemoteReplay, saved: Balance, config: Config, env_steps: Callable[[], int]):
+        self._replay, self._settings = replay, config.learner
+        self._env_steps, self._most_env_steps = env_steps, config.stop.env_steps
+        self._counted_env_steps = env_steps()  # whose transitions the servers' last answers include
+        self._train_steps = saved.train_steps
+        self._transitions_before = saved.transitions - replay.transitions()
+        earned = saved.train_steps + _owed_at_start(replay, saved, config.learner)
+        self._earned_before = earned - self._earned_on_servers()
+        self._least_earned = saved.train_steps + replay.updates_due()  # updates made and due, at the last poll
+
+    @property
+    def transitions(self) -> int:
+        """The number of transitions written to replay since the run began."""
+        return self._transitions_before + self._replay.transitions()
+
+    def balance(self) -> Balance:
+        """The state that a checkpoint keeps."""
+        made = Balance(self.transitions, train_steps=self._train_steps)
+        return made.with_updates_owed(self._owed(), self._replay.min_size, self._settings)
+
+    def updates_owed(self) -> int:
+        """The updates that are due but not yet made, as of the last `poll`; 0 while a server has nothing to sample."""
+        return int(self._owed()) if self._replay.can_be_sampled() else 0
+
+    def may_learn(self) -> bool:
+        """Whether enough updates are owed for a call of the learner."""
+        return self.updates_owed() >= self._settings.updates_per_call
+
+    def wait_to_learn(self, timeout_seconds: float) -> bool:
+        """Whether enough updates are owed for a call of the learner; if not, polls the servers, and may sleep."""
+        if self.may_learn():
+            return True
+        env_steps = self._env_steps()  # before the poll, whose answers then include their transitions
+        if self._replay.poll():
+            # In this order: a thread that asks in between must not find that acting is done and too few are owed,
+            # which would end the run.
+            self._least_earned = self._train_steps + self._replay.updates_due()
+            self._counted_env_steps = env_steps
+            if self.may_learn():
+                return True
+        time.sleep(timeout_seconds)
+        return False
+
+    def acting_is_done(self) -> bool:
+        """Whether all environment steps have been taken, and the servers have counted their transitions since."""
+        return self._counted_env_steps >= self._most_env_steps
+
+    def learned(self, train_steps: int) -> None:
+        """Counts updates made."""
+        self._train_steps += train_steps
+
+    def _owed(self) -> float:
+        earned = self._earned_before + self._earned_on_servers()
+        return max(earned, self._least_earned) - self._train_steps
+
+    def _earned_on_servers(self) -> float:
+        return self._replay.updates_due() + self._replay.updates_sampled()
+
+
+def _owed_at_start(replay: RemoteReplay, saved: Balance, settings: Learner) -> float:
+    """The updates that a learner owes when it starts; negative if replay must be filled before it owes any."""
+    owed = max(saved.updates_owed(replay.min_size, settings), 0.0)
+    until_filled = max(-replay.updates_due_unsampled(), 0)
+    return owed_after_refill(owed, settings) - until_filled if until_filled else owed

@@ -1,7 +1,8 @@
 """What a learner owes whose replay is elsewhere: asked for seldom, and nothing while that is silent."""
 
 from tests.support.tiny_runs import tiny
-from tfdqn.replay.replay_ratio import RemoteReplayRatio
+from tfdqn.replay.replay_ratio import Balance
+from tfdqn.replay.reverb.remote_replay import RemoteReplayRatio
 
 
 class Replay:
@@ -37,7 +38,7 @@ class Replay:
 
 def test_servers_are_asked_only_when_what_they_owed_is_used_up() -> None:
     replay = Replay(12, 3, 8)
-    ratio = RemoteReplayRatio(replay, None, tiny(), lambda: 0)  # type: ignore[arg-type]
+    ratio = RemoteReplayRatio(replay, Balance(), tiny(), lambda: 0)  # type: ignore[arg-type]
     assert ratio.wait_to_learn(0.0)
     ratio.learned(5)
     assert ratio.wait_to_learn(0.0)
@@ -50,47 +51,47 @@ def test_servers_are_asked_only_when_what_they_owed_is_used_up() -> None:
 
 def test_while_a_server_is_silent_nothing_is_owed() -> None:
     replay = Replay(-1, -1, 6)
-    ratio = RemoteReplayRatio(replay, None, tiny(), lambda: 0)  # type: ignore[arg-type]
+    ratio = RemoteReplayRatio(replay, Balance(), tiny(), lambda: 0)  # type: ignore[arg-type]
     assert [ratio.wait_to_learn(0.0) for _ in range(3)] == [False, False, True]
 
 
 def test_acting_is_done_once_the_servers_have_counted_the_last_steps() -> None:
     """What they counted before may be short of many updates."""
     config, steps = tiny(), [0]
-    ratio = RemoteReplayRatio(Replay(3, 28), None, config, lambda: steps[0])  # type: ignore[arg-type]
+    ratio = RemoteReplayRatio(Replay(3, 28), Balance(), config, lambda: steps[0])  # type: ignore[arg-type]
     assert not ratio.wait_to_learn(0.0)
     steps[0] = config.stop.env_steps
     assert not ratio.acting_is_done()
     assert ratio.wait_to_learn(0.0) and ratio.acting_is_done() and ratio.updates_owed() == 28
-    assert not RemoteReplayRatio(Replay(), None, config, lambda: steps[0] - 1).acting_is_done()  # type: ignore[arg-type]
+    assert not RemoteReplayRatio(Replay(), Balance(), config, lambda: steps[0] - 1).acting_is_done()  # type: ignore[arg-type]
     # A run that had taken all its steps before.
-    assert RemoteReplayRatio(Replay(), None, config, lambda: steps[0]).acting_is_done()  # type: ignore[arg-type]
+    assert RemoteReplayRatio(Replay(), Balance(), config, lambda: steps[0]).acting_is_done()  # type: ignore[arg-type]
 
 
 def test_a_silent_server_has_counted_nothing() -> None:
     config, steps = tiny(), [0]
-    ratio = RemoteReplayRatio(Replay(-1, 2), None, config, lambda: steps[0])  # type: ignore[arg-type]
+    ratio = RemoteReplayRatio(Replay(-1, 2), Balance(), config, lambda: steps[0])  # type: ignore[arg-type]
     steps[0] = config.stop.env_steps
     assert not ratio.wait_to_learn(0.0) and not ratio.acting_is_done()
     assert not ratio.wait_to_learn(0.0) and ratio.acting_is_done()
 
 
-def test_between_two_polls_no_thread_finds_less_owed_than_after_them() -> None:
+def test_a_thread_that_finds_acting_done_finds_all_that_is_owed() -> None:
     """The learner's main thread asks at any moment, and ends the run once acting is done and too little is owed."""
-    owed: list[int] = []
+    config, steps, owed = tiny(), [0], []
 
     class Watched(RemoteReplayRatio):
         def __setattr__(self, name: str, value: object) -> None:
             super().__setattr__(name, value)
-            if name in ("_sampled_ahead", "_made_since_poll") and hasattr(self, "_made_since_poll"):
+            if hasattr(self, "_least_earned") and self.acting_is_done():
                 owed.append(self.updates_owed())
 
     replay = Replay(12, 12)
     replay.updates_sampled = lambda: 10.0  # type: ignore[method-assign]
-    ratio = Watched(replay, None, tiny(), lambda: 0)  # type: ignore[arg-type]
-    ratio._sampled_ahead = 5.0
+    saved = Balance().with_updates_owed(15, replay.min_size, config.learner)
+    ratio = Watched(replay, saved, config, lambda: steps[0])  # type: ignore[arg-type]
     assert ratio.wait_to_learn(0.0)
     ratio.learned(25)
-    owed.clear()
+    steps[0] = config.stop.env_steps
     assert not ratio.may_learn() and ratio.wait_to_learn(0.0)
-    assert len(owed) == 2 and min(owed) == ratio.updates_owed()
+    assert owed == [12] and ratio.updates_owed() == 12
