@@ -4,19 +4,24 @@ import json
 import os
 import time
 
+import numpy as np
 import pytest
 
-from tests.support.run_files import finish
+from tests.support.run_files import finish, scores
 from tests.support.tiny_runs import lines, tiny
 from tfdqn.cli import main
 from tfdqn.coordination.heartbeat_files import STARTING, write_heartbeat
 from tfdqn.launch.local_job import program_for
 from tfdqn.launch.run_report import run_report
+from tfdqn.records import Evaluation
+from tfdqn.storage.best_policy import save_best
 from tfdqn.storage.failures import keep_failure
+from tfdqn.storage.json_lines import append_line
 from tfdqn.storage.locks import locked
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.factory import JsonLines
 from tfdqn.tracking.tracker import Point
+from tfdqn.tuning.observed_run import progress_of
 
 FIRST = {"env_steps": 200, "train_steps": 20, "env_steps_per_second": 90.0, "episode_return": None}
 LAST = {"env_steps": 400, "train_steps": 70, "env_steps_per_second": 1_234.5, "episode_return": 23.456}
@@ -63,6 +68,23 @@ def test_of_a_copy_the_age_is_that_of_the_report(run: RunDir) -> None:
     reports(run, {**line, "unix_seconds": before - 3_600}, seconds_ago=5.0)
     progress = run_report(run).progress
     assert progress is not None and 3_600 <= progress.seconds_ago < 7_200
+
+
+def test_the_best_is_what_best_keeps_though_a_resumed_run_has_put_its_evaluation_aside(
+    run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def evaluations() -> str:
+        assert main.main(["inspect", str(run.path)]) == 0
+        return next(line for line in capsys.readouterr().out.splitlines() if line.startswith("evaluations"))
+
+    best = Evaluation(env_steps=1_000, train_steps=200, scores=scores(20.0), is_best=True)
+    save_best(run.best_weights, {"hidden_0/kernel": np.zeros((3, 2), np.float32)}, best)
+    assert evaluations().split(maxsplit=1)[1] == "0, the best 20.00"
+    append_line(run.evaluations_file, {"env_steps": 500, "mean_return": 9.5})
+    assert evaluations().endswith("1: the last 9.50 at 500 environment steps, the best 20.00")
+    assert progress_of(run).best_return == 20.0
+    run.best_weights.write_bytes(b"damaged")
+    assert evaluations().endswith("the best 9.50")
 
 
 def test_a_run_that_has_finished_has_no_progress_but_its_results(run: RunDir) -> None:

@@ -117,8 +117,9 @@ def _of_run(report: Report) -> Iterable[tuple[str, str]]:
         yield "last report", f"{counts}, {at.env_steps_per_second:,.0f} steps/s{result}, {ago(at.seconds_ago)}"
     if run.evaluations is not None:
         found = run.evaluations
-        last = f"{found.last_return:,.2f} at {found.last_env_steps:,} environment steps"
-        yield "evaluations", f"{found.count:,}: the last {last}, the best {found.best_return:,.2f}"
+        last = "" if found.last_return is None else f": the last {found.last_return:,.2f}"
+        at = "" if found.last_env_steps is None else f" at {found.last_env_steps:,} environment steps"
+        yield "evaluations", f"{found.count:,}{last}{at}, the best {found.best_return:,.2f}"
     if run.checkpoint is None:
         yield "checkpoint", "none"
         return

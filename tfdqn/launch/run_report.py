@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from tfdqn.config import Config
 from tfdqn.coordination.heartbeat_files import HeartbeatRecord, read_heartbeat
+from tfdqn.storage.best_policy import best_return
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.completion import last_results, newest_checkpoint
 from tfdqn.storage.recorded_config import recorded
@@ -29,10 +30,10 @@ class CheckpointReport(Struct, frozen=True, kw_only=True):
 class EvaluationsReport(Struct, frozen=True, kw_only=True):
     """The evaluations so far: mean returns of greedy episodes."""
 
-    count: int
-    last_return: float
-    last_env_steps: int
-    best_return: float
+    count: int  # without those that a resumed run has put aside
+    last_return: float | None  # None: all were put aside
+    last_env_steps: int | None
+    best_return: float  # of the best policy, which is kept even if its evaluation was put aside
 
 
 class ProgressReport(Struct, frozen=True, kw_only=True):
@@ -109,13 +110,13 @@ def _report(newest: Checkpoint) -> CheckpointReport:
 
 
 def _evaluations(run: RunDir) -> EvaluationsReport | None:
-    lines = read_evaluations(run.evaluations_file)
-    finite = [(line.env_steps, line.mean_return) for line in lines if line.mean_return is not None]
-    if not finite:
+    finite = [line for line in read_evaluations(run.evaluations_file) if line.mean_return is not None]
+    if (best := best_return(run, finite)) is None:
         return None
+    last = finite[-1] if finite else None
     return EvaluationsReport(
         count=len(finite),
-        last_return=finite[-1][1],
-        last_env_steps=finite[-1][0],
-        best_return=max(mean_return for _, mean_return in finite),
+        last_return=last and last.mean_return,
+        last_env_steps=last and last.env_steps,
+        best_return=best,
     )

@@ -1,7 +1,7 @@
 """Named arrays in files: writes them, reads them back, and checks all of them before any is used."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -68,10 +68,10 @@ def save_arrays(path: Path, arrays: Arrays) -> None:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Reads what `save_arrays` wrote; nothing in it is ever unpickled."""
+def load_arrays(path: Path, names: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """Reads what `save_arrays` wrote, or only the arrays of these names; nothing in it is ever unpickled."""
     with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+        return {name: archive[name] for name in names or archive.files}
 
 
 def with_prefix(prefix: str, arrays: Arrays) -> dict[str, np.ndarray]:

@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from numbers import Real
 from pathlib import Path
@@ -17,6 +18,7 @@ from tfdqn.storage.arrays import ArrayInfo, check_arrays, load_arrays, save_arra
 from tfdqn.storage.atomic_files import why_not, write_atomically
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_records import EvaluationLine
 from tfdqn.storage.trainer import wait_for
 from tfdqn.types import Weights
 
@@ -66,10 +68,20 @@ def load_best(path: Path, wanted: Mapping[str, ArrayInfo]) -> tuple[dict[str, np
     return arrays, evaluation
 
 
-def _read_best(path: Path) -> tuple[dict[str, np.ndarray], Evaluation]:
+def best_return(run: RunDir, evaluations: Iterable[EvaluationLine]) -> float | None:
+    """The mean return of the best policy that the run has kept, or else of the best of these evaluations.
+
+    A resumed run keeps the best policy, but may have put aside the line of its evaluation.
+    """
+    with suppress(CheckpointError):
+        return _read_best(run.best_weights, [_RECORD])[1].scores.mean_return
+    return max((each.mean_return for each in evaluations if each.mean_return is not None), default=None)
+
+
+def _read_best(path: Path, names: Sequence[str] = ()) -> tuple[dict[str, np.ndarray], Evaluation]:
     """The best policy's arrays, unchecked, and their scores. Raises CheckpointError if the file is damaged."""
     try:
-        arrays = load_arrays(path)
+        arrays = load_arrays(path, names)
         evaluation = _evaluations.decode(arrays.pop(_RECORD).tobytes())
     except Exception as error:  # a damaged file raises zipfile's, zlib's and struct's errors, EOFError, KeyError, …
         raise CheckpointError(f"{path}: the best policy's file is missing or damaged ({first_line(error)})") from error
@@ -97,7 +109,7 @@ def require_return(run: RunDir, which: Literal["best", "latest"], min_return: fl
         raise UserError(f"min_return = {min_return!r}: a finite number is needed")
     if which != "best":
         raise UserError("--min-return applies to the best policy only: the latest checkpoint's was not evaluated")
-    scores = _read_best(run.best_weights)[1].scores
+    scores = _read_best(run.best_weights, [_RECORD])[1].scores
     if not scores.mean_return >= min_return:
         reached, required = f"{scores.mean_return:,.2f}", f"{min_return:,.2f}"
         if reached == required:  # they differ in later digits

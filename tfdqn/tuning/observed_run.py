@@ -9,6 +9,7 @@ from tfdqn.config import Config, toml
 from tfdqn.errors import CheckpointError, RunDirError
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.atomic_files import write_atomically
+from tfdqn.storage.best_policy import best_return
 from tfdqn.storage.completion import finished_summary, newest_checkpoint
 from tfdqn.storage.failures import keep_failure_of_child, keep_interruption
 from tfdqn.storage.run_directory import RunDir
@@ -24,11 +25,7 @@ class RunProgress(NamedTuple):
     env_steps_per_second: float
     episode_return: float | None  # mean of the recent episodes, exploration included
     evaluations: Sequence[EvaluationLine]  # greedy episodes, oldest first
-
-    @property
-    def best_return(self) -> float | None:
-        returns = [each.mean_return for each in self.evaluations if each.mean_return is not None]
-        return max(returns, default=None)
+    best_return: float | None
 
 
 class ObservedRun(ABC):
@@ -139,13 +136,15 @@ def progress_of(run: RunDir) -> RunProgress:
     """The run's progress by its last report or its newest checkpoint, whichever is further."""
     newest, checkpoint = read_progress(run.metrics_file) or ProgressLine(), newest_checkpoint(run)
     saved = Counters() if checkpoint is None else checkpoint.counters
+    evaluations = read_evaluations(run.evaluations_file)
     return RunProgress(
         env_steps=max(newest.env_steps, saved.env_steps),
         train_steps=max(newest.train_steps, saved.train_steps),
         seconds=max(newest.seconds, saved.seconds),
         env_steps_per_second=newest.env_steps_per_second,
         episode_return=newest.episode_return,
-        evaluations=read_evaluations(run.evaluations_file),
+        evaluations=evaluations,
+        best_return=best_return(run, evaluations),
     )
 
 
