@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from tfdqn.evaluation.evaluate import evaluate
     from tfdqn.exporting.from_run import export_run as export
     from tfdqn.exporting.loaded_policy import load_policy
-    from tfdqn.training.train import train
+    from tfdqn.training.call import train
 
 # fmt: off
 __all__ = [
@@ -63,7 +63,7 @@ _MODULES = {  # of those that are not in tfdqn.config
     "export": ("tfdqn.exporting.from_run", "export_run"),
     "load_config": ("tfdqn.config.toml", "load"),
     "load_policy": ("tfdqn.exporting.loaded_policy", "load_policy"),
-    "train": ("tfdqn.training.train", "train"),
+    "train": ("tfdqn.training.call", "train"),
 }
 
 

@@ -13,7 +13,7 @@ from tfdqn.config.toml import dump, from_mapping, load
 from tfdqn.errors import ConfigError
 from tfdqn.networks.factory import network_to_load, numpy_q_function
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 KIND = "tests.support.own_algorithm:quantiles"
 

@@ -69,7 +69,7 @@ def wait(*_):
     Path("begun").touch()
     time.sleep(60)
 
-prerequisites.require_fitting_task = prerequisites.require_trainable_runs = wait
+prerequisites.require_fitting_task = prerequisites.require_trainable = wait
 from tfdqn.cli.main import main
 sys.exit(main())
 """

@@ -30,9 +30,6 @@ COMMANDS = {
 NO_ROOM = "No space left on device"
 Train = Callable[[str, Any, bool], int]
 
-# In `training.prerequisites`: what looks at the task before the work begins.
-_CHECKS = {"train": "require_trainable", "launch": "require_fitting_task"}
-
 
 @pytest.fixture
 def train(behind: Callable[..., Recorder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
@@ -53,7 +50,7 @@ def train(behind: Callable[..., Recorder], tmp_path: Path, monkeypatch: pytest.M
             end()
 
         behind("training.train", "train_checked", work)
-        behind("training.prerequisites", _CHECKS.get(command, "require_trainable_runs"))
+        behind("training.prerequisites", "require_fitting_task" if command == "launch" else "require_trainable")
         behind("tuning.seeds", "train_seeds", work)
         monkeypatch.setattr(local_job, "launch", work)
         monkeypatch.setattr(trial_runs, "search", work)
@@ -126,7 +123,11 @@ def test_a_full_disk_that_nobody_has_put_into_words_does_too(
 ) -> None:
     assert train(command, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), True) == 2
     written = capsys.readouterr()
-    words = "here: the disk is full: make room" if command == "tune" else f"the disk is full ([Errno 28] {NO_ROOM})"
+    words = (
+        "here: the disk is full: make room"
+        if command == "tune"
+        else f"the disk is full: make room ([Errno 28] {NO_ROOM})"
+    )
     assert written.err == f"tfdqn: {words}\n"
     assert written.out.splitlines()[-2:] == how(command, True)
 

@@ -12,7 +12,7 @@ from tests.support.tiny_runs import tiny
 from tfdqn.cluster.checks import cluster_for, cluster_keys, cluster_overrides, doubt, given_keys
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.errors import ConfigError
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 MEMBERS = ("ensemble.size=3", "ensemble.execution=processes")
 

@@ -21,7 +21,7 @@ from tfdqn.errors import ClusterError, ConfigError
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.system.fork_server import ForkedProcess, ForkServer
 from tfdqn.training import train as training
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 ASYNCHRONOUS = tiny("learner.strategy=parameter_server", "learner.workers=2")
 LOCKSTEP = tiny("learner.strategy=multi_worker", "learner.workers=2")

@@ -13,7 +13,7 @@ from tfdqn.acting.actors import saved_actors
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.errors import ConfigError
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 PAGE = (Path(__file__).parents[2] / "docs" / "parallelism.md").read_text(encoding="utf-8")
 UPDATES = 50

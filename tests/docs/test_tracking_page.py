@@ -12,7 +12,7 @@ from tests.support.tiny_runs import lines, tiny
 from tfdqn.config import Config, toml
 from tfdqn.tracking import factory
 from tfdqn.tracking.systems import wanted_systems
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 PAGE = (PROJECT / "docs" / "tracking.md").read_text(encoding="utf-8")
 SHORT = (

@@ -26,7 +26,7 @@ from tfdqn.records import Evaluation
 from tfdqn.serving.model import ModelVersions
 from tfdqn.storage.best_policy import load_best, save_best
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 ON = ("export.on_best=true", "export.keep=2")
 WEIGHTS = {name: each.numpy() for name, each in network_of(task(), tiny().network).named_weights().items()}

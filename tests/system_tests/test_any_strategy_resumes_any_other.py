@@ -10,7 +10,7 @@ from tests.support.commands import tfdqn, write_config
 from tests.support.tiny_runs import assert_same_arrays, latest, tiny
 from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.storage.checkpoints import Checkpoint
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 WAYS = {
     "local": ["learner.strategy=local"],

@@ -14,7 +14,7 @@ from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.randomness import derived_seed
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tasks.registry import make_task
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 EXACT = ("replay.backend=in_graph", "learner.schedule=alternate")
 ENSEMBLE = ("ensemble.size=3", "ensemble.aggregation=majority", "ensemble.target=aggregate")

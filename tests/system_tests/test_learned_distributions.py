@@ -13,7 +13,7 @@ from tfdqn.networks.factory import network_to_load
 from tfdqn.networks.heads.implicit_quantile import ImplicitQuantileHead
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 pytestmark = [pytest.mark.long, pytest.mark.parametrize("seed", [1, 2, 3])]
 OBSERVATION = {"observation": tf.constant([0, 1])}

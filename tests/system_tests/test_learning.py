@@ -8,7 +8,7 @@ import tfdqn
 from tests.support.tiny_runs import CATCH_IN_PIXELS, latest, lines, policy_weights
 from tests.support.toy_environments import chain_values
 from tfdqn.config.toml import from_mapping, load
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 
 def _table(run) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tfdqn.config.toml import load
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 pytestmark = pytest.mark.long
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tfdqn.config.toml import from_mapping
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 SOLVED = 475.0
 

@@ -8,7 +8,7 @@ import pytest
 from tests.support.tiny_runs import policy_weights
 from tests.support.toy_environments import chain_values
 from tfdqn.config.toml import from_mapping, load
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 
 def test_the_chains_values_are_those_of_value_iteration(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import tfdqn
 from tests.support.dials import Dials
 from tfdqn.config import Config
 from tfdqn.config.toml import from_mapping
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 ID = "tests.support.dials:Dials-v0"
 BEST = Dials.STEPS  # as worked out there; a random player of five positions has 4.8, and of two 4

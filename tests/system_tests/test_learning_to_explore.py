@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tfdqn.config.toml import from_mapping
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 pytestmark = pytest.mark.long
 

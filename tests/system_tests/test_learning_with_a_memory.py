@@ -11,7 +11,7 @@ from tfdqn.config import Config
 from tfdqn.config.toml import load
 from tfdqn.evaluation.evaluate import evaluate
 from tfdqn.exporting.from_run import export_run
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 
 def settings(*overrides: str) -> Config:

@@ -24,7 +24,7 @@ from tests.support.tiny_runs import (
 from tfdqn.config import Acting, Config, Ensemble
 from tfdqn.evaluation.evaluator import Evaluator
 from tfdqn.records import Evaluation
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 # Compiled, as by default. Checkpoints come by the clock, so that no two runs save at the same moments.
 EXACT = tiny(

@@ -21,7 +21,7 @@ from tfdqn.randomness import derived_seed
 from tfdqn.serving.model import ModelVersions
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tasks.registry import make_task
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 from tfdqn.types import Arrays
 
 

@@ -11,7 +11,7 @@ from tfdqn.config import Task
 from tfdqn.errors import TaskError
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tasks.registry import installed_tasks, require_learnable, resolve_spec
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 CORRIDOR = "tests.support.own_suite:corridor/3"
 BROKEN_MODULES = {

@@ -20,7 +20,7 @@ from tfdqn.records import Progress, Summary
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.tracking.factory import TRACKERS, Part, make_trackers, register_tracker
 from tfdqn.tracking.tracker import Point, Tracker, final_scores
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 ALTERNATE = ("replay.backend=in_graph", "learner.schedule=alternate", "evaluation.interval_env_steps=100")
 OFTEN = ("logging.interval_seconds=0.01",)

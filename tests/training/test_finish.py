@@ -8,7 +8,7 @@ from tfdqn.launch.inspector import Inspector
 from tfdqn.reports import learning_curves
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import read_summary
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 
 def test_a_run_whose_curve_can_t_be_drawn_has_finished_nevertheless(tmp_path, monkeypatch):

@@ -1,10 +1,13 @@
 """What a run in one process can't have is refused before it begins."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from tests.support.commands import PROJECT
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import ConfigError, TaskError
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
@@ -16,6 +19,8 @@ from tfdqn.training.prerequisites import image_warning, require_trainable
     [
         ("acting.inference=central", ConfigError, "`tfdqn launch` starts them$"),
         ("task.id=Nowhere-v0", TaskError, "Nowhere-v0"),
+        ("task.id=Pendulum-v1", TaskError, "Pendulum-v1"),
+        ("network.kind=nature_cnn", ConfigError, "nature_cnn.*CartPole-v1 observes"),
         ("tracking.mlflow=true", ConfigError, "^tracking.mlflow = true needs mlflow, which is not installed: "),
     ],
 )
@@ -28,9 +33,32 @@ def test_what_a_run_needs_is_said_in_one_line(
         require_trainable(tiny(override))
 
 
-def test_it_is_light() -> None:
-    program = "import sys, tfdqn.training.prerequisites; sys.exit('tensorflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+_REFUSED = """
+import os, sys, tfdqn
+sys.modules["tensorflow"] = None  # its import would fail
+os.mkdir("taken")
+open("taken/other", "w").close()
+for config, run, said in (
+    (tfdqn.Config(learner=tfdqn.Learner(batch_size=-1)), "run", "batch_size"),
+    (tfdqn.Config(network=tfdqn.NatureCNN()), "run", "nature_cnn"),
+    (tfdqn.Config(), "taken", "other files"),
+):
+    try:
+        tfdqn.train(config, run)
+    except tfdqn.UserError as error:
+        assert said in str(error), error
+    else:
+        raise AssertionError(said)
+assert os.listdir() == ["taken"]
+"""
+
+
+def test_tensorflow_is_not_imported_for_what_is_refused(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(
+        [sys.executable, "-c", _REFUSED], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from tests.support.tiny_runs import latest, tiny
 from tfdqn.learning.learner import Learner
 from tfdqn.records import Progress
 from tfdqn.training import prerequisites
+from tfdqn.training.call import train
 from tfdqn.training.prerequisites import long_call_warning
-from tfdqn.training.train import train
 
 SEQUENCES = (
     *("network.memory=lstm", "replay.item=sequence", "replay.sequence_length=80", "replay.burn_in=40"),
@@ -64,9 +64,9 @@ def test_what_is_gathered_is_saved_before_a_long_first_call_and_the_call_is_show
     assert first.train_steps == 0 and first.transitions >= 120  # replay is full, and the first five updates are owed
     assert sum(line.startswith("warning: one call makes 5 updates") for line in said) == 1
     phases = list(dict.fromkeys(each.phase for each in shown))
-    assert "first updates under way" in phases
+    assert "compiling the first updates" in phases
     # Replay may be full before anything is shown.
-    assert "filling replay" not in phases[phases.index("first updates under way") :]
+    assert "filling replay" not in phases[phases.index("compiling the first updates") :]
     assert latest(run).directory.name == "000002"  # the first, and the one at the end
     if schedule == "overlap":
         assert any(each.first_call_seconds is not None for each in shown)

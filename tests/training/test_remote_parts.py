@@ -24,7 +24,7 @@ from tfdqn.records import Evaluation
 from tfdqn.storage.best_policy import save_best
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.training import train
+from tfdqn.training import call
 from tfdqn.training.remote_parts import RemoteActors, RemoteParts
 from tfdqn.training.session import Session
 
@@ -61,12 +61,12 @@ def test_actors_elsewhere_are_counted_together_the_dead_included(monkeypatch: py
 def test_what_a_job_saved_goes_on_in_one_process(tmp_path: Path, backend: str) -> None:
     """Its actors' episodes and its replay were elsewhere: both begin anew, everything else goes on."""
     run, keys = tmp_path / "run", f"replay.backend={backend}"
-    train.train(tiny(keys, "stop.env_steps=600"), run)
+    call.train(tiny(keys, "stop.env_steps=600"), run)
     saved = latest(run)
     of_a_job = {"learner": saved.arrays("learner"), "actor": {}, "writer": {}, "replay": {}}
     CheckpointManager(run / "checkpoints").save(saved.counters, of_a_job, lambda folder: None)
     said: list[str] = []
-    summary = train.train(tiny(keys, "stop.env_steps=1_200"), run, say=said.append)
+    summary = call.train(tiny(keys, "stop.env_steps=1_200"), run, say=said.append)
     assert f"resumed at {saved.counters.env_steps:,} environment steps" in said[1]
     assert said[1].endswith(
         "0 transitions in replay; its actors and its replay were processes of their own: both start afresh"
@@ -142,7 +142,7 @@ def test_a_job_that_begins_anew_puts_the_results_of_the_start_before_aside_befor
     tmp_path: Path,
 ) -> None:
     run, config, said = RunDir(tmp_path / "run"), tiny("stop.return_at_least=490"), list[str]()
-    train.train(config, run.path)
+    call.train(config, run.path)
     lucky = Evaluation(env_steps=1, train_steps=2, scores=scores(np.full(4, 500.0), np.ones(4)), is_best=True)
     save_best(run.best_weights, policy_weights(run.path, "best"), lucky)
     shutil.rmtree(run.checkpoints)

@@ -28,7 +28,7 @@ from tfdqn.storage.checkpoints import BEGINS_ANEW, CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.task_spec import TaskSpec
 from tfdqn.tasks.batched_task import BatchedTask
-from tfdqn.training import train
+from tfdqn.training import call
 from tfdqn.training.local_parts import LocalParts, local_session
 from tfdqn.training.session import Session
 
@@ -133,7 +133,7 @@ def test_a_checkpoint_that_is_not_this_runs_is_refused_before_any_of_it_is_taken
 ) -> None:
     """Weights, moments, counters of updates, windows, statistics and what fills a block: checked whole, then taken."""
     config = tiny("replay.backend=in_graph", "stop.env_steps=130", "checkpoint.keep=100")
-    train.train(config, tmp_path)
+    call.train(config, tmp_path)
     saved, taken = latest(tmp_path), []
     whole = {name: dict(saved.arrays(name)) for name in ("learner", "actor", "writer", "replay")}
     monkeypatch.setattr(TrainStep, "load_state", lambda *_: taken.append("learner"))
@@ -159,7 +159,7 @@ def test_a_checkpoint_that_is_not_this_runs_is_refused_before_any_of_it_is_taken
             saved.counters, arrays, lambda folder: shutil.copytree(saved.replay, folder, dirs_exist_ok=True)
         )
         with pytest.raises(CheckpointError, match=rf"checkpoints/0000\d\d/{file}\.npz: .*{line}"):
-            train.train(tiny("replay.backend=in_graph", "checkpoint.keep=100"), tmp_path)
+            call.train(tiny("replay.backend=in_graph", "checkpoint.keep=100"), tmp_path)
     assert taken == []
 
 
@@ -199,12 +199,12 @@ def test_who_comes_back_before_the_first_checkpoint_begins_anew_and_says_so(
 def test_a_run_that_begins_anew_puts_the_best_policy_and_the_summary_of_the_start_before_aside(tmp_path: Path) -> None:
     config = tiny("stop.return_at_least=490", "export.on_best=true")
     run, said = RunDir(tmp_path / "run"), list[str]()
-    train.train(config, run.path)
+    call.train(config, run.path)
     lucky = Evaluation(env_steps=1, train_steps=2, scores=scores(np.full(4, 500.0), np.ones(4)), is_best=True)
     for number in (1, 2):
         save_best(run.best_weights, policy_weights(run.path, "best"), lucky)
         shutil.rmtree(run.checkpoints)
-        summary = train.train(config, run.path, say=said.append)
+        summary = call.train(config, run.path, say=said.append)
         assert summary.best_return is not None and summary.best_return < 490 and summary.env_steps >= 1_200
         aside = run.best / f"superseded-{number}"
         assert sorted(each.name for each in aside.iterdir()) == ["evaluation.json", "summary.json", "weights.npz"]

@@ -14,8 +14,8 @@ from tfdqn.errors import NotFiniteError
 from tfdqn.learning.shared_programs import shared_programs
 from tfdqn.records import Summary
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.training.call import train
 from tfdqn.training.together import side_by_side, train_beside
-from tfdqn.training.train import train
 
 IN_TURN = ("replay.backend=in_graph", "learner.schedule=alternate", "learner.xla=on")
 

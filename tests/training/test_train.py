@@ -18,7 +18,7 @@ from tfdqn.errors import ConfigError, RunDirError, TaskError
 from tfdqn.evaluation.evaluate import evaluate
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome, RunEnd, read_end
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 EXACT = ("replay.backend=in_graph", "learner.schedule=alternate")
 

@@ -17,8 +17,8 @@ from tfdqn.launch.inspector import Inspector
 from tfdqn.storage.checkpoints import Checkpoint
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import why_failed
+from tfdqn.training.call import train
 from tfdqn.training.session import Session
-from tfdqn.training.train import train
 
 # It waits for its reason to be written down for as long as a busy machine takes.
 PATIENT = f"from tfdqn.coordination import sudden_end\nsudden_end._TELL_SECONDS = {PATIENCE_SECONDS}\n{PROGRAM}"
@@ -174,7 +174,8 @@ def test_why_a_run_that_made_no_progress_has_ended_is_kept(tmp_path):
         out, err = process.out, process.err
     place = r"\(learning, in Stalls.step at \S+/odd_environments.py:\d+\)"
     stall = (
-        rf"tfdqn: the run has made no progress for \d+ s {place}: ended, to be started again; where its threads were"
+        rf"tfdqn: the run has made no progress for \d+ s {place}: ended; the same command or call goes on "
+        "with it; where its threads were"
     )
     assert re.search(rf"^{stall} is in run/native.log\n\Z", err, re.MULTILINE) and "Thread 0x" not in err
     assert re.search(r"\nTo (resume|begin again):\n.*train .*\n\Z", out)

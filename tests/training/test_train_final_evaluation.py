@@ -16,9 +16,10 @@ from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import Evaluation, Progress
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.training.call import train
 from tfdqn.training.local_parts import LocalParts
 from tfdqn.training.session import Session
-from tfdqn.training.train import train, train_claimed
+from tfdqn.training.train import train_claimed
 
 
 def train_until(env_steps: int, config: Config, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

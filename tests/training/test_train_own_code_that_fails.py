@@ -9,7 +9,7 @@ from tests.support.tiny_runs import TINY, tiny
 from tfdqn.cli.main import main
 from tfdqn.config.toml import dump, from_mapping
 from tfdqn.launch.inspector import Inspector, Status
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 MODULE = """
 from typing import Annotated

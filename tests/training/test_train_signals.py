@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.tiny_runs import latest, tiny
 from tfdqn.records import Progress
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 ENDLESS = tiny("replay.backend=in_graph", "stop.env_steps=1_000_000_000")
 

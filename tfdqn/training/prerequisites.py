@@ -17,7 +17,10 @@ _MANY = 1e11
 
 
 def require_trainable(config: Config) -> None:
-    """Raises ConfigError or TaskError for problems that would otherwise end the run later. Writes nothing."""
+    """Raises ConfigError or TaskError for problems that would otherwise end the run later. Writes nothing.
+
+    One environment may be made, and closed.
+    """
     if config.acting.inference == "central":
         raise ConfigError(
             'acting.inference = "central" is for actors in processes of their own: `tfdqn launch` starts them'
@@ -25,11 +28,6 @@ def require_trainable(config: Config) -> None:
     check_task(config.task)
     require_registered(config)
     require_systems(config.tracking)
-
-
-def require_trainable_runs(config: Config) -> None:
-    """As `require_trainable`, for runs in processes of their own: each would find what is wrong with the task."""
-    require_trainable(config)
     require_fitting_task(config)
 
 

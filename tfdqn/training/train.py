@@ -1,4 +1,4 @@
-"""`train`: a whole run, from its configuration to its summary; an earlier run in the directory is resumed.
+"""`train_checked`: a whole run, from its checked configuration to its summary; an earlier run there is resumed.
 
 It runs in this process; a strategy that divides the updates has further processes.
 """
@@ -7,19 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tfdqn.acting.blas_threads import one_blas_thread
-from tfdqn.cluster.checks import cluster_for, cluster_overrides, given_keys, require_chief, unused_values
-from tfdqn.cluster.environment import cluster_of_environment
-from tfdqn.cluster.local_workers import fork_server_of_workers, own_share, share_gpus
-from tfdqn.cluster.tf_config import VARIABLE, Cluster
-from tfdqn.config import Config, toml
-from tfdqn.config.headline import headline
-from tfdqn.config.own_code import require_function
+from tfdqn.cluster.local_workers import own_share, share_gpus
+from tfdqn.cluster.tf_config import Cluster
+from tfdqn.config import Config
 from tfdqn.coordination.sudden_end import told_of_sudden_end
 from tfdqn.coordination.watchdog import Watchdog
-from tfdqn.errors import ConfigError, EnvironmentFailedError, FaultyTaskError, RunDirError, TaskError, UserError
+from tfdqn.errors import EnvironmentFailedError, FaultyTaskError, TaskError, UserError
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.records import EpisodeScores, Progress, Summary
@@ -36,85 +31,12 @@ from tfdqn.system.fork_server import ForkServer
 from tfdqn.system.output import native_output_to
 from tfdqn.system.processors import visible_gpus
 from tfdqn.system.signals import heard_signal, interruptions, unhandled_signals
-from tfdqn.tasks.suites.processes import require_main_has_begun
 from tfdqn.training import loops
 from tfdqn.training.caller_errors import CallerErrors
 from tfdqn.training.finish import run_to_end
 from tfdqn.training.local_parts import LocalParts, local_session
 from tfdqn.training.monitor import TrainingMonitor, begin_figures
-from tfdqn.training.prerequisites import require_trainable
 from tfdqn.training.session import Session
-
-
-def train(
-    config: Config,
-    run_dir: RunDir | Path | str | None = None,
-    *,
-    on_progress: Callable[[Progress], None] | None = None,
-    say: Callable[[str], None] | None = None,
-    profile: bool = False,
-    interrupted: Callable[[], bool] | None = None,
-) -> Summary:
-    """Trains the run that `config` describes, or resumes it. All results are written under `run_dir`.
-
-    SIGINT, SIGTERM and SIGHUP save a checkpoint and return a summary with status "interrupted"; calling `train` again
-    resumes. A second SIGINT raises KeyboardInterrupt. In two cases the whole process ends, and the last checkpoint
-    remains: with status 75 (`errors.RESTART_STATUS`) if its work stalls, or another process of the cluster stays away,
-    for longer than `config.health` allows; with status 143 if it can't save within 20 seconds of being asked to stop.
-
-    Args:
-      config: the whole configuration.
-      run_dir: created if it does not exist; from then on it belongs to this configuration. It must be given: a Config
-        doesn't know its file, after which `tfdqn train` names the directory.
-      on_progress: called a few times a second with the present state.
-      say: shows one line ("resumed at …").
-      profile: record a profiler trace of the first seconds of learning, for TensorBoard.
-      interrupted: returns whether to stop; several threads call it. With it, the caller's own signal handlers stay.
-
-    Training also ends, and a checkpoint is saved first, if an environment breaks its contract, or fails more often than
-    `task.restarts` allows; and if `on_progress`, `say` or `interrupted` raises an Exception or SystemExit, in any
-    thread: `train` raises that very exception and calls none of the three again; it is no failure of the run. While the
-    processes of a cluster wait for one another, only a signal ends training.
-
-    Raises UserError (ConfigError, TaskError, RunDirError, CheckpointError, NotFiniteError, OwnCodeError) for problems
-    that the user can correct.
-    """
-    _require_arguments(config, on_progress, say, interrupted)
-    if run_dir is None:
-        raise RunDirError(
-            f'run_dir: give a directory for the run, such as "runs/my-run-seed{config.seed}"; a Config knows no '
-            "file, after which `tfdqn train` names one"
-        )
-    run = RunDir.at(run_dir)
-    show, tell = on_progress or (lambda progress: None), say or (lambda line: None)
-    named, unused = cluster_of_environment(), dict[str, str]()
-    given, config = config, toml.checked(config, cluster_overrides(named), unused, VARIABLE)
-    cluster = cluster_for(config, named)
-    for line in [] if cluster is None else unused_values(_without_defaults(given), cluster):
-        tell(f"warning: {line}")
-    run.refuse_unused(given_keys(unused, named), tell)
-    tell(headline(config))
-    with fork_server_of_workers(config, cluster, begins=False) as server:
-        return train_checked(config, cluster, run, show, tell, profile, interrupted, server)
-
-
-def _require_arguments(config: Any, on_progress: Any, say: Any, interrupted: Any) -> None:
-    """Raises ConfigError for no Config, OwnCodeError for no such function, and what `require_main_has_begun` does."""
-    require_main_has_begun()
-    if not isinstance(config, Config):
-        raise ConfigError(f"config: a tfdqn.Config is needed (tfdqn.load_config reads one), not {config!r}")
-    if on_progress is not None:
-        require_function(on_progress, "on_progress", "progress")
-    if say is not None:
-        require_function(say, "say", "line")
-    if interrupted is not None:
-        require_function(interrupted, "interrupted")
-
-
-def _without_defaults(config: Config) -> dict[str, Any]:
-    """The keys, by path, that have other values than a new configuration."""
-    defaults = toml.flat(Config())
-    return {key: value for key, value in toml.flat(config).items() if value != defaults.get(key)}
 
 
 def train_checked(
@@ -127,12 +49,10 @@ def train_checked(
     interrupted: Callable[[], bool] | None,
     server: ForkServer | None,
 ) -> Summary:
-    """Trains as `train` does, with a configuration that is checked, said, and has the keys that its cluster decides.
+    """Trains as `call.train` does, with a configuration that is checked, said, and has its cluster's keys.
 
-    `server` is the result of `fork_server_of_workers`.
+    What `prerequisites` can refuse was refused. `server` is the result of `fork_server_of_workers`.
     """
-    require_chief(cluster)
-    require_trainable(config)
     gpus = {} if cluster else share_gpus(config, visible_gpus(), tell)
     devices = learning_devices(config, own_share(config, gpus))
     errors = CallerErrors()
@@ -150,7 +70,7 @@ def train_checked(
         def must_end() -> bool:  # an error alone doesn't end the caller's process, however long it takes to stop
             return must_stop() and (errors.first is None or bool(heard_signal()))
 
-        with Watchdog("the run", config.health, tell, must_end) as watchdog:
+        with Watchdog("the run", config.health, tell, must_end, is_restarted=False) as watchdog:
             say_if_left(run, tell, run.native_log)
             if (earlier := finished_already(config, run)) is not None:
                 if cluster is None:
@@ -188,7 +108,7 @@ def train_claimed(
     profile: bool,
     interrupted: Callable[[], bool],
 ) -> Summary:
-    """Trains a claimed run, unless it has finished before; returns its summary and closes `chief`. See `train`."""
+    """Trains a claimed run, unless it has finished before; returns its summary and closes `chief`. See `call`."""
 
     def show_and_watch(progress: Progress) -> None:
         watchdog.state = progress.phase

@@ -10,7 +10,7 @@ from tests.support.random_episodes import VECTOR
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import ConfigError, OwnCodeError
 from tfdqn.replay.items.kinds import make_item_kind, register_item_kind
-from tfdqn.training.train import train
+from tfdqn.training.call import train
 
 HALVES = "tests.support.half_items:halves"
 
