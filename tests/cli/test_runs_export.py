@@ -51,7 +51,8 @@ def test_a_policy_that_is_too_bad_or_was_not_evaluated_is_refused_before_tensorf
     assert main.main(["export", "runs/x", "--checkpoint", "latest", "--min-return", "1"]) == 2
     assert capsys.readouterr().err == (
         "tfdqn: not exported: the best policy's mean return is 200.00 over 3 episodes, below the required 200.50\n"
-        "tfdqn: --min-return applies to the best policy only: the latest checkpoint's was not evaluated\n"
+        "tfdqn: --min-return (min_return in Python) applies to the best policy only: "
+        "the latest checkpoint's was not evaluated\n"
     )
     assert export.calls == []
 

@@ -147,7 +147,7 @@ def test_a_terminal_that_is_closed_ends_no_training(is_terminal: bool) -> None:
 
 
 def test_how_long_the_first_updates_are_under_way_is_the_first_figure() -> None:
-    figures = terminal.progress_figures(a_progress(phase="first updates under way", first_call_seconds=41.6))
+    figures = terminal.progress_figures(a_progress(phase="compiling the first updates", first_call_seconds=41.6))
     assert figures.startswith("42 s, 125,000/500,000 steps, ")
     for seconds in (None, 0.0, 0.4):
         assert terminal.progress_figures(a_progress(first_call_seconds=seconds)).startswith("125,000/500,000 steps, ")

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from optuna.exceptions import StorageInternalError
 
 from tests.cli.test_tune import tune
 from tfdqn.system.shell_commands import own_command
@@ -38,15 +39,23 @@ def test_a_disk_that_a_trial_finds_full_is_one_line_and_the_command_to_go_on(
     assert "trial 1 is complete" in capsys.readouterr().out
 
 
-def test_a_study_that_finds_the_disk_full_names_its_folder_and_the_command_to_go_on(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "here: the disk is full: make room"),
+        (StorageInternalError("server closed"), "the storage of the study in here fails: server closed"),
+    ],
+    ids=["a full disk", "a database"],
+)
+def test_a_study_whose_storage_fails_names_its_folder_and_the_command_to_go_on(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def no_room(*_: object) -> bool:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def fail(*_: object) -> bool:
+        raise error
 
-    monkeypatch.setattr(search_module, "search", no_room)
+    monkeypatch.setattr(search_module, "search", fail)
     assert tune("small.toml space.toml --study-dir here --trials 2 --pruner median --fresh-seeds 0") == 2
     written = capsys.readouterr()
-    assert written.err == "tfdqn: here: the disk is full: make room\n"
+    assert written.err == f"tfdqn: {said}\n"
     again = "tune small.toml space.toml --study-dir here --trials 2 --pruner median --fresh-seeds 0"
     assert written.out.splitlines()[-2:] == ["To go on:", own_command(shlex.split(again))]

@@ -46,7 +46,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
             lambda path: RunDir(path).refuse_early(Config()),
             "checkpoints",
             "holds other files, such as 1.npz, and no run (config.toml is missing); it belongs to the run "
-            "runs/pick: choose an empty or a new run directory (--run-dir)",
+            "runs/pick: choose an empty or a new run directory (--run-dir, run_dir in Python)",
         ),
         (
             toml.load,

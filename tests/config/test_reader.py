@@ -107,7 +107,10 @@ def test_a_directory_is_told_from_a_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"is a directory, not a configuration file$"):
         load(tmp_path)
     (tmp_path / "config.toml").touch()
-    with pytest.raises(ConfigError, match=r"a run's is its config\.toml, with --run-dir .* to go on with the run$"):
+    with pytest.raises(
+        ConfigError,
+        match=r"a run's is its config\.toml, with --run-dir .* \(run_dir in Python\) to go on with the run$",
+    ):
         load(tmp_path)
 
 

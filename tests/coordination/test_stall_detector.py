@@ -92,7 +92,7 @@ def watch():
     while True:
         time.sleep(0.01)
         work.check()
-        work.end_if_stuck("actor 0", "acting", 0.05)
+        work.end_if_stuck("actor 0", "acting", 0.05, "ended, to be started again")
 def steps_for_ever():
     is_stuck.set()
     threading.Event().wait()

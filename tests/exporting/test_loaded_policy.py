@@ -66,6 +66,19 @@ def test_a_part_that_the_task_has_not_is_named(tmp_path):
         policy(np.zeros(2))
 
 
+@pytest.mark.parametrize("observation", [{"observation": BOX}, SPACES["tuple"], {"x": BOX}])
+@pytest.mark.parametrize("masks", [False, True])
+def test_what_reset_and_step_return_is_not_an_observation(observation, masks, tmp_path):
+    parts = observation_specs(spaces.Dict(observation) if isinstance(observation, dict) else observation)
+    spec = TaskSpec(id="Own-v0", observation=parts, actions=discrete(2), action_masks=masks)
+    policy = load_policy(export_policy(spec, network_of(spec), tmp_path, {}))
+    first = np.zeros(2, np.float32)
+    for returned in ((first, {}), (first, 1.0, False, False, {"legal": 1})):
+        for call in (policy, policy.q_values):
+            with pytest.raises(UserError, match=r"^Own-v0: an observation of .* only the first is the observation$"):
+                call(returned)
+
+
 @pytest.mark.parametrize("batch", [(), (2,)])
 def test_a_mask_in_the_observation_says_which_actions_are_legal(batch, tmp_path):
     spec = TaskSpec(id="Own-v0", observation={"x": ArraySpec(shape=(2,), dtype="float32")}, actions=discrete(3))

@@ -122,8 +122,11 @@ def test_the_loaded_module_lists_the_weights_by_canonical_name(tmp_path):
     ("error", "said"),
     [
         (tf.errors.PermissionDeniedError(None, None, "x/variables; Permission denied"), "Permission denied"),
-        (tf.errors.ResourceExhaustedError(None, None, "x/1; No space left on device\nat:"), "the disk is full"),
-        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "the disk is full"),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "x/1; No space left on device\nat:"),
+            "the disk is full: make room",
+        ),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "the disk is full: make room"),
         (PermissionError(errno.EACCES, os.strerror(errno.EACCES)), "Permission denied"),
     ],
     ids=lambda value: type(value).__name__,

@@ -62,7 +62,7 @@ def test_of_a_run_in_training_without_a_policy_it_is_said_what_to_wait_for(lock:
         with pytest.raises(CheckpointError, match=f"yet: process {os.getpid()} is .*; wait for its first checkpoint$"):
             require_policy(run, "latest")
         (run.checkpoints / "000007").mkdir(parents=True)
-        with pytest.raises(CheckpointError, match=f"yet: {wait}, or try --checkpoint latest$"):
+        with pytest.raises(CheckpointError, match=f"yet: {wait}, or try --checkpoint latest "):
             require_policy(run, "best")
 
 

@@ -27,7 +27,7 @@ from tfdqn.storage.failures import (
 )
 from tfdqn.storage.run_directory import RunDir
 
-STALLED = "the run has made no progress for 601 s (learning): ended, to be started again"
+STALLED = "the run has made no progress for 601 s (learning): ended; the same command or call goes on with it"
 KILLED = """
 import os, signal, sys
 from tfdqn.storage.run_directory import RunDir
@@ -88,7 +88,10 @@ def test_a_run_whose_keys_let_it_fail_has_no_command_that_would_fail_again(run: 
         raise NotFiniteError("loss is nan")
     status, said = Inspector(str(run.path)).report().status, Inspector(str(run.path)).report().problem
     assert status == Status.FAILED
-    assert re.fullmatch(r"failed: loss is nan; nothing was saved yet; the run's keys .* directory \(--run-dir\)", said)
+    assert re.fullmatch(
+        r"failed: loss is nan; nothing was saved yet; the run's keys .* directory \(--run-dir, run_dir in Python\)",
+        said,
+    )
 
 
 def test_one_of_many_runs_whose_keys_let_it_fail_needs_new_runs_with_others(run: RunDir) -> None:

@@ -169,7 +169,7 @@ def test_a_run_whose_path_is_not_utf_8_is_left_out_and_named(tmp_path: Path) -> 
     said: list[str] = []
     assert [run.seed for run in read_runs([tmp_path], said.append)] == [1, 2]
     (line,) = said
-    assert line.startswith(f"left out: {tmp_path}/a/caf\\udce9 is not UTF-8")
+    assert line.startswith(f"left out: {tmp_path}/a/caf\\xe9 is not UTF-8")
 
 
 def test_a_folder_that_can_t_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

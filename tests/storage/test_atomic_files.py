@@ -59,7 +59,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(
     file = tmp_path / "best.json"
     write_atomically(file, b"old")
     monkeypatch.setattr(os, step, full_disk)
-    with pytest.raises(RunDirError, match=r"best\.json couldn't be written: No space left on device"):
+    with pytest.raises(RunDirError, match=r"best\.json couldn't be written: No space left on device: make room$"):
         write_atomically(file, b"new")
     assert contents(tmp_path) == {"best.json": b"old"}
 

@@ -89,7 +89,9 @@ def test_a_run_without_a_policy_says_so(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no evaluated policy yet, and no checkpoint$"):
         load_policy_weights(RunDir(tmp_path), "best", WANTED)
     save(CheckpointManager(RunDir(tmp_path).checkpoints), 1)
-    with pytest.raises(CheckpointError, match=r"no evaluated policy yet; try --checkpoint latest$"):
+    with pytest.raises(
+        CheckpointError, match=r"no evaluated policy yet; try --checkpoint latest \(checkpoint=\"latest\" in Python\)$"
+    ):
         load_policy_weights(RunDir(tmp_path), "best", WANTED)
 
 

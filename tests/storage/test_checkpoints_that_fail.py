@@ -89,7 +89,8 @@ def test_a_full_disk_is_said_and_leaves_the_earlier_checkpoint(
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, no_space)
         with pytest.raises(
-            CheckpointError, match=r"the disk is full: the checkpoint needs .*; the last one, 000001, is intact"
+            CheckpointError,
+            match=r"the disk is full: make room; the checkpoint needs .*; the last one, 000001, is intact",
         ):
             save(saved, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["000001"]
@@ -125,10 +126,11 @@ def test_a_disk_that_is_really_full_leaves_the_earlier_checkpoint(tiny_disk: Pat
     saved = CheckpointManager(tiny_disk)
     save(saved, 1)
     with pytest.raises(
-        CheckpointError, match=r"full: the checkpoint needs at least 8\.4 MB; the last one, 000001, is intact"
+        CheckpointError,
+        match=r"full: make room; the checkpoint needs at least 8\.4 MB; the last one, 000001, is intact",
     ):
         saved.save(Counters(), {"learner": {"online/kernel": np.zeros(1 << 20)}}, lambda directory: None)
-    with pytest.raises(CheckpointError, match=r"full: the checkpoint needs at least 0\.\d MB"):
+    with pytest.raises(CheckpointError, match=r"full: make room; the checkpoint needs at least 0\.\d MB"):
         saved.save(Counters(), {}, lambda d: save_arrays(d / "table.npz", {"rows": np.zeros(1 << 20, np.uint8)}))
     assert [path.name for path in tiny_disk.iterdir()] == ["000001"]
     assert holds(saved.latest(), 1)

@@ -55,7 +55,10 @@ def test_a_failure_says_whether_there_is_a_checkpoint(tmp_path: Path, names: tup
 
 @pytest.mark.parametrize(
     ("curves", "said"),
-    [("", "yet"), ("{}", r"yet; the run's keys are fixed, since it has curves in .*: .*\(--run-dir\)")],
+    [
+        ("", "yet"),
+        ("{}", r"yet; the run's keys are fixed, since it has curves in .*: .*\(--run-dir, run_dir in Python\)"),
+    ],
 )
 def test_where_other_keys_are_needed_a_failure_says_if_they_need_another_run(
     tmp_path: Path, curves: str, said: str
@@ -212,7 +215,7 @@ def test_a_file_in_the_way_of_a_run_directory_is_named(tmp_path: Path) -> None:
     [
         (TaskError("the task\n raised"), "the task raised", ""),
         (ValueError("something broke"), "ValueError: something broke", ""),
-        (TaskError("caf\udce9.rom is missing"), "caf\\udce9.rom is missing", ""),
+        (TaskError("caf\udce9.rom is missing"), "caf\\xe9.rom is missing", ""),
         (PeerLostError("a worker is silent"), "", "a worker is silent"),  # it is started again
         (KeyboardInterrupt(), "", ""),
     ],

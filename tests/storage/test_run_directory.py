@@ -57,7 +57,7 @@ def test_another_configuration_is_refused_with_its_differences_and_changes_nothi
         pass
     assert str(caught.value) == (
         f"{run.path} belongs to another configuration: seed: 1 in the run, 2 now; "
-        "agent.n_step: 1 in the run, 3 now; choose another run directory (--run-dir), "
+        "agent.n_step: 1 in the run, 3 now; choose another run directory (--run-dir, run_dir in Python), "
         "or give the run's own values to resume it"
     )
     assert contents(run.path) == before | {"lock": contents(run.path)["lock"]}
@@ -232,7 +232,7 @@ def test_the_task_spec_is_kept(tmp_path: Path) -> None:
         told = replace(CART_POLE, observation={"observation": part}, action_names=(("left", "right"),))
         run.write_task_spec(told)  # only people are told otherwise
         with pytest.raises(
-            RunDirError, match=r": actions\.high is \(2,\), not \(1,\); .*; undo that, or use another --run"
+            RunDirError, match=r": actions\.high is \(2,\), not \(1,\); .*; undo that, or begin another run"
         ):
             run.write_task_spec(replace(told, actions=discrete(3)))
     assert run.task_spec() == CART_POLE

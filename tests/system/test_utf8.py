@@ -35,7 +35,7 @@ def test_a_path_that_is_not_utf8_is_refused_before_anything_is_made(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert callable(take)
-    with pytest.raises(RunDirError, match=r"caf\\udce9 is not UTF-8, as TensorFlow needs paths to be"):
+    with pytest.raises(RunDirError, match=r"caf\\xe9 is not UTF-8, as TensorFlow needs paths to be"):
         take(NOT_UTF8)
     assert list(tmp_path.iterdir()) == []
 
@@ -60,7 +60,7 @@ def test_a_run_directory_that_is_not_utf8_is_used_by_a_link_beside_it(
 
 def test_what_has_the_name_of_the_link_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "caf%E9").mkdir()
-    with pytest.raises(RunDirError, match=r"caf%E9 is in the way of a link to .*caf\\udce9: choose another name"):
+    with pytest.raises(RunDirError, match=r"caf%E9 is in the way of a link to .*caf\\xe9: choose another name"):
         utf8.link_in_utf8(tmp_path / NOT_UTF8 / "\udcff", never)
     assert [each.name for each in tmp_path.iterdir()] == ["caf%E9"] and not (tmp_path / "caf%E9").is_symlink()
     with pytest.raises(RunDirError, match="is not UTF-8"):
@@ -160,4 +160,4 @@ def test_output_that_the_encoding_lacks_is_shown_as_escapes(monkeypatch: pytest.
     utf8.show_any_text()
     for stream in (out, error):
         print("→", os.fsdecode(b"\xe9"), file=stream, flush=True)
-        assert stream.buffer.getvalue() == b"\\u2192 \\udce9\n"  # type: ignore[attr-defined]
+        assert stream.buffer.getvalue() == b"\\u2192 \\xe9\n"  # type: ignore[attr-defined]

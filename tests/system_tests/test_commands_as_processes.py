@@ -207,7 +207,7 @@ def test_a_whole_run_and_a_video_show_nothing_but_what_tfdqn_says(tmp_path: Path
     ours = (
         "CartPole-v1: DQN, ",
         "filling replay: ",
-        "first updates under way: ",
+        "compiling the first updates: ",
         "learning: ",
         "saving: ",
         "final evaluation: ",

@@ -254,7 +254,7 @@ def test_an_end_that_can_t_be_written_leaves_the_other_runs_alone(tmp_path: Path
     runs = [a_run(tmp_path, seed) for seed in (5, 6, 7)]
     assert train_in_threads(runs, 1, tmp_path / "native.log", lambda line: None, thread_runs._write_ends)
     ends = [read_end(each.run.end_file) for each in runs]
-    assert ends == [RunEnd(Outcome.FAILED, False, r"no file /data/\udcff"), None, RunEnd(Outcome.FINISHED, True, "")]
+    assert ends == [RunEnd(Outcome.FAILED, False, r"no file /data/\xff"), None, RunEnd(Outcome.FINISHED, True, "")]
 
 
 def test_its_process_defers_the_same_imports_as_a_command() -> None:

@@ -119,7 +119,7 @@ def _status_of(arguments: Sequence[str]) -> int:
         return FAILED_STATUS
     except OSError as error:
         if is_full_disk(error):
-            return _fail(f"the disk is full ({error})", error)
+            return _fail(f"the disk is full: make room ({error})", error)
         if error.errno not in _PATH_ERRORS:
             raise
         return _fail(f"{error.filename or 'a file'} can't be read or written: {error.strerror}", error)

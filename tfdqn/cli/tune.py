@@ -119,7 +119,7 @@ def tune(
     def read() -> "tuple[Config, Template]":
         return _read(config, space, given, prune_after, fresh_seeds, is_new=not folder.identity_file.exists())
 
-    with storage_failures_as_study_error(folder.path):
+    with storage_failures_as_study_error(folder.path, again):
         _search(read, folder, Settings(storage, study_name, pruner, prune_after), request, jobs, again)
 
 

@@ -55,7 +55,7 @@ def own_config_file(path: Path) -> str:
     if (path / CONFIG_FILE).is_file() and (path / TASK_FILE).is_file():
         return f"; a run's is its {CONFIG_FILE}: give {path / CONFIG_FILE} to go on with the run"
     if (path / CONFIG_FILE).is_file():
-        return f"; a run's is its {CONFIG_FILE}, with --run-dir {path} to go on with the run"
+        return f"; a run's is its {CONFIG_FILE}, with --run-dir {path} (run_dir in Python) to go on with the run"
     run = surrounding_run(path)
     return "" if run is None else f"; that of the run it belongs to is {run / CONFIG_FILE}"
 

@@ -67,8 +67,8 @@ class StallDetector:
             return state
         return f"{state}, stuck for {self.stuck_seconds:.0f} s"
 
-    def end_if_stuck(self, name: str, state: str, after_seconds: float) -> None:
-        """Ends the process if its work has stalled, so that it is restarted; says what holds it up."""
+    def end_if_stuck(self, name: str, state: str, after_seconds: float, ended: str) -> None:
+        """Ends the process if its work has stalled; says what holds it up and, in the words `ended`, what follows."""
         if self.stuck_seconds > after_seconds:
             stall = f"{name} has made no progress for {self.stuck_seconds:.0f} s ({held_up(state)})"
-            end_stuck(f"{stall}: ended, to be started again")
+            end_stuck(f"{stall}: {ended}")

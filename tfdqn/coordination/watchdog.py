@@ -36,6 +36,7 @@ class Watchdog:
       interrupted: whether the user has asked to stop; called by the thread.
       stopped_status: the exit status if the user has asked to stop and the process can't end by itself, but is saved;
         also if it is not saved, unless it is 0.
+      is_restarted: whether something starts the process again once it has ended; else its user has to.
     """
 
     def __init__(
@@ -45,11 +46,12 @@ class Watchdog:
         say: Callable[[str], None],
         interrupted: Callable[[], bool] = lambda: False,
         stopped_status: int = STOPPED_STATUS,
+        is_restarted: bool = True,
     ):
         self.work = StallDetector()
         self.state = STARTING
         self._name, self._health, self._say, self._interrupted = name, health, say, interrupted
-        self._stopped_status = stopped_status
+        self._stopped_status, self._is_restarted = stopped_status, is_restarted
         self._awaited: list[PeerWait] = []
         # Since when nothing stands between the wish to stop and the end.
         self._asked_seconds: float | None = None
@@ -114,7 +116,10 @@ class Watchdog:
                 end_now(f"{gone}: {self._name} gives up {self.saving}")
         self.work.check(is_excused=self._is_excused())
         self._say_if_stuck()
-        self.work.end_if_stuck(self._name, self.doing, self._health.stuck_after_seconds)
+        ended = (
+            "ended, to be started again" if self._is_restarted else "ended; the same command or call goes on with it"
+        )
+        self.work.end_if_stuck(self._name, self.doing, self._health.stuck_after_seconds, ended)
 
     def _is_excused(self) -> bool:
         """Whether there is a good reason for making no progress."""

@@ -124,10 +124,23 @@ class LoadedPolicy:
 
     def _parted(self, observation: Any) -> tuple[Any, Any]:
         """(the observation that the network reads; the masks that the environment has put into it, None without)."""
+        self._refuse_info(observation)
         is_with_mask = self.task_spec.action_masks and isinstance(observation, Mapping) and MASK in observation
         if not is_with_mask or MASK in self.task_spec.observation:
             return observation, None
         return {key: part for key, part in observation.items() if key != MASK}, observation[MASK]
+
+    def _refuse_info(self, observation: Any) -> None:
+        """Raises UserError for an observation with what else `reset` or `step` returns, the last of which is a dict."""
+        expected = self.task_spec.observation
+        has_info = (
+            isinstance(observation, tuple) and len(observation) in (2, 5) and isinstance(observation[-1], Mapping)
+        )
+        if has_info and ("observation" in expected or _named(observation, "", expected).keys() != expected.keys()):
+            raise UserError(
+                f"{self.task_spec.id}: an observation of {_in_words(expected)} is needed; got a tuple that ends with a "
+                "dict: of what env.reset() and env.step() return, only the first is the observation"
+            )
 
     def _run(self, observation: Any, legal_actions: Any, state: np.ndarray | None) -> dict[str, np.ndarray]:
         """The SavedModel's outputs by name, with a batch axis if the observation has one; every input is checked."""

@@ -152,7 +152,7 @@ def _file_errors_as_run_dir_error(directory: Path) -> Iterator[None]:
         # TensorFlow's messages begin with the path of the file, which has a temporary name.
         why = getattr(error, "strerror", None) or first_line(error).rpartition("; ")[2]
         if is_full_disk(error):
-            why = "the disk is full"
+            why = "the disk is full: make room"
         raise RunDirError(f"{directory}: no version can be written: {why}") from error
 
 

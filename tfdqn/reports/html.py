@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from tfdqn.system.utf8 import shown
+
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --ground: #ffffff; --line: #d1d9e0; --soft: #59636e; --box: #f6f8fa }
 @media (prefers-color-scheme: dark) {
@@ -44,8 +46,7 @@ def document(title: str, body: Iterable[str], style: str = "") -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>"
     )
-    text = "\n".join([head, f"<body>\n<h1>{escape(title)}</h1>", *body, "</body>\n</html>\n"])
-    return text.encode(errors="backslashreplace").decode()
+    return shown("\n".join([head, f"<body>\n<h1>{escape(title)}</h1>", *body, "</body>\n</html>\n"]))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], id: str) -> str:

@@ -79,7 +79,7 @@ def why_not(directory: Path, error: OSError) -> str:
     for each in (directory, *directory.parents):
         if os.path.lexists(each) and not os.path.isdir(each):
             return f"{each} is not a directory"
-    return str(error.strerror)
+    return f"{error.strerror}: make room" if is_full_disk(error) else str(error.strerror)
 
 
 def is_full_disk(error: BaseException) -> bool:

@@ -95,7 +95,8 @@ def require_policy(run: RunDir, which: Literal["best", "latest"]) -> None:
     if which == "best" and not run.best_weights.exists():
         wait = wait_for(run, "evaluation")
         if run.has_checkpoint:
-            advice = f"{wait}, or try --checkpoint latest" if wait else "; try --checkpoint latest"
+            latest = 'try --checkpoint latest (checkpoint="latest" in Python)'
+            advice = f"{wait}, or {latest}" if wait else f"; {latest}"
         else:
             advice = f", and no checkpoint{wait}"
         raise CheckpointError(f"{run.path} has no evaluated policy yet{advice}")
@@ -108,7 +109,10 @@ def require_return(run: RunDir, which: Literal["best", "latest"], min_return: fl
     if isinstance(min_return, bool) or not isinstance(min_return, Real) or not math.isfinite(min_return):
         raise UserError(f"min_return = {min_return!r}: a finite number is needed")
     if which != "best":
-        raise UserError("--min-return applies to the best policy only: the latest checkpoint's was not evaluated")
+        raise UserError(
+            "--min-return (min_return in Python) applies to the best policy only: the latest checkpoint's was not "
+            "evaluated"
+        )
     scores = _read_best(run.best_weights, [_RECORD])[1].scores
     if not scores.mean_return >= min_return:
         reached, required = f"{scores.mean_return:,.2f}", f"{min_return:,.2f}"

@@ -174,7 +174,7 @@ class CheckpointManager:
             if saved == before:
                 raise CheckpointError(
                     f"{self._directory}: every checkpoint is damaged; restore one from a backup, "
-                    "or train into another run directory (--run-dir)"
+                    "or train into another run directory (--run-dir, run_dir in Python)"
                 )
         return None
 
@@ -193,7 +193,7 @@ class CheckpointManager:
 
     def _failure(self, error: Exception, saved: Sequence[Path], least_bytes: int) -> str:
         kept = f"the last one, {saved[-1].name}, is intact" if saved else "there is no earlier one"
-        full = f"the disk is full: the checkpoint needs at least {least_bytes / 1e6:,.1f} MB"
+        full = f"the disk is full: make room; the checkpoint needs at least {least_bytes / 1e6:,.1f} MB"
         why = full if is_full_disk(error) else first_line(error)
         return f"{self._directory}: the checkpoint could not be written: {why}; {kept}"
 

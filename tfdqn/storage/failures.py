@@ -28,6 +28,7 @@ from tfdqn.storage.locks import holder_of
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.storage.run_records import Outcome, RunEnd, read_end, why_failed, write_end
 from tfdqn.system.signals import heard_signal
+from tfdqn.system.utf8 import shown
 
 
 @contextmanager
@@ -119,10 +120,9 @@ def keep_end(run: RunDir, end: RunEnd) -> None:
 
     A directory that was moved away or removed is not made again for it.
     """
-    why = end.why.encode(errors="backslashreplace").decode()  # it may name a file whose name is no text
     with suppress(RunDirError, OSError):
         if run.path.exists():
-            write_end(run.end_file, msgspec.structs.replace(end, why=why))
+            write_end(run.end_file, msgspec.structs.replace(end, why=shown(end.why)))  # it may name any file
 
 
 def would_fail_again(run: RunDir) -> bool:
@@ -166,7 +166,8 @@ def failures_say_what_is_saved(run: RunDir) -> Iterator[None]:
         saved = "the last checkpoint is intact" if run.has_checkpoint else "nothing was saved yet"
         if _needs_another_run(run, error) and not run.child_log.exists():  # of one of many runs, others decide the keys
             since = "" if run.has_checkpoint else f", since it has curves in {run.metrics_file}"
-            saved += f"; the run's keys are fixed{since}: to change them, give another run directory (--run-dir)"
+            another = "another run directory (--run-dir, run_dir in Python)"
+            saved += f"; the run's keys are fixed{since}: to change them, give {another}"
         raise type(error)(f"{error}; {saved}") from error
 
 

@@ -227,7 +227,7 @@ def _acquire(lock: FileLock, folder: Path) -> None:
             time.sleep(_RETRY_SECONDS)
     except NoLocksError as error:
         raise RunDirError(
-            f"{folder} can't be locked: {error}: choose a run directory (--run-dir) on another disk"
+            f"{folder} can't be locked: {error}: choose a run directory (--run-dir, run_dir in Python) on another disk"
         ) from None
     except OSError as error:
         raise RunDirError(f"{folder} can't be created or written: {why_not(folder, error)}") from None

@@ -59,7 +59,7 @@ class ShardDir:
         if self.checkpoint() is not None and (forbidden := self._differences(config)):
             raise ConfigError(
                 f"{self.path} holds transitions of another configuration: {listed(forbidden)}; choose another run "
-                f"directory (--run-dir), or remove {self.path.parent} to begin without them"
+                f"directory (--run-dir, run_dir in Python), or remove {self.path.parent} to begin without them"
             )
 
     def put_aside(self, checkpoint: Path) -> Path:

@@ -185,7 +185,7 @@ class RunDir:
             write_atomically(self.task_file, spec.to_json())
             return spec
         if changed := differences(begun_with := self.task_spec(), spec):
-            raise RunDirError(f"{self.task_file}: the task has changed: {changed}; undo that, or use another --run-dir")
+            raise RunDirError(f"{self.task_file}: the task has changed: {changed}; undo that, or begin another run")
         return begun_with
 
     def keep_traceback(self, traceback: str) -> None:
@@ -228,7 +228,7 @@ class RunDir:
         if not os.path.lexists(self.path) or self.config_file.is_file():
             return
         if why := why_no_directory(self.path):
-            raise RunDirError(f"{self.path} {why}: choose another run directory (--run-dir)")
+            raise RunDirError(f"{self.path} {why}: choose another run directory (--run-dir, run_dir in Python)")
         # A run that was killed at its very start has left these, or a job's other processes have made them.
         ours = {self.lock_file, self.cluster_file, self.process_logs, self.replay}
         try:
@@ -243,7 +243,7 @@ class RunDir:
             nearby = nearby_runs.runs_below(self.path) or nearby_runs.run_above(self.path)
             raise RunDirError(
                 f"{self.path} holds other files, such as {others[0]}, and no run ({self.config_file.name} is missing)"
-                f"{nearby}: choose an empty or a new run directory (--run-dir)"
+                f"{nearby}: choose an empty or a new run directory (--run-dir, run_dir in Python)"
             )
 
     @contextmanager
@@ -296,5 +296,5 @@ class RunDir:
         if is_another and (forbidden := toml.differences(self.config(), config, "run")):
             raise RunDirError(
                 f"{self.path} belongs to another configuration: {listed(forbidden)}; choose another run "
-                "directory (--run-dir), or give the run's own values to resume it"
+                "directory (--run-dir, run_dir in Python), or give the run's own values to resume it"
             )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tfdqn.errors import RunDirError
 
+_ESCAPED = "tfdqn.escaped"  # a way to encode what an encoding lacks
 _MAX_PATH_BYTES = 4096 - 200  # Linux's limit, less the longest path of a file in a run
 
 
@@ -36,7 +37,12 @@ def show_any_text() -> None:
             continue  # replaced by the caller
         with suppress(ValueError, LookupError):  # it is closed, or the encoding is unknown
             is_shown = stream.isatty() and not os.environ.get("PYTHONIOENCODING")
-            stream.reconfigure(encoding=_of_terminal() if is_shown else None, errors="backslashreplace")
+            stream.reconfigure(encoding=_of_terminal() if is_shown else None, errors=_ESCAPED)
+
+
+def shown(text: object) -> str:
+    """The text with escapes for bytes that are not UTF-8, as in the name of a file: caf\\xe9 for caf\\udce9."""
+    return str(text).encode(errors=_ESCAPED).decode()
 
 
 def path_for_libraries(path: Path) -> Path:
@@ -48,7 +54,7 @@ def path_for_libraries(path: Path) -> Path:
         raise RunDirError(f"{str(path)!r}: a path has no null characters")
     links = _links(path)
     if not all(_is_same(link, folder) for folder, link in links.items()):
-        raise RunDirError(f"{_shown(path)} is not UTF-8, as TensorFlow needs paths to be: choose another name")
+        raise RunDirError(f"{shown(path)} is not UTF-8, as TensorFlow needs paths to be: choose another name")
     linked = _by_links(path)
     if os.fsencode(linked) != str(linked).encode():
         encoding = sys.getfilesystemencoding()
@@ -87,8 +93,8 @@ def link_in_utf8(path: Path, say: Callable[[str], None]) -> Callable[[], None]:
             links.append(link)
         if not _is_same(link, folder):
             remove_unused()
-            raise RunDirError(f"{_shown(link)} is in the way of a link to {_shown(folder)}: choose another name")
-    say(f"{_shown(path)} is not UTF-8, as TensorFlow needs paths to be: {_by_links(path)}, a link to it, is used")
+            raise RunDirError(f"{shown(link)} is in the way of a link to {shown(folder)}: choose another name")
+    say(f"{shown(path)} is not UTF-8, as TensorFlow needs paths to be: {_by_links(path)}, a link to it, is used")
     return remove_unused
 
 
@@ -113,8 +119,16 @@ def _is_same(link: Path, folder: Path) -> bool:
     return False
 
 
-def _shown(path: Path) -> str:
-    return str(path).encode(errors="backslashreplace").decode()
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """The escapes of characters that can't be encoded, for `codecs.register_error`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    known = (f"\\x{ord(each) - 0xDC00:02x}" if "\udc80" <= each <= "\udcff" else each for each in text)
+    return "".join(known).encode("ascii", "backslashreplace").decode(), error.end
+
+
+codecs.register_error(_ESCAPED, _escaped)
 
 
 def _of_terminal() -> str | None:

@@ -24,7 +24,7 @@ from tfdqn.training.session import AnySession
 log = logging.getLogger(__name__)
 
 RESUMING = "resuming"  # until the first updates, if replay has been restored
-FIRST_UPDATES = "first updates under way"
+FIRST_UPDATES = "compiling the first updates"
 _PROGRESS_SECONDS = 0.1
 _PROFILE_SECONDS = 2.0
 

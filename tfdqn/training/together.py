@@ -54,7 +54,7 @@ def train_beside(
 
     `name` is what users see, such as "seed 3"; `devices` and `native_log` are those of `side_by_side`.
     """
-    with claimed(config, run), Watchdog(name, config.health, say, interrupted) as watchdog:
+    with claimed(config, run), Watchdog(name, config.health, say, interrupted, is_restarted=False) as watchdog:
         say(headline(config))
         say_if_left(run, say, native_log)
         if (earlier := finished_already(config, run)) is not None:

@@ -95,8 +95,11 @@ def open_database(url: str) -> "BaseStorage":
 
 
 @contextmanager
-def storage_failures_as_study_error(folder: Path) -> Iterator[None]:
-    """Turns an error of the storage of a folder's study, in the block, into a StudyError; also one by a full disk."""
+def storage_failures_as_study_error(folder: Path, again: str = "") -> Iterator[None]:
+    """Turns an error of the storage of a folder's study, in the block, into a StudyError; also one by a full disk.
+
+    The command `again`, which goes on with the study, is a note of the StudyError.
+    """
     try:
         yield
     except UserError:
@@ -104,10 +107,7 @@ def storage_failures_as_study_error(folder: Path) -> Iterator[None]:
     except OSError as error:
         if not is_full_disk(error):
             raise
-        full = StudyError(f"{error.filename or folder}: the disk is full: make room")
-        for note in getattr(error, "__notes__", ()):  # how to go on
-            full.add_note(note)
-        raise full from error
+        raise _failure(f"{error.filename or folder}: the disk is full: make room", again) from error
     except Exception as error:
         from optuna.exceptions import StorageInternalError  # late: slow to import
         from sqlalchemy.exc import SQLAlchemyError
@@ -115,7 +115,14 @@ def storage_failures_as_study_error(folder: Path) -> Iterator[None]:
         if not isinstance(error, StorageInternalError | SQLAlchemyError):
             raise
         cause = getattr(error.__cause__ or error, "orig", None) or error.__cause__ or error
-        raise StudyError(f"the storage of the study in {folder} fails: {first_line(cause)}") from error
+        raise _failure(f"the storage of the study in {folder} fails: {first_line(cause)}", again) from error
+
+
+def _failure(line: str, again: str) -> StudyError:
+    error = StudyError(line)
+    if again:
+        error.add_note(f"To go on:\n{again}")
+    return error
 
 
 class JournalLock:

@@ -70,7 +70,8 @@ def test_a_directory_that_is_moved_away_is_not_made_again_for_a_checkpoint(tmp_p
 
 def test_another_configurations_transitions_are_refused(saved: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"agent\.n_step: 1 in the run, 3 now; choose another run directory \(--run-dir\), "
+        ConfigError,
+        match=r"agent\.n_step: 1 in the run, 3 now; choose another run directory \(--run-dir, run_dir in Python\), ",
     ):
         ShardDir(saved).open(config("agent.n_step=3"))
     with pytest.raises(
