@@ -10,7 +10,7 @@ from rich.console import Console
 from tfdqn.cli.live_table import JobView, process_table, totals
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination.messages import Heartbeat, Inspection, ProcessStatus
-from tfdqn.launch.supervisor import JobStatus, Row
+from tfdqn.launch.supervisor import STOPPING, JobStatus, Row
 
 
 def a_row(role: Role = Role.ACTOR, index: int = 0, **changes: Any) -> Row:
@@ -101,6 +101,17 @@ def test_on_a_terminal_the_table_stands_above_a_bar_and_the_figures(monkeypatch:
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     for text in ("actor 1 was killed", "heartbeat", "1,250", "━", "learning: 125,000/500,000 steps, 1,000 steps/s"):
         assert text in shown
+
+
+def test_a_job_that_stops_has_no_speed_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfdqn.cli.live_view.PLAIN_LINE_INTERVAL_SECONDS", 0.0)
+    inspection = an_inspection(a_status(0))
+    for state, figures in (
+        ("acting", "learning: 125,000/500,000 steps, 1,000 steps/s, 200 updates/s, return 20.0, best 475.0, 0:30 left"),
+        (STOPPING, "learning: 125,000/500,000 steps, return 20.0, best 475.0"),
+    ):
+        *_, line = lines_of(JobStatus([LEARNER_ROW, a_row(state=state)], inspection), monkeypatch=monkeypatch)
+        assert line.startswith(figures)
 
 
 def lines_of(*statuses: JobStatus, monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -9,6 +9,8 @@ import pytest
 import typer
 
 from tests.support.commands import PROJECT, write_config
+from tests.support.run_files import finished_run
+from tests.support.tiny_runs import tiny
 from tests.support.waiting import until
 from tfdqn.cli import main
 from tfdqn.cluster.roles import ProcessId, Role
@@ -115,6 +117,17 @@ def test_health_takes_the_option_of_older_manifests(ended: list[int], capsys: py
         assert main.main(["health", "actor", option, "1"]) == 1
         said.append(capsys.readouterr().out)
     assert said[0] == said[1] and said[0].startswith("actor 1")
+
+
+def test_health_of_a_process_that_the_job_never_had_is_refused(
+    ended: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = finished_run(tmp_path / "run", tiny(), [5.0], 4.0)
+    assert main.main(["health", "actor", "--index", "7", "--run-dir", "run"]) == 0  # who knows which there were
+    run.cluster_file.write_bytes((tmp_path / "cluster.json").read_bytes())
+    assert main.main(["health", "actor", "--index", "1", "--run-dir", "run"]) == 0
+    assert main.main(["health", "actor", "--index", "7", "--run-dir", "run"]) == 2
+    assert capsys.readouterr().err == "tfdqn: actor 7: run/cluster.json has 2 actors, counted from 0\n"
 
 
 def test_no_manifest_gives_an_option_that_is_only_kept_for_older_ones() -> None:

@@ -56,7 +56,7 @@ def test_inspect_shows_it_while_nobody_else_can_be_asked(run: RunDir, capsys: py
     reports(run, FIRST, LAST)
     with run.claim_alone(run.config()):
         (training,) = rows(capsys, run).values()
-    assert before.startswith("200 of 1,200 environment steps, 20 updates, 90 steps/s, 0:0")
+    assert before.startswith("200 of 1,200 environment steps, 20 updates, 0:0")
     assert training.startswith("400 of 1,200 environment steps, 70 updates, 1,234 steps/s, return 23.46, 0:0")
 
 

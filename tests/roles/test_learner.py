@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.support.run_files import a_summary
@@ -19,8 +20,10 @@ from tfdqn.errors import PeerLostError
 from tfdqn.records import Counters, Summary
 from tfdqn.roles import learner
 from tfdqn.roles.context import RoleContext
+from tfdqn.storage.json_lines import append_line
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.storage.run_records import why_stopped, write_summary
+from tfdqn.storage.run_records import read_evaluations, why_stopped, write_summary
+from tfdqn.tracking.factory import rewind
 from tfdqn.training import finish
 
 DONE = EvaluatorReport(best_return=20.0, is_done=True)
@@ -186,6 +189,23 @@ def test_without_an_evaluator_it_finishes_all_the_same(tmp_path: Path, monkeypat
     end.comes()
     assert end.said[0].startswith("warning: there is no evaluator")
     assert "results" in end.events
+
+
+@pytest.mark.parametrize(("evaluator", "checkpoint", "is_kept"), [(0, -1, False), (0, 1_200, True), (1, -1, True)])
+def test_a_job_without_an_evaluator_puts_the_evaluations_of_the_start_before_aside_itself(
+    end: End, monkeypatch: pytest.MonkeyPatch, evaluator: int, checkpoint: int, is_kept: bool
+) -> None:
+    def begin(session: Any, kept_env_steps: int | None) -> None:
+        rewind(session.run_dir, session.env_steps_before, kept_env_steps)
+
+    append_line(end.run.evaluations_file, {"env_steps": 500, "mean_return": 9.5})
+    end.job = end.job._replace(topology=msgspec.structs.replace(end.job.topology, evaluator=evaluator))
+    end.report, session = DONE, end.session()
+    session.env_steps_before = checkpoint
+    end.session = lambda: session  # type: ignore[method-assign]
+    monkeypatch.setattr(learner, "begin_figures", begin)
+    assert end.comes()
+    assert bool(read_evaluations(end.run.evaluations_file)) is is_kept
 
 
 @pytest.mark.parametrize(("train_steps", "is_left_alone"), [(250, True), (100, False)])

@@ -19,6 +19,7 @@ from tfdqn.cluster.roles import LEARNER, ProcessId
 from tfdqn.coordination.messages import Inspection, ProcessStatus
 from tfdqn.launch.inspector import Report
 from tfdqn.launch.run_report import RunReport
+from tfdqn.records import Status
 from tfdqn.system.interval import duration
 
 _INTERVAL_SECONDS = 1.0
@@ -114,12 +115,14 @@ def _of_run(report: Report) -> Iterable[tuple[str, str]]:
         at = run.progress
         result = "" if at.episode_return is None else f", return {at.episode_return:,.2f}"
         counts = f"{at.env_steps:,} of {run.total_env_steps:,} environment steps, {at.train_steps:,} updates"
-        yield "last report", f"{counts}, {at.env_steps_per_second:,.0f} steps/s{result}, {ago(at.seconds_ago)}"
+        has_ended = report.status in (Status.STOPPED, Status.FAILED)  # then it has no speed
+        rate = "" if has_ended else f", {at.env_steps_per_second:,.0f} steps/s"
+        yield "last report", f"{counts}{rate}{result}, {ago(at.seconds_ago)}"
     if run.evaluations is not None:
         found = run.evaluations
         last = "" if found.last_return is None else f": the last {found.last_return:,.2f}"
-        at = "" if found.last_env_steps is None else f" at {found.last_env_steps:,} environment steps"
-        yield "evaluations", f"{found.count:,}{last}{at}, the best {found.best_return:,.2f}"
+        when = "" if found.last_env_steps is None else f" at {found.last_env_steps:,} environment steps"
+        yield "evaluations", f"{found.count:,}{last}{when}, the best {found.best_return:,.2f}"
     if run.checkpoint is None:
         yield "checkpoint", "none"
         return

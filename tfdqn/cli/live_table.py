@@ -15,7 +15,7 @@ from tfdqn.cli.terminal import progress_figures
 from tfdqn.cluster.roles import LEARNER, Role, counted
 from tfdqn.coordination.messages import Inspection
 from tfdqn.errors import in_ranges
-from tfdqn.launch.supervisor import JobStatus, Row
+from tfdqn.launch.supervisor import STOPPING, JobStatus, Row
 from tfdqn.records import Progress
 
 _PRESENT_SECONDS = 10.0
@@ -78,7 +78,9 @@ class JobView(LiveView):
             return None
         states = (row.state for row in status.rows if row.process_id == LEARNER)
         phase = next(states, status.inspection.state)  # no row where the learner runs on another host
-        return totals(status.inspection, self._total_env_steps, phase)
+        found = totals(status.inspection, self._total_env_steps, phase)
+        is_stopping = any(row.state == STOPPING for row in status.rows)
+        return found._replace(env_steps_per_second=0.0, updates_per_second=0.0) if is_stopping else found
 
     def _say_what_changed(self, status: JobStatus, figures: Progress | None) -> None:
         new: dict[tuple[Role, str], list[int]] = defaultdict(list)

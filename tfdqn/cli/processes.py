@@ -135,6 +135,7 @@ def health(
 
     The exit status is 0 if all are, if `tfdqn train` is training the run, or if the run has finished; else 1.
     """
+    from tfdqn.cluster.topology import topology_at
     from tfdqn.coordination.heartbeat_files import health_of, health_of_all
     from tfdqn.storage.run_directory import RunDir
 
@@ -147,7 +148,10 @@ def health(
             since = math.inf if run is None else run.cluster_file.stat().st_mtime
         found = health_of_all(folder, within, since)
     else:
-        found = [health_of(ProcessId(role, index), folder, within)]
+        process_id = ProcessId(role, index)
+        if run is not None and (topology := topology_at(run.cluster_file)) is not None:
+            topology.require(process_id, str(run.cluster_file))
+        found = [health_of(process_id, folder, within)]
     is_well = all(each.is_well for each in found)
     if run is not None and not is_well:
         trainer = _lone_trainer(run) if role is None else ""

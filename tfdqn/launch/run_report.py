@@ -116,7 +116,7 @@ def _evaluations(run: RunDir) -> EvaluationsReport | None:
     last = finite[-1] if finite else None
     return EvaluationsReport(
         count=len(finite),
-        last_return=last and last.mean_return,
-        last_env_steps=last and last.env_steps,
+        last_return=None if last is None else last.mean_return,
+        last_env_steps=None if last is None else last.env_steps,
         best_return=best,
     )

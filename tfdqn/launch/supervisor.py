@@ -24,6 +24,7 @@ from tfdqn.system.fork_server import ForkServer
 from tfdqn.system.signals import stopping_line
 from tfdqn.system.subprocesses import TFDQN, how_it_ended, logged_end, own_line, start_process
 
+STOPPING = "stopping"  # the state of a process that was asked to end
 _LOOK_SECONDS = 0.2
 _KILLED_SECONDS = 10.0  # the longest wait for the operating system to end what was killed
 _LEAVING_SECONDS = 15.0  # that the other processes have to end by themselves after the learner
@@ -254,7 +255,7 @@ class Supervisor:
     def _row(self, each: SupervisedProcess) -> Row:
         state, heartbeat = each.state, each.heartbeat if each.is_alive else None
         if each.is_alive and each.process_id in self._stopping:
-            state = "stopping"
+            state = STOPPING
         elif heartbeat and each.silent_seconds > self._health.dead_after_seconds / 2:
             state = f"silent for {each.silent_seconds:.0f} s"
         return Row(

@@ -122,7 +122,8 @@ def _train_to_end(
         session.run_dir.restore_config()
         context.say(f"{context.run_dir} has finished already: {earlier.reason}")
         return True
-    trackers = begin_figures(session, kept_env_steps=None)
+    is_left_to_evaluator = has_evaluator or session.env_steps_before >= 0
+    trackers = begin_figures(session, kept_env_steps=None if is_left_to_evaluator else -1)
     show = _Lines(context.say, watchdog)
     monitor = TrainingMonitor(session, trackers, show, context.interrupted, profile=False)
     service.inspection = lambda: _inspection(service, session, monitor, watchdog)

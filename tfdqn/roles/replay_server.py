@@ -37,7 +37,7 @@ def run(context: RoleContext, membership: Membership) -> bool:
                     return False
                 task_spec = welcome.task_spec
                 folder.write_task_spec(task_spec)
-            membership.set_state("restoring")
+            membership.set_state("starting to serve" if folder.checkpoint() is None else "restoring")
             with closing(ShardServer(context.config, task_spec, address, folder)) as shard:
                 _say_how_it_starts(context, address, shard)
                 return _serve(context, membership, shard, folder)
