@@ -73,7 +73,8 @@ def test_errors_are_those_of_the_definition(spec: TaskSpec, n: int, seed: int) -
     codec = TransitionCodec(spec)
     found: list[tuple[float, float]] = []
 
-    def insert(rows: np.ndarray, errors: np.ndarray) -> None:
+    def insert(rows: np.ndarray, errors: np.ndarray | None = None) -> None:
+        assert errors is not None
         found.extend(zip(codec.from_bytes(rows)["reward"].tolist(), errors.tolist(), strict=True))
 
     writer = TDErrorWriter(config(n), codec, ENVS, insert)
