@@ -13,7 +13,7 @@ from tfdqn.task_spec import TaskSpec
 from tfdqn.types import Experience
 
 # A sequence's field → the field of its steps' transitions that it is copied from.
-_FIELDS = {
+_STEP_FIELDS = {
     "action": "action",
     "reward": "reward",
     "discount": "discount",
@@ -26,8 +26,16 @@ class SequenceWriter:
     """Cuts each episode into sequences of m steps, preceded by up to l burn-in steps and followed by n further ones.
 
     The first sequence starts with the episode, and each following one P = `sequence_period` steps after the previous
-    one, until one reaches the end of the episode. So every step is in a sequence, and most are in m / P of them. A
-    sequence is written once the n-step transitions of all its steps are finished, or the episode is over; if an
+    one, until one reaches the end of the episode. So every step is in a sequence, and most are in m / P of them. With
+    m = 4, l = 2, n = 1 and P = 2, an episode of 9 steps gives:
+
+        step of the episode   0 1 2 3 4 5 6 7 8
+        sequences             m m m m n
+                              l l m m m m n
+                                  l l m m m m n
+                                      l l m m m
+
+    A sequence is written once the n-step transitions of all its m steps are finished, or the episode is over; if an
     episode is abandoned, its unwritten sequences are dropped. A sequence stores the policy state before its first
     observation, which is zero at the start of an episode. (Kapturowski et al. 2019, R2D2.)
 
@@ -49,7 +57,7 @@ class SequenceWriter:
         self._slots = replay.burn_in + replay.sequence_length + horizon.longest
         self._step_codec = place_codec(task_spec)
         self._windows = NStepWriter(self._step_codec, num_envs, horizon, self._keep_finished)
-        # Ring buffers of the most recent times; time counts the calls of `write`.
+        # Rings of the most recent times, [time % slots, environment]; time counts the calls of `write`.
         self._observations = {
             key: np.zeros((self._slots, num_envs, *spec.shape), spec.dtype)
             for key, spec in task_spec.observation.items()
@@ -57,8 +65,10 @@ class SequenceWriter:
         self._states = np.zeros((self._slots, num_envs, config.network.state_size), np.float32)
         self._steps = self._step_codec.empty(self._slots, num_envs)  # finished n-step transitions
         self._time = 0
-        # For each environment's episode: the time of its first step, and how many of its steps are finished and written
-        self._begun, self._finished, self._covered = np.zeros((3, num_envs), np.int64)
+        # Of each environment's episode:
+        self._start_time = np.zeros(num_envs, np.int64)  # the time of its first step
+        self._num_finished = np.zeros(num_envs, np.int64)  # how many of its steps have finished n-step transitions
+        self._num_written = np.zeros(num_envs, np.int64)  # how many of its steps are in a sequence already
 
     def write(self, experience: Experience) -> int:
         """Takes one step of all environments; returns how many steps were written for the first time.
@@ -66,16 +76,19 @@ class SequenceWriter:
         Raises NotFiniteError as `NStepWriter.write` does.
         """
         step, policy_state = experience.step, experience.policy_state
-        here, there = self._time % self._slots, (self._time + 1) % self._slots
+        slot, next_slot = self._time % self._slots, (self._time + 1) % self._slots
         for key, ring in self._observations.items():
-            ring[here], ring[there] = experience.observation[key], step.observation[key]
-        self._states[here] = policy_state[0] if policy_state else 0
+            ring[slot] = experience.observation[key]
+            ring[next_slot] = step.observation[key]
+        self._states[slot] = policy_state[0] if policy_state else 0
         self._windows.write(with_places(experience, self._time))
         self._time += 1
-        is_over = step.terminated | step.truncated | step.is_reset
-        written = self._write_sequences(is_over & ~step.is_reset)
-        self._begun[is_over] = self._time
-        self._finished[is_over] = self._covered[is_over] = 0
+        ended = (step.terminated | step.truncated) & ~step.is_reset
+        written = self._write_sequences(ended)
+        starts_episode = ended | step.is_reset
+        self._start_time[starts_episode] = self._time
+        self._num_finished[starts_episode] = 0
+        self._num_written[starts_episode] = 0
         return written
 
     def state(self) -> dict[str, np.ndarray]:
@@ -85,7 +98,7 @@ class SequenceWriter:
             **add_prefix("windows", self._windows.state()),
             "states": self._states.copy(),
             "steps": self._step_codec.to_bytes(self._steps.reshape(-1)).copy(),
-            "counts": np.stack([self._begun, self._finished, self._covered]),
+            "counts": np.stack([self._start_time, self._num_finished, self._num_written]),
             "time": np.array([self._time]),
         }
 
@@ -96,51 +109,54 @@ class SequenceWriter:
         self._windows.load_state(with_prefix("windows", arrays))
         self._states[:] = arrays["states"]
         self._steps[:] = self._step_codec.from_bytes(arrays["steps"]).reshape(self._steps.shape)
-        self._begun[:], self._finished[:], self._covered[:] = arrays["counts"]
+        self._start_time[:], self._num_finished[:], self._num_written[:] = arrays["counts"]
         self._time = int(arrays["time"][0])
 
     def _keep_finished(self, rows: np.ndarray) -> None:
+        """Keeps the finished n-step transitions of steps, each in the slot of the time when the step was taken."""
         steps = self._step_codec.from_bytes(rows)
         environments = steps["observation/env"]
         self._steps[steps["observation/time"] % self._slots, environments] = steps
-        self._finished += np.bincount(environments, minlength=len(self._finished))
+        self._num_finished += np.bincount(environments, minlength=len(self._num_finished))
 
     def _write_sequences(self, ended: np.ndarray) -> int:
         """Writes all complete sequences, and the rest of the episodes that `ended` (bool[E]); returns as `write`."""
-        before = self._covered.sum()
-        sequences = []
+        num_written_before = self._num_written.sum()
+        sequences: list[np.ndarray] = []
         while True:
-            is_due = self._finished - self._starts() >= self._length
-            is_due |= ended & (self._covered < self._finished)
-            if not is_due.any():
+            starts = self._next_starts()
+            is_complete = self._num_finished - starts >= self._length
+            has_rest = ended & (self._num_written < self._num_finished)
+            due = np.flatnonzero(is_complete | has_rest)
+            if not len(due):
                 break
-            starts = self._starts()
-            sequences += [self._sequence(env, starts[env]) for env in np.flatnonzero(is_due)]
+            sequences += [self._sequence(env, starts[env]) for env in due]
+            self._num_written[due] = np.minimum(starts[due] + self._length, self._num_finished[due])
         if sequences:
             self._insert(np.concatenate(sequences))
-        return int(self._covered.sum() - before)
+        return int(self._num_written.sum() - num_written_before)
 
-    def _starts(self) -> np.ndarray:
-        """The first step of each episode's next sequence, int64[E]."""
-        return np.where(self._covered, self._covered - self._length + self._period, 0)
+    def _next_starts(self) -> np.ndarray:
+        """The step of each episode with which its next sequence starts, int64[E]."""
+        return np.where(self._num_written, self._num_written - self._length + self._period, 0)
 
     def _sequence(self, env: int, start: int) -> np.ndarray:
         """Makes the sequence that starts with step `start` of an environment's episode, uint8[1, row_bytes]."""
-        burn_in = min(start, self._burn_in)
-        steps = min(self._length, self._finished[env] - start)
-        first = self._burn_in - burn_in
-        observed = self._time - self._begun[env] - (start - burn_in) + 1
-        observations = min(self._slots - first, observed)
-        self._covered[env] = start + steps
-        begin = self._begun[env] + start
-        seen = (begin - burn_in + np.arange(observations)) % self._slots
-        taken = self._steps[(begin + np.arange(steps)) % self._slots, env]
+        num_burn_in = min(start, self._burn_in)
+        num_steps = min(self._length, self._num_finished[env] - start)
+        padding = self._burn_in - num_burn_in  # before the first observation
+        start_time = self._start_time[env] + start
+        first_time = start_time - num_burn_in  # of the first observation; the newest is of `self._time`
+        num_observations = min(self._slots - padding, self._time - first_time + 1)
+        observed = (first_time + np.arange(num_observations)) % self._slots
+        steps = self._steps[(start_time + np.arange(num_steps)) % self._slots, env]
+
         row = self._codec.empty(1)
         for key, ring in self._observations.items():
-            row[f"observation/{key}"][0, first : first + observations] = ring[seen, env]
-        row["first"], row["state"] = first, self._states[seen[0], env]
-        row["steps"][0, :steps] = taken["next_observation/time"] - taken["observation/time"]
-        for name, field in _FIELDS.items():
-            if field in (taken.dtype.names or ()):
-                row[name][0, :steps] = taken[field]
+            row[f"observation/{key}"][0, padding : padding + num_observations] = ring[observed, env]
+        row["first"], row["state"] = padding, self._states[observed[0], env]
+        row["steps"][0, :num_steps] = steps["next_observation/time"] - steps["observation/time"]
+        for name, field in _STEP_FIELDS.items():
+            if field in (steps.dtype.names or ()):
+                row[name][0, :num_steps] = steps[field]
         return self._codec.to_bytes(row)

@@ -29,9 +29,16 @@ _MAX_ITEMS_PENDING = 16  # for one environment; from 50 on Reverb logs warnings
 class FrameItems:
     """Items of S + n frames, the last of which is the newest frame of o_{t+k}, and a row with the other fields.
 
-    With S frames per stack and k <= n steps, o_{t+k} is the last S frames, and o_t starts at frame n - k. The row holds
-    action, R, discount and legal actions, and in place of each observation its time and environment: k is the
-    difference between the two times.
+    With S frames per stack and k <= n steps, o_{t+k} is the last S frames, and o_t starts at frame n - k. With S = 4
+    and n = 3:
+
+        frames of an item    0  1  2  3  4  5  6
+        o_{t+k}                       x  x  x  x
+        o_t, if k = 3        x  x  x  x
+        o_t, if k = 1              x  x  x  x
+
+    The row holds action, R, discount and legal actions, and in place of each observation its time and environment: k is
+    the difference between the two times.
 
     Items of one environment share frames, so all go to the same server. Environments with short episodes write fewer
     transitions, since a reset is a step without one: the servers fill at about, but not exactly, the same rate.
@@ -70,7 +77,8 @@ class FrameItems:
         frames = items[_FRAMES]
         fields = self._row_codec.fields(items[_ROW])
         n = self._horizon.longest
-        start = n - (fields["next_observation/time"] - fields["observation/time"])
+        k = fields["next_observation/time"] - fields["observation/time"]
+        start = n - k
         indices = start[:, None] + tf.range(self._stack, dtype=start.dtype)
         stacks = frames[:, : self._stack] if n == 1 else gather(frames, indices, batch_dims=1)
         fields[f"observation/{self._key}"] = stacks
@@ -112,7 +120,7 @@ class FrameItems:
 class _Finished(NamedTuple):
     """A finished transition that is not an item yet."""
 
-    row: np.ndarray
+    row: np.ndarray  # uint8[row_bytes]
     priority: float
     end: int  # the time of its last frame
 
@@ -124,6 +132,13 @@ class FrameWriter:
     finish at once, when an episode ends or n decreases: their rows are then columns of the same step, since a step
     without a frame would be a gap in later slices. An episode is preceded by n - 1 further copies of its oldest frame,
     so that no slice reaches into the previous episode.
+
+    Args:
+      codec: the layout of rows.
+      key: of the stacked observation.
+      writers: one for each environment.
+      stack: S.
+      count: is called with the number of transitions that each step finished.
     """
 
     def __init__(
@@ -144,8 +159,8 @@ class FrameWriter:
         self._frames_per_item = stack + self._n
         self._windows = make_n_step_writer(config, codec, len(writers), self._collect)
         self._finished: list[list[_Finished]] = [[] for _ in writers]  # by environment, in this step
-        self._starts = np.ones(len(writers), bool)  # whether the next step is an episode's first
-        self._time = 0
+        self._starts_episode = np.ones(len(writers), bool)  # whether the next step is an episode's first
+        self._time = 0  # of the newest frame
         self._lock = threading.Lock()  # checkpoints flush in another thread than the actor's
 
     def write(self, experience: Experience) -> int:
@@ -154,18 +169,17 @@ class FrameWriter:
         finished = self._windows.write(with_places(experience, self._time))
         self._time += 1
         before, after = experience.observation[self._key], step.observation[self._key]
-        is_over = step.terminated | step.truncated
         with self._lock:
             for env, writer in enumerate(self._writers):
                 if step.is_reset[env]:
-                    self._append(writer, {}, self._finished[env])
+                    self._append(writer, None, self._finished[env])
                     continue
-                if self._starts[env]:
+                if self._starts_episode[env]:
                     self._start_episode(writer, before[env])
-                self._append(writer, {_FRAMES: after[env, -1]}, self._finished[env])
+                self._append(writer, after[env, -1], self._finished[env])
                 if self._time % _STEPS_BETWEEN_CHECKS == 0:
                     writer.flush(_MAX_ITEMS_PENDING)
-        self._starts = is_over | step.is_reset
+        self._starts_episode = step.terminated | step.truncated | step.is_reset
         self._count(finished)
         return finished
 
@@ -186,28 +200,35 @@ class FrameWriter:
         for frame in [stack[0]] * (self._n - 1) + list(stack):
             writer.append({_FRAMES: frame})
 
-    def _append(self, writer: reverb.TrajectoryWriter, frame: dict[str, np.ndarray], finished: list[_Finished]) -> None:
-        """Appends a step (its frame, unless it is a reset, and finished rows), and creates the rows' items."""
+    def _append(self, writer: reverb.TrajectoryWriter, frame: np.ndarray | None, finished: list[_Finished]) -> None:
+        """Appends a step, of its frame (None for a reset) and finished rows, and creates the rows' items."""
         columns_of_a_step = len(self._row_columns)
         assert len(finished) <= columns_of_a_step, f"{len(finished)} transitions for {columns_of_a_step} columns"
-        rows = {column: each.row for column, each in zip(self._row_columns, finished, strict=False)}
-        if frame or rows:
-            writer.append(frame | rows)
-        if rows:
-            history = writer.history  # once, since each access builds it anew
-            for column, each in zip(rows, finished, strict=True):
-                steps_ago = self._time - each.end
-                frames = slice(-self._frames_per_item - steps_ago, -steps_ago or None)
-                columns = {_FRAMES: history[_FRAMES][frames], _ROW: history[column][-1]}
-                writer.create_item(TABLE, each.priority, columns)
+        step = {column: each.row for column, each in zip(self._row_columns, finished, strict=False)}
+        if frame is not None:
+            step[_FRAMES] = frame
+        if step:
+            writer.append(step)
+        if finished:
+            self._create_items(writer, finished)
             finished.clear()
 
+    def _create_items(self, writer: reverb.TrajectoryWriter, finished: list[_Finished]) -> None:
+        """Creates the items of the rows that the newest step holds."""
+        history = writer.history  # once, since each access builds it anew
+        for column, each in zip(self._row_columns, finished, strict=False):
+            steps_ago = self._time - each.end  # 1 for a transition that has waited for the value of its last state
+            end = -steps_ago if steps_ago else None
+            frames = history[_FRAMES][-steps_ago - self._frames_per_item : end]
+            writer.create_item(TABLE, each.priority, {_FRAMES: frames, _ROW: history[column][-1]})
+
     def _collect(self, rows: np.ndarray, errors: np.ndarray | None = None) -> None:
-        taken = self._codec.from_bytes(rows)
+        """Keeps finished transitions until their step is appended."""
+        fields = self._codec.from_bytes(rows)
+        envs, ends = fields["observation/env"], fields["next_observation/time"]
         priorities = np.full(len(rows), self._scale.largest) if errors is None else self._scale(errors)
-        ends = taken["next_observation/time"]
-        for env, *each in zip(taken["observation/env"], rows.copy(), priorities, ends, strict=True):
-            self._finished[env].append(_Finished(*each))
+        for env, row, priority, end in zip(envs, rows.copy(), priorities, ends, strict=True):
+            self._finished[env].append(_Finished(row, priority, end))
 
 
 def _row_columns(horizon: Horizon) -> list[str]:
