@@ -48,7 +48,7 @@ class End:
         self.job = RoleContext(config, topology, LEARNER, folder, self.said.append, self.interrupted)
         for name, stand_in in {
             "Chief": lambda *_: SimpleNamespace(close=self.note("chief"), lost_peers_as_cluster_error=nullcontext),
-            "Session": lambda *_: self.session(),
+            "start_session": lambda *_: self.session(),
             "begin_figures": lambda *_, **__: None,
             "TrainingMonitor": lambda *_, **__: SimpleNamespace(
                 seconds=1.0,

@@ -26,7 +26,7 @@ from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training import call
 from tfdqn.training.remote_parts import RemoteActors, RemoteParts
-from tfdqn.training.session import Session
+from tfdqn.training.session import Session, start_session
 
 
 def heartbeat(index: int, env_steps: int, version: int, episode_return: float | None, joined: str = "now") -> Heartbeat:
@@ -115,7 +115,7 @@ def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Pat
     def session(there: Elsewhere) -> Session[RemoteParts]:
         chief = SimpleNamespace(make_updater=lambda *_: local(config, VECTOR))
         make_parts = partial(RemoteParts, config, run, there, there, said.append)
-        return Session(config, run, chief, make_parts, said.append)  # type: ignore[arg-type]
+        return start_session(config, run, chief, make_parts, said.append)  # type: ignore[arg-type]
 
     with run.claim(config):
         first = session(there := Elsewhere())
@@ -152,7 +152,7 @@ def test_a_job_that_begins_anew_puts_the_results_of_the_start_before_aside_befor
     chief = SimpleNamespace(make_updater=lambda *_: local(config, VECTOR))
     with run.claim(config):
         make_parts = partial(RemoteParts, config, run, there, there, said.append)
-        session = Session(config, run, chief, make_parts, said.append)  # type: ignore[arg-type]
+        session = start_session(config, run, chief, make_parts, said.append)  # type: ignore[arg-type]
     assert found == [False] and there.start == there.life
     assert (session.parts.evaluations.best_return, session.reason_to_stop()) == (None, None)
     assert "put aside: best/weights.npz and summary.json to best/superseded-1" in said[-1]

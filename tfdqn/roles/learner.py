@@ -38,7 +38,7 @@ from tfdqn.training import loops
 from tfdqn.training.finish import run_to_end
 from tfdqn.training.monitor import TrainingMonitor, begin_figures
 from tfdqn.training.remote_parts import RemoteParts
-from tfdqn.training.session import Session
+from tfdqn.training.session import Session, start_session
 
 _POLL_SECONDS = 0.1
 _SAY_AGAIN_SECONDS = 30.0
@@ -100,7 +100,7 @@ def _learn(
         watchdog.state = "building"
         with chief.lost_peers_as_cluster_error():
             make_parts = partial(RemoteParts, config, run_dir, service, replay, context.say)
-            session = Session(config, run_dir, chief, make_parts, context.say, watchdog.work)
+            session = start_session(config, run_dir, chief, make_parts, context.say, watchdog.work)
             is_over = _train_to_end(context, service, session, watchdog)
     except ClusterError as error:  # it has lost a process that learns with this one
         raise PeerLostError(str(error)) from error

@@ -4,8 +4,8 @@ In: a configuration and a run directory that is claimed. Out: checkpoints, curve
 
 - `train`: a whole run in one process, plus those that share its updates; a job's learner, `roles.learner`, does the
   same with the same parts.
-- `session`: what is learned, saved and resumed. `local_parts` and `remote_parts` build a session whose actors, replay
-  and evaluator are in this process, or in others.
+- `session`: what is learned, saved and resumed; `start_session` shows the order of a start. It knows its parts by
+  `interfaces`: `local_parts` are actors, replay and evaluator in this process, `remote_parts` those in others.
 - `together`: several runs in one process, a thread each.
 - `loops`: the ways to run a session, until `storage.completion` says that it is over. `monitor`: periodic work during
   one. `finish`: from the first step to the results. `prerequisites`: what is refused before a run begins.

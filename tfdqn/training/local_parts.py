@@ -1,4 +1,4 @@
-"""`LocalParts`: tasks, actors, evaluator and replay in the process that learns; `local_session` builds a session."""
+"""`LocalParts`: tasks, actors, evaluator and replay in the process that learns; `local_session` starts a session."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +32,7 @@ from tfdqn.tasks.batched_task import BatchedTask
 from tfdqn.tasks.failures import Restarts
 from tfdqn.tasks.registry import make_task
 from tfdqn.training.evaluations import Evaluations
-from tfdqn.training.session import Session
+from tfdqn.training.session import Session, start_session
 
 
 def local_session(
@@ -43,9 +43,9 @@ def local_session(
     interrupted: Callable[[], bool] = lambda: False,
     work: StallDetector | None = None,
 ) -> "Session[LocalParts]":
-    """Builds a session in which only the updates may be divided among processes. Arguments as for `Session`."""
+    """Starts a session in which only the updates may be divided among processes. Arguments as for `start_session`."""
     make_parts = partial(LocalParts, config, run_dir, say, interrupted)
-    return Session(config, run_dir, chief, make_parts, say, work)
+    return start_session(config, run_dir, chief, make_parts, say, work)
 
 
 class LocalParts:

@@ -1,198 +1,162 @@
-"""`Session`: a run in the process that learns. It trains, saves and resumes the same way wherever its parts are.
+"""`Session`: a run in the process that learns; `start_session` starts or resumes it.
 
 task → actor → writer → replay → sampler → updater → learner → weights board → actors and evaluator
 
-Actors, replay and evaluator are in this process (`training.local_parts`) or in others (`training.remote_parts`); a
-session knows them by the protocols below.
+It trains, saves and resumes the same way wherever its parts are: actors, replay and evaluator are in this process
+(`training.local_parts`) or in others (`training.remote_parts`), and it knows them by `training.interfaces`.
 """
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from tfdqn.config import Config
 from tfdqn.config.doubts import doubts
 from tfdqn.coordination.stall_detector import StallDetector
-from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.learning.devices import learns_on_gpus
 from tfdqn.learning.learner import Learner
 from tfdqn.learning.rehearsal import own_parts_of, rehearse
 from tfdqn.learning.strategies.chief import Chief
+from tfdqn.learning.updater import Updater
 from tfdqn.records import Counters
 from tfdqn.replay.interfaces import SampledReplay
-from tfdqn.replay.replay_ratio import Balance
 from tfdqn.storage.best_policy import put_results_aside
 from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoint, CheckpointManager
 from tfdqn.storage.completion import reason_to_stop
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.task_spec import TaskSpec
+from tfdqn.training.interfaces import ActingProgress, Parts, Ratio
 from tfdqn.training.prerequisites import image_warning, long_call_warning
-
-
-class ActingProgress(Protocol):
-    """Figures of all actors of a run."""
-
-    @property
-    def episodes(self) -> int:
-        """Episodes finished since the run began."""
-
-    @property
-    def recent_return(self) -> float | None:
-        """Mean return of the recent episodes, exploration included; None before the first has finished."""
-
-    @property
-    def recent_length(self) -> float | None:
-        """Mean length of the recent episodes in environment steps, likewise."""
-
-    @property
-    def weights_version(self) -> int:
-        """The train step of the oldest weights that an actor acts with."""
-
-
-class EvaluationProgress(Protocol):
-    """Figures of all evaluations since the run began."""
-
-    @property
-    def best_return(self) -> float | None:
-        """Mean greedy return of the best evaluation; None before the first."""
-
-    @property
-    def evaluations_without_best(self) -> int:
-        """How many evaluations there were since the best one."""
-
-
-class Ratio(Protocol):
-    """Decides how many updates are owed for the transitions in replay."""
-
-    @property
-    def transitions(self) -> int:
-        """Transitions written to replay since the run began."""
-
-    def updates_owed(self) -> int:
-        """Updates that are due but not yet made, as far as this process knows."""
-
-    def may_learn(self) -> bool:
-        """Whether enough updates are owed for a call of the learner."""
-
-    def wait_to_learn(self, timeout_seconds: float) -> bool:
-        """Waits until enough updates are owed for a call of the learner; returns False after the timeout."""
-
-    def acting_is_done(self) -> bool:
-        """Whether all environment steps have been taken, and the updates that they owe are known."""
-
-    def learned(self, train_steps: int) -> None:
-        """Counts updates as made."""
-
-    def balance(self) -> Balance:
-        """The state that a checkpoint keeps."""
-
-
-class Parts(Protocol):
-    """Everything in a session but the learner; made from the checkpoint that the run resumes from."""
-
-    @property
-    def task_spec(self) -> TaskSpec: ...
-    @property
-    def board(self) -> WeightsBoard: ...
-    @property
-    def actors(self) -> ActingProgress: ...
-    @property
-    def evaluations(self) -> EvaluationProgress: ...
-    @property
-    def replay(self) -> SampledReplay: ...
-    @property
-    def ratio(self) -> Ratio: ...
-
-    @property
-    def env_steps(self) -> int:
-        """Steps taken by all actors since the run began. The transitions that they wrote are counted first."""
-
-    @property
-    def environment_restarts(self) -> int:
-        """How often environments were restarted since the run began, including those of evaluations."""
-
-    def own_counters(self) -> dict[str, Any]:
-        """The fields of `Counters` that only these parts know."""
-
-    def resume(self, saved: Checkpoint | None) -> str:
-        """Restores actors and replay, after weights are published; returns a sentence on what wasn't restored."""
-
-    def state(self) -> dict[str, Mapping[str, np.ndarray]]:
-        """The state of "actor", "writer" and "replay" for a checkpoint, as far as they are in this process."""
-
-    def save_replay(self, directory: Path) -> None:
-        """Writes the content of replay. Raises CheckpointError."""
-
-    def held_up_by(self) -> str:
-        """What may delay a checkpoint, for a message."""
-
-    def close(self) -> None:
-        """Closes servers and environments, each one even if closing another fails."""
-
 
 P = TypeVar("P", bound=Parts)
 
 
-class Session(Generic[P]):
-    """Everything that the learner's process needs to train, and what it must save to go on later.
+def start_session(
+    config: Config,
+    run_dir: RunDir,
+    chief: Chief,
+    make_parts: Callable[[Checkpoint | None], P],
+    say: Callable[[str], None],
+    work: StallDetector | None = None,
+) -> "Session[P]":
+    """Starts the run of a claimed directory, or resumes it from its newest checkpoint.
 
-    The run's directory is claimed. `make_parts` gets the checkpoint to resume from; None: the run begins.
+    `make_parts` gets the checkpoint to resume from; None: the run begins. Raises the errors of what refuses the start.
     """
+    warn = partial(_warn, say)
+    checkpoints = CheckpointManager(run_dir.checkpoints, config.checkpoint.keep)
+    saved = checkpoints.latest(on_damage=warn)
+    counters = Counters() if saved is None else saved.counters
+    for doubt in doubts(config):
+        warn(doubt)
+    with ExitStack() as to_close:  # on an error, closes what has been made so far
+        # First whatever may refuse the start, while the results of an earlier start are still in their place.
+        parts = make_parts(saved)
+        to_close.callback(parts.close)
+        warn(image_warning(config, parts.task_spec))
+        updater = _make_updater(config, chief, parts, saved, to_close)
+        # Before there are weights: from then on a job's evaluator takes the results in the directory for the run's.
+        put_aside = _put_results_aside(run_dir, say) if saved is None else ""
+        learner = Learner(updater, parts.board, parts.replay.update_priorities, own_parts_of(config), config.optimizer)
+        learner.publish()
+        long_call = "" if learns_on_gpus(config) else long_call_warning(config, parts.board.get().weights)
+        warn(long_call)
+        # The counters of earlier versions' checkpoints lack the updates whose results were lost with a worker.
+        parts.ratio.learned(learner.train_steps - counters.train_steps)
+        resumed = _resume(config, run_dir, parts, saved)  # last, since actors begin with the published weights
+        opened = to_close.pop_all()
+    return Session(
+        config=config,
+        run_dir=run_dir,
+        chief=chief,
+        parts=parts,
+        learner=learner,
+        checkpoints=checkpoints,
+        say=say,
+        work=work or StallDetector(),
+        counters=counters,
+        env_steps_before=-1 if saved is None else counters.env_steps,
+        resumed=resumed,
+        put_aside=put_aside,
+        saves_before_first_call=bool(long_call),
+        to_close=opened,
+    )
 
-    def __init__(
-        self,
-        config: Config,
-        run_dir: RunDir,
-        chief: Chief,
-        make_parts: Callable[[Checkpoint | None], P],
-        say: Callable[[str], None],
-        work: StallDetector | None = None,
-    ):
-        self.config, self.run_dir, self.work = config, run_dir, work or StallDetector()
-        self.chief, self.say = chief, say
-        self._first_call_began: float | None = None
-        self._progress = threading.Lock()  # so that no progress is recorded just as the first call begins
-        self._checkpoints = CheckpointManager(run_dir.checkpoints, config.checkpoint.keep)
-        saved = self._checkpoints.latest(on_damage=lambda damage: say(f"warning: {damage}"))
-        self.counters = Counters() if saved is None else saved.counters  # at the start of this session
-        self.env_steps_before = -1 if saved is None else self.counters.env_steps  # -1: the run starts over
-        was_trained = run_dir.has_been_trained
-        for doubt in doubts(config):
-            say(f"warning: {doubt}")
-        with ExitStack() as stack:
-            self.parts = make_parts(saved)
-            stack.callback(self.parts.close)
-            if warning := image_warning(config, self.parts.task_spec):
-                say(f"warning: {warning}")
-            updater = chief.make_updater(self.parts.task_spec, self.parts.replay)
-            stack.callback(updater.close)
-            rehearse(config, self.parts.task_spec, updater)  # the last that can refuse a new start
-            if saved is not None:
-                updater.restore(saved.arrays("learner"))
-            self.put_aside = "" if saved is not None else put_results_aside(run_dir, run_dir.summary_file)
-            if self.put_aside:
-                say(self.put_aside)
-            board, update_priorities = self.parts.board, self.parts.replay.update_priorities
-            self.learner = Learner(updater, board, update_priorities, own_parts_of(config), config.optimizer)
-            self.learner.publish()  # from here on a job's evaluator takes the results in the directory for the run's
-            warning = long_call_warning(config, self.parts.board.get().weights)
-            self._saves_first = bool(warning) and not learns_on_gpus(config)
-            if self._saves_first:
-                say(f"warning: {warning}")
-            # Earlier versions did not count what was lost with a worker.
-            self.parts.ratio.learned(self.learner.train_steps - self.counters.train_steps)
-            lost = self.parts.resume(saved)
-            self._open = stack.pop_all()
-        self.actors, self.replay, self.ratio = self.parts.actors, self.parts.replay, self.parts.ratio
-        self.resumed = BEGINS_ANEW if was_trained else ""  # the message on where the run is resumed
-        if saved is not None:
-            stored = f"{self.replay.size():,} transitions in {'replay' if config.agent.has_replay else 'the rollout'}"
-            self.resumed = f"{saved.where_it_resumes()}, {stored}{'; ' if lost else ''}{lost}"
+
+def _warn(say: Callable[[str], None], warning: str) -> None:
+    """Shows a warning; does nothing for ""."""
+    if warning:
+        say(f"warning: {warning}")
+
+
+def _make_updater(config: Config, chief: Chief, parts: Parts, saved: Checkpoint | None, to_close: ExitStack) -> Updater:
+    """Makes the updater, tries it out where it has parts of the user's own, and restores it."""
+    updater = chief.make_updater(parts.task_spec, parts.replay)
+    to_close.callback(updater.close)
+    rehearse(config, parts.task_spec, updater)
+    if saved is not None:
+        updater.restore(saved.arrays("learner"))
+    return updater
+
+
+def _put_results_aside(run_dir: RunDir, say: Callable[[str], None]) -> str:
+    """Puts the results of an earlier start aside; says and returns which, "" if there were none."""
+    put_aside = put_results_aside(run_dir, run_dir.summary_file)
+    if put_aside:
+        say(put_aside)
+    return put_aside
+
+
+def _resume(config: Config, run_dir: RunDir, parts: Parts, saved: Checkpoint | None) -> str:
+    """Restores the parts; returns the message on where the run is resumed, "" for a new one."""
+    how = parts.resume(saved)
+    if saved is None:
+        return BEGINS_ANEW if run_dir.has_been_trained else ""
+    stored = f"{parts.replay.size():,} transitions in {'replay' if config.agent.has_replay else 'the rollout'}"
+    return "; ".join(filter(None, [f"{saved.where_it_resumes()}, {stored}", how]))
+
+
+@dataclass(kw_only=True, eq=False)
+class Session(Generic[P]):
+    """Everything that the learner's process needs to train, and what it must save to go on later."""
+
+    config: Config
+    run_dir: RunDir
+    chief: Chief
+    parts: P
+    learner: Learner
+    checkpoints: CheckpointManager
+    say: Callable[[str], None]
+    work: StallDetector
+    counters: Counters  # at the start of this session
+    env_steps_before: int  # likewise; -1: the run starts over
+    resumed: str  # the message on where the run is resumed; "" for a new one
+    put_aside: str  # the message on results of an earlier start that were put aside; "": there were none
+    saves_before_first_call: bool  # since a call takes minutes, in which nothing can be saved
+    to_close: ExitStack
+    _first_call_began: float | None = field(default=None, init=False)
+    # Held so that no progress is recorded just as the first call begins.
+    _progress: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    @property
+    def actors(self) -> ActingProgress:
+        """Figures of all actors."""
+        return self.parts.actors
+
+    @property
+    def replay(self) -> SampledReplay:
+        """What the learner samples."""
+        return self.parts.replay
+
+    @property
+    def ratio(self) -> Ratio:
+        """How many updates are owed."""
+        return self.parts.ratio
 
     @property
     def env_steps(self) -> int:
@@ -207,16 +171,20 @@ class Session(Generic[P]):
     def learn(self, timeout_seconds: float = 0.0) -> None:
         """Calls the learner once enough updates are owed; not after the timeout, nor if `must_be_saved`."""
         are_owed = self.ratio.wait_to_learn(timeout_seconds)
-        if are_owed and self._saves_first:
-            time.sleep(timeout_seconds)
+        if are_owed and self.saves_before_first_call:
+            time.sleep(timeout_seconds)  # until the thread that saves has done so
         elif are_owed:
-            if self._first_call_began is None:
-                with self._progress:
-                    self._first_call_began = time.monotonic()
-                    self.work.finish()  # until that call, which compiles, has returned
+            self._expect_no_progress_from_first_call()
             self.replay.flush()
             self.ratio.learned(self.learner.run(self.ratio.updates_owed()))
         self.record_progress("updates")
+
+    def _expect_no_progress_from_first_call(self) -> None:
+        """Before the first call, which TensorFlow compiles: no progress is expected until it has returned."""
+        if self._first_call_began is None:
+            with self._progress:
+                self._first_call_began = time.monotonic()
+                self.work.finish()
 
     @property
     def first_call_seconds(self) -> float | None:
@@ -225,16 +193,16 @@ class Session(Generic[P]):
             return None
         return time.monotonic() - self._first_call_began
 
-    @property
-    def must_be_saved(self) -> bool:
-        """Whether a checkpoint is due that the first call of updates would delay for long."""
-        return self._saves_first and self.ratio.may_learn()
-
     def record_progress(self, part: str) -> None:
         """Tells the watchdog that a part of the work has progressed; not during the first call, which compiles."""
         with self._progress:
             if self.first_call_seconds is None:
                 self.work.record_progress(part)
+
+    @property
+    def must_be_saved(self) -> bool:
+        """Whether a checkpoint is due that the first call of updates would delay for long."""
+        return self.saves_before_first_call and self.ratio.may_learn()
 
     def reason_to_stop(self) -> str | None:
         """Why training has ended, or None while it goes on."""
@@ -254,11 +222,25 @@ class Session(Generic[P]):
         if not self.env_steps:
             return
         self.run_dir.confirm_claim()
+        learned = self._settle()
+        counters = self._present_counters(seconds)
+        arrays = {"learner": learned, **self.parts.state()}
+        arrays["actor"] = {**arrays["actor"], "environment_restarts": np.array(self.environment_restarts)}
+        with self.work.suspended():  # a slow disk is not a stall
+            self.checkpoints.save(counters, arrays, self.parts.save_replay)
+        if self.must_be_saved:
+            self.saves_before_first_call = False
+
+    def _settle(self) -> dict[str, np.ndarray]:
+        """Waits for updates that are under way, and counts them as made; returns the learner's state."""
         train_steps = self.learner.train_steps
-        learned = self.learner.settle()
+        state = self.learner.settle()
         self.ratio.learned(self.learner.train_steps - train_steps)
+        return state
+
+    def _present_counters(self, seconds: float) -> Counters:
         balance = self.ratio.balance()
-        counters = Counters(
+        return Counters(
             env_steps=self.env_steps,
             transitions=balance.transitions,
             exempt_transitions=balance.exempt,
@@ -268,12 +250,6 @@ class Session(Generic[P]):
             evaluations_without_best=self.parts.evaluations.evaluations_without_best,
             **self.parts.own_counters(),
         )
-        arrays = {"learner": learned, **self.parts.state()}
-        restarts = {"environment_restarts": np.array(self.environment_restarts)}
-        arrays["actor"] = {**arrays["actor"], **restarts}
-        with self.work.suspended():  # a slow disk is not a stall
-            self._checkpoints.save(counters, arrays, self.parts.save_replay)
-        self._saves_first = self._saves_first and not self.must_be_saved
 
     def put_off(self) -> None:
         """Tells the user that a checkpoint is put off, and why."""
@@ -281,7 +257,7 @@ class Session(Generic[P]):
 
     def close(self) -> None:
         """Releases the other learning processes, then closes the parts; each one even if closing another fails."""
-        self._open.close()
+        self.to_close.close()
 
 
 AnySession = Session[Any]
