@@ -26,7 +26,7 @@ from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import MLP, Config, Learner, Replay
-from tfdqn.learning.strategies.factory import parameter_server
+from tfdqn.learning.strategies.distribution import parameter_server
 from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.in_process import ReverbReplay

@@ -46,7 +46,8 @@ from tfdqn.config import (
     Task,
 )
 from tfdqn.learning.devices import learning_devices
-from tfdqn.learning.strategies.factory import make_strategy, make_updater
+from tfdqn.learning.strategies.distribution import make_strategy
+from tfdqn.learning.strategies.factory import make_updater
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.interfaces import Sampler

@@ -23,7 +23,7 @@ from benchmarks.random_transitions import CARTPOLE, random_sample
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.config import MLP, Config, Learner
-from tfdqn.learning.strategies.factory import parameter_server
+from tfdqn.learning.strategies.distribution import parameter_server
 from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
 from tfdqn.replay.interfaces import Sample
 from tfdqn.roles.parameter_server import serve_device

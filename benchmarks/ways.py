@@ -24,7 +24,8 @@ from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.cluster.tf_config import Cluster, tensorflow_jobs
 from tfdqn.config import DQN, MLP, Config, Learner
 from tfdqn.learning.devices import learning_devices
-from tfdqn.learning.strategies.factory import make_strategy, make_updater
+from tfdqn.learning.strategies.distribution import make_strategy
+from tfdqn.learning.strategies.factory import make_updater
 from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follow
 from tfdqn.learning.updater import Updater
 from tfdqn.replay.interfaces import Sampler

@@ -24,7 +24,7 @@ from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.config import MLP, SGD, Adam, Agent, Config, Ensemble, Learner, NatureCNN, Optimizer, Replay, RMSprop
 from tfdqn.config.reader import kinds
 from tfdqn.config.replay import Priorities
-from tfdqn.learning.strategies import factory
+from tfdqn.learning.strategies import distribution, factory
 from tfdqn.learning.strategies.averaging import AveragingUpdater
 from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follow
 from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
@@ -152,7 +152,7 @@ def mirrored(
     devices = logical_devices(replicas)
     config = settings(optimizer, xla=xla, strategy="mirrored", all_reduce=all_reduce)
     config = msgspec.structs.replace(config, ensemble=Ensemble(size=int(size)))
-    strategy = factory.make_strategy(config, None, devices)
+    strategy = distribution.make_strategy(config, None, devices)
     assert strategy is not None
     start = initial_state(config)
     expected = on_the_cpu(config, start)
@@ -177,7 +177,7 @@ def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: 
     config = msgspec.structs.replace(config, ensemble=Ensemble(size=int(size)))
     cluster = cluster_of_environment()
     assert cluster is not None and cluster.counts["ps"] == servers
-    strategy = factory.parameter_server(cluster)
+    strategy = distribution.parameter_server(cluster)
     there = {tf.DeviceSpec.from_string(each.name).job for each in tf.config.list_logical_devices("CPU")}
     assert "worker" in there, there  # by which `learns_on_gpus` knows the workers' GPUs
     start = initial_state(config)
@@ -200,7 +200,7 @@ def multi_worker(workers: int, optimizer: str, xla: str) -> float:
     config = settings(optimizer, xla=xla)
     cluster = cluster_of_environment()
     assert cluster is not None
-    strategy = factory.multi_worker(cluster)
+    strategy = distribution.multi_worker(cluster)
     with strategy.scope():
         step = TrainStep(make_agent(config, case_spec()), config)
     share = shares(all_batches(), cluster.index, workers)
@@ -263,7 +263,7 @@ def units(size: int, optimizer: str, xla: str) -> float:
     config = settings(optimizer, xla=xla)
     config = msgspec.structs.replace(config, ensemble=Ensemble(size=size, data="all", execution="processes"))
     cluster = cluster_of_environment()
-    strategy = factory.make_strategy(config, cluster, ["CPU:0"])
+    strategy = distribution.make_strategy(config, cluster, ["CPU:0"])
     assert cluster is not None and strategy is not None
 
     def sampler(size: int) -> Callable[[], Sample]:

@@ -11,7 +11,8 @@ from tests.support.placement import placed, sent
 from tests.support.random_episodes import VECTOR
 from tests.support.replay_contents import numbered
 from tests.support.tiny_runs import tiny
-from tfdqn.learning.strategies.factory import make_strategy, make_updater
+from tfdqn.learning.strategies.distribution import make_strategy
+from tfdqn.learning.strategies.factory import make_updater
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Sample
 from tfdqn.replay.items.kinds import make_item_kind

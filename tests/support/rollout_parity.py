@@ -13,7 +13,7 @@ from tests.support.logical_devices import logical_devices
 from tests.support.random_rollouts import SPEC, Acted, config
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.config import MLP, Config, Learner, RAdam
-from tfdqn.learning.strategies import factory
+from tfdqn.learning.strategies import distribution, factory
 from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follow
 from tfdqn.learning.updater import Updater
 from tfdqn.replay.rollout import Rollout
@@ -72,7 +72,7 @@ def compiled(_: int) -> float:
 
 def mirrored(replicas: int, xla: str) -> float:
     devices, config = logical_devices(replicas), settings("mirrored", xla)
-    strategy = factory.make_strategy(config, None, devices)
+    strategy = distribution.make_strategy(config, None, devices)
     rollout = Rollout(config, SPEC)
     return difference(local("off"), run(make_updater(config, rollout, strategy, None, devices), rollout))
 
@@ -80,7 +80,7 @@ def mirrored(replicas: int, xla: str) -> float:
 def multi_worker(_: int, xla: str) -> float:
     """Chief and followers run this same function; which of them a process is tells `TF_CONFIG`."""
     config, cluster = settings("multi_worker", xla), cluster_of_environment()
-    strategy = factory.make_strategy(config, cluster, ["CPU:0"])
+    strategy = distribution.make_strategy(config, cluster, ["CPU:0"])
     assert cluster is not None and strategy is not None
     rollout, broadcast = Rollout(config, SPEC), Broadcast(strategy)
     updater = make_updater(config, rollout, strategy, cluster, ["CPU:0"], part=cluster.rank)

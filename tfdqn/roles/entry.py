@@ -86,7 +86,7 @@ def _chief(cluster: Cluster, config: Config) -> Peers:
 
     def abort(_: str) -> None:
         if config.learner.strategy != "parameter_server":
-            from tfdqn.learning.strategies.factory import abort_collectives
+            from tfdqn.learning.strategies.distribution import abort_collectives
 
             abort_collectives(CHIEF if cluster.addresses(CHIEF) else WORKER, 0)
 

@@ -13,7 +13,8 @@ from tfdqn.config import Config
 from tfdqn.config.toml import deviations, parse
 from tfdqn.errors import ClusterError, ConfigError, listed
 from tfdqn.learning.devices import learning_devices
-from tfdqn.learning.strategies.factory import make_strategy, make_updater
+from tfdqn.learning.strategies.distribution import make_strategy
+from tfdqn.learning.strategies.factory import make_updater
 from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, follow
 from tfdqn.replay.interfaces import Sampler
 from tfdqn.replay.items.kinds import make_item_kind

@@ -17,7 +17,7 @@ from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.cluster.local_workers import LocalWorkers
 from tfdqn.coordination.peers import Peers
 from tfdqn.errors import ClusterError, ConfigError
-from tfdqn.learning.strategies import chief, factory
+from tfdqn.learning.strategies import chief, distribution
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.fork_server import ForkedProcess, ForkServer
 
@@ -122,7 +122,7 @@ def test_collectives_are_not_aborted_before_the_strategy_begins_tensorflow(monke
     """Which it must be the first to use."""
     unused = context.Context()
     monkeypatch.setattr(context, "context", lambda: unused)
-    factory.abort_collectives("worker", 1)
+    distribution.abort_collectives("worker", 1)
     assert not unused._initialized
 
 

@@ -21,7 +21,8 @@ from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.coordination.peers import Peers
 from tfdqn.errors import ClusterError
-from tfdqn.learning.strategies.factory import SamplerFactory, abort_collectives, dismiss, make_strategy, make_updater
+from tfdqn.learning.strategies.distribution import abort_collectives, dismiss, make_strategy
+from tfdqn.learning.strategies.factory import SamplerFactory, make_updater
 from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, LockstepUpdater
 from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
 from tfdqn.learning.updater import Updater

@@ -1,8 +1,7 @@
-"""Makes the strategy and the updater that `learner.strategy` names."""
+"""The `tf.distribute` strategy of `learner.strategy`, which connects processes: made, told of lost ones, and ended."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 import tensorflow as tf
 
@@ -10,49 +9,25 @@ import tensorflow as tf
 from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
 from tensorflow.python.eager import context
 
-from tfdqn.agents.factory import make_agent, make_member
 from tfdqn.cluster.tf_config import PARAMETER_SERVER, WORKER, Cluster
-from tfdqn.config import Config
+from tfdqn.config import Config, Learner
 from tfdqn.errors import ConfigError
-from tfdqn.learning.devices import replicas
-from tfdqn.learning.strategies.averaging import AveragingUpdater
-from tfdqn.learning.strategies.ensemble_processes import EnsembleProcessUpdater
-from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
-from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
-from tfdqn.learning.strategies.synchronous import SynchronousUpdater, num_processes
-from tfdqn.learning.train_step import TrainStep
-from tfdqn.learning.updater import Updater
-from tfdqn.replay.interfaces import Sampler
-from tfdqn.task_spec import TaskSpec
-
-
-class SamplerFactory(Protocol):
-    """Makes samplers of this process's replay."""
-
-    def __call__(self, num_transitions: int, device: str | None = None) -> Sampler:
-        """Returns a sampler; with a device, each sample is copied there ahead of its call."""
 
 
 def make_strategy(config: Config, cluster: Cluster | None, devices: Sequence[str]) -> tf.distribute.Strategy | None:
     """Makes the `tf.distribute` strategy of `learner.strategy`, and waits for the cluster's other processes.
 
     Returns None if none is needed: if one process trains alone, splits its networks over devices, or averages only its
-    own replicas.
+    own replicas. `devices` are those of this process.
     """
-    name = config.learner.strategy
-    if config.ensemble.in_processes:
-        assert cluster is not None
-        return multi_worker(cluster)
-    if config.learner.model_parallel > 1:
-        return None
-    if name == "mirrored" and len(devices) > 1:  # on one device the result is the same, and faster, without it
-        return tf.distribute.MirroredStrategy(list(devices), _cross_device_ops(config))
-    if name == "parameter_server":
-        assert cluster is not None
+    learner = config.learner
+    if cluster is None:
+        # On one device the result is the same, and faster, without it. It would lose the placement of split networks.
+        is_mirrored = learner.strategy == "mirrored" and len(devices) > 1 and learner.model_parallel == 1
+        return tf.distribute.MirroredStrategy(list(devices), _cross_device_ops(learner)) if is_mirrored else None
+    if learner.strategy == "parameter_server":
         return parameter_server(cluster)
-    if name in ("multi_worker", "averaging") and cluster is not None:
-        return multi_worker(cluster, config.learner.all_reduce)
-    return None
+    return multi_worker(cluster, learner.all_reduce)
 
 
 def parameter_server(cluster: Cluster) -> tf.distribute.ParameterServerStrategy:
@@ -115,66 +90,14 @@ def _meet(strategy: tf.distribute.Strategy) -> None:
     tf.function(lambda: strategy.run(in_replica), autograph=False)()
 
 
-def make_updater(
-    config: Config,
-    task_spec: TaskSpec,
-    strategy: tf.distribute.Strategy | None,
-    cluster: Cluster | None,
-    devices: Sequence[str],
-    sampler: SamplerFactory,
-    make_dataset: Callable[[int], tf.data.Dataset] | None = None,
-) -> Updater:
-    """Makes this process's updater.
-
-    `cluster` are the processes that learn together; None: only this one. `make_dataset` makes a dataset of samples with
-    so many transitions, on an asynchronous worker; others need none.
-    """
-    settings = config.learner
-
-    def train_step(split_over: Sequence[str] = ()) -> TrainStep:
-        return TrainStep(make_agent(config, task_spec, split_over), config)
-
-    if config.ensemble.in_processes:
-        assert cluster is not None and strategy is not None
-        member = TrainStep(make_member(config, task_spec, cluster.index), config)
-        updater = SynchronousUpdater(member, [sampler(_share(config, 1))], config)
-        return EnsembleProcessUpdater(updater, cluster.index, strategy)
-    if isinstance(strategy, tf.distribute.ParameterServerStrategy):
-        assert cluster is not None and make_dataset is not None
-        size = settings.updates_per_read * settings.batch_size
-        workers = len(cluster.addresses(WORKER))
-        return AsynchronousUpdater(config, task_spec, strategy, lambda: make_dataset(size), workers)
-    if settings.strategy == "averaging":
-        local = sampler(_share(config, num_processes(strategy)))
-        return AveragingUpdater(train_step, devices, local, config, strategy)
-    if settings.model_parallel > 1:
-        whole = sampler(_share(config, 1))
-        return ModelParallelUpdater(train_step, replicas(config, devices), whole, config)
-    ahead = settings.prefetch_to_device
-    if strategy is None:
-        whole = sampler(_share(config, 1), devices[0] if ahead else None)
-        return SynchronousUpdater(train_step(), [whole], config)
-    with strategy.scope():
-        mirrored = train_step()
-    share = _share(config, num_processes(strategy))
-    parts = [sampler(share // len(devices), device) for device in devices] if ahead else [sampler(share)]
-    return SynchronousUpdater(mirrored, parts, config, strategy)
-
-
-def _cross_device_ops(config: Config) -> tf.distribute.CrossDeviceOps | None:
+def _cross_device_ops(learner: Learner) -> tf.distribute.CrossDeviceOps | None:
     """Makes what sums the gradients of a host's replicas; None: TensorFlow's default."""
-    name = config.learner.all_reduce
     makers: dict[str, Callable[[], tf.distribute.CrossDeviceOps]] = {
         "nccl": tf.distribute.NcclAllReduce,
         "hierarchical_copy": tf.distribute.HierarchicalCopyAllReduce,
         "one_device": tf.distribute.ReductionToOneDevice,
     }
-    return makers[name]() if name in makers else None
-
-
-def _share(config: Config, processes: int) -> int:
-    """The number of transitions that one process samples for one call."""
-    return config.updates_per_call * config.learner.batch_size // processes
+    return makers[learner.all_reduce]() if learner.all_reduce in makers else None
 
 
 def _resolver(cluster: Cluster) -> tf.distribute.cluster_resolver.ClusterResolver:

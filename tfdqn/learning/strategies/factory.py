@@ -1,0 +1,92 @@
+"""`make_updater`: the updater of `learner.strategy`, with what samples for it.
+
+K is `learner.updates_per_call`, P the number of processes that divide a batch, R that of a process's devices, each with
+a replica, and N `learner.updates_per_read`. One call of an updater samples, in each process:
+
+| configuration                | updater                  | samples                                                    |
+| ---------------------------- | ------------------------ | ---------------------------------------------------------- |
+| local                        | `SynchronousUpdater`     | K batches                                                  |
+| mirrored, multi_worker       | `SynchronousUpdater`     | 1/P of K batches, divided among its devices; with          |
+|                              |                          | `prefetch_to_device` each device samples its 1/(P R)       |
+| averaging                    | `AveragingUpdater`       | 1/P of K batches, divided among its devices                |
+| model_parallel > 1           | `ModelParallelUpdater`   | K batches, which the rows of the mesh divide               |
+| parameter_server             | `AsynchronousUpdater`    | N batches in each closure, by a dataset on its worker      |
+| ensemble.execution processes | `EnsembleProcessUpdater` | K batches of its member's own, for a `SynchronousUpdater`  |
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import tensorflow as tf
+
+from tfdqn.agents.factory import make_agent, make_member
+from tfdqn.cluster.tf_config import WORKER, Cluster
+from tfdqn.config import Config
+from tfdqn.learning.devices import replicas
+from tfdqn.learning.strategies.averaging import AveragingUpdater
+from tfdqn.learning.strategies.ensemble_processes import EnsembleProcessUpdater
+from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
+from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
+from tfdqn.learning.strategies.synchronous import SynchronousUpdater, num_processes
+from tfdqn.learning.train_step import TrainStep
+from tfdqn.learning.updater import Updater
+from tfdqn.replay.interfaces import Sampler
+from tfdqn.task_spec import TaskSpec
+
+
+class SamplerFactory(Protocol):
+    """Makes samplers of this process's replay."""
+
+    def __call__(self, num_transitions: int, device: str | None = None) -> Sampler:
+        """Returns a sampler; with a device, each sample is copied there ahead of its call."""
+
+
+def make_updater(
+    config: Config,
+    task_spec: TaskSpec,
+    strategy: tf.distribute.Strategy | None,
+    cluster: Cluster | None,
+    devices: Sequence[str],
+    sampler: SamplerFactory,
+    make_dataset: Callable[[int], tf.data.Dataset] | None = None,
+) -> Updater:
+    """Makes this process's updater, by the table above.
+
+    Args:
+      strategy: the result of `make_strategy` for the same configuration, cluster and devices.
+      cluster: the processes that learn together; None: only this one.
+      devices: this process's.
+      make_dataset: makes a dataset of samples with so many transitions, on an asynchronous worker; others need none.
+    """
+    settings = config.learner
+    whole_batches = config.updates_per_call * settings.batch_size
+
+    def make_train_step(split_over: Sequence[str] = ()) -> TrainStep:
+        return TrainStep(make_agent(config, task_spec, split_over), config)
+
+    if config.ensemble.in_processes:
+        assert cluster is not None and strategy is not None
+        member = TrainStep(make_member(config, task_spec, cluster.index), config)
+        return EnsembleProcessUpdater(
+            SynchronousUpdater(member, [sampler(whole_batches)], config), cluster.index, strategy
+        )
+    if settings.strategy == "parameter_server":
+        assert cluster is not None and make_dataset is not None
+        assert isinstance(strategy, tf.distribute.ParameterServerStrategy)
+        size, workers = settings.updates_per_read * settings.batch_size, len(cluster.addresses(WORKER))
+        return AsynchronousUpdater(config, task_spec, strategy, lambda: make_dataset(size), workers)
+    share = whole_batches // num_processes(strategy)
+    if settings.strategy == "averaging":
+        return AveragingUpdater(make_train_step, devices, sampler(share), config, strategy)
+    if settings.model_parallel > 1:
+        return ModelParallelUpdater(make_train_step, replicas(config, devices), sampler(share), config)
+    if strategy is None:
+        device = devices[0] if settings.prefetch_to_device else None
+        return SynchronousUpdater(make_train_step(), [sampler(share, device)], config)
+    with strategy.scope():
+        mirrored = make_train_step()
+    if settings.prefetch_to_device:
+        samplers = [sampler(share // len(devices), device) for device in devices]
+    else:
+        samplers = [sampler(share)]
+    return SynchronousUpdater(mirrored, samplers, config, strategy)
