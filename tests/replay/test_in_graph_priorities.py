@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from tests.support.random_episodes import VECTOR
 from tfdqn.config import Config, Learner, Priorities
-from tfdqn.replay.in_graph import InGraphPriorities, InGraphReplay
+from tfdqn.replay.in_graph import InGraphReplay
+from tfdqn.replay.in_graph_priorities import InGraphPriorities
 from tfdqn.replay.interfaces import ItemPriorities
 
 ALPHA, EPSILON = 0.7, 0.25
@@ -51,7 +52,7 @@ def test_rows_are_drawn_by_what_was_last_known_of_them(capacity: int, seed: int)
                 errors[:] = np.nan
             positions = np.arange(inserted, inserted + count) % capacity
             inserted += count
-            table.inserted(positions, inserted, errors)
+            table.insert(positions, inserted, errors)
             rows.priorities += rows.of(errors)
         if round_ % 2:
             # Of all rows that are stored, the oldest included, and of some just written over; of some twice.
@@ -76,7 +77,7 @@ def test_every_row_that_is_new_at_a_draw_is_drawn() -> None:
     table = InGraphPriorities(config, 100, threading.Lock())
     draw = tf.function(lambda fractions: table.draw(lambda: fractions), autograph=False)
     for stored in range(1, 100):
-        table.inserted(np.array([stored - 1]), stored, UNKNOWN[:1])
+        table.insert(np.array([stored - 1]), stored, UNKNOWN[:1])
         positions, drawn = draw(tf.constant([1 - 1e-6], tf.float64))
         assert positions.numpy() == [stored - 1]
         np.testing.assert_allclose(drawn.probability, 1 / stored, rtol=1e-6)
@@ -89,7 +90,7 @@ def test_a_row_that_an_update_names_several_times_is_written_once_with_the_last(
     written: list[tuple[np.ndarray, np.ndarray]] = []
     config = Config(priorities=Priorities(exponent=1.0, epsilon=EPSILON), learner=Learner(xla="off"))
     table = InGraphPriorities(config, 4, threading.Lock())
-    table.inserted(np.array([2, 3, 0, 1]), 6, UNKNOWN[:4])
+    table.insert(np.array([2, 3, 0, 1]), 6, UNKNOWN[:4])
     monkeypatch.setattr(table._tree, "write", lambda leaves, values: written.append((leaves, values)))
     # Of six rows the first two have been written over by the last two.
     keys = np.array([[2], [5], [0], [2], [3], [5], [1]])

@@ -119,12 +119,12 @@ class Actors:
 
     def state(self) -> dict[str, np.ndarray]:
         """Every actor's `state`, with its index before each name if there are several."""
-        states = _below_indices([actor.state() for actor in self._actors])
-        return states if len(self) == 1 else {**states, "turn": np.array(self._turn)}
+        arrays = _joined([actor.state() for actor in self._actors])
+        return arrays if len(self) == 1 else {**arrays, "turn": np.array(self._turn)}
 
     def writers_state(self) -> dict[str, np.ndarray]:
         """Every actor's writer's `state`, named in the same way."""
-        return _below_indices([actor.writer.state() for actor in self._actors])
+        return _joined([actor.writer.state() for actor in self._actors])
 
     def load_state(self, arrays: Arrays, writers: Arrays) -> bool:
         """Restores what `state` and `writers_state` returned. Returns False if the running episodes weren't restored.
@@ -132,13 +132,15 @@ class Actors:
         They can't be if the task's state couldn't be saved, or if the number of actors has changed. In the latter case
         the counts are restored, and as many generators as there are actors.
         """
-        states = _by_index(arrays)
-        if len(states) != len(self):
-            self._take_over(states)
+        num_saved = saved_actors(arrays)
+        states = _split(arrays, num_saved)
+        if num_saved != len(self):
+            self._load_lasting(states)
             return False
-        if not all([actor.load_state(state) for actor, state in zip(self._actors, states, strict=True)]):
+        have_episodes = [actor.load_state(state) for actor, state in zip(self._actors, states, strict=True)]
+        if not all(have_episodes):
             return False
-        for actor, state in zip(self._actors, _by_index(writers, len(states)), strict=True):
+        for actor, state in zip(self._actors, _split(writers, num_saved), strict=True):
             actor.writer.load_state(state)
         if len(self) > 1:
             self._turn = int(arrays["turn"])
@@ -148,15 +150,20 @@ class Actors:
         """Sets the counts, when actors in other processes did the run's acting so far."""
         self._actors[0].env_steps, self._actors[0].statistics.episodes = env_steps, episodes
 
-    def _take_over(self, states: Sequence[Arrays]) -> None:
-        for i, state in enumerate(states):
-            if i < len(self):
-                self._actors[i].load_state(lasting(state))
-            else:
-                self._actors[0].env_steps += int(state["env_steps"])
-                self._actors[0].statistics.episodes += int(state["statistics/episodes"])
+    def _load_lasting(self, states: Sequence[Arrays]) -> None:
+        """Restores, from the states of another number of actors, what outlasts episodes.
+
+        If there were more actors than now, the first one gets the counts of those that are gone.
+        """
+        for actor, state in zip(self._actors, states, strict=False):
+            actor.load_state(lasting(state))
+        first = self._actors[0]
+        for state in states[len(self) :]:
+            first.env_steps += int(state["env_steps"])
+            first.statistics.episodes += int(state["statistics/episodes"])
 
 
+# What belongs to the running episodes, in an actor's state or, after "<index>/", in that of several.
 _OF_EPISODES = re.compile(r"(\d+/)?(task|policy_state)/")
 
 
@@ -167,16 +174,21 @@ def lasting(state: Arrays) -> dict[str, np.ndarray]:
 
 def saved_actors(arrays: Arrays) -> int:
     """The number of actors whose state `Actors.state` returned."""
-    return 1 if "rng" in arrays else sum(name.endswith("/rng") for name in arrays)
+    if "rng" in arrays:  # every actor has one
+        return 1
+    return sum(name.endswith("/rng") for name in arrays)
 
 
-def _below_indices(states: Sequence[Arrays]) -> dict[str, np.ndarray]:
+def _joined(states: Sequence[Arrays]) -> dict[str, np.ndarray]:
+    """The states of all actors, under their own names or, if there are several, under "<index>/<name>"."""
     if len(states) == 1:
         return dict(states[0])
-    return {name: array for i, state in enumerate(states) for name, array in add_prefix(str(i), state).items()}
+    arrays: dict[str, np.ndarray] = {}
+    for index, state in enumerate(states):
+        arrays |= add_prefix(str(index), state)
+    return arrays
 
 
-def _by_index(arrays: Arrays, count: int | None = None) -> list[Arrays]:
-    """Splits what `_below_indices` made, for `count` actors; None: as many as `saved_actors` finds."""
-    count = saved_actors(arrays) if count is None else count
-    return [arrays] if count == 1 else [*by_index(count, arrays)]
+def _split(arrays: Arrays, num_actors: int) -> list[Arrays]:
+    """The state of each actor in what `_joined` made of them."""
+    return [arrays] if num_actors == 1 else list(by_index(num_actors, arrays))

@@ -1,11 +1,8 @@
-"""`InGraphReplay`: replay in a TensorFlow variable, whose samples are reproducible by the seed.
-
-`InGraphPriorities` keeps the priorities of its rows, and draws rows by them.
-"""
+"""`InGraphReplay`: replay in a TensorFlow variable, whose samples are reproducible by the seed."""
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +11,9 @@ import tensorflow as tf
 from tfdqn.config import Config
 from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.randomness import derived_seed
-from tfdqn.replay.interfaces import Draw, ItemPriorities, Sample, Sampler, Writer
-from tfdqn.replay.priorities import PriorityScale
+from tfdqn.replay.in_graph_priorities import InGraphPriorities
+from tfdqn.replay.interfaces import ItemPriorities, Sample, Sampler, Writer
 from tfdqn.replay.rows import make_rows
-from tfdqn.replay.sum_tree import SumTree
 from tfdqn.storage.arrays import save_arrays
 from tfdqn.task_spec import TaskSpec
 
@@ -26,9 +22,12 @@ _MOST_WAITING_ROWS, _MOST_WAITING_BYTES = 256, 2**20
 
 
 class InGraphReplay:
-    """A ring buffer of rows, uint8[capacity, row_bytes], sampled uniformly or by priority.
+    """A ring buffer of rows, uint8[rows, row_bytes], sampled uniformly or by priority.
+
+        writers → rows that wait (NumPy) → table (TensorFlow) → sample
 
     New rows wait in an array until `flush`, since a call of TensorFlow for each step would cost more than the step.
+    Counts in `capacity`, `min_size` and `size()` are of transitions, all others are of rows.
 
     A draw is a pure function of the run's seed, the number of draws before it and the stored rows: without concurrency,
     two runs with the same seed see the same samples.
@@ -38,26 +37,26 @@ class InGraphReplay:
         if config.replay.item not in ("block", "sequence"):
             raise ConfigError(f'replay.item = "{config.replay.item}" needs replay.backend = "reverb"')
         self._layout = make_rows(config, task_spec)
-        self._capacity = config.replay.capacity // self._layout.transitions_per_row  # in rows
-        self.capacity = self._capacity * self._layout.transitions_per_row
+        self._max_rows = config.replay.capacity // self._layout.transitions_per_row
+        self.capacity = self._max_rows * self._layout.transitions_per_row
         self.min_size = config.replay.min_size
         self.addresses: list[str] = []  # only this process has it
         self._seed = derived_seed(config.seed, "replay")
-        self._rows = self._empty_rows()
-        self._stored = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._table = self._empty_table()
+        self._stored = tf.Variable(0, dtype=tf.int64, trainable=False)  # rows in the table now
         self._draws = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._inserted = 0  # rows ever, without those that wait; gives the position in the ring
-        most = min(_MOST_WAITING_ROWS, self._capacity, max(1, _MOST_WAITING_BYTES // self._layout.row_bytes))
-        self._waiting = np.zeros((most, self._layout.row_bytes), np.uint8)
-        self._waiting_errors = np.zeros(most, np.float32)
+        self._inserted = 0  # rows that ever reached the table; the next one's position is this modulo the table's rows
+        most_waiting = min(_MOST_WAITING_ROWS, self._max_rows, max(1, _MOST_WAITING_BYTES // self._layout.row_bytes))
+        self._waiting = np.zeros((most_waiting, self._layout.row_bytes), np.uint8)
+        self._waiting_errors = np.zeros(most_waiting, np.float32)
         self._num_waiting = 0
         self._lock = threading.Lock()  # several actors may write
         uses_priorities = config.priorities.are_used
-        self._priorities = InGraphPriorities(config, self._capacity, self._lock) if uses_priorities else None
+        self._priorities = InGraphPriorities(config, self._max_rows, self._lock) if uses_priorities else None
 
-    def _empty_rows(self) -> tf.Variable:
-        shape = (self._capacity, self._layout.row_bytes)
-        size = self._capacity * self._layout.row_bytes
+    def _empty_table(self) -> tf.Variable:
+        shape = (self._max_rows, self._layout.row_bytes)
+        size = self._max_rows * self._layout.row_bytes
         no_room = ConfigError(f"replay.capacity = {self.capacity}: there is no memory for {size / 1e9:,.0f} GB")
         if size > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
             raise no_room  # TensorFlow would try for ten seconds, or the system would kill the process later
@@ -87,7 +86,7 @@ class InGraphReplay:
                 indices, draw = self._priorities.draw(
                     lambda: tf.random.stateless_uniform((num_examples,), seed, dtype=tf.float64, alg="philox")
                 )
-            return Sample(self._layout.decode(self._rows.sparse_read(indices)), None, draw)
+            return Sample(self._layout.decode(self._table.sparse_read(indices)), None, draw)
 
         return sample
 
@@ -102,15 +101,15 @@ class InGraphReplay:
 
     def _filled(self) -> int:
         """The number of rows stored now, with those that wait."""
-        return min(self._inserted + self._num_waiting, self._capacity)
+        return min(self._inserted + self._num_waiting, self._max_rows)
 
     def save(self, directory: Path) -> None:
         """Writes `replay.npz` with the filled part of the ring, its position and priorities. Raises CheckpointError."""
         self.flush()
         filled = self._filled()
-        content = {"rows": self._rows.numpy()[:filled], "inserted": np.array(self._inserted)}
+        content = {"rows": self._table.numpy()[:filled], "inserted": np.array(self._inserted)}
         if self._priorities is not None:
-            content["priorities"] = self._priorities.stored(filled)
+            content["priorities"] = self._priorities.leaves(filled)
         try:
             save_arrays(directory / CONTENT_FILE, content)
         except OSError as error:
@@ -125,14 +124,14 @@ class InGraphReplay:
                 priorities = None if self._priorities is None else content["priorities"]
         except Exception as error:  # a damaged file raises errors of zipfile or zlib, KeyError or OSError
             raise CheckpointError(f"{path} is missing or damaged: {error}") from error
-        if rows.shape != (min(inserted, self._capacity), self._layout.row_bytes):
+        if rows.shape != (min(inserted, self._max_rows), self._layout.row_bytes):
             raise ConfigError(
                 f"{path} holds {len(rows)} rows of {rows.shape[1]} bytes; replay.capacity"
                 f" {self.capacity} and this task's {self._layout.row_bytes} bytes don't match it"
             )
-        filled = np.zeros((self._capacity, self._layout.row_bytes), np.uint8)
+        filled = np.zeros((self._max_rows, self._layout.row_bytes), np.uint8)
         filled[: len(rows)] = rows
-        self._rows.assign(filled)
+        self._table.assign(filled)
         self._inserted = inserted
         self._stored.assign(len(rows))
         if self._priorities is not None and priorities is not None:
@@ -161,9 +160,9 @@ class InGraphReplay:
         for start in range(0, len(rows), len(self._waiting)):  # as a rule, once
             part = slice(start, start + len(self._waiting))
             with self._lock:
-                self._keep(rows[part], np.nan if errors is None else errors[part])
+                self._let_wait(rows[part], np.nan if errors is None else errors[part])
 
-    def _keep(self, rows: np.ndarray, errors: np.ndarray | float) -> None:
+    def _let_wait(self, rows: np.ndarray, errors: np.ndarray | float) -> None:
         """Lets rows wait, no more of them than there is room for. The caller must hold the lock."""
         if self._num_waiting + len(rows) > len(self._waiting):
             self._store_waiting()
@@ -181,92 +180,12 @@ class InGraphReplay:
         count, self._num_waiting = self._num_waiting, 0
         if not count:
             return
-        positions = (self._inserted + np.arange(count)) % self._capacity
+        positions = (self._inserted + np.arange(count)) % self._max_rows
         rows = self._waiting[:count].copy()  # the array is filled again, perhaps before TensorFlow is done with it
-        tf.raw_ops.ResourceScatterUpdate(resource=self._rows.handle, indices=positions, updates=rows)
-        was_full = self._inserted >= self._capacity
+        tf.raw_ops.ResourceScatterUpdate(resource=self._table.handle, indices=positions, updates=rows)
+        was_full = self._inserted >= self._max_rows
         self._inserted += count
         if not was_full:
             self._stored.assign(np.int64(self._filled()))  # TensorFlow would cache each Python number forever
         if self._priorities is not None:
-            self._priorities.inserted(positions, self._inserted, self._waiting_errors[:count])
-
-
-class InGraphPriorities:
-    """A sum tree with a leaf p^alpha for each row of the ring.
-
-    A row's key is the number of rows inserted before it, which tells whether it has been overwritten since. `lock` is
-    held while rows are inserted.
-    """
-
-    def __init__(self, config: Config, capacity: int, lock: threading.Lock):
-        self._exponent, self._capacity, self._lock = config.priorities.exponent, capacity, lock
-        self._uses_xla = config.learner.xla != "off"
-        self._tree = SumTree(capacity, self._uses_xla)
-        self._scale = PriorityScale(config.priorities)
-        self._last = np.zeros(capacity, np.int32)  # scratch: the index in an update of each row's last priority
-        self._inserted = tf.Variable(0, dtype=tf.int64, trainable=False)  # rows ever inserted
-        self._summed = tf.Variable(0, dtype=tf.int64, trainable=False)  # how many of these the tree's sums include
-
-    def inserted(self, positions: np.ndarray, inserted: int, errors: np.ndarray) -> None:
-        """Sets the priorities of new rows. The caller must hold the lock.
-
-        `positions`, int64[N], are distinct; `inserted` is the number of rows ever inserted, these included; `errors`,
-        float32[N], are as for `PriorityScale`.
-        """
-        self._tree.write(positions, self._scale(errors) ** self._exponent)
-        self._inserted.assign(np.int64(inserted))
-
-    def draw(self, fractions: Callable[[], tf.Tensor]) -> tuple[tf.Tensor, Draw]:
-        """In the graph: draws N rows; returns their positions int32[N], and their probabilities and keys.
-
-        `fractions` returns float64[N] in [0, 1), each a fraction of the sum of all leaves; XLA compiles it with the
-        draw.
-        """
-        inserted = self._inserted.read_value()
-        tf.cond(inserted > self._summed, lambda: self._sum_up(inserted), lambda: tf.constant(False))
-
-        def draw() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            drawn = self._tree.draw(fractions())
-            next_position = inserted % self._capacity
-            lap = tf.where(tf.cast(drawn.leaves, tf.int64) < next_position, inserted, inserted - self._capacity)
-            keys = lap - next_position + tf.cast(drawn.leaves, tf.int64)
-            return drawn.leaves, tf.cast(drawn.probability, tf.float32), keys[:, tf.newaxis]
-
-        positions, probability, keys = tf.function(draw, jit_compile=self._uses_xla, autograph=False)()
-        return positions, Draw(probability, keys)
-
-    def update(self, priorities: ItemPriorities) -> None:
-        """Sets priorities; of several for one row, the last. Skips rows that have been overwritten."""
-        values, keys = self._scale(priorities.errors) ** self._exponent, priorities.keys[:, 0]
-        with self._lock:
-            is_stored = keys >= int(self._inserted.numpy()) - self._capacity
-            positions, order = keys[is_stored] % self._capacity, np.arange(np.count_nonzero(is_stored))
-            self._last[positions] = order  # of duplicate positions NumPy keeps the last
-            is_last = self._last[positions] == order
-            positions = positions[is_last]
-            self._tree.write(positions, values[is_stored][is_last])
-        self._tree.refresh(positions)
-
-    def stored(self, rows: int) -> np.ndarray:
-        """The leaves p^alpha of the first `rows` positions, float64[rows]."""
-        return self._tree.leaves(rows)
-
-    def restore(self, stored: np.ndarray, inserted: int) -> None:
-        self._tree.load(stored)
-        self._inserted.assign(inserted)
-        self._summed.assign(inserted)
-
-    def state(self) -> dict[str, np.ndarray]:
-        """The largest priority so far; `stored` returns those of the rows."""
-        return self._scale.state()
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._scale.load_state(arrays)
-
-    def _sum_up(self, inserted: tf.Tensor) -> tf.Tensor:
-        """In the graph: adds the rows inserted since the last call to the tree's sums."""
-        count = tf.minimum(inserted - self._summed, self._capacity)
-        self._tree.refresh_from((inserted - count) % self._capacity, count)
-        self._summed.assign(inserted)
-        return tf.constant(True)
+            self._priorities.insert(positions, self._inserted, self._waiting_errors[:count])

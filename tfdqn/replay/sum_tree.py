@@ -23,7 +23,17 @@ class SumTree:
 
     Each level is float64[rows, 32], starting with the leaves; a node is the sum of one row of the level below. For each
     node the tree also keeps its start: the sum of the nodes before it in its row, or infinity if this node and those
-    after it are 0. `write` changes only the leaves; `refresh` updates starts and sums. These are always computed from
+    after it are 0. With 4 children instead of 32:
+
+        total                      10
+        level 1, numbers            6         4
+                 starts             0         6
+        level 0, numbers         1 2 0 3   4 0 0 0
+                 starts          0 1 3 3   0 ∞ ∞ ∞
+
+    A draw at 7.5 of 10 goes to the last node of level 1 that starts at 7.5 or before, with a rest of 1.5, and so on.
+
+    `write` changes only the leaves; `refresh` updates starts and sums. These are always computed from
     all their terms, in order: rounding errors don't accumulate, and the same writes give the same tree, bit for bit.
     `uses_xla` says that XLA will compile `draw`, which is faster and draws the same.
     """
@@ -83,13 +93,13 @@ class SumTree:
     def draw(self, fractions: tf.Tensor) -> Drawn:
         """In the graph: finds the leaves at the given fractions of the total, float64[N] in [0, 1)."""
         total = self._total.read_value()
-        left, nodes, level = fractions * total, tf.zeros_like(fractions, tf.int32), len(self._rows)
+        rest, nodes, level = fractions * total, tf.zeros_like(fractions, tf.int32), len(self._rows)
         if not self._uses_xla:
             level = next(k for k, rows in enumerate(self._rows) if rows * _FAN_OUT <= _DENSE)
-            left, nodes = self._search(level, left)
+            rest, nodes = self._search(level, rest)
         for starts in reversed(self._starts[:level]):
-            nodes = nodes * _FAN_OUT + self._children(starts.sparse_read(nodes), left)
-            left -= self._at(starts, nodes)
+            nodes = nodes * _FAN_OUT + self._children(starts.sparse_read(nodes), rest)
+            rest -= self._at(starts, nodes)
         return Drawn(nodes, self._at(self._numbers[0], nodes) / total)
 
     def _sum_up(self, changed: Sequence[tf.Tensor]) -> None:
@@ -107,22 +117,22 @@ class SumTree:
             else:
                 self._total.assign(sums[0])
 
-    def _search(self, level: int, left: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Finds, in one search over a level, the nodes int32[N] in which the sums `left`, float64[N], fall.
+    def _search(self, level: int, sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Finds, in one search over a level, the nodes int32[N] in which sums, float64[N], fall.
 
-        Returns what is left of each sum within its node, and the nodes.
+        Returns the rest of each sum within its node, and the nodes.
         """
         numbers = tf.reshape(self._numbers[level].read_value(), [-1])
         starts = tf.cumsum(numbers, exclusive=True)
         starts = tf.where(starts < starts[-1] + numbers[-1], starts, np.inf)
-        nodes = tf.raw_ops.UpperBound(sorted_inputs=starts[tf.newaxis], values=left[tf.newaxis])[0] - 1
-        return left - tf.gather(starts, nodes), nodes
+        nodes = tf.raw_ops.UpperBound(sorted_inputs=starts[tf.newaxis], values=sums[tf.newaxis])[0] - 1
+        return sums - tf.gather(starts, nodes), nodes
 
-    def _children(self, starts: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
-        """The child, int32[N], in which each sum `left` falls: the last in its row of `starts` that is not larger."""
+    def _children(self, starts: tf.Tensor, sums: tf.Tensor) -> tf.Tensor:
+        """The child, int32[N], in which each sum falls: the last of its row whose start is not larger."""
         if self._uses_xla:
-            return tf.reduce_sum(tf.cast(starts <= left[:, tf.newaxis], tf.int32), axis=1) - 1
-        return tf.raw_ops.UpperBound(sorted_inputs=starts, values=left[:, tf.newaxis])[:, 0] - 1
+            return tf.reduce_sum(tf.cast(starts <= sums[:, tf.newaxis], tf.int32), axis=1) - 1
+        return tf.raw_ops.UpperBound(sorted_inputs=starts, values=sums[:, tf.newaxis])[:, 0] - 1
 
     def _at(self, level: tf.Variable, nodes: tf.Tensor) -> tf.Tensor:
         """A level's values at nodes int32[N]. Only XLA can read from a variable without copying all of it."""
