@@ -99,14 +99,19 @@ class BlockItems:
             for row, priority in zip(rows, self.priority_scale(errors), strict=True):
                 self._insert(row[np.newaxis], priority)
 
-    def _insert(self, block: np.ndarray, *priority: float) -> None:
+    def _insert(self, block: np.ndarray, priority: float | None = None) -> None:
+        """Gives a block to the server whose turn it is."""
         server = self._inserted % len(self._writers)
         self._inserted += 1
-        self._append(server, block, *priority)
+        self._append(server, block, priority)
 
-    def _append(self, server: int, block: np.ndarray, *priority: float) -> None:
+    def _append(self, server: int, block: np.ndarray, priority: float | None = None) -> None:
+        """Gives a block to a server, with a priority if the actor has computed one."""
         writer = self._writers[server]
-        writer.append({_COLUMN: block}, *priority)
+        if priority is None:
+            writer.append({_COLUMN: block})
+        else:
+            writer.append({_COLUMN: block}, priority)
         self._appended[server] += 1
         if self._appended[server] % _BLOCKS_BETWEEN_CHECKS == 0:
             writer.flush(_MAX_BLOCKS_PENDING)

@@ -153,19 +153,22 @@ class _PatientWriter:
 
     def flush(self, block_until_num_items: int = 0) -> None:
         """Waits until at most `block_until_num_items` items are not yet in the table."""
-        was_slow = False
-        while True:
-            try:
-                self._writer.flush(block_until_num_items, timeout_ms=int(1000 * _WAIT_SECONDS))
-                return
-            except DeadlineExceededError:
-                reason = f"waiting for {self._shard.name}"
-            if self._shard.ask():
-                if self._shard.blocks_inserts:
-                    reason, was_slow = HELD_BACK, False
-                elif was_slow:
-                    reason += ", which takes items slowly"
-                else:
-                    was_slow = True  # unless it blocked them until now
-                    continue
-            self._waits(reason)
+        is_slow = False  # whether the items didn't arrive although, at the last look, the table would have taken them
+        while not self._flush_briefly(block_until_num_items):
+            if not self._shard.ask():
+                self._waits(f"waiting for {self._shard.name}")
+            elif self._shard.blocks_inserts:
+                is_slow = False
+                self._waits(HELD_BACK)
+            elif is_slow:
+                self._waits(f"waiting for {self._shard.name}, which takes items slowly")
+            else:
+                is_slow = True  # unless it blocked them until now, as the next look will show
+
+    def _flush_briefly(self, block_until_num_items: int) -> bool:
+        """Flushes for a moment; returns whether enough items are in the table then."""
+        try:
+            self._writer.flush(block_until_num_items, timeout_ms=int(1000 * _WAIT_SECONDS))
+        except DeadlineExceededError:
+            return False
+        return True

@@ -1,7 +1,7 @@
 """Samples from Reverb tables, given only the servers' addresses: `make_sampler` and `sample_dataset`."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import reverb
 import tensorflow as tf
@@ -16,6 +16,13 @@ from tfdqn.replay.reverb.server import TABLE
 # in flight were slower.
 _WORKERS = 1
 _MAX_IN_FLIGHT = 256
+
+
+class _ItemsWithDraw(NamedTuple):
+    """A batch of items drawn by priority."""
+
+    data: dict[str, tf.Tensor]  # the columns, each [items, …], as in a `ReplaySample`
+    draw: Draw
 
 
 def make_sampler(
@@ -38,7 +45,7 @@ def make_sampler(
 
     def sample() -> Sample:
         with on(device):
-            return _decoded(kind, next(iterator), len(addresses))
+            return _decoded(next(iterator), kind, len(addresses))
 
     return sample
 
@@ -52,9 +59,7 @@ def sample_dataset(
     `reverb`. Raises ConfigError as `make_sampler` does.
     """
     items = _item_dataset(addresses, kind, num_examples, priorities)
-    return _fetched_ahead(
-        items.map(lambda *batch: _decoded(kind, batch[0] if len(batch) == 1 else batch, len(addresses)))
-    )
+    return _fetched_ahead(items.map(lambda batch: _decoded(batch, kind, len(addresses))))
 
 
 def _item_dataset(
@@ -62,7 +67,7 @@ def _item_dataset(
 ) -> tf.data.Dataset:
     """Makes an endless dataset of batches of items, drawn from the servers in turn.
 
-    An element is a `ReplaySample` of [items, …] or, if sampling is by priority, a pair (columns, Draw). Each of S
+    An element is a `ReplaySample` of [items, …] or, if sampling is by priority, an `_ItemsWithDraw`. Each of S
     servers gives 1 / S of a batch; if that isn't a whole number of items, the servers that give one more change from
     batch to batch. An element blocks until every server's rate limiter allows sampling.
     """
@@ -80,20 +85,19 @@ def _item_dataset(
     if not priorities.are_used:
         return batches
 
-    def with_draw(batch: tf.Tensor, items: Any) -> tuple[dict[str, tf.Tensor], Draw]:
+    def with_draw(batch_index: tf.Tensor, items: reverb.ReplaySample) -> _ItemsWithDraw:
         # Keys are uint64, for which there are few kernels; and they are unique only within a server.
-        server = (batch * num_items + tf.range(num_items, dtype=tf.int64)) % servers
+        server = (batch_index * num_items + tf.range(num_items, dtype=tf.int64)) % servers
         keys = tf.stack([server, tf.bitcast(items.info.key, tf.int64)], axis=1)
-        return items.data, Draw(tf.cast(items.info.probability / servers, tf.float32), keys)
+        return _ItemsWithDraw(items.data, Draw(tf.cast(items.info.probability / servers, tf.float32), keys))
 
     return batches.enumerate().map(with_draw)
 
 
-def _decoded(kind: ItemKind, batch: Any, num_servers: int) -> Sample:
+def _decoded(batch: "reverb.ReplaySample | _ItemsWithDraw", kind: ItemKind, num_servers: int) -> Sample:
     """Decodes an element of `_item_dataset`."""
-    if isinstance(batch, tuple) and isinstance(batch[1], Draw):
-        return Sample(kind.decode(batch[0], num_servers), None, batch[1])
-    return Sample(kind.decode(batch.data, num_servers), None)
+    draw = batch.draw if isinstance(batch, _ItemsWithDraw) else None
+    return Sample(kind.decode(batch.data, num_servers), None, draw)
 
 
 def _fetched_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:

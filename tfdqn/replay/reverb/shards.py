@@ -32,36 +32,47 @@ class TableCounts(NamedTuple):
     stored: int = 0
 
 
+class TableLimits(NamedTuple):
+    """What a server's rate limiter allows: inserts · `samples_per_insert` - samples <= `most_ahead`, in items."""
+
+    samples_per_insert: float
+    most_ahead: float
+
+
 class DistributedReplayRatio:
-    """One update is due for each `learner.env_steps_per_update` transitions beyond the first `min_size`."""
+    """The replay ratio by the servers' counts, which are in items.
+
+    updates due = (transitions inserted - min_size) / env_steps_per_update - updates sampled
+    """
 
     def __init__(self, config: Config, kind: ItemKind):
         self._learner = config.learner
         sizes = table_sizes(config, kind)
-        self._servers, self._item = sizes.servers, kind.transitions_per_item
-        self._examples = kind.examples_per_item
+        self._servers = sizes.servers
+        self._transitions_per_item, self._examples_per_item = kind.transitions_per_item, kind.examples_per_item
         self._copies = kind.copies
         self._is_even = sizes.servers == 1 or kind.fills_servers_evenly
-        self.min_size = sizes.servers * sizes.min_items * self._item
-        self.capacity = sizes.servers * sizes.max_items * self._item
+        self.min_size = sizes.servers * sizes.min_items * kind.transitions_per_item
+        self.capacity = sizes.servers * sizes.max_items * kind.transitions_per_item
         # Members of an ensemble in processes each sample a whole batch from a server of their own.
         readers = sizes.servers if config.ensemble.in_processes else 1
-        self._sampled_per_update = config.learner.batch_size * readers
+        self._examples_per_update = config.learner.batch_size * readers
 
-    def limits(self) -> tuple[float, float] | None:
-        """The limits of each server's table: (samples per insert, samples that inserts may be ahead), in items.
+    def limits(self) -> TableLimits | None:
+        """The limits of each server's table.
 
         None if the servers fill unequally, since one could then hold the actors back forever. Actors then check
         `is_ahead` instead.
         """
         if not self._is_even:
             return None
-        settings = self._learner
-        samples_per_insert = settings.batch_size / settings.env_steps_per_update * self._item / self._examples
-        call = settings.updates_per_call * settings.batch_size / (self._servers * self._examples)
-        least = self.min_size / (self._servers * self._item) * samples_per_insert
+        settings, examples = self._learner, self._examples_per_item
+        samples_per_insert = settings.batch_size / settings.env_steps_per_update * self._transitions_per_item / examples
+        samples_per_call = settings.updates_per_call * settings.batch_size / (self._servers * examples)
+        while_filling = self.min_size / (self._servers * self._transitions_per_item) * samples_per_insert
         # Inserts are counted in whole items: without room for two of them a call might never be due.
-        return samples_per_insert, least + _CALLS_AHEAD * call + 2 * max(samples_per_insert, 1.0)
+        of_two_inserts = 2 * max(samples_per_insert, 1.0)
+        return TableLimits(samples_per_insert, while_filling + _CALLS_AHEAD * samples_per_call + of_two_inserts)
 
     def updates_due(self, counted: Sequence[TableCounts]) -> int:
         """The updates that are due and for which nothing has been sampled; negative before `min_size` is reached."""
@@ -76,7 +87,7 @@ class DistributedReplayRatio:
 
     def updates_sampled(self, items: int) -> float:
         """The number of updates that `items` samples, from all servers together, are enough for."""
-        return items * self._examples / self._sampled_per_update
+        return items * self._examples_per_item / self._examples_per_update
 
     def is_ahead(self, counted: Sequence[TableCounts]) -> bool:
         """Whether acting should wait for learning."""
@@ -84,11 +95,15 @@ class DistributedReplayRatio:
 
     def transitions(self, items: int) -> int:
         """The number of distinct transitions in `items` items of all servers."""
-        return int(items * self._item / self._copies)
+        return int(self._transitions(items))
 
     def _due(self, inserted: int, sampled: int) -> int:
-        owed = (inserted * self._item / self._copies - self.min_size) / self._learner.env_steps_per_update
-        return int(owed - sampled * self._examples / self._sampled_per_update)
+        """The updates due by the inserted and sampled items of all servers together."""
+        earned = (self._transitions(inserted) - self.min_size) / self._learner.env_steps_per_update
+        return int(earned - self.updates_sampled(sampled))
+
+    def _transitions(self, items: int) -> float:
+        return items * self._transitions_per_item / self._copies
 
 
 class Shard:
