@@ -27,6 +27,7 @@ from tfdqn.launch.inspector import Inspector
 from tfdqn.launch.local_job import program_for
 from tfdqn.records import Counters, Summary
 from tfdqn.storage.checkpoints import CheckpointManager
+from tfdqn.storage.json_lines import append_line
 from tfdqn.storage.locks import locked
 from tfdqn.storage.owners import Lease, Owner, encoded_lease
 from tfdqn.storage.run_directory import RunDir
@@ -91,6 +92,13 @@ def test_a_job_that_lives_shows_its_processes_and_its_replay(
     assert "actor 1 not seen yet" in lines
     assert "learner 0 learning 815 there 200 updates/s" in lines
     assert lines[-1] == "0 10.0.0.3:2222 900 of 1,000 4,000 16,000 4 0 s"
+
+
+def test_evaluations_beyond_a_restarted_learner_are_not_shown(
+    run: RunDir, lives: Inspection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    append_line(run.evaluations_file, {"env_steps": lives.env_steps + 1, "mean_return": 5.0})
+    assert shown(capsys, str(run.path))[5].startswith("evaluations 2: the last 9.50 at 1,000 environment steps")
 
 
 def test_an_address_is_enough(run: RunDir, lives: Inspection, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """`Inspector`: how a job stands, by its learner and its run's directory; `LearnerPoller`: polls the learner alone."""
 
+import math
 import socket
 import threading
 import time
@@ -107,7 +108,8 @@ class Inspector:
         inspection, problem = self._ask()
         if self._run is None and not self._has_answered:
             raise ClusterError(problem)
-        run = None if self._run is None else run_report(self._run)
+        now = math.inf if inspection is None else inspection.env_steps
+        run = None if self._run is None else run_report(self._run, now)
         if inspection is not None:
             status = _STATUS_OF_PHASE[inspection.phase]
         else:

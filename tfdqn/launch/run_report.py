@@ -1,5 +1,6 @@
 """`run_report`: what a run's directory says about the run, whether or not anything trains it now."""
 
+import math
 import time
 from pathlib import Path
 
@@ -59,8 +60,11 @@ class RunReport(Struct, frozen=True, kw_only=True):
     heartbeats: tuple[HeartbeatRecord, ...]  # the newest of each process of this host that has not ended well
 
 
-def run_report(run: RunDir) -> RunReport:
-    """What a run's directory says. Raises RunDirError if it is not a run's."""
+def run_report(run: RunDir, env_steps: float = math.inf) -> RunReport:
+    """What a run's directory says. Raises RunDirError if it is not a run's.
+
+    `env_steps` is where the job's learner is now: later evaluations, of a learner before it, are about to be put aside.
+    """
     heartbeats = filter(None, map(read_heartbeat, run.heartbeats.glob("*.json")))
     config, newest = recorded(run).config, newest_checkpoint(run)
     reason = _reason(run, config, newest)
@@ -70,7 +74,7 @@ def run_report(run: RunDir) -> RunReport:
         reason=reason,
         progress=None if reason else _progress(run.metrics_file),
         checkpoint=None if newest is None else _report(newest),
-        evaluations=_evaluations(run),
+        evaluations=_evaluations(run, env_steps),
         heartbeats=tuple(sorted(heartbeats, key=lambda each: (each.name.partition(" ")[0], len(each.name), each.name))),
     )
 
@@ -109,8 +113,9 @@ def _report(newest: Checkpoint) -> CheckpointReport:
     )
 
 
-def _evaluations(run: RunDir) -> EvaluationsReport | None:
-    finite = [line for line in read_evaluations(run.evaluations_file) if line.mean_return is not None]
+def _evaluations(run: RunDir, env_steps: float) -> EvaluationsReport | None:
+    lines = read_evaluations(run.evaluations_file)
+    finite = [line for line in lines if line.mean_return is not None and line.env_steps <= env_steps]
     if (best := best_return(run, finite)) is None:
         return None
     last = finite[-1] if finite else None
