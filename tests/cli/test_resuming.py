@@ -30,6 +30,9 @@ COMMANDS = {
 NO_ROOM = "No space left on device"
 Train = Callable[[str, Any, bool], int]
 
+# In `training.prerequisites`: what looks at the task before the work begins.
+_CHECKS = {"train": "require_trainable", "launch": "require_fitting_task"}
+
 
 @pytest.fixture
 def train(behind: Callable[..., Recorder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
@@ -50,7 +53,7 @@ def train(behind: Callable[..., Recorder], tmp_path: Path, monkeypatch: pytest.M
             end()
 
         behind("training.train", "train_checked", work)
-        behind("training.prerequisites", "require_fitting_task" if command == "launch" else "require_trainable")
+        behind("training.prerequisites", _CHECKS.get(command, "require_trainable_runs"))
         behind("tuning.seeds", "train_seeds", work)
         monkeypatch.setattr(local_job, "launch", work)
         monkeypatch.setattr(trial_runs, "search", work)

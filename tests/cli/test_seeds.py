@@ -46,7 +46,7 @@ def outcome(folder: SeedsFolder, **changes: Any) -> Any:
 def test_seeds_reach_the_function_behind_and_the_summary_is_printed(
     behind: Behind, folder: SeedsFolder, config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("training.prerequisites", "require_trainable")
+    behind("training.prerequisites", "require_trainable_runs")
     train = behind("tuning.seeds", "train_seeds", outcome(folder))
     assert main.main(["train", "small.toml", "--seeds", "1-3", "--jobs", "2", "agent.n_step=2", "--profile"]) == 0
     (((config, seeds, where, _, jobs, options), _),) = train.calls
@@ -66,7 +66,7 @@ def test_seeds_reach_the_function_behind_and_the_summary_is_printed(
 def test_an_interruption_prints_the_command_to_resume(
     behind: Behind, folder: SeedsFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("training.prerequisites", "require_trainable")
+    behind("training.prerequisites", "require_trainable_runs")
     behind("tuning.seeds", "train_seeds", outcome(folder, is_over=False, unsaved=["seed 2"]))
     folder.path.rename("my runs")
     arguments = ["train", "small.toml", "task.kwargs.name=a b", "--seeds", "1-3", "--jobs", "2", "--run-dir", "my runs"]
@@ -80,7 +80,7 @@ def test_an_interruption_prints_the_command_to_resume(
 def test_a_second_ctrl_c_while_the_curve_is_drawn_leaves_the_table_and_the_command(
     behind: Behind, folder: SeedsFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("training.prerequisites", "require_trainable")
+    behind("training.prerequisites", "require_trainable_runs")
     behind("tuning.seeds", "train_seeds", outcome(folder, is_over=False))
 
     def interrupted(_: SeedsFolder) -> list[tuple[str, str]]:
@@ -98,7 +98,7 @@ def test_a_second_ctrl_c_while_the_curve_is_drawn_leaves_the_table_and_the_comma
 def test_a_curve_that_can_t_be_drawn_is_one_warning_and_the_table_is_printed(
     behind: Behind, folder: SeedsFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("training.prerequisites", "require_trainable")
+    behind("training.prerequisites", "require_trainable_runs")
     behind("tuning.seeds", "train_seeds", outcome(folder))
 
     def plot(*_: object) -> None:
@@ -119,7 +119,7 @@ def test_a_curve_that_can_t_be_drawn_is_one_warning_and_the_table_is_printed(
 def test_seeds_of_which_none_was_saved_are_begun_again(
     behind: Behind, folder: SeedsFolder, capsys: pytest.CaptureFixture[str], unsaved: list[str], status: int, said: str
 ) -> None:
-    behind("training.prerequisites", "require_trainable")
+    behind("training.prerequisites", "require_trainable_runs")
     other = SeedsFolder("runs/other")
     behind("tuning.seeds", "train_seeds", outcome(other, is_over=False, unsaved=unsaved))
     assert main.main(["train", "small.toml", "--seeds", "1-2", "--run-dir", "runs/other"]) == status
@@ -131,7 +131,7 @@ def test_together_reaches_a_function_of_its_own_and_stands_in_the_command_to_res
     behind: Behind, config_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    behind("training.prerequisites", "require_trainable")
+    behind("training.prerequisites", "require_trainable_runs")
     folder = SeedsFolder("runs/small-seeds")
     finished_run(folder.run(1).path, tiny(*IN_TURN, "seed=1"), [5.0], 5.0)
     train = behind("tuning.seeds", "train_seeds_together", outcome(folder, is_over=False))
@@ -145,7 +145,7 @@ def test_together_reaches_a_function_of_its_own_and_stands_in_the_command_to_res
 def test_a_failure_is_an_exit_status_of_its_own(
     behind: Behind, folder: SeedsFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    behind("training.prerequisites", "require_trainable")
+    behind("training.prerequisites", "require_trainable_runs")
     behind("tuning.seeds", "train_seeds", outcome(folder, failed=["seed 3"]))
     assert main.main(["train", "small.toml", "--seeds", "1-3"]) == 70
     written = capsys.readouterr()
@@ -248,7 +248,7 @@ def test_seeds_that_would_fail_again_have_no_command_but_a_word_on_new_runs(
     run.summary_file.unlink()
     shutil.rmtree(run.checkpoints)
     write_end(run.end_file, RunEnd(Outcome.FAILED, False, "loss is nan", needs_another_run=True))
-    behind("training.prerequisites", "require_trainable")
+    behind("training.prerequisites", "require_trainable_runs")
     behind("tuning.seeds", "train_seeds", outcome(folder, failed=["seed 3"]))
     assert main.main(["train", "small.toml", "--seeds", "1-3"]) == 70
     assert capsys.readouterr().out.splitlines()[-1] == f"The {advice}"

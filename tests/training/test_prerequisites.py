@@ -19,8 +19,6 @@ from tfdqn.training.prerequisites import image_warning, require_trainable
     [
         ("acting.inference=central", ConfigError, "`tfdqn launch` starts them$"),
         ("task.id=Nowhere-v0", TaskError, "Nowhere-v0"),
-        ("task.id=Pendulum-v1", TaskError, "Pendulum-v1"),
-        ("network.kind=nature_cnn", ConfigError, "nature_cnn.*CartPole-v1 observes"),
         ("tracking.mlflow=true", ConfigError, "^tracking.mlflow = true needs mlflow, which is not installed: "),
     ],
 )
@@ -40,7 +38,7 @@ os.mkdir("taken")
 open("taken/other", "w").close()
 for config, run, said in (
     (tfdqn.Config(learner=tfdqn.Learner(batch_size=-1)), "run", "batch_size"),
-    (tfdqn.Config(network=tfdqn.NatureCNN()), "run", "nature_cnn"),
+    (tfdqn.Config(task=tfdqn.Task(id="Nowhere-v0")), "run", "Nowhere-v0"),
     (tfdqn.Config(), "taken", "other files"),
 ):
     try:

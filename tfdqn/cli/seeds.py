@@ -87,10 +87,10 @@ def train_each(
     """
     with starting(again):
         from tfdqn.cli.runs_view import RunsView
-        from tfdqn.training.prerequisites import require_trainable
+        from tfdqn.training.prerequisites import require_trainable_runs
         from tfdqn.tuning.seeds import train_seeds, train_seeds_together
 
-        require_trainable(config)
+        require_trainable_runs(config)
         visible_gpus()  # may take seconds; later calls are answered at once
     with resumption_is_said(again, lambda: to_go_on(folder, again)), RunsView() as view:
         if together:

@@ -170,13 +170,13 @@ def _search(
         with starting(again):
             base, template = read()  # what is wrong is said at once, before the imports
             from tfdqn.cli.runs_view import TrialsView
-            from tfdqn.training.prerequisites import require_trainable
+            from tfdqn.training.prerequisites import require_trainable_runs
             from tfdqn.tuning.study import Study
             from tfdqn.tuning.trial_runs import search, write_best
 
-            require_trainable(base)
+            require_trainable_runs(base)
             if (first := template.first()) is not None and first.task != base.task:
-                require_trainable(first)
+                require_trainable_runs(first)
             study = Study(folder, base, template.space, settings)
             working.enter_context(folder.worked_on())
             folder.note(request)

@@ -19,7 +19,7 @@ _MANY = 1e11
 def require_trainable(config: Config) -> None:
     """Raises ConfigError or TaskError for problems that would otherwise end the run later. Writes nothing.
 
-    One environment may be made, and closed.
+    It makes no environment, which may take long, or never end: that is done where a watchdog looks on.
     """
     if config.acting.inference == "central":
         raise ConfigError(
@@ -28,11 +28,19 @@ def require_trainable(config: Config) -> None:
     check_task(config.task)
     require_registered(config)
     require_systems(config.tracking)
+
+
+def require_trainable_runs(config: Config) -> None:
+    """As `require_trainable`, for runs in processes of their own: each would find what is wrong with the task."""
+    require_trainable(config)
     require_fitting_task(config)
 
 
 def require_fitting_task(config: Config) -> None:
-    """Raises TaskError if the task can't be learned, ConfigError if the network can't take what it observes."""
+    """Raises TaskError if DQN can't learn the task, ConfigError if the network can't take its observations.
+
+    One environment may be made, and is closed.
+    """
     if (task_spec := require_learnable(config.task)) is not None:
         require_fit(config.network, task_spec)
 
