@@ -76,6 +76,17 @@ def test_a_dataset_of_samples_has_static_shapes_and_can_be_made_in_a_graph(make:
     assert made_inside().shape == (16,)
 
 
+def test_a_sample_by_priority_has_the_probability_and_the_key_of_each_example(make: MakeReplay) -> None:
+    replay, by_priority = make(block_size=1), Priorities(exponent=0.6)
+    write(replay, numbered(10))
+    sampled = make_sampler(replay.addresses, kind(1), 16, by_priority)()
+    of_dataset = next(iter(sample_dataset(replay.addresses, kind(1), 16, by_priority)))
+    for sample in (sampled, of_dataset):
+        assert sample.transition.action_step.action.shape == (16,)
+        assert sample.draw is not None and sample.draw.keys.shape == (16, 2)
+        np.testing.assert_allclose(sample.draw.probability, [1 / 40] * 16, rtol=1e-6)
+
+
 def test_a_sample_that_blocks_do_not_divide_is_refused_elsewhere_too() -> None:
     for make_source in (make_sampler, sample_dataset):
         with pytest.raises(ConfigError, match=r"block_size 5 doesn't divide a batch of 16"):
