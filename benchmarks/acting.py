@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.measure import argument_parser, new_weights, rates_in_turn, report, use_one_thread
 from tfdqn.acting.actor import Actor
 from tfdqn.acting.actors import make_actor
-from tfdqn.acting.policy import tensorflow_q_function
+from tfdqn.acting.factory import tensorflow_q_function
 from tfdqn.config import MLP, Config, Network, SmallCNN, Task
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.networks.factory import QFunction, numpy_q_function

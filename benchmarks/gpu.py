@@ -29,7 +29,7 @@ from msgspec.structs import replace
 import tfdqn
 from benchmarks.measure import argument_parser, machine, new_weights, print_table, rate
 from benchmarks.random_transitions import filled_replay, table_sampler
-from tfdqn.acting.policy import tensorflow_q_function
+from tfdqn.acting.factory import tensorflow_q_function
 from tfdqn.agents.factory import make_agent
 from tfdqn.config import (
     MLP,

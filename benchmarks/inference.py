@@ -13,7 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.measure import argument_parser, free_address, new_weights, rate, report, use_one_thread
 from tfdqn.acting.central_inference import CentralValues, Inference
-from tfdqn.acting.policy import ActionValues, make_q_function
+from tfdqn.acting.factory import make_q_function
+from tfdqn.acting.policy import ActionValues
 from tfdqn.cluster.topology import Topology
 from tfdqn.config import MLP, Acting, Config, NatureCNN
 from tfdqn.coordination.learner_service import LearnerService

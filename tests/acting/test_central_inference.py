@@ -14,7 +14,7 @@ from tests.support.tiny_runs import tiny
 from tests.support.waiting import PATIENCE_SECONDS, until
 from tfdqn.acting import central_inference
 from tfdqn.acting.central_inference import CentralValues, Inference
-from tfdqn.acting.policy import make_q_function
+from tfdqn.acting.factory import make_q_function
 from tfdqn.coordination.messages import NamedArray, QValues, QValuesRequest
 from tfdqn.coordination.rpc import RefusedError, UnreachableError
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard, array_of, named_array, named_arrays

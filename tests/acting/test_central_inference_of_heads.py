@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.batches import observations, random_weights, vector_spec
 from tfdqn.acting.central_inference import CentralValues, Inference
-from tfdqn.acting.factory import make_policy
-from tfdqn.acting.policy import PolicyOutput, make_q_function
+from tfdqn.acting.factory import make_policy, make_q_function
+from tfdqn.acting.policy import PolicyOutput
 from tfdqn.config import C51, IQN, MLP, QRDQN, Acting, Agent, Config, DoubleDQN, EpsilonGreedy, NatureCNN, Network
 from tfdqn.coordination.messages import QValues, QValuesRequest
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard

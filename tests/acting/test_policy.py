@@ -10,7 +10,8 @@ from tests.support.batches import observations, random_weights, vector_spec
 from tests.support.parity_runs import forked
 from tests.support.tiny_runs import tiny
 from tfdqn.acting.exploration import Explorer
-from tfdqn.acting.policy import Policy, acting_device, make_q_function, tensorflow_q_function
+from tfdqn.acting.factory import acting_device, make_q_function, tensorflow_q_function
+from tfdqn.acting.policy import Policy
 from tfdqn.config import MLP, Boltzmann, Config, Ensemble, EpsilonGreedy, Exploration, Linear, NatureCNN
 from tfdqn.errors import NotFiniteError
 from tfdqn.networks.best_actions import Aggregation

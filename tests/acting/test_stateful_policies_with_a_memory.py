@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from tests.support.batches import observations, random_weights, vector_spec
-from tfdqn.acting.factory import make_policy
-from tfdqn.acting.policy import forget, tensorflow_recurrent_q_function
+from tfdqn.acting.factory import make_policy, tensorflow_recurrent_q_function
+from tfdqn.acting.policy import forget
 from tfdqn.config import MLP, Config
 from tfdqn.errors import NotFiniteError
 from tfdqn.networks.factory import numpy_recurrent_q_function, q_network, weight_specs

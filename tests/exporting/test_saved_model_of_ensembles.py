@@ -9,7 +9,8 @@ import pytest
 from tests.support.batches import random_weights
 from tests.support.elsewhere import SAVED_MODEL, ask
 from tests.support.policies import IMAGE, observations, task
-from tfdqn.acting.policy import Policy, make_q_function
+from tfdqn.acting.factory import make_q_function
+from tfdqn.acting.policy import Policy
 from tfdqn.config import MLP, Config, Ensemble, Linear, NatureCNN, Network
 from tfdqn.exporting.loaded_policy import load_policy
 from tfdqn.exporting.saved_model import export_policy

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.batches import observations, random_weights, vector_spec
-from tfdqn.acting.policy import tensorflow_q_function
+from tfdqn.acting.factory import tensorflow_q_function
 from tfdqn.config import MLP, Config, Ensemble, Linear, Network
 from tfdqn.networks.factory import network_to_load, numpy_q_function, weight_specs
 

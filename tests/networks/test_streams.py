@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.batches import observations, random_weights, vector_spec
-from tfdqn.acting.policy import tensorflow_q_function
+from tfdqn.acting.factory import tensorflow_q_function
 from tfdqn.config import C51, MLP, Config, Ensemble, SmallCNN
 from tfdqn.networks.factory import ensemble_network, network_to_load, numpy_q_function, q_network, weight_specs
 from tfdqn.networks.noise import Noise

@@ -14,7 +14,8 @@ from tests.support.tiny_runs import tiny
 from tests.support.waiting import until
 from tfdqn.acting.central_inference import Inference
 from tfdqn.acting.exploration import Explorer
-from tfdqn.acting.policy import Policy, make_q_function
+from tfdqn.acting.factory import make_q_function
+from tfdqn.acting.policy import Policy
 from tfdqn.coordination.messages import Counts, Heartbeat, Phase
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import ConfigError, TaskError

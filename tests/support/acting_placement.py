@@ -10,7 +10,7 @@ from tests.support.logical_devices import logical_devices
 from tests.support.parity import image_spec
 from tests.support.placement import computed, placed, sent
 from tests.support.tiny_runs import tiny
-from tfdqn.acting.policy import tensorflow_q_function
+from tfdqn.acting.factory import tensorflow_q_function
 from tfdqn.networks.factory import network_to_load
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.support.tiny_runs import assert_same_arrays, everything, latest, lines, policy_weights, tiny
-from tfdqn.acting.policy import Policy, make_q_function
+from tfdqn.acting.factory import make_q_function
+from tfdqn.acting.policy import Policy
 from tfdqn.evaluation.evaluate import evaluate
 from tfdqn.evaluation.evaluator import play_episodes
 from tfdqn.exporting.loaded_policy import load_policy

@@ -12,7 +12,8 @@ from tests.exporting.test_saved_model_of_ensembles import exported, random_masks
 from tests.support.elsewhere import ONNX, SAVED_MODEL, TFLITE, Arrays, ask, ask_saved_model_cli
 from tests.support.policies import BOX, DISCRETE, IMAGE, observations, task
 from tests.support.tiny_runs import policy_weights, tiny
-from tfdqn.acting.policy import Policy, make_q_function
+from tfdqn.acting.factory import make_q_function
+from tfdqn.acting.policy import Policy
 from tfdqn.config import MLP, Config, Ensemble, Linear, NatureCNN
 from tfdqn.exporting.formats import ModelFormat, convert
 from tfdqn.exporting.from_run import export_run

@@ -10,8 +10,8 @@ import pytest
 from tests.support.policies import observations
 from tests.support.serving_in_process import serving
 from tests.support.tiny_runs import policy_weights, tiny
-from tfdqn.acting.factory import make_policy
-from tfdqn.acting.policy import Policy, make_q_function, tensorflow_q_function
+from tfdqn.acting.factory import make_policy, make_q_function, tensorflow_q_function
+from tfdqn.acting.policy import Policy
 from tfdqn.config import EpsilonGreedy
 from tfdqn.evaluation.evaluate import evaluate
 from tfdqn.evaluation.evaluator import play_episodes

@@ -9,7 +9,7 @@ from functools import partial
 
 from tfdqn.acting.blas_threads import one_blas_thread
 from tfdqn.acting.central_inference import Inference
-from tfdqn.acting.policy import make_q_function
+from tfdqn.acting.factory import make_q_function
 from tfdqn.cluster.roles import Role
 from tfdqn.config.headline import headline
 from tfdqn.coordination.heartbeat_files import MEETING

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tests.support.batches import random_weights
 from tests.support.policies import IMAGE, observations, task
-from tfdqn.acting.policy import tensorflow_q_function
+from tfdqn.acting.factory import tensorflow_q_function
 from tfdqn.config import C51, IQN, MLP, QRDQN, Agent, Config, Ensemble, Linear, NatureCNN, Network
 from tfdqn.exporting.formats import ModelFormat, convert
 from tfdqn.exporting.loaded_policy import load_policy
