@@ -14,11 +14,9 @@ import tensorflow as tf
 from benchmarks.measure import argument_parser, rate, report
 from benchmarks.random_transitions import CARTPOLE
 from benchmarks.ways import FLOAT_BYTES, activation_bytes, sampler
-from tfdqn.agents.factory import make_agent
 from tfdqn.config import MLP, Config, Learner
 from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
-from tfdqn.learning.train_step import TrainStep
 
 MESHES = ((1, 1), (1, 2), (1, 4), (2, 2))  # rows (data) and columns (model)
 UPDATES_PER_CALL = 4
@@ -69,10 +67,10 @@ def measured(options: argparse.Namespace, rows: int, columns: int) -> dict[str, 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     devices = learning_devices(config)
     updates = ModelParallelUpdater(
-        lambda row: TrainStep(make_agent(config, CARTPOLE, row), config),
+        config,
+        CARTPOLE,
         [devices[i : i + columns] for i in range(0, len(devices), columns)],
         sampler(UPDATES_PER_CALL * options.batch_size),
-        config,
     )
     held = updates.bytes_by_device().values()
     activations = activation_bytes(options.batch_size // rows, options.width, columns)

@@ -11,10 +11,8 @@ from tests.support.batches import vector_spec
 from tests.support.logical_devices import logical_devices
 from tests.support.parity import BATCH, UPDATES_PER_CALL, all_batches, in_turn, settings
 from tests.support.placement import placed, sent
-from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import MLP
 from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
-from tfdqn.learning.train_step import TrainStep
 from tfdqn.storage.arrays import with_prefix
 
 SPEC = vector_spec(8, 2)
@@ -31,10 +29,10 @@ def main(rows: int, columns: int) -> None:
     devices = logical_devices(rows * columns)
     config = msgspec.structs.replace(settings("adam"), network=MLP(hidden_units=(1024, 1024)))
     updates = ModelParallelUpdater(
-        lambda row: TrainStep(DqnAgent(config, SPEC, row), config),
+        config,
+        SPEC,
         [devices[i : i + columns] for i in range(0, len(devices), columns)],
         in_turn(all_batches(SPEC), UPDATES_PER_CALL * BATCH),
-        config,
     )
     numbers_sent = sent(placed(updates), tf.float32)
     weights = updates().weights

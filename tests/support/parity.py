@@ -8,7 +8,7 @@ the largest difference of any weight, target weight, slot, or error by which an 
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import msgspec
 import numpy as np
@@ -18,7 +18,6 @@ from tests.support.batches import case_spec, random_small_weights, random_transi
 from tests.support.logical_devices import logical_devices
 from tests.support.parity_errors import keep_errors, largest_difference
 from tests.support.random_sequences import random_sequences
-from tfdqn.agents.dqn import DqnAgent
 from tfdqn.agents.factory import make_agent
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.config import MLP, SGD, Adam, Agent, Config, Ensemble, Learner, NatureCNN, Optimizer, Replay, RMSprop
@@ -224,7 +223,7 @@ def averaging(units: int, optimizer: str, xla: str) -> float:
     start = initial_state(config)
     expected = on_the_cpu(config, start)
     sampler = in_turn(all_batches(), UPDATES_PER_CALL * BATCH)
-    updates = AveragingUpdater(lambda: TrainStep(make_agent(config, case_spec()), config), devices, sampler, config)
+    updates = AveragingUpdater(config, case_spec(), devices, sampler)
     return difference(expected, run(updates, start))
 
 
@@ -239,21 +238,15 @@ def mesh(columns: int, optimizer: str, rows: str = "1", network: str = "mlp") ->
         spec = image_spec()
     start = initial_state(config, spec)
     expected = on_the_cpu(config, start, spec, batch)
-    steps: list[TrainStep] = []
-
-    def train_step(row: Sequence[str]) -> TrainStep:
-        steps.append(TrainStep(DqnAgent(config, spec, row), config))
-        return steps[-1]
-
     updates = ModelParallelUpdater(
-        train_step,
+        config,
+        spec,
         [devices[i : i + columns] for i in range(0, len(devices), columns)],
         in_turn(all_batches(spec, batch), UPDATES_PER_CALL * batch),
-        config,
     )
     reached = run(updates, start)
-    assert len(steps) == int(rows)
-    for step in steps[1:]:  # the rows are one another's copies
+    assert len(updates._replicas) == int(rows)
+    for step in updates._replicas[1:]:  # the rows are one another's copies
         assert all((reached[name] == array).all() for name, array in step.state().items())
     return difference(expected, reached)
 

@@ -67,6 +67,16 @@ def learns_on_gpus(config: Config) -> bool:
     return bool(tasks("GPU")) and tasks("GPU") == tasks("CPU")
 
 
+def uses_xla(config: Config) -> bool:
+    """Whether updates are compiled, by `learner.xla`; "auto" compiles unless XLA's code would be slow on a CPU.
+
+    To be called after the strategy is made.
+    """
+    if config.learner.xla != "auto":
+        return config.learner.xla == "on"
+    return not config.is_slow_in_xla or learns_on_gpus(config)
+
+
 def prepare_gpus(learner: Learner) -> None:
     """Prepares TensorFlow in a process that computes gradients. To be called before TensorFlow is used otherwise.
 

@@ -1,48 +1,50 @@
 """Many updates in one call: splits the fetched batches, divides them among devices, and collects the results."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from tfdqn.learning.train_step import METRICS, UpdateMetrics
+from tfdqn.learning.updater import UpdateResult
+from tfdqn.networks.q_network import QNetwork
 from tfdqn.replay.devices import on
 from tfdqn.replay.interfaces import Sample
 
 HOST = "CPU:0"
 
 
-def update_in_turn(
-    update: Callable[..., tf.Tensor], row_size: int, *batches: Sample, devices: Sequence[str | None] = (None,)
-) -> tf.Tensor:
-    """Makes K updates from batches [K, B, …]; returns a row of results for each, float32[K, row_size].
+class CallOutput(NamedTuple):
+    """The outputs of a call of K updates, still in TensorFlow."""
 
-    Args:
-      update: makes one update from a batch, or from all its parts, and returns its row.
-      devices: the parts' devices, on which they stay.
-    """
-    count = batches[0].size
-    rows = tf.TensorArray(tf.float32, count, element_shape=[row_size])
+    rows: tf.Tensor  # float32[K, …], a row for each update: as of `UpdateOutput.row`, but of the process's whole share
+    weights: dict[str, tf.Tensor]  # the online network's, by canonical name, after the last update
+    keys: tf.Tensor | None  # int64[K, B, …] of the examples; None: sampling is uniform
 
-    def one(i: tf.Tensor, rows: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        return i + 1, rows.write(i, update(*each_at(i, batches, devices)))
+    @classmethod
+    def after(cls, rows: tf.Tensor, network: QNetwork, keys: tf.Tensor | None) -> "CallOutput":
+        """In the graph, after the updates that gave `rows`: their output, with the network's weights."""
+        return cls(rows, {name: tf.identity(weight) for name, weight in network.named_weights().items()}, keys)
 
-    _, rows = tf.while_loop(lambda i, _: i < count, one, [0, rows], maximum_iterations=count)
-    return rows.stack()
+    def result(self) -> UpdateResult:
+        """The result in NumPy.
 
-
-def each_at(index: tf.Tensor, parts: Sequence[Sample], devices: Sequence[str | None]) -> list[Sample]:
-    """Takes element `index` of the leading axis of each part, on its device."""
-
-    def taken(part: Sample, device: str | None) -> Sample:
-        with on(device):
-            return part.map(lambda x: x[index])
-
-    return [taken(part, device) for part, device in zip(parts, devices, strict=True)]
+        The outputs of a call are in memory. To read variables instead would release and reacquire the GIL for each of
+        them, in competition with an actor.
+        """
+        weights = {name: weight.numpy() for name, weight in self.weights.items()}
+        return UpdateResult.of_rows(self.rows, weights, self.keys)
 
 
 def split_batches(sample: Sample, *shape: int) -> Sample:
     """Splits the leading axis N into the axes `shape`, whose product is N."""
     return sample.map(lambda x: tf.reshape(x, [*shape, *x.shape[1:]]))
+
+
+def keys_of(parts: Sequence[Sample]) -> tf.Tensor | None:
+    """The keys int64[K, …, B, …] of all parts of the batches, concatenated; None if sampling is uniform."""
+    draws = [part.draw for part in parts]
+    return None if None in draws else tf.concat([draw.keys for draw in draws if draw is not None], axis=1)
 
 
 def divided(batches: Sample, devices: Sequence[str | None], axis: int = 1) -> list[Sample]:
@@ -55,6 +57,27 @@ def divided(batches: Sample, devices: Sequence[str | None], axis: int = 1) -> li
             return part.map(tf.identity)
 
     return [copied(index, device) for index, device in enumerate(devices)]
+
+
+def in_turn(compute: Callable[[tf.Tensor], tf.Tensor], count: int, shape: Sequence[int]) -> tf.Tensor:
+    """Calls `compute` with 0, 1, … in a loop of the graph; returns its results, float32 of `shape`, stacked."""
+    results = tf.TensorArray(tf.float32, count, element_shape=shape)
+
+    def one(i: tf.Tensor, results: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        return i + 1, results.write(i, compute(i))
+
+    _, results = tf.while_loop(lambda i, _: i < count, one, [0, results], maximum_iterations=count)
+    return results.stack()
+
+
+def each_at(index: tf.Tensor, parts: Sequence[Sample], devices: Sequence[str | None]) -> list[Sample]:
+    """Takes element `index` of the leading axis of each part, on its device."""
+
+    def taken(part: Sample, device: str | None) -> Sample:
+        with on(device):
+            return part.at(index)
+
+    return [taken(part, device) for part, device in zip(parts, devices, strict=True)]
 
 
 def combined_rows(rows: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -63,9 +63,9 @@ class TrainStep:
     determines it.
     """
 
-    def __init__(self, agent: DqnAgent, config: Config):
+    def __init__(self, agent: DqnAgent, config: Config, first: int = 0):
         self.agent = agent
-        self.first = 0
+        self._first = first
         self._noise_key = derived_seed(config.seed, "noise")
         self.optimizer = make_optimizer(config.optimizer)
         self.train_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="train_steps")
@@ -82,7 +82,7 @@ class TrainStep:
         """Makes one update from a batch with leading axis B (this replica's share of the global batch)."""
         context = tf.distribute.get_replica_context()
         replicas = 1 if context is None else context.num_replicas_in_sync
-        first = self.first if replicas == 1 else context.replica_id_in_sync_group * sample.size
+        first = self._first if replicas == 1 else context.replica_id_in_sync_group * sample.size
         gradients, loss_info = self._gradients(sample, 1 / replicas, first=first)
         if replicas > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
@@ -128,13 +128,13 @@ class TrainStep:
           share: the sample's fraction of the global batch.
           weights: the tensors to differentiate by, which the online network uses; None: its own variables.
           step: the update's number, which determines the noise; None: this train step's own count.
-          first: the index in the global batch at which the sample begins; None: the attribute `first`.
+          first: the index in the global batch at which the sample begins; None: this train step's `first`.
 
         Returns:
           (the gradient by each weight, the agent's `LossInfo`).
         """
         noise = Noise(
-            self._noise_key, self.train_steps if step is None else step, self.first if first is None else first
+            self._noise_key, self.train_steps if step is None else step, self._first if first is None else first
         )
         by = self._weights if weights is None else weights
         with tf.GradientTape(watch_accessed_variables=False) as tape:

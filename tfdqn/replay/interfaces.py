@@ -44,6 +44,10 @@ class Sample(NamedTuple):
         """Applies `function` to every tensor; fields that are None stay None."""
         return tf.nest.map_structure(lambda x: None if x is None else function(x), self)
 
+    def at(self, index: int | slice | tf.Tensor) -> "Sample":
+        """Element `index` of the leading axis; several by a slice."""
+        return self.map(lambda x: x[index])
+
 
 Sampler: TypeAlias = Callable[[], Sample]  # draws a sample; to be called inside a `tf.function`
 

@@ -11,10 +11,8 @@ from tests.learning.test_train_step import SPEC, random_batch, sample
 from tests.support import update_oracle
 from tests.support.batches import random_weights
 from tfdqn import config
-from tfdqn.agents.dqn import DqnAgent
 from tfdqn.config import DQN, SGD, Adam, Config, Learner, Linear
 from tfdqn.learning.strategies.averaging import AveragingUpdater
-from tfdqn.learning.train_step import TrainStep
 from tfdqn.replay.interfaces import Sample
 from tfdqn.storage.arrays import with_prefix
 
@@ -60,9 +58,7 @@ def averaged(replicas: list[Replica], with_moments: bool) -> None:
 
 
 def made(settings: Config, next_sample: Callable[[], Sample]) -> AveragingUpdater:
-    return AveragingUpdater(
-        lambda: TrainStep(DqnAgent(settings, SPEC), settings), ["CPU:0"] * REPLICAS, next_sample, settings
-    )
+    return AveragingUpdater(settings, SPEC, ["CPU:0"] * REPLICAS, next_sample)
 
 
 def joined(batches: list[update_oracle.Batch]) -> update_oracle.Batch:

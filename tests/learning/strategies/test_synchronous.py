@@ -13,8 +13,9 @@ from tfdqn.config import MLP, Adam, Config, DoubleDQN, Ensemble, NatureCNN
 from tfdqn.config import Learner as LearnerSettings
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import NotFiniteError
+from tfdqn.learning.devices import uses_xla
 from tfdqn.learning.learner import Learner
-from tfdqn.learning.strategies.synchronous import SynchronousUpdater, uses_xla
+from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep, UpdateMetrics
 from tfdqn.learning.updater import UpdateResult
 from tfdqn.replay.interfaces import Sample
@@ -212,7 +213,7 @@ def test_convolutions_and_ensembles_are_not_compiled_on_a_cpu_unless_asked(
         learner = LearnerSettings(xla=choice)  # type: ignore[arg-type]
         return uses_xla(Config(network=network, ensemble=Ensemble(size=units), learner=learner))  # type: ignore[arg-type]
 
-    monkeypatch.setattr("tfdqn.learning.strategies.synchronous.learns_on_gpus", lambda config: has_gpu)
+    monkeypatch.setattr("tfdqn.learning.devices.learns_on_gpus", lambda config: has_gpu)
     assert xla(MLP(), "auto")
     assert xla(NatureCNN(), "auto") == has_gpu
     assert xla(MLP(), "auto", units=5) == has_gpu

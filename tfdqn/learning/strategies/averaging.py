@@ -12,14 +12,26 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
+from tfdqn.agents.factory import make_agent
 from tfdqn.config import Config
+from tfdqn.learning.devices import uses_xla
 from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
 from tfdqn.learning.importance import weighted
-from tfdqn.learning.many_updates import HOST, combined_rows, divided, each_at, split_batches, update_in_turn
-from tfdqn.learning.strategies.synchronous import keys_of, least_of_processes, num_processes, uses_xla
+from tfdqn.learning.many_updates import (
+    HOST,
+    CallOutput,
+    combined_rows,
+    divided,
+    each_at,
+    in_turn,
+    keys_of,
+    split_batches,
+)
+from tfdqn.learning.strategies.distribution import least_of_processes, num_processes
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample, Sampler
+from tfdqn.task_spec import TaskSpec
 
 Named = dict[str, tf.Variable]
 
@@ -28,17 +40,17 @@ class AveragingUpdater(Updater):
     """K updates of every replica, with an average after every H updates.
 
     Args:
-      make_train_step: makes a replica's train step; called once on each device.
+      devices: this process's, each of which has a replica.
       sampler: gives a sample with leading axis K × B, B being this process's share of the global batch.
       strategy: a MultiWorkerMirroredStrategy averages over its processes too; None: there is only this process.
     """
 
     def __init__(
         self,
-        make_train_step: Callable[[], TrainStep],
+        config: Config,
+        task_spec: TaskSpec,
         devices: Sequence[str],
         sampler: Sampler,
-        config: Config,
         strategy: tf.distribute.Strategy | None = None,
     ):
         self._devices = devices
@@ -49,20 +61,16 @@ class AveragingUpdater(Updater):
         settings = config.learner
         self._period = settings.averaging_period_train_steps
         self._periods = settings.updates_per_call // self._period
-        self._batch_size = settings.batch_size // processes // len(devices)
+        self._part = settings.batch_size // processes // len(devices)  # what one replica learns from in an update
         self._averages_optimizer = settings.average_optimizer
         self._replicas: list[TrainStep] = []
         process = 0 if strategy is None else strategy.cluster_resolver.task_id
         for index, device in enumerate(devices):
+            first = (process * len(devices) + index) * self._part
             with tf.device(device):
-                self._replicas.append(make_train_step())
-            self._replicas[-1].first = (process * len(devices) + index) * self._batch_size
-        self._many = [
-            tf.function(
-                partial(update_in_turn, replica.row, replica.row_size(self._batch_size)),
-                jit_compile=uses_xla(config),
-                autograph=False,
-            )
+                self._replicas.append(TrainStep(make_agent(config, task_spec), config, first))
+        self._periods_of = [
+            tf.function(partial(self._period_of, replica), jit_compile=uses_xla(config), autograph=False)
             for replica in self._replicas
         ]
         self._call = tf.function(self._fetch_and_update, autograph=False)
@@ -70,9 +78,7 @@ class AveragingUpdater(Updater):
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates of every replica."""
-        rows, weights, keys = self._call()
-        named = {name: value.numpy() for name, value in weights.items()}
-        return UpdateResult.of_rows(rows, named, keys)
+        return self._call().result()
 
     def trace(self) -> None:
         self._call.get_concrete_function()
@@ -90,40 +96,39 @@ class AveragingUpdater(Updater):
         for replica in self._replicas:
             replica.load_state(arrays)
 
-    def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None]:
-        """Returns (rows float32[K, …], the mean weights, the keys int64[K, R · B, …] of the sampled examples)."""
+    def _fetch_and_update(self) -> CallOutput:
+        """Fetches K batches and divides them among the replicas; then updates and averages these, period by period."""
         updates, replicas = self._periods * self._period, len(self._replicas)
         with tf.device(HOST):
-            sampled = [split_batches(self._sampler(), updates, replicas, self._batch_size)]
+            batches = split_batches(self._sampler(), updates, replicas, self._part)
+            keys = keys_of([batches])
             # Weighted as a whole batch, as if one replica had all of it.
             least_of_all = partial(least_of_processes, self._strategy)
-            (shares,) = weighted(sampled, self._priorities, self._replicas[0].train_steps, least_of_all)
-            shares = shares.map(lambda x: tf.reshape(x, [self._periods, self._period, *x.shape[1:]]))
-        parts = divided(shares, self._devices, axis=2)
-        row_size = self._replicas[0].row_size(replicas * self._batch_size)
-        rows = tf.TensorArray(tf.float32, self._periods, element_shape=[self._period, row_size])
-
-        def one_period(i: tf.Tensor, rows: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            of_period = self._update_replicas(each_at(i, parts, self._devices))
-            with tf.control_dependencies([of_period]):
-                self._average()
-            return i + 1, rows.write(i, of_period)
-
-        _, rows = tf.while_loop(lambda i, _: i < self._periods, one_period, [0, rows], maximum_iterations=self._periods)
-        weights = self._replicas[0].agent.network.named_weights()
-        return (
-            tf.reshape(rows.stack(), [updates, row_size]),
-            {name: tf.identity(weight) for name, weight in weights.items()},
-            keys_of(sampled),
+            (whole,) = weighted([batches], self._priorities, self._replicas[0].train_steps, least_of_all)
+            by_period = whole.map(lambda x: tf.reshape(x, [self._periods, self._period, *x.shape[1:]]))
+        parts = divided(by_period, self._devices, axis=2)  # each [K / H, H, B / R, …]
+        row_size = self._replicas[0].row_size(replicas * self._part)
+        rows = in_turn(
+            lambda i: self._update_and_average(each_at(i, parts, self._devices)),
+            self._periods,
+            [self._period, row_size],
         )
+        return CallOutput.after(tf.reshape(rows, [updates, row_size]), self._replicas[0].agent.network, keys)
 
-    def _update_replicas(self, parts: Sequence[Sample]) -> tf.Tensor:
-        """Makes H updates of every replica, in parallel; returns their combined rows, float32[H, …]."""
+    def _update_and_average(self, parts: Sequence[Sample]) -> tf.Tensor:
+        """Makes H updates of every replica, in parallel, and averages; returns their combined rows, float32[H, …]."""
         rows = []
-        for many, device, part in zip(self._many, self._devices, parts, strict=True):
+        for period_of_replica, device, part in zip(self._periods_of, self._devices, parts, strict=True):
             with tf.device(device):
-                rows.append(many(part))
-        return combined_rows(rows)
+                rows.append(period_of_replica(part))
+        combined = combined_rows(rows)
+        with tf.control_dependencies([combined]):
+            self._average()
+        return combined
+
+    def _period_of(self, replica: TrainStep, batches: Sample) -> tf.Tensor:
+        """Makes the H updates of one replica from its part [H, …] of the batches; returns their rows."""
+        return in_turn(lambda i: replica.row(batches.at(i)), self._period, [replica.row_size(self._part)])
 
     def _average(self) -> None:
         """Replaces every replica's averaged variables by the means over all replicas."""

@@ -81,6 +81,25 @@ def abort_collectives(job: str, index: int) -> None:
     context.context().abort_collective_ops(tf.errors.UNAVAILABLE, lost)
 
 
+def num_processes(strategy: tf.distribute.Strategy | None) -> int:
+    """The number of processes among which a strategy divides a batch."""
+    return 1 if strategy is None else strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
+
+
+def gathered(strategy: tf.distribute.Strategy, values: tf.Tensor) -> tf.Tensor:
+    """Gathers a tensor from each process, stacked along a new axis, repeated for each replica of a process."""
+
+    def in_replica() -> tf.Tensor:
+        return tf.distribute.get_replica_context().all_gather(tf.identity(values)[tf.newaxis], axis=0)
+
+    return strategy.experimental_local_results(strategy.run(in_replica))[0]
+
+
+def least_of_processes(strategy: tf.distribute.Strategy | None, values: tf.Tensor) -> tf.Tensor:
+    """Returns the minima over all processes of float32[K] in each."""
+    return values if num_processes(strategy) == 1 else tf.reduce_min(gathered(strategy, values), axis=0)
+
+
 def _meet(strategy: tf.distribute.Strategy) -> None:
     """Waits until every process of the strategy has called this function."""
 

@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.learning.flat_vector import FlatLayout
-from tfdqn.learning.strategies.synchronous import SynchronousUpdater, gathered
+from tfdqn.learning.strategies.distribution import gathered
+from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import UpdateMetrics
 from tfdqn.learning.updater import Updater, UpdateResult
 

@@ -24,10 +24,11 @@ from tfdqn.cluster.tf_config import WORKER, Cluster
 from tfdqn.config import Config
 from tfdqn.learning.devices import replicas
 from tfdqn.learning.strategies.averaging import AveragingUpdater
+from tfdqn.learning.strategies.distribution import num_processes
 from tfdqn.learning.strategies.ensemble_processes import EnsembleProcessUpdater
 from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
 from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
-from tfdqn.learning.strategies.synchronous import SynchronousUpdater, num_processes
+from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater
 from tfdqn.replay.interfaces import Sampler
@@ -61,9 +62,6 @@ def make_updater(
     settings = config.learner
     whole_batches = config.updates_per_call * settings.batch_size
 
-    def make_train_step(split_over: Sequence[str] = ()) -> TrainStep:
-        return TrainStep(make_agent(config, task_spec, split_over), config)
-
     if config.ensemble.in_processes:
         assert cluster is not None and strategy is not None
         member = TrainStep(make_member(config, task_spec, cluster.index), config)
@@ -77,14 +75,14 @@ def make_updater(
         return AsynchronousUpdater(config, task_spec, strategy, lambda: make_dataset(size), workers)
     share = whole_batches // num_processes(strategy)
     if settings.strategy == "averaging":
-        return AveragingUpdater(make_train_step, devices, sampler(share), config, strategy)
+        return AveragingUpdater(config, task_spec, devices, sampler(share), strategy)
     if settings.model_parallel > 1:
-        return ModelParallelUpdater(make_train_step, replicas(config, devices), sampler(share), config)
+        return ModelParallelUpdater(config, task_spec, replicas(config, devices), sampler(share))
     if strategy is None:
-        device = devices[0] if settings.prefetch_to_device else None
-        return SynchronousUpdater(make_train_step(), [sampler(share, device)], config)
+        own = sampler(share, devices[0] if settings.prefetch_to_device else None)
+        return SynchronousUpdater(TrainStep(make_agent(config, task_spec), config), [own], config)
     with strategy.scope():
-        mirrored = make_train_step()
+        mirrored = TrainStep(make_agent(config, task_spec), config)
     if settings.prefetch_to_device:
         samplers = [sampler(share // len(devices), device) for device in devices]
     else:

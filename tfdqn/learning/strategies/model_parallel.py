@@ -5,46 +5,41 @@ graph without a `tf.distribute` strategy, because MirroredStrategy loses the pla
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from tfdqn.agents.factory import make_agent
 from tfdqn.config import Config
 from tfdqn.learning.importance import weighted
-from tfdqn.learning.many_updates import combined_rows, split_batches, update_in_turn
-from tfdqn.learning.strategies.synchronous import keys_of
+from tfdqn.learning.many_updates import combined_rows, in_turn, keys_of, split_batches
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample, Sampler
+from tfdqn.task_spec import TaskSpec
 
 
 class ModelParallelUpdater(Updater):
     """Makes K updates in a call, one after another.
 
     Args:
-      make_train_step: makes the train step of a row, whose layers are split over the given devices.
       rows: the mesh: D rows of M devices each. With one row there is only model parallelism.
       sampler: gives a sample with leading axis K × batch.
     """
 
-    def __init__(
-        self,
-        make_train_step: Callable[[Sequence[str]], TrainStep],
-        rows: Sequence[Sequence[str]],
-        sampler: Sampler,
-        config: Config,
-    ):
+    def __init__(self, config: Config, task_spec: TaskSpec, rows: Sequence[Sequence[str]], sampler: Sampler):
         self._rows = rows
         self._sampler = sampler
         self._priorities = config.priorities
         self._updates = config.learner.updates_per_call
         self._batch_size = config.learner.batch_size
+        self._part = self._batch_size // len(rows)  # what one row learns from in an update
         self._replicas: list[TrainStep] = []
         for index, row in enumerate(rows):
             with tf.device(row[0]):
-                self._replicas.append(make_train_step(row))
-            self._replicas[-1].first = index * (self._batch_size // len(rows))
+                agent = make_agent(config, task_spec, row)
+                self._replicas.append(TrainStep(agent, config, first=index * self._part))
         self._call = tf.function(self._fetch_and_update, autograph=False)
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
@@ -77,18 +72,18 @@ class ModelParallelUpdater(Updater):
     def _fetch_and_update(self) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Returns (rows float32[K, …], the keys int64[K, B, …] of the sampled examples)."""
         first = self._replicas[0]
-        batches = [split_batches(self._sampler(), self._updates, self._batch_size)]
-        shares = weighted(batches, self._priorities, first.train_steps)
-        return update_in_turn(self._update, first.row_size(self._batch_size), *shares), keys_of(batches)
+        batches = split_batches(self._sampler(), self._updates, self._batch_size)
+        (weighed,) = weighted([batches], self._priorities, first.train_steps)
+        rows = in_turn(lambda i: self._update(weighed.at(i)), self._updates, [first.row_size(self._batch_size)])
+        return rows, keys_of([batches])
 
     def _update(self, batch: Sample) -> tf.Tensor:
         """Makes one update of all replicas from a global batch; returns its row."""
-        size = self._batch_size // len(self._rows)
         gradients, losses = [], []
         for index, (replica, row) in enumerate(zip(self._replicas, self._rows, strict=True)):
-            share = batch.map(lambda x, index=index: x[index * size : (index + 1) * size])  # type: ignore[misc]
+            part = batch.at(slice(index * self._part, (index + 1) * self._part))
             with tf.device(row[0]):
-                gradient, loss_info = replica.gradients(share, 1 / len(self._rows))
+                gradient, loss_info = replica.gradients(part, 1 / len(self._rows))
             gradients.append(gradient)
             losses.append(loss_info)
         total, norm = self._replicas[0].clipped(_summed(gradients))

@@ -18,11 +18,11 @@ from tensorflow.python.eager.executor import Executor  # not part of the public 
 
 from tfdqn.agents.factory import make_agent
 from tfdqn.config import Config
+from tfdqn.learning.devices import uses_xla
 from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
 from tfdqn.learning.importance import weighted
-from tfdqn.learning.many_updates import split_batches
+from tfdqn.learning.many_updates import keys_of, split_batches
 from tfdqn.learning.strategies.sharded_variables import ServerStatistics, ShardedVariables
-from tfdqn.learning.strategies.synchronous import keys_of, uses_xla
 from tfdqn.learning.train_step import TrainStep, UpdateMetrics
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample

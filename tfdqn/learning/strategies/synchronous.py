@@ -3,20 +3,31 @@
 A call costs as much as an update of a small network (docs/performance.md), so one call makes K updates. XLA fuses the
 whole loop, which on a CPU is faster for dense networks and slower for convolutions. With several replicas it compiles
 only each replica's gradient, since the strategy exchanges them.
+
+fetch K batches → divide them among the devices → K times: one part to each replica, which update together
 """
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config
-from tfdqn.learning.devices import learns_on_gpus
+from tfdqn.learning.devices import uses_xla
 from tfdqn.learning.importance import weighted
-from tfdqn.learning.many_updates import HOST, combined_rows, divided, split_batches, update_in_turn
+from tfdqn.learning.many_updates import (
+    HOST,
+    CallOutput,
+    combined_rows,
+    divided,
+    each_at,
+    in_turn,
+    keys_of,
+    split_batches,
+)
 from tfdqn.learning.shared_programs import shared_programs
+from tfdqn.learning.strategies.distribution import least_of_processes, num_processes
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.devices import on
@@ -47,21 +58,18 @@ class SynchronousUpdater(Updater):
         self._priorities = config.priorities
         self._devices: Sequence[str | None] = [None] if strategy is None else strategy.extended.worker_devices
         self._updates = config.updates_per_call
-        self._batch_size = config.learner.batch_size // num_processes(strategy)
-        is_alone = strategy is None
-        if uses_xla(config) and not is_alone:
+        self._share = config.learner.batch_size // num_processes(strategy)  # B
+        self._part = self._share // len(self._devices)  # what one replica learns from in an update
+        compiles_loop = uses_xla(config) and strategy is None
+        if uses_xla(config) and not compiles_loop:
             train_step.compile_gradients()
         # AutoGraph would spend seconds searching TF-Agents' and Keras's code for control flow, of which there is none.
-        self._many = tf.function(self._loop, jit_compile=uses_xla(config) and is_alone, autograph=False)
+        self._update_in_turn = tf.function(self._updated_in_turn, jit_compile=compiles_loop, autograph=False)
         self._call = tf.function(self._fetch_and_update, autograph=False)
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates."""
-        rows, weights, keys = self._call()
-        # The outputs of the call are already in memory. Reading the variables afterwards would release and reacquire
-        # the GIL for each of them, in competition with an actor.
-        named = {name: value.numpy() for name, value in weights.items()}
-        return UpdateResult.of_rows(rows, named, keys)
+        return self._call().result()
 
     def trace(self) -> None:
         self._call.get_concrete_function()
@@ -72,84 +80,53 @@ class SynchronousUpdater(Updater):
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         self._train_step.load_state(arrays)
 
-    def _fetch_and_update(self) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor | None]:
-        """Returns (rows float32[K, …], the weights after the last update, the keys int64[K, B, …] of the examples)."""
-        parts, keys = self._fetched() if len(self._samplers) == len(self._devices) else self._fetched_and_divided()
-        rows = self._many(*parts) if (shared := shared_programs()) is None else shared.call(self._many, *parts)
-        weights = self._train_step.agent.network.named_weights()
-        return rows, {name: tf.identity(weight) for name, weight in weights.items()}, keys
+    def _fetch_and_update(self) -> CallOutput:
+        if len(self._samplers) == len(self._devices):
+            parts, keys = self._fetched_by_each_device()
+        else:
+            parts, keys = self._fetched_and_divided()
+        if (shared := shared_programs()) is None:
+            rows = self._update_in_turn(*parts)
+        else:
+            rows = shared.call(self._update_in_turn, *parts)
+        return CallOutput.after(rows, self._train_step.agent.network, keys)
 
-    def _fetched(self) -> tuple[list[Sample], tf.Tensor | None]:
-        """Fetches each device's part [K, …] of K batches by its own sampler; returns the parts and the keys."""
-        size = self._batch_size // len(self._samplers)
-        batches = []
+    def _fetched_by_each_device(self) -> tuple[list[Sample], tf.Tensor | None]:
+        """Has each device fetch its part [K, …] of K batches; returns (the weighted parts, the keys as `keys_of`)."""
+        parts = []
         for sampler, device in zip(self._samplers, self._devices, strict=True):
             with on(device):
-                batches.append(split_batches(sampler(), self._updates, size))
-        return self._weighted(batches), keys_of(batches)
+                parts.append(split_batches(sampler(), self._updates, self._part))
+        return self._weighted(parts), keys_of(parts)
 
     def _fetched_and_divided(self) -> tuple[list[Sample], tf.Tensor | None]:
-        """Fetches K batches by one sampler on the host, and divides them; returns as `_fetched`."""
-        (sampler,), parts = self._samplers, len(self._devices)
+        """Fetches K batches on the host, and copies a part to each device; returns as `_fetched_by_each_device`."""
+        (sampler,) = self._samplers
         with tf.device(HOST):
-            batches = [split_batches(sampler(), self._updates, parts, self._batch_size // parts)]
-            (whole,) = self._weighted(batches)
-            keys = keys_of(batches)
+            batches = split_batches(sampler(), self._updates, len(self._devices), self._part)
+            (whole,) = self._weighted([batches])
+            keys = keys_of([batches])
         return divided(whole, self._devices), keys
 
-    def _weighted(self, batches: Sequence[Sample]) -> list[Sample]:
+    def _weighted(self, parts: Sequence[Sample]) -> list[Sample]:
         least_of_all = partial(least_of_processes, self._strategy)
-        return weighted(batches, self._priorities, self._train_step.train_steps, least_of_all)
+        return weighted(parts, self._priorities, self._train_step.train_steps, least_of_all)
 
-    def _loop(self, *parts: Sample) -> tf.Tensor:
+    def _updated_in_turn(self, *parts: Sample) -> tf.Tensor:
+        """Makes K updates from each device's part [K, …] of the batches; returns their rows."""
         # The loop is outside of `strategy.run`, since inside a loop optimizers can't merge the replicas' calls.
-        row_size = self._train_step.row_size(self._batch_size)
-        return update_in_turn(self._update, row_size, *parts, devices=self._devices)
+        row_size = self._train_step.row_size(self._share)
+        return in_turn(lambda i: self._update(each_at(i, parts, self._devices)), self._updates, [row_size])
 
-    def _update(self, *parts: Sample) -> tf.Tensor:
+    def _update(self, parts: Sequence[Sample]) -> tf.Tensor:
         """Makes one update from each replica's part of a batch; returns the row of this process's share."""
         if self._strategy is None:
             (whole,) = parts
             return self._train_step.row(whole)
 
-        def share(context: Any) -> Sample:
-            return parts[context.replica_id_in_sync_group % len(parts)]
+        def part_of(context: tf.distribute.experimental.ValueContext) -> Sample:
+            return parts[context.replica_id_in_sync_group % len(parts)]  # the id counts all processes' replicas
 
-        shares = self._strategy.experimental_distribute_values_from_function(share)
-        rows = self._strategy.run(self._train_step.row, (shares,))
+        by_replica = self._strategy.experimental_distribute_values_from_function(part_of)
+        rows = self._strategy.run(self._train_step.row, (by_replica,))
         return combined_rows(self._strategy.experimental_local_results(rows))
-
-
-def keys_of(batches: Sequence[Sample]) -> tf.Tensor | None:
-    """The keys int64[K, …, B, …] of all parts of the batches, concatenated; None if sampling is uniform."""
-    draws = [batch.draw for batch in batches]
-    return None if None in draws else tf.concat([draw.keys for draw in draws if draw is not None], axis=1)
-
-
-def gathered(strategy: tf.distribute.Strategy, values: tf.Tensor) -> tf.Tensor:
-    """Gathers a tensor from each process, stacked along a new axis, repeated for each replica of a process."""
-
-    def in_replica() -> tf.Tensor:
-        return tf.distribute.get_replica_context().all_gather(tf.identity(values)[tf.newaxis], axis=0)
-
-    return strategy.experimental_local_results(strategy.run(in_replica))[0]
-
-
-def least_of_processes(strategy: tf.distribute.Strategy | None, values: tf.Tensor) -> tf.Tensor:
-    """Returns the minima over all processes of float32[K] in each."""
-    return values if num_processes(strategy) == 1 else tf.reduce_min(gathered(strategy, values), axis=0)
-
-
-def num_processes(strategy: tf.distribute.Strategy | None) -> int:
-    """The number of processes among which a strategy divides a batch."""
-    return 1 if strategy is None else strategy.num_replicas_in_sync // len(strategy.extended.worker_devices)
-
-
-def uses_xla(config: Config) -> bool:
-    """Whether updates are compiled, by `learner.xla`; "auto" compiles unless XLA's code would be slow on a CPU.
-
-    To be called after the strategy is made.
-    """
-    if config.learner.xla != "auto":
-        return config.learner.xla == "on"
-    return not config.is_slow_in_xla or learns_on_gpus(config)
