@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -80,13 +80,12 @@ class AsynchronousUpdater(Updater):
         It begins no more closures than make `owed` updates.
         """
         owed = self._updates_per_call if owed is None else owed
-        ended: list[np.ndarray | None] = []
+        closures_owed = owed // self._updates_per_read
         wanted = -(-self._updates_per_call // self._updates_per_read)
+        ended: list[np.ndarray | None] = []
         while len(ended) < wanted:
-            while (
-                self._under_way < self._most_under_way
-                and (self._under_way + len(ended) + 1) * self._updates_per_read <= owed
-            ):
+            begun = self._under_way + len(ended)
+            for _ in range(min(self._most_under_way - self._under_way, closures_owed - begun)):
                 self._begin()
             if not self._under_way:
                 break
@@ -141,43 +140,34 @@ class AsynchronousUpdater(Updater):
         return ended
 
     def _updated(self, ended: list[np.ndarray | None]) -> UpdateResult:
-        """Makes the update result from the closures' results, each as `_read_and_update` packs it."""
-        packed = np.concatenate([each for each in ended if each is not None] or [np.zeros((0, self._row_size + 2))])
-        rows, figures, bits = np.split(packed, [self._row_size, self._row_size + 2], axis=1)
-        is_applied = figures[:, 1] == 1
+        """Makes the update result from what the closures returned; None: it was lost with its worker."""
+        gradients = PushedGradients.unpacked([each for each in ended if each is not None], self._row_size)
         # Priorities are updated for dropped gradients, too: their TD errors are just as informative.
-        keys = np.ascontiguousarray(bits).view(np.int64) if bits.size else None
-        result = UpdateResult.of_rows(rows.astype(np.float32), self._parameters.weights(), keys)
+        result = UpdateResult.of_rows(gradients.rows, self._parameters.weights(), gradients.keys)
+        is_applied = gradients.is_applied
         return result._replace(
             metrics=UpdateMetrics(*(values[is_applied] for values in result.metrics)),
-            staleness=figures[is_applied, 0].astype(np.int64),
-            dropped=len(rows) - int(is_applied.sum()),
+            staleness=gradients.staleness[is_applied],
+            dropped=int(np.sum(~is_applied)),
         )
 
     def _read_and_update(self, samples: Any) -> tf.Tensor:
-        """A closure: makes N updates; returns float64[N, …], one tensor since each that is fetched costs a call.
-
-        Each row has an update's row of results, its staleness, whether it was applied, and its batch's keys as bits.
-        """
+        """A closure: makes N updates; returns `PushedGradients.packed`."""
         batches = split_batches(next(samples), self._updates_per_read, self._batch_size)
         read = self._parameters.read()
         (weighed,) = weighted([batches], self._priorities, read.version)
         gradients, rows = self._gradients(read.weights, read.target_weights, read.version, weighed, read.statistics)
         place = self._parameters.apply(gradients, read.version, self._moments(batches))
         order = tf.range(self._updates_per_read, dtype=tf.int64)
-        figures = tf.stack([place.staleness + order, tf.cast(order < place.accepted, tf.int64)], axis=1)
-        packed = [tf.cast(rows, tf.float64), tf.cast(figures, tf.float64)]
-        if (keys := keys_of([batches])) is not None:
-            packed.append(tf.bitcast(tf.reshape(keys, [self._updates_per_read, -1]), tf.float64))
-        return tf.concat(packed, axis=1)
+        return PushedGradients(rows, place.staleness + order, order < place.accepted, keys_of([batches])).packed()
 
     def _moments(self, batches: Sample) -> tf.Tensor | None:
         """The moments float32[N, S] of batches, if the network has statistics of its observations."""
         statistics, moments = self._parameters.statistics, self._pattern.agent.moments
         if statistics is None:
             return None
-        each = (batches.map(lambda x, i=i: x[i]).transition for i in range(self._updates_per_read))  # type: ignore[misc]
-        return tf.stack([statistics.flat(moments(transition)) for transition in each])
+        each = (batches.at(i) for i in range(self._updates_per_read))
+        return tf.stack([statistics.flat(moments(batch.transition)) for batch in each])
 
     def _take_gradients(
         self,
@@ -194,7 +184,7 @@ class AsynchronousUpdater(Updater):
 
         def one(i: tf.Tensor, gradients: tf.TensorArray, rows: tf.TensorArray) -> tuple:
             step = version + tf.cast(i, version.dtype)
-            gradient, row = self._gradient(weights, target_weights, statistics, step, batches.map(lambda x: x[i]))
+            gradient, row = self._gradient(weights, target_weights, statistics, step, batches.at(i))
             return i + 1, gradients.write(i, gradient), rows.write(i, row)
 
         _, gradients, rows = tf.while_loop(lambda i, *_: i < count, one, [0, gradients, rows], maximum_iterations=count)
@@ -217,6 +207,31 @@ class AsynchronousUpdater(Updater):
             gradients, loss_info = self._pattern.gradients(batch, weights=list(learned.values()), step=step)
         gradients, norm = self._pattern.clipped(gradients)
         return flat_tensor(gradients), self._pattern.output(loss_info, norm).row()
+
+
+class PushedGradients(NamedTuple):
+    """What is known of N gradients that workers pushed: tensors, or NumPy arrays if `unpacked`."""
+
+    rows: np.ndarray | tf.Tensor  # float32[N, …], as of `UpdateOutput.row`
+    staleness: np.ndarray | tf.Tensor  # int64[N]
+    is_applied: np.ndarray | tf.Tensor  # bool[N]; False: dropped for being too stale
+    keys: np.ndarray | tf.Tensor | None  # int64[N, B, …] of the examples; None: sampling is uniform
+
+    def packed(self) -> tf.Tensor:
+        """One tensor float64[N, …], since each that is fetched costs a call. It has the keys as bits."""
+        figures = tf.stack([self.staleness, tf.cast(self.is_applied, tf.int64)], axis=1)
+        columns = [tf.cast(self.rows, tf.float64), tf.cast(figures, tf.float64)]
+        if self.keys is not None:
+            columns.append(tf.bitcast(tf.reshape(self.keys, [self.keys.shape[0], -1]), tf.float64))
+        return tf.concat(columns, axis=1)
+
+    @classmethod
+    def unpacked(cls, packed: list[np.ndarray], row_size: int) -> "PushedGradients":
+        """The inverse of `packed`, of any number of closures. Its keys are int64[N, …]."""
+        every = np.concatenate(packed or [np.zeros((0, row_size + 2))])
+        rows, staleness, is_applied, bits = np.split(every, [row_size, row_size + 1, row_size + 2], axis=1)
+        keys = np.ascontiguousarray(bits).view(np.int64) if bits.size else None
+        return cls(rows.astype(np.float32), staleness[:, 0].astype(np.int64), is_applied[:, 0] == 1, keys)
 
 
 def fetch_result(
