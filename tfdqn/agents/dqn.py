@@ -1,7 +1,14 @@
 """`DqnAgent`: TF-Agents' DQN agent with a loss on finished n-step transitions.
 
-The base class builds the target network, the specs and the policies; the loss is one of `losses/`. Batches have no time
-axis, and their rewards and discounts are already n-step. Clipping and applying gradients is left to `learning/`.
+Of TF-Agents' agent this uses `__init__`, which makes the networks' variables by a trial call, copies the online network
+to the target network and checks their outputs; and `loss`, which calls `_loss`. Everything else is the package's own:
+
+| of TF-Agents' agent                      | is here                                                              |
+| ---------------------------------------- | -------------------------------------------------------------------- |
+| its loss, n-step returns, `gamma`        | one of `losses/`, on returns and discounts that are n-step already   |
+| `train`, optimizer, clipping, target tau | `learning.train_step`, the same for any number of replicas           |
+| `policy`, `collect_policy`               | `acting`, which also knows branches and ensembles                    |
+| batches with a time axis                 | batches of transitions; sequences are `RecurrentAgent`'s             |
 """
 
 from collections.abc import Callable, Sequence
@@ -54,24 +61,22 @@ class DqnAgent(dqn_agent.DqnAgent):
         self._devices, self._member = devices, member
         self._settings, self._observation = config.agent, task_spec.observation
         self._compute_loss = LOSSES.of(config.agent)
-        observation: Any = observation_spec(task_spec)
-        if task_spec.action_masks:
-            mask = tensor_spec.BoundedTensorSpec(task_spec.mask_shape, tf.bool, False, True)
-            observation = (observation, mask)
-        self._has_masks, self._actions = task_spec.action_masks, task_spec.mask_shape
+        self._has_masks = task_spec.action_masks
+        self._actions = task_spec.mask_shape  # [A], with branches [D, A]
         self._has_branches = len(self._actions) > 1
         if self._has_branches:
             self._greedy_value = td.mean_value(self._greedy_value)
-        network = self._make_network(config, task_spec)
         super().__init__(
-            ts.time_step_spec(observation),
+            _time_step_spec(task_spec),
             tensor_spec.BoundedTensorSpec(task_spec.action_shape, tf.int32, 0, self._actions[-1] - 1),
-            q_network=network,
+            q_network=self._make_network(config, task_spec),
             optimizer=None,
-            observation_and_action_constraint_splitter=(lambda both: both) if self._has_masks else None,
+            observation_and_action_constraint_splitter=_observation_and_mask if self._has_masks else None,
         )
-        for name, weight in self._target_q_network.named_weights().items():
-            weight.assign(network.named_weights()[name])
+        # The base class has copied the network, but not its weights.
+        online = self.network.named_weights()
+        for name, weight in self.target_network.named_weights().items():
+            weight.assign(online[name])
 
     @property
     def network(self) -> QNetwork:
@@ -202,9 +207,23 @@ class DqnAgent(dqn_agent.DqnAgent):
     def _setup_policy(
         self, time_step_spec: ts.TimeStep, action_spec: tensor_spec.BoundedTensorSpec, *others: Any
     ) -> tuple[tf_policy.TFPolicy, tf_policy.TFPolicy]:
-        """Makes random policies: nothing uses TF-Agents' own, which know neither branches nor members."""
+        """Makes random policies, which nothing uses: TF-Agents' own know neither branches nor members."""
         policy = random_tf_policy.RandomTFPolicy(time_step_spec, action_spec)
         return policy, policy
 
     def _split(self, observation: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
+        """Splits a time step's observation into (the arrays, the mask of legal actions or None)."""
         return observation if self._has_masks else (observation, None)
+
+
+def _time_step_spec(task_spec: TaskSpec) -> ts.TimeStep:
+    """The time step as TF-Agents specs it; a task with masks observes (the arrays, the mask)."""
+    arrays = observation_spec(task_spec)
+    if not task_spec.action_masks:
+        return ts.time_step_spec(arrays)
+    return ts.time_step_spec((arrays, tensor_spec.BoundedTensorSpec(task_spec.mask_shape, tf.bool, False, True)))
+
+
+def _observation_and_mask(both: Any) -> Any:
+    """Splits what a task with masks observes, as TF-Agents asks for it: it is a pair already."""
+    return both

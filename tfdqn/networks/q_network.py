@@ -105,8 +105,8 @@ class QNetwork(network.Network):
 
     def learned_weights(self) -> dict[str, tf.Variable]:
         """The weights that gradients change: all of `named_weights` except running statistics."""
-        counted = {f"{each.name}/" for each in self.statistics.values()}
-        return {name: weight for name, weight in self.named_weights().items() if not name.startswith(tuple(counted))}
+        statistics = tuple(f"{layer.name}/" for layer in self.statistics.values())
+        return {name: weight for name, weight in self.named_weights().items() if not name.startswith(statistics)}
 
     @property
     def statistics(self) -> dict[str, RunningStatistics]:
@@ -132,25 +132,25 @@ class QNetwork(network.Network):
     def with_weights(self, tensors: Mapping[str, tf.Tensor]) -> Iterator[None]:
         """Makes the network compute with `tensors`, by name, in place of its weights while the block runs.
 
-        Keras has no API for that: its layers read their weights from attributes, which are replaced here without its
-        knowledge.
+        Keras has no API for that. Its layers read their weights from attributes, so this replaces the variable in each
+        attribute by its tensor, without Keras's knowledge, and puts it back afterwards.
         """
-        by_id = {id(variable): tensors[name] for name, variable in self.named_weights().items()}
-        exchanged = [
-            (layer, attribute, value)
+        tensor_of = {id(variable): tensors[name] for name, variable in self.named_weights().items()}
+        attributes = [
+            (layer, attribute, variable)
             for layer in self.made_layers
-            for attribute, value in vars(layer).items()
-            if id(value) in by_id
+            for attribute, variable in vars(layer).items()
+            if id(variable) in tensor_of
         ]
-        if len(exchanged) != len(by_id):
-            raise RuntimeError(f"{self.name}: {len(by_id)} weights, of which {len(exchanged)} were found")
+        if len(attributes) != len(tensor_of):
+            raise RuntimeError(f"{self.name}: {len(tensor_of)} weights, of which {len(attributes)} were found")
         try:
-            for layer, attribute, value in exchanged:
-                vars(layer)[attribute] = tf.cast(by_id[id(value)], layer.compute_dtype)
+            for layer, attribute, variable in attributes:
+                vars(layer)[attribute] = tf.cast(tensor_of[id(variable)], layer.compute_dtype)
             yield
         finally:
-            for layer, attribute, value in exchanged:
-                vars(layer)[attribute] = value
+            for layer, attribute, variable in attributes:
+                vars(layer)[attribute] = variable
 
     def _canonical_specs(self) -> dict[str, tf.TensorSpec]:
         """The shapes and types of the weights, by canonical name; cached, since actors load weights often."""
@@ -166,19 +166,14 @@ def _unchanged_by_keras() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        error._keras_call_info_injected = True  # type: ignore[attr-defined]
+        error._keras_call_info_injected = True  # type: ignore[attr-defined]  # so that Keras believes it has done so
         raise
 
 
 def observation_spec(task_spec: TaskSpec) -> dict[str, tensor_spec.BoundedTensorSpec]:
     """The observation as TF-Agents specs. Categorical arrays are bounded, so that samples of them are valid."""
-    return {
-        key: tensor_spec.BoundedTensorSpec(
-            spec.shape,
-            spec.dtype,
-            spec.start if spec.categories else 0,
-            spec.start + spec.categories - 1 if spec.categories else 1,
-            name=key,
-        )
-        for key, spec in task_spec.observation.items()
-    }
+    specs = {}
+    for key, spec in task_spec.observation.items():
+        least, most = (spec.start, spec.start + spec.categories - 1) if spec.categories else (0, 1)
+        specs[key] = tensor_spec.BoundedTensorSpec(spec.shape, spec.dtype, least, most, name=key)
+    return specs
