@@ -15,9 +15,10 @@ import pytest
 from tests.support.reported_runs import reported_run, seeds
 from tests.support.run_files import finish
 from tfdqn.config.toml import dump, from_mapping
-from tfdqn.errors import RunDirError
+from tfdqn.errors import RunDirError, UserError
 from tfdqn.records import Counters
 from tfdqn.reports.finished_runs import read_runs
+from tfdqn.reports.learning_curves import plot
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
 
@@ -28,6 +29,13 @@ def test_folders_are_searched_seeds_come_in_order_and_a_run_counts_once(tmp_path
     (folder / "notes" / "config.txt").write_text("no run")
     found = read_runs([tmp_path, folder / "seed-2", str(folder) + "/../a/seed-2"])
     assert [run.seed for run in found] == list(range(1, 12))
+
+
+@pytest.mark.parametrize("take", [read_runs, plot])
+def test_a_path_alone_is_no_list_of_paths(take: Callable[..., object]) -> None:
+    """Of "runs/a", each character would be a path, and / the whole disk."""
+    with pytest.raises(UserError, match=r"^runs: a list of paths is needed, such as \['runs/a'\], not 'runs/a' alone$"):
+        take("runs/a")
 
 
 def test_what_is_read_of_a_run(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Who has a lock, in words that help: the process that the user has started, its command, and how to end it."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -76,6 +75,6 @@ def test_a_long_command_is_cut(tmp_path: Path) -> None:
 
 def test_a_process_of_another_kind_or_of_another_host_is_named_by_its_number() -> None:
     here = this_process()
-    assert in_words(here) == f"process {os.getpid()}: wait for it, or end it first"
+    assert in_words(here) == "another thread of this process: wait for it, or stop it first"
     elsewhere = Owner(7, 1, "another kernel", 1, "host-b")
     assert in_words(elsewhere) == "process 7 on host-b: wait for it, or end it first"

@@ -1,5 +1,6 @@
 """What C++ prints goes to a file, what Python prints to the terminal, and everything is put back."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import TextIO
 
 import pytest
 
-from tfdqn.system.output import native_output_to
+from tfdqn.system.output import native_output_to, without_library_logs
 
 
 @contextmanager
@@ -97,3 +98,32 @@ def test_a_newer_block_that_ends_first_leaves_the_older_ones_file(tmp_path: Path
         os.write(2, b"after\n")
     assert (tmp_path / "terminal").read_bytes() == b"shown\nafter\n"
     assert (tmp_path / "first.log").read_bytes() == b"of one\n"
+
+
+def test_a_library_that_logs_leaves_the_root_logger_to_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else its handler would write to a descriptor that is another file's by then."""
+    from absl import logging as absl_logging
+
+    monkeypatch.setattr(logging.root, "handlers", [])  # instead of pytest's
+    with native_output_to(tmp_path / "native.log"):
+        with native_output_to(tmp_path / "another.log"):
+            absl_logging.info("written")
+        absl_logging.warning("of use")
+        logging.getLogger("an.environment").warning("a warning of its own")
+    assert logging.root.handlers == []
+    assert capsys.readouterr().err.splitlines() == ["of use", "a warning of its own"]
+
+
+def test_a_program_s_own_handlers_stay_and_hear_what_is_no_library_s(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    before = list(logging.root.handlers)
+    with without_library_logs("a.library"):
+        logging.getLogger("a.library").info("where it wrote something")
+        logging.getLogger("a.library").warning("what is wrong")
+        logging.getLogger("a.program").info("its own")
+    assert logging.root.handlers == before
+    assert caplog.messages == ["what is wrong", "its own"]
+    logging.getLogger("a.library").info("after it")
+    assert caplog.messages[-1] == "after it"

@@ -28,6 +28,7 @@ from tfdqn.exporting.versions import (
 )
 from tfdqn.networks.best_actions import greedy
 from tfdqn.storage.atomic_files import is_full_disk
+from tfdqn.system.output import without_library_logs
 from tfdqn.task_spec import LEGAL_ACTIONS, POLICY_STATE, ActionSpec, OwnActions, TaskSpec
 
 if TYPE_CHECKING:  # its import would import TF-Agents
@@ -133,7 +134,8 @@ def export_policy(
     """
     with _file_errors_as_run_dir_error(directory), unfinished_version(directory) as unfinished:
         policy = GreedyPolicy(task_spec, network, aggregate)
-        tf.saved_model.save(policy, str(unfinished), signatures={DEFAULT_SIGNATURE: policy.serve})
+        with without_library_logs("absl", "tensorflow"):  # they would name the unfinished version
+            tf.saved_model.save(policy, str(unfinished), signatures={DEFAULT_SIGNATURE: policy.serve})
         extra = unfinished / EXTRA
         extra.mkdir()
         (extra / TASK_SPEC_FILE).write_bytes(task_spec.to_json())

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tfdqn.config import Config
 from tfdqn.config.nearby_runs import run_above, why_no_folder
@@ -56,6 +56,12 @@ class _RefusedError(Exception):
         self.what, self.reason = str(what), reason
 
 
+def require_several(paths: Any) -> None:
+    """Raises UserError for a path in the place of several: of a str, each character would be one."""
+    if isinstance(paths, str | Path | RunDir):
+        raise UserError(f"runs: a list of paths is needed, such as [{str(paths)!r}], not {str(paths)!r} alone")
+
+
 def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = None) -> list[FinishedRun]:
     """Reads the finished runs at these paths; a run that is named twice counts once.
 
@@ -64,9 +70,11 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
       say: if given, runs below a folder that can't be used are left out, and named in one line, as long as another run
         there can be used. None: they are errors.
 
-    Raises RunDirError for each path without runs, each run that has not finished, can't be read by this version or has
-    a return that is not finite, and each run that is a copy of another; one line names them all.
+    Raises UserError for a single path, and RunDirError for each path without runs, each run that has not finished,
+    can't be read by this version or has a return that is not finite, and each run that is a copy of another; one line
+    names them all.
     """
+    require_several(paths)
     runs: dict[Path, FinishedRun] = {}
     refused: list[_RefusedError] = []
     left_out: list[_RefusedError] = []

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from tfdqn.errors import RunDirError, UserError, listed, message_in_one_line
 from tfdqn.reports.configurations import Configuration, agent_of, compared, grouped, labels, require_one_task
 from tfdqn.reports.curves import Curve, averaged, curve, on_common_steps
+from tfdqn.reports.finished_runs import require_several
 from tfdqn.reports.pictures import COLOURS, draw_range, label_curves, marker, matplotlib_alone
 from tfdqn.reports.run_search import find_runs, without_trials
 from tfdqn.storage.atomic_files import write_atomically
@@ -56,6 +57,7 @@ def plot(
     Raises RunDirError if a run has nothing to draw yet or is damaged, or the picture can't be written, UserError if
     `output` is not a PNG's name, or if the runs are of different tasks.
     """
+    require_several(run_dirs)
     path = RunDir.at(run_dirs[0]).learning_curve if output is None else Path(output)
     if path.is_dir() or path.suffix.lower() != ".png":
         kind = "a directory" if path.is_dir() else "not a PNG's name"

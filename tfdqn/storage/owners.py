@@ -62,6 +62,8 @@ def in_words(owner: Owner) -> str:
 
     It can be told, with its command, where this host runs it and the command is tfdqn's; else it is the owner.
     """
+    if owner == this_process():
+        return "another thread of this process: wait for it, or stop it first"
     pids = [owner.pid] if owner.is_running() else []
     while pids and (parent := _parent(pids[-1])):
         pids.append(parent)

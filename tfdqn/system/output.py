@@ -1,6 +1,7 @@
 """What this process prints: redirects what C libraries print, and shows what tfdqn logs as lines of a command.
 
-`native_output_to` leads C's stderr to a file, `others_print_to_stderr` stdout to stderr.
+`native_output_to` leads C's stderr to a file, `others_print_to_stderr` stdout to stderr. `without_library_logs` keeps
+libraries from logging, and from configuring the program's root logger.
 """
 
 import ctypes
@@ -22,7 +23,7 @@ def native_output_to(path: Path) -> Iterator[None]:
     `sys.stderr` moves to a copy of the old descriptor, so that Python's errors and progress are still shown. Where
     blocks of several threads overlap, whose output is whose is unknown: it goes to the newest block's file.
     """
-    with path.open("ab") as log:
+    with path.open("ab") as log, _root_logger.kept():
         _descriptor_2.lead_to(log.fileno(), path)
         try:
             yield
@@ -72,6 +73,54 @@ class _Descriptor2:
 
 
 _descriptor_2 = _Descriptor2()
+
+
+class _RootLogger:
+    """Keeps absl from configuring the root logger: with anything that it logs, it does if the root has no handler.
+
+    Its handler would write to the descriptor that `sys.stderr` has in the block, which is closed later and may then be
+    another file's; and the program's own `logging.basicConfig` would do nothing any more.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = 0
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """In the block the root has a handler: its own, or the one that Python uses where there is none."""
+        with self._lock:
+            self._blocks += 1
+            if not logging.root.handlers and logging.lastResort is not None:
+                logging.root.addHandler(logging.lastResort)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._blocks -= 1
+                if not self._blocks and logging.lastResort is not None:
+                    logging.root.removeHandler(logging.lastResort)
+
+
+_root_logger = _RootLogger()
+
+
+@contextmanager
+def without_library_logs(*names: str) -> Iterator[None]:
+    """Hides what libraries' loggers of these names log below the level of warnings in the block, in all threads."""
+
+    def is_warning(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.WARNING
+
+    loggers = [logging.getLogger(name) for name in names]
+    with _root_logger.kept():
+        for logger in loggers:
+            logger.addFilter(is_warning)
+        try:
+            yield
+        finally:
+            for logger in loggers:
+                logger.removeFilter(is_warning)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from tfdqn.config.own_code import require_function
 from tfdqn.errors import ConfigError, RunDirError
 from tfdqn.records import Progress, Summary
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.system.signals import ctrl_c_held_back
 from tfdqn.tasks.suites.processes import require_main_has_begun
 from tfdqn.training.prerequisites import require_trainable
 
@@ -65,9 +66,15 @@ def train(
     require_trainable(config)
     run.refuse_early(config)
     with fork_server_of_workers(config, cluster, begins=False) as server:
-        from tfdqn.training.train import train_checked  # late: it imports TensorFlow, which takes seconds
+        return _imported_training()(config, cluster, run, show, tell, profile, interrupted, server)
 
-        return train_checked(config, cluster, run, show, tell, profile, interrupted, server)
+
+def _imported_training() -> Callable[..., Summary]:
+    """`train_checked`, whose import takes seconds, as it imports TensorFlow; if that broke off, it would always fail."""
+    with ctrl_c_held_back():
+        from tfdqn.training.train import train_checked
+
+        return train_checked
 
 
 def _run_of(config: Any, run_dir: RunDir | Path | str | None) -> RunDir:
