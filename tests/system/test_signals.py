@@ -16,20 +16,11 @@ from tests.support.commands import PROJECT
 from tests.support.waiting import until
 from tfdqn import __main__
 from tfdqn.cli import main
-from tfdqn.system.signals import ctrl_c_held_back, ended_by_signals, heard_signal, interruptions, stopping_line
+from tfdqn.system.signals import ended_by_signals, heard_signal, interruptions, stopping_line
 
 
 def never() -> None:
     pytest.fail("nobody pressed Ctrl-C twice")
-
-
-def test_a_ctrl_c_that_is_held_back_is_raised_after_the_block() -> None:
-    done = []
-    with pytest.raises(KeyboardInterrupt), ctrl_c_held_back():
-        signal.raise_signal(signal.SIGINT)
-        done.append("an import")
-    assert done == ["an import"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

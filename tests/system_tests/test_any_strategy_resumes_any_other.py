@@ -97,10 +97,9 @@ def assert_moved(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> 
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("other", ["mesh", pytest.param("parameter_server, one worker", marks=pytest.mark.long)])
-def test_divided_weights_resume_whole_ones_and_whole_ones_them(tmp_path: Path, other: str) -> None:
+def test_whole_shared_and_split_weights_resume_one_another(tmp_path: Path) -> None:
     walk = Walk(tmp_path)
-    for way in ("local", other, "local"):
+    for way in ("local", "parameter_server, one worker", "mesh", "local"):
         walk.leg(way)
 
 

@@ -11,7 +11,7 @@ from tests.support.commands import PROJECT
 from tests.support.tiny_runs import tiny
 from tfdqn.errors import ConfigError, TaskError
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
-from tfdqn.training.prerequisites import image_warning, require_trainable
+from tfdqn.training.prerequisites import image_warning, require_trainable, require_trainable_runs
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,21 @@ def test_what_a_run_needs_is_said_in_one_line(
     require_trainable(tiny())
     with pytest.raises(error, match=said):
         require_trainable(tiny(override))
+
+
+@pytest.mark.parametrize(
+    ("override", "error", "said"),
+    [
+        ("task.id=Pendulum-v1", TaskError, "Pendulum-v1"),
+        ("network.kind=nature_cnn", ConfigError, "nature_cnn.*CartPole-v1 observes"),
+        ("acting.inference=central", ConfigError, "`tfdqn launch` starts them$"),
+    ],
+)
+def test_many_runs_are_refused_for_what_each_of_them_would_find(
+    override: str, error: type[ConfigError | TaskError], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        require_trainable_runs(tiny(override))
 
 
 _REFUSED = """

@@ -1,12 +1,16 @@
 """A caller that asks training to stop for its own reasons need not handle signals, and keeps those that it handles."""
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 import pytest
 
+from tests.support.commands import PROJECT
 from tests.support.tiny_runs import latest, tiny
 from tfdqn.records import Progress
 from tfdqn.training.call import train
@@ -48,3 +52,41 @@ def test_a_signal_that_the_caller_handles_is_left_to_it(tmp_path: Path) -> None:
         signal.signal(signal.SIGTERM, before)
     assert heard == [signal.SIGTERM]
     assert (summary.status, summary.reason) == ("interrupted", "by its caller")
+
+
+WHILE_TENSORFLOW_IS_IMPORTED = """
+import signal, sys, time
+import tfdqn
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "tensorflow":
+            sys.meta_path.remove(self)
+            for _ in range(2):
+                signal.raise_signal(signal.SIGINT)
+                time.sleep(0.6)  # so that the second is no part of the first
+
+sys.meta_path.insert(0, Finder())
+config = tfdqn.Config(
+    replay=tfdqn.Replay(backend="in_graph", min_size=100),
+    learner=tfdqn.Learner(batch_size=16, updates_per_call=1, xla="off"),
+    evaluation=tfdqn.Evaluation(episodes=1, confirm_episodes=0, final_episodes=1),
+    stop=tfdqn.Stop(env_steps=300),
+)
+assert "tensorflow" not in sys.modules
+print(tfdqn.train(config, "run").status, tfdqn.train(config, "run").status)
+"""
+
+
+def test_ctrl_c_while_tensorflow_is_imported_interrupts_the_run_alone(tmp_path: Path) -> None:
+    """An import that breaks off could not be done again in this process, such as a notebook's kernel."""
+    done = subprocess.run(
+        [sys.executable, "-c", WHILE_TENSORFLOW_IS_IMPORTED],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "interrupted finished\n"), done.stderr

@@ -19,14 +19,14 @@ class CallOutput(NamedTuple):
 
     rows: tf.Tensor  # float32[K, …], a row for each update: as of `UpdateOutput.row`, but of the process's whole share
     weights: dict[str, tf.Tensor]  # the online network's, by canonical name, after the last update
-    keys: tf.Tensor | None  # int64[K, B, …] of the examples; None: sampling is uniform
+    keys: tf.Tensor | None  # of the examples, as `keys_of`; None: sampling is uniform
 
     @classmethod
     def after(cls, rows: tf.Tensor, network: QNetwork, keys: tf.Tensor | None) -> "CallOutput":
-        """In the graph, after the updates that gave `rows`: their output, with the network's weights."""
+        """The output of the updates that gave `rows`: to be called in the graph, once they are made."""
         return cls(rows, {name: tf.identity(weight) for name, weight in network.named_weights().items()}, keys)
 
-    def result(self) -> UpdateResult:
+    def in_numpy(self) -> UpdateResult:
         """The result in NumPy.
 
         The outputs of a call are in memory. To read variables instead would release and reacquire the GIL for each of

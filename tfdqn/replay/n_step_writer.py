@@ -89,7 +89,7 @@ class NStepWriter:
             "windows": self._codec.to_bytes(self._windows.reshape(-1)).copy(),
             "returns": self._returns.copy(),
             "is_open": self._is_open.copy(),
-            "newest": np.array([self._next_slot]),
+            "newest": np.array([self._next_slot]),  # the name in checkpoints
             **({"discounts": self._discounts[:, 1].copy()} if self._has_schedule else {}),
         }
 

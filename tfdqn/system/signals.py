@@ -137,20 +137,6 @@ def signals_kept() -> Iterator[None]:
 
 
 @contextmanager
-def ctrl_c_held_back() -> Iterator[None]:
-    """Raises KeyboardInterrupt only after the block, if a Ctrl-C has come in it. The program's own handler stays."""
-    is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if not is_default or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came = []
-    with _handled_by(lambda number, _: came.append(number), [signal.SIGINT]):
-        yield
-    if came:
-        raise KeyboardInterrupt
-
-
-@contextmanager
 def ended_by_signals() -> Iterator[None]:
     """Lets SIGINT, SIGTERM and SIGHUP end the process in the block, as they do by default.
 

@@ -1,6 +1,8 @@
 """`train`, which is `tfdqn.train`: refuses what can be refused before TensorFlow is imported, then trains."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from tfdqn.config.own_code import require_function
 from tfdqn.errors import ConfigError, RunDirError
 from tfdqn.records import Progress, Summary
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.system.signals import ctrl_c_held_back
+from tfdqn.system.signals import interruptions, unhandled_signals
 from tfdqn.tasks.suites.processes import require_main_has_begun
 from tfdqn.training.prerequisites import require_trainable
 
@@ -65,16 +67,24 @@ def train(
     require_chief(cluster)
     require_trainable(config)
     run.refuse_early(config)
-    with fork_server_of_workers(config, cluster, begins=False) as server:
-        return _imported_training()(config, cluster, run, show, tell, profile, interrupted, server)
+    with _interruptions(interrupted) as must_stop, fork_server_of_workers(config, cluster, begins=False) as server:
+        from tfdqn.training.train import train_checked  # late: it imports TensorFlow, which takes seconds
+
+        return train_checked(config, cluster, run, show, tell, profile, must_stop, server)
 
 
-def _imported_training() -> Callable[..., Summary]:
-    """`train_checked`, whose import takes seconds, as it imports TensorFlow; if that broke off, it would always fail."""
-    with ctrl_c_held_back():
-        from tfdqn.training.train import train_checked
+@contextmanager
+def _interruptions(interrupted: Callable[[], bool] | None) -> Iterator[Callable[[], bool]]:
+    """Yields what says whether to stop: a signal that the caller does not handle, or its own function `interrupted`."""
+    numbers = unhandled_signals() if interrupted else None
+    with interruptions(_keyboard_interrupt, numbers=numbers) as asked:
+        yield lambda: asked() or bool(interrupted and interrupted())
 
-        return train_checked
+
+def _keyboard_interrupt() -> None:
+    """Raises KeyboardInterrupt, but not while TensorFlow is imported: in this process that could not be done again."""
+    if hasattr(sys.modules.get("tfdqn.training.train"), "train_checked"):
+        raise KeyboardInterrupt
 
 
 def _run_of(config: Any, run_dir: RunDir | Path | str | None) -> RunDir:

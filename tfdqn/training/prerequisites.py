@@ -19,7 +19,7 @@ _MANY = 1e11
 def require_trainable(config: Config) -> None:
     """Raises ConfigError or TaskError for problems that would otherwise end the run later. Writes nothing.
 
-    It makes no environment, which may take long, or never end: that is done where a watchdog looks on.
+    It makes no environment, which may take long: that is done where signals are handled and what fails is kept.
     """
     if config.acting.inference == "central":
         raise ConfigError(

@@ -30,7 +30,7 @@ from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.fork_server import ForkServer
 from tfdqn.system.output import native_output_to
 from tfdqn.system.processors import visible_gpus
-from tfdqn.system.signals import heard_signal, interruptions, unhandled_signals
+from tfdqn.system.signals import heard_signal
 from tfdqn.training import loops
 from tfdqn.training.caller_errors import CallerErrors
 from tfdqn.training.finish import run_to_end
@@ -46,7 +46,7 @@ def train_checked(
     show: Callable[[Progress], None],
     tell: Callable[[str], None],
     profile: bool,
-    interrupted: Callable[[], bool] | None,
+    interrupted: Callable[[], bool],
     server: ForkServer | None,
 ) -> Summary:
     """Trains as `call.train` does, with a configuration that is checked, said, and has its cluster's keys.
@@ -57,15 +57,8 @@ def train_checked(
     devices = learning_devices(config, own_share(config, gpus))
     errors = CallerErrors()
     show, tell = errors.taken_from(show, None), errors.taken_from(tell, None)
-    numbers = unhandled_signals() if interrupted else None
-    with (
-        errors,
-        claimed(config, run),
-        native_output_to(run.native_log),
-        one_blas_thread(),
-        interruptions(_keyboard_interrupt, numbers=numbers) as asked,
-    ):
-        must_stop = errors.taken_from(lambda: asked() or bool(interrupted and interrupted()), True)
+    with errors, claimed(config, run), native_output_to(run.native_log), one_blas_thread():
+        must_stop = errors.taken_from(interrupted, True)
 
         def must_end() -> bool:  # an error alone doesn't end the caller's process, however long it takes to stop
             return must_stop() and (errors.first is None or bool(heard_signal()))
@@ -185,7 +178,3 @@ def _save_before(error: TaskError, session: Session[LocalParts], monitor: Traini
     if isinstance(error, EnvironmentFailedError):
         return EnvironmentFailedError(line, error.traceback)
     return type(error)(line)
-
-
-def _keyboard_interrupt() -> None:
-    raise KeyboardInterrupt

@@ -59,18 +59,20 @@ class AveragingUpdater(Updater):
         self._strategy = strategy
         processes = num_processes(strategy)
         settings = config.learner
-        self._period = settings.averaging_period_train_steps
-        self._periods = settings.updates_per_call // self._period
-        self._part = settings.batch_size // processes // len(devices)  # what one replica learns from in an update
+        self._updates_per_period = settings.averaging_period_train_steps
+        self._num_periods = settings.updates_per_call // self._updates_per_period
+        self._replica_batch_size = (
+            settings.batch_size // processes // len(devices)
+        )  # examples that a replica gets in an update
         self._averages_optimizer = settings.average_optimizer
         self._replicas: list[TrainStep] = []
         process = 0 if strategy is None else strategy.cluster_resolver.task_id
         for index, device in enumerate(devices):
-            first = (process * len(devices) + index) * self._part
+            first = (process * len(devices) + index) * self._replica_batch_size
             with tf.device(device):
                 self._replicas.append(TrainStep(make_agent(config, task_spec), config, first))
-        self._periods_of = [
-            tf.function(partial(self._period_of, replica), jit_compile=uses_xla(config), autograph=False)
+        self._compiled_periods = [
+            tf.function(partial(self._period_of_replica, replica), jit_compile=uses_xla(config), autograph=False)
             for replica in self._replicas
         ]
         self._call = tf.function(self._fetch_and_update, autograph=False)
@@ -78,7 +80,7 @@ class AveragingUpdater(Updater):
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates of every replica."""
-        return self._call().result()
+        return self._call().in_numpy()
 
     def trace(self) -> None:
         self._call.get_concrete_function()
@@ -98,37 +100,39 @@ class AveragingUpdater(Updater):
 
     def _fetch_and_update(self) -> CallOutput:
         """Fetches K batches and divides them among the replicas; then updates and averages these, period by period."""
-        updates, replicas = self._periods * self._period, len(self._replicas)
+        updates, replicas = self._num_periods * self._updates_per_period, len(self._replicas)
         with tf.device(HOST):
-            batches = split_batches(self._sampler(), updates, replicas, self._part)
+            batches = split_batches(self._sampler(), updates, replicas, self._replica_batch_size)
             keys = keys_of([batches])
             # Weighted as a whole batch, as if one replica had all of it.
             least_of_all = partial(least_of_processes, self._strategy)
             (whole,) = weighted([batches], self._priorities, self._replicas[0].train_steps, least_of_all)
-            by_period = whole.map(lambda x: tf.reshape(x, [self._periods, self._period, *x.shape[1:]]))
+            by_period = whole.map(lambda x: tf.reshape(x, [self._num_periods, self._updates_per_period, *x.shape[1:]]))
         parts = divided(by_period, self._devices, axis=2)  # each [K / H, H, B / R, …]
-        row_size = self._replicas[0].row_size(replicas * self._part)
+        row_size = self._replicas[0].row_size(replicas * self._replica_batch_size)
         rows = in_turn(
             lambda i: self._update_and_average(each_at(i, parts, self._devices)),
-            self._periods,
-            [self._period, row_size],
+            self._num_periods,
+            [self._updates_per_period, row_size],
         )
         return CallOutput.after(tf.reshape(rows, [updates, row_size]), self._replicas[0].agent.network, keys)
 
     def _update_and_average(self, parts: Sequence[Sample]) -> tf.Tensor:
         """Makes H updates of every replica, in parallel, and averages; returns their combined rows, float32[H, …]."""
         rows = []
-        for period_of_replica, device, part in zip(self._periods_of, self._devices, parts, strict=True):
+        for compiled_period, device, part in zip(self._compiled_periods, self._devices, parts, strict=True):
             with tf.device(device):
-                rows.append(period_of_replica(part))
+                rows.append(compiled_period(part))
         combined = combined_rows(rows)
         with tf.control_dependencies([combined]):
             self._average()
         return combined
 
-    def _period_of(self, replica: TrainStep, batches: Sample) -> tf.Tensor:
+    def _period_of_replica(self, replica: TrainStep, batches: Sample) -> tf.Tensor:
         """Makes the H updates of one replica from its part [H, …] of the batches; returns their rows."""
-        return in_turn(lambda i: replica.row(batches.at(i)), self._period, [replica.row_size(self._part)])
+        return in_turn(
+            lambda i: replica.row(batches.at(i)), self._updates_per_period, [replica.row_size(self._replica_batch_size)]
+        )
 
     def _average(self) -> None:
         """Replaces every replica's averaged variables by the means over all replicas."""

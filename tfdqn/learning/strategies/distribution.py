@@ -1,4 +1,7 @@
-"""The `tf.distribute` strategy of `learner.strategy`, which connects processes: made, told of lost ones, and ended."""
+"""Makes the `tf.distribute` strategy of `learner.strategy`, which connects processes.
+
+Also ends these, tells the strategy of those that are lost, counts them, and gathers their values.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress

@@ -34,12 +34,12 @@ class ModelParallelUpdater(Updater):
         self._priorities = config.priorities
         self._updates = config.learner.updates_per_call
         self._batch_size = config.learner.batch_size
-        self._part = self._batch_size // len(rows)  # what one row learns from in an update
+        self._row_batch_size = self._batch_size // len(rows)  # examples that a row gets in an update
         self._replicas: list[TrainStep] = []
         for index, row in enumerate(rows):
             with tf.device(row[0]):
                 agent = make_agent(config, task_spec, row)
-                self._replicas.append(TrainStep(agent, config, first=index * self._part))
+                self._replicas.append(TrainStep(agent, config, first=index * self._row_batch_size))
         self._call = tf.function(self._fetch_and_update, autograph=False)
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
@@ -81,7 +81,7 @@ class ModelParallelUpdater(Updater):
         """Makes one update of all replicas from a global batch; returns its row."""
         gradients, losses = [], []
         for index, (replica, row) in enumerate(zip(self._replicas, self._rows, strict=True)):
-            part = batch.at(slice(index * self._part, (index + 1) * self._part))
+            part = batch.at(slice(index * self._row_batch_size, (index + 1) * self._row_batch_size))
             with tf.device(row[0]):
                 gradient, loss_info = replica.gradients(part, 1 / len(self._rows))
             gradients.append(gradient)

@@ -59,17 +59,17 @@ class SynchronousUpdater(Updater):
         self._devices: Sequence[str | None] = [None] if strategy is None else strategy.extended.worker_devices
         self._updates = config.updates_per_call
         self._share = config.learner.batch_size // num_processes(strategy)  # B
-        self._part = self._share // len(self._devices)  # what one replica learns from in an update
+        self._replica_batch_size = self._share // len(self._devices)  # examples that a replica gets in an update
         compiles_loop = uses_xla(config) and strategy is None
         if uses_xla(config) and not compiles_loop:
             train_step.compile_gradients()
         # AutoGraph would spend seconds searching TF-Agents' and Keras's code for control flow, of which there is none.
-        self._update_in_turn = tf.function(self._updated_in_turn, jit_compile=compiles_loop, autograph=False)
+        self._compiled_loop = tf.function(self._loop, jit_compile=compiles_loop, autograph=False)
         self._call = tf.function(self._fetch_and_update, autograph=False)
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates."""
-        return self._call().result()
+        return self._call().in_numpy()
 
     def trace(self) -> None:
         self._call.get_concrete_function()
@@ -86,9 +86,9 @@ class SynchronousUpdater(Updater):
         else:
             parts, keys = self._fetched_and_divided()
         if (shared := shared_programs()) is None:
-            rows = self._update_in_turn(*parts)
+            rows = self._compiled_loop(*parts)
         else:
-            rows = shared.call(self._update_in_turn, *parts)
+            rows = shared.call(self._compiled_loop, *parts)
         return CallOutput.after(rows, self._train_step.agent.network, keys)
 
     def _fetched_by_each_device(self) -> tuple[list[Sample], tf.Tensor | None]:
@@ -96,14 +96,14 @@ class SynchronousUpdater(Updater):
         parts = []
         for sampler, device in zip(self._samplers, self._devices, strict=True):
             with on(device):
-                parts.append(split_batches(sampler(), self._updates, self._part))
+                parts.append(split_batches(sampler(), self._updates, self._replica_batch_size))
         return self._weighted(parts), keys_of(parts)
 
     def _fetched_and_divided(self) -> tuple[list[Sample], tf.Tensor | None]:
         """Fetches K batches on the host, and copies a part to each device; returns as `_fetched_by_each_device`."""
         (sampler,) = self._samplers
         with tf.device(HOST):
-            batches = split_batches(sampler(), self._updates, len(self._devices), self._part)
+            batches = split_batches(sampler(), self._updates, len(self._devices), self._replica_batch_size)
             (whole,) = self._weighted([batches])
             keys = keys_of([batches])
         return divided(whole, self._devices), keys
@@ -112,7 +112,7 @@ class SynchronousUpdater(Updater):
         least_of_all = partial(least_of_processes, self._strategy)
         return weighted(parts, self._priorities, self._train_step.train_steps, least_of_all)
 
-    def _updated_in_turn(self, *parts: Sample) -> tf.Tensor:
+    def _loop(self, *parts: Sample) -> tf.Tensor:
         """Makes K updates from each device's part [K, …] of the batches; returns their rows."""
         # The loop is outside of `strategy.run`, since inside a loop optimizers can't merge the replicas' calls.
         row_size = self._train_step.row_size(self._share)

@@ -195,7 +195,7 @@ class RemoteReplayRatio:
     fetched ahead and never used: 'earned before' is such that at the start `owed` is what the checkpoint owed.
 
     At least as many are owed as were due in the last `poll`. The servers hold the actors back by that number, so a
-    learner that believed to owe less would wait for the actors, and they for it.
+    learner that believed it owed less would wait for the actors, and they for it.
 
     Args:
       replay: its servers have answered once.
