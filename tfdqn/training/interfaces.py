@@ -102,7 +102,7 @@ class Parts(Protocol):
         """The fields of `Counters` that only these parts know."""
 
     def resume(self, saved: Checkpoint | None) -> str:
-        """Restores actors and replay, after weights are published; returns in words how; "": nothing is to be said."""
+        """Restores actors and replay, after weights are published; returns a sentence on what wasn't; "": all was."""
 
     def state(self) -> dict[str, Mapping[str, np.ndarray]]:
         """The state of "actor", "writer" and "replay" for a checkpoint, as far as they are in this process."""

@@ -113,7 +113,7 @@ def _put_results_aside(run_dir: RunDir, say: Callable[[str], None]) -> str:
 
 
 def _resume(config: Config, run_dir: RunDir, parts: Parts, saved: Checkpoint | None) -> str:
-    """Restores the parts; returns the message on where the run is resumed, "" for a new one."""
+    """Restores the parts; returns the message on where the run is resumed, or that it begins anew; "": it is new."""
     how = parts.resume(saved)
     if saved is None:
         return BEGINS_ANEW if run_dir.has_been_trained else ""
@@ -135,7 +135,7 @@ class Session(Generic[P]):
     work: StallDetector
     counters: Counters  # at the start of this session
     env_steps_before: int  # likewise; -1: the run starts over
-    resumed: str  # the message on where the run is resumed; "" for a new one
+    resumed: str  # the message on where the run is resumed, or that it begins anew; "": it is new
     put_aside: str  # the message on results of an earlier start that were put aside; "": there were none
     saves_before_first_call: bool  # since a call takes minutes, in which nothing can be saved
     to_close: ExitStack
