@@ -36,6 +36,14 @@ def test_an_episode_counts_when_it_terminates_or_is_truncated() -> None:
     assert (statistics.episodes, statistics.recent_length) == (3, 2.0)
 
 
+def test_the_reward_of_a_reset_is_in_no_return() -> None:
+    statistics = EpisodeStatistics(1)
+    statistics.add(step([3], terminated=[True]))
+    statistics.add(step([3], is_reset=[True]))  # as a vectorised version of the task's own may repeat it
+    finished = statistics.add(step([4], truncated=[True]))
+    assert finished is not None and (finished.returns.tolist(), finished.lengths.tolist()) == ([4.0], [1])
+
+
 def test_a_step_says_which_episodes_it_finished() -> None:
     statistics = EpisodeStatistics(3)
     assert statistics.add(step([1, 2, 3])) is None

@@ -33,11 +33,11 @@ class EpisodeStatistics:
 
     def add(self, step: Step) -> FinishedEpisodes | None:
         """Counts one step of all environments; returns the episodes that it finished, or None if there are none."""
-        if step.is_reset.any():  # the episode may have been abandoned
+        self._running_return += step.score
+        self._running_length += 1
+        if step.is_reset.any():  # a new episode; the last one may have been abandoned
             self._running_return[step.is_reset] = 0
             self._running_length[step.is_reset] = 0
-        self._running_return += step.score
-        self._running_length += ~step.is_reset
         done = step.ended
         if not done.any():
             return None

@@ -49,10 +49,8 @@ class Evaluations:
         doesn't say when one was due, nor perhaps counts the last: its evaluator decides by those that were made. All of
         them stand if the best return ends the run, since no steps are taken again.
         """
-        is_over = self._is_over()
-        stands = [is_over or self._stands(line, counters) for line in made]
-        last = standing_after(line for line, it_stands in zip(made, stands, strict=True) if it_stands)
-        lost = [line.env_steps for line, it_stands in zip(made, stands, strict=True) if not it_stands]
+        last = standing_after(line for line in made if self._stands(line, counters))
+        lost = [line.env_steps for line in made if not self._stands(line, counters)]
         self.kept_env_steps = min(lost) - 1 if lost else max(counters.env_steps, last.env_steps)
         self._evaluator.evaluated_train_steps = last.train_steps if self._has_best else None
         is_evaluated = self.evaluated_train_steps == counters.train_steps
@@ -94,6 +92,8 @@ class Evaluations:
 
     def _stands(self, line: EvaluationLine, counters: Counters) -> bool:
         """Whether an evaluation is of weights that the checkpoint has had, and is not made again."""
+        if self._is_over():
+            return True
         if (line.train_steps or 0) > counters.train_steps:
             return False
         if not self._has_best:  # the last weights are evaluated again
