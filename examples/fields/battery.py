@@ -20,8 +20,7 @@ from scipy.optimize import linprog
 
 import tfdqn
 from tfdqn.evaluation.evaluator import scores
-from tfdqn.tasks.fields.battery import CHARGE, DISCHARGE, IDLE, Battery
-from tfdqn.tasks.fields.day_ahead_prices import HOURS
+from tfdqn.tasks.fields.battery import CHARGE, DISCHARGE, HOURS, IDLE, Battery
 
 Choice = Callable[[np.ndarray], Any]  # observations float32[days, 26] → an action for each day
 

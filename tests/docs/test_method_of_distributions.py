@@ -10,7 +10,7 @@ from tfdqn.agents.loss import Batch
 from tfdqn.agents.losses import td
 from tfdqn.config import C51, DQN, IQN, MLP, QRDQN, Config
 from tfdqn.networks.factory import q_network
-from tfdqn.networks.heads.implicit_quantile import ImplicitQuantileHead
+from tfdqn.networks.heads.quantile import ImplicitQuantileHead
 from tfdqn.replay.horizon import Horizon
 
 B, A, N = 5, 3, 4
@@ -53,7 +53,7 @@ def test_equation_35_quantile_regression() -> None:
     np.testing.assert_allclose(found.td_error, size.mean(axis=(1, 2)), rtol=1e-5)
 
 
-@equation(36, "tfdqn.networks.heads.implicit_quantile.ImplicitQuantileHead.at")
+@equation(36, "tfdqn.networks.heads.quantile.ImplicitQuantileHead.at")
 def test_equation_36_the_quantile_function() -> None:
     network = q_network(
         Config(network=MLP(hidden_units=(5,)), agent=IQN(embedding=6, acting_quantiles=2)), vector_spec(3, A), seed=0

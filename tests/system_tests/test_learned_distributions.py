@@ -10,7 +10,7 @@ import tensorflow as tf
 from tests.support.tiny_runs import policy_weights
 from tfdqn.config.toml import from_mapping
 from tfdqn.networks.factory import network_to_load
-from tfdqn.networks.heads.implicit_quantile import ImplicitQuantileHead
+from tfdqn.networks.heads.quantile import ImplicitQuantileHead
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.storage.run_directory import RunDir
 from tfdqn.training.call import train

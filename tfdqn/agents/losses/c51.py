@@ -35,9 +35,9 @@ def c51(settings: C51, networks: Networks, batch: Batch) -> LossOutput:
 def project(atoms: tf.Tensor, probabilities: tf.Tensor, support: np.ndarray) -> tf.Tensor:
     """Projects distributions onto `support`: Φ of Bellemare et al. 2017, equation 7.
 
-    The probability of each atom is divided between the two neighbouring values of the support, in proportion to their
-    proximity; beyond the ends of the support it goes to the end. Atoms and probabilities are float32[…, B, M], the
-    support float32[K], evenly spaced; the result is float32[…, B, K].
+    m_i = Σ_j max(1 − |clip(x_j, z_1, z_K) − z_i| / Δz, 0) p_j, for atoms x and probabilities p, float32[…, B, M] both,
+    and the support z float32[K], spaced evenly by Δz: each probability is divided between the two nearest z in
+    proportion to their proximity. Returns m float32[…, B, K].
     """
     spacing = (support[-1] - support[0]) / (len(support) - 1)
     within = tf.clip_by_value(atoms, support[0], support[-1])[..., tf.newaxis, :]

@@ -10,8 +10,7 @@ import tensorflow as tf
 from tfdqn.agents.loss import Batch, LossNetwork, LossOutput, Networks
 from tfdqn.agents.losses.qr_dqn import quantile_output, target_quantiles
 from tfdqn.config import IQN
-from tfdqn.networks.heads.implicit_quantile import ImplicitQuantileHead
-from tfdqn.networks.heads.quantile import midpoints
+from tfdqn.networks.heads.quantile import ImplicitQuantileHead, midpoints
 
 
 def iqn(settings: IQN, networks: Networks, batch: Batch) -> LossOutput:

@@ -67,12 +67,12 @@ def aggregate_value(
 
 
 def squared_loss(td_error: tf.Tensor) -> tf.Tensor:
-    """δ² / 2, whose gradient is the TD error itself."""
+    """δ² / 2 of TD errors float32[…], whose gradient is δ itself."""
     return 0.5 * tf.square(td_error)
 
 
 def huber_loss(td_error: tf.Tensor, delta: float) -> tf.Tensor:
-    """δ² / 2 within |δ| <= delta, linear beyond. Its gradient is the clipped error of Mnih et al. 2015."""
+    """δ² / 2 for |δ| <= delta, else delta (|δ| − delta / 2): its gradient is the clipped error of Mnih et al. 2015."""
     absolute = tf.abs(td_error)
     quadratic = tf.minimum(absolute, delta)
     return 0.5 * tf.square(quadratic) + delta * (absolute - quadratic)

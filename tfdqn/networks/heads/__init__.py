@@ -1,4 +1,4 @@
-"""Heads: what the last numbers of a network mean. There is one file per kind, in TensorFlow and perhaps in NumPy.
+"""Heads: what the last numbers of a network mean. Each is in TensorFlow, and perhaps in NumPy.
 
 In: a torso's features. Out: the outputs that a loss reads (Q-values, logits, quantiles), and the Q-values computed from
 these, for acting, evaluation and serving. Imports what `networks` imports, layers, streams and noise.

@@ -4,8 +4,7 @@ from tfdqn.config import C51, IQN, QRDQN, Agent
 from tfdqn.networks.branches import branching, branching_numpy
 from tfdqn.networks.heads.categorical import categorical, categorical_numpy
 from tfdqn.networks.heads.head import BranchesKind, HeadKind, check_head_kind, linear
-from tfdqn.networks.heads.implicit_quantile import implicit_quantile, implicit_quantile_numpy
-from tfdqn.networks.heads.quantile import quantile, quantile_numpy
+from tfdqn.networks.heads.quantile import implicit_quantile, implicit_quantile_numpy, quantile, quantile_numpy
 from tfdqn.networks.registry import Registry
 from tfdqn.networks.streams import stream_numpy
 

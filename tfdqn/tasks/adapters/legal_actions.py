@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 from gymnasium import Space, spaces
+from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector.utils import batch_space
 from msgspec import structs
 
 from tfdqn.config import Task
 from tfdqn.errors import TaskError
 from tfdqn.task_spec import MASK, ActionSpec, MaskForms
 from tfdqn.tasks.array_contract import Breach, shown
+from tfdqn.tasks.contract import STEP, unpacked
 from tfdqn.tasks.warnings import warn_once
 
 METHODS = ("action_masks", "action_mask")  # the methods that "auto" looks for
@@ -145,6 +148,40 @@ class MaskReader:
         return f"has no legal action{hint}"
 
 
+class VectorMasks(VectorWrapper):
+    """Puts the masks of its environments, for which `gives_masks` is true, into `info["action_mask"]`.
+
+    They are bool[E, A] or [E, D, A]. `reset` and `step` raise FaultyTaskError for a mask that is missing, malformed or
+    without a legal action.
+    """
+
+    def __init__(self, env: VectorEnv, source: MaskSource, task_id: str):
+        super().__init__(env)
+        self._task_id, self._steps = task_id, 0
+        self._reader = MaskReader(source, env, task_id)
+        self.single_observation_space = without_masks(env.single_observation_space, source.place)
+        self.observation_space = batch_space(self.single_observation_space, env.num_envs)
+
+    def reset(self, *, seed: Any = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        self._steps = 0
+        answer = self.env.reset(seed=seed, options=options)
+        try:
+            observation, info = unpacked("reset", answer, ("observation", "info"))
+            return observation, info | self._reader.many(observation, info, np.zeros(self.num_envs, np.bool_))
+        except Breach as breach:
+            raise breach.error(self._task_id, 0) from None
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        self._steps += 1
+        answer = self.env.step(actions)
+        try:
+            observation, reward, terminated, truncated, info = unpacked("step", answer, STEP)
+            masks = self._reader.many(observation, info, np.asarray(terminated, np.bool_))
+        except Breach as breach:
+            raise breach.error(self._task_id, self._steps) from None
+        return observation, reward, terminated, truncated, info | masks
+
+
 def _hint_at_form(actions: ActionSpec, given: Any, leading: tuple[int, ...]) -> str:
     """What to set for a mask, or a batch of them, that is refused but would do in the other form of actions, or ""."""
     other = structs.replace(actions, form="product" if actions.form == "branches" else "branches")
@@ -185,6 +222,15 @@ def batched_masks(info: Mapping[str, Any], num_envs: int, everything: np.ndarray
     """
     legal = np.array(info.get(MASK, np.zeros((num_envs, *everything.shape))), np.bool_)
     return np.where(legal.any(axis=-1, keepdims=True), legal, everything)
+
+
+def gives_masks(env: VectorEnv, source: MaskSource) -> bool:
+    """Whether a task's own vectorised version gives masks where a single environment does; it may be reset."""
+    if source.place == "observation":
+        return has_mask(env.single_observation_space)
+    if source.place == "info":
+        return MASK in env.reset(seed=0)[1]
+    return callable(getattr(env, source.place.partition(":")[2], None))
 
 
 def _reader(source: MaskSource, env: Any) -> Read:

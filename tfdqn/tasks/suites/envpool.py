@@ -16,8 +16,7 @@ from tfdqn.config import Task
 from tfdqn.errors import EnvironmentFailedError, PackageMissingError, TaskError, first_line, nearest_are
 from tfdqn.system.shell_commands import install_extra, own_command
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.adapters.legal_actions import MaskSource, has_mask, mask_source, without_masks
-from tfdqn.tasks.adapters.vector_masks import VectorMasks
+from tfdqn.tasks.adapters.legal_actions import MaskSource, VectorMasks, has_mask, mask_source, without_masks
 from tfdqn.tasks.suites import envpool_envs, packages
 from tfdqn.tasks.suites.envpool_envs import Pool, PoolSpec, require_rendering
 from tfdqn.tasks.suites.keyword_arguments import could_not_be_made, refuse_set_elsewhere, refuse_unknown

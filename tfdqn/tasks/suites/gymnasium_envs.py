@@ -12,8 +12,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import FrameStackObservation, OrderEnforcing, TimeLimit
 
 from tfdqn.errors import TaskError
-from tfdqn.tasks.adapters.legal_actions import MaskSource
-from tfdqn.tasks.adapters.vector_masks import VectorMasks, gives_masks
+from tfdqn.tasks.adapters.legal_actions import MaskSource, VectorMasks, gives_masks
 from tfdqn.tasks.checked_env import CheckedEnv
 from tfdqn.tasks.failures import GuardedEnv
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfdqn.errors import TaskError
-from tfdqn.tasks.fields.day_ahead_prices import draw_day, read_days
+from tfdqn.tasks.fields.battery import draw_day, read_days
 
 HOURS = [f"2026-01-0{day}T{hour:02}:00" for day in (1, 2) for hour in range(24)]
 

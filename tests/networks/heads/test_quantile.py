@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfdqn.config import IQN, Config, Linear
-from tfdqn.networks.heads.implicit_quantile import implicit_quantile_numpy
+from tfdqn.networks.heads.quantile import implicit_quantile_numpy
 from tfdqn.networks.noise import cos_pi
 
 
