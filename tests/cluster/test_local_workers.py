@@ -18,7 +18,6 @@ from tfdqn.cluster.local_workers import LocalWorkers, Shares, fork_server_of_wor
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
 from tfdqn.errors import ClusterError, ConfigError
-from tfdqn.learning.strategies.chief import Chief
 from tfdqn.system.fork_server import ForkedProcess, ForkServer
 from tfdqn.training import train as training
 from tfdqn.training.call import train
@@ -111,10 +110,9 @@ def test_train_deals_them_out_and_sees_its_own_while_devices_are_listed(
     seen: list[str | None] = []
     given: list[Shares] = []
 
-    class Started(Chief):
-        def __init__(self, *arguments: object):
-            given.append(arguments[-2])  # type: ignore[arg-type]
-            raise ClusterError("enough")
+    def start(config: Config, run: object, gpus: Shares, *_: object) -> None:
+        given.append(gpus)
+        raise ClusterError("enough")
 
     def listed(kind: str | None = None) -> list[str]:
         seen.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
@@ -122,7 +120,7 @@ def test_train_deals_them_out_and_sees_its_own_while_devices_are_listed(
 
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(training, "visible_gpus", lambda: ("a", "b"))
-    monkeypatch.setattr(training, "Chief", Started)
+    monkeypatch.setattr(training, "start_processes", start)
     monkeypatch.setattr("tfdqn.learning.devices.tf.config.list_physical_devices", listed)
     with pytest.raises(ClusterError, match="enough"):
         train(LOCKSTEP, tmp_path / "run")

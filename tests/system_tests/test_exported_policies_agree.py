@@ -69,7 +69,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
     run, config = RunDir(tmp_path_factory.mktemp("parity") / "run"), tiny()
     with (
         run.claim(config),
-        closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
+        closing(Chief(config, ["CPU:0"], print)) as chief,
         closing(local_session(config, run, chief, print)) as session,
     ):
         while session.learner.train_steps < 50:

@@ -25,13 +25,12 @@ from tfdqn.system.before_tensorflow import ignore_warnings_of_libraries
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.config.toml import load
 from tfdqn.system.signals import interruptions
-from tfdqn.storage.run_directory import RunDir
 ignore_warnings_of_libraries()
-from tfdqn.learning.strategies.chief import Chief
-with interruptions(lambda: None) as interrupted:
+from tfdqn.learning.strategies.other_processes import OtherProcesses
+with interruptions(lambda: None):
     signal.raise_signal(signal.SIGINT)
-    cluster = cluster_of_environment()
-    Chief(load(Path("tiny.toml")), RunDir("run"), cluster, [], lambda line: print(line, flush=True), interrupted)
+    others = OtherProcesses(load(Path("tiny.toml")), cluster_of_environment())
+    others.meet([], lambda line: print(line, flush=True))
 """
 ONE_WORKER = "learner.workers=1"  # for what needs no second: each process takes seconds to start
 LONG = "stop.env_steps=1_000_000"

@@ -39,7 +39,7 @@ def begun(
 ) -> Iterator[Session[LocalParts]]:
     """A session of a claimed run."""
     with (
-        closing(Chief(config, run, None, ["CPU:0"], print)) as chief,
+        closing(Chief(config, ["CPU:0"], print)) as chief,
         closing(local_session(config, run, chief, say, work=work)) as session,
     ):
         yield session

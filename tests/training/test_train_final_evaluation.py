@@ -139,7 +139,7 @@ def test_to_evaluate_the_last_weights_is_progress_though_nothing_acts_or_learns_
 
     monkeypatch.setattr(LocalParts, "evaluate", watched)
     with run.claim(config):
-        chief = Chief(config, run, None, ["CPU:0"], print)
+        chief = Chief(config, ["CPU:0"], print)
         done = train_claimed(config, run, chief, watchdog, lambda progress: None, print, False, lambda: False)
     assert done.status == "finished" and len(stuck) > 2 and max(stuck) == 0
 
@@ -163,7 +163,7 @@ def test_the_chief_of_a_cluster_says_that_the_run_has_finished_before_it_waits_f
     def waits(*_: object) -> None:
         raise InterruptedError
 
-    monkeypatch.setattr("tfdqn.training.train.Chief", waits)
+    monkeypatch.setattr("tfdqn.training.train.OtherProcesses", waits)
     with pytest.raises(InterruptedError):
         train(tiny(*keys, "learner.strategy=multi_worker"), run, say=said.append)
     reason = "the budget of 300 environment steps was reached"

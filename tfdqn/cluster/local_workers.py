@@ -83,6 +83,7 @@ class LocalWorkers:
         gpus: Shares | None = None,
         start: Starter = start_process,
     ):
+        self.logs = logs
         self._gpus, self._start_process = gpus or {}, start
         addresses = iter(free_addresses(sum(counts.values())))
         jobs = {job: tuple(islice(addresses, count)) for job, count in counts.items()}

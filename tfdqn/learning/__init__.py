@@ -7,5 +7,5 @@ In: samples, drawn in TensorFlow's graph from replay. Out: `updater.UpdateResult
 - `updater`: the interface of strategies. `strategies`: one file for each way to divide the work.
 
 Imports the storeys below, replay and agents among them; of run directories and environments only what
-`strategies.chief` needs to start processes.
+`strategies.other_processes` needs to start processes.
 """

@@ -20,6 +20,7 @@ from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import ClusterError, PeerLostError
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
+from tfdqn.learning.strategies.other_processes import OtherProcesses
 from tfdqn.randomness import stream
 from tfdqn.records import EpisodeScores, Progress, Summary
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
@@ -96,7 +97,8 @@ def _learn(
         devices = learning_devices(config)
         if config.learner.strategy != "parameter_server":
             _meet(context, service, watchdog)
-        chief = Chief(config, run_dir, cluster, devices, context.say, context.interrupted)
+        others = None if cluster is None else OtherProcesses(config, cluster)
+        chief = Chief(config, devices, context.say, others)
         watchdog.state = "building"
         with chief.lost_peers_as_cluster_error():
             make_parts = partial(RemoteParts, config, run_dir, service, replay, context.say)

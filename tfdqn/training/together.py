@@ -59,5 +59,5 @@ def train_beside(
         say_if_left(run, say, native_log)
         if (earlier := finished_already(config, run)) is not None:
             return earlier
-        chief = Chief(config, run, None, devices, say, interrupted)
+        chief = Chief(config, devices, say)
         return train_claimed(config, run, chief, watchdog, lambda progress: None, say, False, interrupted)

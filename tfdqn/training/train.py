@@ -17,6 +17,7 @@ from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import EnvironmentFailedError, FaultyTaskError, TaskError, UserError
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
+from tfdqn.learning.strategies.other_processes import OtherProcesses, start_processes
 from tfdqn.records import EpisodeScores, Progress, Summary
 from tfdqn.storage.completion import finished_summary
 from tfdqn.storage.failures import (
@@ -71,7 +72,13 @@ def train_checked(
                 waiting = "the cluster's other processes are told so once all have met"
                 tell(f"{run.path} has finished already: {earlier.reason}; {waiting}")
             use_threads(config)
-            chief = Chief(config, run, cluster, devices, tell, must_stop, watchdog.require, gpus, server)
+            if cluster is None:
+                others = start_processes(config, run, gpus, server, must_stop)
+            else:
+                others = OtherProcesses(config, cluster)
+            for each in () if others is None else others.required_peers():
+                watchdog.require(*each)
+            chief = Chief(config, devices, tell, others)
             return train_claimed(config, run, chief, watchdog, show, tell, profile, must_stop)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,7 +20,6 @@ from tfdqn.learning.strategies.lockstep import Handshake
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles import lockstep_worker
-from tfdqn.storage.run_directory import RunDir
 from tfdqn.system.addresses import host_and_port, is_reached_from_its_host_alone
 
 WAYS = {
@@ -52,36 +50,34 @@ def make_updater(*_: Any, make_dataset: Callable[[int], None], **__: Any) -> Non
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
     made = Told()
-    monkeypatch.setattr(chief, "make_strategy", lambda *_: None)
-    monkeypatch.setattr(chief, "_wait_for", lambda *_: None)  # nobody is at these addresses
+    monkeypatch.setattr(chief.OtherProcesses, "meet", lambda *_: None)  # nobody is at these addresses
     monkeypatch.setattr(chief, "make_updater", make_updater)
     monkeypatch.setattr(chief, "Broadcast", made.broadcast)
     monkeypatch.setattr(chief, "sample_dataset", made.dataset)
     yield made
 
 
-def cluster(chief: str, other: str) -> Cluster:
-    return Cluster(jobs={"chief": (chief,), "worker": (other,), "ps": (other,)}, job="chief", index=0)
+def make_chief(config: Config, own: str, other: str) -> chief.Chief:
+    cluster = Cluster(jobs={"chief": (own,), "worker": (other,), "ps": (other,)}, job="chief", index=0)
+    return chief.Chief(config, [], lambda line: None, chief.OtherProcesses(config, cluster))
 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("host", ["host-a", "10.0.0.1", "[fd00::1]"])
 def test_who_learns_on_another_host_is_told_the_chief_s_host_and_never_loopback(
-    told: Told, tmp_path: Path, way: str, host: str
+    told: Told, way: str, host: str
 ) -> None:
     config = tiny(*WAYS[way])
     with closing(ReverbReplay(config, VECTOR)) as replay:
-        where = cluster(f"{host}:2222", "host-b:2222")
-        chief.Chief(config, RunDir(tmp_path), where, [], lambda line: None).make_updater(VECTOR, replay)
+        make_chief(config, f"{host}:2222", "host-b:2222").make_updater(VECTOR, replay)
         ports = [host_and_port(address)[1] for address in replay.addresses]
     assert told and set(told) == {f"{host}:{port}" for port in ports}
     assert not any(map(is_reached_from_its_host_alone, told))
 
 
-def test_replay_servers_of_a_job_are_told_as_the_cluster_file_has_them(told: Told, tmp_path: Path) -> None:
+def test_replay_servers_of_a_job_are_told_as_the_cluster_file_has_them(told: Told) -> None:
     config, servers = tiny(*WAYS["multi_worker"]), ["host-c:2222", "host-d:2222"]
-    made = chief.Chief(config, RunDir(tmp_path), cluster("host-a:1", "host-b:2"), [], lambda line: None)
-    made.make_updater(VECTOR, RemoteReplay(config, VECTOR, servers))
+    make_chief(config, "host-a:1", "host-b:2").make_updater(VECTOR, RemoteReplay(config, VECTOR, servers))
     assert set(told) == set(servers)
 
 
