@@ -116,6 +116,21 @@ def test_an_installed_package_registers_its_tasks_when_one_is_asked_for(tmp_path
     del gymnasium.registry["Like/Chain-v0"]
 
 
+def test_a_users_own_task_may_have_an_id_like_those_of_a_package_that_is_not_installed(monkeypatch):
+    def lacks_milk():
+        raise ModuleNotFoundError("No module named 'milk'", name="milk.whole")
+
+    monkeypatch.setattr(packages, "PACKAGES", (packages.Package("no_such_robots", "robotics", "Fetch"),))
+    monkeypatch.setattr(gymnasium, "registry", dict(gymnasium.registry))
+    monkeypatch.setattr(gymnasium.envs.registration, "registry", gymnasium.registry)
+    gymnasium.register("FetchBeer-v0", toy_environments.Chain)
+    gymnasium.register("FetchMilk-v0", lacks_milk)
+    assert resolve_spec(Task(id="FetchBeer-v0")).num_actions == (2,)
+    assert error_of(resolve_spec, Task(id="FetchMilk-v0")) == f"FetchMilk-v0 needs a package: {pip_install('milk')}"
+    said = error_of(resolve_spec, Task(id="tests.support.toy_environments:FetchWine-v0"))
+    assert said.startswith('unknown task "tests.support.toy_environments:FetchWine-v0"; the nearest ')
+
+
 def test_a_wrong_keyword_is_named_with_those_that_are_right():
     message = error_of(make_task, Task(id="CartPole-v1", kwargs={"gravty": 9.8}))
     assert message == "task.kwargs: CartPole-v1 takes no gravty; it takes sutton_barto_reward, render_mode"

@@ -126,17 +126,17 @@ def find_env_spec(task_id: str) -> EnvSpec:
 
     A user's module before a colon must have been imported. Raises TaskError if there is no such task.
     """
-    name = task_id.rpartition(":")[2]
+    module, _, name = task_id.rpartition(":")
     found = _registered(name)
     package = packages.package_of(name)
-    if found is None and package is not None:
-        if not packages.is_installed(package):
-            raise PackageMissingError(f"{task_id} needs a package: {install_extra(package.extra)}")
+    if found is None and package is not None and packages.is_installed(package):
         try:
             packages.register(package)
         except Exception as error:
             raise TaskError(f"{task_id}: importing {package.module} failed: {one_line(error)}") from error
         found = _registered(name)
+    elif found is None and package is not None and not module:  # a module of the user's may have ids like a package's
+        raise PackageMissingError(f"{task_id} needs a package: {install_extra(package.extra)}")
     if found is None:
         raise TaskError(f'unknown task "{task_id}"; {_nearest(task_id)}')
     return found

@@ -82,9 +82,12 @@ def register(package: Package) -> None:
 
 
 def import_without_banner(task_id: str) -> None:
-    """Imports the known package of a task if this process has not yet, as one that steps environments has not."""
+    """Imports the known package of a task if this process has not yet, as one that steps environments has not.
+
+    A task of the user's may have an id like a package's, which need not be installed for it.
+    """
     package = package_of(task_id)
-    if package is not None and package.module not in sys.modules:
+    if package is not None and package.module not in sys.modules and is_installed(package):
         register(package)
 
 
@@ -92,14 +95,14 @@ def install_hint(env_spec: EnvSpec, error: ImportError | Exception) -> str:
     """What to install for a task whose import or constructor failed with `error`."""
     entry_point = str(env_spec.entry_point or env_spec.vector_entry_point)
     folder = re.split("[.:]", entry_point)[2] if entry_point.startswith("gymnasium.envs.") else ""
-    known = package_of(env_spec.id)
     if folder == "mujoco":
         return install_extra("mujoco")
     if folder in _OF_JAX:
         return "JAX, of which no version can be installed beside TensorFlow 2.15"
     if folder in _GYMNASIUM_EXTRAS:
         return pip_install(f"gymnasium[{_GYMNASIUM_EXTRAS[folder]}]")
-    if known is not None and not is_installed(known):
-        return install_extra(known.extra)
-    missing = getattr(error, "name", None)
-    return pip_install(missing.partition(".")[0]) if missing else first_line(error)
+    missing = (getattr(error, "name", None) or "").partition(".")[0]
+    extra = next((package.extra for package in PACKAGES if package.module == missing), "")
+    if extra:
+        return install_extra(extra)
+    return pip_install(missing) if missing else first_line(error)
