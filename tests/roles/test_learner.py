@@ -49,7 +49,7 @@ class End:
         for name, stand_in in {
             "Chief": lambda *_: SimpleNamespace(close=self.note("chief"), lost_peers_as_cluster_error=nullcontext),
             "start_session": lambda *_: self.session(),
-            "begin_figures": lambda *_, **__: None,
+            "begin_tracking": lambda *_, **__: None,
             "TrainingMonitor": lambda *_, **__: SimpleNamespace(
                 seconds=1.0,
                 show=lambda: None,
@@ -203,7 +203,7 @@ def test_a_job_without_an_evaluator_puts_the_evaluations_of_the_start_before_asi
     end.report, session = DONE, end.session()
     session.env_steps_before = checkpoint
     end.session = lambda: session  # type: ignore[method-assign]
-    monkeypatch.setattr(learner, "begin_figures", begin)
+    monkeypatch.setattr(learner, "begin_tracking", begin)
     assert end.comes()
     assert bool(read_evaluations(end.run.evaluations_file)) is is_kept
 

@@ -184,7 +184,7 @@ class DqnAgent(dqn_agent.DqnAgent):
         seed = derived_seed(config.seed, "initial weights", self._member)
         if self._devices:
             return split_network(config, task_spec, seed=seed, devices=self._devices)
-        on_cpu = not tf.config.list_logical_devices("GPU")  # also not in another process of the job
+        on_cpu = not tf.config.list_logical_devices("GPU")  # those of the job's other processes are listed, too
         in_xla = on_cpu and config.learner.xla != "off" and not config.is_slow_in_xla
         return q_network(
             config,

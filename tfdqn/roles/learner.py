@@ -37,7 +37,7 @@ from tfdqn.tasks.registry import check_task, make_task
 from tfdqn.tracking.systems import require_systems
 from tfdqn.training import loops
 from tfdqn.training.finish import run_to_end
-from tfdqn.training.monitor import TrainingMonitor, begin_figures
+from tfdqn.training.monitor import TrainingMonitor, begin_tracking
 from tfdqn.training.remote_parts import RemoteParts
 from tfdqn.training.session import Session, start_session
 
@@ -125,7 +125,7 @@ def _train_to_end(
         context.say(f"{context.run_dir} has finished already: {earlier.reason}")
         return True
     is_left_to_evaluator = has_evaluator or session.env_steps_before >= 0
-    trackers = begin_figures(session, kept_env_steps=None if is_left_to_evaluator else -1)
+    trackers = begin_tracking(session, kept_env_steps=None if is_left_to_evaluator else -1)
     show = _Lines(context.say, watchdog)
     monitor = TrainingMonitor(session, trackers, show, context.interrupted, profile=False)
     service.inspection = lambda: _inspection(service, session, monitor, watchdog)

@@ -79,12 +79,12 @@ def _single_gives_state(env: gymnasium.Env) -> bool:
             return False
         if isinstance(wrapper, FrameStackObservation) and wrapper.observation_space.shape is None:
             return False  # a stack is restored from its observation, which must be a single array
-    return _class_name(env.unwrapped) in _ATTRIBUTES or _has_methods(env.unwrapped)
+    return _class_name(env.unwrapped) in _ATTRIBUTES or _has_state_methods(env.unwrapped)
 
 
 def _read_core(env: Any) -> State:
     """The attributes, or the `get_state()`, and the generator of an environment without its wrappers."""
-    if _has_methods(env):
+    if _has_state_methods(env):
         values = env.get_state()
     else:
         values = {name: getattr(env, name) for name in _ATTRIBUTES[_class_name(env)]}
@@ -99,7 +99,7 @@ def _read_core(env: Any) -> State:
 
 def _write_core(env: Any, state: Mapping[str, np.ndarray]) -> None:
     values = {name: _value(array) for name, array in with_prefix("state", state).items()}
-    if _has_methods(env):
+    if _has_state_methods(env):
         env.set_state(values)
     else:
         for name in _ATTRIBUTES[_class_name(env)]:
@@ -122,7 +122,7 @@ def _wrappers(env: gymnasium.Env) -> list[gymnasium.Wrapper]:
     return found
 
 
-def _has_methods(env: Any) -> bool:
+def _has_state_methods(env: Any) -> bool:
     return callable(getattr(env, "get_state", None)) and callable(getattr(env, "set_state", None))
 
 

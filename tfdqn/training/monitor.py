@@ -237,7 +237,7 @@ class _Profile:
             self._done = True
 
 
-def begin_figures(session: AnySession, kept_env_steps: int | None) -> Tracker:
+def begin_tracking(session: AnySession, kept_env_steps: int | None) -> Tracker:
     """Makes the trackers of a new session; metrics from after the checkpoint that it resumes from are moved aside.
 
     `kept_env_steps` is as for `tracking.factory.rewind`. Says where the run is resumed, and what was moved.

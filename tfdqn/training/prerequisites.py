@@ -6,7 +6,7 @@ from tfdqn.errors import ConfigError
 from tfdqn.networks.task_fit import require_fit
 from tfdqn.replay.horizon import Horizon
 from tfdqn.task_spec import TaskSpec
-from tfdqn.tasks.checking.images import of_channels
+from tfdqn.tasks.checking.images import channels_first_warning
 from tfdqn.tasks.registry import check_task, require_learnable
 from tfdqn.tracking.systems import require_systems
 from tfdqn.types import Weights
@@ -47,7 +47,7 @@ def require_fitting_task(config: Config) -> None:
 
 def image_warning(config: Config, task_spec: TaskSpec) -> str:
     """A warning, in one line, of an image that the network would misread; "" if it reads it rightly."""
-    return of_channels(task_spec) if isinstance(config.network, NatureCNN | SmallCNN | Impala) else ""
+    return channels_first_warning(task_spec) if isinstance(config.network, NatureCNN | SmallCNN | Impala) else ""
 
 
 def long_call_warning(config: Config, weights: Weights) -> str:

@@ -36,7 +36,7 @@ from tfdqn.training import loops
 from tfdqn.training.caller_errors import CallerErrors
 from tfdqn.training.finish import run_to_end
 from tfdqn.training.local_parts import LocalParts, local_session
-from tfdqn.training.monitor import TrainingMonitor, begin_figures
+from tfdqn.training.monitor import TrainingMonitor, begin_tracking
 from tfdqn.training.session import Session
 
 
@@ -133,7 +133,7 @@ def _train_to_end(
     if (earlier := finished_already(session.config, session.run_dir)) is not None:
         return earlier
     session.run_dir.cluster_file.unlink(missing_ok=True)  # of a job that has trained the run before
-    trackers = begin_figures(session, session.parts.evaluations.kept_env_steps)
+    trackers = begin_tracking(session, session.parts.evaluations.kept_env_steps)
     with closing(TrainingMonitor(session, trackers, show, interrupted, profile)) as monitor:
 
         def final_scores() -> EpisodeScores:

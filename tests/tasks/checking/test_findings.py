@@ -6,7 +6,13 @@ from tests.tasks.checking.test_suggestions import VECTOR, a_play
 from tfdqn.config import Task
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.task_spec import ActionSpec, ArraySpec, TaskSpec, discrete
-from tfdqn.tasks.checking.findings import held_up, of_play, of_shapes, speed, transition_bytes
+from tfdqn.tasks.checking.findings import (
+    longest_step_findings,
+    play_findings,
+    shape_findings,
+    speed_line,
+    transition_bytes,
+)
 from tfdqn.tasks.checking.random_play import Play
 
 BRANCHES = ActionSpec(low=(0, 0), high=(1, 2), counts=(2, 3), shape=(2,), form="branches")
@@ -15,7 +21,9 @@ BRANCHES = ActionSpec(low=(0, 0), high=(1, 2), counts=(2, 3), shape=(2,), form="
 def lines(play: Play, limit: int | None = None, info: frozenset[str] = frozenset()) -> dict[str, str]:
     spec = TaskSpec(id="x", observation={"x": VECTOR}, actions=discrete(2), max_episode_steps=limit)
     play = play._replace(spec=spec)
-    return {each.about: each.found for each in of_play(play._replace(lengths=(), returns=(), env_steps=0), play, info)}
+    return {
+        each.about: each.found for each in play_findings(play._replace(lengths=(), returns=(), env_steps=0), play, info)
+    }
 
 
 @pytest.mark.parametrize(
@@ -61,14 +69,14 @@ def test_rewards_values_and_keys_of_info_are_read_at_once() -> None:
 
 def test_a_play_is_shown_with_its_resets_its_speed_and_how_it_was_stepped() -> None:
     play = a_play(VECTOR, seconds=0.5)
-    assert speed(Task(num_envs=1), play, 100) == "100 steps; 200 steps a second"
-    assert speed(Task(num_envs=1), play._replace(env_steps=99), 100) == "99 steps and 1 reset; 198 steps a second"
+    assert speed_line(Task(num_envs=1), play, 100) == "100 steps; 200 steps a second"
+    assert speed_line(Task(num_envs=1), play._replace(env_steps=99), 100) == "99 steps and 1 reset; 198 steps a second"
     many = play._replace(env_steps=1_150, steps=600, seconds=20.0)
-    assert speed(Task(num_envs=2), many, 1_000) == (
+    assert speed_line(Task(num_envs=2), many, 1_000) == (
         "1,150 steps and 50 resets (ended after 20 s); 58 steps a second, one environment after another"
     )
-    assert speed(Task(num_envs=2, vectorization="async"), many, 600).endswith(", each environment in a process")
-    assert speed(Task(num_envs=2), many._replace(is_own_vector_version=True), 600).endswith(
+    assert speed_line(Task(num_envs=2, vectorization="async"), many, 600).endswith(", each environment in a process")
+    assert speed_line(Task(num_envs=2), many._replace(is_own_vector_version=True), 600).endswith(
         "58 steps a second, by the task's own vectorised version"
     )
 
@@ -87,7 +95,7 @@ def test_a_play_is_shown_with_its_resets_its_speed_and_how_it_was_stepped() -> N
     ],
 )
 def test_observations_are_shown_by_their_parts(observation: dict[str, ArraySpec], shown: str) -> None:
-    found = of_shapes(TaskSpec(id="x", observation=observation, actions=discrete(2)))
+    found = shape_findings(TaskSpec(id="x", observation=observation, actions=discrete(2)))
     assert found[0].found == shown
 
 
@@ -97,7 +105,7 @@ def test_observations_are_shown_by_their_parts(observation: dict[str, ArraySpec]
 )
 def test_a_million_transitions_are_shown_in_a_unit_that_suits_them(shape: tuple[int, ...], shown: str) -> None:
     observation = {"observation": ArraySpec(shape=shape, dtype="float32")}
-    assert of_shapes(TaskSpec(id="x", observation=observation, actions=discrete(2)))[2].found == shown
+    assert shape_findings(TaskSpec(id="x", observation=observation, actions=discrete(2)))[2].found == shown
 
 
 @pytest.mark.parametrize("masks", [False, True])
@@ -117,8 +125,8 @@ def test_a_transitions_bytes_are_those_of_the_replays_rows(masks: bool, actions:
 
 
 def test_a_step_that_held_up_a_play_is_named() -> None:
-    (found,) = held_up("1 environment", a_play(VECTOR, seconds=41.0, longest_seconds=40.0))
+    (found,) = longest_step_findings("1 environment", a_play(VECTOR, seconds=41.0, longest_seconds=40.0))
     line = "1 environment: one of 100 steps took 40 s of 41 s, so the speed says little"
     assert (found.about, found.verdict, found.found) == ("longest step", "note", line)
-    assert held_up("1 environment", a_play(VECTOR, seconds=41.0, longest_seconds=4.0)) == []
-    assert held_up("1 environment", a_play(VECTOR, seconds=0.5, longest_seconds=0.4)) == []
+    assert longest_step_findings("1 environment", a_play(VECTOR, seconds=41.0, longest_seconds=4.0)) == []
+    assert longest_step_findings("1 environment", a_play(VECTOR, seconds=0.5, longest_seconds=0.4)) == []

@@ -3,12 +3,12 @@
 import pytest
 
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
-from tfdqn.tasks.checking.images import has_channels_first, of_images, of_scaled
+from tfdqn.tasks.checking.images import has_channels_first, image_findings, scaled_image_findings
 
 
 def said(*arrays: ArraySpec, largest: float = 255.0) -> list[str]:
     spec = TaskSpec(id="x", observation={f"x{i}": each for i, each in enumerate(arrays)}, actions=discrete(2))
-    return [each.found for each in of_images(spec, largest)]
+    return [each.found for each in image_findings(spec, largest)]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_of_an_image_and_numbers_it_is_said_which_networks_read_them() -> None:
 
 def said_of_scaled(image: ArraySpec, largest: float) -> list[str]:
     spec = TaskSpec(id="x", observation={"x": image}, actions=discrete(2))
-    return [each.found for each in of_scaled(spec, {"x": largest})]
+    return [each.found for each in scaled_image_findings(spec, {"x": largest})]
 
 
 def test_an_image_that_is_scaled_already_is_said_with_the_bound_that_divides_it() -> None:

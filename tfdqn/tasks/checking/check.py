@@ -15,8 +15,16 @@ from tfdqn.config.toml import with_changed_task
 from tfdqn.errors import UserError, counted
 from tfdqn.system.processors import available_cores
 from tfdqn.tasks.array_contract import CONVERSIONS
-from tfdqn.tasks.checking.findings import Finding, held_up, of_play, of_shapes, restarted, speed, transition_bytes
-from tfdqn.tasks.checking.images import of_images, of_scaled
+from tfdqn.tasks.checking.findings import (
+    Finding,
+    longest_step_findings,
+    play_findings,
+    restart_findings,
+    shape_findings,
+    speed_line,
+    transition_bytes,
+)
+from tfdqn.tasks.checking.images import image_findings, scaled_image_findings
 from tfdqn.tasks.checking.random_play import REMEMBERED_STEPS, TRAITS_STEPS, Play, own_traits, play_at_random
 from tfdqn.tasks.checking.suggestions import ENDLESS_STEPS, Suggestion, may_be_faster_in_processes, suggestions
 from tfdqn.tasks.failures import Restarts
@@ -59,27 +67,27 @@ def check(task: Task, tell: Tell, env_steps: int = ENV_STEPS, seconds: float = S
         except UserError as error:
             return TaskCheck(task=task.id, can_train=False, findings=(Finding("the task", "no", str(error)),))
         trial = _Trial(task, tell, env_steps, seconds)
-        alone = trial.play("1 environment", num_envs=1, vectorization="sync")
-        together = trial.play(f"{task.num_envs} environments" if task.num_envs > 1 else "a batch of 1")
-        in_processes = trial.play_in_processes(together)
+        single = trial.play("1 environment", num_envs=1, vectorization="sync")
+        batch = trial.play(f"{task.num_envs} environments" if task.num_envs > 1 else "a batch of 1")
+        in_processes = trial.play_in_processes(batch)
         own = own_traits(task, lambda steps: tell("info", steps, TRAITS_STEPS))
-        findings = of_shapes(spec)
-        if alone is not None and together is not None:
-            trial.compare_seeds(alone, together)
-            together = trial.play_to_an_end(alone, together)
-            findings += [*of_images(spec, together.largest), *of_scaled(spec, together.largest_scaled)]
+        findings = shape_findings(spec)
+        if single is not None and batch is not None:
+            trial.compare_seeds(single, batch)
+            batch = trial.play_to_an_end(single, batch)
+            findings += [*image_findings(spec, batch.largest), *scaled_image_findings(spec, batch.largest_scaled)]
             converted = {record.getMessage() for record in said if record.name == CONVERSIONS}
             findings += [Finding("dtype", "note", line) for line in sorted(converted)]
-            findings += of_play(alone, together, own.info)
+            findings += play_findings(single, batch, own.info)
         findings += trial.findings
         warned = dict.fromkeys(record.getMessage() for record in said if record.levelno >= logging.WARNING)
         findings += [Finding("warning", "note", line) for line in warned]
-    ended = [play for play in (alone, together) if play is not None]
+    ended = [play for play in (single, batch) if play is not None]
     return TaskCheck(
         task=task.id,
         can_train=all(each.verdict != "no" for each in findings),
         findings=tuple(findings),
-        suggestions=_possible(task, suggestions(task, spec, together or alone, in_processes, own)),
+        suggestions=_possible(task, suggestions(task, spec, batch or single, in_processes, own)),
         steps_per_second=trial.steps_per_second,
         episode_lengths=tuple(length for play in ended for length in play.lengths),
         episode_returns=tuple(each for play in ended for each in play.returns),
@@ -114,14 +122,14 @@ class _Trial:
         task = structs.replace(self._task, **keys)
         found = self._play(about, task, self._env_steps, self._seconds, seed=0)
         if found is not None:
-            self.findings.append(Finding(about, "yes", speed(task, found, self._env_steps)))
+            self.findings.append(Finding(about, "yes", speed_line(task, found, self._env_steps)))
             self.steps_per_second[about] = found.steps_per_second
-            self.findings += held_up(about, found)
+            self.findings += longest_step_findings(about, found)
         return found
 
-    def play_in_processes(self, together: Play | None) -> Play | None:
+    def play_in_processes(self, batch: Play | None) -> Play | None:
         """A play with a process for each environment; None if it fails, or if the task would not gain by it."""
-        if self._task.vectorization != "auto" or together is None or not may_be_faster_in_processes(together):
+        if self._task.vectorization != "auto" or batch is None or not may_be_faster_in_processes(batch):
             return None
         count = min(self._task.num_envs, available_cores())
         found = self.play(f"{counted(count, 'environment')} in processes", num_envs=count, vectorization="async")
@@ -129,29 +137,29 @@ class _Trial:
             self.findings[-1] = structs.replace(self.findings[-1], verdict="note")
         return found
 
-    def play_to_an_end(self, alone: Play, together: Play) -> Play:
-        """`together`; if no episode has ended and there is no limit, with the episodes of a longer play instead."""
-        if alone.lengths or together.lengths or alone.spec.max_episode_steps is not None:
-            return together
+    def play_to_an_end(self, single: Play, batch: Play) -> Play:
+        """`batch`; if no episode has ended and there is no limit, with the episodes of a longer play instead."""
+        if single.lengths or batch.lengths or single.spec.max_episode_steps is not None:
+            return batch
         task = structs.replace(self._task, num_envs=1, vectorization="sync")
         longer = self._play("one long episode", task, ENDLESS_STEPS, self._seconds, seed=0, to_an_end=True)
         if longer is None:
-            return together
-        return together._replace(lengths=longer.lengths, returns=longer.returns, steps=longer.steps)
+            return batch
+        return batch._replace(lengths=longer.lengths, returns=longer.returns, steps=longer.steps)
 
-    def compare_seeds(self, alone: Play, together: Play) -> None:
+    def compare_seeds(self, single: Play, batch: Play) -> None:
         """Finds whether a seed gives the same episodes again, and other seeds give others."""
         task = structs.replace(self._task, num_envs=1, vectorization="sync")
-        # Without a limit of time, so that it has as many steps as `alone`.
-        again = self._play("same seed", task, min(alone.steps, REMEMBERED_STEPS), math.inf, seed=0)
+        # Without a limit of time, so that it has as many steps as `single`.
+        again = self._play("same seed", task, min(single.steps, REMEMBERED_STEPS), math.inf, seed=0)
         others = [self._play("another seed", task, 0, math.inf, seed) for seed in _SEEDS]
-        if again is not None and again.digest == alone.digest:
+        if again is not None and again.digest == single.digest:
             self.findings.append(Finding("same seed", "yes", "gives the same episodes again"))
         elif again is not None:
             cure = "let the environment call super().reset(seed=seed), and draw from self.np_random"
             self.findings.append(Finding("same seed", "note", f"gives other episodes: a run can't be repeated; {cure}"))
         firsts = {_bytes(each.first, 0) for each in others if each is not None}
-        begun = {_bytes(together.first, index) for index in range(self._task.num_envs)}
+        begun = {_bytes(batch.first, index) for index in range(self._task.num_envs)}
         if None in others:  # the failure is a finding by itself
             return
         if len(firsts) == 1:
@@ -176,7 +184,7 @@ class _Trial:
             self.findings.append(Finding(about, "no", str(error)))
             return None
         finally:
-            self.findings += restarted(about, failures)
+            self.findings += restart_findings(about, failures)
 
 
 def _bytes(observation: dict[str, np.ndarray], index: int) -> bytes:

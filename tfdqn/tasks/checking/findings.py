@@ -24,7 +24,7 @@ class Finding(Struct, frozen=True):
     found: str
 
 
-def of_shapes(spec: TaskSpec) -> list[Finding]:
+def shape_findings(spec: TaskSpec) -> list[Finding]:
     """What a `TaskSpec` tells without a play."""
     shown = [
         f"{'' if name == 'observation' else f'{name}: '}{_shown_array(each)}" for name, each in spec.observation.items()
@@ -37,26 +37,26 @@ def of_shapes(spec: TaskSpec) -> list[Finding]:
     ]
 
 
-def of_play(alone: Play, together: Play, info: frozenset[str]) -> list[Finding]:
+def play_findings(single: Play, batch: Play, info: frozenset[str]) -> list[Finding]:
     """What the plays of one environment and of many show; `info` has the keys of the environment's own."""
-    steps = alone.env_steps + together.env_steps
-    ends = (*alone.rewards, *together.rewards)
+    steps = single.env_steps + batch.env_steps
+    ends = (*single.rewards, *batch.rewards)
     lowest, highest = f"{min(ends):g}", f"{max(ends):g}"
     rewards = f"from {lowest} to {highest}" if lowest != highest else f"always {lowest}"
-    masks = "those of the masks" if alone.spec.action_masks else "always all of them (task.action_masks is false)"
+    masks = "those of the masks" if single.spec.action_masks else "always all of them (task.action_masks is false)"
     return [
         Finding("values", "yes", f"finite, and of the spaces' shapes, in all {steps:,} steps"),
         Finding("rewards", "yes", rewards),
-        *_of_episodes(alone, together),
+        *_episode_findings(single, batch),
         Finding("legal actions", "yes", masks),
         Finding("keys of info", "yes", ", ".join(sorted(info)) or "none"),
         Finding("state", "yes", "can be saved: a resumed run continues the same episodes")
-        if together.gives_state
+        if batch.gives_state
         else Finding("state", "note", "can't be saved: a resumed run starts new episodes"),
     ]
 
 
-def speed(task: Task, play: Play, env_steps: int) -> str:
+def speed_line(task: Task, play: Play, env_steps: int) -> str:
     """How many steps a play took, how fast, and how its environments were stepped."""
     count = counted(play.env_steps, "step")
     if resets := play.steps * task.num_envs - play.env_steps:
@@ -71,7 +71,7 @@ def speed(task: Task, play: Play, env_steps: int) -> str:
     return f"{count}{cut}; {play.steps_per_second:,.0f} steps a second{how}"
 
 
-def held_up(about: str, play: Play) -> list[Finding]:
+def longest_step_findings(about: str, play: Play) -> list[Finding]:
     """A line about the longest step of a play, if that was a large part of it."""
     if not play.is_held_up:
         return []
@@ -79,7 +79,7 @@ def held_up(about: str, play: Play) -> list[Finding]:
     return [Finding("longest step", "note", f"{about}: {line}, so the speed says little")]
 
 
-def restarted(about: str, failures: Sequence[str]) -> list[Finding]:
+def restart_findings(about: str, failures: Sequence[str]) -> list[Finding]:
     """A line about the environments that failed in a play and were restarted, if any; `failures` has what was said."""
     if not failures:
         return []
@@ -116,12 +116,12 @@ def _shown_bytes(count: int) -> str:
     return f"{count / 1e9:,.3g} GB" if count >= 1e9 else f"{count / 1e6:,.3g} MB"
 
 
-def _of_episodes(alone: Play, together: Play) -> list[Finding]:
-    lengths, returns = (*alone.lengths, *together.lengths), (*alone.returns, *together.returns)
-    limit = alone.spec.max_episode_steps
+def _episode_findings(single: Play, batch: Play) -> list[Finding]:
+    lengths, returns = (*single.lengths, *batch.lengths), (*single.returns, *batch.returns)
+    limit = single.spec.max_episode_steps
     if not lengths:
         cut = f"each is cut off at {limit:,} steps" if limit else "the task has no limit of steps"
-        return [Finding("episodes", "note", f"none ended within {counted(together.steps, 'step')}; {cut}")]
+        return [Finding("episodes", "note", f"none ended within {counted(batch.steps, 'step')}; {cut}")]
     return [
         Finding("episodes", "yes", f"{len(lengths):,} ended, {_shown_lengths(lengths, limit)}"),
         Finding("return at random", "yes", _shown_returns(returns)),

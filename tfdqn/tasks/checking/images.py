@@ -34,18 +34,18 @@ def has_channels_first(spec: ArraySpec) -> bool:
     return is_usual and channels <= _MOST_CHANNELS and min(height, width) >= max(_LEAST_SIDE, 4 * channels)
 
 
-def of_images(spec: TaskSpec, largest: float) -> Iterator[Finding]:
+def image_findings(spec: TaskSpec, largest: float) -> Iterator[Finding]:
     """What networks would misread in a task's only observation, if that is an image; and which read one of several.
 
     `largest` is the largest absolute value in observed arrays of unknown scale.
     """
     if len(spec.observation) > 1:
-        yield from _of_several(spec)
+        yield from _findings_of_several(spec)
         return
     image = next(iter(spec.observation.values()))
     if not is_picture(image):
         return
-    if line := of_channels(spec):
+    if line := channels_first_warning(spec):
         yield Finding("image", "note", line)
     elif image.is_of_unknown_scale and largest > LARGE:
         line = (
@@ -55,13 +55,13 @@ def of_images(spec: TaskSpec, largest: float) -> Iterator[Finding]:
         yield Finding("image", "note", line)
 
 
-def of_channels(spec: TaskSpec) -> str:
+def channels_first_warning(spec: TaskSpec) -> str:
     """What is said of a task's only observation if it is an image with channels first; "" if it isn't."""
     image = next(iter(spec.observation.values()))
     return _transposed(image) if len(spec.observation) == 1 and has_channels_first(image) else ""
 
 
-def of_scaled(spec: TaskSpec, largest: Mapping[str, float]) -> Iterator[Finding]:
+def scaled_image_findings(spec: TaskSpec, largest: Mapping[str, float]) -> Iterator[Finding]:
     """Images that seem to be scaled to 1 already, and that networks divide by the bound of their Box all the same.
 
     `largest` has the largest absolute value seen in each array that networks divide, by name.
@@ -76,7 +76,7 @@ def of_scaled(spec: TaskSpec, largest: Mapping[str, float]) -> Iterator[Finding]
             yield Finding("image", "note", line)
 
 
-def _of_several(spec: TaskSpec) -> Iterator[Finding]:
+def _findings_of_several(spec: TaskSpec) -> Iterator[Finding]:
     if pictures := [name for name, each in spec.observation.items() if is_picture(each)]:
         line = (
             f"mlp reads the pixels of {' and '.join(pictures)} as numbers, since nature_cnn, small_cnn and impala take "

@@ -36,13 +36,18 @@ def suggestions(
       play: its play; None if that failed, perhaps by an illegal action: then only masks are suggested.
       in_processes: a play of a process for each core; None if that was not tried.
     """
-    masks = [] if task.action_masks else [*_of_masks(spec, own)]
+    masks = [] if task.action_masks else [*_mask_suggestions(spec, own)]
     if play is None:
         return masks
-    return [*_of_observations(task, play), *masks, *_of_signals(task, play, own), *_of_speed(task, play, in_processes)]
+    return [
+        *_observation_suggestions(task, play),
+        *masks,
+        *_signal_suggestions(task, play, own),
+        *_speed_suggestions(task, play, in_processes),
+    ]
 
 
-def _of_observations(task: Task, play: Play) -> Iterator[Suggestion]:
+def _observation_suggestions(task: Task, play: Play) -> Iterator[Suggestion]:
     parts = list(play.spec.observation.values())
     if len(parts) == 1 and has_channels_first(parts[0]):  # a finding: no network reads it as an image
         return
@@ -63,7 +68,7 @@ def _of_observations(task: Task, play: Play) -> Iterator[Suggestion]:
         yield Suggestion("replay.item=frames", "each frame of a stack is then stored once, compressed")
 
 
-def _of_signals(task: Task, play: Play, own: OwnTraits) -> Iterator[Suggestion]:
+def _signal_suggestions(task: Task, play: Play, own: OwnTraits) -> Iterator[Suggestion]:
     if own.most_lives > 1 and not task.end_on_life_loss:
         why = f'info["lives"] counts up to {own.most_lives} lives, and the game goes on after a lost one'
         yield Suggestion("task.end_on_life_loss=true", why)
@@ -77,7 +82,7 @@ def _of_signals(task: Task, play: Play, own: OwnTraits) -> Iterator[Suggestion]:
         yield Suggestion("task.max_episode_steps=1000", why)
 
 
-def _of_masks(spec: TaskSpec, own: OwnTraits) -> Iterator[Suggestion]:
+def _mask_suggestions(spec: TaskSpec, own: OwnTraits) -> Iterator[Suggestion]:
     if MASK in own.info or MASK in spec.observation:
         place = "info" if MASK in own.info else "observation"
         yield Suggestion("task.action_masks=true", f'{place}["{MASK}"] says which actions are legal')
@@ -88,7 +93,7 @@ def _of_masks(spec: TaskSpec, own: OwnTraits) -> Iterator[Suggestion]:
             yield Suggestion(f"task.action_mask_source=method:{named[0]}", "no other place has masks")
 
 
-def _of_speed(task: Task, play: Play, in_processes: Play | None) -> Iterator[Suggestion]:
+def _speed_suggestions(task: Task, play: Play, in_processes: Play | None) -> Iterator[Suggestion]:
     if in_processes is None or in_processes.is_held_up:
         return
     if (factor := in_processes.steps_per_second / play.steps_per_second) >= _CLEARLY_FASTER:
