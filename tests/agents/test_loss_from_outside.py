@@ -1,5 +1,6 @@
 """A loss, a head and a torso from a package outside: named in a configuration, trained with, evaluated, exported."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ def test_it_learns_and_what_it_has_learned_is_served(tmp_path: Path) -> None:
     summary = train(settings(), tmp_path / "run")
     assert summary.final is not None and summary.final.mean_return >= 0.8  # a random player gets -0.6
     run = RunDir(tmp_path / "run")
+    recorded = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
+    spreads = [each["loss_spread"] for each in recorded if "loss" in each]
+    assert spreads and all(0 < spread < 2 for spread in spreads), recorded  # of returns between -1 and 1
     config, spec = run.config(), run.task_spec()
     assert config.agent.kind == KIND
     weights = policy_weights(tmp_path / "run", "best")

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfdqn.config import RMSprop
+from tfdqn.config import Config, RMSprop
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import NotFiniteError, OwnCodeError
 from tfdqn.learning.learner import Learner
-from tfdqn.learning.train_step import METRICS, UpdateMetrics
+from tfdqn.learning.train_step import UpdateMetrics
 from tfdqn.learning.updater import UpdateResult
 
 OWN = "loss at /home/me/losses.py:7"
@@ -28,7 +28,7 @@ class FakeUpdater(SimpleNamespace):
     def __call__(self, owed: int) -> UpdateResult:
         if self.error is not None:
             raise self.error
-        metrics = UpdateMetrics(*np.ones((METRICS, 1), np.float32))._replace(**self.metrics)
+        metrics = UpdateMetrics.of_columns(np.ones((6, 1), np.float32))._replace(**self.metrics)
         return UpdateResult(metrics, {})
 
     def settle(self) -> UpdateResult:
@@ -58,7 +58,7 @@ def test_the_users_parts_are_named_where_a_loss_or_its_gradient_is_not_finite(me
 def test_centred_rmsprops_epsilon_is_named_since_its_root_may_be_of_a_number_below_0(centered: bool) -> None:
     updater: Any = FakeUpdater(error=None, metrics={"loss": np.float32([np.nan])})
     optimizer = RMSprop(centered=centered)
-    made = Learner(updater, WeightsBoard(), lambda priorities: None, optimizer=optimizer)
+    made = Learner(updater, WeightsBoard(), lambda priorities: None, config=Config(optimizer=optimizer))
     with pytest.raises(NotFiniteError) as caught:
         made.run(1)
     assert ("raise optimizer.epsilon" in str(caught.value)) == centered

@@ -142,7 +142,7 @@ def test_the_learner_tells_of_a_disagreement_of_zero_and_of_none_where_there_is_
 ) -> None:
     class TwoUpdates:
         def __call__(self, most: int) -> UpdateResult:
-            of_two = [np.full(2, each if name == "disagreement" else 1.0) for name in UpdateMetrics._fields]
+            of_two = [np.full(2, each if name == "disagreement" else 1.0) for name in UpdateMetrics._fields[:-1]]
             return UpdateResult(UpdateMetrics(*of_two), {"theta/kernel": np.ones(3, np.float32)})
 
         def state(self) -> dict[str, np.ndarray]:
@@ -150,4 +150,4 @@ def test_the_learner_tells_of_a_disagreement_of_zero_and_of_none_where_there_is_
 
     learner = Learner(TwoUpdates(), WeightsBoard(), lambda priorities: None)  # type: ignore[arg-type]
     assert learner.run(2) == 2
-    assert learner.metrics is not None and learner.metrics.get("disagreement") == told
+    assert learner.metrics is not None and learner.metrics.get("learning/disagreement") == told

@@ -30,6 +30,8 @@ from tfdqn.types import Weights
 class Quantiles(Agent, frozen=True, kw_only=True, tag_field="kind", tag="tests.support.own_algorithm:quantiles"):
     """N quantiles of the return of each action."""
 
+    metrics = ("spread",)
+
     quantiles: Annotated[int, doc("N", ge=1, le=200)] = 8
 
 
@@ -93,7 +95,8 @@ def quantile_regression(settings: Quantiles, networks: Networks, batch: Batch) -
     loss = tf.reduce_sum(tf.reduce_mean(weight * huber_loss(error, 1.0), axis=2), axis=1)
     q_tm1 = networks.online.head.q_values(theta_tm1)
     q_value = value_of_action(q_tm1, batch.action_tm1)
-    return LossOutput(loss, tf.reduce_mean(target, axis=1) - q_value, q_tm1, q_value)
+    spread = tf.math.reduce_std(predicted, axis=1)
+    return LossOutput(loss, tf.reduce_mean(target, axis=1) - q_value, q_tm1, q_value, {"spread": spread})
 
 
 TORSOS[Symlog] = TorsoKind(symlog, symlog_numpy)

@@ -30,7 +30,7 @@ from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
 from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
-from tfdqn.learning.updater import Updater
+from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Draw, Examples, Sample
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
@@ -126,22 +126,30 @@ def run(updates: Updater, start: State, count: int = UPDATES) -> dict[str, np.nd
     """The state after all updates. Checks that clipping had something to do, and something not."""
     updates.load_state(start)
     norms: list[float] = []
+    metrics: list[np.ndarray] = []
     errors = np.full(count * BATCH, np.nan, np.float32)
     while len(norms) < count:
         for result in (updates(count - len(norms)), updates.settle()):
             if result is not None:
                 norms.extend(result.metrics.gradient_norm)
+                metrics.append(metrics_of(result))
                 keep_errors(errors, result)
     assert max(norms) > CLIP_NORM > 0, norms
-    return updates.state() | {"errors": errors}
+    return updates.state() | {"errors": errors, "metrics": np.concatenate(metrics)}
+
+
+def metrics_of(result: UpdateResult) -> np.ndarray:
+    """The loss, and the loss's own metrics, of a call's N updates: float32[N, 1 + M]."""
+    return np.stack([result.metrics.loss, *result.metrics.of_loss], axis=1)
 
 
 def difference(ours: State, theirs: State, parts: int = 1) -> float:
-    """The largest; the names must be the same, and of all errors theirs one part."""
+    """The largest; the names must be the same, and of all errors theirs one part, of which its metrics are means."""
     assert ours.keys() == theirs.keys(), ours.keys() ^ theirs.keys()
     assert ours["train_steps"] == UPDATES
     errors = largest_difference(ours["errors"], theirs["errors"], parts)
-    return max(errors, *(float(np.abs(ours[name] - theirs[name]).max()) for name in ours if name != "errors"))
+    others = ours.keys() - {"errors", *(["metrics"] if parts > 1 else [])}
+    return max(errors, *(float(np.abs(ours[name] - theirs[name]).max()) for name in others))
 
 
 def mirrored(
@@ -184,12 +192,13 @@ def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: 
     updates = AsynchronousUpdater(config, case_spec(), strategy, batches_in_turn, workers=1)
     # One after another: only then is asynchronous training the same as plain.
     updates.load_state(start)
-    errors = np.full(UPDATES * BATCH, np.nan, np.float32)
+    errors, metrics = np.full(UPDATES * BATCH, np.nan, np.float32), []
     for _ in range(UPDATES):
         result = updates(1)
         assert result.staleness.tolist() == [0]
         keep_errors(errors, result)
-    reached = updates.state() | {"errors": errors}
+        metrics.append(metrics_of(result))
+    reached = updates.state() | {"errors": errors, "metrics": np.concatenate(metrics)}
     updates.close()
     return difference(expected, reached)
 

@@ -33,7 +33,7 @@ def session() -> Any:
         config=tiny(),
         run_dir=SimpleNamespace(logs="logs", check_claim=lambda: None),
         counters=SimpleNamespace(seconds=0.0),
-        learner=SimpleNamespace(metrics={"loss": 1.0}, train_steps=5, take_staleness=lambda: None, dropped=0),
+        learner=SimpleNamespace(metrics={"learning/loss": 1.0}, train_steps=5, take_staleness=lambda: None, dropped=0),
         actors=SimpleNamespace(recent_return=20.0, recent_length=20.0, weights_version=5),
         ratio=SimpleNamespace(transitions=100),
         replay=SimpleNamespace(size=lambda: 100, min_size=101),
@@ -104,7 +104,7 @@ def test_nothing_is_called_learning_before_the_first_updates(config: Any, first:
     phases = [monitor.progress().phase]
     run.first_call_seconds = 0.1
     phases.append(monitor.progress().phase)
-    run.first_call_seconds, run.learner.metrics = None, {"loss": 1.0}
+    run.first_call_seconds, run.learner.metrics = None, {"learning/loss": 1.0}
     assert [*phases, monitor.progress().phase] == [first, module.FIRST_UPDATES, "learning"]
 
 

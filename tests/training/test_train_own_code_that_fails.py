@@ -36,6 +36,8 @@ def own_loss(settings, networks, batch):
         return output._replace(loss=tf.stop_gradient(output.loss))
     if settings.fault == "assertion":
         return output._replace(loss=tf.debugging.check_numerics(output.loss / 0.0, "too large"))  # in the graph
+    if settings.fault == "metrics mean":
+        return output._replace(metrics={"spread": tf.reduce_mean(output.loss)})
     field, _, change = settings.fault.partition(" ")
     changes = {"mean": tf.reduce_mean, "float64": lambda x: tf.cast(x, tf.float64), "column": lambda x: x[:, None]}
     return output._replace(**({field: changes[change](getattr(output, field))} if field else {}))
@@ -69,6 +71,7 @@ def write(folder: Path, fault: str, *overrides: str) -> None:
         ("q_tm1 mean", (), "q_tm1 = float32[]; expected float32[16, 2]"),
         ("td_error mean", ("ensemble.size=3",), "td_error = float32[]; expected float32[3, 16]"),
         ("nothing", (), "NoneType; expected a LossOutput"),
+        ("metrics mean", (), "metrics ('spread',); the class of its settings says metrics = ()"),
     ],
 )
 def test_what_a_loss_gives_of_another_shape_is_named_before_the_first_update(

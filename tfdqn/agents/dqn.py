@@ -11,7 +11,7 @@ to the target network and checks their outputs; and `loss`, which calls `_loss`.
 | batches with a time axis                 | batches of transitions; sequences are `RecurrentAgent`'s             |
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -43,6 +43,7 @@ class LossExtra(NamedTuple):
     q_value: tf.Tensor  # Q(s, a) of the action taken; the mean over an ensemble's members
     max_q_value: tf.Tensor  # max_a Q(s, a) over all actions, and all members
     priority: tf.Tensor  # |TD error|; the mean over an ensemble's members that learn from it
+    metrics: Mapping[str, tf.Tensor]  # the loss's own, by name; the mean over an ensemble's members
     disagreement: tf.Tensor | None = None  # standard deviation of Q(s, a) over an ensemble's members
 
 
@@ -139,7 +140,8 @@ class DqnAgent(dqn_agent.DqnAgent):
         """
         output = self._output(self._batch(experience), noise)
         loss = output.loss if weights is None else output.loss * weights
-        extra = LossExtra(output.td_error, output.q_value, self._best(output.q_tm1), tf.abs(output.td_error))
+        best, priority = self._best(output.q_tm1), tf.abs(output.td_error)
+        extra = LossExtra(output.td_error, output.q_value, best, priority, dict(output.metrics))
         return tf_agent.LossInfo(tf.reduce_mean(loss), extra)
 
     def _output(self, batch: Batch, noise: Noise | None) -> LossOutput:
@@ -147,7 +149,7 @@ class DqnAgent(dqn_agent.DqnAgent):
         output = self._compute_loss(self._settings, self._networks(noise), batch)
         examples = [*([self.members] if self.members > 1 else []), *batch.action_tm1.shape[:1]]
         source = f'agent.kind = "{self._settings.kind}": {self._compute_loss.__qualname__}'
-        check_output(output, examples, self._actions, source)
+        check_output(output, examples, self._actions, self._settings.metrics, source)
         return output
 
     def _best(self, q: tf.Tensor) -> tf.Tensor:

@@ -61,6 +61,7 @@ class EnsembleAgent(DqnAgent):
             q_value=tf.reduce_mean(output.q_value, axis=0),
             max_q_value=tf.reduce_max(self._best(output.q_tm1), axis=0),
             priority=td_error,
+            metrics={name: tf.reduce_mean(values, axis=0) for name, values in output.metrics.items()},
             disagreement=tf.math.reduce_std(output.q_value, axis=0),
         )
         return tf_agent.LossInfo(tf.reduce_sum(tf.reduce_mean(loss, axis=1)), extra)

@@ -4,8 +4,9 @@ There is one file per paper in `losses/`. Time convention: `_tm1` is the state a
 later. For an ensemble, the outputs of networks and losses have a leading axis of K members.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -91,6 +92,7 @@ class LossOutput(NamedTuple):
     td_error: tf.Tensor  # float32[…, B], target minus prediction or another measure of error; a sum over branches
     q_tm1: tf.Tensor  # Q(s, ·) float32[…, B, A], from which the policy acts; with branches [B, D, A]
     q_value: tf.Tensor  # Q(s, a) float32[…, B] of the action taken
+    metrics: Mapping[str, tf.Tensor] = MappingProxyType({})  # float32[…, B] each: the names in `settings.metrics`
 
 
 Loss = Callable[[Any, Networks, Batch], LossOutput]  # the first argument: its settings, `config.agent`
@@ -101,15 +103,22 @@ def check_loss(loss: Any, where: str) -> None:
     require_function(loss, where, "settings", "networks", "batch")
 
 
-def check_output(output: Any, examples: Sequence[int | None], actions: Sequence[int], source: str) -> None:
+def check_output(
+    output: Any, examples: Sequence[int | None], actions: Sequence[int], metrics: Any, source: str
+) -> None:
     """Raises OwnCodeError if the output of a loss is anything but float32 of the shapes of `LossOutput`.
 
     It checks only static shapes, while the update is traced. `examples` are [B], or [K, B] for an ensemble, None being
-    an unknown size; `actions` [A], or [D, A] with branches. `source` names the loss.
+    an unknown size; `actions` [A], or [D, A] with branches; `metrics` the names that the settings declare. `source`
+    names the loss.
     """
     if not isinstance(output, LossOutput):
         raise OwnCodeError(f"{source} returned {described(output)}; expected a LossOutput")
-    for field, value in output._asdict().items():
-        shape = [*examples, *actions] if field == "q_tm1" else [*examples]
-        if not fits(value, shape):
-            raise misfit(f"{source} returned {field} =", value, shape)
+    if not isinstance(output.metrics, Mapping) or {*output.metrics} != {*metrics}:
+        found = tuple(output.metrics) if isinstance(output.metrics, Mapping) else described(output.metrics)
+        raise OwnCodeError(f"{source} returned metrics {found}; the class of its settings says metrics = {metrics!r}")
+    own = {f"metrics[{name!r}]": value for name, value in output.metrics.items()}
+    for name, value in (output._replace(metrics={})._asdict() | own).items():
+        shape = [*examples, *actions] if name == "q_tm1" else [*examples]
+        if name != "metrics" and not fits(value, shape):
+            raise misfit(f"{source} returned {name} =", value, shape)

@@ -69,6 +69,9 @@ class RecurrentAgent(DqnAgent):
             priority=sequence_error(td_error, is_step),
             q_value=mean_of_steps(self._by_sequence(output.q_value), is_step),
             max_q_value=tf.reduce_max(tf.where(is_step, best, best.dtype.min), axis=1),
+            metrics={
+                name: mean_of_steps(self._by_sequence(values), is_step) for name, values in output.metrics.items()
+            },
         )
         return tf_agent.LossInfo(tf.reduce_mean(loss if weights is None else loss * weights), extra)
 

@@ -36,6 +36,7 @@ class Agent(Section, frozen=True, kw_only=True):
     has_target_network: ClassVar[bool] = True
     takes_branches: ClassVar[bool] = False  # whether it can learn Q-values for each of several action dimensions
     has_replay: ClassVar[bool] = True
+    metrics: ClassVar[tuple[str, ...]] = ()  # the names of the loss's own metrics, as in `LossOutput`
     title: ClassVar[str] = ""  # its name in messages; "": its kind
 
     n_step: Annotated[int, _REACH, FIXED_IN_BOTH, doc("rewards summed before bootstrapping", ge=1, le=1000)] = 1
@@ -112,6 +113,7 @@ class Munchausen(TDAgent, frozen=True, kw_only=True, tag_field="kind", tag="munc
     """Vieillard, Pietquin and Geist 2020: DQN with a soft policy, whose log-probabilities are added to the rewards."""
 
     title = "Munchausen DQN"
+    metrics = ("log_policy_bonus",)
 
     # The authors' values in all experiments: appendix B.1.
     log_policy_scale: LogPolicyScale = 0.9
@@ -123,6 +125,7 @@ class C51(Agent, frozen=True, kw_only=True, tag_field="kind", tag="c51"):
     """Bellemare et al. 2017: a distribution of the return over fixed atoms. The defaults are those of section 5."""
 
     title = "C51"
+    metrics = ("target_entropy",)
 
     v_min: Annotated[float, doc("lowest atom, in units of Q", ge=-1e12, le=1e12)] = -10.0
     v_max: Annotated[float, doc("highest atom, in units of Q", ge=-1e12, le=1e12)] = 10.0

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfdqn.config import Optimizer, RMSprop
+from tfdqn.config import Config, RMSprop
 from tfdqn.config.user_modules import own_updates_as_own_code_error
 from tfdqn.coordination.weights import VersionedWeights, WeightsBoard
 from tfdqn.errors import NotFiniteError
@@ -26,7 +26,7 @@ class Learner:
     Args:
       update_priorities: is called with the TD errors of the sampled examples, if sampling is by priority.
       own: the sources of the user's parts that the updates are made of; empty if there are none.
-      optimizer: its settings, for advice where a number isn't finite.
+      config: names the loss's own metrics, and says by which optimizer a number may have become not finite.
     """
 
     def __init__(
@@ -35,13 +35,15 @@ class Learner:
         board: WeightsBoard,
         update_priorities: Callable[[ItemPriorities], None],
         own: str = "",
-        optimizer: Optimizer | None = None,
+        config: Config | None = None,
     ):
         self._updater = updater
         self._board = board
         self._update_priorities = update_priorities
         self._own = own
-        is_centered = isinstance(optimizer, RMSprop) and optimizer.centered
+        config = config or Config()
+        self._names_of_loss = config.agent.metrics
+        is_centered = isinstance(config.optimizer, RMSprop) and config.optimizer.centered
         self._advice = _ADVICE + (_ADVICE_IF_CENTERED if is_centered else "")
         self.train_steps = int(updater.state()["train_steps"])
         self.metrics: dict[str, float] | None = None  # of the last call, as `UpdateMetrics.mean`
@@ -94,7 +96,7 @@ class Learner:
         if updated.staleness is not None:
             self._staleness.append(updated.staleness)
         self.train_steps += made
-        self.metrics = history.mean()
+        self.metrics = history.mean(self._names_of_loss)
         self._board.put(VersionedWeights(self.train_steps, updated.weights))
         return made
 

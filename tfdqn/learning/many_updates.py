@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfdqn.learning.train_step import METRICS, UpdateMetrics
+from tfdqn.learning.train_step import MAX_Q
 from tfdqn.learning.updater import UpdateResult
 from tfdqn.networks.q_network import QNetwork
 from tfdqn.replay.devices import on
@@ -26,14 +26,14 @@ class CallOutput(NamedTuple):
         """The output of the updates that gave `rows`: to be called in the graph, once they are made."""
         return cls(rows, {name: tf.identity(weight) for name, weight in network.named_weights().items()}, keys)
 
-    def in_numpy(self) -> UpdateResult:
-        """The result in NumPy.
+    def in_numpy(self, num_metrics: int) -> UpdateResult:
+        """The result in NumPy; rows begin with so many metrics.
 
         The outputs of a call are in memory. To read variables instead would release and reacquire the GIL for each of
         them, in competition with an actor.
         """
         weights = {name: weight.numpy() for name, weight in self.weights.items()}
-        return UpdateResult.of_rows(self.rows, weights, self.keys)
+        return UpdateResult.of_rows(self.rows, num_metrics, weights, self.keys)
 
 
 def split_batches(sample: Sample, *shape: int) -> Sample:
@@ -80,12 +80,13 @@ def each_at(index: tf.Tensor, parts: Sequence[Sample], devices: Sequence[str | N
     return [taken(part, device) for part, device in zip(parts, devices, strict=True)]
 
 
-def combined_rows(rows: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Combines the rows float32[…, METRICS + B] of replicas, each of its part of a batch, into rows of whole batches.
+def combined_rows(rows: Sequence[tf.Tensor], num_metrics: int) -> tf.Tensor:
+    """Combines the rows float32[…, M + B] of replicas, each of its part of a batch, into rows of whole batches.
 
-    Metrics are averaged, except `max_q`, which is the maximum. A row is one tensor, since tensors are sent one by one.
+    The M metrics are averaged, except `max_q`, which is the maximum. A row is one tensor, since tensors are sent one by
+    one.
     """
-    is_maximum = [name == "max_q" for name in UpdateMetrics._fields]
-    metrics = [row[..., :METRICS] for row in rows]
+    is_maximum = [column == MAX_Q for column in range(num_metrics)]
+    metrics = [row[..., :num_metrics] for row in rows]
     combined = tf.where(is_maximum, tf.reduce_max(metrics, axis=0), tf.reduce_mean(metrics, axis=0))
-    return tf.concat([combined, *(row[..., METRICS:] for row in rows)], axis=-1)
+    return tf.concat([combined, *(row[..., num_metrics:] for row in rows)], axis=-1)

@@ -4,9 +4,9 @@ Gradients are summed over the replicas, *then* clipped by their global norm, *th
 of replicas never changes the algorithm.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -31,17 +31,36 @@ class UpdateMetrics(NamedTuple):
     mean_abs_td_error: tf.Tensor
     gradient_norm: tf.Tensor  # global, before clipping; for an ensemble the mean over the members
     disagreement: tf.Tensor  # standard deviation of Q(s, a) over members, mean over the batch; NaN without an ensemble
+    of_loss: tuple[tf.Tensor, ...] = ()  # the loss's own, in the order of `agent.metrics`; means over the batch
 
-    def mean(self) -> dict[str, float]:
-        """The means over K updates, by name, and the maximum of `max_q`. Metrics that don't apply are left out."""
+    @classmethod
+    def of_columns(cls, columns: np.ndarray | Sequence[np.ndarray]) -> "UpdateMetrics":
+        """The inverse of `columns`."""
+        common, of_loss = columns[:_COMMON], tuple(columns[_COMMON:])
+        return cls(*common)._replace(of_loss=of_loss)
+
+    def columns(self) -> list[Any]:
+        """All metrics, the loss's own last."""
+        return [*self[:_COMMON], *self.of_loss]
+
+    def mean(self, names_of_loss: Sequence[str] = ()) -> dict[str, float]:
+        """The means over K updates, by the names they are recorded by, and the maximum of `max_q`.
+
+        Metrics that don't apply are left out. `names_of_loss` are those of `of_loss`.
+        """
+        names = [
+            *(f"learning/{name}" for name in self._fields[:_COMMON]),
+            *(f"learning/loss_{name}" for name in names_of_loss),
+        ]
         numbers = {
-            name: float(np.max(values) if name == "max_q" else np.mean(values))
-            for name, values in self._asdict().items()
+            name: float(np.max(values) if name == "learning/max_q" else np.mean(values))
+            for name, values in zip(names, self.columns(), strict=True)
         }
         return {name: number for name, number in numbers.items() if not np.isnan(number)}
 
 
-METRICS = len(UpdateMetrics._fields)
+_COMMON = len(UpdateMetrics._fields) - 1  # the metrics of every loss
+MAX_Q = UpdateMetrics._fields.index("max_q")  # the column of which the maximum counts, not the mean
 
 
 class UpdateOutput(NamedTuple):
@@ -51,8 +70,8 @@ class UpdateOutput(NamedTuple):
     errors: tf.Tensor | None  # float32[B], the TD errors for priorities; None: sampling is uniform
 
     def row(self) -> tf.Tensor:
-        """The whole result as one vector: float32[METRICS], or [METRICS + B] with TD errors."""
-        metrics = tf.stack(self.metrics)
+        """The whole result as one vector: the M metrics, and with priorities the TD errors: float32[M] or [M + B]."""
+        metrics = tf.stack(self.metrics.columns())
         return metrics if self.errors is None else tf.concat([metrics, self.errors], axis=0)
 
 
@@ -70,6 +89,7 @@ class TrainStep:
         self.optimizer = make_optimizer(config.optimizer)
         self.train_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="train_steps")
         self._settings = config.agent
+        self.num_metrics = _COMMON + len(config.agent.metrics)
         self._tells_errors = config.priorities.are_used
         self._gradients = self.gradients
         self._weights = list(agent.network.learned_weights().values())
@@ -97,7 +117,7 @@ class TrainStep:
 
     def row_size(self, batch_size: int) -> int:
         """The size of the row of an update from a batch of that size."""
-        return METRICS + (batch_size if self._tells_errors else 0)
+        return self.num_metrics + (batch_size if self._tells_errors else 0)
 
     def output(self, loss_info: tf_agent.LossInfo, gradient_norm: tf.Tensor) -> UpdateOutput:
         """The result of an update."""
@@ -111,6 +131,7 @@ class TrainStep:
             disagreement=tf.constant(np.nan, tf.float32)
             if extra.disagreement is None
             else tf.reduce_mean(extra.disagreement),
+            of_loss=tuple(tf.reduce_mean(extra.metrics[name]) for name in self._settings.metrics),
         )
         return UpdateOutput(metrics, extra.priority if self._tells_errors else None)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfdqn.learning.train_step import METRICS, UpdateMetrics
+from tfdqn.learning.train_step import UpdateMetrics
 from tfdqn.replay.interfaces import ItemPriorities
 from tfdqn.storage.arrays import SavedArrays, check_arrays
 
@@ -23,20 +23,25 @@ class UpdateResult(NamedTuple):
 
     @classmethod
     def of_rows(
-        cls, rows: np.ndarray | tf.Tensor, weights: dict[str, np.ndarray], keys: np.ndarray | tf.Tensor | None
+        cls,
+        rows: np.ndarray | tf.Tensor,
+        num_metrics: int,
+        weights: dict[str, np.ndarray],
+        keys: np.ndarray | tf.Tensor | None,
     ) -> "UpdateResult":
         """Makes a result from the rows of N updates.
 
         Args:
-          rows: float32[N, METRICS], or [N, METRICS + B] with TD errors.
+          rows: float32[N, M], or [N, M + B] with TD errors.
+          num_metrics: M.
           weights: the online network's weights, by canonical name.
           keys: int64[N, B, …] of the batches' examples; None: sampling is uniform.
         """
         rows = np.asarray(rows)
-        metrics = UpdateMetrics(*rows[:, :METRICS].T)
+        metrics = UpdateMetrics.of_columns(rows[:, :num_metrics].T)
         if keys is None:
             return cls(metrics, weights)
-        errors = rows[:, METRICS:].ravel()
+        errors = rows[:, num_metrics:].ravel()
         return cls(metrics, weights, priorities=ItemPriorities(np.asarray(keys).reshape(len(errors), -1), errors))
 
 

@@ -139,7 +139,7 @@ class TrainingMonitor:
             env_steps_per_second=self._shown_rates[0],
             updates_per_second=self._shown_rates[1],
             episode_return=session.actors.recent_return,
-            loss=None if learner is None else learner["loss"],
+            loss=None if learner is None else learner["learning/loss"],
             best_return=session.parts.evaluations.best_return,
             phase=phase or self._phase(),
             first_call_seconds=session.first_call_seconds,
@@ -204,7 +204,7 @@ class TrainingMonitor:
         if config.task.restarts:
             values["acting/environment_restarts"] = session.environment_restarts
         if session.learner.metrics is not None:
-            values |= {f"learning/{k}": v for k, v in session.learner.metrics.items()}
+            values |= session.learner.metrics
         if staleness is not None:
             values |= {
                 "learning/staleness_train_steps": float(np.mean(staleness)),

@@ -62,7 +62,7 @@ def start_session(
         updater = _make_updater(config, chief, parts, saved, to_close)
         # Before there are weights: from then on a job's evaluator takes the results in the directory for the run's.
         put_aside = _put_results_aside(run_dir, say) if saved is None else ""
-        learner = Learner(updater, parts.board, parts.replay.update_priorities, own_parts_of(config), config.optimizer)
+        learner = Learner(updater, parts.board, parts.replay.update_priorities, own_parts_of(config), config)
         learner.publish()
         long_call = "" if learns_on_gpus(config) else long_call_warning(config, parts.board.get().weights)
         warn(long_call)

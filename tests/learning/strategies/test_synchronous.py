@@ -78,14 +78,12 @@ def test_k_updates_in_one_call_equal_k_single_ones(xla: str) -> None:
     expected = [single(part(sample, i, BATCH)).metrics for i in range(2 * UPDATES)]
     updates = SynchronousUpdater(at_once, [in_turn(sample)], config)
     histories = [updates().metrics, updates().metrics]
-    for name in expected[0]._fields:
-        np.testing.assert_allclose(
-            np.concatenate([getattr(history, name) for history in histories]),
-            [getattr(metrics, name) for metrics in expected],
-            rtol=1e-5,
-            atol=1e-6,
-            err_msg=name,
-        )
+    np.testing.assert_allclose(
+        np.concatenate([history.columns() for history in histories], axis=1).T,
+        [metrics.columns() for metrics in expected],
+        rtol=1e-5,
+        atol=1e-6,
+    )
     variables = at_once.named_variables()
     assert variables["train_steps"] == 2 * UPDATES
     for name, variable in one_by_one.named_variables().items():
@@ -147,7 +145,7 @@ def test_a_call_whose_gradients_were_all_dropped_tells_of_no_staleness() -> None
     config = settings()
     updates = SynchronousUpdater(made(config), [in_turn(random_sample(np.random.default_rng(3)))], config)
     learn = Learner(updates, WeightsBoard(), lambda priorities: None)
-    nothing = UpdateMetrics(*np.zeros((len(UpdateMetrics._fields), 0), np.float32))
+    nothing = UpdateMetrics.of_columns(np.zeros((6, 0), np.float32))
     stale = UpdateResult(nothing, {}, staleness=np.zeros(0, np.int64), dropped=5)
     assert learn._take(stale) == 0
     assert learn.take_staleness() is None
@@ -201,8 +199,8 @@ def test_metrics_are_means_over_the_call_but_for_the_largest_q() -> None:
     assert learn.metrics is not None
     for name in ("loss", "mean_q", "mean_abs_td_error", "gradient_norm"):
         mean = np.mean([getattr(metrics, name) for metrics in expected])
-        assert learn.metrics[name] == pytest.approx(mean, rel=1e-4)
-    assert learn.metrics["max_q"] == pytest.approx(max(float(metrics.max_q) for metrics in expected), rel=1e-5)
+        assert learn.metrics[f"learning/{name}"] == pytest.approx(mean, rel=1e-4)
+    assert learn.metrics["learning/max_q"] == pytest.approx(max(float(metrics.max_q) for metrics in expected), rel=1e-5)
 
 
 @pytest.mark.parametrize("has_gpu", [False, True])

@@ -29,7 +29,8 @@ def c51(settings: C51, networks: Networks, batch: Batch) -> LossOutput:
     loss = -tf.reduce_sum(target * log_predicted, axis=-1)
     entropy = -tf.reduce_sum(tf.math.xlogy(target, target), axis=-1)
     q_tm1 = head.q_values(logits_tm1)
-    return LossOutput(loss, loss - entropy, q_tm1, value_of_action(q_tm1, batch.action_tm1))
+    q_value = value_of_action(q_tm1, batch.action_tm1)
+    return LossOutput(loss, loss - entropy, q_tm1, q_value, {"target_entropy": entropy})
 
 
 def project(atoms: tf.Tensor, probabilities: tf.Tensor, support: np.ndarray) -> tf.Tensor:

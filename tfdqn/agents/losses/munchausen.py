@@ -61,7 +61,7 @@ def munchausen(settings: Munchausen, networks: Networks, batch: Batch) -> LossOu
     q_t = networks.target(batch.observation_t)
     bonus = log_policy_bonus(settings, policy_q_tm1, batch)
     target = batch.r_t + bonus + batch.discount_t * soft_value(q_t, batch.legal_t, tau)
-    return td_output(settings, target, q_tm1, batch.action_tm1)
+    return td_output(settings, target, q_tm1, batch.action_tm1)._replace(metrics={"log_policy_bonus": bonus})
 
 
 def _from_largest(q: tf.Tensor, legal_actions: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:

@@ -80,7 +80,7 @@ class AveragingUpdater(Updater):
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates of every replica."""
-        return self._call().in_numpy()
+        return self._call().in_numpy(self._replicas[0].num_metrics)
 
     def trace(self) -> None:
         self._call.get_concrete_function()
@@ -123,7 +123,7 @@ class AveragingUpdater(Updater):
         for compiled_period, device, part in zip(self._compiled_periods, self._devices, parts, strict=True):
             with tf.device(device):
                 rows.append(compiled_period(part))
-        combined = combined_rows(rows)
+        combined = combined_rows(rows, self._replicas[0].num_metrics)
         with tf.control_dependencies([combined]):
             self._average()
         return combined

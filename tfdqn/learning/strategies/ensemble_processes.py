@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfdqn.learning.flat_vector import FlatLayout
 from tfdqn.learning.strategies.distribution import gathered
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
-from tfdqn.learning.train_step import UpdateMetrics
+from tfdqn.learning.train_step import MAX_Q, UpdateMetrics
 from tfdqn.learning.updater import Updater, UpdateResult
 
 
@@ -32,14 +32,14 @@ class EnsembleProcessUpdater(Updater):
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates of every member. The metrics are means over the members, `max_q` their maximum."""
         updated = self._updater(owed)
-        history = np.stack(updated.metrics, axis=1)
+        history = np.stack(updated.metrics.columns(), axis=1)
         layout = FlatLayout(updated.weights)
         gathered = self._of_all(np.concatenate([history.ravel(), layout.flat(updated.weights)]))
         histories = gathered[:, : history.size].reshape(-1, *history.shape)
         weights = [layout.named(flat) for flat in gathered[:, history.size :]]
-        metrics = UpdateMetrics(*histories.mean(axis=0).T)
+        metrics = UpdateMetrics.of_columns(histories.mean(axis=0).T)
         return updated._replace(
-            metrics=metrics._replace(max_q=UpdateMetrics(*histories.max(axis=0).T).max_q), weights=_stacked(weights)
+            metrics=metrics._replace(max_q=histories[..., MAX_Q].max(axis=0)), weights=_stacked(weights)
         )
 
     def trace(self) -> None:

@@ -48,7 +48,7 @@ class ModelParallelUpdater(Updater):
         network = self._replicas[0].agent.network
         # The weights are not results of the call, since TensorFlow would copy those to the first device.
         weights = network.join({name: piece.numpy() for name, piece in network.named_weights().items()})
-        return UpdateResult.of_rows(rows, weights, keys)
+        return UpdateResult.of_rows(rows, self._replicas[0].num_metrics, weights, keys)
 
     def trace(self) -> None:
         self._call.get_concrete_function()
@@ -91,7 +91,8 @@ class ModelParallelUpdater(Updater):
             with tf.device(row[0]):
                 replica.count(batch)
                 replica.apply(total)
-        return combined_rows([self._replicas[0].output(loss_info, norm).row() for loss_info in losses])
+        first = self._replicas[0]
+        return combined_rows([first.output(loss_info, norm).row() for loss_info in losses], first.num_metrics)
 
 
 def _summed(gradients: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:

@@ -143,10 +143,12 @@ class AsynchronousUpdater(Updater):
         """Makes the update result from what the closures returned; None: it was lost with its worker."""
         gradients = PushedGradients.unpacked([each for each in ended if each is not None], self._row_size)
         # Priorities are updated for dropped gradients, too: their TD errors are just as informative.
-        result = UpdateResult.of_rows(gradients.rows, self._parameters.weights(), gradients.keys)
+        result = UpdateResult.of_rows(
+            gradients.rows, self._pattern.num_metrics, self._parameters.weights(), gradients.keys
+        )
         is_applied = gradients.is_applied
         return result._replace(
-            metrics=UpdateMetrics(*(values[is_applied] for values in result.metrics)),
+            metrics=UpdateMetrics.of_columns([values[is_applied] for values in result.metrics.columns()]),
             staleness=gradients.staleness[is_applied],
             dropped=int(np.sum(~is_applied)),
         )

@@ -69,7 +69,7 @@ class SynchronousUpdater(Updater):
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         """Makes K updates."""
-        return self._call().in_numpy()
+        return self._call().in_numpy(self._train_step.num_metrics)
 
     def trace(self) -> None:
         self._call.get_concrete_function()
@@ -129,4 +129,4 @@ class SynchronousUpdater(Updater):
 
         by_replica = self._strategy.experimental_distribute_values_from_function(part_of)
         rows = self._strategy.run(self._train_step.row, (by_replica,))
-        return combined_rows(self._strategy.experimental_local_results(rows))
+        return combined_rows(self._strategy.experimental_local_results(rows), self._train_step.num_metrics)
