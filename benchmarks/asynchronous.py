@@ -30,7 +30,7 @@ from tfdqn.learning.strategies.distribution import parameter_server
 from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.in_process import ReverbReplay
-from tfdqn.replay.reverb.sampling import sample_dataset
+from tfdqn.replay.reverb.sampling import ReverbSource
 from tfdqn.roles.parameter_server import serve_device
 
 PER_READ = (1, 5, 10, 20)
@@ -87,9 +87,7 @@ def tf_agents(strategy: tf.distribute.ParameterServerStrategy, replay: ReverbRep
         )
         agent.initialize()
     per_worker = coordinator.create_per_worker_dataset(
-        lambda: sample_dataset(
-            replay.addresses, make_item_kind(config, CARTPOLE), config.learner.batch_size, config.priorities
-        )
+        lambda: _source(config, replay).dataset(config.learner.batch_size)
     )
     samples = iter(per_worker)
 
@@ -115,13 +113,13 @@ def ours(
     config = _config(per_read)
     size = per_read * config.learner.batch_size
     updates = AsynchronousUpdater(
-        config,
-        CARTPOLE,
-        strategy,
-        lambda: sample_dataset(replay.addresses, make_item_kind(config, CARTPOLE), size, config.priorities),
-        len(cluster.addresses("worker")),
+        config, CARTPOLE, strategy, lambda: _source(config, replay).dataset(size), len(cluster.addresses("worker"))
     )
     return lambda: len(updates(1_000_000).metrics.loss)
+
+
+def _source(config: Config, replay: ReverbReplay) -> ReverbSource:
+    return ReverbSource(replay.addresses, make_item_kind(config, CARTPOLE), config.priorities)
 
 
 def _per_second(work: Callable[[], int], seconds: float) -> float:

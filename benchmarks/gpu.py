@@ -50,10 +50,9 @@ from tfdqn.learning.strategies.distribution import make_strategy
 from tfdqn.learning.strategies.factory import make_updater
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
-from tfdqn.replay.interfaces import Sampler
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.in_process import ReverbReplay
-from tfdqn.replay.reverb.sampling import make_sampler
+from tfdqn.replay.reverb.sampling import ReverbSource
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
 
 TABLE_SIZE, ACTIONS = 2_000, 6
@@ -185,13 +184,8 @@ def _in_graph(case: Case, config: Config) -> Call:
 
 def _from_replay(config: Config, case: Case, replay: ReverbReplay, devices: Sequence[str]) -> Call:
     strategy = make_strategy(config, None, devices)
-
-    def sampler(num_transitions: int, device: str | None = None) -> Sampler:
-        return make_sampler(
-            replay.addresses, make_item_kind(config, case.spec), num_transitions, config.priorities, device
-        )
-
-    return make_updater(config, case.spec, strategy, None, devices, sampler)
+    source = ReverbSource(replay.addresses, make_item_kind(config, case.spec), config.priorities)
+    return make_updater(config, case.spec, strategy, None, devices, source)
 
 
 @contextmanager

@@ -29,6 +29,8 @@ from tfdqn.learning.strategies.factory import make_updater
 from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follow
 from tfdqn.learning.updater import Updater
 from tfdqn.replay.interfaces import Sampler
+from tfdqn.replay.items.kinds import make_item_kind
+from tfdqn.replay.reverb.sampling import ReverbSource
 from tfdqn.roles.parameter_server import serve_device
 
 NETWORKS: dict[str, tuple[tuple[int, ...], int]] = {"120-84": ((120, 84), 128), "1024-1024": ((1024, 1024), 256)}
@@ -157,7 +159,8 @@ def started(config: Config) -> Iterator[Cluster]:
 def made(config: Config, cluster: Cluster | None, devices: list[str]) -> Updater | None:
     """The chief's updates; None in a follower, when the chief has done."""
     strategy = make_strategy(config, cluster, devices)
-    updates = make_updater(config, CARTPOLE, strategy, cluster, devices, sampler, dataset)
+    source = _SameSample([], make_item_kind(config, CARTPOLE), config.priorities)
+    updates = make_updater(config, CARTPOLE, strategy, cluster, devices, source)
     if cluster is None or config.learner.strategy == "parameter_server":
         return updates
     assert strategy is not None
@@ -168,14 +171,20 @@ def made(config: Config, cluster: Cluster | None, devices: list[str]) -> Updater
     return None
 
 
-def sampler(num_transitions: int, device: str | None = None) -> Sampler:
+def sampler(num_examples: int) -> Sampler:
     """The same random transitions each time: sampling costs what it costs elsewhere."""
-    sample = random_sample(CARTPOLE, num_transitions)
+    sample = random_sample(CARTPOLE, num_examples)
     return lambda: sample
 
 
-def dataset(num_transitions: int) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensors(random_sample(CARTPOLE, num_transitions)).repeat()
+class _SameSample(ReverbSource):
+    """Gives what `sampler` does."""
+
+    def sampler(self, num_examples: int, device: str | None = None) -> Sampler:
+        return sampler(num_examples)
+
+    def dataset(self, num_examples: int) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensors(random_sample(CARTPOLE, num_examples)).repeat()
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ def slow_return(acted: Acted, t: int, e: int, discount: float, lambda_: float, s
 def sampled(rollout: Rollout, part: int = 0, parts: int = 1) -> Any:
     """The batches as a graph sees them, leading axes [K, B / parts]."""
     updates = EPOCHS * STEPS * ENVS // BATCH
-    sample = tf.function(rollout.sampler(updates * BATCH // parts, part))()
+    rollout.part = part
+    sample = tf.function(rollout.sampler(updates * BATCH // parts))()
     return sample.map(lambda x: x.numpy().reshape(updates, BATCH // parts, *x.shape[1:]))
 
 

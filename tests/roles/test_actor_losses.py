@@ -23,7 +23,7 @@ from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import PeerLostError, ProcessFailedError
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.reverb.remote_writer import HELD_BACK
-from tfdqn.replay.reverb.sampling import make_sampler
+from tfdqn.replay.reverb.sampling import ReverbSource
 from tfdqn.roles.entry import run_role
 
 
@@ -166,7 +166,7 @@ def take_samples(job: Job, calls: int) -> None:
     config = job.learner.config
     size = 5 * config.learner.batch_size
     kind = make_item_kind(config, job.learner.task_spec)
-    sample = make_sampler([job.client.server_address], kind, size, config.priorities)
+    sample = ReverbSource([job.client.server_address], kind, config.priorities).sampler(size)
     for _ in range(calls):
         sample()
 

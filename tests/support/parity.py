@@ -9,6 +9,8 @@ the largest difference of any weight, target weight, slot, or error by which an 
 import json
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -267,11 +269,8 @@ def units(size: int, optimizer: str, xla: str) -> float:
     cluster = cluster_of_environment()
     strategy = distribution.make_strategy(config, cluster, ["CPU:0"])
     assert cluster is not None and strategy is not None
-
-    def sampler(size: int) -> Callable[[], Sample]:
-        return in_turn(all_batches(), size)
-
-    updates = factory.make_updater(config, case_spec(), strategy, cluster, ["CPU:0"], sampler)
+    batches = SimpleNamespace(sampler=partial(in_turn, all_batches()))
+    updates = factory.make_updater(config, case_spec(), strategy, cluster, ["CPU:0"], batches)
     broadcast = Broadcast(strategy)
     if cluster.index > 0:
         follow(updates, broadcast)

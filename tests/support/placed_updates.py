@@ -1,7 +1,6 @@
 """Run by a test in a process of its own: prints what the devices of several replicas send in a call, as JSON."""
 
 import json
-from collections.abc import Callable
 from contextlib import closing
 
 import tensorflow as tf
@@ -14,11 +13,19 @@ from tests.support.tiny_runs import tiny
 from tfdqn.learning.strategies.distribution import make_strategy
 from tfdqn.learning.strategies.factory import make_updater
 from tfdqn.replay.factory import make_replay
-from tfdqn.replay.interfaces import Sample
+from tfdqn.replay.interfaces import Sampler
 from tfdqn.replay.items.kinds import make_item_kind
-from tfdqn.replay.reverb.sampling import make_sampler
+from tfdqn.replay.reverb.sampling import ReverbSource
 
 NUMBERS = (tf.float32, tf.uint8, tf.int64)  # not int32, which a GPU's side of TensorFlow keeps on the host
+
+
+class OnTheHost(ReverbSource):
+    """Makes its datasets where they are in any case."""
+
+    def sampler(self, num_examples: int, device: str | None = None) -> Sampler:
+        with tf.device("CPU:0"):
+            return super().sampler(num_examples, device)
 
 
 def main(count: int, *overrides: str) -> None:
@@ -30,16 +37,9 @@ def main(count: int, *overrides: str) -> None:
         for time, step in enumerate(numbered(100)):
             writer.write(step._replace(env_steps=time))
         replay.flush()
-
-        def sampler(num_examples: int, device: str | None = None) -> Callable[[], Sample]:
-            if not replay.addresses:
-                return replay.sampler(num_examples)
-            with tf.device("CPU:0"):  # where datasets are in any case
-                return make_sampler(
-                    replay.addresses, make_item_kind(config, VECTOR), num_examples, config.priorities, device
-                )
-
+        kind = make_item_kind(config, VECTOR)
+        source = OnTheHost(replay.addresses, kind, config.priorities) if replay.addresses else replay
         strategy = make_strategy(config, None, gpus)
-        updater = make_updater(config, VECTOR, strategy, None, gpus, sampler)
+        updater = make_updater(config, VECTOR, strategy, None, gpus, source)
         numbers_sent = sent(placed(updater), *NUMBERS)
     print(json.dumps(numbers_sent))

@@ -13,7 +13,8 @@ from tests.support.logical_devices import logical_devices
 from tests.support.random_rollouts import SPEC, Acted, config
 from tfdqn.cluster.environment import cluster_of_environment
 from tfdqn.config import MLP, Config, Learner, RAdam
-from tfdqn.learning.strategies import distribution, factory
+from tfdqn.learning.strategies import distribution
+from tfdqn.learning.strategies.factory import make_updater
 from tfdqn.learning.strategies.lockstep import Broadcast, LockstepUpdater, follow
 from tfdqn.learning.updater import Updater
 from tfdqn.replay.rollout import Rollout
@@ -27,15 +28,6 @@ def settings(strategy: str, xla: str) -> Config:
     return msgspec.structs.replace(
         plain, network=MLP(hidden_units=(16, 8)), optimizer=RAdam(learning_rate=0.01), learner=learner
     )
-
-
-def make_updater(config: Config, rollout: Rollout, *where: object, part: int = 0) -> Updater:
-    """As a run makes it; `where`: strategy, cluster and devices."""
-
-    def sampler(num_transitions: int, device: str | None = None) -> factory.Sampler:
-        return rollout.sampler(num_transitions, part)
-
-    return factory.make_updater(config, SPEC, *where, sampler)  # type: ignore[arg-type, call-arg]
 
 
 def run(updater: Updater, rollout: Rollout) -> dict[str, np.ndarray]:
@@ -63,7 +55,7 @@ def difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray])
 def local(xla: str) -> dict[str, np.ndarray]:
     config = settings("local", xla)
     rollout = Rollout(config, SPEC)
-    return run(make_updater(config, rollout, None, None, ["CPU:0"]), rollout)
+    return run(make_updater(config, SPEC, None, None, ["CPU:0"], rollout), rollout)
 
 
 def compiled(_: int) -> float:
@@ -74,7 +66,7 @@ def mirrored(replicas: int, xla: str) -> float:
     devices, config = logical_devices(replicas), settings("mirrored", xla)
     strategy = distribution.make_strategy(config, None, devices)
     rollout = Rollout(config, SPEC)
-    return difference(local("off"), run(make_updater(config, rollout, strategy, None, devices), rollout))
+    return difference(local("off"), run(make_updater(config, SPEC, strategy, None, devices, rollout), rollout))
 
 
 def multi_worker(_: int, xla: str) -> float:
@@ -82,8 +74,8 @@ def multi_worker(_: int, xla: str) -> float:
     config, cluster = settings("multi_worker", xla), cluster_of_environment()
     strategy = distribution.make_strategy(config, cluster, ["CPU:0"])
     assert cluster is not None and strategy is not None
-    rollout, broadcast = Rollout(config, SPEC), Broadcast(strategy)
-    updater = make_updater(config, rollout, strategy, cluster, ["CPU:0"], part=cluster.rank)
+    rollout, broadcast = Rollout(config, SPEC, part=cluster.rank), Broadcast(strategy)
+    updater = make_updater(config, SPEC, strategy, cluster, ["CPU:0"], rollout)
     if cluster.rank > 0:
         follow(updater, broadcast, rollout=rollout)
         return 0.0

@@ -7,7 +7,7 @@ from tfdqn.config import Config
 from tfdqn.config.toml import from_mapping
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.learning.learner import Learner
-from tfdqn.learning.strategies.factory import Sampler, make_updater
+from tfdqn.learning.strategies.factory import make_updater
 from tfdqn.replay.factory import make_replay
 from tfdqn.replay.interfaces import Replay
 from tfdqn.task_spec import ArraySpec, TaskSpec, discrete
@@ -54,10 +54,7 @@ def updates_until_right(settings: Config, most: int) -> int:
     replay = make_replay(settings, SPEC)
     fill(replay)
 
-    def sampler(num_examples: int, device: str | None = None) -> Sampler:
-        return replay.sampler(num_examples)
-
-    updater = make_updater(settings, SPEC, None, None, ["CPU:0"], sampler)
+    updater = make_updater(settings, SPEC, None, None, ["CPU:0"], replay)
     learner = Learner(updater, WeightsBoard(), replay.update_priorities)
     while learner.train_steps < most:
         learner.run(settings.learner.updates_per_call)

@@ -65,7 +65,14 @@ class Writer(Protocol):
         """Restores what `state` returned."""
 
 
-class SampledReplay(Protocol):
+class SampleSource(Protocol):
+    """What an updater learns from."""
+
+    def sampler(self, num_examples: int) -> Sampler:
+        """Returns a function that draws `num_examples` transitions or sequences."""
+
+
+class SampledReplay(SampleSource, Protocol):
     """Replay as the learner sees it, in this process or in others. Counts are in transitions.
 
     Sequences overlap, so each counts for the steps from its start to the start of the next one.
@@ -80,9 +87,6 @@ class SampledReplay(Protocol):
 
     def addresses_at(self, host: str) -> list[str]:
         """The servers' addresses for processes that reach this host by the name `host`; empty if none can sample."""
-
-    def sampler(self, num_examples: int) -> Sampler:
-        """Returns a function that draws `num_examples` transitions or sequences."""
 
     def flush(self) -> None:
         """Lets samplers see all that this process's writers have written; to be called before each call that samples.

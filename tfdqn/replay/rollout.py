@@ -29,12 +29,13 @@ class Rollout:
     the batches of all epochs. A sample consists of all these batches. A row of an environment that was only reset is
     not a transition: its weight is 0, and the other weights are scaled so that their mean over all rows is 1.
 
-    `config.agent` must be PQN's.
+    `config.agent` must be PQN's. `part` is the one of each batch that is sampled, counted from 0, if processes divide
+    them.
     """
 
-    def __init__(self, config: Config, task_spec: TaskSpec):
+    def __init__(self, config: Config, task_spec: TaskSpec, part: int = 0):
         assert isinstance(config.agent, PQN)
-        self._settings, self._seed = config.agent, config.seed
+        self._settings, self._seed, self.part = config.agent, config.seed, part
         self._updates, self._batch_size = config.updates_per_call, config.learner.batch_size
         shape = (config.agent.rollout_steps, config.task.num_envs)
         self.capacity = self.min_size = math.prod(shape)
@@ -110,12 +111,12 @@ class Rollout:
         """Forgets all steps; the next step begins a new rollout."""
         self._length = 0
 
-    def sampler(self, num_transitions: int, part: int = 0) -> Sampler:
-        """Returns a function that gives all batches in order, or a part of each, counted from 0.
+    def sampler(self, num_examples: int) -> Sampler:
+        """Returns a function that gives all batches in order, or this part of each.
 
-        `num_transitions` is the total over all batches, of this part alone if they are divided.
+        `num_examples` is the total over all batches, of this part alone if they are divided.
         """
-        size = num_transitions // self._updates
+        size, part = num_examples // self._updates, self.part
 
         def sample() -> Sample:
             rows = tf.reshape(self._in_graph["order"][:, part * size : (part + 1) * size], [-1])

@@ -16,11 +16,11 @@ from tfdqn.learning.devices import learning_devices
 from tfdqn.learning.strategies.distribution import make_strategy
 from tfdqn.learning.strategies.factory import make_updater
 from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, follow
-from tfdqn.replay.interfaces import Sampler
+from tfdqn.replay.interfaces import SampleSource
 from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.reverb.priority_updates import PriorityUpdates
-from tfdqn.replay.reverb.sampling import make_sampler
+from tfdqn.replay.reverb.sampling import ReverbSource
 from tfdqn.replay.rollout import Rollout
 from tfdqn.system.peer_connections import is_reachable
 
@@ -42,19 +42,16 @@ def run(config: Config, cluster: Cluster, on_met: Callable[[], None] = lambda: N
     broadcast = Broadcast(strategy)
     handshake = msgspec.json.decode(broadcast.content(), type=Handshake)
     _require_same(config, handshake.config, cluster.name)
-    addresses = handshake.replay_addresses
+    task_spec, addresses = handshake.task_spec, handshake.replay_addresses
     if config.ensemble.in_processes:
         addresses = [addresses[cluster.index]]  # each ensemble member has a replay of its own
     _require_reachable(addresses, cluster.name)
-    kind = make_item_kind(config, handshake.task_spec)
-    rollout = None if config.agent.has_replay else Rollout(config, handshake.task_spec)
-
-    def sampler(num_transitions: int, device: str | None = None) -> Sampler:
-        if rollout is not None:
-            return rollout.sampler(num_transitions, cluster.rank)
-        return make_sampler(addresses, kind, num_transitions, config.priorities, device)
-
-    updater = make_updater(config, handshake.task_spec, strategy, cluster, devices, sampler)
+    if config.agent.has_replay:
+        rollout = None
+        source: SampleSource = ReverbSource(addresses, make_item_kind(config, task_spec), config.priorities)
+    else:
+        source = rollout = Rollout(config, task_spec, part=cluster.rank)
+    updater = make_updater(config, task_spec, strategy, cluster, devices, source)
     # Each process updates the priorities of what it has sampled; the largest one, for new items, is the chief's alone.
     update_priorities = PriorityUpdates(addresses, PriorityScale(config.priorities))
     follow(updater, broadcast, update_priorities, rollout)

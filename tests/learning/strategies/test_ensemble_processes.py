@@ -22,7 +22,7 @@ TOGETHER = tiny("learner.strategy=averaging", "learner.averaging_period_train_st
 
 
 def remember(servers: list[str], *_: object) -> list[str]:
-    """Stands in for what samples these servers."""
+    """Stands in for a source that samples these servers."""
     return servers
 
 
@@ -33,23 +33,20 @@ def test_a_follower_samples_what_is_its_own(monkeypatch: pytest.MonkeyPatch, con
     sampled: list[Any] = []
 
     def make_updater(*arguments: Any) -> None:
-        sampled.append(arguments[-1](60))
+        sampled.append(arguments[-1])
 
     monkeypatch.setattr(lockstep_worker, "is_reachable", lambda address: True)
     monkeypatch.setattr(lockstep_worker, "make_strategy", lambda *_: "a strategy")
     monkeypatch.setattr(lockstep_worker, "Broadcast", lambda strategy: SimpleNamespace(content=lambda: invitation))
     monkeypatch.setattr(lockstep_worker, "make_updater", make_updater)
     monkeypatch.setattr(lockstep_worker, "follow", lambda *_: None)
-    monkeypatch.setattr(lockstep_worker, "make_sampler", remember)
+    monkeypatch.setattr(lockstep_worker, "ReverbSource", remember)
     lockstep_worker.run(config, Cluster(jobs={"worker": ("b:1", "b:2", "b:3")}, job="worker", index=index))
     assert sampled == [[SERVERS[index]] if config is MEMBERS else SERVERS]
 
 
 def test_the_chief_samples_what_is_the_first_members(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chief, "make_sampler", remember)
-    replay = SimpleNamespace(addresses=SERVERS, sampler=lambda size: "all of them")
-    chosen = [
-        chief.Chief._sampler(SimpleNamespace(_config=config), SPEC, replay)(60)  # type: ignore[arg-type]
-        for config in (MEMBERS, TOGETHER)
-    ]
-    assert chosen == [["a:1"], "all of them"]
+    monkeypatch.setattr(chief, "ReverbSource", remember)
+    replay: Any = SimpleNamespace(addresses=SERVERS)
+    members, together = (chief.Chief(config, [], print)._source(SPEC, replay) for config in (MEMBERS, TOGETHER))
+    assert members == ["a:1"] and together is replay

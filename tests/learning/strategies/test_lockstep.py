@@ -39,21 +39,17 @@ class Told(list[str]):
     def content(self, content: bytes) -> None:
         self.extend(msgspec.json.decode(content, type=Handshake).replay_addresses)
 
-    def dataset(self, addresses: list[str], *_: Any) -> None:
-        self.extend(addresses)
-
-
-def make_updater(*_: Any, make_dataset: Callable[[int], None], **__: Any) -> None:
-    make_dataset(10)
+    def make_updater(self, config: Config, *given: Any) -> None:
+        if config.learner.strategy == "parameter_server":  # whose workers sample the source
+            self.extend(given[-1]._addresses)
 
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
     made = Told()
     monkeypatch.setattr(chief.OtherProcesses, "meet", lambda *_: None)  # nobody is at these addresses
-    monkeypatch.setattr(chief, "make_updater", make_updater)
+    monkeypatch.setattr(chief, "make_updater", made.make_updater)
     monkeypatch.setattr(chief, "Broadcast", made.broadcast)
-    monkeypatch.setattr(chief, "sample_dataset", made.dataset)
     yield made
 
 

@@ -15,7 +15,7 @@ from tests.support.waiting import PATIENCE_SECONDS
 from tfdqn.config import DQN, Config, Priorities, Replay
 from tfdqn.errors import ConfigError
 from tfdqn.replay.items.kinds import ItemKind, make_item_kind
-from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
+from tfdqn.replay.reverb.sampling import ReverbSource
 
 ELSEWHERE = """
 import json, sys
@@ -24,12 +24,13 @@ from tests.replay.reverb.test_sampling import kind
 from tests.support.replay_contents import drawn
 from tests.support.random_episodes import VECTOR
 from tfdqn.config import Priorities
-from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
+from tfdqn.replay.reverb.sampling import ReverbSource
 
 addresses = sys.argv[1:]
-sample = tf.function(make_sampler(addresses, kind(), 16, Priorities()), autograph=False)
+source = ReverbSource(addresses, kind(), Priorities())
+sample = tf.function(source.sampler(16), autograph=False)
 calls = [drawn(sample()) for _ in range(2)]
-calls += [drawn(each) for each in sample_dataset(addresses, kind(), 16, Priorities()).take(2)]
+calls += [drawn(each) for each in source.dataset(16).take(2)]
 print(json.dumps(np.stack(calls).tolist()))
 """
 
@@ -62,7 +63,8 @@ def test_another_process_samples_by_the_addresses_alone(make: MakeReplay) -> Non
 def test_a_dataset_of_samples_has_static_shapes_and_can_be_made_in_a_graph(make: MakeReplay) -> None:
     replay = make(shards=2)
     write(replay, numbered(40))
-    samples = sample_dataset(replay.addresses, kind(), 16, Priorities())
+    source = ReverbSource(replay.addresses, kind(), Priorities())
+    samples = source.dataset(16)
     transition = samples.element_spec.transition
     assert transition.time_step.observation["observation"].shape == (16, 4)
     assert transition.action_step.action.shape == (16,)
@@ -71,7 +73,7 @@ def test_a_dataset_of_samples_has_static_shapes_and_can_be_made_in_a_graph(make:
 
     @tf.function
     def made_inside() -> tf.Tensor:
-        return next(iter(sample_dataset(replay.addresses, kind(), 16, Priorities()))).transition.action_step.action
+        return next(iter(source.dataset(16))).transition.action_step.action
 
     assert made_inside().shape == (16,)
 
@@ -79,15 +81,15 @@ def test_a_dataset_of_samples_has_static_shapes_and_can_be_made_in_a_graph(make:
 def test_a_sample_by_priority_has_the_probability_and_the_key_of_each_example(make: MakeReplay) -> None:
     replay, by_priority = make(block_size=1), Priorities(exponent=0.6)
     write(replay, numbered(10))
-    sampled = make_sampler(replay.addresses, kind(1), 16, by_priority)()
-    of_dataset = next(iter(sample_dataset(replay.addresses, kind(1), 16, by_priority)))
-    for sample in (sampled, of_dataset):
+    source = ReverbSource(replay.addresses, kind(1), by_priority)
+    for sample in (source.sampler(16)(), next(iter(source.dataset(16)))):
         assert sample.transition.action_step.action.shape == (16,)
         assert sample.draw is not None and sample.draw.keys.shape == (16, 2)
         np.testing.assert_allclose(sample.draw.probability, [1 / 40] * 16, rtol=1e-6)
 
 
 def test_a_sample_that_blocks_do_not_divide_is_refused_elsewhere_too() -> None:
-    for make_source in (make_sampler, sample_dataset):
+    source = ReverbSource(["localhost:1"], kind(5), Priorities())
+    for make in (source.sampler, source.dataset):
         with pytest.raises(ConfigError, match=r"block_size 5 doesn't divide a batch of 16"):
-            make_source(["localhost:1"], kind(5), 16, Priorities())
+            make(16)

@@ -8,14 +8,14 @@ import msgspec
 from tfdqn.config import Config
 from tfdqn.config.toml import dump
 from tfdqn.learning.strategies.distribution import make_strategy
-from tfdqn.learning.strategies.factory import SamplerFactory, make_updater
+from tfdqn.learning.strategies.factory import make_updater
 from tfdqn.learning.strategies.lockstep import Broadcast, Handshake, LockstepUpdater
 from tfdqn.learning.strategies.model_parallel import ModelParallelUpdater
 from tfdqn.learning.strategies.other_processes import OtherProcesses
 from tfdqn.learning.updater import Updater
-from tfdqn.replay.interfaces import SampledReplay, Sampler
+from tfdqn.replay.interfaces import SampledReplay, SampleSource
 from tfdqn.replay.items.kinds import make_item_kind
-from tfdqn.replay.reverb.sampling import make_sampler, sample_dataset
+from tfdqn.replay.reverb.sampling import ReverbSource
 from tfdqn.replay.rollout import Rollout
 from tfdqn.task_spec import TaskSpec
 
@@ -39,23 +39,14 @@ class Chief:
         self._strategy = make_strategy(config, None, devices) if others is None else others.meet(devices, say)
 
     def make_updater(self, task_spec: TaskSpec, replay: SampledReplay) -> Updater:
-        """The chief's updater, which the other processes follow."""
-        addresses = [] if self._cluster is None else replay.addresses_at(self._cluster.chief_host)
-        has_followers = self._cluster is not None and self._config.learner.strategy != "parameter_server"
-        broadcast = Broadcast(self._strategy) if has_followers else None
-        if broadcast is not None:
-            broadcast.content(msgspec.json.encode(Handshake(task_spec, addresses, dump(self._config))))
-        updater = make_updater(
-            self._config,
-            task_spec,
-            self._strategy,
-            self._cluster,
-            self._devices,
-            sampler=self._sampler(task_spec, replay),
-            make_dataset=lambda size: sample_dataset(
-                addresses, make_item_kind(self._config, task_spec), size, self._config.priorities
-            ),
-        )
+        """The updater. Processes in lockstep are first told what they need to make their own, which then follow it."""
+        config, source = self._config, self._source(task_spec, replay)
+        broadcast: Broadcast | None = None
+        if self._cluster is not None and config.learner.strategy != "parameter_server":
+            broadcast = Broadcast(self._strategy)
+            addresses = replay.addresses_at(self._cluster.chief_host)
+            broadcast.content(msgspec.json.encode(Handshake(task_spec, addresses, dump(config))))
+        updater = make_updater(config, task_spec, self._strategy, self._cluster, self._devices, source)
         if isinstance(updater, ModelParallelUpdater):
             held = (f"{device} {size / 1e6:.1f} MB" for device, size in updater.bytes_by_device().items())
             self._say(f"weights, target and optimizer are on {', '.join(held)}")
@@ -63,18 +54,19 @@ class Chief:
             return updater
         return LockstepUpdater(updater, broadcast, replay if isinstance(replay, Rollout) else None)
 
-    def _sampler(self, task_spec: TaskSpec, replay: SampledReplay) -> SamplerFactory:
-        """Makes samplers of the replay that this process learns from."""
-        is_member = self._config.ensemble.in_processes
-        own = replay.addresses[:1] if is_member else replay.addresses
-
-        def sampler(num_transitions: int, device: str | None = None) -> Sampler:
-            if device is None and not is_member:
-                return replay.sampler(num_transitions)
-            kind = make_item_kind(self._config, task_spec)
-            return make_sampler(own, kind, num_transitions, self._config.priorities, device)
-
-        return sampler
+    def _source(self, task_spec: TaskSpec, replay: SampledReplay) -> SampleSource:
+        """What the updater samples."""
+        config = self._config
+        if config.learner.strategy == "parameter_server":
+            assert self._cluster is not None
+            addresses = replay.addresses_at(self._cluster.chief_host)  # for the workers
+        elif config.ensemble.in_processes:
+            addresses = replay.addresses[:1]  # the first member's
+        elif config.learner.prefetch_to_device:
+            addresses = replay.addresses
+        else:
+            return replay
+        return ReverbSource(addresses, make_item_kind(config, task_spec), config.priorities)
 
     def lost_peers_as_cluster_error(self) -> AbstractContextManager[None]:
         """As `OtherProcesses.lost_as_cluster_error`."""

@@ -14,8 +14,8 @@ a replica, and N `learner.updates_per_read`. One call of an updater samples, in 
 | ensemble.execution processes | `EnsembleProcessUpdater` | K batches of its member's own, for a `SynchronousUpdater`  |
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+from contextlib import nullcontext
 
 import tensorflow as tf
 
@@ -31,15 +31,9 @@ from tfdqn.learning.strategies.parameter_server import AsynchronousUpdater
 from tfdqn.learning.strategies.synchronous import SynchronousUpdater
 from tfdqn.learning.train_step import TrainStep
 from tfdqn.learning.updater import Updater
-from tfdqn.replay.interfaces import Sampler
+from tfdqn.replay.interfaces import SampleSource
+from tfdqn.replay.reverb.sampling import ReverbSource
 from tfdqn.task_spec import TaskSpec
-
-
-class SamplerFactory(Protocol):
-    """Makes samplers of this process's replay."""
-
-    def __call__(self, num_transitions: int, device: str | None = None) -> Sampler:
-        """Returns a sampler; with a device, each sample is copied there ahead of its call."""
 
 
 def make_updater(
@@ -48,8 +42,7 @@ def make_updater(
     strategy: tf.distribute.Strategy | None,
     cluster: Cluster | None,
     devices: Sequence[str],
-    sampler: SamplerFactory,
-    make_dataset: Callable[[int], tf.data.Dataset] | None = None,
+    source: SampleSource,
 ) -> Updater:
     """Makes this process's updater, by the table above.
 
@@ -57,7 +50,7 @@ def make_updater(
       strategy: the result of `make_strategy` for the same configuration, cluster and devices.
       cluster: the processes that learn together; None: only this one.
       devices: this process's.
-      make_dataset: makes a dataset of samples with so many transitions, on an asynchronous worker; others need none.
+      source: what this process learns from, or asynchronous workers do; a `ReverbSource` for these, and to prefetch.
     """
     settings = config.learner
     whole_batches = config.updates_per_call * settings.batch_size
@@ -66,25 +59,24 @@ def make_updater(
         assert cluster is not None and strategy is not None
         member = TrainStep(make_member(config, task_spec, cluster.index), config)
         return EnsembleProcessUpdater(
-            SynchronousUpdater(member, [sampler(whole_batches)], config), cluster.index, strategy
+            SynchronousUpdater(member, [source.sampler(whole_batches)], config), cluster.index, strategy
         )
     if settings.strategy == "parameter_server":
-        assert cluster is not None and make_dataset is not None
+        assert cluster is not None and isinstance(source, ReverbSource)
         assert isinstance(strategy, tf.distribute.ParameterServerStrategy)
         size, workers = settings.updates_per_read * settings.batch_size, len(cluster.addresses(WORKER))
-        return AsynchronousUpdater(config, task_spec, strategy, lambda: make_dataset(size), workers)
+        return AsynchronousUpdater(config, task_spec, strategy, lambda: source.dataset(size), workers)
     share = whole_batches // num_processes(strategy)
     if settings.strategy == "averaging":
-        return AveragingUpdater(config, task_spec, devices, sampler(share), strategy)
+        return AveragingUpdater(config, task_spec, devices, source.sampler(share), strategy)
     if settings.model_parallel > 1:
-        return ModelParallelUpdater(config, task_spec, replicas(config, devices), sampler(share))
-    if strategy is None:
-        own = sampler(share, devices[0] if settings.prefetch_to_device else None)
-        return SynchronousUpdater(TrainStep(make_agent(config, task_spec), config), [own], config)
-    with strategy.scope():
-        mirrored = TrainStep(make_agent(config, task_spec), config)
+        return ModelParallelUpdater(config, task_spec, replicas(config, devices), source.sampler(share))
+    with strategy.scope() if strategy is not None else nullcontext():
+        step = TrainStep(make_agent(config, task_spec), config)
     if settings.prefetch_to_device:
-        samplers = [sampler(share // len(devices), device) for device in devices]
+        assert isinstance(source, ReverbSource)
+        used = devices if strategy is not None else devices[:1]
+        samplers = [source.sampler(share // len(used), device) for device in used]
     else:
-        samplers = [sampler(share)]
-    return SynchronousUpdater(mirrored, samplers, config, strategy)
+        samplers = [source.sampler(share)]
+    return SynchronousUpdater(step, samplers, config, strategy)

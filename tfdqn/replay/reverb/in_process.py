@@ -12,7 +12,7 @@ from tfdqn.errors import CheckpointError, ConfigError
 from tfdqn.replay.interfaces import ItemPriorities, Sampler, Writer
 from tfdqn.replay.items.kinds import make_item_kind, table_sizes
 from tfdqn.replay.reverb.priority_updates import PriorityUpdates
-from tfdqn.replay.reverb.sampling import make_sampler
+from tfdqn.replay.reverb.sampling import ReverbSource
 from tfdqn.replay.reverb.server import ReplayServer, transitions_table
 from tfdqn.system.concurrent_calls import run_at_once
 from tfdqn.task_spec import TaskSpec
@@ -72,7 +72,7 @@ class ReverbReplay:
         Raises ConfigError if `num_examples` isn't a multiple of the number of examples in an item.
         """
         self._sampled = True
-        return make_sampler(self.addresses, self._kind, num_examples, self._priorities)
+        return ReverbSource(self.addresses, self._kind, self._priorities).sampler(num_examples)
 
     def flush(self) -> None:
         """Does nothing: what is written goes to the servers at once, in whole items."""

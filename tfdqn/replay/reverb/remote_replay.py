@@ -18,7 +18,7 @@ from tfdqn.replay.items.kinds import make_item_kind
 from tfdqn.replay.priorities import PriorityScale
 from tfdqn.replay.replay_ratio import Balance, owed_after_refill
 from tfdqn.replay.reverb.priority_updates import PriorityUpdates
-from tfdqn.replay.reverb.sampling import make_sampler
+from tfdqn.replay.reverb.sampling import ReverbSource
 from tfdqn.replay.reverb.server import TABLE, write_checkpoint
 from tfdqn.replay.reverb.shards import DistributedReplayRatio, Shard, Shards
 from tfdqn.system.concurrent_calls import run_at_once
@@ -115,7 +115,7 @@ class RemoteReplay:
 
         Raises ConfigError if `num_examples` isn't a multiple of the number of examples in an item.
         """
-        return make_sampler(self.addresses, self._kind, num_examples, self._priorities)
+        return ReverbSource(self.addresses, self._kind, self._priorities).sampler(num_examples)
 
     def update_priorities(self, priorities: ItemPriorities) -> None:
         self._updates(priorities)
