@@ -68,6 +68,8 @@ class End:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
+    actors, environment_restarts = SimpleNamespace(episodes=10), 0
+
     def note(self, event: str) -> Any:
         return lambda *_: self.events.append(event)
 
@@ -79,8 +81,6 @@ class End:
         return SimpleNamespace(
             run_dir=self.run,
             env_steps=1_000,
-            actors=SimpleNamespace(episodes=10),
-            environment_restarts=0,
             counters=Counters(env_steps=1_200, train_steps=250),
             learner=SimpleNamespace(train_steps=250),
             parts=self,
@@ -223,10 +223,9 @@ def test_the_others_hear_of_what_a_start_anew_discards() -> None:
         **{"phase": "learning", "env_steps": 1, "train_steps": 1, "seconds": 1.0},
         **{"updates_per_second": 1.0, "best_return": None},
     )
-    parts = SimpleNamespace(emptied="replay is emptied", replay=SimpleNamespace(status=tuple))
-    session: Any = SimpleNamespace(
-        **{"resumed": "no checkpoint yet", "put_aside": "", "parts": parts, "actors": SimpleNamespace(episodes=1)}
-    )
+    actors, replay = SimpleNamespace(episodes=1), SimpleNamespace(status=tuple)
+    parts = SimpleNamespace(emptied="replay is emptied", actors=actors, replay=replay)
+    session: Any = SimpleNamespace(resumed="no checkpoint yet", put_aside="", parts=parts)
     service: Any = SimpleNamespace(phase=Phase.TRAINING, life="a", roster=Roster("now", dead_after_seconds=0.3))
     monitor: Any = SimpleNamespace(progress=lambda _: progress)
     watchdog: Any = SimpleNamespace(doing="learning")

@@ -73,7 +73,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
         closing(local_session(config, run, chief, print)) as session,
     ):
         while session.learner.train_steps < 50:
-            session.learn() if session.ratio.may_learn() else session.parts.act()
+            session.learn() if session.parts.ratio.may_learn() else session.parts.act()
         session.parts.evaluate()
         session.save(1.0)
         spec, weights = session.parts.task_spec, session.parts.board.get().weights

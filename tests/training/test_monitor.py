@@ -34,10 +34,12 @@ def session() -> Any:
         run_dir=SimpleNamespace(logs="logs", check_claim=lambda: None),
         counters=SimpleNamespace(seconds=0.0),
         learner=SimpleNamespace(metrics={"learning/loss": 1.0}, train_steps=5, take_staleness=lambda: None, dropped=0),
-        actors=SimpleNamespace(recent_return=20.0, recent_length=20.0, weights_version=5),
-        ratio=SimpleNamespace(transitions=100),
-        replay=SimpleNamespace(size=lambda: 100, min_size=101),
-        parts=SimpleNamespace(evaluations=SimpleNamespace(best_return=None)),
+        parts=SimpleNamespace(
+            actors=SimpleNamespace(recent_return=20.0, recent_length=20.0, weights_version=5),
+            evaluations=SimpleNamespace(best_return=None),
+            replay=SimpleNamespace(size=lambda: 100, min_size=101),
+            ratio=SimpleNamespace(transitions=100),
+        ),
         env_steps=100,
         env_steps_before=-1,
         first_call_seconds=None,
@@ -69,7 +71,7 @@ def test_while_nothing_moves_one_line_says_so_and_the_next_comes_when_something_
     run.env_steps = 164
     assert ticked(5) == [(164, True), (164, False)]  # a replay server is away
     assert ticked(3) == []
-    run.actors.recent_return = 30.0
+    run.parts.actors.recent_return = 30.0
     assert ticked(2) == [(164, False)]
     run.env_steps = 228
     assert ticked(1) == [(228, True)]
@@ -99,7 +101,8 @@ def test_the_last_point_is_logged_unless_one_of_its_step_is_there(tmp_path: Path
 @pytest.mark.parametrize(("config", "first"), [(tiny(), "filling replay"), (tiny_pqn(), "first rollout")])
 def test_nothing_is_called_learning_before_the_first_updates(config: Any, first: str) -> None:
     run = session()
-    run.config, run.learner.metrics, run.ratio.updates_owed = config, None, lambda: 3  # a checkpoint is saved first
+    run.config, run.learner.metrics = config, None
+    run.parts.ratio.updates_owed = lambda: 3  # a checkpoint is saved first
     monitor = TrainingMonitor(run, SimpleNamespace(), lambda progress: None, lambda: False, profile=False)
     phases = [monitor.progress().phase]
     run.first_call_seconds = 0.1
@@ -114,9 +117,9 @@ def test_nothing_is_called_learning_before_the_first_updates(config: Any, first:
 )
 def test_a_run_that_resumes_fills_replay_only_if_that_was_not_restored(config: Any, stored: int, phase: str) -> None:
     run = session()
-    run.config, run.learner.metrics, run.env_steps_before, run.replay.size = config, None, 100, lambda: stored
+    run.config, run.learner.metrics, run.env_steps_before, run.parts.replay.size = config, None, 100, lambda: stored
     monitor = TrainingMonitor(run, SimpleNamespace(), lambda progress: None, lambda: False, profile=False)
-    run.replay.size = lambda: 101  # as soon as it has been filled
+    run.parts.replay.size = lambda: 101  # as soon as it has been filled
     assert monitor.progress().phase == phase
 
 

@@ -135,7 +135,7 @@ def test_a_job_saves_what_its_learner_knows_and_goes_on_from_there(tmp_path: Pat
     assert second.parts.emptied == second.put_aside == ""
     assert second.resumed.startswith("resumed at 1,200 environment steps and 0 updates (checkpoint ")
     assert second.resumed.endswith(" old), 700 transitions in replay")
-    assert (second.env_steps_before, second.env_steps, second.actors.episodes) == (1_200, 1_200, 120)
+    assert (second.env_steps_before, second.env_steps, second.parts.actors.episodes) == (1_200, 1_200, 120)
 
 
 def test_a_job_that_begins_anew_puts_the_results_of_the_start_before_aside_before_others_learn_of_it(

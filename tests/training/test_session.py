@@ -48,7 +48,7 @@ def begun(
 def test_the_age_of_the_weights_can_be_logged_before_the_first_step(tmp_path: Path) -> None:
     run, config = RunDir(tmp_path / "run"), tiny("replay.backend=in_graph")
     with run.claim(config), begun(run, config) as session:
-        assert session.actors.weights_version == 0
+        assert session.parts.actors.weights_version == 0
 
 
 def test_a_schedule_that_the_run_cuts_short_is_doubted_at_its_start(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_progress_is_expected_but_for_the_first_call_of_updates(
         session.learn()
         assert session.learner.train_steps == 0 and is_expected()
         for calls in (1, 2):
-            while not session.ratio.may_learn():
+            while not session.parts.ratio.may_learn():
                 session.parts.act()
             session.learn()
             assert session.learner.train_steps == 5 * calls and is_expected()
@@ -119,7 +119,7 @@ def test_progress_that_is_recorded_just_as_the_first_call_of_updates_begins_is_n
     monkeypatch.setattr(work, "record_progress", record_slowly)
     with run.claim(config), begun(run, config, print, work) as session:
         monkeypatch.setattr(session.learner, "run", compile_slowly)
-        while not session.ratio.may_learn():
+        while not session.parts.ratio.may_learn():
             session.parts.act()
         recorder = threading.Thread(target=session.record_progress, args=["actor 0"])
         recorder.start()
@@ -169,11 +169,11 @@ def test_updates_of_which_nothing_was_heard_are_in_the_checkpoint_and_no_longer_
 
     with run.claim(config):
         with begun(run, config) as session:
-            while session.ratio.updates_owed() < 7:
+            while session.parts.ratio.updates_owed() < 7:
                 session.parts.act()
             cast(Any, session.learner)._updater._train_step.train_steps.assign(4)
             session.save(1.0)
-            assert (session.learner.train_steps, session.ratio.updates_owed()) == (4, 3)
+            assert (session.learner.train_steps, session.parts.ratio.updates_owed()) == (4, 3)
             saved = latest(run.path)
             assert saved.counters.train_steps == saved.arrays("learner")["train_steps"] == 4
             arrays = {name: saved.arrays(name) for name in ("learner", "actor", "writer", "replay")}
@@ -181,7 +181,7 @@ def test_updates_of_which_nothing_was_heard_are_in_the_checkpoint_and_no_longer_
                 replace(saved.counters, train_steps=1), arrays, session.parts.save_replay
             )
         with begun(run, config) as session:
-            assert (session.learner.train_steps, session.ratio.updates_owed()) == (4, 3)
+            assert (session.learner.train_steps, session.parts.ratio.updates_owed()) == (4, 3)
 
 
 @pytest.mark.parametrize("has_been_trained", [False, True])

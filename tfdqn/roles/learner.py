@@ -257,7 +257,7 @@ def _inspection(
         state=progress.phase,
         env_steps=progress.env_steps,
         train_steps=progress.train_steps,
-        episodes=session.actors.episodes,
+        episodes=session.parts.actors.episodes,
         seconds=progress.seconds,
         weights_version=progress.train_steps,
         updates_per_second=progress.updates_per_second,

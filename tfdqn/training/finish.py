@@ -66,10 +66,10 @@ def _summary(session: AnySession, seconds: float, reason: str, final: EpisodeSco
         reason=reason,
         env_steps=session.env_steps,
         train_steps=session.learner.train_steps,
-        episodes=session.actors.episodes,
+        episodes=session.parts.actors.episodes,
         seconds=round(seconds, 3),
         best_return=session.parts.evaluations.best_return,
-        environment_restarts=session.environment_restarts,
+        environment_restarts=session.parts.environment_restarts,
         final=final,
     )
 

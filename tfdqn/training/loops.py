@@ -41,7 +41,7 @@ def alternate(session: Session[LocalParts], monitor: TrainingMonitor) -> str:
     if monitor.reason_to_stop() is None:
         evaluate_if_due()  # now, of these weights, if the checkpoint was made while it was under way
     while (reason := monitor.reason_to_stop()) is None:
-        if session.ratio.may_learn():
+        if session.parts.ratio.may_learn():
             if session.learner.metrics is None and not session.must_be_saved:
                 monitor.show(FIRST_UPDATES)  # shown now, since this thread makes the updates
             session.learn()

@@ -59,7 +59,7 @@ class TrainingMonitor:
         self._replay_was_restored = (
             session.env_steps_before >= 0
             and session.config.agent.has_replay
-            and session.replay.size() >= session.replay.min_size
+            and session.parts.replay.size() >= session.parts.replay.min_size
         )
         self._started = time.monotonic()
 
@@ -138,7 +138,7 @@ class TrainingMonitor:
             seconds=self.seconds,
             env_steps_per_second=self._shown_rates[0],
             updates_per_second=self._shown_rates[1],
-            episode_return=session.actors.recent_return,
+            episode_return=session.parts.actors.recent_return,
             loss=None if learner is None else learner["learning/loss"],
             best_return=session.parts.evaluations.best_return,
             phase=phase or self._phase(),
@@ -185,24 +185,24 @@ class TrainingMonitor:
     def _curves(self, env_steps: int, train_steps: int, staleness: np.ndarray | None) -> dict[str, float]:
         """All present values of curves, by "group/name"."""
         session, config = self._session, self._session.config
-        transitions = session.ratio.transitions
+        transitions = session.parts.ratio.transitions
         sampled = train_steps * config.learner.batch_size
         kind = "epsilon" if isinstance(config.exploration, EpsilonGreedy) else "temperature"
         values: dict[str, float | None] = {
-            "acting/episode_return": session.actors.recent_return,
-            "acting/episode_length": session.actors.recent_length,
+            "acting/episode_return": session.parts.actors.recent_return,
+            "acting/episode_length": session.parts.actors.recent_length,
             f"acting/{kind}": exploration.scheduled(config.exploration, env_steps),
             "acting/env_steps_per_second": self._shown_rates[0],
-            "acting/weights_age_train_steps": train_steps - session.actors.weights_version,
+            "acting/weights_age_train_steps": train_steps - session.parts.actors.weights_version,
             "learning/updates_per_second": self._shown_rates[1],
         }
         if config.agent.has_replay:
-            values["replay/transitions"] = session.replay.size()
+            values["replay/transitions"] = session.parts.replay.size()
             values["replay/samples_per_insert"] = sampled / transitions if transitions else None
         if config.agent.has_target_network:
             values["learning/target_updates"] = train_steps // config.agent.target_update_period_train_steps
         if config.task.restarts:
-            values["acting/environment_restarts"] = session.environment_restarts
+            values["acting/environment_restarts"] = session.parts.environment_restarts
         if session.learner.metrics is not None:
             values |= session.learner.metrics
         if staleness is not None:

@@ -25,12 +25,11 @@ from tfdqn.learning.rehearsal import own_parts_of, rehearse
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.learning.updater import Updater
 from tfdqn.records import Counters
-from tfdqn.replay.interfaces import SampledReplay
 from tfdqn.storage.best_policy import put_results_aside
 from tfdqn.storage.checkpoints import BEGINS_ANEW, Checkpoint, CheckpointManager
 from tfdqn.storage.completion import reason_to_stop
 from tfdqn.storage.run_directory import RunDir
-from tfdqn.training.interfaces import ActingProgress, Parts, Ratio
+from tfdqn.training.interfaces import Parts
 from tfdqn.training.prerequisites import image_warning, long_call_warning
 
 P = TypeVar("P", bound=Parts)
@@ -144,39 +143,19 @@ class Session(Generic[P]):
     _progress: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     @property
-    def actors(self) -> ActingProgress:
-        """Figures of all actors."""
-        return self.parts.actors
-
-    @property
-    def replay(self) -> SampledReplay:
-        """What the learner samples."""
-        return self.parts.replay
-
-    @property
-    def ratio(self) -> Ratio:
-        """How many updates are owed."""
-        return self.parts.ratio
-
-    @property
     def env_steps(self) -> int:
         """Environment steps since the run began."""
         return self.parts.env_steps
 
-    @property
-    def environment_restarts(self) -> int:
-        """How often environments were restarted since the run began, including those of evaluations."""
-        return self.parts.environment_restarts
-
     def learn(self, timeout_seconds: float = 0.0) -> None:
         """Calls the learner once enough updates are owed; not after the timeout, nor if `must_be_saved`."""
-        are_owed = self.ratio.wait_to_learn(timeout_seconds)
+        are_owed = self.parts.ratio.wait_to_learn(timeout_seconds)
         if are_owed and self.saves_before_first_call:
             time.sleep(timeout_seconds)  # until the thread that saves has done so
         elif are_owed:
             self._expect_no_progress_from_first_call()
-            self.replay.flush()
-            self.ratio.learned(self.learner.run(self.ratio.updates_owed()))
+            self.parts.replay.flush()
+            self.parts.ratio.learned(self.learner.run(self.parts.ratio.updates_owed()))
         self.record_progress("updates")
 
     def _expect_no_progress_from_first_call(self) -> None:
@@ -202,7 +181,7 @@ class Session(Generic[P]):
     @property
     def must_be_saved(self) -> bool:
         """Whether a checkpoint is due that the first call of updates would delay for long."""
-        return self.saves_before_first_call and self.ratio.may_learn()
+        return self.saves_before_first_call and self.parts.ratio.may_learn()
 
     def reason_to_stop(self) -> str | None:
         """Why training has ended, or None while it goes on."""
@@ -210,7 +189,7 @@ class Session(Generic[P]):
             self.config.stop,
             best_return=self.parts.evaluations.best_return,
             evaluations_without_best=self.parts.evaluations.evaluations_without_best,
-            is_done=self.ratio.acting_is_done() and not self.ratio.may_learn(),
+            is_done=self.parts.ratio.acting_is_done() and not self.parts.ratio.may_learn(),
         )
 
     def save(self, seconds: float) -> None:
@@ -225,7 +204,7 @@ class Session(Generic[P]):
         learned = self._settle()
         counters = self._present_counters(seconds)
         arrays = {"learner": learned, **self.parts.state()}
-        arrays["actor"] = {**arrays["actor"], "environment_restarts": np.array(self.environment_restarts)}
+        arrays["actor"] = {**arrays["actor"], "environment_restarts": np.array(self.parts.environment_restarts)}
         with self.work.suspended():  # a slow disk is not a stall
             self.checkpoints.save(counters, arrays, self.parts.save_replay)
         if self.must_be_saved:
@@ -235,17 +214,17 @@ class Session(Generic[P]):
         """Waits for updates that are under way, and counts them as made; returns the learner's state."""
         train_steps = self.learner.train_steps
         state = self.learner.settle()
-        self.ratio.learned(self.learner.train_steps - train_steps)
+        self.parts.ratio.learned(self.learner.train_steps - train_steps)
         return state
 
     def _present_counters(self, seconds: float) -> Counters:
-        balance = self.ratio.balance()
+        balance = self.parts.ratio.balance()
         return Counters(
             env_steps=self.env_steps,
             transitions=balance.transitions,
             exempt_transitions=balance.exempt,
             train_steps=self.learner.train_steps,
-            episodes=self.actors.episodes,
+            episodes=self.parts.actors.episodes,
             seconds=seconds,
             evaluations_without_best=self.parts.evaluations.evaluations_without_best,
             **self.parts.own_counters(),
