@@ -7,7 +7,8 @@ import tensorflow as tf
 from tests.support.batches import vector_spec
 from tfdqn.config import DQN, MLP, PQN, SGD, Config, Learner
 from tfdqn.learning.flat_vector import FlatLayout
-from tfdqn.learning.strategies.sharded_variables import Place, ServerStatistics, ShardedVariables
+from tfdqn.learning.strategies.server_statistics import ServerStatistics
+from tfdqn.learning.strategies.sharded_variables import Place, ShardedVariables
 from tfdqn.networks.factory import network_to_load
 from tfdqn.networks.layers.statistics import moments_of
 

@@ -22,7 +22,8 @@ from tfdqn.learning.devices import uses_xla
 from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
 from tfdqn.learning.importance import weighted
 from tfdqn.learning.many_updates import keys_of, split_batches
-from tfdqn.learning.strategies.sharded_variables import ServerStatistics, ShardedVariables
+from tfdqn.learning.strategies.server_statistics import ServerStatistics
+from tfdqn.learning.strategies.sharded_variables import ShardedVariables
 from tfdqn.learning.train_step import TrainStep, UpdateMetrics
 from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.replay.interfaces import Sample

@@ -1,8 +1,12 @@
 """`ShardedVariables`: weights, target and optimizer on parameter servers, read and updated in few, large calls.
 
 Each is one vector, divided into one shard per parameter server. So reading all of them takes one call to each server,
-and so does applying any number of gradients. The first server keeps the number of applied updates, and assigns each
-push of gradients its place in the sequence of updates, one push at a time. It also keeps the `ServerStatistics`.
+and so does applying any number of gradients. Workers read without waiting for one another, and a push of N gradients
+
+1. claims its turn on the first server, one push at a time: how many of the N are not too stale, and their place in the
+   sequence of updates, by which `train_steps` grows at once;
+2. is applied by all servers at the same time, each to its own shard, while other pushes are;
+3. then counts as applied. A reading's version is the number of updates that count so.
 """
 
 from collections.abc import Mapping
@@ -12,11 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfdqn.config import Config
-from tfdqn.learning.flat_vector import FlatLayout, flat_tensor
+from tfdqn.learning.flat_vector import FlatLayout
 from tfdqn.learning.optimizers import create_slots, make_optimizer
+from tfdqn.learning.strategies.server_statistics import ServerStatistics
 from tfdqn.learning.train_step import moved_target
-from tfdqn.networks.layers.statistics import Moments, merged
-from tfdqn.networks.q_network import QNetwork
 from tfdqn.storage.arrays import add_prefix, with_prefix
 
 
@@ -34,74 +37,6 @@ class Place(NamedTuple):
 
     staleness: tf.Tensor  # int64[]: the number of updates between the reading and the first of these
     accepted: tf.Tensor  # int64[]: how many of the N, from the first on, are applied; the others are too stale
-
-
-class ServerStatistics:
-    """The running statistics, which the online and the target network share, as one undivided vector on one server."""
-
-    def __init__(self, network: QNetwork, config: Config, device: str):
-        learned = network.learned_weights()
-        counted = {name: weight for name, weight in network.named_weights().items() if name not in learned}
-        self._layers = {key: layer.name for key, layer in network.statistics.items()}
-        self._layout = FlatLayout(counted)
-        self._networks = ("online", "target") if config.agent.has_target_network else ("online",)
-        with tf.device(device):
-            self._flat = tf.Variable(tf.zeros([self._layout.size]), trainable=False, name="statistics")
-            self._one_at_a_time = tf.CriticalSection(name="statistics")
-
-    def read(self) -> tf.Tensor:
-        """In a worker's graph: reads them, float32[S]."""
-        return self._flat.read_value()
-
-    def named_tensors(self, flat: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Splits float32[S] into tensors by the weights' names."""
-        return self._layout.named_tensors(flat)
-
-    def flat(self, moments: Mapping[str, Moments]) -> tf.Tensor:
-        """Concatenates a batch's moments, given for each array of the observation, into float32[S]."""
-        named = {
-            f"{layer}/{name}": tf.broadcast_to(value, self._layout.shapes[f"{layer}/{name}"])
-            for key, layer in self._layers.items()
-            for name, value in moments[key]._asdict().items()
-        }
-        return flat_tensor([named[name] for name in self._layout.shapes])
-
-    def add(self, moments: tf.Tensor, accepted: tf.Tensor) -> tf.Tensor:
-        """In a worker's graph: merges the first `accepted` of the moments float32[N, S] of consecutive updates."""
-
-        def one(i: tf.Tensor, flat: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return i + 1, self._merged(flat, moments[i])
-
-        def merge() -> tf.Tensor:
-            start = (tf.constant(0, tf.int64), self._flat.read_value())
-            _, flat = tf.while_loop(lambda i, _: i < accepted, one, start)
-            with tf.control_dependencies([self._flat.assign(flat)]):
-                return tf.identity(accepted)
-
-        with tf.device(self._flat.device):
-            return self._one_at_a_time.execute(merge)
-
-    def weights(self) -> dict[str, np.ndarray]:
-        """The statistics, by name."""
-        return self._layout.named(self._flat.numpy())
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Both networks' statistics, by their names in a checkpoint; the target's only if the loss uses it."""
-        named = self.weights()
-        return {f"{network}/{name}": array for network in self._networks for name, array in named.items()}
-
-    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._flat.assign(self._layout.flat(with_prefix("online", arrays)))
-
-    def _merged(self, flat: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
-        old_named, new_named = self.named_tensors(flat), self.named_tensors(new)
-        parts: dict[str, tf.Tensor] = {}
-        for layer in self._layers.values():
-            old, batch = (
-                Moments(*(named[f"{layer}/{name}"] for name in Moments._fields)) for named in (old_named, new_named)
-            )
-            parts |= add_prefix(layer, merged(old, batch)._asdict())
-        return flat_tensor([parts[name] for name in self._layout.shapes])
 
 
 class _Shard:
@@ -165,9 +100,9 @@ class ShardedVariables:
         self._shards = [_Shard(*pair, config) for pair in zip(weights, target_weights, strict=True)]
         self.first_device = self._shards[0].device  # the first server's
         with tf.device(self.first_device):
-            self._train_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="train_steps")
+            self._train_steps = tf.Variable(0, dtype=tf.int64, trainable=False, name="train_steps")  # claimed
             self._applied = tf.Variable(0, dtype=tf.int64, trainable=False, name="applied")
-            self._one_at_a_time = tf.CriticalSection(name="places")
+            self._turns = tf.CriticalSection(name="turns")  # of pushes, one at a time
 
     def read(self) -> Read:
         """In a worker's graph: reads everything, but first the number of updates.
@@ -186,9 +121,20 @@ class ShardedVariables:
 
         `moments`, float32[N, S], are those of the batches, if there are statistics.
         """
-        count = gradients.shape[0]
+        first, accepted = self._claim_turn(gradients.shape[0], version)
+        parts = tf.split(gradients, [shard.size for shard in self._shards], axis=1)
+        applied = [shard.apply(part, first, accepted) for shard, part in zip(self._shards, parts, strict=True)]
+        if self.statistics is not None:
+            applied.append(self.statistics.add(moments, accepted))
+        with tf.device(self.first_device), tf.control_dependencies(applied):
+            counted = self._applied.assign_add(accepted, read_value=False)
+        with tf.control_dependencies([counted]):
+            return Place(tf.identity(first - version), tf.identity(accepted))
 
-        def claim_turn() -> tuple[tf.Tensor, tf.Tensor]:
+    def _claim_turn(self, count: int, version: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The number of updates before the first of `count` gradients, and how many of these are accepted."""
+
+        def claim() -> tuple[tf.Tensor, tf.Tensor]:
             first = self._train_steps.read_value()
             accepted = tf.constant(count, tf.int64)
             if self._max_staleness:
@@ -199,15 +145,7 @@ class ShardedVariables:
                 return tf.identity(first), tf.identity(accepted)
 
         with tf.device(self.first_device):
-            first, accepted = self._one_at_a_time.execute(claim_turn)
-        parts = tf.split(gradients, [shard.size for shard in self._shards], axis=1)
-        applied = [shard.apply(part, first, accepted) for shard, part in zip(self._shards, parts, strict=True)]
-        if self.statistics is not None:
-            applied.append(self.statistics.add(moments, accepted))
-        with tf.device(self.first_device), tf.control_dependencies(applied):
-            counted = self._applied.assign_add(accepted, read_value=False)
-        with tf.control_dependencies([counted]):
-            return Place(tf.identity(first - version), tf.identity(accepted))
+            return self._turns.execute(claim)
 
     def weights(self) -> dict[str, np.ndarray]:
         """The online network's weights, by canonical name."""
