@@ -256,7 +256,7 @@ def test_a_process_that_can_write_no_heartbeat_file_still_calls_the_learner(
 def test_who_says_no_more_that_its_work_goes_on_is_ended(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its calls go on: no other process would see that it hangs."""
     ends: list[str] = []
-    monkeypatch.setattr(stall_detector, "end_stuck", ends.append)
+    monkeypatch.setattr(stall_detector, "end_stuck", lambda line, _: ends.append(line))
     hasty = tiny(*FAST, "health.stuck_after_seconds=1")
     with learner(hasty, {}) as there, closing(membership(there.address, hasty)) as one:
         one.join()

@@ -73,6 +73,23 @@ def test_waiting_is_no_hanging_and_nor_is_what_is_excused(clock: Clock) -> None:
     assert passes(clock, work, 5) == 5
 
 
+def test_a_call_to_an_environment_that_does_not_return_is_stuck_without_recorded_progress(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, calls = StallDetector(), [sys._getframe()]
+    monkeypatch.setattr(stall_detector, "calls_to_environments", lambda: list(calls))
+    assert passes(clock, work, 71) == 70
+    calls[:] = [sys._getframe(1)]  # another call
+    assert passes(clock, work, 1) == 0 and work.longest_seconds == 70
+    work.record_progress()
+    work.finish()  # of the recorded work
+    with work.suspended():
+        assert passes(clock, work, 100) == 0
+    assert passes(clock, work, 5) == 5
+    calls.clear()
+    assert passes(clock, work, 1) == 0
+
+
 def test_a_process_that_was_stopped_as_a_whole_has_its_time_again(clock: Clock) -> None:
     work = StallDetector()
     work.record_progress()

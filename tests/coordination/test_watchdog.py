@@ -32,7 +32,7 @@ class Others:
 def ends(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
     monkeypatch.setattr(watchdog, "end_now", lambda line, status=RESTART_STATUS: found.append((line, status)))
-    monkeypatch.setattr(stall_detector, "end_stuck", lambda line: found.append((line, RESTART_STATUS)))
+    monkeypatch.setattr(stall_detector, "end_stuck", lambda line, _: found.append((line, RESTART_STATUS)))
     monkeypatch.setattr(watchdog, "_CHECK_SECONDS", 0.01)
     monkeypatch.setattr(peers, "_ASK_SECONDS", 0.02)
     return found

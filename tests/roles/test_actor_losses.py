@@ -140,7 +140,7 @@ def test_an_actor_that_hangs_ends_by_itself_but_not_one_that_is_held_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends: list[str] = []
-    monkeypatch.setattr(stall_detector, "end_stuck", ends.append)
+    monkeypatch.setattr(stall_detector, "end_stuck", lambda line, _: ends.append(line))
     released, step = threading.Event(), Actor.step
 
     def hangs(self: Actor, env_steps: int) -> int:

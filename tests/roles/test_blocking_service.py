@@ -143,7 +143,7 @@ def test_a_learner_that_is_held_up_ends_well_only_if_it_has_saved(
 
 def test_a_learner_whose_updates_hang_is_started_again(context: RoleContext, monkeypatch: pytest.MonkeyPatch) -> None:
     ends: list[str] = []
-    monkeypatch.setattr(stall_detector, "end_stuck", ends.append)
+    monkeypatch.setattr(stall_detector, "end_stuck", lambda line, _: ends.append(line))
     monkeypatch.setattr(stall_detector, "_MOST_SECONDS_BETWEEN_CHECKS", 0.25)  # a pause of the machine is no hang
     service = SimpleNamespace(roster=SimpleNamespace(unheard=lambda _: []))
     hasty = context._replace(process_id=LEARNER, config=tiny("health.stuck_after_seconds=1"))
@@ -156,7 +156,7 @@ def test_a_learner_whose_updates_hang_is_started_again(context: RoleContext, mon
 
 def test_a_learner_without_any_worker_waits(context: RoleContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long: they may come back."""
-    monkeypatch.setattr(stall_detector, "end_stuck", lambda line: pytest.fail(line))
+    monkeypatch.setattr(stall_detector, "end_stuck", lambda line, _: pytest.fail(line))
     looks: list[bool] = []
     config = tiny("learner.strategy=parameter_server", "learner.workers=1", "health.stuck_after_seconds=1")
     service = SimpleNamespace(roster=SimpleNamespace(unheard=lambda lines: list(lines)))

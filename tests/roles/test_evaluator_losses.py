@@ -288,7 +288,7 @@ def test_an_evaluator_that_hangs_ends_by_itself_so_that_nobody_waits_for_it(
     run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends: list[str] = []
-    monkeypatch.setattr(stall_detector, "end_stuck", ends.append)
+    monkeypatch.setattr(stall_detector, "end_stuck", lambda line, _: ends.append(line))
     monkeypatch.setattr(stall_detector, "_MOST_SECONDS_BETWEEN_CHECKS", 0.25)  # a pause of the machine is no hang
     _, released = held_policy(monkeypatch)
     hasty = msgspec.structs.replace(CONFIG, health=Health(beat_seconds=0.05, stuck_after_seconds=1.0))

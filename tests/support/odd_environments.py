@@ -105,6 +105,19 @@ class Stalls(Counter):
         return super().step(action)
 
 
+class NeverMade(Counter):
+    """A `Counter` whose constructor never returns; only `in_processes` of its own, if so, where it makes a file."""
+
+    def __init__(self, in_processes: str = "") -> None:
+        super().__init__()
+        if in_processes and parent_process() is None:
+            return
+        if in_processes:
+            Path(in_processes, str(os.getpid())).touch()
+        while True:
+            time.sleep(60)
+
+
 class Draws(Counter):
     """A `Counter` whose frames are of 5 × 3 pixels, or what `how` says: none, raises, grows, floats."""
 

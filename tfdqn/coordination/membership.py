@@ -238,8 +238,7 @@ class Membership:
             self._send_now.clear()
             began = time.monotonic()
             self.work.check()
-            limit, ended = self._settings.stuck_after_seconds, "ended, to be started again"
-            self.work.end_if_stuck(str(self.process_id), self._state, limit, ended)
+            self.work.end_if_stuck(str(self.process_id), self._state, self._settings.stuck_after_seconds)
             try:
                 self._send(_LAST_REPLY_SECONDS if is_last else self._reply_seconds)
             except Exception as error:  # `phase` raises it

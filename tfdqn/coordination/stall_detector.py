@@ -3,9 +3,12 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from tfdqn.coordination.sudden_end import end_stuck, held_up
+from tfdqn.system.code_places import calls_to_environments
 
+TO_BE_STARTED_AGAIN = "ended, to be started again"
 _SAID_AFTER_SECONDS = 60.0
 _MOST_SECONDS_BETWEEN_CHECKS = 60.0  # counted: the process may have been stopped as a whole
 
@@ -13,15 +16,17 @@ _MOST_SECONDS_BETWEEN_CHECKS = 60.0  # counted: the process may have been stoppe
 class StallDetector:
     """The working thread records its progress, and another thread checks it.
 
-    A process that never records progress can't stall: one that serves in native code has no loop that could record any.
+    Without recorded progress, as while environments are made, only a call to an environment can stall: nothing limits
+    compilation, and what serves in native code has no loop that could record any.
     """
 
     def __init__(self) -> None:
         self.stuck_seconds = 0.0  # of the part that has been so for longest, as of the last check
-        self.longest_seconds = 0.0  # that a part took before it went on
+        self.longest_seconds = 0.0  # that a part or a call took before it went on
         self.is_saved = False  # whether all work was done and is saved
         self._counts: dict[str, int] = {}
         self._idle: dict[str, tuple[int, float]] = {}  # the count that was seen last, and for how long
+        self._calls: dict[FrameType, float] = {}  # to environments, and for how long each was seen
         self._suspensions = 0
         self._checked_seconds = time.monotonic()
 
@@ -30,7 +35,7 @@ class StallDetector:
         self._counts[part] = self._counts.get(part, 0) + 1
 
     def finish(self) -> None:
-        """No more progress is expected from now on."""
+        """No more progress is expected from now on, except that calls to environments return."""
         self._counts.clear()
 
     @contextmanager
@@ -51,15 +56,22 @@ class StallDetector:
         """Checks for progress since the last check; `is_excused`: there was a good reason for none."""
         now = time.monotonic()
         passed = min(now - self._checked_seconds, _MOST_SECONDS_BETWEEN_CHECKS)
+        is_excused = is_excused or self.is_suspended
         idle = {}
         for part, count in list(self._counts.items()):
             before, seconds = self._idle.get(part, (-1, 0.0))
             if count != before:
                 self.longest_seconds = max(self.longest_seconds, seconds)
-            is_idle = count == before and not self._suspensions and not is_excused
+            is_idle = count == before and not is_excused
             idle[part] = (count, seconds + passed if is_idle else 0.0)
-        self._idle, self._checked_seconds = idle, now
-        self.stuck_seconds = max((seconds for _, seconds in idle.values()), default=0.0)
+        calls = dict.fromkeys(calls_to_environments(), 0.0)
+        for call, seconds in self._calls.items():
+            if call not in calls:
+                self.longest_seconds = max(self.longest_seconds, seconds)
+            elif not is_excused:
+                calls[call] = seconds + passed
+        self._idle, self._calls, self._checked_seconds = idle, calls, now
+        self.stuck_seconds = max([*(seconds for _, seconds in idle.values()), *calls.values()], default=0.0)
 
     def described(self, state: str) -> str:
         """What the process is doing, and, if that is long, for how long it has made no progress."""
@@ -67,8 +79,13 @@ class StallDetector:
             return state
         return f"{state}, stuck for {self.stuck_seconds:.0f} s"
 
-    def end_if_stuck(self, name: str, state: str, after_seconds: float, ended: str) -> None:
-        """Ends the process if its work has stalled; says what holds it up and, in the words `ended`, what follows."""
+    def end_if_stuck(
+        self, name: str, state: str, after_seconds: float, ended: str = TO_BE_STARTED_AGAIN, is_logged: bool = True
+    ) -> None:
+        """Ends the process if its work has stalled; says what holds it up and, in the words `ended`, what follows.
+
+        `is_logged` is as for `end_stuck`.
+        """
         if self.stuck_seconds > after_seconds:
             stall = f"{name} has made no progress for {self.stuck_seconds:.0f} s ({held_up(state)})"
-            end_stuck(f"{stall}: {ended}")
+            end_stuck(f"{stall}: {ended}", is_logged)

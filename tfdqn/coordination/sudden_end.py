@@ -32,12 +32,14 @@ def end_now(line: str, status: int = RESTART_STATUS) -> NoReturn:
     _end(line, status)
 
 
-def end_stuck(line: str) -> NoReturn:
+def end_stuck(line: str, is_logged: bool = True) -> NoReturn:
     """As `end_now`, to be started again; also writes where each thread is, to the log of native output if there is one.
 
-    Otherwise, as in a job's process, whose stderr is a log itself, to stderr.
+    Otherwise to stderr, but only if that `is_logged`, as a job's process's is.
     """
     log = native_output_file()
+    if log is None and not is_logged:
+        end_now(line)
     _end(line if log is None else f"{line}; where its threads were is in {log}", RESTART_STATUS, _stacks())
 
 

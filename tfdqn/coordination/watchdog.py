@@ -16,11 +16,12 @@ from typing import Self
 from tfdqn.config import Health
 from tfdqn.coordination.heartbeat_files import STARTING
 from tfdqn.coordination.peers import PeerWait, Pollable
-from tfdqn.coordination.stall_detector import StallDetector
+from tfdqn.coordination.stall_detector import TO_BE_STARTED_AGAIN, StallDetector
 from tfdqn.coordination.sudden_end import end_now, held_up
 from tfdqn.errors import STOPPED_STATUS, one_line
 from tfdqn.system.concurrent_calls import run_at_once
 
+GOES_ON = "ended; the same command or call goes on with it"
 _CHECK_SECONDS = 0.25
 _PRINT_SECONDS = 2.0
 _LAST_CHECK_SECONDS = 4.0
@@ -36,7 +37,8 @@ class Watchdog:
       interrupted: whether the user has asked to stop; called by the thread.
       stopped_status: the exit status if the user has asked to stop and the process can't end by itself, but is saved;
         also if it is not saved, unless it is 0.
-      is_restarted: whether something starts the process again once it has ended; else its user has to.
+      stalled: what follows if its work stalls, in words.
+      is_logged: whether stderr is a log, or native output has one.
     """
 
     def __init__(
@@ -46,12 +48,13 @@ class Watchdog:
         say: Callable[[str], None],
         interrupted: Callable[[], bool] = lambda: False,
         stopped_status: int = STOPPED_STATUS,
-        is_restarted: bool = True,
+        stalled: str = TO_BE_STARTED_AGAIN,
+        is_logged: bool = True,
     ):
         self.work = StallDetector()
         self.state = STARTING
         self._name, self._health, self._say, self._interrupted = name, health, say, interrupted
-        self._stopped_status, self._is_restarted = stopped_status, is_restarted
+        self._stopped_status, self._stalled, self._is_logged = stopped_status, stalled, is_logged
         self._awaited: list[PeerWait] = []
         # Since when nothing stands between the wish to stop and the end.
         self._asked_seconds: float | None = None
@@ -116,10 +119,8 @@ class Watchdog:
                 end_now(f"{gone}: {self._name} gives up {self.saving}")
         self.work.check(is_excused=self._is_excused())
         self._say_if_stuck()
-        ended = (
-            "ended, to be started again" if self._is_restarted else "ended; the same command or call goes on with it"
-        )
-        self.work.end_if_stuck(self._name, self.doing, self._health.stuck_after_seconds, ended)
+        after_seconds = self._health.stuck_after_seconds
+        self.work.end_if_stuck(self._name, self.doing, after_seconds, self._stalled, self._is_logged)
 
     def _is_excused(self) -> bool:
         """Whether there is a good reason for making no progress."""
@@ -128,8 +129,9 @@ class Watchdog:
     def _say_if_stuck(self) -> None:
         is_stuck = self.work.stuck_seconds > self._health.dead_after_seconds + 2 * self.work.longest_seconds
         if is_stuck and not self._said_stuck:
+            seconds = self.work.stuck_seconds
             self._say_aside(
-                f"waiting: {self.state}: no progress for {self.work.stuck_seconds:.0f} s, and no process is silent"
+                f"waiting: {held_up(self.state)}: no progress for {seconds:.0f} s, and no process is silent"
             )
         self._said_stuck = is_stuck
 

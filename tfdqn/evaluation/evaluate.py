@@ -16,6 +16,7 @@ from tfdqn.acting.factory import make_policy
 from tfdqn.config import Config, Task, toml
 from tfdqn.config.own_code import require_function
 from tfdqn.config.user_modules import own_failures_as_own_code_error
+from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import ConfigError, TaskError, UserError, VideoError, one_line
 from tfdqn.evaluation.evaluator import limited, play_episodes, scores
 from tfdqn.evaluation.video import Format, record_episode, rendered_task
@@ -72,6 +73,8 @@ def evaluate(
       video: also record one episode, in `RUN/videos/`.
       on_begin: is called once every check has passed, just before the first episode.
 
+    The whole process ends, with status 75, if a call to an environment takes longer than `health.stuck_after_seconds`.
+
     Raises RunDirError, CheckpointError, ConfigError, OwnCodeError or TaskError for a mistake that the user can correct,
     before any episode is played if the task can't be rendered; and VideoError, which has the figures, where only the
     video failed.
@@ -80,7 +83,24 @@ def evaluate(
     _require_arguments(video, on_begin)
     episodes, seed = _whole("episodes", episodes, least=1), _whole("seed", seed, least=0)
     run = RunDir(run_dir)
-    config, run_spec = run.config(), run.task_spec()
+    config = run.config()
+    with Watchdog("the evaluation", config.health, log.warning, stalled="ended", is_logged=False) as watchdog:
+        watchdog.state = "evaluating"
+        return _evaluated(run, config, episodes, seed, overrides, checkpoint, video, on_begin)
+
+
+def _evaluated(
+    run: RunDir,
+    config: Config,
+    episodes: int,
+    seed: int,
+    overrides: Sequence[str],
+    checkpoint: Literal["best", "latest"],
+    video: Format | None,
+    on_begin: Callable[[], None],
+) -> EvaluationReport:
+    """As `evaluate`, whose arguments have been checked."""
+    run_spec = run.task_spec()
     task_config = _changed_task(run, config, overrides)
     if video is not None:
         require_writable(run.videos)

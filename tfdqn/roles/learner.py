@@ -16,6 +16,7 @@ from tfdqn.coordination.heartbeat_files import MEETING
 from tfdqn.coordination.learner_service import LearnerService
 from tfdqn.coordination.messages import Inspection, Phase
 from tfdqn.coordination.sudden_end import told_of_sudden_end
+from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.coordination.weights import WeightsBoard
 from tfdqn.errors import ClusterError, PeerLostError
 from tfdqn.learning.devices import learning_devices, use_threads
@@ -190,7 +191,9 @@ def _task_spec(context: RoleContext, run_dir: RunDir) -> TaskSpec:
     """The run's task specification; in a new run that of the task, which is kept in the run."""
     if run_dir.task_file.exists():
         return run_dir.task_spec()
-    with closing(make_task(context.config.task, num_envs=1)) as task:
+    settings = context.config.health
+    watchdog = Watchdog("the learner", settings, context.say, context.interrupted, context.stopped_status)
+    with watchdog, closing(make_task(context.config.task, num_envs=1)) as task:
         return run_dir.write_task_spec(task.spec)
 
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 # What calls environments: no environment's code, though gymnasium has environments of its own.
 _CALLERS = ("tfdqn", "gymnasium")
 _ENVIRONMENTS = "tfdqn.tasks"  # whose modules alone call environments
+METHODS = ("reset", "step", "render", "close")  # others are called while an environment is made
+MAKING = "the call that makes an environment"
 _INSTALLED = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _GENERATED = "__autograph_generated_file"  # how the names of TensorFlow's own files begin
 
@@ -57,6 +59,12 @@ def called_by_tfdqn(frames: Frames) -> Frames:
     return frames[last:]
 
 
+def calls_to_environments() -> list[FrameType]:
+    """The calls to environments, or to what makes them, that have not returned yet: the outermost frame of each."""
+    found = (called_by_tfdqn(stack_of(thread)) for thread in sys._current_frames())
+    return [frames[1][0] for frames in found if len(frames) > 1 and _is_call_to_environment(frames)]
+
+
 def places_of_threads() -> list[str]:
     """Where the other threads are in code that tfdqn calls, an environment's or the user's; the main thread first."""
     main, this = threading.main_thread().ident, threading.get_ident()
@@ -70,11 +78,16 @@ def _place_called(frames: Frames) -> str:
     if len(frames) < 2:
         return ""
     called = frames[1:]
-    if not str(frames[0][0].f_globals.get("__name__", "")).startswith(_ENVIRONMENTS):
+    if not _is_call_to_environment(frames):
         called = [each for each in called if _is_users(_file(each[0]))]  # else a library's that tfdqn itself uses
         return str(innermost(called) or "")
     call = called[0][0].f_code.co_name
-    return str(innermost(called) or (f"{call}() of an environment" if call in ("reset", "step") else ""))
+    return str(innermost(called) or (f"{call}() of an environment" if call in METHODS else MAKING))
+
+
+def _is_call_to_environment(frames: Frames) -> bool:
+    """Whether the caller is tfdqn's code for tasks, in which nothing else takes long."""
+    return str(frames[0][0].f_globals.get("__name__", "")).startswith(_ENVIRONMENTS)
 
 
 def _place(frame: FrameType, line: int) -> Place:

@@ -1,7 +1,10 @@
 """Checks what a run in one process needs, without TensorFlow; warns of misread images and of long calls."""
 
+import logging
+
 from tfdqn.agents.registration import require_registered
 from tfdqn.config import Config, Impala, NatureCNN, SmallCNN
+from tfdqn.coordination.watchdog import Watchdog
 from tfdqn.errors import ConfigError
 from tfdqn.networks.task_fit import require_fit
 from tfdqn.replay.horizon import Horizon
@@ -10,6 +13,8 @@ from tfdqn.tasks.checking.images import channels_first_warning
 from tfdqn.tasks.registry import check_task, require_learnable
 from tfdqn.tracking.systems import require_systems
 from tfdqn.types import Weights
+
+log = logging.getLogger(__name__)
 
 # Multiplications in forward passes over all batches of a call, by dense weights. An update costs about four such
 # passes, so this is some ten seconds on two cores.
@@ -39,9 +44,14 @@ def require_trainable_runs(config: Config) -> None:
 def require_fitting_task(config: Config) -> None:
     """Raises TaskError if DQN can't learn the task, ConfigError if the network can't take its observations.
 
-    One environment may be made, and is closed.
+    One environment may be made, and is closed. The process ends if that takes longer than `health.stuck_after_seconds`.
     """
-    if (task_spec := require_learnable(config.task)) is not None:
+    with Watchdog(
+        f"the check of {config.task.id}", config.health, log.warning, stalled="ended", is_logged=False
+    ) as watchdog:
+        watchdog.state = "making an environment"
+        task_spec = require_learnable(config.task)
+    if task_spec is not None:
         require_fit(config.network, task_spec)
 
 

@@ -13,7 +13,7 @@ import msgspec
 from tfdqn.acting.blas_threads import one_blas_thread
 from tfdqn.config import Config
 from tfdqn.config.headline import headline
-from tfdqn.coordination.watchdog import Watchdog
+from tfdqn.coordination.watchdog import GOES_ON, Watchdog
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.shared_programs import programs_are_shared
 from tfdqn.learning.strategies.chief import Chief
@@ -54,7 +54,7 @@ def train_beside(
 
     `name` is what users see, such as "seed 3"; `devices` and `native_log` are those of `side_by_side`.
     """
-    with claimed(config, run), Watchdog(name, config.health, say, interrupted, is_restarted=False) as watchdog:
+    with claimed(config, run), Watchdog(name, config.health, say, interrupted, stalled=GOES_ON) as watchdog:
         say(headline(config))
         say_if_left(run, say, native_log)
         if (earlier := finished_already(config, run)) is not None:

@@ -13,7 +13,7 @@ from tfdqn.cluster.local_workers import own_share, share_gpus
 from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import Config
 from tfdqn.coordination.sudden_end import told_of_sudden_end
-from tfdqn.coordination.watchdog import Watchdog
+from tfdqn.coordination.watchdog import GOES_ON, Watchdog
 from tfdqn.errors import EnvironmentFailedError, FaultyTaskError, TaskError, UserError
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
@@ -64,7 +64,7 @@ def train_checked(
         def must_end() -> bool:  # an error alone doesn't end the caller's process, however long it takes to stop
             return must_stop() and (errors.first is None or bool(heard_signal()))
 
-        with Watchdog("the run", config.health, tell, must_end, is_restarted=False) as watchdog:
+        with Watchdog("the run", config.health, tell, must_end, stalled=GOES_ON) as watchdog:
             say_if_left(run, tell, run.native_log)
             if (earlier := finished_already(config, run)) is not None:
                 if cluster is None:

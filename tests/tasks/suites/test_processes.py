@@ -176,6 +176,22 @@ def test_of_a_long_traceback_from_a_process_of_its_own_the_end_is_kept():
     assert re.search(r"\[the first [0-9,]+ bytes are left out\]\nx", failure.traceback)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_processes_that_never_make_their_environments_end_with_the_run(number, tmp_path):
+    script = (
+        "from tfdqn.config import Task\n"
+        "from tfdqn.tasks.registry import make_task\n"
+        f"kwargs = {{'in_processes': {str(tmp_path)!r}}}\n"
+        "make_task(Task(id='tests.support.toy_environments:NeverMade-v0', vectorization='async', num_envs=2,"
+        " kwargs=kwargs))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL) as run:
+        until(lambda: len(list(tmp_path.iterdir())) == 2, "both processes")
+        run.send_signal(number)
+        assert run.wait(60) in (-signal.SIGKILL, -signal.SIGINT, 1, 130)
+    until(lambda: not any(is_running(int(each.name)) for each in tmp_path.iterdir()), "their end")
+
+
 def test_a_script_that_trains_as_it_is_imported_is_told_of_the_guard(tmp_path):
     """Its processes import it first, and would train in it again."""
     script = tmp_path / "mine.py"

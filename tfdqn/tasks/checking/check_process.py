@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from tfdqn.config import Task
 from tfdqn.errors import counted
-from tfdqn.system.code_places import Frames, called_by_tfdqn, innermost, stack_of
+from tfdqn.system.code_places import MAKING, METHODS, Frames, called_by_tfdqn, innermost, stack_of
 from tfdqn.system.subprocesses import dies_with, how_it_ended
 from tfdqn.tasks.checked_env import CheckedEnv
 from tfdqn.tasks.checking.check import TaskCheck, Tell, check
@@ -30,7 +30,6 @@ _SAID_EVERY_SECONDS = 20.0  # that a call doesn't return
 _MOST_SECONDS = 300.0  # that a call may take before the check gives up
 # That the process has to close its environments when the check is interrupted: it waits 2 s for their processes.
 _ENDS_SECONDS = 5.0
-_METHODS = ("reset", "step", "render", "close")  # others are called while an environment is made
 
 
 @contextmanager
@@ -140,7 +139,7 @@ class _PendingCall(Struct, frozen=True):
         method, env = called[0][0].f_code.co_name, caller[0].f_locals.get("self")
         return cls(
             environment=env.where if isinstance(env, CheckedEnv) else _being_made(stack),
-            call=f"{method}()" if method in _METHODS else "the call that makes an environment",
+            call=f"{method}()" if method in METHODS else MAKING,
             place=str(innermost(called) or ""),
         )
 

@@ -78,6 +78,10 @@ class Processes(AsyncVectorEnv):
                 raise RuntimeError(f"{'; '.join(ended)}, while making its environment{self._hint()}") from None
             index, line, details = failure
             raise RuntimeError(f"in environment {index}'s process, {line}") from _RemoteError(details)
+        except KeyboardInterrupt:
+            if hasattr(self, "processes"):
+                self.close_extras(terminate=True)  # Python would wait for them as it ends
+            raise
 
     def _failure(self) -> tuple[int, str, str] | None:
         """What a process has reported that could not make its environment; None if none does so before it ends."""
@@ -155,6 +159,7 @@ def _work(
     index: int, make: Callable[[], Any], pipe: Any, parent_pipe: Any, memory: Any, errors: Any, autoreset: Any
 ) -> None:
     """As gymnasium's own function for a process; an environment that can't be made is reported to `errors`."""
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
     try:
         env = make()
     except (Exception, SystemExit) as error:
@@ -164,6 +169,15 @@ def _work(
         errors.put((index, failure_line(error), _end_of("".join(traceback.format_exception(error)))))
         return
     _async_worker(index, lambda: env, pipe, parent_pipe, memory, errors, autoreset)
+
+
+def _end_with_the_run() -> None:
+    """Ends an environment's process after the run's, if a call that never returns keeps it from reading of that end."""
+    run = multiprocessing.parent_process()
+    assert run is not None
+    wait([run.sentinel])  # no limit: it lasts as long as the run
+    time.sleep(_ENDS_SECONDS)
+    os._exit(1)
 
 
 def _end_of(details: str) -> str:
