@@ -9,6 +9,7 @@ import pytest
 
 from tfdqn import errors
 from tfdqn.errors import (
+    ConfigError,
     ConfigErrors,
     EnvironmentFailedError,
     UserError,
@@ -80,3 +81,7 @@ def test_every_error_crosses_processes(kind: type[Exception]) -> None:
     error = next((each for each in WITH_MORE_THAN_A_MESSAGE if type(each) is kind), None) or kind("seed = -1")
     for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert type(again) is kind and str(again) == str(error) and vars(again) == vars(error)
+
+
+def test_a_notebook_shows_one_line_of_a_mistake() -> None:
+    assert ConfigError("seed = -1: at least 0")._render_traceback_() == ["ConfigError: seed = -1: at least 0"]

@@ -14,6 +14,10 @@ _MOST_SHOWN = 20  # lines of one error
 class UserError(Exception):
     """Bad input, described in one line, or in one for each wrong key: what, where, and what is allowed."""
 
+    def _render_traceback_(self) -> list[str]:
+        """The lines that IPython, and so a notebook, shows of it: no traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ConfigError(UserError):
     """A key of the configuration that is unknown, of the wrong type, out of range or contradictory."""
