@@ -24,7 +24,7 @@ def commands(page: Path) -> list[list[str]]:
 def check(command: list[str]) -> None:
     """A configuration is read with the command's keys, an example's parser takes the command's arguments."""
     match command:
-        case ["tfdqn", "train", config, *rest]:
+        case ["tfdqn", "train" | "launch", config, *rest]:
             load_config(str(ROOT / config), [each for each in rest if "=" in each])
         case ["tfdqn", "plot" | "evaluate", *_]:
             pass
