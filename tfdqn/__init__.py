@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         Task,
         Tracking,
     )
+    from tfdqn.config.toml import dump as dump_config
     from tfdqn.config.toml import load as load_config
     from tfdqn.errors import UserError
     from tfdqn.evaluation.evaluate import evaluate
@@ -54,11 +55,12 @@ __all__ = [
     "C51", "DQN", "IQN", "MLP", "PQN", "QRDQN", "SGD", "Acting", "Adam", "Boltzmann", "Checkpoint", "Config",
     "DoubleDQN", "Ensemble", "EpsilonGreedy", "Evaluation", "Export", "Health", "Impala", "Learner", "Linear",
     "Logging", "Munchausen", "NatureCNN", "Priorities", "RAdam", "RMSprop", "Replay", "SmallCNN", "Stop", "Task",
-    "Tracking", "UserError", "evaluate", "export", "load_config", "load_policy", "train",
+    "Tracking", "UserError", "dump_config", "evaluate", "export", "load_config", "load_policy", "train",
 ]
 # fmt: on
 _MODULES = {  # of those that are not in tfdqn.config
     "UserError": ("tfdqn.errors", "UserError"),
+    "dump_config": ("tfdqn.config.toml", "dump"),
     "evaluate": ("tfdqn.evaluation.evaluate", "evaluate"),
     "export": ("tfdqn.exporting.from_run", "export_run"),
     "load_config": ("tfdqn.config.toml", "load"),

@@ -97,4 +97,4 @@ class Summary(Struct, frozen=True, kw_only=True):
     best_return: float | None  # mean greedy return of the best evaluation
     environment_restarts: int = 0  # how often a failed environment was replaced
     final: EpisodeScores | None = None  # the best policy's, in new episodes
-    paths: dict[str, str] = {}  # the run's files, by what they are
+    paths: dict[str, str] = {}  # the run's files that were written, by what they are

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfdqn.config import Adam, Config, Task
+from tfdqn.config import DQN, Adam, Config, Task
 from tfdqn.config.schema import values_of
 from tfdqn.config.toml import checked
 from tfdqn.errors import ConfigError
@@ -18,3 +18,8 @@ def test_numbers_of_numpy_are_numbers_and_its_arrays_are_refused() -> None:
     assert values_of(given)["seed"] == 3
     with pytest.raises(ConfigError, match=r"^configuration: no key takes array\(\[1\]\), a ndarray$"):
         checked(Config(task=Task(kwargs={"size": np.array([1])})))
+
+
+def test_the_repr_of_a_configuration_has_only_what_was_changed() -> None:
+    shown = repr(Config(seed=2, agent=DQN(n_step=3)))
+    assert shown.startswith("Config(seed=2, task=Task(), network=MLP(), agent=DQN(n_step=3), ensemble=Ensemble(), ")

@@ -1,5 +1,7 @@
 """How a run finishes: its export and its summary don't depend on its picture."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -49,6 +51,20 @@ def test_the_curves_reach_the_end_of_a_short_run_and_one_that_goes_on_adds_no_se
     assert train(tiny(never), run).status == "already finished"
     assert train(tiny(never, "evaluation.final_episodes=6"), run).status == "finished"
     assert steps() == [first.env_steps, whole.env_steps]
+
+
+def test_an_interrupted_runs_summary_names_what_is_there(tmp_path):
+    run, seen = RunDir(tmp_path / "run"), []
+    at_once = train(tiny(), run, interrupted=lambda: True)
+    assert at_once.status == "interrupted" and at_once.paths == {}
+    later = train(
+        tiny("logging.tensorboard=true"),
+        RunDir(tmp_path / "later"),
+        on_progress=seen.append,
+        interrupted=lambda: any(each.best_return is not None for each in seen),
+    )
+    assert later.status == "interrupted" and list(later.paths) == ["checkpoints", "best policy", "TensorBoard logs"]
+    assert all(Path(path).exists() for path in later.paths.values())
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])

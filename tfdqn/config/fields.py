@@ -26,7 +26,7 @@ FIXED_IN_REPLAY = Meta(extra={"fixed_in": ("replay",)})  # what transitions are,
 FIXED_IN_BOTH = Meta(extra={"fixed_in": ("run", "replay")})
 
 
-class Section(Struct, frozen=True, forbid_unknown_fields=True):
+class Section(Struct, frozen=True, forbid_unknown_fields=True, repr_omit_defaults=True):
     """The base of all sections. Subclasses must repeat `frozen` and `kw_only`, which are not inherited by new keys."""
 
     @property

@@ -57,7 +57,7 @@ def run_to_end(
 
 def _interrupted(session: AnySession, seconds: float) -> Summary:
     summary = _summary(session, seconds, f"by {heard_signal() or 'its caller'}", None)
-    return msgspec.structs.replace(summary, status="interrupted")
+    return msgspec.structs.replace(summary, status="interrupted", paths=_paths(session))
 
 
 def _summary(session: AnySession, seconds: float, reason: str, final: EpisodeScores | None) -> Summary:
@@ -74,17 +74,24 @@ def _summary(session: AnySession, seconds: float, reason: str, final: EpisodeSco
     )
 
 
+def _paths(session: AnySession) -> dict[str, str]:
+    """What training itself has written, by what it is."""
+    run = session.run_dir
+    found = {
+        "checkpoints": (run.checkpoints, run.has_checkpoint),
+        "best policy": (run.best, run.best_weights.exists()),
+        "TensorBoard logs": (run.logs, session.config.logging.tensorboard),
+    }
+    return {name: str(path) for name, (path, is_there) in found.items() if is_there}
+
+
 def _write_results(session: AnySession, summary: Summary) -> Summary:
     """Exports the best policy (the latest, if none was evaluated), writes the summary, and draws the curve.
 
     The curve comes last: without it, the run has finished nevertheless.
     """
     run = session.run_dir
-    paths = {"exported policy": str(export_results(run, summary)), "checkpoints": str(run.checkpoints)}
-    if run.best_weights.exists():
-        paths["best policy"] = str(run.best)
-    if session.config.logging.tensorboard:
-        paths["TensorBoard logs"] = str(run.logs)
+    paths = {"exported policy": str(export_results(run, summary)), **_paths(session)}
     summary = msgspec.structs.replace(summary, paths=paths)
     write_summary(run.summary_file, summary)
     with failures_are_warnings("the learning curve is not drawn", session.say):
