@@ -47,6 +47,11 @@ def test_one_that_hangs_or_fails_keeps_nobody_else_from_being_told() -> None:
     assert (done.returncode, done.stdout) == (RESTART_STATUS, "it is stuck\n")
 
 
+def test_its_line_is_printed_also_while_text_is_redirected() -> None:
+    done = ended("import contextlib, io\nwith contextlib.redirect_stderr(io.StringIO()):\n    end_now('it is stuck')")
+    assert (done.returncode, done.stderr) == (RESTART_STATUS, "tfdqn: it is stuck\n")
+
+
 @pytest.mark.parametrize("end", ["end_now", "end_stuck"])
 def test_it_tells_and_ends_also_if_its_line_can_t_be_printed(end: str) -> None:
     done = ended(f"sys.stderr.write = fail\nwith told_of_sudden_end(tell):\n    {end}('it is stuck')")

@@ -106,14 +106,17 @@ class Stalls(Counter):
 
 
 class NeverMade(Counter):
-    """A `Counter` whose constructor never returns; only `in_processes` of its own, if so, where it makes a file."""
+    """A `Counter` whose constructor never returns if it `hangs`: "always", or only in processes of its own.
 
-    def __init__(self, in_processes: str = "") -> None:
+    For the latter `hangs` is a folder, where each of these makes a file. By default it is made, to be listed.
+    """
+
+    def __init__(self, hangs: str = "") -> None:
         super().__init__()
-        if in_processes and parent_process() is None:
+        if not hangs or (hangs != "always" and parent_process() is None):
             return
-        if in_processes:
-            Path(in_processes, str(os.getpid())).touch()
+        if hangs != "always":
+            Path(hangs, str(os.getpid())).touch()
         while True:
             time.sleep(60)
 

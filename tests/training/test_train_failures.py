@@ -194,8 +194,8 @@ def test_an_environment_that_hangs_before_anything_is_learned_ends_the_run(tmp_p
 
 
 def test_an_environment_that_is_never_made_ends_the_run(tmp_path):
-    never = "task.id=tests.support.toy_environments:NeverMade-v0"
-    config = write_config(tmp_path, never, "health.stuck_after_seconds=2")
+    never = ("task.id=tests.support.toy_environments:NeverMade-v0", "task.kwargs={hangs='always'}")
+    config = write_config(tmp_path, *never, "health.stuck_after_seconds=2")
     with tfdqn(tmp_path, "train", config, "--run-dir", "run", program=PATIENT, is_forked=True) as process:
         assert process.ended() == RESTART_STATUS
         assert re.search(r"no progress for \d+ s \(training, in NeverMade.__init__ at \S+:\d+\): ended", process.err)

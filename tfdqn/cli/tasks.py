@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from tfdqn.cli.arguments import say_on_stderr
-from tfdqn.config import Config
+from tfdqn.config import Config, Health
 from tfdqn.errors import TaskError, UserError
 from tfdqn.system.output import others_print_to_stderr
 
@@ -48,10 +48,14 @@ def list_or_check(
 
 def _list_tasks(pattern: str) -> None:
     from tfdqn.cli import terminal
+    from tfdqn.coordination.watchdog import Watchdog
     from tfdqn.tasks.registry import installed_tasks
 
     wanted = pattern.lower()
-    found = [each for each in installed_tasks() if wanted in each.id.lower() or fnmatch(each.id.lower(), wanted)]
+    with Watchdog("the list", Health(), say_on_stderr, stalled="ended", is_logged=False) as watchdog:
+        watchdog.state = "making an environment of each task"
+        installed = installed_tasks()
+    found = [each for each in installed if wanted in each.id.lower() or fnmatch(each.id.lower(), wanted)]
     if not found:
         raise UserError(f'no installed task has "{pattern}" in its id')
     terminal.print_tasks(found)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from tfdqn.errors import RESTART_STATUS
 from tfdqn.system.code_places import places_of_threads
@@ -78,3 +78,13 @@ def _end(line: str, status: int, stacks: bytes = b"") -> NoReturn:
 def _print(line: str) -> None:
     begin = "\n" if sys.stderr.isatty() else ""  # below a bar's last line, which has no end yet
     print(f"{begin}tfdqn: {line}", file=sys.stderr, flush=True)
+    if sys.__stderr__ is not None and not _has_descriptor(sys.stderr):
+        # A notebook's, or text that is kept until a call returns, or discarded.
+        print(f"tfdqn: {line}", file=sys.__stderr__, flush=True)
+
+
+def _has_descriptor(stream: TextIO) -> bool:
+    try:
+        return stream.fileno() >= 0
+    except OSError:
+        return False

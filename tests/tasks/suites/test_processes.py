@@ -181,7 +181,7 @@ def test_processes_that_never_make_their_environments_end_with_the_run(number, t
     script = (
         "from tfdqn.config import Task\n"
         "from tfdqn.tasks.registry import make_task\n"
-        f"kwargs = {{'in_processes': {str(tmp_path)!r}}}\n"
+        f"kwargs = {{'hangs': {str(tmp_path)!r}}}\n"
         "make_task(Task(id='tests.support.toy_environments:NeverMade-v0', vectorization='async', num_envs=2,"
         " kwargs=kwargs))\n"
     )
