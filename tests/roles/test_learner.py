@@ -12,6 +12,7 @@ from tests.support.run_files import a_summary
 from tests.support.tiny_runs import tiny
 from tfdqn.cluster.roles import LEARNER, ProcessId, Role
 from tfdqn.cluster.topology import Topology
+from tfdqn.config import Config
 from tfdqn.coordination import sudden_end
 from tfdqn.coordination.messages import EvaluatorReport, Heartbeat, Phase
 from tfdqn.coordination.roster import Roster
@@ -80,6 +81,7 @@ class End:
     def session(self) -> Any:
         return SimpleNamespace(
             run_dir=self.run,
+            config=Config(),
             env_steps=1_000,
             counters=Counters(env_steps=1_200, train_steps=250),
             learner=SimpleNamespace(train_steps=250),
