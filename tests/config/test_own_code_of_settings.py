@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tfdqn.config import MLP, Task
+from tfdqn.config import MLP, Agent, Task
 from tfdqn.config.wording import did_you_mean
+from tfdqn.errors import OwnCodeError
 
 MODULE = """
 from typing import Annotated, ClassVar
@@ -136,3 +137,14 @@ def test_a_key_that_differs_by_a_letter_is_suggested_before_those_that_have_the_
 )
 def test_kinds_are_suggested_for_abbreviations_and_in_whatever_case(word: str, meant: str) -> None:
     assert did_you_mean(word, ("dqn", "double_dqn", "c51", "qr_dqn")) == f' (did you mean "{meant}"?)'
+
+
+@pytest.mark.parametrize("names", [5, "entropy", ("entropy", 3)])
+def test_metrics_that_are_no_names_are_refused_where_the_class_is_written(names: object) -> None:
+    with pytest.raises(OwnCodeError) as refused:
+
+        class Faulty(Agent, frozen=True, kw_only=True):
+            metrics = names
+
+    said = f'the class Faulty of {__name__} sets metrics = {names!r}; expected names: ("entropy",)'
+    assert str(refused.value) == said

@@ -19,6 +19,7 @@ from tfdqn.config.fields import (
     needs_agent,
     needs_given,
 )
+from tfdqn.errors import OwnCodeError
 
 _REACH = needs_agent("has_replay", "agent.lambda_ says how far returns reach")
 _SCHEDULE = needs_agent("has_replay", "its discount is constant")
@@ -70,6 +71,14 @@ class Agent(Section, frozen=True, kw_only=True):
     gradient_clip_norm: Annotated[NonNegative, doc("largest global norm of the combined gradient; 0: no clipping")] = (
         0.0
     )
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        names = cls.metrics
+        if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
+            raise OwnCodeError(
+                f'the class {cls.__name__} of {cls.__module__} sets metrics = {names!r}; expected names: ("entropy",)'
+            )
 
 
 class TDAgent(Agent, frozen=True, kw_only=True):
