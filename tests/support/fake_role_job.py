@@ -84,7 +84,11 @@ class Job:
 
     def lives(self, name: str, count: int = 1) -> Callable[[], bool]:
         """Whether that many lives of a process have begun, and the last is at work."""
-        return lambda: len(self.pids(name)) == count and self.row(name).state == "at work"
+        return lambda: len(self.pids(name)) == count and self.has_shown(name, "at work")
+
+    def has_shown(self, name: str, state: str) -> bool:
+        """Whether the last status, if there is one yet, has a process in this state."""
+        return any(row.process_id.file_stem == name and row.state == state for row in self.status.rows)
 
     def row(self, name: str):  # type: ignore[no-untyped-def]
         return next(row for row in self.status.rows if row.process_id.file_stem == name)
