@@ -17,7 +17,7 @@ from tfdqn.networks.heads.table import HEADS
 from tfdqn.networks.layers.plain import LayerFactory
 from tfdqn.networks.streams import stream
 from tfdqn.networks.torsos.table import TORSOS
-from tfdqn.networks.torsos.torso import Torso, TorsoKind
+from tfdqn.networks.torsos.torso import Hidden, Torso, TorsoKind
 from tfdqn.task_spec import TaskSpec
 
 UNITS = 8
@@ -75,6 +75,18 @@ def torso(settings: MistakenNetwork, task_spec: TaskSpec, make: LayerFactory) ->
         "two parameters": Torso(UNITS, lambda observation, more: features(observation)),
     }
     return made.get(mistake, Torso(UNITS, features))
+
+
+def hidden(settings: MistakenNetwork) -> Any:
+    made: dict[str, Any] = {
+        "hidden tuple": ("hidden", UNITS, "relu"),
+        "hidden name": Hidden("", UNITS, "relu"),
+        "hidden units": Hidden("hidden", 0, "relu"),
+        "hidden float": Hidden("hidden", 8.0, "relu"),
+        "hidden activation": Hidden("hidden", UNITS, "rellu"),
+        "hidden": Hidden("hidden", UNITS, "relu"),
+    }
+    return made.get(settings.mistake)
 
 
 IN_NUMPY: dict[str, Callable[[np.ndarray], Any]] = {
@@ -135,6 +147,6 @@ def head_numpy(config: Config) -> Any:
     return lambda weights, features, rng: features @ weights["q/kernel"] + weights["q/bias"]
 
 
-TORSOS[MistakenNetwork] = TorsoKind(torso, torso_numpy)
+TORSOS[MistakenNetwork] = TorsoKind(torso, torso_numpy, hidden)
 HEADS[MistakenAgent] = HeadKind(head, head_numpy, branches=BranchesKind(branches, branching_numpy))
 LOSSES[MistakenAgent] = dqn

@@ -15,7 +15,7 @@ from tfdqn.networks.layers.in_numpy import dense_numpy
 from tfdqn.networks.layers.plain import LayerFactory, NoisyLayer
 from tfdqn.networks.noise import Noise
 from tfdqn.networks.torsos.table import TORSOS
-from tfdqn.networks.torsos.torso import Hidden, normalization
+from tfdqn.networks.torsos.torso import Hidden, checked_hidden, normalization
 from tfdqn.types import Rng, Weights
 
 # (features float32[…, F], noise) → float32[…, A], or […, A, M] if M is above 1
@@ -69,7 +69,8 @@ def output_name(settings: Network) -> str:
 
 def _hidden(settings: Network, prefix: str) -> Sequence[Hidden]:
     """The last hidden layer of the stream with this prefix in its names, if there is one."""
-    hidden = TORSOS.of(settings).hidden(settings)
+    function = TORSOS.of(settings).hidden
+    hidden = checked_hidden(function(settings), function)
     if hidden is None:
         return ()
     return (hidden._replace(name=f"{prefix}_{hidden.name}") if prefix else hidden,)

@@ -17,6 +17,7 @@ from tfdqn.networks.torsos.torso import Torso, TorsoKind
 
 SPEC = vector_spec(5, 3)
 BUILDER = r"torso at \S+/mistaken_network\.py:\d+"
+HIDDEN = r"hidden at \S+/mistaken_network\.py:\d+ returned "
 FEATURES = r"torso\.<locals>\.features at \S+/mistaken_network\.py:\d+ returned "
 
 MAKERS: dict[str, Callable[[Config], object]] = {
@@ -42,6 +43,11 @@ MAKERS: dict[str, Callable[[Config], object]] = {
         "none": FEATURES + r"NoneType; expected float32\[1, 8\]",
         "array": FEATURES + r"a NumPy array float32\[1, 8\]; expected float32\[1, 8\]",
         "flat": FEATURES + r"float32\[8\]; expected float32\[1, 8\]",
+        "hidden tuple": HIDDEN + "tuple; expected a Hidden",
+        "hidden name": HIDDEN + r"Hidden\.name = ''; expected text",
+        "hidden units": HIDDEN + r"Hidden\.units = 0; expected a whole number of at least 1",
+        "hidden float": HIDDEN + r"Hidden\.units = 8\.0; expected a whole number of at least 1",
+        "hidden activation": HIDDEN + r"Hidden\.activation = 'rellu'; expected the name of one, such as \"relu\"",
         "mean of the batch": FEATURES + r"float32\[1, 8\]; expected float32\[3, 8\]",
     }.items(),
 )
@@ -50,6 +56,10 @@ def test_each_mistake_is_one_line_that_names_the_function(mistake: str, said: st
         network_to_load(mistaken(mistake), SPEC)
     assert re.match(said, str(caught.value))
     assert "\n" not in str(caught.value)
+
+
+def test_a_last_hidden_layer_of_the_users_is_made() -> None:
+    assert {"hidden/kernel", "hidden/bias"} <= {*network_to_load(mistaken("hidden"), SPEC).named_weights()}
 
 
 @pytest.mark.parametrize(

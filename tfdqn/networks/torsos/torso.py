@@ -120,6 +120,26 @@ def checked_torso(torso: Any, build: Callable[..., Any], make: LayerFactory, giv
     return torso if gives_pieces else torso._replace(features=partial(_checked_features, torso, make))
 
 
+def checked_hidden(hidden: Any, function: Callable[..., Any]) -> Hidden | None:
+    """Checks what the user's own function has returned as a network's last hidden layer. Raises OwnCodeError."""
+    if hidden is None or not is_own(function):
+        return hidden
+    source = source_of(function)
+    require_made(hidden, Hidden, source)
+    name, units, activation = hidden
+    if not isinstance(name, str) or not name:
+        raise OwnCodeError(f"{source} returned Hidden.name = {name!r}; expected text")
+    if isinstance(units, bool) or not isinstance(units, int) or units < 1:
+        raise OwnCodeError(f"{source} returned Hidden.units = {units!r}; expected a whole number of at least 1")
+    try:
+        tf.keras.activations.get(activation)
+    except (TypeError, ValueError):
+        raise OwnCodeError(
+            f'{source} returned Hidden.activation = {activation!r}; expected the name of one, such as "relu"'
+        ) from None
+    return hidden
+
+
 def check_convolutions(settings: Network, make: LayerFactory, own: str) -> None:
     """Raises OwnCodeError if a network has convolutions, and its settings don't say so by their base class.
 
