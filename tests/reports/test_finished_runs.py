@@ -17,7 +17,9 @@ from tests.support.run_files import finish
 from tfdqn.config.toml import dump, from_mapping
 from tfdqn.errors import RunDirError, UserError
 from tfdqn.records import Counters
+from tfdqn.reports.comparison import compare_runs
 from tfdqn.reports.finished_runs import read_runs
+from tfdqn.reports.groups import read_report
 from tfdqn.reports.learning_curves import plot
 from tfdqn.storage.checkpoints import CheckpointManager
 from tfdqn.storage.run_directory import RunDir
@@ -36,6 +38,12 @@ def test_a_path_alone_is_no_list_of_paths(take: Callable[..., object]) -> None:
     """Of "runs/a", each character would be a path, and / the whole disk."""
     with pytest.raises(UserError, match=r"^runs: a list of paths is needed, such as \['runs/a'\], not 'runs/a' alone$"):
         take("runs/a")
+
+
+@pytest.mark.parametrize("take", [read_runs, plot, read_report, lambda paths: compare_runs(paths, paths)])
+def test_an_empty_list_of_paths_is_refused(take: Callable[..., object]) -> None:
+    with pytest.raises(UserError, match=r"^runs: the list of paths is empty$"):
+        take([])
 
 
 def test_what_is_read_of_a_run(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Reads finished runs for reports; for each run that can't be read, an error line says why."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,9 +57,11 @@ class _RefusedError(Exception):
 
 
 def require_several(paths: Any) -> None:
-    """Raises UserError for a path in the place of several: of a str, each character would be one."""
+    """Raises UserError for a path in the place of several: of a str, each character would be one; and for none."""
     if isinstance(paths, str | Path | RunDir):
         raise UserError(f"runs: a list of paths is needed, such as [{str(paths)!r}], not {str(paths)!r} alone")
+    if isinstance(paths, Sequence) and not paths:
+        raise UserError("runs: the list of paths is empty")
 
 
 def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = None) -> list[FinishedRun]:
@@ -70,9 +72,9 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
       say: if given, runs below a folder that can't be used are left out, and named in one line, as long as another run
         there can be used. None: they are errors.
 
-    Raises UserError for a single path, and RunDirError for each path without runs, each run that has not finished,
-    can't be read by this version or has a return that is not finite, and each run that is a copy of another; one line
-    names them all.
+    Raises UserError for a single path or an empty list, and RunDirError for each path without runs, each run that has
+    not finished, can't be read by this version or has a return that is not finite, and each run that is a copy of
+    another; one line names them all.
     """
     require_several(paths)
     runs: dict[Path, FinishedRun] = {}
