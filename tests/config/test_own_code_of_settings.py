@@ -69,7 +69,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"kind": "own:forgetful"}, WRONG_TAG.format("forgetful", "Forgetful", "forgetful")),
     ({"kind": "own:misnamed"}, WRONG_TAG.format("misnamed", "Misnamed", "another:misnamed")),
     ({"kind": "tfdqn.config.agent:dqn"}, f'configuration: agent.kind = "tfdqn.config.agent:dqn"{BUILT_IN}, '),
-    ({"kind": "doqn"}, f'configuration: agent.kind = "doqn"{BUILT_IN} (did you mean "dqn"?)'),
+    (
+        {"kind": "doqn"},
+        f'configuration: agent.kind = "doqn"{BUILT_IN}, or one of your own, "my_module:name" (did you mean "dqn"?)',
+    ),
     ({"kind": "own:plain", "quantiles": 0.5}, NO_ANNOTATION.format("quantiles", "quantiles: float = 0.6")),
     ({"kind": "own:plain", "weight": 1}, NO_ANNOTATION.format("weight", "weight: int = 2")),
     ({"kind": "own:derived", "weight": 1}, NO_ANNOTATION.format("weight", "weight: int = 2")),
@@ -105,6 +108,48 @@ def test_a_key_without_a_meaning_is_one_line_where_a_configuration_is_written(tm
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     *_, line = done.stderr.splitlines()
     assert line == f'tfdqn.errors.ConfigError: {BARE}write bins: Annotated[its type, doc("what it means")]'
+
+
+@pytest.mark.parametrize("base", ["Agent", "DQN", "own.Plain"])
+def test_a_class_without_a_tag_of_its_own_is_refused_and_is_no_kind(tmp_path: Path, base: str) -> None:
+    """It inherits the tag of its base, in whose place it would be read."""
+    (tmp_path / "own.py").write_text(MODULE)
+    program = f"""
+import own
+from tfdqn.config import DQN, Agent, Config, toml
+from tfdqn.errors import ConfigError
+class Untagged({base}, frozen=True, kw_only=True):
+    pass
+for give in (toml.checked, toml.dump):
+    try:
+        give(Config(agent=Untagged()))
+    except ConfigError as error:
+        print(error)
+print(*(type(toml.checked(Config(agent=each())).agent).__name__ for each in (DQN, own.Plain)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    said = (
+        "configuration: agent: the class Untagged of __main__ has no tag of its own; "
+        'write tag_field="kind", tag="__main__:untagged"'
+    )
+    assert done.stdout.splitlines() == [said, said, "DQN Plain"]
+
+
+def test_a_wrong_kind_is_one_line_though_the_file_has_keys_of_the_users_own(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(MODULE)
+    program = """
+from tfdqn.config.toml import from_mapping
+from tfdqn.errors import ConfigError
+try:
+    from_mapping({"agent": {"kind": "own:needy", "bins": 3}}, ["agent.kind=own"])
+except ConfigError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == (
+        'override: agent.kind = "own": must be one of "dqn", "double_dqn", "munchausen", "pqn", "c51", "qr_dqn", '
+        '"iqn", or one of your own, "my_module:name"\n'
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,3 +193,23 @@ def test_metrics_that_are_no_names_are_refused_where_the_class_is_written(names:
 
     said = f'the class Faulty of {__name__} sets metrics = {names!r}; expected names: ("entropy",)'
     assert str(refused.value) == said
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        *(
+            (names, 'names of letters, digits, "_" and "-": ("entropy",)')
+            for names in [("",), ("a", "my/loss"), ["a b"]]
+        ),
+        (("gap", "gap"), "each name once"),
+    ],
+)
+def test_metrics_whose_curves_would_have_another_name_or_the_same_are_refused(names: object, expected: str) -> None:
+    """The curve "loss_my/loss" would be recorded as "loss", in the place of the loss itself."""
+    with pytest.raises(OwnCodeError) as refused:
+
+        class Faulty(Agent, frozen=True, kw_only=True):
+            metrics = names
+
+    assert str(refused.value) == f"the class Faulty of {__name__} sets metrics = {names!r}; expected {expected}"

@@ -123,5 +123,7 @@ def test_a_section_that_takes_no_kinds_of_the_users_names_those_that_it_has(kind
 
 
 def test_a_kind_without_a_module_before_its_colon_is_none_of_the_users() -> None:
-    with pytest.raises(ConfigError, match=r'network\.kind = ":x": must be one of "mlp", [^:]*"linear"$'):
+    with pytest.raises(
+        ConfigError, match=r'network\.kind = ":x": must be one of "mlp", [^:]*"linear", or one of your own'
+    ):
         from_mapping({"network": {"kind": ":x"}})

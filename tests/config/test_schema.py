@@ -1,11 +1,14 @@
 """The values of a configuration are in Python's own types."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tfdqn.config import DQN, Adam, Config, Task
 from tfdqn.config.schema import values_of
-from tfdqn.config.toml import checked
+from tfdqn.config.toml import checked, dump
 from tfdqn.errors import ConfigError
 
 
@@ -23,3 +26,20 @@ def test_numbers_of_numpy_are_numbers_and_its_arrays_are_refused() -> None:
 def test_the_repr_of_a_configuration_has_only_what_was_changed() -> None:
     shown = repr(Config(seed=2, agent=DQN(n_step=3)))
     assert shown.startswith("Config(seed=2, task=Task(), network=MLP(), agent=DQN(n_step=3), ensemble=Ensemble(), ")
+
+
+@pytest.mark.parametrize("take", [checked, dump])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (3, r"config: a tfdqn\.Config is needed \(tfdqn\.load_config reads one\), not 3"),
+        (Config(agent=DQN), r"configuration: agent = DQN is a class: write DQN\(\)"),
+        (Config(task=Task), r"configuration: task = Task is a class: write Task\(\)"),
+        (Config(task="x"), r'configuration: task = "x": must be a table, \[task\]'),
+    ],
+)
+def test_what_is_no_configuration_and_no_section_is_named(
+    take: Callable[[Any], object], given: object, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{said}$"):
+        take(given)

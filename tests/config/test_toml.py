@@ -112,7 +112,7 @@ def test_a_text_that_looks_like_a_number_can_be_quoted() -> None:
             {"agent": {"kind": "double"}},
             [],
             'configuration: agent.kind = "double": must be one of "dqn", "double_dqn", "munchausen", "pqn", "c51", '
-            '"qr_dqn", "iqn" (did you mean "double_dqn"?)',
+            '"qr_dqn", "iqn", or one of your own, "my_module:name" (did you mean "double_dqn"?)',
         ),
         (
             {"optimizer": {"kind": "adma"}},

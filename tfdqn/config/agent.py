@@ -1,5 +1,6 @@
 """The sections `agent` and `ensemble`: the loss that is minimised, and the number of Q-functions that minimise it."""
 
+import re
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -75,10 +76,13 @@ class Agent(Section, frozen=True, kw_only=True):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         names = cls.metrics
+        said = f"the class {cls.__name__} of {cls.__module__} sets metrics = {names!r}; expected"
         if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
-            raise OwnCodeError(
-                f'the class {cls.__name__} of {cls.__module__} sets metrics = {names!r}; expected names: ("entropy",)'
-            )
+            raise OwnCodeError(f'{said} names: ("entropy",)')
+        if not all(re.fullmatch(r"[\w-]+", name) for name in names):
+            raise OwnCodeError(f'{said} names of letters, digits, "_" and "-": ("entropy",)')
+        if len({*names}) < len(names):
+            raise OwnCodeError(f"{said} each name once")
 
 
 class TDAgent(Agent, frozen=True, kw_only=True):

@@ -112,12 +112,20 @@ def fixed_in(key_type: Any, otherwise: tuple[str, ...]) -> tuple[str, ...]:
 def kinds(section_type: Any) -> dict[str, type[Struct]]:
     """A section's structs by their `kind`, which is "" if there is only one. Empty if the type isn't a section's.
 
-    Kinds are the members of a union, or the subclasses of a struct that have a tag, wherever they are defined.
+    Kinds are the members of a union, or the subclasses of a struct that have a tag, wherever they are defined. A
+    subclass inherits the tag of its base, and is no kind unless it has its own.
     """
     structs = _members(section_type)
     if len(structs) == 1:
-        structs = [each for each in _with_subclasses(structs[0]) if each.__struct_config__.tag] or structs
+        structs = [each for each in _with_subclasses(structs[0]) if has_own_tag(each)] or structs
     return {str(each.__struct_config__.tag or ""): each for each in structs}
+
+
+def has_own_tag(struct: type[Struct]) -> bool:
+    """Whether a struct has a tag that is not that of a base."""
+    bases = [base for base in struct.__mro__ if issubclass(base, Struct) and base is not Struct]
+    tag, *inherited = (base.__struct_config__.tag for base in bases)
+    return tag is not None and tag not in inherited
 
 
 def takes_own_kinds(section_type: Any) -> bool:

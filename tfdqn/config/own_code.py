@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from tfdqn.config.fields import doc_of
+from tfdqn.config.fields import doc_of, has_own_tag
 from tfdqn.errors import OwnCodeError, of_type
 
 _PACKAGE = __name__.partition(".")[0]
@@ -84,6 +84,14 @@ def mistaken_tag(kind: str, by_kind: Mapping[str, type[Struct]]) -> str:
         if struct.__module__ == module and is_own(struct) and tag != kind and tag.rpartition(":")[2] == name:
             return f'the class {struct.__name__} of {module} has the tag "{tag}"; it must be tag="{kind}"'
     return ""
+
+
+def without_tag(struct: type[Struct]) -> str:
+    """Says what to write if the user's class has no tag of its own, by which a configuration names it; "" if it has."""
+    if has_own_tag(struct):
+        return ""
+    name, module = struct.__name__, struct.__module__
+    return f'the class {name} of {module} has no tag of its own; write tag_field="kind", tag="{module}:{name.lower()}"'
 
 
 def without_annotation(struct: type[Struct], key: str) -> str:

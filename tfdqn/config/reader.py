@@ -162,13 +162,14 @@ class _Reader:
             return self.section(by_kind[""], value, path)
         default = str(field.default_factory.__struct_config__.tag)
         kind = value.get("kind", default)
-        is_own = takes_own_kinds(field.type) and is_of_own_module(kind)
+        takes_own = takes_own_kinds(field.type)
+        is_own = takes_own and is_of_own_module(kind)
         if is_own:
             self._import_kind(f"{path}.kind", kind)
             by_kind = kinds(field.type)
         if not isinstance(kind, str) or kind not in by_kind:
             with self._problems.kept():
-                self._fail_kind(path, kind, by_kind, is_own)
+                self._fail_kind(path, kind, by_kind, takes_own)
             if not is_own:  # which may have any keys
                 self._judge_without_kind(path, kind, value, by_kind)
             return None
@@ -179,9 +180,11 @@ class _Reader:
         kept = {key: each for key, each in value.items() if key not in others}
         return self.section(by_kind[kind], kept, path, kind)
 
-    def _fail_kind(self, path: str, kind: Any, by_kind: dict[str, type[Struct]], is_own: bool) -> NoReturn:
-        if not is_own:
-            self._fail_literal(f"{path}.kind", kind, built_in(by_kind))
+    def _fail_kind(self, path: str, kind: Any, by_kind: dict[str, type[Struct]], takes_own: bool) -> NoReturn:
+        if not (takes_own and is_of_own_module(kind)):
+            self._fail_literal(
+                f"{path}.kind", kind, built_in(by_kind), ', or one of your own, "my_module:name"' * takes_own
+            )
         # Its module has been imported by now.
         if tag := mistaken_tag(kind, by_kind):
             self.fail(f"{path}.kind", f"{path}.kind = {shown(kind)}: {tag}")
@@ -199,8 +202,9 @@ class _Reader:
         likeliest_first = dict.fromkeys([*nearest(str(kind), kinds_of_ours), *kinds_of_ours])
         fields = [msgspec.structs.fields(by_kind[each]) for each in likeliest_first]
         names = dict.fromkeys(["kind", *(field.name for each in fields for field in each)])
+        of_own_kinds = {key for struct in by_kind.values() for key in struct.__struct_fields__} - {*names}
         for key, value in values.items():
-            if key == "kind":
+            if key == "kind" or key in of_own_kinds:
                 continue
             own, wrong = f"{path}.{key}", []
             having = [field for each in fields for field in each if field.name == key]

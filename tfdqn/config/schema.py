@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal
 
-from msgspec import field, structs, to_builtins
+from msgspec import Struct, field, structs, to_builtins
 
 from tfdqn.config.acting import Acting, EpsilonGreedy, Exploration
 from tfdqn.config.agent import DQN, PQN, Agent, Ensemble
@@ -31,8 +31,11 @@ from tfdqn.config.fields import (
 from tfdqn.config.learner import Learner
 from tfdqn.config.network import MLP, Network
 from tfdqn.config.optimizer import Adam, Optimizer
+from tfdqn.config.own_code import without_tag
 from tfdqn.config.replay import Priorities, Replay
 from tfdqn.config.task import Task
+from tfdqn.config.wording import shown
+from tfdqn.errors import ConfigError
 
 _ON_BEST = needs("export.on_best", True)
 _WANDB = needs("tracking.wandb", True)
@@ -184,6 +187,20 @@ def keys() -> dict[str, tuple[str, ...]]:
         for struct in by_kind.values():
             found |= {f"{each.name}.{key.name}": fixed_in(key.type, own) for key in structs.fields(struct)}
     return found
+
+
+def require_sections(config: Any) -> None:
+    """Raises ConfigError unless this is a `Config`, and each section a struct whose kind a file can name."""
+    if not isinstance(config, Config):
+        raise ConfigError(f"config: a tfdqn.Config is needed (tfdqn.load_config reads one), not {config!r}")
+    for each in structs.fields(Config):
+        section, by_kind = getattr(config, each.name), kinds(each.type)
+        if by_kind and isinstance(section, type):
+            raise ConfigError(f"configuration: {each.name} = {section.__name__} is a class: write {section.__name__}()")
+        if by_kind and not isinstance(section, Struct):
+            raise ConfigError(f"configuration: {each.name} = {shown(section)}: must be a table, [{each.name}]")
+        if by_kind and "" not in by_kind and (problem := without_tag(type(section))):
+            raise ConfigError(f"configuration: {each.name}: {problem}")
 
 
 def values_of(config: Config | Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tfdqn.config.network import may_convolve
 from tfdqn.config.own_code import mistaken_keys
 from tfdqn.config.problems import Problems
 from tfdqn.config.reader import built_in, literals, read
-from tfdqn.config.schema import Config, keys, values_of
+from tfdqn.config.schema import Config, keys, require_sections, values_of
 from tfdqn.config.toml_errors import trouble
 from tfdqn.config.user_modules import import_replaced_kinds
 from tfdqn.config.values import override_value
@@ -169,6 +169,7 @@ def checked(
     config: Config, overrides: Sequence[str] = (), unused: Lines | None = None, option: str = "override"
 ) -> Config:
     """Checks a configuration that was built in Python as `load` does; errors of overrides begin with `option`."""
+    require_sections(config)
     try:
         values = values_of(config)
     except (TypeError, ValueError) as error:
@@ -179,8 +180,9 @@ def checked(
 def dump(config: Config) -> str:
     """Writes TOML with a comment for each section and key; `load` gives the same configuration back.
 
-    Raises ConfigError if a key of the user's own class doesn't say its meaning.
+    Raises ConfigError if a key of the user's own class doesn't say its meaning, and for what is no configuration.
     """
+    require_sections(config)
     fields = msgspec.structs.fields(Config)
     lines = [f"# {line}".rstrip() for line in (Config.__doc__ or "").splitlines()]
     lines += _assignments(config, [field for field in fields if not kinds(field.type)])
