@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-import multiprocessing
+import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -86,9 +86,9 @@ class GuardedEnv(gymnasium.Wrapper):
         self._is_broken = False
         self._restarts, self._seed = 0, 0
         self._last: Any = None  # the last observation
-        # SIGINT is ignored in an environment's process, so a KeyboardInterrupt there comes from the environment.
-        in_worker = multiprocessing.parent_process() is not None
-        self._failures = (Exception, SystemExit, *((KeyboardInterrupt,) if in_worker else ()))
+        # Where SIGINT is ignored, as in an environment's own process, a KeyboardInterrupt comes from the environment.
+        is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        self._failures = (Exception, SystemExit, *((KeyboardInterrupt,) if is_ignored else ()))
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
         if seed is not None:

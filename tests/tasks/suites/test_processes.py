@@ -249,3 +249,21 @@ def test_a_script_that_is_imported_by_a_process_begins_nothing_in_it(tmp_path, m
     with pytest.raises(TaskError, match=r"^a script must call tfdqn below"):
         begin(tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_process_that_trains_itself_keeps_its_signals():
+    """It is multiprocessing's too, but no environment's: what stops the run, stops it."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    ours, its = multiprocessing.get_context("fork").Pipe(duplex=False)
+
+    def work():
+        before = [signal.getsignal(number) for number in numbers]
+        task = make_task(Task(id="CartPole-v1", num_envs=2))
+        its.send([signal.getsignal(number) for number in numbers] == before)
+        task.close()
+
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    assert ours.poll(60) and ours.recv()
+    process.join(60)
+    assert process.exitcode == 0

@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import multiprocessing
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +16,7 @@ from tfdqn.tasks.checked_env import CheckedEnv
 from tfdqn.tasks.failures import GuardedEnv
 from tfdqn.tasks.quiet_gymnasium import quiet_gymnasium
 from tfdqn.tasks.suites.packages import import_without_banner
-from tfdqn.tasks.suites.processes import Processes, leave_signals_to_the_run, start_fork_server
+from tfdqn.tasks.suites.processes import Processes, start_fork_server
 
 
 class Recipe(NamedTuple):
@@ -36,8 +35,6 @@ class Recipe(NamedTuple):
 
 def make_single(recipe: Recipe, index: int = 0) -> gymnasium.Env:
     """Makes environment `index` of a batch, its answers checked, its frames stacked. Raises what its package raises."""
-    if multiprocessing.parent_process() is not None:
-        leave_signals_to_the_run()
     import_without_banner(recipe.env_spec.id)
     kwargs = dict(recipe.kwargs)
     if recipe.render_mode is not None:

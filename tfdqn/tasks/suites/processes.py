@@ -159,6 +159,7 @@ def _work(
     index: int, make: Callable[[], Any], pipe: Any, parent_pipe: Any, memory: Any, errors: Any, autoreset: Any
 ) -> None:
     """As gymnasium's own function for a process; an environment that can't be made is reported to `errors`."""
+    leave_signals_to_the_run()
     threading.Thread(target=_end_with_the_run, daemon=True).start()
     try:
         env = make()
