@@ -92,6 +92,9 @@ def test_a_mask_in_the_observation_says_which_actions_are_legal(batch, tmp_path)
     np.testing.assert_array_equal(policy.q_values({"x": x, "action_mask": 0 * first}), policy.q_values({"x": x}))
     with pytest.raises(UserError, match='legal_actions is required, or "action_mask" in the observation'):
         policy({"x": x})
+    for wrong in (None, [x, x]):
+        with pytest.raises(UserError, match=r"^Own-v0: an observation of x is needed; got "):
+            policy(wrong)
     unmasked = load_policy(export_policy(spec, network, tmp_path / "unmasked", {}))
     with pytest.raises(UserError, match="an observation of x is needed; got x, action_mask"):
         unmasked({"x": x, "action_mask": first})

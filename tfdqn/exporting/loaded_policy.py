@@ -103,6 +103,7 @@ class LoadedPolicy:
         observation, observed_mask = self._parted(observation)
         legal_actions = observed_mask if legal_actions is None else legal_actions
         if self.task_spec.action_masks and legal_actions is None:
+            self._arrays(observation)  # what is wrong with the observation itself is said first
             part = f', or "{MASK}" in the observation' if isinstance(observation, Mapping) else ""
             raise UserError(f"{self.task_spec.id} has action masks: legal_actions is required{part}")
         outputs = self._run(observation, legal_actions, state)
