@@ -182,7 +182,7 @@ def mirrored(
 
 
 def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: str = "1") -> float:
-    config = settings(optimizer, xla=xla, updates_per_read=1)
+    config = settings(optimizer, xla=xla, updates_per_read=1, max_staleness_train_steps=1)
     config = msgspec.structs.replace(config, ensemble=Ensemble(size=int(size)))
     cluster = cluster_of_environment()
     assert cluster is not None and cluster.counts["ps"] == servers
@@ -191,7 +191,7 @@ def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: 
     assert "worker" in there, there  # by which `learns_on_gpus` knows the workers' GPUs
     start = initial_state(config)
     expected = on_the_cpu(config, start)
-    updates = AsynchronousUpdater(config, case_spec(), strategy, batches_in_turn, workers=1)
+    updates = AsynchronousUpdater(config, case_spec(), strategy, lambda: batches_in_turn().repeat(), workers=1)
     # One after another: only then is asynchronous training the same as plain.
     updates.load_state(start)
     errors, metrics = np.full(UPDATES * BATCH, np.nan, np.float32), []
@@ -201,6 +201,8 @@ def parameter_server(servers: int, optimizer: str, xla: str, _: str = "", size: 
         keep_errors(errors, result)
         metrics.append(metrics_of(result))
     reached = updates.state() | {"errors": errors, "metrics": np.concatenate(metrics)}
+    updates._parameters._train_steps.assign_add(2)  # as if a worker had been lost during its push
+    assert updates(1).dropped == 1 and updates(1).staleness.tolist() == [0]
     updates.close()
     return difference(expected, reached)
 

@@ -1,5 +1,7 @@
 """Where a push of gradients comes in the sequence of updates, what is too stale, and when the target is copied."""
 
+from threading import Thread
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -101,6 +103,37 @@ def test_updates_that_are_still_being_applied_count_as_stale() -> None:
     version = parameters.read().version
     assert int(version) == 1
     assert push(parameters, [1.0], int(version)) == (5, 1)
+
+
+def test_what_others_push_while_gradients_are_computed_counts_as_stale() -> None:
+    """Nor do others wait for that: turns begin only once what is pushed is there."""
+    parameters, statistics = shared(), Config(network=MLP(normalize_observations=True))
+    parameters.statistics = ServerStatistics(network_to_load(statistics, vector_spec(5, 3)), statistics, "CPU:0")
+    moments = tf.stack([parameters.statistics.read()] * 5)
+    apply = tf.function(parameters.apply, autograph=False)
+    others = Thread(target=apply, args=(tf.ones([5, SIZE]), tf.constant(0, tf.int64), moments), daemon=True)
+
+    def compute() -> np.ndarray:
+        others.start()
+        others.join(20)
+        return np.ones((2, SIZE), np.float32)
+
+    @tf.function(autograph=False)
+    def closure() -> Place:
+        version = parameters.read().version
+        gradients = tf.ensure_shape(tf.numpy_function(compute, [], tf.float32), [2, SIZE])
+        return parameters.apply(gradients, version, moments[:2] * gradients[0, 0])
+
+    place: Place = closure()
+    assert (int(place.staleness), int(place.accepted)) == (5, 2) and not others.is_alive()
+
+
+def test_a_push_that_was_lost_after_its_turn_makes_nothing_stale_once_all_have_settled() -> None:
+    parameters = shared(max_staleness=4)
+    parameters._train_steps.assign_add(5)  # by a worker that has died since
+    assert push(parameters, [1.0], int(parameters.read().version)) == (5, 0)
+    parameters.settle()
+    assert push(parameters, [1.0], int(parameters.read().version)) == (0, 1)
 
 
 def test_both_networks_read_the_statistics_of_all_applied_batches() -> None:

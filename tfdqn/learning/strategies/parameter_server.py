@@ -91,16 +91,19 @@ class AsynchronousUpdater(Updater):
             if not self._under_way:
                 break
             ended.append(self._wait())
-        return self._updated(ended)
+        result = self._updated(ended)
+        if result.dropped and not result.metrics.loss.size:
+            # Perhaps they only seem stale, since a worker was lost during its push.
+            ended += self._settled()
+            result = self._updated(ended)
+        return result
 
     def trace(self) -> None:
         self._closure.get_concrete_function(self._samples._type_spec)  # as the coordinator traces it
 
     def settle(self) -> UpdateResult | None:
         """Waits for the closures that are under way."""
-        ended: list[np.ndarray | None] = []
-        while self._under_way:
-            ended.append(self._wait())
+        ended = self._settled()
         return self._updated(ended) if ended else None
 
     def state(self) -> dict[str, np.ndarray]:
@@ -140,6 +143,14 @@ class AsynchronousUpdater(Updater):
             raise ended
         return ended
 
+    def _settled(self) -> list[np.ndarray | None]:
+        """What the closures that were under way return. None is, afterwards."""
+        ended: list[np.ndarray | None] = []
+        while self._under_way:
+            ended.append(self._wait())
+        self._parameters.settle()
+        return ended
+
     def _updated(self, ended: list[np.ndarray | None]) -> UpdateResult:
         """Makes the update result from what the closures returned; None: it was lost with its worker."""
         gradients = PushedGradients.unpacked([each for each in ended if each is not None], self._row_size)
@@ -157,7 +168,9 @@ class AsynchronousUpdater(Updater):
     def _read_and_update(self, samples: Any) -> tf.Tensor:
         """A closure: makes N updates; returns `PushedGradients.packed`."""
         batches = split_batches(next(samples), self._updates_per_read, self._batch_size)
-        read = self._parameters.read()
+        fetched = [each for each in tf.nest.flatten(batches) if each is not None]
+        with tf.control_dependencies(fetched):  # else the weights would age while the worker waits for samples
+            read = self._parameters.read()
         (weighed,) = weighted([batches], self._priorities, read.version)
         gradients, rows = self._gradients(read.weights, read.target_weights, read.version, weighed, read.statistics)
         place = self._parameters.apply(gradients, read.version, self._moments(batches))

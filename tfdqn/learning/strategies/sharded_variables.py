@@ -6,7 +6,8 @@ and so does applying any number of gradients. Workers read without waiting for o
 1. claims its turn on the first server, one push at a time: how many of the N are not too stale, and their place in the
    sequence of updates, by which `train_steps` grows at once;
 2. is applied by all servers at the same time, each to its own shard, while other pushes are;
-3. then counts as applied. A reading's version is the number of updates that count so.
+3. then counts as applied. A reading's version is the number of updates that count so. What is lost with a worker
+   between 1 and 3 would make every later gradient stale, until `settle` counts it.
 """
 
 from collections.abc import Mapping
@@ -121,7 +122,9 @@ class ShardedVariables:
 
         `moments`, float32[N, S], are those of the batches, if there are statistics.
         """
-        first, accepted = self._claim_turn(gradients.shape[0], version)
+        # Without these dependencies it would claim its turn as soon as the graph runs, before the gradients are there.
+        with tf.control_dependencies([gradients] if moments is None else [gradients, moments]):
+            first, accepted = self._claim_turn(gradients.shape[0], version)
         parts = tf.split(gradients, [shard.size for shard in self._shards], axis=1)
         applied = [shard.apply(part, first, accepted) for shard, part in zip(self._shards, parts, strict=True)]
         if self.statistics is not None:
@@ -146,6 +149,10 @@ class ShardedVariables:
 
         with tf.device(self.first_device):
             return self._turns.execute(claim)
+
+    def settle(self) -> None:
+        """Counts as applied what was lost with a worker after its turn. No update may be under way."""
+        self._applied.assign(self._train_steps)
 
     def weights(self) -> dict[str, np.ndarray]:
         """The online network's weights, by canonical name."""
