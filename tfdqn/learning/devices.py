@@ -36,8 +36,8 @@ def learning_devices(config: Config, variables: Mapping[str, str] | None = None)
         present = len(tf.config.list_logical_devices("CPU"))
         if present < count:
             raise ConfigError(
-                f"learner.logical_devices = {count}: this process has used TensorFlow with {present} already; "
-                "begin a new one; a module of your own must compute nothing by TensorFlow when it is imported"
+                f"learner.logical_devices = {count}: TensorFlow has computed in this process before, with {present}: "
+                "train in a new process; a module of your own must not compute by TensorFlow when it is imported"
             ) from None
     return _checked(config, [f"CPU:{i}" for i in range(count)])
 

@@ -35,6 +35,7 @@ def make_strategy(config: Config, cluster: Cluster | None, devices: Sequence[str
 
 def parameter_server(cluster: Cluster) -> tf.distribute.ParameterServerStrategy:
     """Connects to the parameter servers and workers. Every variable is divided into one shard per server."""
+    _check_that_it_can_connect(again_to=PARAMETER_SERVER)
     servers = len(cluster.addresses(PARAMETER_SERVER))
     partitioner = tf.distribute.experimental.partitioners.FixedShardsPartitioner(servers) if servers > 1 else None
     return tf.distribute.ParameterServerStrategy(_resolver(cluster), variable_partitioner=partitioner)
@@ -56,19 +57,12 @@ def multi_worker(cluster: Cluster, all_reduce: str = "auto") -> tf.distribute.Mu
     which process, or end this one; and which catches SIGTERM without ending. Nor does it use TensorFlow's thread that
     checks the peers: our own check calls `abort_collectives`.
     """
+    _check_that_it_can_connect()
     context.context().configure_coordination_service(service_type="")
     CollectiveAllReduceExtended._enable_check_health = False
     implementation = tf.distribute.experimental.CommunicationImplementation(all_reduce.upper())
     options = tf.distribute.experimental.CommunicationOptions(implementation=implementation)
-    try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(_resolver(cluster), options)
-    except RuntimeError as error:
-        if "at program startup" not in str(error):
-            raise
-        raise ConfigError(
-            "this process has used TensorFlow before, so that it can't learn with others: begin a new one; a module of "
-            "your own must compute nothing by TensorFlow when it is imported (let NumPy make its constants)"
-        ) from error
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(_resolver(cluster), options)
     _meet(strategy)
     return strategy
 
@@ -101,6 +95,18 @@ def gathered(strategy: tf.distribute.Strategy, values: tf.Tensor) -> tf.Tensor:
 def least_of_processes(strategy: tf.distribute.Strategy | None, values: tf.Tensor) -> tf.Tensor:
     """Returns the minima over all processes of float32[K] in each."""
     return values if num_processes(strategy) == 1 else tf.reduce_min(gathered(strategy, values), axis=0)
+
+
+def _check_that_it_can_connect(again_to: str | None = None) -> None:
+    """Raises if TensorFlow has computed in this process before; with `again_to`, unless connected to such a job."""
+    if not context.context()._initialized:
+        return
+    before = context.context().get_server_def()
+    if before is None or again_to not in {job.name for job in before.cluster.job}:
+        raise ConfigError(
+            "TensorFlow has computed in this process before, and so can't connect to others: train in a new process; "
+            "a module of your own must not compute by TensorFlow when it is imported (let NumPy make its constants)"
+        )
 
 
 def _meet(strategy: tf.distribute.Strategy) -> None:
