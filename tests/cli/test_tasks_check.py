@@ -89,7 +89,7 @@ def test_a_failure_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
     for about in "1 environment ", "2 environments ":
         (row,) = [line for line in printed.out.splitlines() if line.startswith(about)]
         assert row.split()[2] == "no" and "reward is nan" in row
-    assert printed.err == "tfdqn: NotFinite-v0 can't be trained on: 1 environment, 2 environments\n"
+    assert printed.err == 'tfdqn: NotFinite-v0 can\'t be trained on: see "1 environment" and "2 environments" above\n'
     assert main([*arguments, "--json"]) == 2
     printed = capsys.readouterr()
     assert not json.loads(printed.out)["can_train"] and printed.err.count("tfdqn: NotFinite-v0") == 1

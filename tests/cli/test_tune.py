@@ -86,7 +86,7 @@ def test_a_stopped_search_says_how_to_go_on(
     url = "sqlite:///a.db"
     assert tune(f"small.toml space.toml seed=3 --study-dir 'my study' {options} --storage {url} --study-name x") == 0
     *_, said, again = capsys.readouterr().out.splitlines()
-    assert said == "Nothing was saved yet. To go on:"
+    assert said == "Nothing was saved yet. To begin again:"
     assert again == (
         f"tfdqn tune small.toml space.toml seed=3 --study-dir 'my study' {options} --storage {url} --study-name x"
     )

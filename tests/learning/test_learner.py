@@ -54,6 +54,17 @@ def test_the_users_parts_are_named_where_a_loss_or_its_gradient_is_not_finite(me
         assert str(caught.value) == f"{name} is nan at train step 7: {advice}"
 
 
+def test_a_metric_of_the_loss_that_is_nan_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    of_loss = (np.float32([np.nan]), np.float32([3.0]))
+    updater: Any = FakeUpdater(error=None, metrics={"of_loss": of_loss})
+    config: Any = SimpleNamespace(agent=SimpleNamespace(metrics=("entropy", "spread")), optimizer=None)
+    made = Learner(updater, WeightsBoard(), lambda priorities: None, config=config)
+    for _ in range(2):
+        made.run(1)
+    assert made.metrics is not None and made.metrics["learning/loss_spread"] == 3.0
+    assert caplog.messages == ["the loss's metric entropy is NaN at train step 7: its curve has gaps"]
+
+
 @pytest.mark.parametrize("centered", [True, False])
 def test_centred_rmsprops_epsilon_is_named_since_its_root_may_be_of_a_number_below_0(centered: bool) -> None:
     updater: Any = FakeUpdater(error=None, metrics={"loss": np.float32([np.nan])})

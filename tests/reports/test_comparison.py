@@ -33,7 +33,7 @@ def test_the_interval_is_welch_s(counts: tuple[int, int]) -> None:
 def test_b_s_difference_is_from_a() -> None:
     found = compare(np.array([10.0, 11.0, 12.0]), np.array([1.0, 2.0, 3.0]))
     assert (found.difference, found.improvement, found.is_settled) == (-9.0, 0.0, True)
-    assert found.means == (11.0, 2.0)
+    assert found.means == (11.0, 2.0) and "array" not in repr(found)
 
 
 def test_scores_that_are_all_alike_are_compared_as_they_are() -> None:

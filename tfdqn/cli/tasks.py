@@ -85,5 +85,6 @@ def _check_task(task_id: str, overrides: Sequence[str], as_json: bool) -> None:
         raise TaskError(found.failures[0])
     print_check(found, console)
     if failed:
-        raise TaskError(f"{found.task} can't be trained on: {', '.join(each.about for each in failed)}")
+        rows = " and ".join(f'"{each.about}"' for each in failed)
+        raise TaskError(f"{found.task} can't be trained on: see {rows} above")
     require_reader(console)

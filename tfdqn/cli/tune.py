@@ -200,8 +200,8 @@ def _search(
                 seeds = SeedsFolder(study.folder.seeds_of_best(best.number))
                 has_trained = _train_with_fresh_seeds(tuned, best, seeds, request.fresh_seeds, jobs, again)
         if not is_over:
-            saved = "Saved" if best is not None or study.folder.has_checkpoint else "Nothing was saved yet"
-            typer.echo(f"{saved}. To go on:\n{again}")
+            is_saved = best is not None or study.folder.has_checkpoint
+            typer.echo(f"{'Saved. To go on' if is_saved else 'Nothing was saved yet. To begin again'}:\n{again}")
         elif best is not None and has_trained:
             train = ["train", as_argument(folder.best_config_file), "--run-dir", f"{folder.path}-best"]
             typer.echo(f"To train the best configuration:\n{own_command(train)}")

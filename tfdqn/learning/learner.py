@@ -1,5 +1,6 @@
 """`Learner`: makes updates, checks that they are finite, and publishes the weights."""
 
+import logging
 from collections import deque
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ from tfdqn.learning.updater import Updater, UpdateResult
 from tfdqn.networks.own_parts import own_advice
 from tfdqn.replay.interfaces import ItemPriorities
 from tfdqn.storage.arrays import with_prefix
+
+log = logging.getLogger(__name__)
 
 _ADVICE = "lower optimizer.learning_rate, or set agent.gradient_clip_norm, or check the task's rewards"
 # In float32 q - m² of equation (12) may be below -epsilon if a gradient is almost constant.
@@ -43,6 +46,7 @@ class Learner:
         self._own = own
         config = config or Config()
         self._names_of_loss = config.agent.metrics
+        self._without_mean: set[str] = set()  # of these, those that have been NaN
         is_centered = isinstance(config.optimizer, RMSprop) and config.optimizer.centered
         self._advice = _ADVICE + (_ADVICE_IF_CENTERED if is_centered else "")
         self.train_steps = int(updater.state()["train_steps"])
@@ -97,8 +101,16 @@ class Learner:
             self._staleness.append(updated.staleness)
         self.train_steps += made
         self.metrics = history.mean(self._names_of_loss)
+        self._warn_of_missing(self.metrics)
         self._board.put(VersionedWeights(self.train_steps, updated.weights))
         return made
+
+    def _warn_of_missing(self, metrics: dict[str, float]) -> None:
+        """Warns once of each metric of the loss whose mean is NaN, and so is left out."""
+        for name in self._names_of_loss:
+            if f"learning/loss_{name}" not in metrics and name not in self._without_mean:
+                self._without_mean.add(name)
+                log.warning("the loss's metric %s is NaN at train step %d: its curve has gaps", name, self.train_steps)
 
     def _check_weights(self, updated: UpdateResult) -> None:
         """Checks that the weights are finite. Metrics can't show it: they may cover only a part of the updates."""

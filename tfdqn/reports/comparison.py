@@ -112,7 +112,7 @@ def welch_interval(ours: np.ndarray, theirs: np.ndarray, confidence: float = CON
     difference = theirs.mean() - ours.mean()
     error, freedom = _welch(_variances(ours, theirs), (len(ours), len(theirs)))
     margin = error * student_t_quantile(freedom, confidence) if error else 0.0
-    return Interval(np.array(difference - margin), np.array(difference + margin))
+    return Interval(difference - margin, difference + margin)
 
 
 def runs_to_settle(ours: np.ndarray, theirs: np.ndarray, confidence: float = CONFIDENCE) -> int | None:

@@ -22,8 +22,8 @@ Statistic = Callable[..., float | np.ndarray]  # a function of one or two arrays
 class Interval(NamedTuple):
     """The bounds of a confidence interval: scalars, or arrays of the shape that the statistic has."""
 
-    low: np.ndarray  # float64[…]
-    high: np.ndarray  # float64[…]
+    low: np.float64 | np.ndarray  # float64[…]
+    high: np.float64 | np.ndarray  # float64[…]
 
 
 def interquartile_mean(scores: np.ndarray) -> float:
