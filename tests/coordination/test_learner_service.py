@@ -1,6 +1,7 @@
 """What the learner answers those who call it: whom it refuses, how it says that the job is over, and how it stands."""
 
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 
@@ -132,3 +133,30 @@ def test_how_the_job_stands_can_be_asked_when_the_learner_knows(there: Learner, 
         )
         there.service.inspection = lambda: inspection
         assert one.call("inspect", Nothing(), Inspection, 60) == inspection
+
+
+def test_time_in_which_the_learner_was_stopped_is_no_silence_of_the_others(
+    there: Learner, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would begin again from its last checkpoint, though nobody is lost."""
+    now = [100.0]
+    monkeypatch.setattr("tfdqn.system.interval.time", SimpleNamespace(monotonic=lambda: now[0]))
+    there.service.close()
+    roster = there.begin().roster
+    with closing(membership(there.address, config)) as one:
+        one.join()
+        until(lambda: roster.present(Role.ACTOR), "a heartbeat")
+    now[0] += 100 * config.health.dead_after_seconds
+    assert roster.present(Role.ACTOR) and not roster.lost([ACTOR])
+    for _ in range(6):
+        assert roster.status()
+        now[0] += config.health.dead_after_seconds / 5
+    assert roster.lost([ACTOR]) == {ACTOR: "actor 1 has been silent for 7 s"}
+
+
+def test_who_asks_how_it_stands_hears_whether_it_starts_or_has_finished_already(there: Learner) -> None:
+    with closing(Caller(there.address)) as caller:
+        for phase, why in ((Phase.TRAINING, "the learner is starting"), (Phase.OVER, "the run has finished already")):
+            there.service.phase = phase
+            with pytest.raises(RefusedError, match=f"^{why}$"):
+                caller("inspect", Nothing(), Inspection, PATIENCE_SECONDS)

@@ -3,13 +3,15 @@
 import socket
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from tests.support.threaded_jobs import free_address
 from tests.support.waiting import PATIENCE_SECONDS, until
+from tfdqn.config import Health
 from tfdqn.coordination import peers
-from tfdqn.coordination.peers import Peers
+from tfdqn.coordination.peers import Peers, PeerWait
 from tfdqn.coordination.rpc import Server
 
 
@@ -128,3 +130,17 @@ def test_the_last_one_is_missed_in_any_case() -> None:
     server.close()
     assert not found.poll()
     assert found.silent() == [f"worker 0 at {address} has ended"]
+
+
+def test_time_in_which_the_process_itself_was_stopped_uses_up_no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("tfdqn.system.interval.time", SimpleNamespace(monotonic=lambda: now[0]))
+    silent = SimpleNamespace(poll=lambda: False, silent=lambda seconds=0.0: ["worker 0 is silent"])
+    awaited = PeerWait(silent, "all workers answer", Health(patience_seconds=300.0), lambda line: None, 8.0)
+    now[0] += 3600.0
+    assert awaited.ask() == ""
+    answers = []
+    for _ in range(100):
+        now[0] += 3.0
+        answers.append(awaited.ask())
+    assert answers.count("") == 96 and answers[-1] == "worker 0 is silent"

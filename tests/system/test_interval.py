@@ -3,7 +3,7 @@
 import pytest
 
 from tfdqn.system import interval
-from tfdqn.system.interval import IntervalTrigger, Rate
+from tfdqn.system.interval import IntervalTrigger, Rate, RunningTime
 
 
 class Clock:
@@ -40,6 +40,18 @@ def test_the_first_time_may_be_at_once(clock: Clock) -> None:
     assert trigger.is_due()
     trigger.done()
     assert not trigger.is_due()
+
+
+def test_while_a_process_is_stopped_its_time_stands_still(clock: Clock) -> None:
+    running = RunningTime(most_between_readings=2.0)
+    assert running.read() == 0.0
+    for read in (1.5, 3.0):
+        clock.seconds += 1.5
+        assert running.read() == read
+    clock.seconds += 3600
+    assert running.read() == 5.0
+    clock.seconds += 1.0
+    assert running.read() == 6.0
 
 
 def test_a_rate_is_of_what_happened_since_the_last_reading() -> None:

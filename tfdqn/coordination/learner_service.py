@@ -11,6 +11,7 @@ from tfdqn.cluster.topology import Topology
 from tfdqn.config import Config
 from tfdqn.config.toml import deviations, dump, parse
 from tfdqn.coordination.messages import (
+    IS_STARTING,
     Answer,
     EvaluatorReport,
     Heartbeat,
@@ -28,10 +29,12 @@ from tfdqn.coordination.roster import Roster
 from tfdqn.coordination.rpc import Method, RefusedError, Server
 from tfdqn.coordination.weights import EncodedWeights, WeightsBoard
 from tfdqn.errors import ConfigError, listed, message_in_one_line
+from tfdqn.system.interval import RunningTime
 from tfdqn.task_spec import TaskSpec
 
 _SECONDS_TO_HEAR_IT_IS_OVER = 5.0
 _THREADS = 16
+_MOST_SECONDS_BETWEEN_READINGS = 1.0  # the learner's watchdog looks at the roster several times a second
 
 
 class LearnerService:
@@ -45,8 +48,10 @@ class LearnerService:
         self.phase: Phase = Phase.TRAINING
         self.may_meet = False
         self.start: str | UnsetType = UNSET
-        self.roster = Roster(self.life, config.health.dead_after_seconds)
-        self.inspection: Callable[[], Inspection] = _not_yet
+        # While the learner is stopped, it hears nobody, however well all are.
+        running = RunningTime(_MOST_SECONDS_BETWEEN_READINGS)
+        self.roster = Roster(self.life, config.health.dead_after_seconds, running.read)
+        self.inspection: Callable[[], Inspection] = self._none_yet
         self.on_evaluated: Callable[[EvaluatorReport], None] = lambda evaluated: None
         self.largest_priority: Callable[[], float] = lambda: 1.0
         self.q_values: Callable[[QValuesRequest], QValues] = _no_inference
@@ -121,6 +126,9 @@ class LearnerService:
             largest_priority=self.largest_priority(),
         )
 
+    def _none_yet(self) -> Inspection:
+        raise RefusedError(IS_STARTING if self.phase == Phase.TRAINING else "the run has finished already")
+
     def _take_evaluated(self, evaluated: EvaluatorReport) -> Nothing:
         if evaluated.joined == self.life:
             self.on_evaluated(evaluated)
@@ -129,7 +137,3 @@ class LearnerService:
 
 def _no_inference(_: QValuesRequest) -> QValues:
     raise RefusedError("the learner computes no actor's Q-values")
-
-
-def _not_yet() -> Inspection:
-    raise RefusedError("the learner is starting")

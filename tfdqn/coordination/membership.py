@@ -22,7 +22,7 @@ from tfdqn.coordination.messages import Answer, Counts, Heartbeat, Hello, Phase,
 from tfdqn.coordination.rpc import UNKNOWN_HOST, Caller, RefusedError, UnreachableError
 from tfdqn.coordination.stall_detector import StallDetector
 from tfdqn.errors import ConfigError, PeerLostError
-from tfdqn.system.interval import IntervalTrigger
+from tfdqn.system.interval import IntervalTrigger, RunningTime
 
 _REPLY_SECONDS = 5.0
 _LAST_REPLY_SECONDS = 1.0
@@ -68,10 +68,12 @@ class Membership:
         self._base = self._sent = Counts()  # of the learner's life before; as last sent and heard
         self._answer: Answer | None = None
         self._known = (0, 0)  # environment steps of the job as last heard, and this process's own among them
-        self._heard_seconds = time.monotonic()
         # Silence of the learner must not make this process's own heartbeat an old one.
         self._reply_seconds = min(_REPLY_SECONDS, self._settings.dead_after_seconds / 2)
         self._interval_seconds = seconds_between_calls(self._settings.beat_seconds, config)
+        # Read with every heartbeat: while this process is stopped, it can't hear the learner.
+        self._running = RunningTime(2 * (self._reply_seconds + self._interval_seconds))
+        self._heard_seconds = self._running.read()
         self._closed, self._send_now = threading.Event(), threading.Event()
         self._failure: Exception | None = None
         self._file = HeartbeatFile(heartbeat_file(process_id), str(process_id), say)
@@ -93,7 +95,7 @@ class Membership:
             with self._lock:
                 if welcome.life != self.joined:
                     self.joined, self._base, self._answer = welcome.life, self._sent, None
-                self._heard_seconds = time.monotonic()
+                self._heard_seconds = self._running.read()
             self.set_state(state)
             self._send_now.set()
             self._wait_for_an_answer(interrupted)
@@ -179,8 +181,8 @@ class Membership:
 
     @property
     def silent_seconds(self) -> float:
-        """How long ago the learner last answered."""
-        return time.monotonic() - self._heard_seconds
+        """How long ago the learner last answered; while this process was stopped, it could not."""
+        return self._running.read() - self._heard_seconds
 
     def env_steps(self, own: int, alike: int = 1) -> int:
         """An estimate of the environment steps that the whole job has taken, of which `own` are this process's.
@@ -264,6 +266,7 @@ class Membership:
             config=self._fingerprint,
             **figures,
         )
+        self._running.read()
         try:
             answer = self.call("beat", heartbeat, Answer, timeout_seconds)
         except UnreachableError:
@@ -280,4 +283,4 @@ class Membership:
                     if answer.has_begun:
                         self._known = (answer.env_steps, counts.env_steps)
                 # After `_known`, which `learner_has_begun` says is this learner's.
-                self._answer, self._heard_state, self._heard_seconds = answer, state, time.monotonic()
+                self._answer, self._heard_state, self._heard_seconds = answer, state, self._running.read()

@@ -167,6 +167,9 @@ class ReplayStatus(Struct, frozen=True, kw_only=True):
     seconds_since_answer: float
 
 
+IS_STARTING = "the learner is starting"  # why it refuses to be inspected, until it trains
+
+
 class Inspection(Struct, frozen=True, kw_only=True, rename={"processes": "members"}):
     """The state of a job, as the learner knows it."""
 

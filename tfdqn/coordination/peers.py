@@ -13,11 +13,12 @@ from tfdqn.coordination.messages import Nothing
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.system.addresses import host_and_port
 from tfdqn.system.concurrent_calls import run_at_once
-from tfdqn.system.interval import IntervalTrigger
+from tfdqn.system.interval import IntervalTrigger, RunningTime
 
 _REPLY_SECONDS = 2.0
 _POLL_SECONDS = 2.0 * _REPLY_SECONDS
 _ASK_SECONDS = 2.0
+_MOST_SECONDS_BETWEEN_READINGS = 10.0  # others may be asked in between
 _START_SECONDS = 60.0  # in which a process may import TensorFlow and build, before anything is said of its silence
 
 
@@ -120,7 +121,10 @@ class Pollable(Protocol):
 
 
 class PeerWait:
-    """Peers that a process needs: it waits for them, but not beyond its patience. `say` must return at once."""
+    """Peers that a process needs: it waits for them, but not beyond its patience. `say` must return at once.
+
+    Time in which the process itself is stopped is no silence of theirs.
+    """
 
     def __init__(
         self, others: Pollable, answer: str, health: Health, say: Callable[[str], None], said_after_seconds: float
@@ -128,16 +132,17 @@ class PeerWait:
         self._answer, self._said_after_seconds = answer, said_after_seconds
         self._others, self._health, self._say = others, health, say
         self._question = IntervalTrigger(_ASK_SECONDS, is_due=True)
-        self._heard_seconds = time.monotonic()  # all of them
+        self._running = RunningTime(_MOST_SECONDS_BETWEEN_READINGS)
+        self._heard_seconds = self._running.read()  # all of them
         self._have_answered = False  # all of them, once
         self.waits_for = ""  # in words
 
     def ask(self) -> str:
         """Asks them if that is due; returns those that were silent beyond patience, in words, or an empty text."""
+        now = self._running.read()
         if not self._question.is_due():
             return ""
         self._question.done()
-        now = time.monotonic()
         if self._others.poll():
             self._heard_seconds = now
             waited, answer = self.waits_for, f"{self._answer} again" if self._have_answered else self._answer

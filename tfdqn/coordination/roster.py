@@ -6,7 +6,7 @@ counts of an actor are kept when it dies.
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination.heartbeat_files import silence_limit_seconds
@@ -16,12 +16,14 @@ from tfdqn.coordination.messages import Counts, Heartbeat, ProcessStatus
 class Roster:
     """The known processes and their counts. Written by the server's threads, and read by the learner's.
 
-    Only processes that joined this life of the learner count, and none that has been silent for `dead_after_seconds`.
+    Only processes that joined this life of the learner count, and none that has been silent for `dead_after_seconds`,
+    by the clock `now`; by default that is `time.monotonic`.
     """
 
-    def __init__(self, life: str, dead_after_seconds: float):
+    def __init__(self, life: str, dead_after_seconds: float, now: Callable[[], float] | None = None):
         self._life = life
         self._dead_after_seconds = dead_after_seconds
+        self._now = now or time.monotonic
         self._lock = threading.Lock()
         self._newest: dict[ProcessId, tuple[Heartbeat, float]] = {}
         self._before = Counts()  # this life of the learner
@@ -32,7 +34,7 @@ class Roster:
     def add(self, heartbeat: Heartbeat) -> None:
         """Adds a heartbeat that has just arrived. If two overtook each other, the larger counts are kept."""
         with self._lock:
-            self._newest[heartbeat.process_id] = (heartbeat, time.monotonic())
+            self._newest[heartbeat.process_id] = (heartbeat, self._now())
             if heartbeat.joined != self._life:
                 return
             before = self._counted.get(heartbeat.life, Counts())
@@ -54,7 +56,7 @@ class Roster:
         """The state of every process that was ever heard, in order."""
         with self._lock:
             newest = sorted(self._newest.items())
-        now = time.monotonic()
+        now = self._now()
         return tuple(
             ProcessStatus(heartbeat=heartbeat, seconds_since_heartbeat=now - heard) for _, (heartbeat, heard) in newest
         )

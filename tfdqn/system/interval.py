@@ -1,5 +1,6 @@
-"""Timers for periodic work, its rate, and durations in words."""
+"""Timers for periodic work, its rate, the time in which a process runs, and durations in words."""
 
+import threading
 import time
 
 
@@ -17,6 +18,26 @@ class IntervalTrigger:
     def done(self, at_least: float = 0.0) -> None:
         """Starts the next interval now, however long the work took; it is no shorter than `at_least`, in seconds."""
         self._next = time.monotonic() + max(self._seconds, at_least)
+
+
+class RunningTime:
+    """Seconds by `time.monotonic`, without those in which this process was stopped as a whole, as by `docker pause`.
+
+    Nothing reads it then: of the time between two readings, no more than `most_between_readings` counts. Thread-safe.
+    """
+
+    def __init__(self, most_between_readings: float):
+        self._most_between_readings, self._seconds = most_between_readings, 0.0
+        self._read_seconds = time.monotonic()
+        self._reading = threading.Lock()
+
+    def read(self) -> float:
+        """The seconds since it was made."""
+        with self._reading:
+            now = time.monotonic()
+            self._seconds += min(now - self._read_seconds, self._most_between_readings)
+            self._read_seconds = now
+            return self._seconds
 
 
 class Rate:
