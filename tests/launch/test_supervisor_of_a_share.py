@@ -39,6 +39,9 @@ class FarLearner:
     def heard_seconds(self) -> float:
         return time.monotonic() if self.is_heard else self.last_heard_seconds
 
+    def phase_after(self, seconds: float) -> Phase | None:
+        return self.phase if self.heard_seconds > seconds else None
+
 
 @pytest.fixture
 def far_learner(monkeypatch: pytest.MonkeyPatch) -> None:

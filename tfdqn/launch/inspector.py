@@ -12,7 +12,7 @@ from msgspec import Struct
 from tfdqn.cluster.roles import LEARNER
 from tfdqn.cluster.topology import Topology, topology_at
 from tfdqn.coordination.heartbeat_files import STARTING
-from tfdqn.coordination.messages import Inspection, Nothing, Phase
+from tfdqn.coordination.messages import IS_STARTING, Inspection, Nothing, Phase
 from tfdqn.coordination.rpc import Caller, RefusedError, UnreachableError
 from tfdqn.errors import ClusterError, RunDirError
 from tfdqn.launch.run_report import RunReport, run_report, why_over
@@ -45,9 +45,18 @@ class LearnerPoller:
     def __init__(self, address: str):
         self.newest: Inspection | None = None
         self.heard_seconds = float("-inf")
+        self._phase: tuple[Phase, float] = (Phase.TRAINING, float("-inf"))  # and when that was asked for
         self._caller = Caller(address)
         self._closed = threading.Event()
         threading.Thread(target=self._ask_until_closed, name="learner poller", daemon=True).start()
+
+    def phase_after(self, seconds: float) -> Phase | None:
+        """The job's phase by the newest answer, if that was asked for after `seconds`; else None.
+
+        A learner that is starting has no inspection yet, but its job goes on.
+        """
+        phase, asked = self._phase
+        return phase if asked > seconds else None
 
     def close(self) -> None:
         """Ends the thread."""
@@ -60,7 +69,11 @@ class LearnerPoller:
             try:
                 self.newest = self._caller("inspect", Nothing(), Inspection, _REPLY_SECONDS)
                 self.heard_seconds = asked
-            except (UnreachableError, RefusedError):
+                self._phase = self.newest.phase, asked
+            except RefusedError as error:
+                if str(error) == IS_STARTING:
+                    self._phase = Phase.TRAINING, asked
+            except UnreachableError:
                 continue
 
 

@@ -29,7 +29,7 @@ _LOOK_SECONDS = 0.2
 _KILLED_SECONDS = 10.0  # the longest wait for the operating system to end what was killed
 _LEAVING_SECONDS = 15.0  # that the other processes have to end by themselves after the learner
 _SAID_SECONDS = 5.0  # of waiting for ends, after which it says for whose
-_MISSED_AFTER_SECONDS = 3.0  # of training after a process has ended well, before it is started again
+_MISSED_AFTER_SECONDS = 3.0  # of the job after a process has ended well, before it is started again
 
 
 class Row(NamedTuple):
@@ -148,9 +148,8 @@ class Supervisor:
         if any(each.status != 0 for each in self._all.values()):
             return False
         ended_seconds = max(each.ended_seconds for each in self._all.values())
-        newest = self._learner.newest
-        if newest is not None and self._learner.heard_seconds > ended_seconds:
-            return newest.phase != Phase.TRAINING
+        if (phase := self._learner.phase_after(ended_seconds)) is not None:
+            return phase != Phase.TRAINING
         return time.monotonic() - ended_seconds > self._health.dead_after_seconds  # the learner doesn't answer any more
 
     def _end(self) -> None:
@@ -203,10 +202,8 @@ class Supervisor:
         each.kill()
 
     def _is_missed(self, each: SupervisedProcess) -> bool:
-        """Whether the learner still trains although the process has ended with status 0."""
-        newest, asked = self._learner.newest, self._learner.heard_seconds
-        is_training = newest is not None and newest.phase == Phase.TRAINING
-        return is_training and asked > each.ended_seconds + _MISSED_AFTER_SECONDS
+        """Whether the job goes on although the process has ended with status 0, by what the learner has said since."""
+        return self._learner.phase_after(each.ended_seconds + _MISSED_AFTER_SECONDS) not in (None, Phase.OVER)
 
     def _stop(self) -> None:
         """Asks every process to end, those first that no other needs; kills what does not in time."""
