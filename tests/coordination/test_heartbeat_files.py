@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.disks import fill, small_disk
 from tfdqn.cli import main
 from tfdqn.cluster.roles import ProcessId, Role
 from tfdqn.coordination.heartbeat_files import VARIABLE, HeartbeatFile, heartbeat_file, read_heartbeat, write_heartbeat
@@ -76,3 +77,20 @@ def test_a_run_directory_that_is_moved_away_or_removed_is_not_made_again(tmp_pat
         heartbeat.write("acting", 7.0)
     assert not run.exists()
     assert len(said) == 1 and said[0].startswith(f"warning: actor 1: no heartbeat can be written to {file} (No such")
+
+
+def test_on_a_full_disk_a_heartbeat_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    """The supervisor would kill every process of a job whose disk is full for a few seconds."""
+    with small_disk(tmp_path, "1m") as disk:
+        said: list[str] = []
+        file, other = HeartbeatFile(disk / "actor-1.json", "actor 1", said.append), disk / "actor-2.json"
+        file.write("acting, with much to say", 5.0)
+        fill(disk)
+        for state in ("acting", "acting, with even more to say than before"):
+            file.write(state, 7.0)
+            found = read_heartbeat(disk / "actor-1.json")
+            assert found is not None and (found.state, found.steps_per_second) == (state, 7.0)
+        assert said == []
+        HeartbeatFile(other, "actor 2", said.append).write("acting", 5.0)
+        assert ["No space left on device" in line for line in said] == [True]
+        assert {each.name for each in disk.iterdir()} == {"actor-1.json", "filler"}

@@ -3,6 +3,7 @@
 The files lie in a folder of the host's, `TFDQN_BEATS`, or one in the system's temporary folder.
 """
 
+import errno
 import math
 import os
 import stat
@@ -90,6 +91,8 @@ def write_heartbeat(
 ) -> None:
     """Writes a heartbeat with the present time, atomically, but without waiting for the disk.
 
+    On a full disk it is written over the one before: a process is not dead for want of room. Raises OSError.
+
     `pid` is this process's unless it is given: 0 for a process that this one is about to start, and for whose own first
     heartbeat it waits for `patience_seconds`.
     """
@@ -105,9 +108,26 @@ def write_heartbeat(
         owner=this_process().mark,
     )
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    partial.write_bytes(msgspec.json.encode(record))
-    partial.replace(file)
+    content, partial = msgspec.json.encode(record), file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(content)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        with suppress(OSError):
+            partial.unlink()
+        if not _write_over(file, content):
+            raise
+    else:
+        partial.replace(file)
+
+
+def _write_over(file: Path, content: bytes) -> bool:
+    """Writes over a file that is there, whose place on the disk is used again; returns whether that was possible."""
+    with suppress(OSError), file.open("r+b", buffering=0) as there:
+        # At once, so that a reader finds all of it; spaces take the place of what the content before had more.
+        return there.write(content.ljust(os.fstat(there.fileno()).st_size)) >= len(content)
+    return False
 
 
 class HeartbeatFile:
