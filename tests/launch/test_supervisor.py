@@ -177,6 +177,14 @@ def test_ctrl_c_stops_all_in_order_and_the_deaf_are_killed(folder: Path, monkeyp
     assert not any(map(is_running, job.everybody()))
 
 
+def test_who_is_asked_to_end_and_can_not_end_well_says_why(folder: Path) -> None:
+    job = Job(folder)
+    job.tell("learner-0", "full")
+    assert not job.run(job.everybody_works, stop)
+    assert not job.supervisor.has_saved
+    assert job.lines[1:] == ["learner 0: run: the disk is full: make room"]
+
+
 def test_ctrl_c_while_somebody_waits_to_be_started_again_starts_nobody(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,9 @@ def main() -> None:
         time.sleep(0.05)
     note("order", process_id.file_stem)
     file.unlink(missing_ok=True)
+    if "full" in words:
+        print("tfdqn: run: the disk is full: make room", file=sys.stderr)
+        sys.exit(2)
     if "held-up" in words:
         if "saved" in words:
             run = RunDir(sys.argv[sys.argv.index("--run-dir") + 1])

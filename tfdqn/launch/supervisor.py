@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from tfdqn.cluster.program import NEVER_AFTER, Program
+from tfdqn.cluster.program import AT_ONCE_AFTER, NEVER_AFTER, Program
 from tfdqn.cluster.roles import LEARNER, TRAITS, ProcessId
 from tfdqn.config import Health
 from tfdqn.coordination.messages import Inspection, Phase
@@ -206,20 +206,25 @@ class Supervisor:
         return self._learner.phase_after(each.ended_seconds + _MISSED_AFTER_SECONDS) not in (None, Phase.OVER)
 
     def _stop(self) -> None:
-        """Asks every process to end, those first that no other needs; kills what does not in time."""
+        """Asks every process to end, those first that no other needs; kills what does not in time.
+
+        Says why if one could not end well, as a learner whose disk is full.
+        """
         for each in self._all.values():
             each.stay_ended()
         for group in self._program.stop_order():
             ending = [self._all[process.id] for process in group]
-            for each in ending:
-                if each.is_alive:
-                    self._stopping.add(each.process_id)
-                    each.send(signal.SIGTERM)
+            asked = [each for each in ending if each.is_alive]
+            for each in asked:
+                self._stopping.add(each.process_id)
+                each.send(signal.SIGTERM)
             self._wait_while_alive(ending, max(TRAITS[each.id.role].grace_seconds for each in group))
-            for each in ending:
+            for each in asked:
                 if each.is_alive:
                     self._view.say(f"{each.process_id} does not end: killed; its log is {each.log}")
                     each.kill()
+                elif each.status not in (0, *AT_ONCE_AFTER) and (said := own_line(each.log, each.log_start_bytes)):
+                    self._view.say(f"{each.process_id}: {said}")
 
     def _wait_while_alive(self, ending: Collection[SupervisedProcess], seconds: float) -> None:
         """Waits until all of these have ended, at most for so many seconds; silent ones are killed."""
