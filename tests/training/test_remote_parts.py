@@ -1,7 +1,6 @@
 """A job as its learner knows it: who counts, what it saves, and how its run goes on in one process."""
 
 import shutil
-import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -43,8 +42,9 @@ def heartbeat(index: int, env_steps: int, version: int, episode_return: float | 
     )
 
 
-def test_actors_elsewhere_are_counted_together_the_dead_included(monkeypatch: pytest.MonkeyPatch) -> None:
-    roster = Roster("now", dead_after_seconds=100)
+def test_actors_elsewhere_are_counted_together_the_dead_included() -> None:
+    now = [0.0]
+    roster = Roster("now", dead_after_seconds=100, now=lambda: now[0])
     roster.start_from(Counts(env_steps=1_000, episodes=5))
     actors = RemoteActors(roster)
     assert (roster.counts().env_steps, actors.recent_return, actors.weights_version) == (1_000, None, 0)
@@ -53,7 +53,7 @@ def test_actors_elsewhere_are_counted_together_the_dead_included(monkeypatch: py
     roster.add(heartbeat(2, 70, 10, 900.0, joined="a learner before"))
     assert (roster.counts().env_steps, actors.episodes) == (1_150, 20)
     assert (actors.recent_return, actors.weights_version) == (20.0, 30)
-    monkeypatch.setattr(time, "monotonic", lambda: float("inf"))  # they have been silent for long
+    now[0] = 100.0  # they have been silent for long
     assert (actors.episodes, actors.recent_return, actors.weights_version) == (20, None, 0)
 
 
