@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import Tfdqn, counters, tfdqn, write_config
+from tests.support.commands import PROGRAM, Tfdqn, counters, tfdqn, write_config
 from tests.support.tiny_runs import lines
 from tfdqn.system.addresses import free_addresses
 from tfdqn.system.processors import visible_gpus
@@ -31,6 +31,17 @@ with interruptions(lambda: None):
     signal.raise_signal(signal.SIGINT)
     others = OtherProcesses(load(Path("tiny.toml")), cluster_of_environment())
     others.meet([], lambda line: print(line, flush=True))
+"""
+# An operation of the sixth update fails, in the chief alone.
+FAILS_IN_THE_CHIEF = f"""
+import tensorflow as tf
+from tfdqn.learning.train_step import TrainStep
+def loss_and_gradients(self, sample, *arguments, made=TrainStep.gradients, **named):
+    limit = tf.constant(5, tf.int64)
+    with tf.control_dependencies([tf.debugging.assert_less(self.train_steps, limit, "it is the sixth")]):
+        return made(self, sample.map(tf.identity), *arguments, **named)
+TrainStep.gradients = loss_and_gradients
+{PROGRAM}
 """
 ONE_WORKER = "learner.workers=1"  # for what needs no second: each process takes seconds to start
 LONG = "stop.env_steps=1_000_000"
@@ -87,6 +98,14 @@ def test_a_process_that_is_killed_ends_the_run_in_one_line(
         assert process.err.splitlines()[-1].startswith(f"tfdqn: {name} was killed by signal 9")
         assert process.resumption() == ["train", "tiny.toml", "--run-dir", "run"]
         assert "Traceback" not in process.err
+
+
+@pytest.mark.parametrize("strategy", ["multi_worker", pytest.param("averaging", marks=pytest.mark.long)])
+def test_an_update_that_fails_in_the_chief_ends_everybody_while_they_wait_for_it(tmp_path: Path, strategy: str) -> None:
+    write_config(tmp_path, *divided(strategy), LONG)
+    with tfdqn(tmp_path, "train", "tiny.toml", "--run-dir", "run", program=FAILS_IN_THE_CHIEF) as process:
+        assert ends_with_all_its_relatives(process) not in (0, -signal.SIGKILL)
+        assert "it is the sixth" in process.err
 
 
 @pytest.mark.long  # of what it starts, one by one: tests/system/test_subprocesses.py

@@ -1,7 +1,8 @@
 """What a chief tells those who learn with it: where its replay is, as they reach it from their own hosts."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -16,7 +17,8 @@ from tfdqn.config import Config
 from tfdqn.config.toml import dump, flat
 from tfdqn.errors import ClusterError, ConfigError
 from tfdqn.learning.strategies import chief
-from tfdqn.learning.strategies.lockstep import Handshake
+from tfdqn.learning.strategies.lockstep import Handshake, LockstepUpdater
+from tfdqn.learning.updater import Updater
 from tfdqn.replay.reverb.in_process import ReverbReplay
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles import lockstep_worker
@@ -112,3 +114,38 @@ def test_who_has_another_configuration_than_the_chief_says_how_it_differs(follow
     assert str(caught.value) == (
         f"worker 1's configuration is not the chief's: optimizer.epsilon = 0.5 where the chief has {was}"
     )
+
+
+@pytest.mark.parametrize("fails", ["__call__", "state", "load_state", "nothing"])
+def test_after_a_step_that_failed_here_nobody_is_told_to_stop(fails: str) -> None:
+    """They may wait for the chief inside that step, where no command reaches them, and it would wait for them."""
+    told: list[str] = []
+    broadcast: Any = SimpleNamespace(command=lambda command: told.append(command.name), arrays=lambda arrays: None)
+    updater = LockstepUpdater(FailingUpdater(fails), broadcast)
+    with suppress(tf.errors.ResourceExhaustedError):
+        updater.state()
+        updater.load_state({})
+        updater()
+    updater.close()
+    updater.close()
+    assert told.count("STOP") == (fails == "nothing")
+
+
+class FailingUpdater(Updater):
+    """Has no memory for one of its methods."""
+
+    def __init__(self, fails: str):
+        self._fails = fails
+
+    def __call__(self, owed: int | None = None) -> Any:
+        self._do("__call__")
+
+    def state(self) -> Any:
+        self._do("state")
+
+    def load_state(self, arrays: Any) -> None:
+        self._do("load_state")
+
+    def _do(self, what: str) -> None:
+        if what == self._fails:
+            raise tf.errors.ResourceExhaustedError(None, None, "no memory")

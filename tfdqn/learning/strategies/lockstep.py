@@ -6,8 +6,8 @@ rollout, which it sends before each call.
 """
 
 import io
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 
 import numpy as np
@@ -89,12 +89,13 @@ class LockstepUpdater(Updater):
     def __init__(self, updater: Updater, broadcast: Broadcast, rollout: Rollout | None = None):
         self._updater, self._broadcast, self._rollout = updater, broadcast, rollout
         self._closed = False
+        self._is_in_step = False  # from a command until what it says is done; if that fails, for good
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
-        self._broadcast.command(_Command.UPDATE)
-        if self._rollout is not None:
-            self._broadcast.arrays(self._rollout.batches)
-        return self._updater(owed)
+        with self._step(_Command.UPDATE):
+            if self._rollout is not None:
+                self._broadcast.arrays(self._rollout.batches)
+            return self._updater(owed)
 
     def trace(self) -> None:
         self._updater.trace()
@@ -103,21 +104,33 @@ class LockstepUpdater(Updater):
         return self._updater.settle()
 
     def state(self) -> dict[str, np.ndarray]:
-        self._broadcast.command(_Command.STATE)
-        return self._updater.state()
+        with self._step(_Command.STATE):
+            return self._updater.state()
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._broadcast.command(_Command.LOAD)
-        self._broadcast.arrays(arrays)
-        self._updater.load_state(arrays)
+        with self._step(_Command.LOAD):
+            self._broadcast.arrays(arrays)
+            self._updater.load_state(arrays)
 
     def close(self) -> None:
-        """Tells the followers to stop."""
-        if not self._closed:
-            self._closed = True
+        """Tells the followers to stop.
+
+        After a step that failed here it doesn't: they may wait in that step's collectives, where no command reaches
+        them, and it would wait for them. They end once this process has.
+        """
+        if not self._closed and not self._is_in_step:
             with suppress(tf.errors.OpError):  # one may have gone already
                 self._broadcast.command(_Command.STOP)
+        self._closed = True
         self._updater.close()
+
+    @contextmanager
+    def _step(self, command: _Command) -> Iterator[None]:
+        """Sends a command; the block does what it says."""
+        self._is_in_step = True
+        self._broadcast.command(command)
+        yield
+        self._is_in_step = False
 
 
 def follow(
