@@ -1,6 +1,7 @@
 """Averaging against NumPy: replicas that update by themselves, with clipping on, and take the mean every H updates."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from tests.learning.test_train_step import SPEC, random_batch, sample
 from tests.support import update_oracle
 from tests.support.batches import random_weights
 from tfdqn import config
+from tfdqn.cluster.tf_config import Cluster
 from tfdqn.config import DQN, SGD, Adam, Config, Learner, Linear
 from tfdqn.learning.strategies.averaging import AveragingUpdater
+from tfdqn.learning.strategies.factory import make_updater
 from tfdqn.replay.interfaces import Sample
 from tfdqn.storage.arrays import with_prefix
 
@@ -173,3 +176,22 @@ def test_each_replica_counts_its_own_observations_and_the_means_are_kept() -> No
         np.testing.assert_allclose(found["observation_statistics/mean"], mean[0], rtol=1e-4)
         np.testing.assert_allclose(found["observation_statistics/variance"], variance[0], rtol=1e-4)
         assert found["observation_statistics/count"] == count
+
+
+@pytest.mark.parametrize("jobs", [{"worker": ("a:1", "a:2", "a:3")}, {"chief": ("a:1",), "worker": ("a:2", "a:3")}])
+def test_each_process_draws_the_noise_of_its_own_part_of_a_batch(jobs: dict[str, tuple[str, ...]]) -> None:
+    """Also where TF_CONFIG names the chief apart, so that its index is that of the first worker."""
+    settings = Config(network=Linear(), learner=Learner(strategy="averaging", workers=3, batch_size=3 * SHARE))
+    source: Any = SimpleNamespace(sampler=lambda size: None)
+    begins = []
+    for job, addresses in jobs.items():
+        for index in range(len(addresses)):
+            strategy: Any = SimpleNamespace(
+                num_replicas_in_sync=3,
+                extended=SimpleNamespace(worker_devices=["CPU:0"]),
+                cluster_resolver=SimpleNamespace(task_id=index),
+            )
+            cluster = Cluster(jobs=jobs, job=job, index=index)
+            updater: Any = make_updater(settings, SPEC, strategy, cluster, ["CPU:0"], source)
+            begins += [replica._first for replica in updater._replicas]
+    assert begins == [0, SHARE, 2 * SHARE]

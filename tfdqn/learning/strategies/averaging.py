@@ -43,6 +43,7 @@ class AveragingUpdater(Updater):
       devices: this process's, each of which has a replica.
       sampler: gives a sample with leading axis K × B, B being this process's share of the global batch.
       strategy: a MultiWorkerMirroredStrategy averages over its processes too; None: there is only this process.
+      process: this process's number among them, as of `Cluster.rank`.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class AveragingUpdater(Updater):
         devices: Sequence[str],
         sampler: Sampler,
         strategy: tf.distribute.Strategy | None = None,
+        process: int = 0,
     ):
         self._devices = devices
         self._sampler = sampler
@@ -66,7 +68,6 @@ class AveragingUpdater(Updater):
         )  # examples that a replica gets in an update
         self._averages_optimizer = settings.average_optimizer
         self._replicas: list[TrainStep] = []
-        process = 0 if strategy is None else strategy.cluster_resolver.task_id
         for index, device in enumerate(devices):
             first = (process * len(devices) + index) * self._replica_batch_size
             with tf.device(device):

@@ -68,7 +68,8 @@ def make_updater(
         return AsynchronousUpdater(config, task_spec, strategy, lambda: source.dataset(size), workers)
     share = whole_batches // num_processes(strategy)
     if settings.strategy == "averaging":
-        return AveragingUpdater(config, task_spec, devices, source.sampler(share), strategy)
+        process = 0 if cluster is None else cluster.rank
+        return AveragingUpdater(config, task_spec, devices, source.sampler(share), strategy, process)
     if settings.model_parallel > 1:
         return ModelParallelUpdater(config, task_spec, replicas(config, devices), source.sampler(share))
     with strategy.scope() if strategy is not None else nullcontext():
