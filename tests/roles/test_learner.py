@@ -252,3 +252,23 @@ def test_its_patience_with_the_missing_ends(end: End) -> None:
 def test_nobody_is_waited_for_once_the_user_has_asked_to_stop(end: End) -> None:
     end.meanwhile = lambda: True  # type: ignore[method-assign]
     assert not learner._are_there(end.job, lambda: {"worker 0": "it has not joined"})
+
+
+def test_a_learner_that_starts_again_does_not_repeat_the_noise_of_central_inference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[float] = []
+
+    def inference(*arguments: Any) -> Any:
+        drawn.append(arguments[-1].random())
+        return SimpleNamespace(close=lambda: None)
+
+    monkeypatch.setattr(learner, "make_q_function", lambda *_: None)
+    monkeypatch.setattr(learner, "Inference", inference)
+    config = tiny("acting.inference=central", "network.noisy=true")
+    job = RoleContext(config, Topology(learner="localhost:1"), LEARNER, tmp_path, print, lambda: False)
+    for life in ("first", "second"):
+        service: Any = SimpleNamespace(life=life, task_spec=None, board=None)
+        with learner._inference(job, service):
+            pass
+    assert len(drawn) == len(set(drawn)) == 2

@@ -22,7 +22,7 @@ from tfdqn.errors import ClusterError, PeerLostError
 from tfdqn.learning.devices import learning_devices, use_threads
 from tfdqn.learning.strategies.chief import Chief
 from tfdqn.learning.strategies.other_processes import OtherProcesses
-from tfdqn.randomness import stream
+from tfdqn.randomness import derived_seed, stream
 from tfdqn.records import EpisodeScores, Progress, Summary
 from tfdqn.replay.reverb.remote_replay import RemoteReplay
 from tfdqn.roles.context import RoleContext
@@ -181,7 +181,8 @@ def _inference(context: RoleContext, service: LearnerService) -> Iterator[None]:
     with ExitStack() as stack:
         if acting.inference == "central":
             q_function = make_q_function(context.config, service.task_spec)
-            rng = stream(context.config.seed, "central inference")
+            # A learner that starts again must not repeat the noise.
+            rng = stream(derived_seed(context.config.seed, service.life), "central inference")
             inference = Inference(q_function, service.task_spec, service.board, acting.most_envs_per_inference, rng)
             service.q_values = stack.enter_context(closing(inference))
         yield
