@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from tests.support.random_episodes import VECTOR, multiset, random_steps
 from tests.support.replay_contents import DISCOUNT, n_step_rows, stored, write
 from tfdqn.agents.ensemble_masks import member_weights
 from tfdqn.config import DQN, Config, Ensemble, Replay
+from tfdqn.errors import ConfigError
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.factory import make_replay
+from tfdqn.replay.reverb import in_process
 from tfdqn.replay.reverb.in_process import ReverbReplay
 
 ENVS, MEMBERS = 4, 3
@@ -84,3 +87,23 @@ def test_blocks_that_are_being_filled_are_kept_for_each_member(replays: list[Rev
     assert state.keys() == again.keys() == {f"partial_block/{member}" for member in range(MEMBERS)}
     for name, array in state.items():
         np.testing.assert_array_equal(array, again[name])
+
+
+def test_a_member_that_has_nothing_to_learn_from_is_waited_for_while_more_comes_and_then_named(
+    replays: list[ReverbReplay], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sampler would wait for ever, all other members for it, and acting for their updates."""
+    monkeypatch.setattr(in_process, "_LONGEST_PAUSE_SECONDS", 0.5)
+    replay = make_replay(config("partition"), VECTOR)
+    assert isinstance(replay, ReverbReplay)
+    replays.append(replay)
+    taken = random_steps(VECTOR, ENVS, 60, np.random.default_rng(1))
+    low = [step._replace(observation={key: 0 * array for key, array in step.observation.items()}) for step in taken]
+    write(replay, low)
+    with pytest.raises(ConfigError, match=r'^ensemble\.data = "partition": member 1 of 3 has nothing to learn from '):
+        replay.flush()
+    rest = Timer(0.2, write, (replay, taken))
+    rest.start()
+    replay.flush()
+    rest.join()
+    assert all(server.num_items() for server in replay._servers)

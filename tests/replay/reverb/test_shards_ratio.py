@@ -87,3 +87,11 @@ def test_members_count_a_transition_once_however_many_have_it(data: str, copies:
     # the minimum is 7 blocks of 4 on each of four: 112; (400 - 112) / 4; each member takes 16 an update
     assert members.updates_due([TableCounts(blocks, 0, blocks)] * 4) == 72
     assert members.updates_due([TableCounts(blocks, 4 * 30, blocks)] * 4) == 42
+
+
+def test_nobody_is_held_back_while_a_member_has_nothing_to_learn_from_since_learning_waits_for_that() -> None:
+    members = pace(config("ensemble.size=2", 'ensemble.execution="processes"', 'ensemble.data="hash"'))
+    one, none = TableCounts(1_000, 0, 1_000), TableCounts()
+    assert members.updates_due([one, none]) > 100
+    assert not members.is_ahead([one, none])
+    assert members.is_ahead([one, TableCounts(1, 0, 1)])

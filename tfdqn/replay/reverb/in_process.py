@@ -1,5 +1,6 @@
 """`ReverbReplay`: replay on one or more Reverb servers in this process."""
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ from tfdqn.task_spec import TaskSpec
 _SHARD = "shard-{}"  # a server's folder in a checkpoint, if there are several
 _CLOSE_SECONDS = 10.0  # longer than a server's own limit
 _FLUSH_SECONDS = 10.0
+_LONGEST_PAUSE_SECONDS = 60.0  # between items that come while acting goes on, even if a checkpoint interrupts it
+_POLL_SECONDS = 0.1
 
 
 class ReverbReplay:
@@ -33,7 +36,8 @@ class ReverbReplay:
 
     def __init__(self, config: Config, task_spec: TaskSpec, workspace: Path | None = None):
         self._kind = make_item_kind(config, task_spec)
-        self._priorities = config.priorities
+        self._priorities, self._ensemble = config.priorities, config.ensemble
+        self._have_items = not config.ensemble.in_processes  # all servers; those of members may fill unequally
         self._updates: PriorityUpdates | None = None  # until the first update
         shards, max_items, min_items = table_sizes(config, self._kind)
         size = self._kind.transitions_per_item
@@ -75,7 +79,25 @@ class ReverbReplay:
         return ReverbSource(self.addresses, self._kind, self._priorities).sampler(num_examples)
 
     def flush(self) -> None:
-        """Does nothing: what is written goes to the servers at once, in whole items."""
+        """Waits until every member of an ensemble in processes has something to learn from; else does nothing.
+
+        What is written goes to the servers at once, in whole items. Raises ConfigError if a member has nothing and no
+        more comes: acting may be waiting for the updates, which would wait for that member.
+        """
+        stored, since_seconds = -1, time.monotonic()
+        while not self._have_items:
+            counts = [server.num_items() for server in self._servers]
+            self._have_items = all(counts)
+            if sum(counts) > stored:
+                stored, since_seconds = sum(counts), time.monotonic()
+            elif time.monotonic() - since_seconds > _LONGEST_PAUSE_SECONDS:
+                raise ConfigError(
+                    f'ensemble.data = "{self._ensemble.data}": member {counts.index(0)} of {len(counts)} has nothing '
+                    f"to learn from among the first {stored * self._kind.transitions_per_item:,} transitions of all: "
+                    "raise replay.min_size, or give it a part of the data that is visited"
+                )
+            else:
+                time.sleep(_POLL_SECONDS)
 
     def size(self) -> int:
         """The number of transitions stored now, in whole items."""

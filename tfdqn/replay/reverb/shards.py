@@ -90,8 +90,12 @@ class DistributedReplayRatio:
         return items * self._examples_per_item / self._examples_per_update
 
     def is_ahead(self, counted: Sequence[TableCounts]) -> bool:
-        """Whether acting should wait for learning."""
-        return self.updates_due(counted) >= _CALLS_AHEAD * self._learner.updates_per_call
+        """Whether acting should wait for learning.
+
+        It should not while a server has nothing to sample: learning waits for that.
+        """
+        is_due = self.updates_due(counted) >= _CALLS_AHEAD * self._learner.updates_per_call
+        return is_due and all(each.stored for each in counted)
 
     def transitions(self, items: int) -> int:
         """The number of distinct transitions in `items` items of all servers."""
