@@ -44,6 +44,14 @@ def test_scores_that_are_all_alike_are_compared_as_they_are() -> None:
     assert compare(np.full(5, 499.0), np.array([500.0, 501.0, 500.5])).is_settled
 
 
+def test_equal_scores_do_not_vary_although_their_mean_is_rounded() -> None:
+    ours, theirs = np.full(3, 0.1), np.full(3, 0.2)
+    assert ours.var() > 0  # by rounding: the mean is 0.10000000000000002
+    found = compare(ours, theirs)
+    assert (found.has_variance, found.is_settled, found.runs_to_settle) == (False, False, None)
+    assert compare(ours, np.array([0.1, 0.2, 0.3])).has_variance
+
+
 def test_each_of_several_looks_has_its_share_of_the_errors() -> None:
     rng = np.random.default_rng(1)
     ours, theirs = rng.normal(0, 1, 5), rng.normal(1, 1, 6)

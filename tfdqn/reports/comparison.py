@@ -141,7 +141,15 @@ def _scores(runs: Sequence[FinishedRun]) -> np.ndarray:
 
 
 def _variances(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
-    return float(ours.var(ddof=1)), float(theirs.var(ddof=1))
+    return _variance(ours), _variance(theirs)
+
+
+def _variance(scores: np.ndarray) -> float:
+    """The sample variance; 0 of equal scores, whose mean may differ from them by rounding, as that of 0.1 three times.
+
+    Else a difference between two sides whose scores don't vary would count as settled.
+    """
+    return float(scores.var(ddof=1)) if np.ptp(scores) else 0.0
 
 
 def _welch(variances: tuple[float, float], runs: tuple[int, int]) -> tuple[float, float]:
