@@ -214,6 +214,22 @@ def test_a_folder_without_any_finished_run_is_refused_beside_others(tmp_path: Pa
     assert said == []
 
 
+def test_a_run_that_repeats_another_is_refused_as_it_would_count_twice(tmp_path: Path) -> None:
+    one = reported_run(tmp_path / "one", seconds=10.0)
+    again = reported_run(tmp_path / "one-again", seconds=11.0)
+    others = [reported_run(tmp_path / "other", seed=2), reported_run(tmp_path / "better", score=21.0)]
+    assert len(read_runs([one, *others])) == 3
+    with pytest.raises(RunDirError, match=r"/one-again has repeated .*/one with the same seed: leave one of them out$"):
+        read_runs([one, again, *others])
+
+
+def test_trials_with_the_same_values_are_both_read(tmp_path: Path) -> None:
+    for number in range(2):
+        reported_run(tmp_path / "trials" / f"00{number}", seconds=10.0 + number)
+    (tmp_path / "study.json").write_text("{}")
+    assert len(read_runs([tmp_path])) == 2
+
+
 def test_a_copy_of_a_run_is_refused_as_it_would_count_twice(tmp_path: Path) -> None:
     folder = seeds(tmp_path / "a", [1, 2])
     shutil.copytree(folder, tmp_path / "backup")

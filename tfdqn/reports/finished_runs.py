@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+from msgspec.structs import replace
+
 from tfdqn.config import Config
 from tfdqn.config.nearby_runs import run_above, why_no_folder
 from tfdqn.errors import RunDirError, UserError, listed
@@ -15,6 +18,7 @@ from tfdqn.reports.run_search import find_runs
 from tfdqn.storage.completion import last_results, newest_checkpoint
 from tfdqn.storage.recorded_config import recorded
 from tfdqn.storage.run_directory import RunDir
+from tfdqn.storage.run_folders import is_trial
 from tfdqn.storage.run_records import EvaluationLine, read_evaluations, read_summary, trouble_with_summary
 
 _VIDEO_SUFFIXES = (".mp4", ".gif")
@@ -74,7 +78,7 @@ def read_runs(paths: Iterable[Path | str], say: Callable[[str], None] | None = N
 
     Raises UserError for a single path or an empty list, and RunDirError for each path without runs, each run that has
     not finished, can't be read by this version or has a return that is not finite, and each run that is a copy of
-    another; one line names them all.
+    another, or has repeated it; one line names them all.
     """
     require_several(paths)
     runs: dict[Path, FinishedRun] = {}
@@ -110,13 +114,27 @@ def _take(found: Iterable[Path], runs: dict[Path, FinishedRun]) -> Iterator[_Ref
 
 
 def _copies(runs: Iterable[FinishedRun]) -> Iterator[_RefusedError]:
-    """Yields an error for each copy of another run: its files are equal, and they contain times."""
-    first: dict[tuple[bytes, ...], Path] = {}
-    for path in (run.path for run in runs):
-        run = RunDir(path)
+    """Yields an error for each copy of another run, and for each that has repeated another, bit for bit.
+
+    A copy's files are equal, and they contain times.
+    """
+    copied: dict[tuple[bytes, ...], Path] = {}
+    repeated: dict[bytes, Path] = {}
+    for each in runs:
+        run = RunDir(each.path)
         files = tuple(file.read_bytes() for file in (run.config_file, run.summary_file, run.evaluations_file))
-        if first.setdefault(files, path) != path:
-            yield _RefusedError(path, f"is a copy of {first[files]}: leave one of them out")
+        if (first := copied.setdefault(files, each.path)) != each.path:
+            yield _RefusedError(each.path, f"is a copy of {first}: leave one of them out")
+        elif is_trial(each.path):
+            continue  # a search may choose the same values twice
+        elif (first := repeated.setdefault(_results(each), each.path)) != each.path:
+            yield _RefusedError(each.path, f"has repeated {first} with the same seed: leave one of them out")
+
+
+def _results(run: FinishedRun) -> bytes:
+    """What a run shares with one that repeats it, bit for bit: all but the times."""
+    lines = [replace(line, seconds=None) for line in run.lines]
+    return msgspec.json.encode((sorted(run.configuration.items()), run.seed, lines, run.final))
 
 
 def _listed(refused: Iterable[_RefusedError]) -> str:
