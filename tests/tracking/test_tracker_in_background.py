@@ -1,5 +1,6 @@
 """A tracker in a thread of its own is called in order, and dropped once it falls behind."""
 
+import time
 from collections.abc import Mapping
 from threading import Event
 
@@ -52,6 +53,18 @@ def test_one_that_cannot_be_killed_is_dropped_all_the_same() -> None:
         tracker.scalars({}, Point(env_steps, 0, 0.0))
     assert said == ["warning: the tracker unkillable is 1,000 calls behind; it is told nothing more"]
     unkillable.may_go_on.set()
+
+
+def test_one_that_hangs_is_not_waited_for_once_it_was_dropped() -> None:
+    hanging, said = Slow(), list[str]()
+    tracker = BackgroundTracker("hanging", lambda: hanging, said.append)
+    for env_steps in range(1_200):
+        tracker.scalars({}, Point(env_steps, 0, 0.0))
+    tracker.close()
+    began = time.monotonic()
+    tracker.wait_until_closed(20.0)
+    assert time.monotonic() - began < 10.0 and len(said) == 1
+    hanging.may_go_on.set()
 
 
 def test_what_is_no_tracker_is_dropped_in_one_line() -> None:

@@ -15,6 +15,7 @@ from tfdqn.records import EpisodeScores, Evaluation, Summary
 from tfdqn.storage.run_records import EvaluationLine
 
 _MAX_QUEUED_CALLS = 1_000  # with one point of the curves per second, a quarter of an hour
+_DROPPED_SECONDS = 1.0  # how long the thread of a dropped tracker is waited for, which may hang for ever
 _START_SECONDS = 10.0  # how long the video of a finished run waits for the tracker to start
 
 
@@ -143,7 +144,7 @@ class BackgroundTracker(ForwardingTracker):
 
     def wait_until_closed(self, seconds: float) -> None:
         """Waits until all queued calls are done, `close` last; drops the tracker if that takes longer."""
-        self._thread.join(seconds)
+        self._thread.join(min(seconds, _DROPPED_SECONDS) if self._is_over else seconds)
         if not self._is_over:
             self._drop("has not come to an end in time")
 
