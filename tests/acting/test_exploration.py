@@ -91,6 +91,15 @@ def test_boltzmann_is_greedy_when_cold_even_with_enormous_values() -> None:
     assert exploration.boltzmann(q, None, 1e-5, np.random.default_rng(5)) == [1]
 
 
+@pytest.mark.parametrize("temperature", [1e-30, 1e-39, 1e-320])
+def test_boltzmann_takes_the_best_legal_action_however_cold(temperature: float) -> None:
+    q = np.array([[-1e10, -2e10, 0.0], [1e10, 2e10, 3e10], [-3e38, 3e38, 0.0]], np.float32)
+    legal = np.array([[True, True, False]] * 3)
+    with np.errstate(all="raise"):
+        actions = exploration.boltzmann(q, legal, temperature, np.random.default_rng(5))
+    assert actions.tolist() == [0, 1, 1]
+
+
 def test_no_policy_ever_takes_an_illegal_action() -> None:
     rng = np.random.default_rng(6)
     legal = rng.random((5000, 4)) < 0.3

@@ -6,7 +6,7 @@ The functions are pure NumPy, apart from the generator that is passed in.
 import numpy as np
 
 from tfdqn import config
-from tfdqn.networks.best_actions import greedy_numpy
+from tfdqn.networks.best_actions import greedy_numpy, only_legal_numpy
 from tfdqn.types import LegalActions, Rng
 
 
@@ -39,7 +39,11 @@ def epsilon_greedy(q_values: np.ndarray, legal_actions: LegalActions, epsilons: 
 
 def boltzmann(q_values: np.ndarray, legal_actions: LegalActions, temperature: float, rng: Rng) -> np.ndarray:
     """Draws actions from softmax(Q / temperature) over the legal ones, by the Gumbel trick; int32[B], or [B, D]."""
-    return greedy_numpy(q_values / temperature + rng.gumbel(size=q_values.shape), legal_actions)
+    gumbel = rng.gumbel(size=q_values.shape)
+    q = only_legal_numpy(q_values, legal_actions).astype(np.float64)
+    with np.errstate(over="ignore"):  # -inf is right for an action far below the best one, whose own number is 0
+        logits = (q - q.max(axis=-1, keepdims=True)) / temperature
+    return greedy_numpy(logits + gumbel, legal_actions)
 
 
 def uniform(shape: tuple[int, ...], legal_actions: LegalActions, rng: Rng) -> np.ndarray:
