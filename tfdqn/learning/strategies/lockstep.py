@@ -89,7 +89,7 @@ class LockstepUpdater(Updater):
     def __init__(self, updater: Updater, broadcast: Broadcast, rollout: Rollout | None = None):
         self._updater, self._broadcast, self._rollout = updater, broadcast, rollout
         self._closed = False
-        self._is_in_step = False  # from a command until what it says is done; if that fails, for good
+        self._has_unfinished_step = False  # from a command until what it says is done; if that fails, for good
 
     def __call__(self, owed: int | None = None) -> UpdateResult:
         with self._step(_Command.UPDATE):
@@ -118,7 +118,7 @@ class LockstepUpdater(Updater):
         After a step that failed here it doesn't: they may wait in that step's collectives, where no command reaches
         them, and it would wait for them. They end once this process has.
         """
-        if not self._closed and not self._is_in_step:
+        if not self._closed and not self._has_unfinished_step:
             with suppress(tf.errors.OpError):  # one may have gone already
                 self._broadcast.command(_Command.STOP)
         self._closed = True
@@ -127,10 +127,10 @@ class LockstepUpdater(Updater):
     @contextmanager
     def _step(self, command: _Command) -> Iterator[None]:
         """Sends a command; the block does what it says."""
-        self._is_in_step = True
+        self._has_unfinished_step = True
         self._broadcast.command(command)
         yield
-        self._is_in_step = False
+        self._has_unfinished_step = False
 
 
 def follow(
