@@ -1,11 +1,14 @@
 """A step of frames has a column for each transition that can finish with it; were there more, none is lost unseen."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.support.random_episodes import random_steps, stacked
+from tests.support.replay_contents import MakeReplay, write
 from tests.support.tiny_runs import tiny
 from tfdqn.replay.codec import TransitionCodec
 from tfdqn.replay.items import frames
@@ -36,3 +39,23 @@ def test_more_transitions_than_a_step_has_columns_for_are_an_error(monkeypatch: 
     step = Step(stack, np.ones(1, np.float32), nowhere, nowhere, nowhere, None)
     with pytest.raises(AssertionError, match="4 transitions for 3 columns"):
         frame_writer.write(Experience(stack, None, np.zeros(1, np.int32), step))
+
+
+def test_frames_that_are_enough_to_be_sampled_after_a_restart_are_in_the_table(
+    make: MakeReplay, tmp_path: Path
+) -> None:
+    """Else the learner waits for the last of them, and the actors for the learner."""
+    spec = stacked(2)
+    taken = random_steps(spec, 30, 6, np.random.default_rng(3), 0.0)
+    saved = make(spec, item="frames", min_size=150)
+    write(saved, taken[:4])
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    saved.save(kept)
+    restored = make(spec, item="frames", min_size=150)
+    restored.restore(kept)
+    assert restored.size() == 120
+    restored.load_state(saved.state())
+    written = 120 + restored.writer(30).write(taken[4])
+    restored.flush()  # as before each call that samples
+    assert restored.size() == written == restored.min_size

@@ -48,6 +48,7 @@ class ReverbReplay:
         is_exact = size == self._kind.examples_per_item and (shards == 1 or self._kind.fills_servers_evenly)
         items_needed = min_items if is_exact else 1
         self._sampled = False
+        self._delivered = False  # whether `flush` has delivered what was written before the first call that samples
         self._servers = [
             ReplayServer(
                 lambda: transitions_table(
@@ -79,11 +80,14 @@ class ReverbReplay:
         return ReverbSource(self.addresses, self._kind, self._priorities).sampler(num_examples)
 
     def flush(self) -> None:
-        """Waits until every member of an ensemble in processes has something to learn from; else does nothing.
+        """At first, delivers all complete items: a restored table may reach its minimum size by the newest of them.
 
-        What is written goes to the servers at once, in whole items. Raises ConfigError if a member has nothing and no
-        more comes: acting may be waiting for the updates, which would wait for that member.
+        Then waits until every member of an ensemble in processes has something to learn from. Raises ConfigError if a
+        member has nothing and no more comes: acting may be waiting for the updates, which would wait for that member.
         """
+        if not self._delivered:
+            self._kind.flush()
+            self._delivered = True
         stored, since_seconds = -1, time.monotonic()
         while not self._have_items:
             counts = [server.num_items() for server in self._servers]
