@@ -73,3 +73,14 @@ def test_pip_is_that_of_the_python_that_runs_and_keeps_to_the_clones_versions(
     (Path.cwd() / "clone").mkdir()
     (Path.cwd() / "clone" / "constraints.txt").touch()
     assert install_extra("atari") == f'{pip} --constraint clone/constraints.txt -e "./clone[atari]"'
+
+
+def test_a_command_is_named_although_the_working_directory_was_removed(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [str(program)])
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert own_command(["train"]) == f"'{program}' train"

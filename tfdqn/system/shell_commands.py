@@ -27,8 +27,11 @@ def as_argument(path: Path | str) -> str:
 
 
 def from_here(path: Path) -> Path:
-    """An absolute path, relative if it is below the working directory."""
-    here = Path.cwd()
+    """An absolute path, relative if it is below the working directory, which may have been removed meanwhile."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        return path
     return path.relative_to(here) if here in path.parents else path
 
 
@@ -56,7 +59,8 @@ def _name_in_shell(program: str) -> str:
     """A program's bare name if PATH leads to it, else its path."""
     path = os.path.abspath(program)
     name = os.path.basename(path)
-    return name if os.path.abspath(shutil.which(name) or "") == path else _path_in_shell(path)
+    found = shutil.which(name)
+    return name if found and os.path.abspath(found) == path else _path_in_shell(path)
 
 
 def _path_in_shell(program: str) -> str:
